@@ -1,0 +1,436 @@
+/*
+ * ptfold: read PyTorch checkpoints, rewrite the network, run it, and say with
+ * evidence whether the outputs are still identical.
+ *
+ * The header reads in the order in which the data flows:
+ *
+ *     checkpoint -> net -> rewrite -> plan -> outputs -> verdict
+ *
+ * Conventions.  A function that can fail returns a ptf_status and takes a
+ * ptf_error last; NULL is allowed there.  An object is read-only once it is
+ * made, so threads may share it (a plan is the exception: it owns a
+ * workspace).  What is reached through an object is borrowed and dies with
+ * it: a checkpoint outlives the nets made from it, a net its plans.  The
+ * library never prints unless it is given a FILE, never exits, and never
+ * aborts on input.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#ifndef PTFOLD_H
+#define PTFOLD_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define PTF_API __attribute__((visibility("default")))
+
+/* ------------------------------------------------------------------ errors */
+
+typedef enum ptf_status {
+    PTF_OK,
+    PTF_IO,          /* a file cannot be opened, read or written */
+    PTF_MEMORY,      /* out of memory */
+    PTF_FORMAT,      /* damaged or hostile input */
+    PTF_UNSUPPORTED, /* sound, but not something that ptfold handles */
+    PTF_ARGUMENT,    /* the caller asked for something that cannot be */
+} ptf_status;
+
+/*
+ * What went wrong.  'message' is one line without a newline, complete as it
+ * stands: "FILE: ENTRY@OFFSET: what was expected, what was found", where the
+ * offset counts bytes from the start of the entry (of the file when there is
+ * no entry).  It is long enough for a list of mismatching keys.  Control
+ * characters from the input are escaped.
+ */
+typedef struct ptf_error {
+    ptf_status status;
+    char message[16384];
+} ptf_error;
+
+/* "1.0.0"; the version of the library that is running. */
+PTF_API const char *ptf_version(void);
+
+/* ----------------------------------------------------------------- tensors */
+
+#define PTF_MAX_RANK 8
+
+typedef enum ptf_dtype {
+    PTF_F32,
+    PTF_F64,
+    PTF_F16,
+    PTF_BF16,
+    PTF_I8,
+    PTF_I16,
+    PTF_I32,
+    PTF_I64,
+    PTF_U8,
+    PTF_U16,
+    PTF_U32,
+    PTF_U64,
+    PTF_BOOL,
+    PTF_C32, /* complex numbers: two halves, floats, doubles */
+    PTF_C64,
+    PTF_C128,
+    PTF_F8_E4M3FN,
+    PTF_F8_E5M2,
+    PTF_F8_E4M3FNUZ,
+    PTF_F8_E5M2FNUZ,
+    PTF_F8_E8M0FNU,
+    PTF_DTYPE_COUNT,
+} ptf_dtype;
+
+/* "float32" and so on, as PyTorch prints it behind "torch.". */
+PTF_API const char *ptf_dtype_name(ptf_dtype dtype);
+
+/* Bytes of one element. */
+PTF_API size_t ptf_dtype_size(ptf_dtype dtype);
+
+/*
+ * A named array.  Strides count elements and are never negative; dimensions
+ * of size 1 may carry any stride, and stride 0 repeats an element.  'data'
+ * points at the first element; it is borrowed from the object through which
+ * the tensor was reached and may be unaligned.  Every element that shape and
+ * strides can reach has been checked to lie inside the storage.
+ */
+typedef struct ptf_tensor {
+    const char *name; /* the state dict's key, UTF-8 */
+    ptf_dtype dtype;
+    int rank;
+    int64_t shape[PTF_MAX_RANK];
+    int64_t stride[PTF_MAX_RANK];
+    const void *data;
+    const struct ptf_storage *storage; /* where the data lies; NULL if made */
+} ptf_tensor;
+
+/* Number of elements, 1 for rank 0.  Cannot overflow for a checked tensor. */
+PTF_API int64_t ptf_tensor_numel(const ptf_tensor *tensor);
+
+/*
+ * Writes all elements to 'out' in C order, converted to f32 with one rounding
+ * (to nearest even).  Complex and 8-bit float tensors are PTF_UNSUPPORTED.
+ */
+PTF_API ptf_status ptf_tensor_read_f32(const ptf_tensor *tensor, float *out,
+                                       ptf_error *err);
+
+/* -------------------------------------------------------------- checkpoint */
+
+typedef struct ptf_checkpoint ptf_checkpoint;
+
+/* Options of ptf_checkpoint_open; all zero means the defaults. */
+typedef struct ptf_open_options {
+    /*
+     * Which state dict to read when the file holds several, as a dotted path
+     * ("model_state_dict", "ema.state_dict").  NULL: the only one there is.
+     */
+    const char *key;
+    /* Keep prefixes that all keys share ("module.", "_orig_mod."). */
+    bool keep_prefix;
+} ptf_open_options;
+
+/*
+ * Opens the checkpoint at 'path' and finds the tensors in it.  Nothing in the
+ * file is executed: objects that are not tensors or plain containers stay
+ * opaque, and a tensor that depends on one is refused by name.  'options' may
+ * be NULL.
+ *
+ * Tensor data is used in place from the mapped file, which must not change
+ * while it is open; only compressed or byte-swapped storages are copied.  The
+ * directory and the pickle are checked in full; the checksums of the tensor
+ * data are not, because that would read all of it: see
+ * ptf_checkpoint_verify().
+ *
+ * On success *out is released with ptf_checkpoint_close().  On failure it is
+ * NULL.  Errors: PTF_IO, PTF_MEMORY, PTF_FORMAT, PTF_UNSUPPORTED, and
+ * PTF_ARGUMENT when options->key names nothing.
+ */
+PTF_API ptf_status ptf_checkpoint_open(const char *path,
+                                       const ptf_open_options *options,
+                                       ptf_checkpoint **out, ptf_error *err);
+
+/*
+ * The same for a file that is already in memory.  'data' is borrowed until
+ * the checkpoint is closed; 'name' stands in messages for the file name.
+ */
+PTF_API ptf_status ptf_checkpoint_open_memory(const void *data, size_t size,
+                                              const char *name,
+                                              const ptf_open_options *options,
+                                              ptf_checkpoint **out,
+                                              ptf_error *err);
+
+/* Releases everything that was reached through the checkpoint; NULL is fine. */
+PTF_API void ptf_checkpoint_close(ptf_checkpoint *ckpt);
+
+/* Reads all tensor data once and compares it with the checksums on file. */
+PTF_API ptf_status ptf_checkpoint_verify(const ptf_checkpoint *ckpt,
+                                         ptf_error *err);
+
+/* The tensors, in the order of the file. */
+PTF_API size_t ptf_checkpoint_tensor_count(const ptf_checkpoint *ckpt);
+PTF_API const ptf_tensor *ptf_checkpoint_tensor(const ptf_checkpoint *ckpt,
+                                                size_t index);
+
+/* The tensor of that name, or NULL. */
+PTF_API const ptf_tensor *ptf_checkpoint_find(const ptf_checkpoint *ckpt,
+                                              const char *name);
+
+/*
+ * A text that the file carries beside its tensors: "architecture", "source"
+ * and so on in files that ptfold wrote (see ptf_net_save()), or any entry of
+ * a safetensors file's __metadata__.  NULL when there is none.
+ */
+PTF_API const char *ptf_checkpoint_metadata(const ptf_checkpoint *ckpt,
+                                            const char *key);
+
+/* The stages of reading that can print themselves. */
+typedef enum ptf_stage {
+    PTF_STAGE_ARCHIVE, /* kind, root, entries with sizes and offsets */
+    PTF_STAGE_VALUES,  /* the unpickled value tree */
+    PTF_STAGE_TENSORS, /* one line per tensor */
+} ptf_stage;
+
+PTF_API void ptf_checkpoint_print(const ptf_checkpoint *ckpt, ptf_stage stage,
+                                  FILE *out);
+
+/* SHA-256 of the whole file as 64 hexadecimal digits and a zero. */
+PTF_API ptf_status ptf_checkpoint_sha256(const ptf_checkpoint *ckpt,
+                                         char hex[65], ptf_error *err);
+
+/* --------------------------------------------------------------------- net */
+
+/*
+ * A shape without the batch dimension: (features), (channels, length) or
+ * (channels, height, width).
+ */
+typedef struct ptf_shape {
+    int rank;
+    int64_t dim[3];
+} ptf_shape;
+
+/* Reads "3x32x32"; false when 'text' is not a shape. */
+PTF_API bool ptf_shape_parse(const char *text, ptf_shape *out);
+
+typedef struct ptf_net ptf_net;
+
+/*
+ * The architectures that are compiled in: smallNetTrain, smallNetTest, Net1,
+ * Net2, AlexNet.  ptf_arch_name() counts from 0 and ends with NULL;
+ * ptf_arch_text() gives the text, or NULL for an unknown name.
+ */
+PTF_API const char *ptf_arch_name(size_t index);
+PTF_API const char *ptf_arch_text(const char *name);
+
+/*
+ * The one built-in architecture whose parameters are exactly the tensors of
+ * 'ckpt', in names and shapes; *name is static.  PTF_UNSUPPORTED when none
+ * fits; the message says what the nearest one lacks.
+ */
+PTF_API ptf_status ptf_arch_recognise(const ptf_checkpoint *ckpt,
+                                      const char **name, ptf_error *err);
+
+/*
+ * Makes a net from the text that Python's print(model) prints.  'text_name'
+ * stands in messages for the text's file.  Lines that start with '#' are
+ * comments; "# input: 3x32x32" names the usual input.
+ *
+ * 'ckpt' gives the parameters; every key and shape must agree, and the error
+ * lists each one that does not.  With NULL the net has no numbers: it can be
+ * printed and counted, not run.  The net borrows the checkpoint's tensors.
+ *
+ * Anything in the text that is not understood is refused by name and line
+ * (PTF_UNSUPPORTED, or PTF_FORMAT when it is no such text at all); a
+ * checkpoint that does not fit is PTF_ARGUMENT.
+ */
+PTF_API ptf_status ptf_net_make(const char *text, const char *text_name,
+                                const ptf_checkpoint *ckpt, ptf_net **out,
+                                ptf_error *err);
+PTF_API void ptf_net_free(ptf_net *net);
+
+/* The usual input's shape; false when the text does not say. */
+PTF_API bool ptf_net_input(const ptf_net *net, ptf_shape *out);
+
+/* The class name of the root: "smallNetTrain". */
+PTF_API const char *ptf_net_name(const ptf_net *net);
+
+/* One layer as a table would show it. */
+typedef struct ptf_layer {
+    const char *name;     /* dotted path, "conv1.0"; "" for an implied one */
+    const char *op;       /* class name as PyTorch prints it, "Conv2d" */
+    const char *text;     /* "Conv2d(3, 16, kernel_size=(3, 3), ...)" */
+    int64_t parameters;   /* trainable numbers (running statistics not) */
+} ptf_layer;
+
+/* The layers in the order in which they run. */
+PTF_API size_t ptf_net_layer_count(const ptf_net *net);
+PTF_API void ptf_net_layer(const ptf_net *net, size_t index, ptf_layer *out);
+
+/* The parameters and buffers in state dict order. */
+PTF_API size_t ptf_net_tensor_count(const ptf_net *net);
+PTF_API const ptf_tensor *ptf_net_tensor(const ptf_net *net, size_t index);
+
+/* The architecture as print(model) would print it, plus the input comment. */
+PTF_API void ptf_net_print_text(const ptf_net *net, FILE *out);
+
+/* The graph: one line per node with inputs, attributes and parameters. */
+PTF_API void ptf_net_print(const ptf_net *net, FILE *out);
+
+/*
+ * Writes the net's state dict to 'path'.  The ending decides the format:
+ * ".pt" and ".pth" give a file for torch.load(weights_only=True) and
+ * load_state_dict(); ".bin" and ".safetensors" a safetensors file whose
+ * __metadata__ carries "architecture" (the text), "rewrites" and, when
+ * 'source' is not NULL, "source_sha256".  Anything else is PTF_ARGUMENT.
+ *
+ * The file is complete or absent: it is written beside the target under
+ * another name, synced, and renamed.  'path' must not be a file that 'source'
+ * is mapped from.  Equal input gives equal bytes.
+ */
+PTF_API ptf_status ptf_net_save(const ptf_net *net, const char *path,
+                                const ptf_checkpoint *source, ptf_error *err);
+
+/* ----------------------------------------------------------------- rewrite */
+
+/* What a rewrite owes: the same bits, or the same function up to rounding. */
+typedef enum ptf_promise {
+    PTF_EXACT,
+    PTF_ROUNDS,
+} ptf_promise;
+
+typedef struct ptf_rewrite {
+    const char *name;
+    ptf_promise promise;
+    const char *summary; /* one line */
+} ptf_rewrite;
+
+/* The table of rewrites, by number until NULL, or by name (NULL if none). */
+PTF_API const ptf_rewrite *ptf_rewrite_at(size_t index);
+PTF_API const ptf_rewrite *ptf_rewrite_find(const char *name);
+
+/*
+ * Applies 'rewrite' wherever it is possible and gives a new net, which
+ * borrows from the old one and must be freed first.  'input' is the shape
+ * that the net is meant for; only rewrites that depend on feature map sizes
+ * (linear_to_conv) need it, others take NULL.
+ *
+ * PTF_UNSUPPORTED, with the layer and the reason, when the net has a place
+ * that the rewrite should change but cannot prove (a batch norm without
+ * running statistics, a feature map used twice, ...), and when there is
+ * nothing to rewrite.  PTF_FORMAT for numbers that no trained net has
+ * (negative or non-finite variance, NaN).
+ */
+PTF_API ptf_status ptf_net_rewrite(const ptf_net *net,
+                                   const ptf_rewrite *rewrite,
+                                   const ptf_shape *input, ptf_net **out,
+                                   ptf_error *err);
+
+/* -------------------------------------------------------------------- plan */
+
+typedef struct ptf_plan ptf_plan;
+
+/* Options of ptf_plan_make; all zero means the defaults. */
+typedef struct ptf_plan_options {
+    int threads;          /* 0: the CPUs that this process may use */
+    const char *isa;      /* "ref", "avx2", "avx512", "neon"; NULL: best */
+    size_t memory_limit;  /* bytes of workspace and packed weights; 0: none */
+} ptf_plan_options;
+
+/*
+ * Prepares 'net' to run on batches of up to 'batch' inputs of shape 'input':
+ * checks all shapes, chooses kernels, packs weights where that pays.  The
+ * result is the same bits whatever the options say.  One plan is for one
+ * thread at a time.  The plan borrows the net.
+ */
+PTF_API ptf_status ptf_plan_make(const ptf_net *net, const ptf_shape *input,
+                                 int64_t batch,
+                                 const ptf_plan_options *options,
+                                 ptf_plan **out, ptf_error *err);
+PTF_API void ptf_plan_free(ptf_plan *plan);
+
+/* The shape of one output, and the number of its elements. */
+PTF_API ptf_shape ptf_plan_output(const ptf_plan *plan);
+PTF_API int64_t ptf_shape_numel(const ptf_shape *shape);
+
+/*
+ * Runs 'count' inputs (at most the plan's batch).  'in' is count x input,
+ * 'out' count x output, both f32 in C order and not overlapping.
+ */
+PTF_API ptf_status ptf_plan_run(ptf_plan *plan, const float *in, int64_t count,
+                                float *out, ptf_error *err);
+
+/* The steps with shapes, kernels and buffers, and the memory planned. */
+PTF_API void ptf_plan_print(const ptf_plan *plan, FILE *out);
+
+/* CPUs that this process may use: affinity and cgroup limits. */
+PTF_API int ptf_thread_count(void);
+
+/* The instruction set that plans use by default, after PTF_ISA. */
+PTF_API const char *ptf_isa_name(void);
+
+/* ------------------------------------------------------------------ verify */
+
+/* From strong to weak; see docs/equivalence.md. */
+typedef enum ptf_level {
+    PTF_BITWISE,          /* all output bits equal */
+    PTF_SAME_PREDICTIONS, /* within tolerance, and every arg max agrees */
+    PTF_WITHIN_TOLERANCE, /* |a - b| <= atol + rtol * max|a| of its sample */
+    PTF_DIFFERENT,
+    PTF_UNDECIDED, /* nothing compared, or NaN or infinity in the outputs */
+} ptf_level;
+
+PTF_API const char *ptf_level_name(ptf_level level);
+
+/*
+ * The comparison of two runs on the same inputs, row by row.  Set atol and
+ * rtol, zero the rest (ptf_verdict_init does), add batches, then read it.
+ */
+typedef struct ptf_verdict {
+    double atol, rtol;
+
+    int64_t samples;          /* rows compared */
+    int64_t outputs;          /* numbers compared */
+    int64_t unequal_bits;     /* numbers whose bits differ */
+    int64_t beyond_tolerance; /* numbers outside atol + rtol * max|ref| */
+    int64_t not_finite;       /* numbers that are NaN or infinite in either */
+    int64_t argmax_equal;     /* rows with the same arg max */
+    int64_t argmax_undecided; /* rows that differ within the tolerance */
+    int64_t argmax_different; /* rows that truly differ */
+    double max_abs;           /* largest |a - b| */
+    int64_t worst_sample;     /* where, and the two values */
+    int64_t worst_output;
+    float worst_a, worst_b;
+    double max_ref;           /* largest |a| */
+    double sum_squares;       /* sum of (a - b)^2 over all numbers */
+    double max_group_squares; /* the same per group of 100 rows: the largest */
+    double group_squares;     /* of the group that is being filled */
+} ptf_verdict;
+
+PTF_API void ptf_verdict_init(ptf_verdict *verdict, double atol, double rtol);
+
+/*
+ * Adds 'rows' rows of 'columns' numbers from the original (a) and the
+ * rewritten net (b).  The arg max of a row is its first largest number; the
+ * row is 'undecided' when a's two candidates are closer than the tolerance.
+ */
+PTF_API void ptf_verdict_add(ptf_verdict *verdict, const float *a,
+                             const float *b, int64_t rows, int64_t columns);
+
+/* The strongest level that holds. */
+PTF_API ptf_level ptf_verdict_level(const ptf_verdict *verdict);
+
+/*
+ * Fills 'out' with numbers in [0, 1) that depend only on (seed, index) and
+ * the position, so that sample 'index' is the same in every run and batch.
+ */
+PTF_API void ptf_random_fill(uint64_t seed, uint64_t index, float *out,
+                             size_t n);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,205 @@
+/*
+ * base: what every folder needs.  Errors with a place, arenas, checked sizes,
+ * a cursor over hostile bytes, mapped files, atomic output files, and what
+ * the machine can do.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#ifndef PTF_BASE_H
+#define PTF_BASE_H
+
+#include "ptfold.h"
+
+#include <stdarg.h>
+#include <string.h>
+
+#define PTF_ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
+#define PTF_PRINTF(fmt, args) __attribute__((format(printf, fmt, args)))
+
+/* ------------------------------------------------------------------ errors */
+
+/* Where bytes come from: names for messages.  'entry' may be NULL. */
+typedef struct ptf_origin {
+    const char *file;
+    const char *entry;
+} ptf_origin;
+
+#define PTF_NO_OFFSET UINT64_MAX
+
+/*
+ * Fills 'err' (NULL is fine) with "FILE: ENTRY@OFFSET: MESSAGE" and returns
+ * 'status', so that a fault is one statement: return ptf_fail(...).  Control
+ * characters are escaped.  'origin' may be NULL and 'offset' PTF_NO_OFFSET.
+ */
+ptf_status ptf_fail(ptf_error *err, ptf_status status,
+                    const ptf_origin *origin, uint64_t offset, const char *fmt,
+                    ...) PTF_PRINTF(5, 6);
+
+/* The usual failure without a place: out of memory. */
+ptf_status ptf_fail_memory(ptf_error *err);
+
+/* PTF_IO with strerror(errno): "FILE: cannot VERB: reason". */
+ptf_status ptf_fail_errno(ptf_error *err, const char *file, const char *verb);
+
+/* Writes 'text' with control characters and bad UTF-8 as \xNN escapes. */
+void ptf_print_escaped(FILE *out, const char *text, size_t size);
+
+/* ----------------------------------------------------------- checked sizes */
+
+/* Each returns false, leaving *out alone, when the result does not fit. */
+static inline bool ptf_add_size(size_t a, size_t b, size_t *out)
+{
+    return !__builtin_add_overflow(a, b, out);
+}
+
+static inline bool ptf_mul_size(size_t a, size_t b, size_t *out)
+{
+    return !__builtin_mul_overflow(a, b, out);
+}
+
+static inline bool ptf_add_i64(int64_t a, int64_t b, int64_t *out)
+{
+    return !__builtin_add_overflow(a, b, out);
+}
+
+static inline bool ptf_mul_i64(int64_t a, int64_t b, int64_t *out)
+{
+    return !__builtin_mul_overflow(a, b, out);
+}
+
+/* ------------------------------------------------------------------ memory */
+
+/* All heap memory goes through these, so that tests can make them fail. */
+void *ptf_alloc(size_t size);               /* zeroed; NULL when out */
+void *ptf_realloc(void *block, size_t size); /* not zeroed */
+void ptf_free(void *block);
+void *ptf_alloc_aligned(size_t size, size_t alignment); /* ptf_free() it */
+
+/*
+ * Test hook: the n-th allocation from now on fails, and all later ones.
+ * Negative: never.
+ */
+void ptf_alloc_fail_after(long n);
+
+/* Memory that is released all at once. */
+typedef struct ptf_arena {
+    struct ptf_arena_block *blocks;
+} ptf_arena;
+
+/* Zeroed, aligned to 16; NULL when out of memory. */
+void *ptf_arena_alloc(ptf_arena *arena, size_t size);
+/* The same for 'count' elements; NULL on overflow too. */
+void *ptf_arena_array(ptf_arena *arena, size_t count, size_t size);
+/* A copy of 'size' bytes with a zero behind. */
+char *ptf_arena_copy(ptf_arena *arena, const char *text, size_t size);
+char *ptf_arena_printf(ptf_arena *arena, const char *fmt, ...)
+    PTF_PRINTF(2, 3);
+void ptf_arena_free(ptf_arena *arena);
+
+/* ------------------------------------------------------------------ cursor */
+
+/*
+ * The only way to read hostile bytes.  Every take function checks what is
+ * left, and on failure says what it expected and where.
+ */
+typedef struct ptf_cursor {
+    const uint8_t *data;
+    size_t size;
+    size_t pos;
+    ptf_origin origin;
+    ptf_error *err;
+} ptf_cursor;
+
+/* Each returns PTF_OK or fails with PTF_FORMAT; 'what' names the thing. */
+ptf_status ptf_take(ptf_cursor *c, size_t size, const uint8_t **out,
+                    const char *what);
+ptf_status ptf_take_u8(ptf_cursor *c, uint8_t *out, const char *what);
+ptf_status ptf_take_u16(ptf_cursor *c, uint16_t *out, const char *what);
+ptf_status ptf_take_u32(ptf_cursor *c, uint32_t *out, const char *what);
+ptf_status ptf_take_u64(ptf_cursor *c, uint64_t *out, const char *what);
+/* Up to and over the next newline, which is not part of *out. */
+ptf_status ptf_take_line(ptf_cursor *c, const char **out, size_t *size,
+                         const char *what);
+
+static inline size_t ptf_cursor_left(const ptf_cursor *c)
+{
+    return c->size - c->pos;
+}
+
+static inline uint16_t ptf_get_u16(const uint8_t *p)
+{
+    return (uint16_t)(p[0] | p[1] << 8);
+}
+
+static inline uint32_t ptf_get_u32(const uint8_t *p)
+{
+    return (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 |
+           (uint32_t)p[3] << 24;
+}
+
+static inline uint64_t ptf_get_u64(const uint8_t *p)
+{
+    return (uint64_t)ptf_get_u32(p) | (uint64_t)ptf_get_u32(p + 4) << 32;
+}
+
+/* True when the bytes are UTF-8 without zero bytes and control characters. */
+bool ptf_is_printable(const char *text, size_t size);
+
+/* ------------------------------------------------------------------- files */
+
+/* A file mapped for reading, or borrowed memory (then fd is -1). */
+typedef struct ptf_file {
+    const char *name;
+    const uint8_t *data;
+    size_t size;
+    int fd;
+} ptf_file;
+
+ptf_status ptf_file_open(const char *path, ptf_file *out, ptf_error *err);
+void ptf_file_close(ptf_file *file);
+
+/*
+ * A file that appears under its name complete or not at all.  It is written
+ * beside the target under a temporary name; commit syncs and renames it,
+ * abort removes it.
+ */
+typedef struct ptf_output ptf_output;
+
+/* Refuses a target that is the same file as 'source' (may be NULL). */
+ptf_status ptf_output_open(const char *path, const ptf_file *source,
+                           ptf_output **out, ptf_error *err);
+ptf_status ptf_output_write(ptf_output *out, const void *data, size_t size,
+                            ptf_error *err);
+/*
+ * Writes bytes that lie inside 'source' (data points into its mapping),
+ * letting the kernel copy or share them where it can.
+ */
+ptf_status ptf_output_copy(ptf_output *out, const ptf_file *source,
+                           const void *data, size_t size, ptf_error *err);
+uint64_t ptf_output_offset(const ptf_output *out);
+/* Both release 'out'. */
+ptf_status ptf_output_commit(ptf_output *out, ptf_error *err);
+void ptf_output_abort(ptf_output *out);
+
+/* CRC-32 as zip has it, of 'size' more bytes after 'crc' (0 at the start). */
+uint32_t ptf_crc32(uint32_t crc, const void *data, size_t size);
+
+/* ----------------------------------------------------------------- machine */
+
+/* Instruction sets with kernels, from plain to best. */
+typedef enum ptf_isa {
+    PTF_ISA_REF,
+    PTF_ISA_NEON,
+    PTF_ISA_AVX2,
+    PTF_ISA_AVX512,
+    PTF_ISA_COUNT,
+} ptf_isa;
+
+const char *ptf_isa_text(ptf_isa isa);
+/* True when this machine can run it, whatever PTF_ISA says. */
+bool ptf_isa_here(ptf_isa isa);
+/* The best one here, lowered by the environment variable PTF_ISA. */
+ptf_isa ptf_isa_default(void);
+bool ptf_isa_parse(const char *text, ptf_isa *out);
+
+#endif

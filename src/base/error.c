@@ -1,0 +1,164 @@
+/*
+ * How a fault becomes one line: where it is, then what is wrong.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "base/base.h"
+
+#include <errno.h>
+
+/* A text that grows up to the size of its buffer and never past it. */
+typedef struct text {
+    char *at;
+    size_t left; /* includes the terminating zero */
+} text;
+
+static void text_put(text *t, const char *bytes, size_t size)
+{
+    size_t n = size < t->left ? size : t->left - 1;
+    memcpy(t->at, bytes, n);
+    t->at += n;
+    t->left -= n;
+    *t->at = '\0';
+}
+
+/* Length of the UTF-8 sequence at 'p', 0 when there is none. */
+static size_t utf8_length(const uint8_t *p, size_t left)
+{
+    size_t n = p[0] < 0x80 ? 1 : p[0] >> 5 == 6 ? 2 : p[0] >> 4 == 14 ? 3
+             : p[0] >> 3 == 30 ? 4 : 0;
+    if (n == 0 || n > left)
+        return 0;
+    for (size_t i = 1; i < n; i++) {
+        if (p[i] >> 6 != 2)
+            return 0;
+    }
+    bool overlong = (n == 2 && p[0] < 0xc2) ||
+                    (n == 3 && p[0] == 0xe0 && p[1] < 0xa0) ||
+                    (n == 4 && p[0] == 0xf0 && p[1] < 0x90);
+    bool surrogate = n == 3 && p[0] == 0xed && p[1] >= 0xa0;
+    bool too_large = n == 4 && (p[0] > 0xf4 || (p[0] == 0xf4 && p[1] >= 0x90));
+    return overlong || surrogate || too_large ? 0 : n;
+}
+
+/*
+ * Length of the printable character at 'p', 0 when it must be escaped.  C1
+ * controls (U+0080..9F) steer terminals as C0 ones do.
+ */
+static size_t printable_length(const uint8_t *p, size_t left)
+{
+    size_t n = utf8_length(p, left);
+    bool c0 = n == 1 && (p[0] < 0x20 || p[0] == 0x7f);
+    bool c1 = n == 2 && p[0] == 0xc2 && p[1] < 0xa0;
+    return c0 || c1 ? 0 : n;
+}
+
+bool ptf_is_printable(const char *bytes, size_t size)
+{
+    const uint8_t *p = (const uint8_t *)bytes;
+    for (size_t i = 0; i < size;) {
+        size_t n = printable_length(p + i, size - i);
+        if (n == 0)
+            return false;
+        i += n;
+    }
+    return true;
+}
+
+/*
+ * The next piece of 'bytes' as it should be shown: a printable character or
+ * an escape, put into 'piece' (5 bytes).  Returns how many bytes it used.
+ */
+static size_t escape_next(const uint8_t *p, size_t left, char piece[5],
+                          size_t *piece_size)
+{
+    size_t n = printable_length(p, left);
+    if (n > 0) {
+        memcpy(piece, p, n);
+        *piece_size = n;
+        return n;
+    }
+    static const char digit[] = "0123456789abcdef";
+    memcpy(piece, (char[]){'\\', 'x', digit[p[0] >> 4], digit[p[0] & 15]}, 4);
+    *piece_size = 4;
+    return 1;
+}
+
+void ptf_print_escaped(FILE *out, const char *bytes, size_t size)
+{
+    const uint8_t *p = (const uint8_t *)bytes;
+    for (size_t i = 0; i < size;) {
+        char piece[5];
+        size_t n;
+        i += escape_next(p + i, size - i, piece, &n);
+        fwrite(piece, 1, n, out);
+    }
+}
+
+static void text_put_escaped(text *t, const char *bytes)
+{
+    size_t size = strlen(bytes);
+    const uint8_t *p = (const uint8_t *)bytes;
+    for (size_t i = 0; i < size;) {
+        char piece[5];
+        size_t n;
+        i += escape_next(p + i, size - i, piece, &n);
+        if (n >= t->left)
+            return; /* never half an escape */
+        text_put(t, piece, n);
+    }
+}
+
+static void put_place(text *t, const ptf_origin *origin, uint64_t offset)
+{
+    if (origin == NULL)
+        return;
+    text_put_escaped(t, origin->file);
+    text_put(t, ": ", 2);
+    if (origin->entry != NULL)
+        text_put_escaped(t, origin->entry);
+    if (offset != PTF_NO_OFFSET) {
+        char number[24];
+        int n = snprintf(number, sizeof(number), "@%llu",
+                         (unsigned long long)offset);
+        text_put(t, number, (size_t)n);
+    }
+    if (origin->entry != NULL || offset != PTF_NO_OFFSET)
+        text_put(t, ": ", 2);
+}
+
+ptf_status ptf_fail(ptf_error *err, ptf_status status,
+                    const ptf_origin *origin, uint64_t offset, const char *fmt,
+                    ...)
+{
+    if (err == NULL)
+        return status;
+    char raw[sizeof(err->message)];
+    va_list args;
+    va_start(args, fmt);
+    vsnprintf(raw, sizeof(raw), fmt, args);
+    va_end(args);
+
+    err->status = status;
+    text t = {err->message, sizeof(err->message)};
+    put_place(&t, origin, offset);
+    text_put_escaped(&t, raw);
+    return status;
+}
+
+ptf_status ptf_fail_memory(ptf_error *err)
+{
+    return ptf_fail(err, PTF_MEMORY, NULL, PTF_NO_OFFSET, "out of memory");
+}
+
+ptf_status ptf_fail_errno(ptf_error *err, const char *file, const char *verb)
+{
+    ptf_origin origin = {file, NULL};
+    return ptf_fail(err, errno == ENOMEM ? PTF_MEMORY : PTF_IO, &origin,
+                    PTF_NO_OFFSET, "cannot %s: %s", verb, strerror(errno));
+}
+
+const char *ptf_version(void)
+{
+    return PTF_VERSION;
+}

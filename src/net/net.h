@@ -1,0 +1,178 @@
+/*
+ * net: a checked graph of layers.  Nodes stand in topological order and name
+ * their inputs by index; node 0 is the input.  Each op is one row of the
+ * table in ops.c.  See ptfold.h for the public side.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#ifndef PTF_NET_H
+#define PTF_NET_H
+
+#include "tensor/tensor.h"
+
+typedef enum ptf_op {
+    PTF_OP_INPUT,
+    PTF_OP_CONV1D,
+    PTF_OP_CONV2D,
+    PTF_OP_BATCHNORM1D,
+    PTF_OP_BATCHNORM2D,
+    PTF_OP_LINEAR,
+    PTF_OP_RELU,
+    PTF_OP_LEAKY_RELU,
+    PTF_OP_SIGMOID,
+    PTF_OP_TANH,
+    PTF_OP_SOFTMAX,
+    PTF_OP_MAXPOOL2D,
+    PTF_OP_AVGPOOL2D,
+    PTF_OP_ADAPTIVE_AVGPOOL2D,
+    PTF_OP_FLATTEN,
+    PTF_OP_DROPOUT,
+    PTF_OP_IDENTITY,
+    PTF_OP_COUNT,
+} ptf_op;
+
+/* What a layer's tensors are for.  Scale and shift come from
+ * batchnorm_to_epilogue: y = fmaf(x, scale, shift) per output channel, before
+ * any activation. */
+typedef enum ptf_role {
+    PTF_WEIGHT,
+    PTF_BIAS,
+    PTF_SCALE,
+    PTF_SHIFT,
+    PTF_RUNNING_MEAN,
+    PTF_RUNNING_VAR,
+    PTF_NUM_BATCHES,
+    PTF_ROLE_COUNT,
+} ptf_role;
+
+/* The state dict's word for a role: "weight", "running_mean". */
+const char *ptf_role_name(ptf_role role);
+
+/*
+ * Everything that a layer's text can say.  One-dimensional layers use index 1
+ * of the pairs (width) and have 1, 1, 0, 1 at index 0, so that Conv1d is a
+ * Conv2d of height 1.
+ */
+typedef struct ptf_attrs {
+    int64_t in_channels, out_channels; /* or features; num_features is both */
+    int64_t kernel[2], stride[2], padding[2], dilation[2];
+    int64_t groups;
+    bool has_bias;
+    bool scale_shift; /* ptfold's own: an epilogue stands behind the sum */
+    double eps, momentum;
+    bool momentum_none; /* cumulative average; evaluation does not care */
+    bool affine, track_running_stats;
+    bool ceil_mode, count_include_pad;
+    int64_t output_size[2]; /* adaptive pooling; 0: as the input (None) */
+    double negative_slope;
+    int64_t start_dim, end_dim; /* flatten */
+    int64_t dim;                /* softmax */
+    bool dim_none;
+    double p;     /* dropout */
+    bool inplace; /* printed back, otherwise without meaning */
+} ptf_attrs;
+
+/* Values have a rank that includes the batch; 0: any (before the first op). */
+typedef struct ptf_node {
+    ptf_op op;
+    const char *name; /* dotted path; "" for input and an implied flatten */
+    const char *text; /* as PyTorch prints the module */
+    bool implied;     /* not in the text: the flatten before a Linear */
+    int input_count;
+    int inputs[2];
+    ptf_attrs attrs;
+    const ptf_tensor *tensors[PTF_ROLE_COUNT]; /* NULL where there is none */
+} ptf_node;
+
+/* A module with children: its dotted path ("" is the root) and its class. */
+typedef struct ptf_container {
+    const char *path;
+    const char *class_name;
+} ptf_container;
+
+struct ptf_net {
+    ptf_arena arena;
+    const ptf_node *nodes;
+    int node_count;
+    int output; /* the node whose value is the net's */
+    const ptf_container *containers; /* in the order of the text */
+    int container_count;
+    bool has_input;
+    ptf_shape input;
+    bool has_tensors;
+    const char *const *rewrites; /* names, in the order applied */
+    int rewrite_count;
+};
+
+/* ------------------------------------------------------------ table of ops */
+
+/*
+ * What a shape rule gets and gives: shapes without the batch dimension.
+ * Returns NULL, or what is wrong with the input ("expects 3 channels").
+ */
+typedef const char *ptf_shape_rule(const ptf_attrs *attrs,
+                                   const ptf_shape *in, ptf_shape *out);
+
+typedef struct ptf_op_row {
+    const char *class_name; /* "Conv2d" */
+    ptf_shape_rule *shape;
+    bool elementwise; /* out[i] depends on in[i] alone (BatchNorm: and on the
+                         channel's constants) */
+} ptf_op_row;
+
+const ptf_op_row *ptf_op_info(ptf_op op);
+
+/*
+ * The shape that parameter 'role' of a layer must have (rank 0 for
+ * num_batches_tracked).  False when the layer has no such parameter.
+ */
+bool ptf_op_parameter(ptf_op op, const ptf_attrs *attrs, ptf_role role,
+                      int *rank, int64_t shape[PTF_MAX_RANK]);
+
+/* The layer as PyTorch prints it, "Conv2d(3, 16, kernel_size=(3, 3), ...)". */
+char *ptf_op_text(ptf_arena *arena, ptf_op op, const ptf_attrs *attrs);
+
+/* ------------------------------------------------------------- whole graphs */
+
+/*
+ * The output shape of every node for this input, into shapes[node_count].
+ * PTF_ARGUMENT names the layer that does not fit.
+ */
+ptf_status ptf_net_shapes(const ptf_net *net, const ptf_shape *input,
+                          ptf_shape *shapes, ptf_error *err);
+
+/* How many nodes read the value of 'node'; the net's output counts as one. */
+int ptf_net_consumers(const ptf_net *net, int node);
+
+/*
+ * A graph under construction: a copy of 'net' whose nodes may be changed.
+ * Rewrites take one, edit nodes, mark dead ones, and finish it.  Everything
+ * that they allocate comes from the new net's arena.
+ */
+typedef struct ptf_net_edit {
+    ptf_net *net;     /* the copy; nodes below are its nodes, writable */
+    ptf_node *nodes;
+    bool *dead;       /* consumers of a dead node read its first input */
+} ptf_net_edit;
+
+ptf_status ptf_net_edit_begin(const ptf_net *net, ptf_net_edit *out,
+                              ptf_error *err);
+
+/*
+ * Drops dead nodes, renumbers the children of containers whose keys are
+ * 0, 1, 2, ... (so that a Sequential reads as if written without the dropped
+ * layers) with the names of their tensors, renews the texts, notes the
+ * rewrite, checks the graph, and gives the net.  Releases the edit also when
+ * it fails.
+ */
+ptf_status ptf_net_edit_finish(ptf_net_edit *edit, const char *rewrite,
+                               ptf_net **out, ptf_error *err);
+void ptf_net_edit_abort(ptf_net_edit *edit);
+
+/*
+ * The invariants: inputs before nodes, one input node, ranks, every parameter
+ * of the right shape.  PTF_ARGUMENT names the first node that breaks one.
+ */
+ptf_status ptf_net_check(const ptf_net *net, ptf_error *err);
+
+#endif

@@ -1,0 +1,69 @@
+/*
+ * tensor: named tensors out of an archive and a value tree, and back into a
+ * file.  The types and most functions are public (ptfold.h); this is what
+ * only the library uses.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#ifndef PTF_TENSOR_H
+#define PTF_TENSOR_H
+
+#include "base/base.h"
+
+/*
+ * The bytes behind tensors.  Tensors of one storage share it (tied weights).
+ * 'file' is the mapping that holds the bytes, so that a writer can let the
+ * kernel copy them, or NULL when they were inflated or swapped into memory.
+ */
+typedef struct ptf_storage {
+    const char *key; /* "0" of data/0 */
+    const uint8_t *data;
+    size_t size;
+    const ptf_file *file;
+    uint32_t crc; /* as the archive states it; meaningful with has_crc */
+    bool has_crc;
+} ptf_storage;
+
+/* True when the elements lie in C order without gaps. */
+bool ptf_tensor_is_contiguous(const ptf_tensor *tensor);
+
+/* Bytes of all elements in C order. */
+size_t ptf_tensor_bytes(const ptf_tensor *tensor);
+
+/*
+ * The data as an array of f32 in C order, used in place: NULL unless the
+ * tensor is f32, contiguous and aligned to 4.
+ */
+const float *ptf_tensor_f32(const ptf_tensor *tensor);
+
+/* All elements in C order as doubles; exact except for 64-bit integers. */
+ptf_status ptf_tensor_read_f64(const ptf_tensor *tensor, double *out,
+                               ptf_error *err);
+
+/*
+ * Copies the elements to 'out' in C order, bytes as they are (for any dtype).
+ */
+void ptf_tensor_read_bytes(const ptf_tensor *tensor, void *out);
+
+/* "[16, 3, 3, 3]" into 'text'. */
+void ptf_tensor_shape_text(const ptf_tensor *tensor, char text[192]);
+
+/* The mapped file behind a checkpoint; for ptf_output_open() and _copy(). */
+const ptf_file *ptf_checkpoint_file(const ptf_checkpoint *ckpt);
+
+/* A text entry for a file's metadata. */
+typedef struct ptf_metadata {
+    const char *key, *value;
+} ptf_metadata;
+
+/*
+ * Writes 'count' tensors under their names, each in C order with a storage of
+ * its own, as a PyTorch zip (.pt, .pth: 'metadata' is left out) or as
+ * safetensors (.bin, .safetensors).  Names must differ.  See ptf_net_save().
+ */
+ptf_status ptf_tensors_save(const ptf_tensor *const *tensors, size_t count,
+                            const ptf_metadata *metadata,
+                            size_t metadata_count, const char *path,
+                            const ptf_file *source, ptf_error *err);
+
+#endif
