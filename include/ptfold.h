@@ -259,10 +259,10 @@ PTF_API const char *ptf_net_name(const ptf_net *net);
 
 /* One layer as a table would show it. */
 typedef struct ptf_layer {
-    const char *name;     /* dotted path, "conv1.0"; "" for an implied one */
-    const char *op;       /* class name as PyTorch prints it, "Conv2d" */
-    const char *text;     /* "Conv2d(3, 16, kernel_size=(3, 3), ...)" */
-    int64_t parameters;   /* trainable numbers (running statistics not) */
+    const char *name;   /* dotted path, "conv1.0"; "" for an implied one */
+    const char *op;     /* class name as PyTorch prints it, "Conv2d" */
+    const char *text;   /* "Conv2d(3, 16, kernel_size=(3, 3), ...)" */
+    int64_t parameters; /* trainable numbers (running statistics not) */
 } ptf_layer;
 
 /* The layers in the order in which they run. */
@@ -334,9 +334,9 @@ typedef struct ptf_plan ptf_plan;
 
 /* Options of ptf_plan_make; all zero means the defaults. */
 typedef struct ptf_plan_options {
-    int threads;          /* 0: the CPUs that this process may use */
-    const char *isa;      /* "ref", "avx2", "avx512", "neon"; NULL: best */
-    size_t memory_limit;  /* bytes of workspace and packed weights; 0: none */
+    int threads;         /* 0: the CPUs that this process may use */
+    const char *isa;     /* "ref", "avx2", "avx512", "neon"; NULL: best */
+    size_t memory_limit; /* bytes of workspace and packed weights; 0: none */
 } ptf_plan_options;
 
 /*
@@ -346,8 +346,7 @@ typedef struct ptf_plan_options {
  * thread at a time.  The plan borrows the net.
  */
 PTF_API ptf_status ptf_plan_make(const ptf_net *net, const ptf_shape *input,
-                                 int64_t batch,
-                                 const ptf_plan_options *options,
+                                 int64_t batch, const ptf_plan_options *options,
                                  ptf_plan **out, ptf_error *err);
 PTF_API void ptf_plan_free(ptf_plan *plan);
 

@@ -13,7 +13,7 @@
 #include <stdarg.h>
 #include <string.h>
 
-#define PTF_ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
+#define PTF_ARRAY_SIZE(a)     (sizeof(a) / sizeof((a)[0]))
 #define PTF_PRINTF(fmt, args) __attribute__((format(printf, fmt, args)))
 
 /* ------------------------------------------------------------------ errors */
@@ -31,9 +31,8 @@ typedef struct ptf_origin {
  * 'status', so that a fault is one statement: return ptf_fail(...).  Control
  * characters are escaped.  'origin' may be NULL and 'offset' PTF_NO_OFFSET.
  */
-ptf_status ptf_fail(ptf_error *err, ptf_status status,
-                    const ptf_origin *origin, uint64_t offset, const char *fmt,
-                    ...) PTF_PRINTF(5, 6);
+ptf_status ptf_fail(ptf_error *err, ptf_status status, const ptf_origin *origin,
+                    uint64_t offset, const char *fmt, ...) PTF_PRINTF(5, 6);
 
 /* The usual failure without a place: out of memory. */
 ptf_status ptf_fail_memory(ptf_error *err);
@@ -70,7 +69,7 @@ static inline bool ptf_mul_i64(int64_t a, int64_t b, int64_t *out)
 /* ------------------------------------------------------------------ memory */
 
 /* All heap memory goes through these, so that tests can make them fail. */
-void *ptf_alloc(size_t size);               /* zeroed; NULL when out */
+void *ptf_alloc(size_t size);                /* zeroed; NULL when out */
 void *ptf_realloc(void *block, size_t size); /* not zeroed */
 void ptf_free(void *block);
 void *ptf_alloc_aligned(size_t size, size_t alignment); /* ptf_free() it */
@@ -92,8 +91,7 @@ void *ptf_arena_alloc(ptf_arena *arena, size_t size);
 void *ptf_arena_array(ptf_arena *arena, size_t count, size_t size);
 /* A copy of 'size' bytes with a zero behind. */
 char *ptf_arena_copy(ptf_arena *arena, const char *text, size_t size);
-char *ptf_arena_printf(ptf_arena *arena, const char *fmt, ...)
-    PTF_PRINTF(2, 3);
+char *ptf_arena_printf(ptf_arena *arena, const char *fmt, ...) PTF_PRINTF(2, 3);
 void ptf_arena_free(ptf_arena *arena);
 
 /* ------------------------------------------------------------------ cursor */

@@ -25,8 +25,11 @@ static void text_put(text *t, const char *bytes, size_t size)
 /* Length of the UTF-8 sequence at 'p', 0 when there is none. */
 static size_t utf8_length(const uint8_t *p, size_t left)
 {
-    size_t n = p[0] < 0x80 ? 1 : p[0] >> 5 == 6 ? 2 : p[0] >> 4 == 14 ? 3
-             : p[0] >> 3 == 30 ? 4 : 0;
+    size_t n = p[0] < 0x80       ? 1
+               : p[0] >> 5 == 6  ? 2
+               : p[0] >> 4 == 14 ? 3
+               : p[0] >> 3 == 30 ? 4
+                                 : 0;
     if (n == 0 || n > left)
         return 0;
     for (size_t i = 1; i < n; i++) {
@@ -127,9 +130,8 @@ static void put_place(text *t, const ptf_origin *origin, uint64_t offset)
         text_put(t, ": ", 2);
 }
 
-ptf_status ptf_fail(ptf_error *err, ptf_status status,
-                    const ptf_origin *origin, uint64_t offset, const char *fmt,
-                    ...)
+ptf_status ptf_fail(ptf_error *err, ptf_status status, const ptf_origin *origin,
+                    uint64_t offset, const char *fmt, ...)
 {
     if (err == NULL)
         return status;

@@ -1,0 +1,123 @@
+/*
+ * The verdict on two runs.  It sees numbers only, never a net, so that it
+ * cannot be kind to one.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "base/base.h"
+
+#include <math.h>
+
+/* The course adds up squared differences over batches of this many images. */
+enum { GROUP_ROWS = 100 };
+
+static const char *const level_names[] = {
+    [PTF_BITWISE] = "BITWISE",
+    [PTF_SAME_PREDICTIONS] = "SAME PREDICTIONS",
+    [PTF_WITHIN_TOLERANCE] = "WITHIN TOLERANCE",
+    [PTF_DIFFERENT] = "DIFFERENT",
+    [PTF_UNDECIDED] = "UNDECIDED",
+};
+
+const char *ptf_level_name(ptf_level level)
+{
+    return level_names[level];
+}
+
+void ptf_verdict_init(ptf_verdict *v, double atol, double rtol)
+{
+    *v = (ptf_verdict){.atol = atol, .rtol = rtol};
+}
+
+static uint32_t bits_of(float x)
+{
+    uint32_t bits;
+    memcpy(&bits, &x, sizeof(bits));
+    return bits;
+}
+
+static double largest_abs(const float *row, int64_t n)
+{
+    double most = 0;
+    for (int64_t i = 0; i < n; i++)
+        most = fmax(most, fabs((double)row[i]));
+    return most;
+}
+
+static int64_t first_largest(const float *row, int64_t n)
+{
+    int64_t best = 0;
+    for (int64_t i = 1; i < n; i++) {
+        if (row[i] > row[best])
+            best = i;
+    }
+    return best;
+}
+
+/* One pair of numbers, at (v->samples, column). */
+static void add_number(ptf_verdict *v, float a, float b, int64_t column,
+                       double tolerance)
+{
+    v->outputs++;
+    v->unequal_bits += bits_of(a) != bits_of(b);
+    if (!isfinite(a) || !isfinite(b)) {
+        v->not_finite++;
+        return;
+    }
+    double difference = fabs((double)a - (double)b);
+    v->beyond_tolerance += difference > tolerance;
+    v->sum_squares += difference * difference;
+    v->group_squares += difference * difference;
+    if (difference > v->max_abs) {
+        v->max_abs = difference;
+        v->worst_sample = v->samples;
+        v->worst_output = column;
+        v->worst_a = a;
+        v->worst_b = b;
+    }
+}
+
+static void add_prediction(ptf_verdict *v, const float *a, const float *b,
+                           int64_t columns, double tolerance)
+{
+    int64_t i = first_largest(a, columns), j = first_largest(b, columns);
+    /* Each of the two candidates may have moved by the tolerance. */
+    if (i == j)
+        v->argmax_equal++;
+    else if ((double)a[i] - (double)a[j] <= 2 * tolerance)
+        v->argmax_undecided++;
+    else
+        v->argmax_different++;
+}
+
+void ptf_verdict_add(ptf_verdict *v, const float *a, const float *b,
+                     int64_t rows, int64_t columns)
+{
+    for (int64_t row = 0; row < rows && columns > 0; row++) {
+        double scale = largest_abs(a, columns);
+        double tolerance = v->atol + v->rtol * scale;
+        if (v->samples % GROUP_ROWS == 0)
+            v->group_squares = 0;
+        for (int64_t i = 0; i < columns; i++)
+            add_number(v, a[i], b[i], i, tolerance);
+        add_prediction(v, a, b, columns, tolerance);
+        v->max_ref = fmax(v->max_ref, scale);
+        v->max_group_squares = fmax(v->max_group_squares, v->group_squares);
+        v->samples++;
+        a += columns;
+        b += columns;
+    }
+}
+
+ptf_level ptf_verdict_level(const ptf_verdict *v)
+{
+    if (v->outputs == 0 || v->not_finite > 0)
+        return PTF_UNDECIDED;
+    if (v->unequal_bits == 0)
+        return PTF_BITWISE;
+    if (v->beyond_tolerance > 0)
+        return PTF_DIFFERENT;
+    return v->argmax_different == 0 && v->argmax_undecided == 0
+               ? PTF_SAME_PREDICTIONS
+               : PTF_WITHIN_TOLERANCE;
+}
