@@ -3,11 +3,172 @@
  * other instruction sets must give the same bits and are chosen from one
  * table.  A kernel never sees a tensor, allocates nothing and cannot fail.
  *
+ * What the operations compute, in f32 unless said otherwise, rounding to
+ * nearest even, subnormals kept, no contraction:
+ *
+ *   product      An output of a convolution or a linear layer is a sum over
+ *                terms in the order of its weights: input channel (of its
+ *                own group), kernel row, kernel column.  Blocks of 256 terms,
+ *                counted from term 0: acc = +0; acc = fma(w, x, acc).  Then
+ *                s = block 0; s = s + block 1; ...  A padded tap is a term
+ *                whose x is +0.
+ *   epilogue     s = s + bias; s = fma(s, scale, shift); s = relu(s); each
+ *                where there is one.
+ *   scale_shift  fma(x, scale, shift), one scale and shift per channel.
+ *   relu         x > 0 ? x : +0, and NaN stays.
+ *   leaky_relu   x > 0 ? x : x * slope.
+ *   sigmoid      1 / (1 + exp(-x)) in double, rounded once.
+ *   tanh         in double, rounded once; see pointwise.inc.
+ *   softmax      m = the largest x; e_i = exp(x_i - m) in double; the sum of
+ *                e_i in index order in double; e_i / sum rounded once.
+ *   max_pool     m = -inf; over the window's taps inside the map in row,
+ *                column order: m = x where x > m or x is NaN.
+ *   avg_pool     s = +0; s = s + x over the taps inside the map in row,
+ *                column order; s / taps.  With include_pad the padding
+ *                counts as taps, up to 'padding' beyond the map.
+ *   adaptive     the same over rows floor(o * in / out) up to, not with,
+ *                ceil((o + 1) * in / out), columns alike.
+ *
+ * A NaN in an output is always the word 0x7fc00000, because which NaN an
+ * instruction passes on depends on the processor; so outputs can be compared
+ * with memcmp everywhere.
+ *
  * SPDX-License-Identifier: Apache-2.0
  */
 #ifndef PTF_KERNEL_H
 #define PTF_KERNEL_H
 
 #include "base/base.h"
+
+/* Terms of one block of the canonical sum. */
+enum { PTF_BLOCK_TERMS = 256 };
+
+/* The word that stands for every NaN. */
+#define PTF_NAN_BITS 0x7fc00000u
+
+/*
+ * A feature map, or a stripe of it: rows first .. first + rows - 1 of an
+ * image of 'height' rows lie in memory, as [channels][rows][width].
+ */
+typedef struct ptf_map {
+    int64_t channels, height, width;
+    int64_t first, rows;
+} ptf_map;
+
+/* A sliding window; index 0 is vertical. */
+typedef struct ptf_window {
+    int64_t kernel[2], stride[2], padding[2], dilation[2];
+} ptf_window;
+
+/* What follows a sum.  Arrays have one number per output channel, or NULL. */
+typedef struct ptf_epilogue {
+    const float *bias;
+    const float *scale, *shift; /* both or none */
+    bool relu;
+} ptf_epilogue;
+
+/*
+ * A product: every output pixel against every output channel (of a group).
+ * Term k of pixel p is x[offset(p) + taps[k]], where for image n, row r and
+ * column c
+ *
+ *     p = (n * out_height + r) * out_width + c
+ *     offset(p) = n * x_image + r * x_row + c * x_column
+ *
+ * and the result of channel j goes to
+ *
+ *     y[n * y_image + j * y_channel + r * out_width + c].
+ *
+ * A linear layer is the product of 1x1 maps: pixels are the batch, taps count
+ * up.  Either y_channel is 1 and the maps are 1x1, or y_channel is anything.
+ */
+typedef struct ptf_product {
+    const float *x;
+    const int32_t *taps; /* NULL: the terms of a pixel lie side by side */
+    int64_t terms;
+    const float *weights; /* [channels][terms], rows 'terms' apart */
+    const float *panels;  /* the same as pack() leaves it, or NULL */
+    int64_t channels;
+    int64_t out_height, out_width;
+    int64_t x_image, x_row, x_column;
+    float *y;
+    int64_t y_image, y_channel;
+    ptf_epilogue epilogue;
+} ptf_product;
+
+/*
+ * The kernels of one instruction set.  Maps of one image; 'n' counts floats.
+ * Outputs and inputs must not overlap, except that the pointwise ones (up to
+ * tanh) may work in place.
+ */
+typedef struct ptf_kernels {
+    ptf_isa isa;
+
+    void (*scale_shift)(float *y, const float *x, int64_t channels,
+                        int64_t pixels, const float *scale, const float *shift);
+    void (*relu)(float *y, const float *x, int64_t n);
+    void (*leaky_relu)(float *y, const float *x, int64_t n, float slope);
+    void (*sigmoid)(float *y, const float *x, int64_t n);
+    void (*tanh)(float *y, const float *x, int64_t n);
+    /* x[outer][n][inner], over the middle index. */
+    void (*softmax)(float *y, const float *x, int64_t outer, int64_t n,
+                    int64_t inner);
+    void (*max_pool)(const ptf_map *in, const ptf_map *out,
+                     const ptf_window *window, const float *x, float *y);
+    void (*avg_pool)(const ptf_map *in, const ptf_map *out,
+                     const ptf_window *window, bool include_pad, const float *x,
+                     float *y);
+    void (*adaptive_avg_pool)(const ptf_map *in, const ptf_map *out,
+                              const float *x, float *y);
+
+    /* The rest is zero in ref, whose products are the functions below. */
+
+    int64_t lanes;          /* floats in a vector */
+    int64_t panel_channels; /* channels of a full panel */
+    int64_t tile_pixels;    /* pixels that the inner loop takes at once */
+    int64_t direct_pixels;  /* most pixels that direct() takes */
+    size_t scratch_size;    /* bytes that product() needs of its caller */
+
+    /*
+     * Weight rows 'row_stride' apart into a panel [terms][width], where width
+     * is 'channels' (at most panel_channels) rounded up to whole vectors.
+     */
+    void (*pack)(const float *weights, int64_t row_stride, int64_t channels,
+                 int64_t terms, float *panel);
+    /*
+     * Channels c0 .. c1 - 1 of pixels p0 .. p1 - 1.  c0 is a multiple of
+     * panel_channels.  'scratch' is aligned to 64.
+     */
+    void (*product)(const ptf_product *product, int64_t c0, int64_t c1,
+                    int64_t p0, int64_t p1, void *scratch);
+    /*
+     * The same for few pixels, straight from the row-major weights, which it
+     * reads once in order.  1x1 maps, no taps, y_channel 1.
+     */
+    void (*direct)(const ptf_product *product, int64_t c0, int64_t c1,
+                   int64_t p0, int64_t p1);
+} ptf_kernels;
+
+/* The kernels of 'isa', which must be one that is here; ref at worst. */
+const ptf_kernels *ptf_kernels_get(ptf_isa isa);
+
+/* The geometry of a convolution of one image. */
+typedef struct ptf_conv {
+    ptf_map in, out;
+    ptf_window window;
+    int64_t groups;
+} ptf_conv;
+
+/* The definitions: one image; 'weights' in PyTorch's order. */
+void ptf_ref_conv(const ptf_conv *conv, const float *x, const float *weights,
+                  const ptf_epilogue *epilogue, float *y);
+void ptf_ref_linear(int64_t inputs, int64_t outputs, const float *x,
+                    const float *weights, const ptf_epilogue *epilogue,
+                    float *y);
+
+extern const ptf_kernels ptf_kernels_ref;
+extern const ptf_kernels ptf_kernels_neon;
+extern const ptf_kernels ptf_kernels_avx2;
+extern const ptf_kernels ptf_kernels_avx512;
 
 #endif

@@ -1,0 +1,20 @@
+/*
+ * The kernels for AVX-512.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "kernel/simd_avx512.h"
+
+#define PTF_FMAF __builtin_fmaf
+#define PTF_FMA  __builtin_fma
+#include "kernel/pointwise.inc"
+
+#include "kernel/product.inc"
+
+#include "kernel/direct.inc"
+
+const ptf_kernels ptf_kernels_avx512 = {
+    .isa = PTF_ISA_AVX512,
+    PTF_POINTWISE,
+    PTF_PRODUCTS,
+};

@@ -1,0 +1,442 @@
+/*
+ * Every kernel of every instruction set here against ref, bit for bit: random
+ * shapes with tails, numbers with zeros of both signs, subnormals, infinities
+ * and NaN, and arrays that end at an unmapped page.  It needs only base and
+ * kernel, so that it can be cross-compiled and run under an emulator.
+ *
+ *     test_kernel [SEED [ROUNDS]]
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "kernel/kernel.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+/* ----------------------------------------------------------------- numbers */
+
+static uint64_t state;
+
+static uint64_t next(void)
+{
+    uint64_t z = state += 0x9e3779b97f4a7c15u;
+    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
+    z = (z ^ z >> 27) * 0x94d049bb133111ebu;
+    return z ^ z >> 31;
+}
+
+static int64_t between(int64_t low, int64_t high)
+{
+    return low + (int64_t)(next() % (uint64_t)(high - low + 1));
+}
+
+static float word(uint32_t bits)
+{
+    float f;
+    memcpy(&f, &bits, sizeof(f));
+    return f;
+}
+
+static float special(void)
+{
+    static const uint32_t words[] = {
+        0x00000000, 0x80000000, 0x00000001, 0x80000001, 0x007fffff, 0x00800000,
+        0x3f800000, 0xbf800000, 0x7f7fffff, 0xff7fffff, 0x7f800000, 0xff800000,
+        0x7fc00000, 0xffc00001, 0x7fa12345, 0x33800000, 0x42b17218, 0xc2d00000};
+    return word(words[next() % PTF_ARRAY_SIZE(words)]);
+}
+
+/* How wild an array is: one number in 'odds' is special; 0: none. */
+static float number(uint64_t odds)
+{
+    if (odds > 0 && next() % odds == 0)
+        return special();
+    return (float)(int64_t)(next() >> 40) * 0x1p-23F - 1.0F;
+}
+
+/* ------------------------------------------------------------------ arrays */
+
+enum { ARRAYS = 16 };
+
+typedef struct array {
+    float *data;
+    void *map;
+    size_t mapped;
+} array;
+
+static array arrays[ARRAYS];
+static int array_count;
+
+/* 'n' floats whose end is the end of the readable memory. */
+static float *guarded(int64_t n)
+{
+    size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    size_t bytes = (size_t)n * sizeof(float);
+    size_t mapped = (bytes + page - 1) / page * page + page;
+    char *map = mmap(NULL, mapped, PROT_READ | PROT_WRITE,
+                     MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (map == MAP_FAILED || array_count == ARRAYS ||
+        mprotect(map + mapped - page, page, PROT_NONE) != 0)
+        exit(2);
+    float *data = (void *)(map + mapped - page - bytes);
+    arrays[array_count++] = (array){data, map, mapped};
+    return data;
+}
+
+static float *filled(int64_t n, uint64_t odds)
+{
+    float *data = guarded(n);
+    for (int64_t i = 0; i < n; i++)
+        data[i] = number(odds);
+    return data;
+}
+
+static void release(void)
+{
+    while (array_count > 0) {
+        array_count--;
+        munmap(arrays[array_count].map, arrays[array_count].mapped);
+    }
+}
+
+/* ------------------------------------------------------------------ checks */
+
+static const ptf_kernels *fast;
+static const ptf_kernels *const ref = &ptf_kernels_ref;
+static uint64_t round_seed;
+static char shape[256];
+static int failures, checks;
+
+static void check(const char *kernel, const float *want, const float *got,
+                  int64_t n)
+{
+    checks++;
+    for (int64_t i = 0; i < n; i++) {
+        uint32_t a, b;
+        memcpy(&a, want + i, sizeof(a));
+        memcpy(&b, got + i, sizeof(b));
+        if (a == b)
+            continue;
+        if (failures++ < 20)
+            printf("%s %s, %s, seed %" PRIu64 ": [%" PRId64 "] of %" PRId64
+                   " is %08x, ref says %08x\n",
+                   kernel, ptf_isa_text(fast->isa), shape, round_seed, i, n, b,
+                   a);
+        return;
+    }
+}
+
+static uint64_t odds(void)
+{
+    static const uint64_t some[] = {0, 0, 0, 3, 50, 1000};
+    return some[next() % PTF_ARRAY_SIZE(some)];
+}
+
+static ptf_epilogue epilogue(int64_t channels, uint64_t wild)
+{
+    ptf_epilogue e = {.relu = next() % 2};
+    if (next() % 2)
+        e.bias = filled(channels, wild);
+    if (next() % 2) {
+        e.scale = filled(channels, wild);
+        e.shift = filled(channels, wild);
+    }
+    return e;
+}
+
+/* Term counts around the ends of vectors and blocks. */
+static int64_t some_terms(void)
+{
+    static const int64_t some[] = {1,   2,   7,   15,  16,  17,  31,  101, 255,
+                                   256, 257, 511, 512, 513, 527, 769, 1024};
+    return some[next() % PTF_ARRAY_SIZE(some)];
+}
+
+static int64_t some_channels(void)
+{
+    static const int64_t some[] = {1,  2,  3,  7,  8,  15, 16, 17, 31,  32,
+                                   33, 47, 48, 49, 61, 64, 65, 97, 128, 131};
+    return some[next() % PTF_ARRAY_SIZE(some)];
+}
+
+/* Runs a product as a plan does: in two parts of channels and of pixels. */
+static void run_product(const ptf_product *q, int64_t pixels)
+{
+    void *scratch = ptf_alloc_aligned(fast->scratch_size, 64);
+    if (scratch == NULL)
+        exit(2);
+    int64_t full = fast->panel_channels;
+    int64_t c = between(0, q->channels / full) * full;
+    int64_t p = between(0, pixels);
+    fast->product(q, 0, c, 0, p, scratch);
+    fast->product(q, c, q->channels, 0, p, scratch);
+    fast->product(q, 0, c, p, pixels, scratch);
+    fast->product(q, c, q->channels, p, pixels, scratch);
+    ptf_free(scratch);
+}
+
+static float *packed(const float *weights, int64_t channels, int64_t terms)
+{
+    int64_t lanes = fast->lanes, full = fast->panel_channels;
+    float *panels = guarded((channels + lanes - 1) / lanes * lanes * terms);
+    for (int64_t c = 0; c < channels; c += full)
+        fast->pack(weights + c * terms, terms,
+                   channels - c < full ? channels - c : full, terms,
+                   panels + c * terms);
+    return panels;
+}
+
+static void check_linear(void)
+{
+    int64_t terms = some_terms(), channels = some_channels();
+    int64_t batch = between(1, 20);
+    uint64_t wild = odds();
+    snprintf(shape, sizeof(shape), "%" PRId64 " -> %" PRId64 " x %" PRId64,
+             terms, channels, batch);
+    ptf_product q = {.x = filled(batch * terms, wild),
+                     .terms = terms,
+                     .weights = filled(channels * terms, wild),
+                     .channels = channels,
+                     .out_height = 1,
+                     .out_width = 1,
+                     .x_image = terms,
+                     .y_image = channels,
+                     .y_channel = 1,
+                     .epilogue = epilogue(channels, wild)};
+    float *want = guarded(batch * channels);
+    for (int64_t i = 0; i < batch; i++)
+        ptf_ref_linear(terms, channels, q.x + i * terms, q.weights, &q.epilogue,
+                       want + i * channels);
+    q.y = guarded(batch * channels);
+    run_product(&q, batch);
+    check("product (linear)", want, q.y, batch * channels);
+    q.panels = packed(q.weights, channels, terms);
+    memset(q.y, 0xee, (size_t)(batch * channels) * sizeof(float));
+    run_product(&q, batch);
+    check("product (linear, packed)", want, q.y, batch * channels);
+    memset(q.y, 0xee, (size_t)(batch * channels) * sizeof(float));
+    for (int64_t p = 0; p < batch; p += fast->direct_pixels) {
+        int64_t end = p + fast->direct_pixels;
+        fast->direct(&q, 0, channels, p, end < batch ? end : batch);
+    }
+    check("direct", want, q.y, batch * channels);
+    release();
+}
+
+/* A convolution without padding, whose taps are made here. */
+static ptf_conv random_conv(int64_t channels)
+{
+    ptf_conv v = {.groups = 1};
+    v.in.channels = between(1, 40);
+    v.out.channels = channels;
+    for (int i = 0; i < 2; i++) {
+        v.window.kernel[i] = between(1, 4);
+        v.window.stride[i] = between(1, 3);
+        v.window.dilation[i] = between(1, 2);
+    }
+    v.out.height = v.out.rows = between(1, 9);
+    v.out.width = between(1, 40);
+    int64_t reach[2];
+    for (int i = 0; i < 2; i++)
+        reach[i] =
+            ((i == 0 ? v.out.height : v.out.width) - 1) * v.window.stride[i] +
+            (v.window.kernel[i] - 1) * v.window.dilation[i] + 1;
+    v.in.height = v.in.rows = reach[0] + between(0, 1);
+    v.in.width = reach[1] + between(0, 1);
+    return v;
+}
+
+static int32_t *conv_taps(const ptf_conv *v)
+{
+    const ptf_window *w = &v->window;
+    int64_t plane = v->in.height * v->in.width;
+    int64_t taps = w->kernel[0] * w->kernel[1];
+    int32_t *out = (void *)guarded(v->in.channels * taps);
+    for (int64_t i = 0; i < v->in.channels * taps; i++) {
+        int64_t row = i % taps / w->kernel[1], column = i % w->kernel[1];
+        out[i] =
+            (int32_t)(i / taps * plane + row * w->dilation[0] * v->in.width +
+                      column * w->dilation[1]);
+    }
+    return out;
+}
+
+static void check_conv(void)
+{
+    ptf_conv v = random_conv(some_channels());
+    int64_t images = between(1, 3), plane = v.out.height * v.out.width;
+    int64_t inputs = v.in.channels * v.in.height * v.in.width;
+    int64_t outputs = v.out.channels * plane;
+    int64_t terms = v.in.channels * v.window.kernel[0] * v.window.kernel[1];
+    uint64_t wild = odds();
+    snprintf(shape, sizeof(shape),
+             "%" PRId64 " terms, %" PRId64 " channels, %" PRId64 " x %" PRId64
+             "x%" PRId64 " pixels",
+             terms, v.out.channels, images, v.out.height, v.out.width);
+    ptf_product q = {.x = filled(images * inputs, wild),
+                     .taps = conv_taps(&v),
+                     .terms = terms,
+                     .weights = filled(v.out.channels * terms, wild),
+                     .channels = v.out.channels,
+                     .out_height = v.out.height,
+                     .out_width = v.out.width,
+                     .x_image = inputs,
+                     .x_row = v.window.stride[0] * v.in.width,
+                     .x_column = v.window.stride[1],
+                     .y_image = outputs,
+                     .y_channel = plane,
+                     .epilogue = epilogue(v.out.channels, wild)};
+    float *want = guarded(images * outputs);
+    for (int64_t i = 0; i < images; i++)
+        ptf_ref_conv(&v, q.x + i * inputs, q.weights, &q.epilogue,
+                     want + i * outputs);
+    q.y = guarded(images * outputs);
+    run_product(&q, images * plane);
+    check("product (conv)", want, q.y, images * outputs);
+    q.panels = packed(q.weights, q.channels, terms);
+    memset(q.y, 0xee, (size_t)(images * outputs) * sizeof(float));
+    run_product(&q, images * plane);
+    check("product (conv, packed)", want, q.y, images * outputs);
+    release();
+}
+
+/* --------------------------------------------------------------- pointwise */
+
+static float *ramp(int64_t n)
+{
+    float *x = guarded(n);
+    for (int64_t i = 0; i < n; i++)
+        x[i] = next() % 4 == 0 ? special() : number(0) * word(0x42c80000);
+    return x;
+}
+
+static void check_pointwise(void)
+{
+    int64_t channels = between(1, 5), pixels = between(1, 133);
+    int64_t n = channels * pixels;
+    float slope = number(20);
+    snprintf(shape, sizeof(shape), "%" PRId64 " x %" PRId64, channels, pixels);
+    float *x = ramp(n), *want = guarded(n), *got = guarded(n);
+    ref->relu(want, x, n);
+    fast->relu(got, x, n);
+    check("relu", want, got, n);
+    ref->leaky_relu(want, x, n, slope);
+    fast->leaky_relu(got, x, n, slope);
+    check("leaky_relu", want, got, n);
+    ref->sigmoid(want, x, n);
+    fast->sigmoid(got, x, n);
+    check("sigmoid", want, got, n);
+    ref->tanh(want, x, n);
+    fast->tanh(got, x, n);
+    check("tanh", want, got, n);
+    const float *scale = filled(channels, 9), *shift = filled(channels, 9);
+    ref->scale_shift(want, x, channels, pixels, scale, shift);
+    fast->scale_shift(got, x, channels, pixels, scale, shift);
+    check("scale_shift", want, got, n);
+    ref->softmax(want, x, 1, channels, pixels);
+    fast->softmax(got, x, 1, channels, pixels);
+    check("softmax", want, got, n);
+    ref->softmax(want, x, channels, pixels, 1);
+    fast->softmax(got, x, channels, pixels, 1);
+    check("softmax", want, got, n);
+    release();
+}
+
+static void check_pools(void)
+{
+    ptf_conv v = random_conv(0);
+    ptf_map in = v.in, out = v.out;
+    ptf_window w = v.window;
+    in.channels = out.channels = between(1, 3);
+    w.padding[0] = between(0, w.kernel[0] / 2);
+    w.padding[1] = between(0, w.kernel[1] / 2);
+    snprintf(shape, sizeof(shape),
+             "%" PRId64 "x%" PRId64 " from %" PRId64 "x%" PRId64, out.height,
+             out.width, in.height, in.width);
+    int64_t n = out.channels * out.height * out.width;
+    float *x = filled(in.channels * in.height * in.width, odds());
+    float *want = guarded(n), *got = guarded(n);
+    ref->max_pool(&in, &out, &w, x, want);
+    fast->max_pool(&in, &out, &w, x, got);
+    check("max_pool", want, got, n);
+    ref->adaptive_avg_pool(&in, &out, x, want);
+    fast->adaptive_avg_pool(&in, &out, x, got);
+    check("adaptive_avg_pool", want, got, n);
+    w.dilation[0] = w.dilation[1] = 1;
+    bool pad = next() % 2;
+    ref->avg_pool(&in, &out, &w, pad, x, want);
+    fast->avg_pool(&in, &out, &w, pad, x, got);
+    check("avg_pool", want, got, n);
+    release();
+}
+
+/* ----------------------------------------------- ref against known numbers */
+
+static void expect(const char *what, float want, float got)
+{
+    snprintf(shape, sizeof(shape), "known answer");
+    check(what, &want, &got, 1);
+}
+
+/* Sums whose value shows the order: 2^24 + 1 + ... loses ones. */
+static void check_canonical_sum(void)
+{
+    enum { N = 600 };
+    float x[N], w[N], y;
+    for (int i = 0; i < N; i++) {
+        x[i] = 1.0F;
+        w[i] = i == 0 ? 0x1p24F : 1.0F;
+    }
+    ptf_epilogue none = {0};
+    ptf_ref_linear(N, 1, x, w, &none, &y);
+    /* block 0 stays 2^24; blocks of 256 and 88 ones add exactly */
+    expect("canonical sum", 0x1p24F + 256.0F + 88.0F, y);
+    for (int i = 0; i < N; i++)
+        w[i] = -0.0F;
+    ptf_ref_linear(N, 1, x, w, &none, &y);
+    expect("sum of -0", 0.0F, y);
+}
+
+static void check_ref(void)
+{
+    float x[5] = {-1.0F, -0.0F, word(0xffc12345), 0.5F, 100.0F}, y[5];
+    ref->relu(y, x, 5);
+    expect("relu(-0)", 0.0F, y[1]);
+    expect("relu(NaN)", word(PTF_NAN_BITS), y[2]);
+    ref->sigmoid(y, x, 5);
+    expect("sigmoid(-1)", 0.26894143F, y[0]);
+    expect("sigmoid(100)", 1.0F, y[4]);
+    ref->tanh(y, x, 5);
+    expect("tanh(0.5)", 0.46211717F, y[3]);
+    expect("tanh(-0)", -0.0F, y[1]);
+    float logits[3] = {1.0F, 2.0F, 3.0F};
+    ref->softmax(y, logits, 1, 3, 1);
+    expect("softmax", 0.66524094F, y[2]);
+    check_canonical_sum();
+}
+
+int main(int argc, char **argv)
+{
+    uint64_t seed = argc > 1 ? strtoull(argv[1], NULL, 10) : 1;
+    long rounds = argc > 2 ? strtol(argv[2], NULL, 10) : 150;
+    fast = ref;
+    check_ref();
+    for (int isa = PTF_ISA_REF + 1; isa < PTF_ISA_COUNT; isa++) {
+        if (!ptf_isa_here((ptf_isa)isa)) {
+            printf("%s: not here, skipped\n", ptf_isa_text((ptf_isa)isa));
+            continue;
+        }
+        fast = ptf_kernels_get((ptf_isa)isa);
+        for (long i = 0; i < rounds; i++) {
+            state = round_seed = seed + (uint64_t)i;
+            check_linear();
+            check_conv();
+            check_pointwise();
+            check_pools();
+        }
+    }
+    printf("%d checks, %d failed\n", checks, failures);
+    return failures > 0;
+}
