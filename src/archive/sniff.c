@@ -1,0 +1,148 @@
+/*
+ * What kind of file is it?  The first bytes decide; file names mean nothing.
+ * Wrong files are the usual trouble in practice, so each gets its name and
+ * a way out.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "archive/archive.h"
+
+/* A file that is not ours: bytes at an offset, its name, what to do. */
+typedef struct signature {
+    size_t offset;
+    size_t size;
+    const char *bytes;
+    const char *what;
+    const char *advice;
+} signature;
+
+#define BYTES(offset, text) offset, sizeof(text) - 1, text
+
+static const signature signatures[] = {
+    {BYTES(0, "version https://git-lfs"), "a git-lfs pointer",
+     "run 'git lfs pull' to fetch the file it stands for"},
+    {BYTES(0, "<!DO"), "an HTML page", "download the file itself"},
+    {BYTES(0, "<!do"), "an HTML page", "download the file itself"},
+    {BYTES(0, "<htm"), "an HTML page", "download the file itself"},
+    {BYTES(0, "<HTM"), "an HTML page", "download the file itself"},
+    {BYTES(0, "<?xml"), "an XML page", "download the file itself"},
+    {BYTES(0, "\x1f\x8b"), "gzip data", "unpack it with gunzip"},
+    {BYTES(0, "7z\xbc\xaf\x27\x1c"), "a 7z archive", "unpack it with 7z"},
+    {BYTES(0, "BZh"), "bzip2 data", "unpack it with bunzip2"},
+    {BYTES(0, "\xfd"
+              "7zXZ"),
+     "xz data", "unpack it with unxz"},
+    {BYTES(0, "\x28\xb5\x2f\xfd"), "zstd data", "unpack it with unzstd"},
+    {BYTES(0, "Rar!"), "a rar archive", "unpack it with unrar"},
+    {BYTES(257, "ustar"), "a tar archive",
+     "PyTorch 0.1 saved such files: load and save it again with a PyTorch "
+     "that reads it"},
+    {BYTES(0, "\x89HDF"), "an HDF5 file (Keras?)",
+     "save the weights from PyTorch"},
+    {BYTES(0, "\x89PNG"), "a PNG image", "give the checkpoint"},
+    {BYTES(0, "\xff\xd8\xff"), "a JPEG image", "give the checkpoint"},
+    {BYTES(0, "\x93NUMPY"), "a NumPy array",
+     "save a state dict with torch.save()"},
+    {BYTES(0, "GGUF"), "a GGUF model", "give the PyTorch checkpoint"},
+    {BYTES(0, "ggml"), "a GGML model", "give the PyTorch checkpoint"},
+    {BYTES(0, "PYTORCH1"), "an archive of a PyTorch 1.0 preview",
+     "save it again with a released PyTorch"},
+    {BYTES(4, "PTMF"), "a PyTorch Mobile flatbuffer",
+     "save the state dict with torch.save()"},
+    {BYTES(4, "TFL3"), "a TensorFlow Lite model",
+     "give the PyTorch checkpoint"},
+    {BYTES(0, "\x7f"
+              "ELF"),
+     "a program", "give the checkpoint"},
+    {BYTES(0, "%PDF"), "a PDF document", "give the checkpoint"},
+    {BYTES(0, "PK\5\6"), "an empty zip archive", "give the checkpoint"},
+    {BYTES(0, "PK\7\x8"), "one part of a split zip archive",
+     "join its parts first"},
+    /* ModelProto starts with its ir_version, then the producer's name */
+    {BYTES(0, "\x08\x03\x12"), "an ONNX model", "give the PyTorch checkpoint"},
+    {BYTES(0, "\x08\x04\x12"), "an ONNX model", "give the PyTorch checkpoint"},
+    {BYTES(0, "\x08\x05\x12"), "an ONNX model", "give the PyTorch checkpoint"},
+    {BYTES(0, "\x08\x06\x12"), "an ONNX model", "give the PyTorch checkpoint"},
+    {BYTES(0, "\x08\x07\x12"), "an ONNX model", "give the PyTorch checkpoint"},
+    {BYTES(0, "\x08\x08\x12"), "an ONNX model", "give the PyTorch checkpoint"},
+    {BYTES(0, "\x08\x09\x12"), "an ONNX model", "give the PyTorch checkpoint"},
+    {BYTES(0, "\x08\x0a\x12"), "an ONNX model", "give the PyTorch checkpoint"},
+};
+
+/*
+ * The magic number 0x1950a86a20f9469cfc6c as the pickle protocols write it:
+ * a long of ten bytes behind the protocol and, since 4, a frame; text before
+ * protocol 2.  Only these spellings count: a pickle that computes the number
+ * is an attack on scanners.
+ */
+static const char magic_long[] = "\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8"
+                                 "\x50\x19.";
+static const char magic_text[] = "L119547037146038801333356L\n.";
+static const char magic_frame[] = "\x95\x0d\0\0\0\0\0\0\0";
+
+static bool has_bytes(const ptf_file *file, size_t offset, const char *bytes,
+                      size_t size)
+{
+    return offset <= file->size && file->size - offset >= size &&
+           memcmp(file->data + offset, bytes, size) == 0;
+}
+
+static size_t skip_bytes(const ptf_file *file, size_t offset, const char *bytes,
+                         size_t size)
+{
+    return has_bytes(file, offset, bytes, size) ? offset + size : offset;
+}
+
+/* The length of the magic number's pickle, 0 when the file has none. */
+static size_t legacy_magic(const ptf_file *file)
+{
+    size_t at = skip_bytes(file, 0, magic_text, sizeof(magic_text) - 1);
+    if (at > 0)
+        return at;
+    if (file->size < 2 || file->data[0] != 0x80 || file->data[1] > 5)
+        return 0;
+    at = skip_bytes(file, 2, magic_frame, sizeof(magic_frame) - 1);
+    size_t end = skip_bytes(file, at, magic_long, sizeof(magic_long) - 1);
+    return end > at ? end : 0;
+}
+
+static ptf_status refuse_unknown(const ptf_file *file, ptf_error *err)
+{
+    ptf_origin origin = {file->name, NULL};
+    const uint8_t *d = file->data;
+    if (file->size >= 2 && d[0] == 0x80 && d[1] >= 2 && d[1] <= 5)
+        return ptf_fail(
+            err, PTF_UNSUPPORTED, &origin, 0,
+            "expected a PyTorch checkpoint, found a bare Python pickle; "
+            "save a state dict with torch.save()");
+    return ptf_fail(err, PTF_FORMAT, &origin, 0,
+                    "expected a PyTorch checkpoint or safetensors, found "
+                    "something else (it starts with %02x %02x %02x %02x)",
+                    d[0], file->size > 1 ? d[1] : 0, file->size > 2 ? d[2] : 0,
+                    file->size > 3 ? d[3] : 0);
+}
+
+ptf_status ptf_sniff(const ptf_file *file, ptf_sniffed *out, size_t *start,
+                     ptf_error *err)
+{
+    ptf_origin origin = {file->name, NULL};
+    *start = 0;
+    if (file->size == 0)
+        return ptf_fail(err, PTF_FORMAT, &origin, 0, "the file is empty");
+    *out = PTF_SNIFFED_ZIP;
+    if (has_bytes(file, 0, "PK\3\4", 4))
+        return PTF_OK;
+    *out = PTF_SNIFFED_LEGACY;
+    *start = legacy_magic(file);
+    if (*start > 0)
+        return PTF_OK;
+    for (size_t i = 0; i < PTF_ARRAY_SIZE(signatures); i++) {
+        const signature *s = &signatures[i];
+        if (has_bytes(file, s->offset, s->bytes, s->size))
+            return ptf_fail(err, PTF_UNSUPPORTED, &origin, 0,
+                            "expected a PyTorch checkpoint, found %s; %s",
+                            s->what, s->advice);
+    }
+    *out = PTF_SNIFFED_SAFETENSORS;
+    return has_bytes(file, 8, "{", 1) ? PTF_OK : refuse_unknown(file, err);
+}

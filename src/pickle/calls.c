@@ -1,0 +1,297 @@
+/*
+ * Opcodes that name things and call them.  Nothing is called: the callable
+ * and its arguments are kept.  A few callables only make containers; their
+ * result is that container.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "pickle/unpickle.h"
+
+/*
+ * Names that run programs or code.  No checkpoint needs them, so a file that
+ * mentions one is hostile even though nothing would happen here.
+ */
+static const struct {
+    const char *module;
+    const char *name; /* NULL: all of the module */
+} forbidden[] = {
+    {"os", NULL},
+    {"posix", NULL},
+    {"nt", NULL},
+    {"sys", NULL},
+    {"subprocess", NULL},
+    {"commands", NULL},
+    {"pty", NULL},
+    {"runpy", NULL},
+    {"shutil", NULL},
+    {"socket", NULL},
+    {"webbrowser", NULL},
+    {"importlib", NULL},
+    {"ctypes", NULL},
+    {"pdb", NULL},
+    {"timeit", NULL},
+    {"code", NULL},
+    {"pip", NULL},
+    {"pkgutil", NULL},
+    {"builtins", "eval"},
+    {"builtins", "exec"},
+    {"builtins", "compile"},
+    {"builtins", "open"},
+    {"builtins", "__import__"},
+    {"__builtin__", "eval"},
+    {"__builtin__", "execfile"},
+    {"__builtin__", "compile"},
+    {"__builtin__", "open"},
+    {"__builtin__", "__import__"},
+};
+
+static bool is_forbidden(const ptf_global *g)
+{
+    for (size_t i = 0; i < PTF_ARRAY_SIZE(forbidden); i++) {
+        if (strcmp(g->module, forbidden[i].module) == 0 &&
+            (forbidden[i].name == NULL ||
+             strcmp(g->name, forbidden[i].name) == 0))
+            return true;
+    }
+    return false;
+}
+
+/* ----------------------------------------------------------------- globals */
+
+static const ptf_global *find_global(const ptf_unpickler *u, const char *module,
+                                     const char *name)
+{
+    for (size_t i = 0; i < u->global_count; i++) {
+        if (strcmp(u->globals[i]->module, module) == 0 &&
+            strcmp(u->globals[i]->name, name) == 0)
+            return u->globals[i];
+    }
+    return NULL;
+}
+
+/* Real files have some dozens of globals; thousands would only cost time. */
+enum { MAX_GLOBALS = 4096, MAX_GLOBAL_NAME = 1024 };
+
+static ptf_status add_global(ptf_unpickler *u, ptf_global *g)
+{
+    if (is_forbidden(g))
+        return UNPICKLE_FAIL(u,
+                             "found %s.%s, which runs programs or code: no "
+                             "checkpoint needs that, the file is hostile",
+                             g->module, g->name);
+    if (u->global_count == MAX_GLOBALS)
+        return UNPICKLE_FAIL(u, "expected at most %d globals", MAX_GLOBALS);
+    if (!ptf_unpickle_grow(&u->globals, u->global_count, &u->global_capacity))
+        return ptf_fail_memory(u->c.err);
+    u->globals[u->global_count++] = g;
+    return PTF_OK;
+}
+
+static ptf_status push_global(ptf_unpickler *u, const char *module,
+                              size_t module_size, const char *name,
+                              size_t name_size)
+{
+    if (module_size > MAX_GLOBAL_NAME || name_size > MAX_GLOBAL_NAME ||
+        !ptf_is_printable(module, module_size) ||
+        !ptf_is_printable(name, name_size))
+        return UNPICKLE_FAIL(u, "expected a printable name of a global");
+    ptf_global *g = ptf_arena_alloc(u->arena, sizeof(*g));
+    if (g == NULL)
+        return ptf_fail_memory(u->c.err);
+    g->module = ptf_arena_copy(u->arena, module, module_size);
+    g->name = ptf_arena_copy(u->arena, name, name_size);
+    if (g->module == NULL || g->name == NULL)
+        return ptf_fail_memory(u->c.err);
+    const ptf_global *known = find_global(u, g->module, g->name);
+    ptf_status status = known == NULL ? add_global(u, g) : PTF_OK;
+    return status == PTF_OK
+               ? ptf_unpickle_push_copy(
+                     u, (ptf_value){.kind = PTF_GLOBAL,
+                                    .global = known != NULL ? known : g})
+               : status;
+}
+
+ptf_status ptf_op_global(ptf_unpickler *u)
+{
+    const char *module = NULL, *name = NULL;
+    size_t module_size = 0, name_size = 0;
+    ptf_status status =
+        ptf_take_line(&u->c, &module, &module_size, "a module's name");
+    if (status == PTF_OK)
+        status = ptf_take_line(&u->c, &name, &name_size, "a global's name");
+    return status == PTF_OK
+               ? push_global(u, module, module_size, name, name_size)
+               : status;
+}
+
+ptf_status ptf_op_stack_global(ptf_unpickler *u)
+{
+    ptf_status status = ptf_unpickle_need(u, 2);
+    if (status != PTF_OK)
+        return status;
+    const ptf_value *name = ptf_unpickle_pop(u);
+    const ptf_value *module = ptf_unpickle_pop(u);
+    if (name->kind != PTF_STRING || module->kind != PTF_STRING)
+        return UNPICKLE_FAIL(u, "expected two strings for STACK_GLOBAL");
+    return push_global(u, module->text, module->count, name->text, name->count);
+}
+
+/* ------------------------------------------------------ calls for containers */
+
+/* Callables that make a container out of what they get. */
+static const struct {
+    const char *module, *name;
+    ptf_kind kind;
+} containers[] = {
+    {"collections", "OrderedDict", PTF_DICT},
+    {"collections", "Counter", PTF_DICT},
+    {"collections", "defaultdict", PTF_DICT}, /* its argument is a factory */
+    {"builtins", "dict", PTF_DICT},
+    {"__builtin__", "dict", PTF_DICT},
+    {"builtins", "set", PTF_SET},
+    {"__builtin__", "set", PTF_SET},
+    {"builtins", "frozenset", PTF_SET},
+    {"__builtin__", "frozenset", PTF_SET},
+};
+
+static bool makes_container(const ptf_value *callee, ptf_kind *kind)
+{
+    for (size_t i = 0; i < PTF_ARRAY_SIZE(containers); i++) {
+        if (!ptf_value_is_global(callee, containers[i].module,
+                                 containers[i].name))
+            continue;
+        *kind = containers[i].kind;
+        return true;
+    }
+    return false;
+}
+
+static bool is_sequence(const ptf_value *value)
+{
+    return value->kind == PTF_LIST || value->kind == PTF_TUPLE ||
+           value->kind == PTF_SET;
+}
+
+/* Python 2 passed an OrderedDict's items as a list of [key, value]. */
+static ptf_status add_pairs(ptf_unpickler *u, ptf_value *dict,
+                            const ptf_value *list)
+{
+    for (uint32_t i = 0; i < list->count; i++) {
+        const ptf_value *pair = list->items[i];
+        if (!is_sequence(pair) || pair->count != 2)
+            return UNPICKLE_FAIL(u, "expected pairs for a dict");
+        ptf_status status = ptf_unpickle_append(u, dict, pair->items, 2);
+        if (status != PTF_OK)
+            return status;
+    }
+    return PTF_OK;
+}
+
+static ptf_status push_container(ptf_unpickler *u, ptf_kind kind,
+                                 const ptf_value *args)
+{
+    ptf_value *made = NULL;
+    ptf_status status = ptf_unpickle_make(u, kind, &made);
+    if (status != PTF_OK)
+        return status;
+    made->named = kind == PTF_DICT;
+    const ptf_value *from = args->count > 0 ? args->items[0] : NULL;
+    if (from != NULL && kind == PTF_SET && is_sequence(from))
+        status = ptf_unpickle_append(u, made, from->items, from->count);
+    else if (from != NULL && kind == PTF_DICT && from->kind == PTF_DICT)
+        status = ptf_unpickle_append(u, made, from->items, from->count);
+    else if (from != NULL && kind == PTF_DICT && is_sequence(from))
+        status = add_pairs(u, made, from);
+    return status == PTF_OK ? ptf_unpickle_push(u, made) : status;
+}
+
+/* ------------------------------------------------------------------- calls */
+
+static ptf_status push_object(ptf_unpickler *u, ptf_value *callee,
+                              ptf_value *args)
+{
+    ptf_kind kind;
+    if (args->kind != PTF_TUPLE)
+        return UNPICKLE_FAIL(u, "expected a tuple of arguments for %s",
+                             u->op_name);
+    if (callee->kind != PTF_GLOBAL && callee->kind != PTF_OBJECT)
+        return UNPICKLE_FAIL(u, "expected something to call for %s",
+                             u->op_name);
+    if (makes_container(callee, &kind))
+        return push_container(u, kind, args);
+    ptf_value *object = NULL;
+    ptf_status status = ptf_unpickle_make(u, PTF_OBJECT, &object);
+    if (status != PTF_OK)
+        return status;
+    object->items =
+        ptf_arena_array(u->arena, PTF_PARTS, sizeof(*object->items));
+    if (object->items == NULL)
+        return ptf_fail_memory(u->c.err);
+    object->count = PTF_PARTS;
+    object->items[PTF_CALLEE] = callee;
+    object->items[PTF_ARGS] = args;
+    return ptf_unpickle_push(u, object);
+}
+
+ptf_status ptf_op_reduce(ptf_unpickler *u)
+{
+    ptf_status status = ptf_unpickle_need(u, 2);
+    if (status != PTF_OK)
+        return status;
+    ptf_value *args = ptf_unpickle_pop(u);
+    ptf_value *callee = ptf_unpickle_pop(u);
+    return push_object(u, callee, args);
+}
+
+ptf_status ptf_op_newobj(ptf_unpickler *u)
+{
+    return ptf_op_reduce(u); /* cls.__new__(cls, *args) */
+}
+
+ptf_status ptf_op_newobj_ex(ptf_unpickler *u)
+{
+    ptf_status status = ptf_unpickle_need(u, 3);
+    if (status != PTF_OK)
+        return status;
+    if (ptf_unpickle_pop(u)->kind != PTF_DICT)
+        return UNPICKLE_FAIL(u, "expected named arguments for NEWOBJ_EX");
+    return ptf_op_reduce(u);
+}
+
+/*
+ * BUILD gives an object its state.  On an OrderedDict the state is its
+ * attributes (the '_metadata' of a state dict), never its items, so it is
+ * dropped.
+ */
+ptf_status ptf_op_build(ptf_unpickler *u)
+{
+    ptf_status status = ptf_unpickle_need(u, 2);
+    if (status != PTF_OK)
+        return status;
+    ptf_value *state = ptf_unpickle_pop(u);
+    ptf_value *target = ptf_unpickle_top(u);
+    if (target->kind == PTF_DICT && target->named)
+        return PTF_OK;
+    if (target->kind != PTF_OBJECT || target->items[PTF_STATE] != NULL)
+        return UNPICKLE_FAIL(u, "expected an object without state for BUILD");
+    target->items[PTF_STATE] = state;
+    return PTF_OK;
+}
+
+ptf_status ptf_op_binpersid(ptf_unpickler *u)
+{
+    ptf_status status = ptf_unpickle_need(u, 1);
+    if (status != PTF_OK)
+        return status;
+    ptf_value *id = ptf_unpickle_pop(u), *value = NULL;
+    status = ptf_unpickle_make(u, PTF_PERSISTENT, &value);
+    if (status == PTF_OK)
+        status = ptf_unpickle_append(u, value, &id, 1);
+    if (status != PTF_OK)
+        return status;
+    if (!ptf_unpickle_grow(&u->persistent, u->persistent_count,
+                           &u->persistent_capacity))
+        return ptf_fail_memory(u->c.err);
+    u->persistent[u->persistent_count++] = value;
+    return ptf_unpickle_push(u, value);
+}

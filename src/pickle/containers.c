@@ -1,0 +1,246 @@
+/*
+ * Opcodes that make and fill tuples, lists, sets, dicts and objects.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "pickle/unpickle.h"
+
+/* ------------------------------------------------------------- containers */
+
+static size_t capacity_for(size_t count)
+{
+    size_t capacity = 4;
+    while (capacity < count)
+        capacity *= 2;
+    return count == 0 ? 0 : capacity;
+}
+
+ptf_status ptf_unpickle_append(ptf_unpickler *u, ptf_value *to,
+                               ptf_value *const *items, size_t count)
+{
+    size_t total = to->count + count;
+    if (total > UINT32_MAX / 2)
+        return UNPICKLE_FAIL(u, "expected at most %u items", UINT32_MAX / 2);
+    if (capacity_for(total) > capacity_for(to->count)) {
+        ptf_value **larger =
+            ptf_arena_array(u->arena, capacity_for(total), sizeof(*larger));
+        if (larger == NULL)
+            return ptf_fail_memory(u->c.err);
+        if (to->count > 0)
+            memcpy(larger, to->items, to->count * sizeof(*larger));
+        to->items = larger;
+    }
+    if (count > 0)
+        memcpy(to->items + to->count, items, count * sizeof(*items));
+    to->count = (uint32_t)total;
+    return PTF_OK;
+}
+
+static ptf_status push_items(ptf_unpickler *u, ptf_kind kind, ptf_value **items,
+                             size_t count)
+{
+    ptf_value *v = NULL;
+    ptf_status status = ptf_unpickle_make(u, kind, &v);
+    if (status == PTF_OK)
+        status = ptf_unpickle_append(u, v, items, count);
+    return status == PTF_OK ? ptf_unpickle_push(u, v) : status;
+}
+
+/* The last 'n' values become one tuple. */
+static ptf_status run_tuple_n(ptf_unpickler *u, size_t n)
+{
+    ptf_status status = ptf_unpickle_need(u, n);
+    if (status != PTF_OK)
+        return status;
+    u->depth -= n;
+    return push_items(u, PTF_TUPLE, u->stack + u->depth, n);
+}
+
+static ptf_status run_from_mark(ptf_unpickler *u, ptf_kind kind)
+{
+    ptf_value **items;
+    size_t count;
+    ptf_status status = ptf_unpickle_pop_mark(u, &items, &count);
+    if (status != PTF_OK)
+        return status;
+    if (kind == PTF_DICT && count % 2 != 0)
+        return UNPICKLE_FAIL(u, "expected pairs for %s, found %zu values",
+                             u->op_name, count);
+    return push_items(u, kind, items, count);
+}
+
+ptf_status ptf_op_tuple(ptf_unpickler *u)
+{
+    return run_from_mark(u, PTF_TUPLE);
+}
+
+ptf_status ptf_op_list(ptf_unpickler *u)
+{
+    return run_from_mark(u, PTF_LIST);
+}
+
+ptf_status ptf_op_dict(ptf_unpickler *u)
+{
+    return run_from_mark(u, PTF_DICT);
+}
+
+ptf_status ptf_op_frozenset(ptf_unpickler *u)
+{
+    return run_from_mark(u, PTF_SET);
+}
+
+ptf_status ptf_op_tuple1(ptf_unpickler *u)
+{
+    return run_tuple_n(u, 1);
+}
+
+ptf_status ptf_op_tuple2(ptf_unpickler *u)
+{
+    return run_tuple_n(u, 2);
+}
+
+ptf_status ptf_op_tuple3(ptf_unpickler *u)
+{
+    return run_tuple_n(u, 3);
+}
+
+ptf_status ptf_op_empty_tuple(ptf_unpickler *u)
+{
+    return ptf_unpickle_push(u, u->empty);
+}
+
+ptf_status ptf_op_empty_list(ptf_unpickler *u)
+{
+    return push_items(u, PTF_LIST, NULL, 0);
+}
+
+ptf_status ptf_op_empty_dict(ptf_unpickler *u)
+{
+    return push_items(u, PTF_DICT, NULL, 0);
+}
+
+ptf_status ptf_op_empty_set(ptf_unpickler *u)
+{
+    return push_items(u, PTF_SET, NULL, 0);
+}
+
+ptf_status ptf_op_mark(ptf_unpickler *u)
+{
+    ptf_status status = ptf_unpickle_push(u, NULL);
+    u->bottom = u->depth;
+    return status;
+}
+
+ptf_status ptf_op_pop(ptf_unpickler *u)
+{
+    if (u->bottom > 0 && u->depth == u->bottom) {
+        ptf_value **items;
+        size_t count;
+        return ptf_unpickle_pop_mark(u, &items, &count);
+    }
+    ptf_status status = ptf_unpickle_need(u, 1);
+    if (status == PTF_OK)
+        ptf_unpickle_pop(u);
+    return status;
+}
+
+ptf_status ptf_op_pop_mark(ptf_unpickler *u)
+{
+    ptf_value **items;
+    size_t count;
+    return ptf_unpickle_pop_mark(u, &items, &count);
+}
+
+ptf_status ptf_op_dup(ptf_unpickler *u)
+{
+    ptf_status status = ptf_unpickle_need(u, 1);
+    return status == PTF_OK ? ptf_unpickle_push(u, ptf_unpickle_top(u))
+                            : status;
+}
+
+/* --------------------------------------------------------- filling things */
+
+/* True for what rebuilds tensors: objects that cannot hold items. */
+static bool makes_tensor(const ptf_value *callee)
+{
+    return callee->kind == PTF_GLOBAL &&
+           (strncmp(callee->global->module, "torch._", 7) == 0 ||
+            strcmp(callee->global->module, "torch.nn.parameter") == 0);
+}
+
+/* The container that items for 'target' go into: itself, or a part of it. */
+static ptf_status container_of(ptf_unpickler *u, ptf_value *target,
+                               ptf_kind kind, int part, ptf_value **out)
+{
+    *out = target;
+    if (target->kind == kind)
+        return PTF_OK;
+    if (target->kind != PTF_OBJECT || makes_tensor(target->items[PTF_CALLEE]))
+        return UNPICKLE_FAIL(u, "expected a %s for %s, found something else",
+                             kind == PTF_DICT ? "dict" : "list", u->op_name);
+    ptf_status status = PTF_OK;
+    if (target->items[part] == NULL)
+        status = ptf_unpickle_make(u, kind, &target->items[part]);
+    *out = target->items[part];
+    return status;
+}
+
+static ptf_status fill(ptf_unpickler *u, ptf_value *target, ptf_kind kind,
+                       int part, ptf_value **items, size_t count)
+{
+    if (kind == PTF_DICT && count % 2 != 0)
+        return UNPICKLE_FAIL(u, "expected pairs for %s, found %zu values",
+                             u->op_name, count);
+    ptf_value *container = NULL;
+    ptf_status status = container_of(u, target, kind, part, &container);
+    return status == PTF_OK ? ptf_unpickle_append(u, container, items, count)
+                            : status;
+}
+
+/* The target lies below the mark, or below 'n' items without a mark. */
+static ptf_status fill_from_mark(ptf_unpickler *u, ptf_kind kind, int part)
+{
+    ptf_value **items;
+    size_t count;
+    ptf_status status = ptf_unpickle_pop_mark(u, &items, &count);
+    if (status == PTF_OK)
+        status = ptf_unpickle_need(u, 1);
+    return status == PTF_OK
+               ? fill(u, ptf_unpickle_top(u), kind, part, items, count)
+               : status;
+}
+
+static ptf_status fill_from_top(ptf_unpickler *u, ptf_kind kind, int part,
+                                size_t n)
+{
+    ptf_status status = ptf_unpickle_need(u, n + 1);
+    if (status != PTF_OK)
+        return status;
+    u->depth -= n;
+    return fill(u, ptf_unpickle_top(u), kind, part, u->stack + u->depth, n);
+}
+
+ptf_status ptf_op_append(ptf_unpickler *u)
+{
+    return fill_from_top(u, PTF_LIST, PTF_ITEMS, 1);
+}
+
+ptf_status ptf_op_appends(ptf_unpickler *u)
+{
+    return fill_from_mark(u, PTF_LIST, PTF_ITEMS);
+}
+
+ptf_status ptf_op_additems(ptf_unpickler *u)
+{
+    return fill_from_mark(u, PTF_SET, PTF_ITEMS);
+}
+
+ptf_status ptf_op_setitem(ptf_unpickler *u)
+{
+    return fill_from_top(u, PTF_DICT, PTF_PAIRS, 2);
+}
+
+ptf_status ptf_op_setitems(ptf_unpickler *u)
+{
+    return fill_from_mark(u, PTF_DICT, PTF_PAIRS);
+}

@@ -1,0 +1,131 @@
+/*
+ * pickle: a slice of bytes into a tree of values.  The unpickler runs
+ * nothing and calls nothing: a call is kept as what it is, an object with
+ * the name of its callable and its arguments.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#ifndef PTF_PICKLE_H
+#define PTF_PICKLE_H
+
+#include "base/base.h"
+
+/* Bounds.  The largest seen in real files: 1 MB, 10^5 values, nesting 40. */
+enum {
+    PTF_PICKLE_MAX_SIZE = 64 << 20,
+    PTF_PICKLE_MAX_VALUES = 8 << 20,
+    PTF_PICKLE_MAX_NESTING = 256,
+};
+
+typedef enum ptf_kind {
+    PTF_NONE,
+    PTF_BOOLEAN,
+    PTF_INT,
+    PTF_BIG, /* an integer beyond 64 bits, as its bytes */
+    PTF_FLOAT,
+    PTF_STRING, /* UTF-8, or any bytes when Python 2 wrote it */
+    PTF_BYTES,
+    PTF_TUPLE,
+    PTF_LIST,
+    PTF_SET,
+    PTF_DICT, /* key, value, key, value; OrderedDict and its like too */
+    PTF_GLOBAL,
+    PTF_OBJECT, /* the result of a call, or an instance of a class */
+    PTF_PERSISTENT,
+} ptf_kind;
+
+/* The parts of a PTF_OBJECT; NULL where there is none. */
+enum {
+    PTF_CALLEE, /* what would be called */
+    PTF_ARGS,   /* with what, usually a tuple */
+    PTF_STATE,  /* what BUILD gives */
+    PTF_PAIRS,  /* a dict: what SETITEMS adds */
+    PTF_ITEMS,  /* a list: what APPENDS adds */
+    PTF_PARTS,
+};
+
+/*
+ * One value.  Text is borrowed from the pickle or its arena and has no zero
+ * at its end.  Values may be shared, and lists, dicts and objects may contain
+ * themselves: walkers must not follow them blindly.
+ */
+typedef struct ptf_value ptf_value;
+struct ptf_value {
+    uint8_t kind;   /* a ptf_kind */
+    bool marked;    /* contains an object that the reader's caller looks for */
+    bool busy;      /* for walkers: is on the path that leads here */
+    bool named;     /* a dict that has a class, and so may have attributes */
+    uint32_t count; /* bytes of text, items, or twice the pairs of a dict */
+    union {
+        bool boolean;
+        int64_t integer;
+        double number;
+        const char *text;
+        ptf_value **items; /* PTF_PARTS of an object, 1 of a persistent id */
+        const struct ptf_global *global;
+    };
+};
+
+typedef struct ptf_global {
+    const char *module, *name; /* with a zero at the end */
+} ptf_global;
+
+/* What a pickle gives. */
+typedef struct ptf_pickle {
+    ptf_value *root;
+    size_t size; /* bytes up to and with STOP */
+    /* Every persistent id, also of values that were dropped. */
+    ptf_value **persistent;
+    size_t persistent_count;
+    const ptf_global *const *globals; /* every global, once, in order */
+    size_t global_count;
+} ptf_pickle;
+
+/*
+ * Reads one pickle from the start of 'data'.  The tree lives in 'arena' and
+ * borrows from 'data'.  'marks' tells which objects the caller looks for;
+ * what contains them gets 'marked' set.  PTF_FORMAT for anything that
+ * Python's pickler would not write, and for what is beyond the bounds.
+ */
+ptf_status ptf_pickle_read(const uint8_t *data, size_t size,
+                           const ptf_origin *origin,
+                           bool (*marks)(const ptf_value *object),
+                           ptf_arena *arena, ptf_pickle *out, ptf_error *err);
+
+/* True for a string (or bytes) that equals 'text'. */
+bool ptf_value_is(const ptf_value *value, const char *text);
+
+/* True for the global module.name. */
+bool ptf_value_is_global(const ptf_value *value, const char *module,
+                         const char *name);
+
+/* The value of a dict's string key, or NULL. */
+ptf_value *ptf_dict_find(const ptf_value *dict, const char *key);
+
+/* The tree, one value a line, up to 'max_lines' lines. */
+void ptf_value_print(const ptf_value *value, size_t max_lines, FILE *out);
+
+/* ----------------------------------------------- between the folder's files */
+
+/*
+ * Walks the finished tree once: refuses nesting beyond the bound, a tree
+ * that sharing makes larger than 2^32 values, and a dict with the same key
+ * twice; sets 'marked'.
+ */
+ptf_status ptf_value_check(ptf_value *root, size_t value_count,
+                           const ptf_origin *origin,
+                           bool (*marks)(const ptf_value *object),
+                           ptf_error *err);
+
+/* The values right below: items, pairs, parts. */
+static inline size_t ptf_value_children(const ptf_value *value)
+{
+    return value->kind >= PTF_TUPLE && value->kind != PTF_GLOBAL ? value->count
+                                                                 : 0;
+}
+
+/* A Python 2 or protocol 0 literal: integers, floats, quoted strings. */
+ptf_status ptf_parse_literal(ptf_cursor *c, uint8_t opcode, ptf_arena *arena,
+                             ptf_value *out);
+
+#endif

@@ -1,0 +1,214 @@
+/*
+ * The tree of values: looking things up, checking it once, printing it.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "pickle/pickle.h"
+
+bool ptf_value_is(const ptf_value *value, const char *text)
+{
+    return value != NULL &&
+           (value->kind == PTF_STRING || value->kind == PTF_BYTES) &&
+           value->count == strlen(text) &&
+           memcmp(value->text, text, value->count) == 0;
+}
+
+bool ptf_value_is_global(const ptf_value *value, const char *module,
+                         const char *name)
+{
+    return value != NULL && value->kind == PTF_GLOBAL &&
+           strcmp(value->global->module, module) == 0 &&
+           strcmp(value->global->name, name) == 0;
+}
+
+ptf_value *ptf_dict_find(const ptf_value *dict, const char *key)
+{
+    if (dict == NULL || dict->kind != PTF_DICT)
+        return NULL;
+    for (uint32_t i = 0; i < dict->count; i += 2) {
+        if (ptf_value_is(dict->items[i], key))
+            return dict->items[i + 1];
+    }
+    return NULL;
+}
+
+/* ------------------------------------------------------------ one full walk */
+
+/* What is known about a value; kept in a table beside the tree. */
+typedef struct facts {
+    const ptf_value *value;
+    uint64_t size; /* values below it, shared ones counted every time */
+    uint16_t height;
+    bool done;
+} facts;
+
+typedef struct frame {
+    ptf_value *value;
+    facts *facts;
+    uint32_t next;
+} frame;
+
+typedef struct walk {
+    const ptf_origin *origin;
+    bool (*marks)(const ptf_value *object);
+    ptf_error *err;
+    facts *table; /* open addressing, keyed by address */
+    size_t mask;
+    frame *stack;
+    size_t depth;
+} walk;
+
+static const uint64_t MAX_EXPANDED = UINT64_C(1) << 32;
+
+static size_t hash_bits(uint64_t bits)
+{
+    bits *= UINT64_C(0x9e3779b97f4a7c15);
+    return (size_t)(bits ^ bits >> 29);
+}
+
+static facts *facts_of(const walk *w, const ptf_value *value)
+{
+    size_t at = hash_bits((uintptr_t)value) & w->mask;
+    while (w->table[at].value != NULL && w->table[at].value != value)
+        at = (at + 1) & w->mask;
+    return &w->table[at];
+}
+
+static ptf_status push(walk *w, ptf_value *value, facts *f)
+{
+    if (w->depth == PTF_PICKLE_MAX_NESTING)
+        return ptf_fail(w->err, PTF_FORMAT, w->origin, PTF_NO_OFFSET,
+                        "expected values nested at most %d deep",
+                        PTF_PICKLE_MAX_NESTING);
+    *f = (facts){value, 1, 1, false};
+    w->stack[w->depth++] = (frame){value, f, 0};
+    value->busy = true;
+    return PTF_OK;
+}
+
+static bool same_key(const ptf_value *a, const ptf_value *b)
+{
+    if (a->kind != b->kind)
+        return false;
+    return a->kind == PTF_INT ? a->integer == b->integer
+                              : a->count == b->count &&
+                                    memcmp(a->text, b->text, a->count) == 0;
+}
+
+static size_t hash_key(const ptf_value *key)
+{
+    if (key->kind == PTF_INT)
+        return hash_bits((uint64_t)key->integer);
+    uint64_t h = UINT64_C(0xcbf29ce484222325);
+    for (uint32_t i = 0; i < key->count; i++)
+        h = (h ^ (uint8_t)key->text[i]) * UINT64_C(0x100000001b3);
+    return hash_bits(h);
+}
+
+static ptf_status insert_key(walk *w, const ptf_value **table, size_t mask,
+                             const ptf_value *key)
+{
+    if (key->kind != PTF_STRING && key->kind != PTF_INT)
+        return PTF_OK;
+    size_t at = hash_key(key) & mask;
+    for (; table[at] != NULL; at = (at + 1) & mask) {
+        if (!same_key(table[at], key))
+            continue;
+        bool text = key->kind == PTF_STRING;
+        return ptf_fail(w->err, PTF_FORMAT, w->origin, PTF_NO_OFFSET,
+                        "expected every key of a dict once, found '%.*s' "
+                        "twice",
+                        text ? (int)(key->count < 200 ? key->count : 200) : 10,
+                        text ? key->text : "an integer");
+    }
+    table[at] = key;
+    return PTF_OK;
+}
+
+/* Two values for one key: readers may take either. */
+static ptf_status check_keys(walk *w, const ptf_value *dict)
+{
+    if (dict->count < 4)
+        return PTF_OK;
+    size_t size = 4;
+    while (size < dict->count)
+        size *= 2;
+    const ptf_value **table = ptf_alloc(size * sizeof(*table));
+    if (table == NULL)
+        return ptf_fail_memory(w->err);
+    ptf_status status = PTF_OK;
+    for (uint32_t i = 0; i < dict->count && status == PTF_OK; i += 2)
+        status = insert_key(w, table, size - 1, dict->items[i]);
+    ptf_free(table);
+    return status;
+}
+
+/* A child is known: add what it says to its parent. */
+static ptf_status absorb(walk *w, frame *parent, const facts *child)
+{
+    facts *f = parent->facts;
+    f->size += child->size;
+    if (child->height >= f->height)
+        f->height = (uint16_t)(child->height + 1);
+    parent->value->marked |= child->value->marked;
+    if (f->size > MAX_EXPANDED)
+        return ptf_fail(w->err, PTF_FORMAT, w->origin, PTF_NO_OFFSET,
+                        "expected a tree of values, found one that sharing "
+                        "blows up beyond %llu values",
+                        (unsigned long long)MAX_EXPANDED);
+    if (f->height + w->depth - 1 > PTF_PICKLE_MAX_NESTING)
+        return ptf_fail(w->err, PTF_FORMAT, w->origin, PTF_NO_OFFSET,
+                        "expected values nested at most %d deep",
+                        PTF_PICKLE_MAX_NESTING);
+    return PTF_OK;
+}
+
+static ptf_status leave(walk *w)
+{
+    frame *top = &w->stack[w->depth - 1];
+    ptf_value *value = top->value;
+    value->busy = false;
+    top->facts->done = true;
+    if (value->kind == PTF_OBJECT && w->marks != NULL && w->marks(value))
+        value->marked = true;
+    ptf_status status = value->kind == PTF_DICT ? check_keys(w, value) : PTF_OK;
+    w->depth--;
+    if (status == PTF_OK && w->depth > 0)
+        status = absorb(w, top - 1, top->facts);
+    return status;
+}
+
+static ptf_status enter_child(walk *w, frame *top)
+{
+    ptf_value *child = top->value->items[top->next++];
+    if (child == NULL || child->busy) /* absent, or a cycle closes here */
+        return PTF_OK;
+    if (ptf_value_children(child) == 0 && child->kind != PTF_OBJECT)
+        return absorb(w, top, &(facts){child, 1, 1, true});
+    facts *f = facts_of(w, child);
+    return f->value != NULL ? absorb(w, top, f) : push(w, child, f);
+}
+
+ptf_status ptf_value_check(ptf_value *root, size_t value_count,
+                           const ptf_origin *origin,
+                           bool (*marks)(const ptf_value *object),
+                           ptf_error *err)
+{
+    size_t size = 16;
+    while (size < 2 * value_count)
+        size *= 2;
+    frame stack[PTF_PICKLE_MAX_NESTING];
+    walk w = {origin,   marks, err, ptf_alloc(size * sizeof(facts)),
+              size - 1, stack, 0};
+    if (w.table == NULL)
+        return ptf_fail_memory(err);
+    ptf_status status = push(&w, root, facts_of(&w, root));
+    while (status == PTF_OK && w.depth > 0) {
+        frame *top = &w.stack[w.depth - 1];
+        status = top->next < ptf_value_children(top->value)
+                     ? enter_child(&w, top)
+                     : leave(&w);
+    }
+    ptf_free(w.table);
+    return status;
+}

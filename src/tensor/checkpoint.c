@@ -1,0 +1,325 @@
+/*
+ * A checkpoint from opening to closing: archive, pickle, storages, tensors.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "tensor/reader.h"
+
+#include <openssl/evp.h>
+
+/* ----------------------------------------------------------------- opening */
+
+static bool marks_tensor(const ptf_value *object)
+{
+    return ptf_value_is_tensor(object) || ptf_value_is_array(object);
+}
+
+/* The order of the bytes in storages; little unless an entry says otherwise. */
+static ptf_status read_byteorder(ptf_checkpoint *ckpt, ptf_error *err)
+{
+    ptf_entry *entry = ptf_archive_find(&ckpt->archive, "byteorder");
+    ptf_origin origin = {ckpt->file.name, "byteorder"};
+    if (entry == NULL)
+        return PTF_OK;
+    ptf_status status = ptf_archive_load(&ckpt->archive, entry, err);
+    if (status == PTF_OK)
+        status = ptf_archive_check(&ckpt->archive, entry, err);
+    if (status != PTF_OK)
+        return status;
+    ckpt->big_endian = entry->size == 3 && memcmp(entry->data, "big", 3) == 0;
+    bool little = entry->size == 6 && memcmp(entry->data, "little", 6) == 0;
+    return ckpt->big_endian || little
+               ? PTF_OK
+               : ptf_fail(err, PTF_FORMAT, &origin, 0,
+                          "expected 'little' or 'big', found something else");
+}
+
+static ptf_status read_zip(ptf_checkpoint *ckpt, ptf_error *err)
+{
+    ptf_entry *entry = ptf_archive_find(&ckpt->archive, "data.pkl");
+    ptf_origin origin = {ckpt->file.name, "data.pkl"};
+    ptf_status status = read_byteorder(ckpt, err);
+    if (status == PTF_OK)
+        status = ptf_archive_load(&ckpt->archive, entry, err);
+    if (status == PTF_OK)
+        status = ptf_archive_check(&ckpt->archive, entry, err);
+    if (status == PTF_OK)
+        status =
+            ptf_pickle_read(entry->data, entry->size, &origin, marks_tensor,
+                            &ckpt->arena, &ckpt->pickle, err);
+    if (status != PTF_OK)
+        return status;
+    if (ckpt->pickle.size != entry->size)
+        return ptf_fail(err, PTF_FORMAT, &origin, ckpt->pickle.size,
+                        "expected the end of the pickle, found %zu more bytes",
+                        entry->size - ckpt->pickle.size);
+    return ptf_storages_load(ckpt, err);
+}
+
+static ptf_status rebuild_leaf(ptf_checkpoint *ckpt, const ptf_leaf *leaf,
+                               ptf_tensor *out, ptf_error *err)
+{
+    ptf_origin origin = ptf_value_origin(ckpt);
+    if (leaf->problem != NULL)
+        return ptf_fail(err, PTF_FORMAT, &origin, PTF_NO_OFFSET,
+                        "tensor '%s': %s", leaf->name, leaf->problem);
+    return ptf_value_is_array(leaf->value)
+               ? ptf_array_rebuild(ckpt, leaf->value, leaf->name, out, err)
+               : ptf_tensor_rebuild(ckpt, leaf->value, leaf->name, out, err);
+}
+
+static ptf_status rebuild_all(ptf_checkpoint *ckpt, const ptf_leaves *leaves,
+                              ptf_error *err)
+{
+    ckpt->tensors =
+        ptf_arena_array(&ckpt->arena, leaves->count, sizeof(*ckpt->tensors));
+    if (ckpt->tensors == NULL)
+        return ptf_fail_memory(err);
+    ptf_status status = PTF_OK;
+    for (size_t i = 0; i < leaves->count && status == PTF_OK; i++)
+        status = rebuild_leaf(ckpt, &leaves->items[i], &ckpt->tensors[i], err);
+    ckpt->count = leaves->count;
+    return status;
+}
+
+/* A root that cannot be a state dict, whatever is in it. */
+static ptf_status check_root(const ptf_checkpoint *ckpt, ptf_error *err)
+{
+    ptf_origin origin = ptf_value_origin(ckpt);
+    const ptf_value *root = ckpt->pickle.root;
+    if (root->kind == PTF_OBJECT && !root->marked &&
+        root->items[PTF_CALLEE]->kind == PTF_GLOBAL &&
+        root->items[PTF_STATE] == NULL)
+        return ptf_fail(err, PTF_UNSUPPORTED, &origin, PTF_NO_OFFSET,
+                        "expected tensors, found an object of %s.%s",
+                        root->items[PTF_CALLEE]->global->module,
+                        root->items[PTF_CALLEE]->global->name);
+    if (root->kind == PTF_DICT || root->kind == PTF_LIST ||
+        root->kind == PTF_TUPLE || root->kind == PTF_OBJECT)
+        return PTF_OK;
+    return ptf_fail(err, PTF_UNSUPPORTED, &origin, PTF_NO_OFFSET,
+                    "expected a state dict, found no container");
+}
+
+static ptf_status find_tensors(ptf_checkpoint *ckpt,
+                               const ptf_open_options *options, ptf_error *err)
+{
+    ptf_leaves leaves;
+    ptf_status status = check_root(ckpt, err);
+    if (status == PTF_OK)
+        status = ptf_leaves_select(ckpt, options, &leaves, err);
+    if (status != PTF_OK)
+        return status;
+    status = rebuild_all(ckpt, &leaves, err);
+    ptf_free(leaves.items);
+    return status;
+}
+
+static ptf_status index_names(ptf_checkpoint *ckpt, ptf_error *err)
+{
+    ptf_origin origin = {ckpt->file.name, NULL};
+    for (size_t i = 0; i < ckpt->count; i++) {
+        ptf_tensor *t = &ckpt->tensors[i];
+        if (ptf_text_table_find(&ckpt->by_name, t->name) != NULL)
+            return ptf_fail(err, PTF_FORMAT, &origin, PTF_NO_OFFSET,
+                            "expected every name once, found tensor '%s' "
+                            "twice",
+                            t->name);
+        if (!ptf_text_table_add(&ckpt->by_name, t->name, t))
+            return ptf_fail_memory(err);
+    }
+    return PTF_OK;
+}
+
+static ptf_status read_pickled(ptf_checkpoint *ckpt,
+                               const ptf_open_options *options, ptf_error *err)
+{
+    ptf_status status = ckpt->archive.kind == PTF_ARCHIVE_LEGACY
+                            ? ptf_legacy_read(ckpt, err)
+                            : read_zip(ckpt, err);
+    return status == PTF_OK ? find_tensors(ckpt, options, err) : status;
+}
+
+/* Takes over ckpt, whose file is open. */
+static ptf_status read_file(ptf_checkpoint *ckpt,
+                            const ptf_open_options *options,
+                            ptf_checkpoint **out, ptf_error *err)
+{
+    static const ptf_open_options defaults = {0};
+    if (options == NULL)
+        options = &defaults;
+    ptf_status status = ptf_archive_open(&ckpt->file, &ckpt->archive, err);
+    if (status == PTF_OK)
+        status = ckpt->archive.kind == PTF_ARCHIVE_SAFETENSORS
+                     ? ptf_safetensors_read(ckpt, err)
+                     : read_pickled(ckpt, options, err);
+    if (status == PTF_OK)
+        status = index_names(ckpt, err);
+    if (status != PTF_OK) {
+        ptf_checkpoint_close(ckpt);
+        return status;
+    }
+    *out = ckpt;
+    return PTF_OK;
+}
+
+/* The name is copied: messages may need it when the caller's is gone. */
+static ptf_checkpoint *make_checkpoint(const char *name, const char **copy)
+{
+    ptf_checkpoint *ckpt = ptf_alloc(sizeof(*ckpt));
+    if (ckpt == NULL)
+        return NULL;
+    ckpt->file.fd = -1;
+    *copy = ptf_arena_copy(&ckpt->arena, name, strlen(name));
+    if (*copy == NULL) {
+        ptf_checkpoint_close(ckpt);
+        return NULL;
+    }
+    return ckpt;
+}
+
+ptf_status ptf_checkpoint_open(const char *path,
+                               const ptf_open_options *options,
+                               ptf_checkpoint **out, ptf_error *err)
+{
+    const char *name;
+    *out = NULL;
+    ptf_checkpoint *ckpt = make_checkpoint(path, &name);
+    if (ckpt == NULL)
+        return ptf_fail_memory(err);
+    ptf_status status = ptf_file_open(name, &ckpt->file, err);
+    if (status != PTF_OK) {
+        ckpt->file.fd = -1;
+        ptf_checkpoint_close(ckpt);
+        return status;
+    }
+    return read_file(ckpt, options, out, err);
+}
+
+ptf_status ptf_checkpoint_open_memory(const void *data, size_t size,
+                                      const char *name,
+                                      const ptf_open_options *options,
+                                      ptf_checkpoint **out, ptf_error *err)
+{
+    *out = NULL;
+    ptf_checkpoint *ckpt = make_checkpoint(name, &name);
+    if (ckpt == NULL)
+        return ptf_fail_memory(err);
+    ckpt->file = (ptf_file){name, data, size, -1};
+    return read_file(ckpt, options, out, err);
+}
+
+void ptf_checkpoint_close(ptf_checkpoint *ckpt)
+{
+    if (ckpt == NULL)
+        return;
+    ptf_text_table_free(&ckpt->by_name);
+    ptf_text_table_free(&ckpt->storages);
+    ptf_archive_close(&ckpt->archive);
+    ptf_file_close(&ckpt->file);
+    ptf_arena_free(&ckpt->arena);
+    ptf_free(ckpt);
+}
+
+/* ------------------------------------------------------------ what is there */
+
+size_t ptf_checkpoint_tensor_count(const ptf_checkpoint *ckpt)
+{
+    return ckpt->count;
+}
+
+const ptf_tensor *ptf_checkpoint_tensor(const ptf_checkpoint *ckpt,
+                                        size_t index)
+{
+    return &ckpt->tensors[index];
+}
+
+const ptf_tensor *ptf_checkpoint_find(const ptf_checkpoint *ckpt,
+                                      const char *name)
+{
+    return ptf_text_table_find(&ckpt->by_name, name);
+}
+
+const char *ptf_checkpoint_metadata(const ptf_checkpoint *ckpt, const char *key)
+{
+    for (size_t i = 0; i < ckpt->metadata_count; i++) {
+        if (strcmp(ckpt->metadata[i].key, key) == 0)
+            return ckpt->metadata[i].value;
+    }
+    return NULL;
+}
+
+const ptf_file *ptf_checkpoint_file(const ptf_checkpoint *ckpt)
+{
+    return &ckpt->file;
+}
+
+ptf_status ptf_checkpoint_verify(const ptf_checkpoint *ckpt, ptf_error *err)
+{
+    return ptf_archive_verify(&ckpt->archive, err);
+}
+
+ptf_status ptf_checkpoint_sha256(const ptf_checkpoint *ckpt, char hex[65],
+                                 ptf_error *err)
+{
+    unsigned char digest[EVP_MAX_MD_SIZE];
+    unsigned size = 0;
+    if (EVP_Digest(ckpt->file.data, ckpt->file.size, digest, &size,
+                   EVP_sha256(), NULL) != 1 ||
+        size != 32)
+        return ptf_fail_memory(err);
+    for (unsigned i = 0; i < size; i++)
+        snprintf(hex + (size_t)2 * i, 3, "%02x", digest[i]);
+    return PTF_OK;
+}
+
+/* ---------------------------------------------------------------- printing */
+
+static void print_numbers(FILE *out, const int64_t *numbers, int count)
+{
+    fputc('[', out);
+    for (int i = 0; i < count; i++)
+        fprintf(out, "%s%lld", i > 0 ? ", " : "", (long long)numbers[i]);
+    fputc(']', out);
+}
+
+/* Name, dtype, shape; strides only where they are not C order. */
+static void print_tensor(const ptf_tensor *t, FILE *out)
+{
+    ptf_print_escaped(out, t->name, strlen(t->name));
+    fprintf(out, "  %s ", ptf_dtype_name(t->dtype));
+    print_numbers(out, t->shape, t->rank);
+    if (!ptf_tensor_is_contiguous(t)) {
+        fputs(" strides ", out);
+        print_numbers(out, t->stride, t->rank);
+    }
+    fputs("  storage ", out);
+    ptf_print_escaped(out, t->storage->key, strlen(t->storage->key));
+    size_t offset = (size_t)((const uint8_t *)t->data - t->storage->data);
+    if (offset > 0)
+        fprintf(out, " from byte %zu", offset);
+    fputc('\n', out);
+}
+
+static void print_values(const ptf_checkpoint *ckpt, FILE *out)
+{
+    enum { MAX_LINES = 100000 };
+    if (ckpt->pickle.root == NULL) {
+        fputs("no pickle in this kind of file\n", out);
+        return;
+    }
+    ptf_value_print(ckpt->pickle.root, MAX_LINES, out);
+}
+
+void ptf_checkpoint_print(const ptf_checkpoint *ckpt, ptf_stage stage,
+                          FILE *out)
+{
+    switch (stage) {
+    case PTF_STAGE_ARCHIVE: ptf_archive_print(&ckpt->archive, out); break;
+    case PTF_STAGE_VALUES: print_values(ckpt, out); break;
+    case PTF_STAGE_TENSORS:
+        for (size_t i = 0; i < ckpt->count; i++)
+            print_tensor(&ckpt->tensors[i], out);
+        break;
+    }
+}

@@ -1,0 +1,163 @@
+/*
+ * NumPy arrays and scalars as NumPy pickles them: _reconstruct() with a
+ * state of version, shape, dtype, order and bytes; scalar(dtype, bytes).
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "tensor/reader.h"
+
+static const struct {
+    const char *text;
+    ptf_dtype dtype;
+} codes[] = {
+    {"f2", PTF_F16}, {"f4", PTF_F32},   {"f8", PTF_F64}, {"i1", PTF_I8},
+    {"i2", PTF_I16}, {"i4", PTF_I32},   {"i8", PTF_I64}, {"u1", PTF_U8},
+    {"u2", PTF_U16}, {"u4", PTF_U32},   {"u8", PTF_U64}, {"b1", PTF_BOOL},
+    {"c8", PTF_C64}, {"c16", PTF_C128},
+};
+
+static bool is_call(const ptf_value *value, const char *name)
+{
+    if (value->kind != PTF_OBJECT)
+        return false;
+    const ptf_value *callee = value->items[PTF_CALLEE];
+    return ptf_value_is_global(callee, "numpy.core.multiarray", name) ||
+           ptf_value_is_global(callee, "numpy._core.multiarray", name);
+}
+
+bool ptf_value_is_array(const ptf_value *value)
+{
+    return is_call(value, "_reconstruct") || is_call(value, "scalar");
+}
+
+static ptf_status fail(const ptf_checkpoint *ckpt, const char *name,
+                       const char *what, ptf_error *err)
+{
+    ptf_origin origin = ptf_value_origin(ckpt);
+    return ptf_fail(err, PTF_UNSUPPORTED, &origin, PTF_NO_OFFSET,
+                    "array '%s': expected %s, found something else", name,
+                    what);
+}
+
+/* dtype('f8', ...) with a state (version, byte order, ...). */
+static bool read_dtype(const ptf_value *value, ptf_dtype *out, bool *swap)
+{
+    if (value->kind != PTF_OBJECT ||
+        !ptf_value_is_global(value->items[PTF_CALLEE], "numpy", "dtype") ||
+        value->items[PTF_ARGS]->count < 1)
+        return false;
+    const ptf_value *state = value->items[PTF_STATE];
+    *swap = state != NULL && state->kind == PTF_TUPLE && state->count > 1 &&
+            ptf_value_is(state->items[1], ">");
+    for (size_t i = 0; i < PTF_ARRAY_SIZE(codes); i++) {
+        if (ptf_value_is(value->items[PTF_ARGS]->items[0], codes[i].text)) {
+            *out = codes[i].dtype;
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Latin-1 in UTF-8 back to bytes: how Python 3 writes bytes in protocol 2. */
+static bool decode_latin1(const ptf_value *text, uint8_t *out, size_t size)
+{
+    size_t n = 0;
+    for (uint32_t i = 0; i < text->count; n++) {
+        uint8_t c = (uint8_t)text->text[i++];
+        if (c >= 0x80) {
+            if ((c != 0xc2 && c != 0xc3) || i == text->count)
+                return false;
+            c = (uint8_t)(c << 6 | ((uint8_t)text->text[i++] & 63));
+        }
+        if (n == size)
+            return false;
+        out[n] = c;
+    }
+    return n == size;
+}
+
+/* Copies exactly 'size' bytes out of what stands for bytes. */
+static bool read_bytes(const ptf_value *value, uint8_t *out, size_t size)
+{
+    if (value->kind == PTF_BYTES || value->kind == PTF_STRING) {
+        if (value->count == size && size > 0)
+            memcpy(out, value->text, size);
+        return value->count == size;
+    }
+    if (value->kind != PTF_OBJECT)
+        return false;
+    const ptf_value *args = value->items[PTF_ARGS];
+    if (ptf_value_is_global(value->items[PTF_CALLEE], "_codecs", "encode"))
+        return args->count == 2 && args->items[0]->kind == PTF_STRING &&
+               ptf_value_is(args->items[1], "latin1") &&
+               decode_latin1(args->items[0], out, size);
+    return size == 0 && args->count == 0; /* bytes() */
+}
+
+/* Column-major order: the first index runs fastest. */
+static void set_fortran_strides(ptf_tensor *t)
+{
+    int64_t stride = 1;
+    for (int i = 0; i < t->rank; i++) {
+        t->stride[i] = stride;
+        stride *= t->shape[i] > 0 ? t->shape[i] : 1;
+    }
+}
+
+static ptf_status fill(ptf_checkpoint *ckpt, const ptf_value *bytes, bool swap,
+                       ptf_tensor *out, ptf_error *err)
+{
+    int64_t numel = 1;
+    size_t size = ptf_dtype_size(out->dtype);
+    for (int i = 0; i < out->rank; i++) {
+        if (!ptf_mul_i64(numel, out->shape[i], &numel))
+            return fail(ckpt, out->name, "a size that exists", err);
+    }
+    if (!ptf_mul_size((size_t)numel, size, &size) || size > PTF_PICKLE_MAX_SIZE)
+        return fail(ckpt, out->name, "a size that a pickle can hold", err);
+    ptf_held_storage *made = ptf_storage_make(ckpt, size);
+    if (made == NULL)
+        return ptf_fail_memory(err);
+    uint8_t *data = (uint8_t *)(uintptr_t)made->bytes.data;
+    if (!read_bytes(bytes, data, size))
+        return fail(ckpt, out->name, "the bytes of its elements", err);
+    if (swap)
+        ptf_swap_bytes(data, size, out->dtype);
+    made->dtype = out->dtype;
+    made->numel = numel;
+    out->storage = &made->bytes;
+    out->data = data;
+    return PTF_OK;
+}
+
+ptf_status ptf_array_rebuild(ptf_checkpoint *ckpt, const ptf_value *value,
+                             const char *name, ptf_tensor *out, ptf_error *err)
+{
+    *out = (ptf_tensor){.name = name};
+    bool swap = false;
+    const ptf_value *args = value->items[PTF_ARGS];
+    const ptf_value *state = value->items[PTF_STATE];
+    if (is_call(value, "scalar")) {
+        if (args->count < 2 || !read_dtype(args->items[0], &out->dtype, &swap))
+            return fail(ckpt, name, "a number", err);
+        return fill(ckpt, args->items[1], swap, out, err);
+    }
+    if (state == NULL || state->kind != PTF_TUPLE || state->count != 5)
+        return fail(ckpt, name, "an array's state", err);
+    if (!read_dtype(state->items[2], &out->dtype, &swap))
+        return fail(ckpt, name, "numbers of a known dtype", err);
+    ptf_status status = ptf_read_dims(ckpt, state->items[1], name, "shape",
+                                      out->shape, &out->rank, err);
+    if (status == PTF_OK)
+        status = fill(ckpt, state->items[4], swap, out, err);
+    if (status != PTF_OK)
+        return status;
+    const ptf_value *order = state->items[3];
+    bool fortran = (order->kind == PTF_BOOLEAN && order->boolean) ||
+                   (order->kind == PTF_INT && order->integer != 0);
+    if (fortran)
+        set_fortran_strides(out);
+    else
+        ptf_tensor_set_strides(out);
+    return PTF_OK;
+}

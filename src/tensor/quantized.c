@@ -1,0 +1,141 @@
+/*
+ * Quantised tensors become f32: (q - zero point) * scale, per tensor or per
+ * slice along one axis.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "tensor/reader.h"
+
+/* How integers become numbers; the arrays have one element per slice. */
+typedef struct scheme {
+    int axis; /* -1: one scale for all */
+    double *scales;
+    double *zeros;
+} scheme;
+
+static ptf_status fail(const ptf_checkpoint *ckpt, const ptf_tensor *raw,
+                       ptf_error *err)
+{
+    ptf_origin origin = ptf_value_origin(ckpt);
+    return ptf_fail(err, PTF_FORMAT, &origin, PTF_NO_OFFSET,
+                    "tensor '%s': expected scales and zero points that fit "
+                    "its shape",
+                    raw->name);
+}
+
+/* One number of a 1-d tensor each for the slices along the axis. */
+static ptf_status read_slices(ptf_checkpoint *ckpt, const ptf_value *value,
+                              const ptf_tensor *raw, int axis, double **out,
+                              ptf_error *err)
+{
+    ptf_tensor t;
+    if (!ptf_value_is_tensor(value))
+        return fail(ckpt, raw, err);
+    ptf_status status = ptf_tensor_rebuild(ckpt, value, raw->name, &t, err);
+    if (status != PTF_OK)
+        return status;
+    if (t.rank != 1 || t.shape[0] != raw->shape[axis])
+        return fail(ckpt, raw, err);
+    *out = ptf_arena_array(&ckpt->arena, (size_t)t.shape[0], sizeof(**out));
+    if (*out == NULL)
+        return ptf_fail_memory(err);
+    return ptf_tensor_read_f64(&t, *out, err);
+}
+
+static ptf_status read_per_tensor(ptf_checkpoint *ckpt, const ptf_value *params,
+                                  const ptf_tensor *raw, scheme *out,
+                                  ptf_error *err)
+{
+    if (params->count != 3 || params->items[1]->kind != PTF_FLOAT ||
+        params->items[2]->kind != PTF_INT)
+        return fail(ckpt, raw, err);
+    double *numbers = ptf_arena_array(&ckpt->arena, 2, sizeof(*numbers));
+    if (numbers == NULL)
+        return ptf_fail_memory(err);
+    numbers[0] = params->items[1]->number;
+    numbers[1] = (double)params->items[2]->integer;
+    *out = (scheme){-1, &numbers[0], &numbers[1]};
+    return PTF_OK;
+}
+
+static ptf_status read_per_channel(ptf_checkpoint *ckpt,
+                                   const ptf_value *params,
+                                   const ptf_tensor *raw, scheme *out,
+                                   ptf_error *err)
+{
+    if (params->count != 4 || params->items[3]->kind != PTF_INT ||
+        params->items[3]->integer < 0 || params->items[3]->integer >= raw->rank)
+        return fail(ckpt, raw, err);
+    out->axis = (int)params->items[3]->integer;
+    ptf_status status =
+        read_slices(ckpt, params->items[1], raw, out->axis, &out->scales, err);
+    return status == PTF_OK ? read_slices(ckpt, params->items[2], raw,
+                                          out->axis, &out->zeros, err)
+                            : status;
+}
+
+static ptf_status read_scheme(ptf_checkpoint *ckpt, const ptf_value *params,
+                              const ptf_tensor *raw, scheme *out,
+                              ptf_error *err)
+{
+    const ptf_value *kind = params->kind == PTF_TUPLE && params->count > 0
+                                ? params->items[0]
+                                : NULL;
+    if (ptf_value_is_global(kind, "torch", "per_tensor_affine") ||
+        ptf_value_is_global(kind, "torch", "per_tensor_symmetric"))
+        return read_per_tensor(ckpt, params, raw, out, err);
+    if (ptf_value_is_global(kind, "torch", "per_channel_affine") ||
+        ptf_value_is_global(kind, "torch", "per_channel_symmetric"))
+        return read_per_channel(ckpt, params, raw, out, err);
+    ptf_origin origin = ptf_value_origin(ckpt);
+    return ptf_fail(err, PTF_UNSUPPORTED, &origin, PTF_NO_OFFSET,
+                    "tensor '%s': expected quantisation per tensor or per "
+                    "channel",
+                    raw->name);
+}
+
+/* In C order: every 'inner' elements the slice changes, 'slices' of them. */
+static void scale_all(const scheme *s, const ptf_tensor *t, double *in,
+                      float *out)
+{
+    size_t numel = (size_t)ptf_tensor_numel(t);
+    size_t inner = numel > 0 ? numel : 1, slices = 1;
+    if (s->axis >= 0) {
+        slices = (size_t)t->shape[s->axis];
+        inner = 1;
+        for (int i = s->axis + 1; i < t->rank; i++)
+            inner *= (size_t)t->shape[i];
+    }
+    for (size_t i = 0; i < numel; i++) {
+        size_t slice = i / inner % slices;
+        out[i] = (float)(in[i] - s->zeros[slice]) * (float)s->scales[slice];
+    }
+}
+
+ptf_status ptf_tensor_dequantize(ptf_checkpoint *ckpt, const ptf_value *params,
+                                 ptf_tensor *raw, ptf_error *err)
+{
+    scheme s = {-1, NULL, NULL};
+    ptf_status status = read_scheme(ckpt, params, raw, &s, err);
+    if (status != PTF_OK)
+        return status;
+    size_t numel = (size_t)ptf_tensor_numel(raw), bytes;
+    if (!ptf_mul_size(numel, sizeof(double), &bytes))
+        return ptf_fail_memory(err);
+    double *integers = ptf_alloc(bytes);
+    ptf_held_storage *made = ptf_storage_make(ckpt, numel * sizeof(float));
+    if (integers == NULL || made == NULL) {
+        ptf_free(integers);
+        return ptf_fail_memory(err);
+    }
+    status = ptf_tensor_read_f64(raw, integers, err);
+    if (status == PTF_OK)
+        scale_all(&s, raw, integers, (float *)(uintptr_t)made->bytes.data);
+    ptf_free(integers);
+    made->dtype = raw->dtype = PTF_F32;
+    made->numel = (int64_t)numel;
+    raw->storage = &made->bytes;
+    raw->data = made->bytes.data;
+    ptf_tensor_set_strides(raw);
+    return status;
+}

@@ -1,0 +1,158 @@
+/*
+ * The checkpoint's insides, shared by the files that read one.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#ifndef PTF_READER_H
+#define PTF_READER_H
+
+#include "archive/archive.h"
+#include "pickle/pickle.h"
+#include "tensor/tensor.h"
+
+/* A storage and what the pickle says it holds. */
+typedef struct ptf_held_storage {
+    ptf_storage bytes; /* first: a tensor's storage points here */
+    ptf_dtype dtype;
+    bool quantized; /* integers that stand for scaled numbers */
+    bool untyped;   /* plain bytes: the tensor gives the dtype */
+    int64_t numel;
+    bool loaded;
+} ptf_held_storage;
+
+/* A hash table from text to pointers. */
+typedef struct ptf_text_table {
+    struct ptf_text_slot {
+        const char *key;
+        void *value;
+    } * slots;
+    size_t count, capacity; /* a power of two, or 0 */
+} ptf_text_table;
+
+/* Adds a key that is not there yet; false when out of memory. */
+bool ptf_text_table_add(ptf_text_table *table, const char *key, void *value);
+void *ptf_text_table_find(const ptf_text_table *table, const char *key);
+void ptf_text_table_free(ptf_text_table *table);
+
+struct ptf_checkpoint {
+    ptf_file file;
+    ptf_arena arena;
+    ptf_archive archive;
+    ptf_pickle pickle; /* root is NULL in safetensors */
+    bool big_endian;
+    ptf_text_table storages; /* ptf_held_storage by key */
+    ptf_tensor *tensors;     /* an array in the arena */
+    size_t count;
+    ptf_text_table by_name;
+    ptf_metadata *metadata;
+    size_t metadata_count;
+};
+
+/* ---------------------------------------------------------------- storages */
+
+/* What a persistent id stands for: a storage, or a part of one. */
+typedef struct ptf_storage_view {
+    const ptf_held_storage *storage;
+    int64_t offset, numel; /* in elements of the storage's dtype */
+} ptf_storage_view;
+
+/*
+ * Reads every persistent id of the pickle; in zips also finds and checks the
+ * bytes.  An id that is no storage, an unknown class, and one key with two
+ * sizes are refused.
+ */
+ptf_status ptf_storages_load(ptf_checkpoint *ckpt, ptf_error *err);
+
+/* The storage of a persistent id that ptf_storages_load() has seen. */
+ptf_status ptf_storage_find(const ptf_checkpoint *ckpt, const ptf_value *value,
+                            ptf_storage_view *out, ptf_error *err);
+
+/* Turns 'size' big-endian bytes of elements of 'dtype' around. */
+void ptf_swap_bytes(uint8_t *data, size_t size, ptf_dtype dtype);
+
+/* A storage of 'size' fresh bytes in the checkpoint's arena, or NULL. */
+ptf_held_storage *ptf_storage_make(ptf_checkpoint *ckpt, size_t size);
+
+/* Where values stand in messages. */
+ptf_origin ptf_value_origin(const ptf_checkpoint *ckpt);
+
+/* ----------------------------------------------------------------- tensors */
+
+/* True for an object that stands for a tensor, readable or not. */
+bool ptf_value_is_tensor(const ptf_value *value);
+
+/* True for an object that stands for a NumPy array or scalar. */
+bool ptf_value_is_array(const ptf_value *value);
+
+/* Fills 'out' from such an object; 'name' is the tensor's, for messages. */
+ptf_status ptf_tensor_rebuild(ptf_checkpoint *ckpt, const ptf_value *value,
+                              const char *name, ptf_tensor *out,
+                              ptf_error *err);
+ptf_status ptf_array_rebuild(ptf_checkpoint *ckpt, const ptf_value *value,
+                             const char *name, ptf_tensor *out, ptf_error *err);
+
+/*
+ * Dequantises: 'params' is what _rebuild_qtensor gets.  'raw' has the
+ * integers and is replaced by f32 numbers.
+ */
+ptf_status ptf_tensor_dequantize(ptf_checkpoint *ckpt, const ptf_value *params,
+                                 ptf_tensor *raw, ptf_error *err);
+
+/*
+ * Reads a tuple of non-negative integers into 'out'; their number into
+ * '*rank'.  Fails for more than PTF_MAX_RANK.
+ */
+ptf_status ptf_read_dims(const ptf_checkpoint *ckpt, const ptf_value *tuple,
+                         const char *name, const char *what, int64_t *out,
+                         int *rank, ptf_error *err);
+
+/* Strides of C order for the tensor's shape. */
+void ptf_tensor_set_strides(ptf_tensor *tensor);
+
+/*
+ * Checks that shape and strides of 'out' reach nothing outside 'view', from
+ * element 'offset' on, and sets the data pointer.
+ */
+ptf_status ptf_tensor_place(const ptf_checkpoint *ckpt,
+                            const ptf_storage_view *view, int64_t offset,
+                            ptf_tensor *out, ptf_error *err);
+
+/* The dtype of that name ("float32"); false when there is none. */
+bool ptf_dtype_find(const char *name, ptf_dtype *out);
+
+/* ----------------------------------------------------------------- finding */
+
+/* A tensor under its dotted name, not yet rebuilt. */
+typedef struct ptf_leaf {
+    const char *name;
+    const ptf_value *value;
+    const char *problem; /* why it cannot have this name, or NULL */
+} ptf_leaf;
+
+typedef struct ptf_leaves {
+    ptf_leaf *items;
+    size_t count, capacity;
+} ptf_leaves;
+
+/*
+ * Lists the tensors (with 'arrays', the NumPy arrays) below 'from', which
+ * has the name 'prefix' (NULL: none).  Release with ptf_free(out->items).
+ */
+ptf_status ptf_leaves_collect(ptf_checkpoint *ckpt, ptf_value *from,
+                              const char *prefix, bool arrays, ptf_leaves *out,
+                              ptf_error *err);
+
+/* Chooses the state dict that the options mean, and lists it. */
+ptf_status ptf_leaves_select(ptf_checkpoint *ckpt,
+                             const ptf_open_options *options, ptf_leaves *out,
+                             ptf_error *err);
+
+/* -------------------------------------------------------------- file kinds */
+
+/* The pickles and storages of a legacy stream. */
+ptf_status ptf_legacy_read(ptf_checkpoint *ckpt, ptf_error *err);
+
+/* The header and tensors of a safetensors file. */
+ptf_status ptf_safetensors_read(ptf_checkpoint *ckpt, ptf_error *err);
+
+#endif

@@ -1,0 +1,348 @@
+/*
+ * From objects to tensors: the functions by which PyTorch rebuilds tensors,
+ * read as descriptions.  Their arguments are those of torch/_utils.py and
+ * torch/_tensor.py.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "tensor/reader.h"
+
+/* What is being rebuilt, passed along. */
+typedef struct rebuild {
+    ptf_checkpoint *ckpt;
+    const char *name;
+    int depth; /* of wrappers */
+    ptf_tensor *out;
+    ptf_error *err;
+} rebuild;
+
+typedef ptf_status rebuild_function(rebuild *r, const ptf_value *args,
+                                    const ptf_value *state);
+
+static rebuild_function rebuild_v1, rebuild_v2, rebuild_v3,
+    rebuild_first_argument, rebuild_parameter, rebuild_from_type,
+    rebuild_quantized;
+
+/* The functions; what cannot be read has a reason instead. */
+static const struct {
+    const char *module, *name;
+    rebuild_function *run;
+    const char *refusal;
+} functions[] = {
+    {"torch._utils", "_rebuild_tensor", rebuild_v1, NULL},
+    {"torch._utils", "_rebuild_tensor_v2", rebuild_v2, NULL},
+    {"torch._utils", "_rebuild_tensor_v3", rebuild_v3, NULL},
+    {"torch._utils", "_rebuild_parameter", rebuild_first_argument, NULL},
+    {"torch._utils", "_rebuild_parameter_with_state", rebuild_first_argument,
+     NULL},
+    {"torch._utils", "_rebuild_device_tensor_from_cpu_tensor",
+     rebuild_first_argument, NULL},
+    {"torch.nn.parameter", "Parameter", rebuild_parameter, NULL},
+    {"torch.nn.parameter", "Buffer", rebuild_parameter, NULL},
+    {"torch._tensor", "_rebuild_from_type_v2", rebuild_from_type, NULL},
+    {"torch._utils", "_rebuild_qtensor", rebuild_quantized, NULL},
+    {"torch._utils", "_rebuild_sparse_tensor", NULL, "is sparse"},
+    {"torch._utils", "_rebuild_sparse_csr_tensor", NULL, "is sparse"},
+    {"torch._utils", "_rebuild_nested_tensor", NULL, "is nested"},
+    {"torch._utils", "_rebuild_meta_tensor_no_storage", NULL,
+     "has no data (meta device)"},
+    {"torch._utils", "_rebuild_wrapper_subclass", NULL,
+     "is of a tensor subclass"},
+    {"torch._utils", "_rebuild_device_tensor_from_numpy", NULL,
+     "was pickled through NumPy by a device"},
+    {"torch._utils", "_rebuild_xla_tensor", NULL,
+     "was pickled through NumPy by a device"},
+    {"torch._tensor", "_rebuild_from_type", NULL, "is of a tensor subclass"},
+    {"torch.storage", "_load_from_bytes", NULL,
+     "is a pickle inside the pickle"},
+    {"torch.distributed.tensor", "DTensor", NULL, "is distributed"},
+};
+
+static ptf_status fail(const rebuild *r, ptf_status status, const char *text)
+{
+    ptf_origin origin = ptf_value_origin(r->ckpt);
+    return ptf_fail(r->err, status, &origin, PTF_NO_OFFSET, "tensor '%s': %s",
+                    r->name, text);
+}
+
+static int find_function(const ptf_value *callee)
+{
+    for (size_t i = 0; i < PTF_ARRAY_SIZE(functions); i++) {
+        if (ptf_value_is_global(callee, functions[i].module, functions[i].name))
+            return (int)i;
+    }
+    return -1;
+}
+
+bool ptf_value_is_tensor(const ptf_value *value)
+{
+    if (value->kind != PTF_OBJECT)
+        return false;
+    const ptf_value *callee = value->items[PTF_CALLEE];
+    return callee->kind == PTF_GLOBAL &&
+           (find_function(callee) >= 0 ||
+            (strcmp(callee->global->module, "torch._utils") == 0 &&
+             strncmp(callee->global->name, "_rebuild", 8) == 0));
+}
+
+static ptf_status call(rebuild *r, const ptf_value *callee,
+                       const ptf_value *args, const ptf_value *state)
+{
+    ptf_origin origin = ptf_value_origin(r->ckpt);
+    int i = find_function(callee);
+    if (++r->depth > 8)
+        return fail(r, PTF_FORMAT,
+                    "expected a tensor, found wrappers without "
+                    "end");
+    if (i >= 0 && functions[i].run != NULL)
+        return functions[i].run(r, args, state);
+    if (i >= 0)
+        return ptf_fail(r->err, PTF_UNSUPPORTED, &origin, PTF_NO_OFFSET,
+                        "tensor '%s' %s (%s), which ptfold does not read",
+                        r->name, functions[i].refusal, functions[i].name);
+    bool global = callee->kind == PTF_GLOBAL;
+    return ptf_fail(r->err, PTF_UNSUPPORTED, &origin, PTF_NO_OFFSET,
+                    "tensor '%s' is made by %s%s%s, which ptfold does not "
+                    "know and does not run",
+                    r->name, global ? callee->global->module : "",
+                    global ? "." : "",
+                    global ? callee->global->name : "a computed function");
+}
+
+static ptf_status call_object(rebuild *r, const ptf_value *value)
+{
+    if (value == NULL || value->kind != PTF_OBJECT)
+        return fail(r, PTF_FORMAT, "expected a tensor, found something else");
+    return call(r, value->items[PTF_CALLEE], value->items[PTF_ARGS],
+                value->items[PTF_STATE]);
+}
+
+ptf_status ptf_tensor_rebuild(ptf_checkpoint *ckpt, const ptf_value *value,
+                              const char *name, ptf_tensor *out, ptf_error *err)
+{
+    rebuild r = {ckpt, name, 0, out, err};
+    *out = (ptf_tensor){.name = name};
+    return call_object(&r, value);
+}
+
+/* -------------------------------------------------------------- dimensions */
+
+ptf_status ptf_read_dims(const ptf_checkpoint *ckpt, const ptf_value *tuple,
+                         const char *name, const char *what, int64_t *out,
+                         int *rank, ptf_error *err)
+{
+    ptf_origin origin = ptf_value_origin(ckpt);
+    if (ptf_value_is_global(tuple->kind == PTF_OBJECT ? tuple->items[PTF_CALLEE]
+                                                      : NULL,
+                            "torch", "Size") &&
+        tuple->items[PTF_ARGS]->count == 1)
+        tuple = tuple->items[PTF_ARGS]->items[0];
+    if (tuple->kind != PTF_TUPLE && tuple->kind != PTF_LIST)
+        return ptf_fail(err, PTF_FORMAT, &origin, PTF_NO_OFFSET,
+                        "tensor '%s': expected a tuple for its %s", name, what);
+    if (tuple->count > PTF_MAX_RANK)
+        return ptf_fail(err, PTF_UNSUPPORTED, &origin, PTF_NO_OFFSET,
+                        "tensor '%s': expected at most %d dimensions, found "
+                        "%u",
+                        name, PTF_MAX_RANK, tuple->count);
+    for (uint32_t i = 0; i < tuple->count; i++) {
+        const ptf_value *v = tuple->items[i];
+        if (v->kind != PTF_INT || v->integer < 0)
+            return ptf_fail(err, PTF_FORMAT, &origin, PTF_NO_OFFSET,
+                            "tensor '%s': expected integers of 0 or more for "
+                            "its %s",
+                            name, what);
+        out[i] = v->integer;
+    }
+    *rank = (int)tuple->count;
+    return PTF_OK;
+}
+
+/*
+ * A view that repeats elements may be far larger than its file; this much is
+ * allowed, so that a small file cannot make its reader allocate terabytes.
+ */
+static const size_t MAX_REPEATED = (size_t)64 << 20;
+
+/* The number of elements and the largest index, with checked arithmetic. */
+static bool measure(const ptf_tensor *t, int64_t *numel, int64_t *extent)
+{
+    *numel = 1;
+    *extent = 0;
+    for (int i = 0; i < t->rank; i++) {
+        int64_t reach;
+        if (!ptf_mul_i64(*numel, t->shape[i], numel))
+            return false;
+        if (t->shape[i] > 1 &&
+            (!ptf_mul_i64(t->shape[i] - 1, t->stride[i], &reach) ||
+             !ptf_add_i64(*extent, reach, extent)))
+            return false;
+    }
+    return true;
+}
+
+ptf_status ptf_tensor_place(const ptf_checkpoint *ckpt,
+                            const ptf_storage_view *view, int64_t offset,
+                            ptf_tensor *out, ptf_error *err)
+{
+    ptf_origin origin = ptf_value_origin(ckpt);
+    size_t size = ptf_dtype_size(out->dtype), bytes;
+    int64_t numel, extent, last;
+    int64_t available =
+        view->numel * (int64_t)ptf_dtype_size(view->storage->dtype);
+    available /= (int64_t)size;
+    out->storage = &view->storage->bytes;
+    out->data = view->storage->bytes.data;
+    if (!measure(out, &numel, &extent) || offset < 0 ||
+        !ptf_add_i64(offset, extent, &last) ||
+        !ptf_mul_size((size_t)numel, size, &bytes) || bytes > INT64_MAX)
+        return ptf_fail(err, PTF_FORMAT, &origin, PTF_NO_OFFSET,
+                        "tensor '%s': expected a size that exists, found one "
+                        "beyond 64 bits",
+                        out->name);
+    if (numel == 0)
+        return PTF_OK;
+    if (last >= available)
+        return ptf_fail(err, PTF_FORMAT, &origin, PTF_NO_OFFSET,
+                        "tensor '%s': expected elements up to number %lld in "
+                        "its storage, found %lld elements there",
+                        out->name, (long long)last, (long long)available);
+    if (bytes > view->storage->bytes.size && bytes > MAX_REPEATED)
+        return ptf_fail(err, PTF_FORMAT, &origin, PTF_NO_OFFSET,
+                        "tensor '%s': expected at most %zu bytes of repeated "
+                        "elements, found %zu",
+                        out->name, MAX_REPEATED, bytes);
+    size_t start = (size_t)view->offset * ptf_dtype_size(view->storage->dtype) +
+                   (size_t)offset * size;
+    out->data = view->storage->bytes.data + start;
+    return PTF_OK;
+}
+
+/* ------------------------------------------------------------------- forms */
+
+/* The arguments that all forms begin with: storage, offset, size, stride.
+ * 'dtype' is NULL for the storage's own. */
+static ptf_status rebuild_strided(rebuild *r, const ptf_value *args,
+                                  uint32_t needed, const ptf_dtype *dtype,
+                                  bool quantized)
+{
+    if (args->count < needed)
+        return fail(r, PTF_FORMAT,
+                    "expected more arguments for its rebuild "
+                    "function");
+    ptf_storage_view view;
+    ptf_status status =
+        ptf_storage_find(r->ckpt, args->items[0], &view, r->err);
+    if (status != PTF_OK)
+        return status;
+    if (view.storage->quantized != quantized ||
+        (view.storage->untyped && dtype == NULL) ||
+        (dtype != NULL && !view.storage->untyped))
+        return fail(r, PTF_FORMAT,
+                    "expected a storage of the class that its "
+                    "rebuild function needs");
+    if (args->items[1]->kind != PTF_INT)
+        return fail(r, PTF_FORMAT, "expected an integer for its offset");
+    int strides = 0;
+    r->out->dtype = dtype != NULL ? *dtype : view.storage->dtype;
+    status = ptf_read_dims(r->ckpt, args->items[2], r->name, "size",
+                           r->out->shape, &r->out->rank, r->err);
+    if (status == PTF_OK)
+        status = ptf_read_dims(r->ckpt, args->items[3], r->name, "stride",
+                               r->out->stride, &strides, r->err);
+    if (status == PTF_OK && strides != r->out->rank)
+        status = fail(r, PTF_FORMAT, "expected as many strides as dimensions");
+    return status == PTF_OK
+               ? ptf_tensor_place(r->ckpt, &view, args->items[1]->integer,
+                                  r->out, r->err)
+               : status;
+}
+
+/* Flags such as {'conj': True} change what the numbers mean. */
+static ptf_status check_flags(rebuild *r, const ptf_value *args, uint32_t at)
+{
+    const ptf_value *flags = args->count > at ? args->items[at] : NULL;
+    if (flags == NULL || flags->kind == PTF_NONE)
+        return PTF_OK;
+    if (flags->kind != PTF_DICT)
+        return fail(r, PTF_FORMAT, "expected a dict of flags");
+    for (uint32_t i = 0; i < flags->count; i += 2) {
+        const ptf_value *v = flags->items[i + 1];
+        if (v->kind != PTF_BOOLEAN || v->boolean)
+            return fail(r, PTF_UNSUPPORTED,
+                        "is marked as conjugated or "
+                        "negated");
+    }
+    return PTF_OK;
+}
+
+static ptf_status rebuild_v1(rebuild *r, const ptf_value *args,
+                             const ptf_value *state)
+{
+    (void)state;
+    return rebuild_strided(r, args, 4, NULL, false);
+}
+
+static ptf_status rebuild_v2(rebuild *r, const ptf_value *args,
+                             const ptf_value *state)
+{
+    (void)state;
+    ptf_status status = rebuild_strided(r, args, 6, NULL, false);
+    return status == PTF_OK ? check_flags(r, args, 6) : status;
+}
+
+static ptf_status rebuild_v3(rebuild *r, const ptf_value *args,
+                             const ptf_value *state)
+{
+    (void)state;
+    ptf_dtype dtype = PTF_F32;
+    const ptf_value *name = args->count > 6 ? args->items[6] : NULL;
+    if (name == NULL || name->kind != PTF_GLOBAL ||
+        strcmp(name->global->module, "torch") != 0)
+        return fail(r, PTF_FORMAT,
+                    "expected a dtype for its rebuild "
+                    "function");
+    if (!ptf_dtype_find(name->global->name, &dtype))
+        return fail(r, PTF_UNSUPPORTED,
+                    "has a dtype that ptfold does not "
+                    "know");
+    ptf_status status = rebuild_strided(r, args, 7, &dtype, false);
+    return status == PTF_OK ? check_flags(r, args, 7) : status;
+}
+
+static ptf_status rebuild_first_argument(rebuild *r, const ptf_value *args,
+                                         const ptf_value *state)
+{
+    (void)state;
+    return call_object(r, args->count > 0 ? args->items[0] : NULL);
+}
+
+/* Parameter(tensor, requires_grad), or the tensor first in its state. */
+static ptf_status rebuild_parameter(rebuild *r, const ptf_value *args,
+                                    const ptf_value *state)
+{
+    if (args->count > 0)
+        return call_object(r, args->items[0]);
+    bool first = state != NULL && state->kind == PTF_TUPLE && state->count > 0;
+    return call_object(r, first ? state->items[0] : NULL);
+}
+
+/* (function, type, arguments, state): the type only adds methods. */
+static ptf_status rebuild_from_type(rebuild *r, const ptf_value *args,
+                                    const ptf_value *state)
+{
+    (void)state;
+    if (args->count < 4 || args->items[2]->kind != PTF_TUPLE)
+        return fail(r, PTF_FORMAT, "expected a function and its arguments");
+    return call(r, args->items[0], args->items[2], NULL);
+}
+
+static ptf_status rebuild_quantized(rebuild *r, const ptf_value *args,
+                                    const ptf_value *state)
+{
+    (void)state;
+    ptf_status status = rebuild_strided(r, args, 7, NULL, true);
+    return status == PTF_OK
+               ? ptf_tensor_dequantize(r->ckpt, args->items[4], r->out, r->err)
+               : status;
+}

@@ -1,0 +1,218 @@
+/*
+ * Which of the tensors in a file make the state dict that is meant?
+ *
+ * Training scripts wrap it: {'state_dict': ..., 'epoch': ...}.  As long as
+ * one member of a dict has tensors, it is the wrapped one; when several have,
+ * the caller must choose.  An optimizer's state, which is known by its shape,
+ * is never meant.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "tensor/reader.h"
+
+/* A step down: the one member with tensors, its name, and all names. */
+typedef struct step {
+    ptf_value *next;
+    size_t candidates;
+    const char *names; /* "'model' (12 tensors), 'ema' (12 tensors)" */
+} step;
+
+static bool is_optimizer(const ptf_value *value)
+{
+    return ptf_dict_find(value, "param_groups") != NULL &&
+           ptf_dict_find(value, "state") != NULL;
+}
+
+/* True when the container holds tensors as its own members. */
+static bool has_own_tensors(const ptf_value *value, bool arrays)
+{
+    bool dict = value->kind == PTF_DICT;
+    for (uint32_t i = dict ? 1 : 0; i < value->count; i += dict ? 2 : 1) {
+        const ptf_value *v = value->items[i];
+        if (arrays ? ptf_value_is_array(v) : ptf_value_is_tensor(v))
+            return true;
+    }
+    return false;
+}
+
+static ptf_status count_leaves(ptf_checkpoint *ckpt, ptf_value *value,
+                               bool arrays, size_t *count, ptf_error *err)
+{
+    ptf_leaves leaves = {NULL, 0, 0};
+    ptf_status status =
+        ptf_leaves_collect(ckpt, value, NULL, arrays, &leaves, err);
+    *count = leaves.count;
+    ptf_free(leaves.items);
+    return status;
+}
+
+static ptf_status add_candidate(ptf_checkpoint *ckpt, const ptf_value *key,
+                                ptf_value *value, size_t count, step *out,
+                                ptf_error *err)
+{
+    enum { SHOWN = 40 };
+    out->next = value;
+    if (++out->candidates > SHOWN)
+        return PTF_OK;
+    const char *sep = out->candidates > 1 ? ", " : "";
+    const char *before = out->names != NULL ? out->names : "";
+    if (key->kind == PTF_STRING)
+        out->names = ptf_arena_printf(
+            &ckpt->arena, "%s%s'%.*s' (%zu)", before, sep,
+            key->count < 100 ? (int)key->count : 100, key->text, count);
+    else
+        out->names = ptf_arena_printf(&ckpt->arena, "%s%s'%lld' (%zu)", before,
+                                      sep, (long long)key->integer, count);
+    return out->names != NULL ? PTF_OK : ptf_fail_memory(err);
+}
+
+/* Finds the members of a dict or list that have tensors below them. */
+static ptf_status find_candidates(ptf_checkpoint *ckpt, const ptf_value *value,
+                                  bool arrays, step *out, ptf_error *err)
+{
+    bool dict = value->kind == PTF_DICT;
+    *out = (step){NULL, 0, NULL};
+    for (uint32_t i = 0; i < value->count; i += dict ? 2 : 1) {
+        ptf_value *v = value->items[dict ? i + 1 : i];
+        ptf_value index = {.kind = PTF_INT, .integer = i};
+        size_t count = 0;
+        if (!v->marked || is_optimizer(v))
+            continue;
+        ptf_status status = count_leaves(ckpt, v, arrays, &count, err);
+        if (status == PTF_OK && count > 0)
+            status = add_candidate(ckpt, dict ? value->items[i] : &index, v,
+                                   count, out, err);
+        if (status != PTF_OK)
+            return status;
+    }
+    return PTF_OK;
+}
+
+static ptf_status fail_choice(const ptf_checkpoint *ckpt, const step *s,
+                              ptf_error *err)
+{
+    ptf_origin origin = ptf_value_origin(ckpt);
+    return ptf_fail(err, PTF_ARGUMENT, &origin, PTF_NO_OFFSET,
+                    "expected one state dict, found %zu, with so many "
+                    "tensors: %s; choose one with --key NAME, or all with "
+                    "--key ''",
+                    s->candidates, s->names);
+}
+
+/* Goes down from the root while there is only one way. */
+static ptf_status find_state_dict(ptf_checkpoint *ckpt, bool arrays,
+                                  ptf_value **out, ptf_error *err)
+{
+    ptf_value *at = ckpt->pickle.root;
+    for (int depth = 0; depth < PTF_PICKLE_MAX_NESTING; depth++) {
+        *out = at;
+        bool container = at->kind == PTF_DICT || at->kind == PTF_LIST ||
+                         at->kind == PTF_TUPLE;
+        if (!container || has_own_tensors(at, arrays))
+            return PTF_OK;
+        step s;
+        ptf_status status = find_candidates(ckpt, at, arrays, &s, err);
+        if (status != PTF_OK)
+            return status;
+        if (s.candidates > 1)
+            return fail_choice(ckpt, &s, err);
+        if (s.candidates == 0)
+            return PTF_OK;
+        at = s.next;
+    }
+    return PTF_OK;
+}
+
+/* ------------------------------------------------------------------ by key */
+
+/* Keeps what lies below 'key', without it. */
+static void keep_below(ptf_leaves *leaves, const char *key)
+{
+    size_t size = strlen(key), kept = 0;
+    for (size_t i = 0; i < leaves->count && size > 0; i++) {
+        ptf_leaf leaf = leaves->items[i];
+        if (strncmp(leaf.name, key, size) != 0 ||
+            (leaf.name[size] != '.' && leaf.name[size] != '\0'))
+            continue;
+        leaf.name += leaf.name[size] == '.' ? size + 1 : size;
+        leaves->items[kept++] = leaf;
+    }
+    if (size > 0)
+        leaves->count = kept;
+}
+
+static ptf_status select_key(ptf_checkpoint *ckpt, const char *key, bool arrays,
+                             ptf_leaves *out, ptf_error *err)
+{
+    ptf_origin origin = ptf_value_origin(ckpt);
+    ptf_status status =
+        ptf_leaves_collect(ckpt, ckpt->pickle.root, NULL, arrays, out, err);
+    if (status != PTF_OK)
+        return status;
+    size_t all = out->count;
+    keep_below(out, key);
+    if (out->count > 0 || all == 0)
+        return PTF_OK;
+    const char *example = out->items[0].name;
+    status = ptf_fail(err, PTF_ARGUMENT, &origin, PTF_NO_OFFSET,
+                      "expected tensors below the key '%s', found none; the "
+                      "first tensor is '%s'",
+                      key, example);
+    ptf_free(out->items);
+    *out = (ptf_leaves){NULL, 0, 0};
+    return status;
+}
+
+/* ---------------------------------------------------------------- prefixes */
+
+/* What DataParallel and torch.compile() put before every name. */
+static const char *const prefixes[] = {"module.", "_orig_mod."};
+
+static bool all_have(const ptf_leaves *leaves, const char *prefix)
+{
+    size_t size = strlen(prefix);
+    for (size_t i = 0; i < leaves->count; i++) {
+        const char *name = leaves->items[i].name;
+        if (strncmp(name, prefix, size) != 0 || name[size] == '\0')
+            return false;
+    }
+    return leaves->count > 0;
+}
+
+static bool strip_once(ptf_leaves *leaves)
+{
+    for (size_t p = 0; p < PTF_ARRAY_SIZE(prefixes); p++) {
+        if (!all_have(leaves, prefixes[p]))
+            continue;
+        for (size_t i = 0; i < leaves->count; i++)
+            leaves->items[i].name += strlen(prefixes[p]);
+        return true;
+    }
+    return false;
+}
+
+ptf_status ptf_leaves_select(ptf_checkpoint *ckpt,
+                             const ptf_open_options *options, ptf_leaves *out,
+                             ptf_error *err)
+{
+    ptf_status status = PTF_OK;
+    *out = (ptf_leaves){NULL, 0, 0};
+    for (int arrays = 0; arrays < 2 && out->count == 0; arrays++) {
+        ptf_value *from = ckpt->pickle.root;
+        ptf_free(out->items);
+        *out = (ptf_leaves){NULL, 0, 0};
+        if (options->key != NULL) {
+            status = select_key(ckpt, options->key, arrays == 1, out, err);
+        } else {
+            status = find_state_dict(ckpt, arrays == 1, &from, err);
+            if (status == PTF_OK)
+                status =
+                    ptf_leaves_collect(ckpt, from, NULL, arrays == 1, out, err);
+        }
+        if (status != PTF_OK)
+            return status;
+    }
+    while (!options->keep_prefix && strip_once(out))
+        continue;
+    return PTF_OK;
+}

@@ -1,0 +1,303 @@
+/*
+ * Storages: the bytes that persistent ids of a pickle stand for.
+ *
+ * An id is ('storage', class, key, location, count) and, in legacy files, a
+ * view on a part of the storage.  The location (cpu, cuda:0, mps) is where
+ * the tensor once was; it does not matter here.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "tensor/reader.h"
+
+static const struct {
+    const char *name;
+    ptf_dtype dtype;
+    bool quantized, untyped;
+} classes[] = {
+    {"FloatStorage", PTF_F32, false, false},
+    {"DoubleStorage", PTF_F64, false, false},
+    {"HalfStorage", PTF_F16, false, false},
+    {"BFloat16Storage", PTF_BF16, false, false},
+    {"LongStorage", PTF_I64, false, false},
+    {"IntStorage", PTF_I32, false, false},
+    {"ShortStorage", PTF_I16, false, false},
+    {"CharStorage", PTF_I8, false, false},
+    {"ByteStorage", PTF_U8, false, false},
+    {"BoolStorage", PTF_BOOL, false, false},
+    {"ComplexHalfStorage", PTF_C32, false, false},
+    {"ComplexFloatStorage", PTF_C64, false, false},
+    {"ComplexDoubleStorage", PTF_C128, false, false},
+    {"QInt8Storage", PTF_I8, true, false},
+    {"QUInt8Storage", PTF_U8, true, false},
+    {"QInt32Storage", PTF_I32, true, false},
+    {"UntypedStorage", PTF_U8, false, true},
+};
+
+enum { MAX_KEY = 256 };
+
+ptf_origin ptf_value_origin(const ptf_checkpoint *ckpt)
+{
+    bool legacy = ckpt->archive.kind == PTF_ARCHIVE_LEGACY;
+    return (ptf_origin){ckpt->file.name, legacy ? "stream" : "data.pkl"};
+}
+
+#define FAIL(ckpt, err, status, ...)                                        \
+    do {                                                                    \
+        ptf_origin origin_ = ptf_value_origin(ckpt);                        \
+        return ptf_fail(err, status, &origin_, PTF_NO_OFFSET, __VA_ARGS__); \
+    } while (0)
+
+/* --------------------------------------------------------- reading the ids */
+
+static ptf_status find_class(const ptf_checkpoint *ckpt, const ptf_value *value,
+                             ptf_held_storage *out, ptf_error *err)
+{
+    if (value->kind != PTF_GLOBAL)
+        FAIL(ckpt, err, PTF_FORMAT, "expected a storage's class");
+    const ptf_global *g = value->global;
+    bool known = strcmp(g->module, "torch") == 0 ||
+                 strcmp(g->module, "torch.cuda") == 0 ||
+                 strcmp(g->module, "torch.storage") == 0;
+    for (size_t i = 0; known && i < PTF_ARRAY_SIZE(classes); i++) {
+        if (strcmp(g->name, classes[i].name) != 0)
+            continue;
+        out->dtype = classes[i].dtype;
+        out->quantized = classes[i].quantized;
+        out->untyped = classes[i].untyped;
+        return PTF_OK;
+    }
+    FAIL(ckpt, err, PTF_UNSUPPORTED,
+         "expected a storage class of PyTorch, found %s.%s", g->module,
+         g->name);
+}
+
+/* A key becomes part of an entry's name, so only plain ones are taken. */
+static bool key_is_plain(const ptf_value *key)
+{
+    if (key->kind != PTF_STRING || key->count == 0 || key->count > MAX_KEY)
+        return false;
+    for (uint32_t i = 0; i < key->count; i++) {
+        char c = key->text[i];
+        bool plain = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') ||
+                     (c >= 'A' && c <= 'Z') || c == '_' || c == '-';
+        if (!plain)
+            return false;
+    }
+    return true;
+}
+
+/* The id's tuple, or NULL with an error for anything that is not one. */
+static const ptf_value *id_of(const ptf_checkpoint *ckpt,
+                              const ptf_value *value, ptf_error *err)
+{
+    ptf_origin origin = ptf_value_origin(ckpt);
+    const ptf_value *id = value->items[0];
+    if (id->kind != PTF_TUPLE || id->count < 5 ||
+        !ptf_value_is(id->items[0], "storage") ||
+        id->items[4]->kind != PTF_INT || id->items[4]->integer < 0) {
+        ptf_fail(err, PTF_FORMAT, &origin, PTF_NO_OFFSET,
+                 "expected the persistent id of a storage ('storage', class, "
+                 "key, location, count), found something else");
+        return NULL;
+    }
+    if (!key_is_plain(id->items[2])) {
+        ptf_fail(err, PTF_FORMAT, &origin, PTF_NO_OFFSET,
+                 "expected a plain storage key, found '%.*s'",
+                 id->items[2]->kind == PTF_STRING && id->items[2]->count < 100
+                     ? (int)id->items[2]->count
+                     : 0,
+                 id->items[2]->kind == PTF_STRING ? id->items[2]->text : "");
+        return NULL;
+    }
+    return id;
+}
+
+/* ----------------------------------------------------------------- the bytes */
+
+static void swap(uint8_t *data, size_t size, size_t width)
+{
+    for (size_t at = 0; at + width <= size; at += width) {
+        for (size_t i = 0; i < width / 2; i++) {
+            uint8_t byte = data[at + i];
+            data[at + i] = data[at + width - 1 - i];
+            data[at + width - 1 - i] = byte;
+        }
+    }
+}
+
+void ptf_swap_bytes(uint8_t *data, size_t size, ptf_dtype dtype)
+{
+    bool complex = dtype == PTF_C32 || dtype == PTF_C64 || dtype == PTF_C128;
+    swap(data, size, ptf_dtype_size(dtype) / (complex ? 2 : 1));
+}
+
+ptf_held_storage *ptf_storage_make(ptf_checkpoint *ckpt, size_t size)
+{
+    ptf_held_storage *s = ptf_arena_alloc(&ckpt->arena, sizeof(*s));
+    uint8_t *data = s != NULL ? ptf_arena_alloc(&ckpt->arena, size) : NULL;
+    if (data == NULL)
+        return NULL;
+    s->bytes.key = "";
+    s->bytes.data = data;
+    s->bytes.size = size;
+    s->loaded = true;
+    return s;
+}
+
+static ptf_status swap_storage(ptf_checkpoint *ckpt, ptf_held_storage *s,
+                               ptf_error *err)
+{
+    if (s->untyped)
+        FAIL(ckpt, err, PTF_UNSUPPORTED,
+             "storage '%s': expected elements of known size in a big-endian "
+             "file, found plain bytes",
+             s->bytes.key);
+    uint8_t *copy = ptf_arena_alloc(&ckpt->arena, s->bytes.size);
+    if (copy == NULL)
+        return ptf_fail_memory(err);
+    if (s->bytes.size > 0)
+        memcpy(copy, s->bytes.data, s->bytes.size);
+    ptf_swap_bytes(copy, s->bytes.size, s->dtype);
+    s->bytes.data = copy;
+    s->bytes.file = NULL;
+    s->bytes.has_crc = false;
+    return PTF_OK;
+}
+
+/* Finds data/KEY in the zip. */
+static ptf_status attach_entry(ptf_checkpoint *ckpt, ptf_held_storage *s,
+                               size_t expected, ptf_error *err)
+{
+    char name[MAX_KEY + 8];
+    snprintf(name, sizeof(name), "data/%s", s->bytes.key);
+    ptf_entry *entry = ptf_archive_find(&ckpt->archive, name);
+    if (entry == NULL)
+        FAIL(ckpt, err, PTF_FORMAT,
+             "expected the entry '%s', which a tensor needs, found none", name);
+    if (entry->size != expected)
+        FAIL(ckpt, err, PTF_FORMAT,
+             "expected %zu bytes in the entry '%s', found %zu", expected, name,
+             entry->size);
+    ptf_status status = ptf_archive_load(&ckpt->archive, entry, err);
+    if (status != PTF_OK)
+        return status;
+    s->bytes.data = entry->data;
+    s->bytes.size = entry->size;
+    s->bytes.file = entry->deflated ? NULL : &ckpt->file;
+    s->bytes.crc = entry->crc;
+    s->bytes.has_crc = entry->has_crc;
+    s->loaded = true;
+    return ckpt->big_endian && ptf_dtype_size(s->dtype) > 1
+               ? swap_storage(ckpt, s, err)
+               : PTF_OK;
+}
+
+/* ------------------------------------------------------------ all of them */
+
+static ptf_status add_storage(ptf_checkpoint *ckpt,
+                              const ptf_held_storage *like, const char *key,
+                              ptf_error *err)
+{
+    size_t bytes;
+    if (!ptf_mul_size((size_t)like->numel, ptf_dtype_size(like->dtype),
+                      &bytes) ||
+        bytes > INT64_MAX)
+        FAIL(ckpt, err, PTF_FORMAT,
+             "storage '%s': expected a size that exists, found %lld elements",
+             key, (long long)like->numel);
+    ptf_held_storage *s = ptf_arena_alloc(&ckpt->arena, sizeof(*s));
+    char *copy = ptf_arena_copy(&ckpt->arena, key, strlen(key));
+    if (s == NULL || copy == NULL)
+        return ptf_fail_memory(err);
+    *s = *like;
+    s->bytes.key = copy;
+    s->bytes.size = bytes;
+    if (!ptf_text_table_add(&ckpt->storages, copy, s))
+        return ptf_fail_memory(err);
+    return ckpt->archive.kind == PTF_ARCHIVE_LEGACY
+               ? PTF_OK /* its bytes follow the pickles */
+               : attach_entry(ckpt, s, bytes, err);
+}
+
+static void copy_key(const ptf_value *id, char key[MAX_KEY + 1])
+{
+    memcpy(key, id->items[2]->text, id->items[2]->count);
+    key[id->items[2]->count] = '\0';
+}
+
+/* Legacy files also name module classes by persistent ids. */
+static bool is_module_id(const ptf_checkpoint *ckpt, const ptf_value *value)
+{
+    const ptf_value *id = value->items[0];
+    return ckpt->archive.kind == PTF_ARCHIVE_LEGACY && id->kind == PTF_TUPLE &&
+           id->count >= 2 && ptf_value_is(id->items[0], "module") &&
+           id->items[1]->kind == PTF_GLOBAL;
+}
+
+static ptf_status load_storage(ptf_checkpoint *ckpt, const ptf_value *value,
+                               ptf_error *err)
+{
+    if (is_module_id(ckpt, value))
+        return PTF_OK;
+    const ptf_value *id = id_of(ckpt, value, err);
+    if (id == NULL)
+        return PTF_FORMAT;
+    ptf_held_storage s = {.numel = id->items[4]->integer};
+    ptf_status status = find_class(ckpt, id->items[1], &s, err);
+    if (status != PTF_OK)
+        return status;
+    char key[MAX_KEY + 1];
+    copy_key(id, key);
+    const ptf_held_storage *known = ptf_text_table_find(&ckpt->storages, key);
+    if (known == NULL)
+        return add_storage(ckpt, &s, key, err);
+    if (known->numel != s.numel || known->dtype != s.dtype ||
+        known->quantized != s.quantized || known->untyped != s.untyped)
+        FAIL(ckpt, err, PTF_FORMAT,
+             "storage '%s': expected one class and size, found two", key);
+    return PTF_OK;
+}
+
+ptf_status ptf_storages_load(ptf_checkpoint *ckpt, ptf_error *err)
+{
+    for (size_t i = 0; i < ckpt->pickle.persistent_count; i++) {
+        ptf_status status = load_storage(ckpt, ckpt->pickle.persistent[i], err);
+        if (status != PTF_OK)
+            return status;
+    }
+    return PTF_OK;
+}
+
+/* A legacy view: (key, offset, count) in elements, or None. */
+static ptf_status apply_view(const ptf_checkpoint *ckpt, const ptf_value *id,
+                             ptf_storage_view *view, ptf_error *err)
+{
+    const ptf_value *v = id->count > 5 ? id->items[5] : NULL;
+    if (v == NULL || v->kind == PTF_NONE)
+        return PTF_OK;
+    bool sound = v->kind == PTF_TUPLE && v->count == 3 &&
+                 v->items[1]->kind == PTF_INT && v->items[2]->kind == PTF_INT;
+    int64_t offset = sound ? v->items[1]->integer : -1;
+    int64_t numel = sound ? v->items[2]->integer : -1;
+    if (offset < 0 || numel < 0 || offset > view->numel ||
+        numel > view->numel - offset)
+        FAIL(ckpt, err, PTF_FORMAT,
+             "storage '%s': expected a view inside its %lld elements",
+             view->storage->bytes.key, (long long)view->numel);
+    view->offset = offset;
+    view->numel = numel;
+    return PTF_OK;
+}
+
+ptf_status ptf_storage_find(const ptf_checkpoint *ckpt, const ptf_value *value,
+                            ptf_storage_view *out, ptf_error *err)
+{
+    if (value->kind != PTF_PERSISTENT || is_module_id(ckpt, value))
+        FAIL(ckpt, err, PTF_FORMAT,
+             "expected the storage of a tensor, found something else");
+    char key[MAX_KEY + 1];
+    copy_key(value->items[0], key);
+    const ptf_held_storage *s = ptf_text_table_find(&ckpt->storages, key);
+    *out = (ptf_storage_view){s, 0, s->numel};
+    return apply_view(ckpt, value->items[0], out, err);
+}

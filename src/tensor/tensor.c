@@ -1,0 +1,107 @@
+/*
+ * Tensors as such: the table of dtypes, sizes, strides.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "tensor/reader.h"
+
+static const struct {
+    const char *name;
+    size_t size;
+} dtypes[PTF_DTYPE_COUNT] = {
+    [PTF_F32] = {"float32", 4},
+    [PTF_F64] = {"float64", 8},
+    [PTF_F16] = {"float16", 2},
+    [PTF_BF16] = {"bfloat16", 2},
+    [PTF_I8] = {"int8", 1},
+    [PTF_I16] = {"int16", 2},
+    [PTF_I32] = {"int32", 4},
+    [PTF_I64] = {"int64", 8},
+    [PTF_U8] = {"uint8", 1},
+    [PTF_U16] = {"uint16", 2},
+    [PTF_U32] = {"uint32", 4},
+    [PTF_U64] = {"uint64", 8},
+    [PTF_BOOL] = {"bool", 1},
+    [PTF_C32] = {"complex32", 4},
+    [PTF_C64] = {"complex64", 8},
+    [PTF_C128] = {"complex128", 16},
+    [PTF_F8_E4M3FN] = {"float8_e4m3fn", 1},
+    [PTF_F8_E5M2] = {"float8_e5m2", 1},
+    [PTF_F8_E4M3FNUZ] = {"float8_e4m3fnuz", 1},
+    [PTF_F8_E5M2FNUZ] = {"float8_e5m2fnuz", 1},
+    [PTF_F8_E8M0FNU] = {"float8_e8m0fnu", 1},
+};
+
+const char *ptf_dtype_name(ptf_dtype dtype)
+{
+    return dtypes[dtype].name;
+}
+
+size_t ptf_dtype_size(ptf_dtype dtype)
+{
+    return dtypes[dtype].size;
+}
+
+bool ptf_dtype_find(const char *name, ptf_dtype *out)
+{
+    for (size_t i = 0; i < PTF_DTYPE_COUNT; i++) {
+        if (strcmp(dtypes[i].name, name) == 0) {
+            *out = (ptf_dtype)i;
+            return true;
+        }
+    }
+    return false;
+}
+
+int64_t ptf_tensor_numel(const ptf_tensor *tensor)
+{
+    int64_t n = 1;
+    for (int i = 0; i < tensor->rank; i++)
+        n *= tensor->shape[i];
+    return n;
+}
+
+size_t ptf_tensor_bytes(const ptf_tensor *tensor)
+{
+    return (size_t)ptf_tensor_numel(tensor) * dtypes[tensor->dtype].size;
+}
+
+void ptf_tensor_set_strides(ptf_tensor *tensor)
+{
+    int64_t stride = 1;
+    for (int i = tensor->rank - 1; i >= 0; i--) {
+        tensor->stride[i] = stride;
+        stride *= tensor->shape[i] > 0 ? tensor->shape[i] : 1;
+    }
+}
+
+bool ptf_tensor_is_contiguous(const ptf_tensor *tensor)
+{
+    int64_t stride = 1;
+    for (int i = tensor->rank - 1; i >= 0; i--) {
+        if (tensor->shape[i] == 0)
+            return true;
+        if (tensor->shape[i] != 1 && tensor->stride[i] != stride)
+            return ptf_tensor_numel(tensor) == 0;
+        stride *= tensor->shape[i];
+    }
+    return true;
+}
+
+const float *ptf_tensor_f32(const ptf_tensor *tensor)
+{
+    bool usable = tensor->dtype == PTF_F32 &&
+                  (uintptr_t)tensor->data % sizeof(float) == 0 &&
+                  ptf_tensor_is_contiguous(tensor);
+    return usable ? (const float *)tensor->data : NULL;
+}
+
+void ptf_tensor_shape_text(const ptf_tensor *tensor, char text[192])
+{
+    size_t at = 0;
+    text[at++] = '[';
+    for (int i = 0; i < tensor->rank; i++)
+        at += (size_t)snprintf(text + at, 192 - at, "%s%lld", i > 0 ? ", " : "",
+                               (long long)tensor->shape[i]);
+    snprintf(text + at, 192 - at, "]");
+}

@@ -1,0 +1,231 @@
+/*
+ * Walking the tree of values for tensors, and naming them as PyTorch's
+ * state_dict() would.  Dicts and lists give dotted names; a module gives
+ * its parameters, buffers and submodules; a TorchScript object its
+ * attributes.  Other objects are not looked into.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "tensor/reader.h"
+
+enum {
+    MAX_TENSORS = 1 << 20,
+    MAX_NAME = 4096,
+};
+
+typedef struct walk {
+    ptf_checkpoint *ckpt;
+    bool arrays;
+    ptf_leaves *out;
+    ptf_error *err;
+} walk;
+
+static ptf_status walk_value(walk *w, ptf_value *value, const char *name,
+                             const char *problem);
+
+static ptf_status add_leaf(walk *w, const ptf_value *value, const char *name,
+                           const char *problem)
+{
+    ptf_leaves *out = w->out;
+    ptf_origin origin = ptf_value_origin(w->ckpt);
+    if (out->count == MAX_TENSORS)
+        return ptf_fail(w->err, PTF_FORMAT, &origin, PTF_NO_OFFSET,
+                        "expected at most %d tensors", MAX_TENSORS);
+    if (out->count == out->capacity) {
+        size_t capacity = out->capacity > 0 ? 2 * out->capacity : 64;
+        ptf_leaf *larger = ptf_realloc(out->items, capacity * sizeof(*larger));
+        if (larger == NULL)
+            return ptf_fail_memory(w->err);
+        out->items = larger;
+        out->capacity = capacity;
+    }
+    out->items[out->count++] =
+        (ptf_leaf){name != NULL ? name : "", value, problem};
+    return PTF_OK;
+}
+
+/* ------------------------------------------------------------------- names */
+
+/* "prefix.text"; NULL when out of memory. */
+static const char *join(walk *w, const char *prefix, const char *text,
+                        size_t size)
+{
+    return prefix == NULL ? ptf_arena_copy(&w->ckpt->arena, text, size)
+                          : ptf_arena_printf(&w->ckpt->arena, "%s.%.*s", prefix,
+                                             (int)size, text);
+}
+
+/* Walks one pair of a dict under its dotted name. */
+static ptf_status walk_pair(walk *w, const ptf_value *key, ptf_value *value,
+                            const char *prefix, const char *problem)
+{
+    char number[24] = "";
+    const char *text = number;
+    size_t size = 0;
+    if (!value->marked)
+        return PTF_OK;
+    if (key->kind == PTF_STRING) {
+        text = key->text;
+        size = key->count;
+    } else if (key->kind == PTF_INT) {
+        size = (size_t)snprintf(number, sizeof(number), "%lld",
+                                (long long)key->integer);
+    } else if (problem == NULL) {
+        problem = "expected a string or an integer for its key";
+    }
+    size_t before = prefix != NULL ? strlen(prefix) : 0;
+    if (size + before >= MAX_NAME) {
+        problem = "expected a name of at most 4096 bytes";
+        size = 0;
+    } else if (!ptf_is_printable(text, size)) {
+        problem = "expected a printable name in UTF-8";
+        size = 0;
+    }
+    const char *name = join(w, prefix, text, size);
+    if (name == NULL)
+        return ptf_fail_memory(w->err);
+    return walk_value(w, value, name, problem);
+}
+
+/* -------------------------------------------------------------- containers */
+
+static ptf_status walk_dict(walk *w, const ptf_value *dict, const char *prefix,
+                            const char *problem)
+{
+    ptf_status status = PTF_OK;
+    for (uint32_t i = 0; i < dict->count && status == PTF_OK; i += 2)
+        status =
+            walk_pair(w, dict->items[i], dict->items[i + 1], prefix, problem);
+    return status;
+}
+
+static ptf_status walk_list(walk *w, const ptf_value *list, const char *prefix,
+                            const char *problem)
+{
+    ptf_status status = PTF_OK;
+    for (uint32_t i = 0; i < list->count && status == PTF_OK; i++) {
+        ptf_value index = {.kind = PTF_INT, .integer = i};
+        status = walk_pair(w, &index, list->items[i], prefix, problem);
+    }
+    return status;
+}
+
+/* True when the set or list has the key among its items. */
+static bool contains(const ptf_value *set, const ptf_value *key)
+{
+    if (set == NULL || (set->kind != PTF_SET && set->kind != PTF_LIST))
+        return false;
+    for (uint32_t i = 0; i < set->count; i++) {
+        const ptf_value *v = set->items[i];
+        if (v->kind == PTF_STRING && key->kind == PTF_STRING &&
+            v->count == key->count && memcmp(v->text, key->text, v->count) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* nn.Module: own parameters, own persistent buffers, then the children. */
+static ptf_status walk_module(walk *w, const ptf_value *state,
+                              const char *prefix, const char *problem)
+{
+    static const char *const parts[] = {"_parameters", "_buffers", "_modules"};
+    const ptf_value *skip = ptf_dict_find(state, "_non_persistent_buffers_set");
+    for (size_t p = 0; p < PTF_ARRAY_SIZE(parts); p++) {
+        const ptf_value *dict = ptf_dict_find(state, parts[p]);
+        if (dict == NULL || dict->kind != PTF_DICT)
+            continue;
+        for (uint32_t i = 0; i < dict->count; i += 2) {
+            if (p == 1 && contains(skip, dict->items[i]))
+                continue;
+            ptf_status status = walk_pair(w, dict->items[i], dict->items[i + 1],
+                                          prefix, problem);
+            if (status != PTF_OK)
+                return status;
+        }
+    }
+    return PTF_OK;
+}
+
+/* True for a call of that module, or of one below it with 'below'. */
+static bool is_of_module(const ptf_value *object, const char *module,
+                         bool below)
+{
+    const ptf_value *callee = object->items[PTF_CALLEE];
+    size_t n = strlen(module);
+    return callee->kind == PTF_GLOBAL &&
+           strncmp(callee->global->module, module, n) == 0 &&
+           (callee->global->module[n] == '\0' ||
+            (below && callee->global->module[n] == '.'));
+}
+
+static ptf_status walk_object(walk *w, ptf_value *object, const char *prefix,
+                              const char *problem)
+{
+    const ptf_value *state = object->items[PTF_STATE];
+    const ptf_value *args = object->items[PTF_ARGS];
+    ptf_status status = PTF_OK;
+    if (is_of_module(object, "torch.jit._pickle", false) && args->count > 0)
+        return walk_value(w, args->items[0], prefix, problem);
+    if (state != NULL && ptf_dict_find(state, "_modules") != NULL)
+        status = walk_module(w, state, prefix, problem);
+    else if (state != NULL && is_of_module(object, "__torch__", true))
+        status = state->kind == PTF_DICT ? walk_dict(w, state, prefix, problem)
+                 : state->kind == PTF_TUPLE
+                     ? walk_list(w, state, prefix, problem)
+                     : PTF_OK;
+    if (status == PTF_OK && object->items[PTF_PAIRS] != NULL)
+        status = walk_dict(w, object->items[PTF_PAIRS], prefix, problem);
+    if (status == PTF_OK && object->items[PTF_ITEMS] != NULL)
+        status = walk_list(w, object->items[PTF_ITEMS], prefix, problem);
+    return status;
+}
+
+static ptf_status walk_inside(walk *w, ptf_value *value, const char *name,
+                              const char *problem)
+{
+    switch ((ptf_kind)value->kind) {
+    case PTF_TUPLE:
+    case PTF_LIST: return walk_list(w, value, name, problem);
+    case PTF_DICT: return walk_dict(w, value, name, problem);
+    case PTF_OBJECT: return walk_object(w, value, name, problem);
+    case PTF_NONE:
+    case PTF_BOOLEAN:
+    case PTF_INT:
+    case PTF_BIG:
+    case PTF_FLOAT:
+    case PTF_STRING:
+    case PTF_BYTES:
+    case PTF_SET:
+    case PTF_GLOBAL:
+    case PTF_PERSISTENT: break;
+    }
+    return PTF_OK;
+}
+
+static ptf_status walk_value(walk *w, ptf_value *value, const char *name,
+                             const char *problem)
+{
+    if (!value->marked || value->busy)
+        return PTF_OK;
+    if (ptf_value_is_tensor(value))
+        return w->arrays ? PTF_OK : add_leaf(w, value, name, problem);
+    if (ptf_value_is_array(value))
+        return w->arrays ? add_leaf(w, value, name, problem) : PTF_OK;
+    value->busy = true;
+    ptf_status status = walk_inside(w, value, name, problem);
+    value->busy = false;
+    return status;
+}
+
+ptf_status ptf_leaves_collect(ptf_checkpoint *ckpt, ptf_value *from,
+                              const char *prefix, bool arrays, ptf_leaves *out,
+                              ptf_error *err)
+{
+    walk w = {ckpt, arrays, out, err};
+    ptf_status status = walk_value(&w, from, prefix, NULL);
+    if (status != PTF_OK) {
+        ptf_free(out->items);
+        *out = (ptf_leaves){NULL, 0, 0};
+    }
+    return status;
+}
