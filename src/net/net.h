@@ -56,6 +56,7 @@ const char *ptf_role_name(ptf_role role);
 typedef struct ptf_attrs {
     int64_t in_channels, out_channels; /* or features; num_features is both */
     int64_t kernel[2], stride[2], padding[2], dilation[2];
+    const char *padding_text; /* "same" or "valid" when the text says so */
     int64_t groups;
     bool has_bias;
     bool scale_shift; /* ptfold's own: an epilogue stands behind the sum */
@@ -63,6 +64,7 @@ typedef struct ptf_attrs {
     bool momentum_none; /* cumulative average; evaluation does not care */
     bool affine, track_running_stats;
     bool ceil_mode, count_include_pad;
+    bool ceil_mode_unsaid;  /* AvgPool2d does not print it */
     int64_t output_size[2]; /* adaptive pooling; 0: as the input (None) */
     double negative_slope;
     int64_t start_dim, end_dim; /* flatten */
@@ -76,30 +78,40 @@ typedef struct ptf_attrs {
 typedef struct ptf_node {
     ptf_op op;
     const char *name; /* dotted path; "" for input and an implied flatten */
-    const char *text; /* as PyTorch prints the module */
-    bool implied;     /* not in the text: the flatten before a Linear */
+    const char *class_name; /* as printed: "Dropout2d" for PTF_OP_DROPOUT */
+    const char *text;       /* as PyTorch prints the module */
+    int container;          /* whose child it is; -1: none */
+    bool implied;           /* not in the text: the flatten before a Linear */
     int input_count;
     int inputs[2];
     ptf_attrs attrs;
     const ptf_tensor *tensors[PTF_ROLE_COUNT]; /* NULL where there is none */
 } ptf_node;
 
-/* A module with children: its dotted path ("" is the root) and its class. */
+/*
+ * A module with children: its dotted path ("" is the root), its class, and
+ * the container that it is a child of (-1: none).  Every container has a node
+ * somewhere below it; containers stand in the order of the text, parents
+ * first.
+ */
 typedef struct ptf_container {
     const char *path;
     const char *class_name;
+    int parent;
 } ptf_container;
 
 struct ptf_net {
     ptf_arena arena;
-    const ptf_node *nodes;
+    ptf_node *nodes;
     int node_count;
-    int output; /* the node whose value is the net's */
-    const ptf_container *containers; /* in the order of the text */
+    int output;                /* the node whose value is the net's */
+    ptf_container *containers; /* none when the root is a layer */
     int container_count;
     bool has_input;
     ptf_shape input;
     bool has_tensors;
+    const ptf_tensor **tensors; /* all nodes' tensors in state dict order */
+    size_t tensor_count;
     const char *const *rewrites; /* names, in the order applied */
     int rewrite_count;
 };
@@ -110,14 +122,15 @@ struct ptf_net {
  * What a shape rule gets and gives: shapes without the batch dimension.
  * Returns NULL, or what is wrong with the input ("expects 3 channels").
  */
-typedef const char *ptf_shape_rule(const ptf_attrs *attrs,
-                                   const ptf_shape *in, ptf_shape *out);
+typedef const char *ptf_shape_rule(const ptf_attrs *attrs, const ptf_shape *in,
+                                   ptf_shape *out);
 
 typedef struct ptf_op_row {
     const char *class_name; /* "Conv2d" */
     ptf_shape_rule *shape;
     bool elementwise; /* out[i] depends on in[i] alone (BatchNorm: and on the
                          channel's constants) */
+    bool identity;    /* out is in: Dropout, Identity */
 } ptf_op_row;
 
 const ptf_op_row *ptf_op_info(ptf_op op);
@@ -129,10 +142,54 @@ const ptf_op_row *ptf_op_info(ptf_op op);
 bool ptf_op_parameter(ptf_op op, const ptf_attrs *attrs, ptf_role role,
                       int *rank, int64_t shape[PTF_MAX_RANK]);
 
+/* Finds the op of a printed class name; false when there is none. */
+bool ptf_op_find(const char *class_name, size_t size, ptf_op *out);
+
 /* The layer as PyTorch prints it, "Conv2d(3, 16, kernel_size=(3, 3), ...)". */
 char *ptf_op_text(ptf_arena *arena, ptf_op op, const ptf_attrs *attrs);
 
+/*
+ * What PyTorch takes when nothing is said; what a layer made by a rewrite
+ * starts from.
+ */
+void ptf_attrs_default(ptf_op op, ptf_attrs *out);
+
+/*
+ * Reads what stands between a layer's parentheses.  NULL, or what is wrong
+ * with the text, in 'message'.
+ */
+const char *ptf_attrs_parse(ptf_op op, const char *text, size_t size,
+                            ptf_attrs *out, char message[256]);
+
+/*
+ * What is known of a value before any input shape is: its rank with the batch
+ * and its number of channels (or features); 0 is unknown.
+ */
+typedef struct ptf_kind {
+    int rank;
+    int64_t channels;
+} ptf_kind;
+
+/* NULL, or why the layer cannot take such a value. */
+const char *ptf_op_kind(ptf_op op, const ptf_attrs *attrs, ptf_kind in,
+                        ptf_kind *out);
+
+/*
+ * The dimension, counted with the batch, that a Softmax works on for values of
+ * that rank: PyTorch's old rule for dim=None, negative ones counted from the
+ * end.  -1 when there is no such dimension.
+ */
+int ptf_softmax_axis(const ptf_attrs *attrs, int rank);
+
 /* ------------------------------------------------------------- whole graphs */
+
+/* ptf_fail() with "layer NAME (CLASS): " in front. */
+ptf_status ptf_node_fail(ptf_error *err, ptf_status status,
+                         const ptf_node *node, const char *fmt, ...)
+    PTF_PRINTF(4, 5);
+
+/* "3x32x32" into 'text'. */
+void ptf_shape_text(const ptf_shape *shape, char text[64]);
 
 /*
  * The output shape of every node for this input, into shapes[node_count].
@@ -150,9 +207,9 @@ int ptf_net_consumers(const ptf_net *net, int node);
  * that they allocate comes from the new net's arena.
  */
 typedef struct ptf_net_edit {
-    ptf_net *net;     /* the copy; nodes below are its nodes, writable */
+    ptf_net *net; /* the copy; nodes below are its nodes, writable */
     ptf_node *nodes;
-    bool *dead;       /* consumers of a dead node read its first input */
+    bool *dead; /* consumers of a dead node read its first input */
 } ptf_net_edit;
 
 ptf_status ptf_net_edit_begin(const ptf_net *net, ptf_net_edit *out,

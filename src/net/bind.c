@@ -1,0 +1,210 @@
+/*
+ * Layers and the tensors of a checkpoint find each other by name.  Everything
+ * that does not agree is collected, so that one run shows all of it.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "net/build.h"
+
+#include <stdlib.h>
+
+/* --------------------------------------------------------- the list of faults */
+
+static void PTF_PRINTF(2, 3) add_mismatch(ptf_mismatch *m, const char *fmt, ...)
+{
+    char item[2048];
+    va_list args;
+    va_start(args, fmt);
+    int n = vsnprintf(item, sizeof(item), fmt, args);
+    va_end(args);
+    size_t size = n < (int)sizeof(item) ? (size_t)n : sizeof(item) - 1;
+    m->count++;
+    if (m->shown + 1 < m->count || m->used + size + 3 > sizeof(m->text))
+        return; /* once one did not fit, none is shown */
+    if (m->shown++ > 0) {
+        memcpy(m->text + m->used, "; ", 2);
+        m->used += 2;
+    }
+    memcpy(m->text + m->used, item, size);
+    m->used += size;
+    m->text[m->used] = '\0';
+}
+
+/* --------------------------------------------------------- tensors by name */
+
+typedef struct by_name {
+    const ptf_tensor **sorted;
+    bool *used;
+    size_t count;
+} by_name;
+
+static int compare_tensors(const void *a, const void *b)
+{
+    const ptf_tensor *const *x = a, *const *y = b;
+    return strcmp((*x)->name, (*y)->name);
+}
+
+static ptf_status by_name_init(by_name *out, const ptf_checkpoint *ckpt,
+                               ptf_error *err)
+{
+    size_t count = ptf_checkpoint_tensor_count(ckpt);
+    *out = (by_name){
+        .sorted = ptf_alloc(count * sizeof(*out->sorted)),
+        .used = ptf_alloc(count * sizeof(*out->used)),
+        .count = count,
+    };
+    if (out->sorted == NULL || out->used == NULL)
+        return ptf_fail_memory(err);
+    for (size_t i = 0; i < count; i++)
+        out->sorted[i] = ptf_checkpoint_tensor(ckpt, i);
+    qsort(out->sorted, count, sizeof(*out->sorted), compare_tensors);
+    return PTF_OK;
+}
+
+static void by_name_free(by_name *index)
+{
+    ptf_free(index->sorted);
+    ptf_free(index->used);
+}
+
+/* Finds a tensor and notes that a layer asked for it. */
+static const ptf_tensor *by_name_take(by_name *index, const char *name)
+{
+    ptf_tensor key = {.name = name};
+    const ptf_tensor *wanted = &key;
+    const ptf_tensor **found = bsearch(&wanted, index->sorted, index->count,
+                                       sizeof(*index->sorted), compare_tensors);
+    if (found == NULL)
+        return NULL;
+    index->used[found - index->sorted] = true;
+    return *found;
+}
+
+/* -------------------------------------------------------------- comparison */
+
+static bool is_float(ptf_dtype dtype)
+{
+    return dtype == PTF_F32 || dtype == PTF_F64 || dtype == PTF_F16 ||
+           dtype == PTF_BF16;
+}
+
+static bool is_integer(ptf_dtype dtype)
+{
+    return dtype >= PTF_I8 && dtype <= PTF_U64;
+}
+
+/* A tensor that agrees with what the layer wants; else NULL and a mismatch. */
+static const ptf_tensor *match(const ptf_tensor *found, const char *name,
+                               ptf_role role, int rank, const int64_t *shape,
+                               ptf_mismatch *out)
+{
+    ptf_tensor wanted = {.rank = rank};
+    memcpy(wanted.shape, shape, (size_t)rank * sizeof(*shape));
+    char want[192], have[192];
+    ptf_tensor_shape_text(&wanted, want);
+    if (found == NULL) {
+        add_mismatch(out, "missing %s %s", name, want);
+        return NULL;
+    }
+    ptf_tensor_shape_text(found, have);
+    if (found->rank != rank ||
+        memcmp(found->shape, shape, (size_t)rank * sizeof(*shape)) != 0) {
+        add_mismatch(out, "%s: expected shape %s, found %s", name, want, have);
+        return NULL;
+    }
+    bool counts = role == PTF_NUM_BATCHES;
+    if (counts ? !is_integer(found->dtype) : !is_float(found->dtype)) {
+        add_mismatch(out, "%s: expected %s, found %s", name,
+                     counts ? "an integer" : "floating point",
+                     ptf_dtype_name(found->dtype));
+        return NULL;
+    }
+    out->agreeing++;
+    return found;
+}
+
+static void compare_node(ptf_node *node, bool bind, by_name *index,
+                         ptf_mismatch *out)
+{
+    for (int r = 0; r < PTF_ROLE_COUNT; r++) {
+        ptf_role role = (ptf_role)r;
+        int rank;
+        int64_t shape[PTF_MAX_RANK];
+        if (!ptf_op_parameter(node->op, &node->attrs, role, &rank, shape))
+            continue;
+        char name[1200]; /* a path and a role */
+        snprintf(name, sizeof(name), "%s%s%s", node->name,
+                 node->name[0] != '\0' ? "." : "", ptf_role_name(role));
+        const ptf_tensor *found = by_name_take(index, name);
+        if (found == NULL && role == PTF_NUM_BATCHES)
+            continue; /* PyTorch counts batches since 0.4.1 only */
+        found = match(found, name, role, rank, shape, out);
+        if (bind)
+            node->tensors[role] = found;
+    }
+}
+
+ptf_status ptf_net_compare(ptf_net *net, const ptf_checkpoint *ckpt, bool bind,
+                           ptf_mismatch *out, ptf_error *err)
+{
+    by_name index;
+    ptf_status status = by_name_init(&index, ckpt, err);
+    *out = (ptf_mismatch){.count = 0};
+    if (status == PTF_OK) {
+        for (int i = 1; i < net->node_count; i++)
+            compare_node(&net->nodes[i], bind, &index, out);
+        for (size_t i = 0; i < index.count; i++) {
+            char shape[192];
+            ptf_tensor_shape_text(index.sorted[i], shape);
+            if (!index.used[i])
+                add_mismatch(out, "unexpected %s %s", index.sorted[i]->name,
+                             shape);
+        }
+    }
+    by_name_free(&index);
+    return status;
+}
+
+static ptf_status fail_mismatch(const ptf_net *net, const ptf_mismatch *m,
+                                ptf_error *err)
+{
+    char more[64] = "";
+    if (m->shown < m->count)
+        snprintf(more, sizeof(more), "; and %zu more", m->count - m->shown);
+    return ptf_fail(err, PTF_ARGUMENT, NULL, PTF_NO_OFFSET,
+                    "the checkpoint does not fit %s: %s%s", ptf_net_name(net),
+                    m->text, more);
+}
+
+ptf_status ptf_net_bind(ptf_net *net, const ptf_checkpoint *ckpt,
+                        ptf_error *err)
+{
+    ptf_mismatch *m = ptf_alloc(sizeof(*m));
+    if (m == NULL)
+        return ptf_fail_memory(err);
+    ptf_status status = ptf_net_compare(net, ckpt, true, m, err);
+    if (status == PTF_OK && m->count > 0)
+        status = fail_mismatch(net, m, err);
+    ptf_free(m);
+    if (status != PTF_OK)
+        return status;
+    net->has_tensors = true;
+    return ptf_net_collect(net, err);
+}
+
+ptf_status ptf_net_collect(ptf_net *net, ptf_error *err)
+{
+    size_t most = (size_t)net->node_count * PTF_ROLE_COUNT;
+    net->tensors = ptf_arena_array(&net->arena, most, sizeof(*net->tensors));
+    if (net->tensors == NULL)
+        return ptf_fail_memory(err);
+    net->tensor_count = 0;
+    for (int i = 1; i < net->node_count; i++) {
+        for (int r = 0; r < PTF_ROLE_COUNT; r++) {
+            const ptf_tensor *tensor = net->nodes[i].tensors[r];
+            if (tensor != NULL)
+                net->tensors[net->tensor_count++] = tensor;
+        }
+    }
+    return PTF_OK;
+}

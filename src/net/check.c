@@ -1,0 +1,154 @@
+/*
+ * The invariants of a graph.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "net/build.h"
+
+#include <stdlib.h>
+
+ptf_status ptf_node_fail(ptf_error *err, ptf_status status,
+                         const ptf_node *node, const char *fmt, ...)
+{
+    char message[4096];
+    va_list args;
+    va_start(args, fmt);
+    vsnprintf(message, sizeof(message), fmt, args);
+    va_end(args);
+    const char *name = node->implied ? "between the lines" : node->name;
+    return ptf_fail(err, status, NULL, PTF_NO_OFFSET, "layer %s (%s): %s", name,
+                    node->class_name, message);
+}
+
+int ptf_net_consumers(const ptf_net *net, int node)
+{
+    int count = net->output == node;
+    for (int i = node + 1; i < net->node_count; i++) {
+        for (int k = 0; k < net->nodes[i].input_count; k++)
+            count += net->nodes[i].inputs[k] == node;
+    }
+    return count;
+}
+
+ptf_kind ptf_net_input_kind(const ptf_net *net)
+{
+    if (!net->has_input)
+        return (ptf_kind){0, 0};
+    return (ptf_kind){net->input.rank + 1, net->input.dim[0]};
+}
+
+/* -------------------------------------------------------------- parameters */
+
+static ptf_status check_tensor(const ptf_net *net, const ptf_node *node,
+                               ptf_role role, ptf_error *err)
+{
+    const ptf_tensor *tensor = node->tensors[role];
+    int rank;
+    int64_t shape[PTF_MAX_RANK], count = 1;
+    bool wanted = ptf_op_parameter(node->op, &node->attrs, role, &rank, shape);
+    if (!wanted && tensor != NULL)
+        return ptf_node_fail(err, PTF_ARGUMENT, node, "has a %s, expected none",
+                             ptf_role_name(role));
+    for (int d = 0; wanted && d < rank; d++) {
+        if (!ptf_mul_i64(count, shape[d], &count) || count > INT64_MAX / 16)
+            return ptf_node_fail(err, PTF_ARGUMENT, node,
+                                 "has more parameters than can be counted");
+    }
+    if (!wanted || !net->has_tensors)
+        return PTF_OK;
+    if (tensor == NULL && role == PTF_NUM_BATCHES)
+        return PTF_OK;
+    bool same =
+        tensor != NULL && tensor->rank == rank &&
+        memcmp(tensor->shape, shape, (size_t)rank * sizeof(*shape)) == 0;
+    return same ? PTF_OK
+                : ptf_node_fail(err, PTF_ARGUMENT, node, "its %s is %s",
+                                ptf_role_name(role),
+                                tensor == NULL ? "absent" : "of another shape");
+}
+
+/* ------------------------------------------------------------------- nodes */
+
+static ptf_status check_node(const ptf_net *net, int index, ptf_kind *kinds,
+                             ptf_error *err)
+{
+    const ptf_node *node = &net->nodes[index];
+    if (node->op == PTF_OP_INPUT || node->input_count != 1 ||
+        node->inputs[0] < 0 || node->inputs[0] >= index)
+        return ptf_node_fail(err, PTF_ARGUMENT, node,
+                             "does not read one value made before it");
+    if (node->container >= net->container_count)
+        return ptf_node_fail(err, PTF_ARGUMENT, node, "has no container");
+    const char *wrong = ptf_op_kind(node->op, &node->attrs,
+                                    kinds[node->inputs[0]], &kinds[index]);
+    if (wrong != NULL)
+        return ptf_node_fail(err, PTF_ARGUMENT, node, "cannot stand here: %s",
+                             wrong);
+    for (int role = 0; role < PTF_ROLE_COUNT; role++) {
+        ptf_status status = check_tensor(net, node, (ptf_role)role, err);
+        if (status != PTF_OK)
+            return status;
+    }
+    return PTF_OK;
+}
+
+static ptf_status check_nodes(const ptf_net *net, ptf_error *err)
+{
+    ptf_kind *kinds = ptf_alloc((size_t)net->node_count * sizeof(*kinds));
+    if (kinds == NULL)
+        return ptf_fail_memory(err);
+    kinds[0] = ptf_net_input_kind(net);
+    ptf_status status = PTF_OK;
+    for (int i = 1; status == PTF_OK && i < net->node_count; i++)
+        status = check_node(net, i, kinds, err);
+    ptf_free(kinds);
+    return status;
+}
+
+/* ------------------------------------------------------------------- names */
+
+static int compare_names(const void *a, const void *b)
+{
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+/* Names of layers and containers, which must differ. */
+static size_t list_names(const ptf_net *net, const char **names)
+{
+    size_t count = 0;
+    for (int i = 0; i < net->container_count; i++)
+        names[count++] = net->containers[i].path;
+    for (int i = 1; i < net->node_count; i++) {
+        if (!net->nodes[i].implied)
+            names[count++] = net->nodes[i].name;
+    }
+    return count;
+}
+
+static ptf_status check_names(const ptf_net *net, ptf_error *err)
+{
+    size_t most = (size_t)net->node_count + (size_t)net->container_count;
+    const char **names = ptf_alloc(most * sizeof(*names));
+    if (names == NULL)
+        return ptf_fail_memory(err);
+    size_t count = list_names(net, names);
+    qsort(names, count, sizeof(*names), compare_names);
+    ptf_status status = PTF_OK;
+    for (size_t i = 1; status == PTF_OK && i < count; i++) {
+        if (strcmp(names[i - 1], names[i]) == 0)
+            status = ptf_fail(err, PTF_ARGUMENT, NULL, PTF_NO_OFFSET,
+                              "two modules have the name '%s'", names[i]);
+    }
+    ptf_free(names);
+    return status;
+}
+
+ptf_status ptf_net_check(const ptf_net *net, ptf_error *err)
+{
+    if (net->node_count < 2 || net->nodes[0].op != PTF_OP_INPUT ||
+        net->output < 1 || net->output >= net->node_count)
+        return ptf_fail(err, PTF_ARGUMENT, NULL, PTF_NO_OFFSET,
+                        "the net has no layers, or no input or output");
+    ptf_status status = check_nodes(net, err);
+    return status == PTF_OK ? check_names(net, err) : status;
+}

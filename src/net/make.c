@@ -1,0 +1,355 @@
+/*
+ * From a print(model) text to a graph.  Layers run in the order of the text; a
+ * module with children that is no layer is a container, whatever its class,
+ * except for classes that are known to do more than run their children.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "net/build.h"
+#include "net/text.h"
+
+typedef struct maker {
+    ptf_net *net;
+    ptf_text text;
+    int next_line;
+    ptf_node *nodes;
+    int node_capacity;
+    ptf_container *containers;
+    int container_capacity;
+    ptf_kind kind; /* of the last node's value */
+    int line;      /* number of the line that is being read */
+    ptf_error *err;
+} maker;
+
+/* ------------------------------------------------------- what is not a list */
+
+/* Classes of torchvision and others whose forward() is more than a sequence. */
+static const struct {
+    const char *class_name;
+    const char *reason;
+} not_sequences[] = {
+    {"BasicBlock", "adds its input to its output"},
+    {"Bottleneck", "adds its input to its output"},
+    {"InvertedResidual", "adds its input to its output"},
+    {"MBConv", "adds its input to its output"},
+    {"FusedMBConv", "adds its input to its output"},
+    {"ResBottleneckBlock", "adds its input to its output"},
+    {"CNBlock", "adds its input to its output"},
+    {"SqueezeExcitation", "multiplies its input with its output"},
+    {"Fire", "concatenates the outputs of its children"},
+    {"_DenseLayer", "concatenates its inputs"},
+    {"_DenseBlock", "concatenates the outputs of its children"},
+    {"Inception", "concatenates the outputs of its children"},
+    {"InceptionAux", "is not run in evaluation"},
+    {"MultiheadAttention", "is not a sequence"},
+    {"ModuleDict", "has no order"},
+};
+
+static const char *why_not_sequence(const ptf_item *item)
+{
+    for (size_t i = 0; i < PTF_ARRAY_SIZE(not_sequences); i++) {
+        const char *name = not_sequences[i].class_name;
+        if (strlen(name) == item->class_size &&
+            memcmp(name, item->class_name, item->class_size) == 0)
+            return not_sequences[i].reason;
+    }
+    return NULL;
+}
+
+/* ---------------------------------------------------------------- the graph */
+
+/* Makes room for one more element; the old array stays in the arena. */
+static bool grow(ptf_arena *arena, void **array, int count, int *capacity,
+                 size_t size)
+{
+    if (count < *capacity)
+        return true;
+    int wanted = *capacity > 0 ? 2 * *capacity : 16;
+    void *larger = ptf_arena_array(arena, (size_t)wanted, size);
+    if (larger == NULL)
+        return false;
+    if (count > 0)
+        memcpy(larger, *array, (size_t)count * size);
+    *array = larger;
+    *capacity = wanted;
+    return true;
+}
+
+static ptf_status add_node(maker *m, const ptf_node *node)
+{
+    ptf_net *net = m->net;
+    void *nodes = m->nodes;
+    if (net->node_count > PTF_LAYER_MAX)
+        return ptf_text_fail(m->err, PTF_UNSUPPORTED, m->text.name, m->line,
+                             "more than %d layers", PTF_LAYER_MAX);
+    if (!grow(&net->arena, &nodes, net->node_count, &m->node_capacity,
+              sizeof(*node)))
+        return ptf_fail_memory(m->err);
+    m->nodes = nodes;
+    net->nodes = nodes;
+    m->nodes[net->node_count] = *node;
+    net->output = net->node_count++;
+    return PTF_OK;
+}
+
+static ptf_status add_input(maker *m)
+{
+    ptf_net *net = m->net;
+    net->has_input = m->text.has_input;
+    net->input = m->text.input;
+    m->kind = ptf_net_input_kind(net);
+    return add_node(m, &(ptf_node){.op = PTF_OP_INPUT,
+                                   .name = "",
+                                   .class_name = "Input",
+                                   .text = "Input()",
+                                   .container = -1});
+}
+
+/* PyTorch code flattens a map in forward(), which print(model) cannot show. */
+static ptf_status add_implied_flatten(maker *m)
+{
+    ptf_node node = {.op = PTF_OP_FLATTEN,
+                     .name = "",
+                     .class_name = "Flatten",
+                     .implied = true,
+                     .container = -1,
+                     .input_count = 1,
+                     .inputs = {m->net->output}};
+    ptf_attrs_default(PTF_OP_FLATTEN, &node.attrs);
+    node.text = ptf_op_text(&m->net->arena, PTF_OP_FLATTEN, &node.attrs);
+    if (node.text == NULL)
+        return ptf_fail_memory(m->err);
+    m->kind = (ptf_kind){2, 0};
+    return add_node(m, &node);
+}
+
+static ptf_status join_path(maker *m, const char *parent, const ptf_item *item,
+                            int64_t index, const char **out)
+{
+    size_t size = strlen(parent) + item->key_size + 24;
+    if (size > PTF_PATH_MAX)
+        return ptf_text_fail(m->err, PTF_FORMAT, m->text.name, m->line,
+                             "the names of the modules around this one have "
+                             "more than %d bytes",
+                             PTF_PATH_MAX);
+    ptf_arena *arena = &m->net->arena;
+    const char *dot = parent[0] != '\0' ? "." : "";
+    if (item->first < 0)
+        *out = ptf_arena_printf(arena, "%s%s%.*s", parent, dot,
+                                (int)item->key_size, item->key);
+    else
+        *out = ptf_arena_printf(arena, "%s%s%lld", parent, dot,
+                                (long long)(item->first + index));
+    return *out != NULL ? PTF_OK : ptf_fail_memory(m->err);
+}
+
+/* ------------------------------------------------------------------- layers */
+
+/* An empty Sequential passes its input on. */
+static bool find_op(const ptf_item *item, ptf_op *op)
+{
+    static const char empty[] = "Sequential";
+    if (ptf_op_find(item->class_name, item->class_size, op))
+        return true;
+    *op = PTF_OP_IDENTITY;
+    return item->args_size == 0 && item->class_size == strlen(empty) &&
+           memcmp(item->class_name, empty, strlen(empty)) == 0;
+}
+
+static ptf_status read_layer(maker *m, const ptf_item *item, ptf_node *out)
+{
+    if (!find_op(item, &out->op))
+        return ptf_text_fail(m->err, PTF_UNSUPPORTED, m->text.name, m->line,
+                             "%.*s is a layer that ptfold does not know",
+                             (int)item->class_size, item->class_name);
+    char message[256];
+    const char *wrong = ptf_attrs_parse(out->op, item->args, item->args_size,
+                                        &out->attrs, message);
+    if (wrong != NULL)
+        return ptf_text_fail(m->err, PTF_UNSUPPORTED, m->text.name, m->line,
+                             "%s", wrong);
+    ptf_arena *arena = &m->net->arena;
+    out->text = ptf_arena_copy(arena, item->text, item->text_size);
+    out->class_name = ptf_arena_copy(arena, item->class_name, item->class_size);
+    if (out->text == NULL || out->class_name == NULL)
+        return ptf_fail_memory(m->err);
+    return PTF_OK;
+}
+
+static ptf_status add_layer(maker *m, const ptf_item *item, const char *path,
+                            int container)
+{
+    ptf_node node = {.name = path, .container = container, .input_count = 1};
+    ptf_status status = read_layer(m, item, &node);
+    if (status == PTF_OK && node.op == PTF_OP_LINEAR && m->kind.rank == 4)
+        status = add_implied_flatten(m);
+    if (status != PTF_OK)
+        return status;
+    const char *wrong = ptf_op_kind(node.op, &node.attrs, m->kind, &m->kind);
+    if (wrong != NULL)
+        return ptf_text_fail(m->err, PTF_UNSUPPORTED, m->text.name, m->line,
+                             "%s cannot stand behind %s: %s", node.text,
+                             m->nodes[m->net->output].text, wrong);
+    node.inputs[0] = m->net->output;
+    return add_node(m, &node);
+}
+
+/* --------------------------------------------------------------- containers */
+
+static ptf_status add_container(maker *m, const ptf_item *item,
+                                const char *path, int parent, int *out)
+{
+    ptf_net *net = m->net;
+    const char *reason = why_not_sequence(item);
+    ptf_op op;
+    if (ptf_op_find(item->class_name, item->class_size, &op))
+        reason = "is a layer, and no layer has children";
+    if (reason != NULL)
+        return ptf_text_fail(m->err, PTF_UNSUPPORTED, m->text.name, m->line,
+                             "%.*s %s; ptfold runs children in order only",
+                             (int)item->class_size, item->class_name, reason);
+    void *containers = m->containers;
+    if (net->container_count >= PTF_LAYER_MAX)
+        return ptf_text_fail(m->err, PTF_UNSUPPORTED, m->text.name, m->line,
+                             "more than %d containers", PTF_LAYER_MAX);
+    if (!grow(&net->arena, &containers, net->container_count,
+              &m->container_capacity, sizeof(ptf_container)))
+        return ptf_fail_memory(m->err);
+    m->containers = containers;
+    net->containers = containers;
+    const char *class_name =
+        ptf_arena_copy(&net->arena, item->class_name, item->class_size);
+    if (class_name == NULL)
+        return ptf_fail_memory(m->err);
+    *out = net->container_count++;
+    m->containers[*out] = (ptf_container){path, class_name, parent};
+    return PTF_OK;
+}
+
+static ptf_status add_module(maker *m, const ptf_item *item, const char *path,
+                             int parent, int depth);
+
+/* A child, or each of its copies: all are read from the same lines. */
+static ptf_status add_child(maker *m, const ptf_item *item, int parent,
+                            int depth)
+{
+    int start = m->next_line;
+    for (int64_t i = 0; i < item->count; i++) {
+        const char *path;
+        m->next_line = start;
+        m->line = m->text.lines[start - 1].number;
+        ptf_status status =
+            join_path(m, m->containers[parent].path, item, i, &path);
+        if (status == PTF_OK)
+            status = add_module(m, item, path, parent, depth);
+        if (status != PTF_OK)
+            return status;
+    }
+    return PTF_OK;
+}
+
+static ptf_status add_children(maker *m, int container, int depth)
+{
+    int opened = m->line;
+    for (int count = 0;; count++) {
+        if (m->next_line == m->text.line_count)
+            return ptf_text_fail(m->err, PTF_FORMAT, m->text.name,
+                                 m->text.last_number,
+                                 "the text ends before the ')' that closes "
+                                 "line %d",
+                                 opened);
+        const ptf_line *line = &m->text.lines[m->next_line++];
+        m->line = line->number;
+        ptf_item item;
+        ptf_status status = ptf_text_item(&m->text, line, false, &item, m->err);
+        if (status != PTF_OK)
+            return status;
+        if (item.kind == PTF_LINE_CLOSE && count == 0)
+            return ptf_text_fail(m->err, PTF_UNSUPPORTED, m->text.name, m->line,
+                                 "a module without children");
+        if (item.kind == PTF_LINE_CLOSE)
+            return PTF_OK;
+        status = add_child(m, &item, container, depth + 1);
+        if (status != PTF_OK)
+            return status;
+    }
+}
+
+static ptf_status add_module(maker *m, const ptf_item *item, const char *path,
+                             int parent, int depth)
+{
+    if (item->kind == PTF_LINE_LAYER)
+        return add_layer(m, item, path, parent);
+    if (depth > PTF_DEPTH_MAX)
+        return ptf_text_fail(m->err, PTF_FORMAT, m->text.name, m->line,
+                             "modules nested more than %d deep", PTF_DEPTH_MAX);
+    int container = -1;
+    ptf_status status = add_container(m, item, path, parent, &container);
+    return status == PTF_OK ? add_children(m, container, depth) : status;
+}
+
+static ptf_status read_text(maker *m)
+{
+    ptf_item root;
+    m->line = m->text.lines[0].number;
+    m->next_line = 1;
+    ptf_status status =
+        ptf_text_item(&m->text, &m->text.lines[0], true, &root, m->err);
+    if (status == PTF_OK)
+        status = add_input(m);
+    if (status == PTF_OK)
+        status = add_module(m, &root, "", -1, 1);
+    if (status != PTF_OK || m->next_line == m->text.line_count)
+        return status;
+    return ptf_text_fail(m->err, PTF_FORMAT, m->text.name,
+                         m->text.lines[m->next_line].number,
+                         "more text behind the ')' that closes the model");
+}
+
+/* --------------------------------------------------------------- whole nets */
+
+ptf_status ptf_net_parse(const char *text, const char *text_name, ptf_net **out,
+                         ptf_error *err)
+{
+    *out = NULL;
+    ptf_net *net = ptf_alloc(sizeof(*net));
+    if (net == NULL)
+        return ptf_fail_memory(err);
+    maker m = {.net = net, .err = err};
+    ptf_arena scratch = {NULL}; /* the lines are not needed afterwards */
+    ptf_status status = ptf_text_read(&scratch, text, text_name, &m.text, err);
+    if (status == PTF_OK)
+        status = read_text(&m);
+    ptf_arena_free(&scratch);
+    if (status == PTF_OK)
+        status = ptf_net_check(net, err);
+    if (status != PTF_OK) {
+        ptf_net_free(net);
+        return status;
+    }
+    *out = net;
+    return PTF_OK;
+}
+
+ptf_status ptf_net_make(const char *text, const char *text_name,
+                        const ptf_checkpoint *ckpt, ptf_net **out,
+                        ptf_error *err)
+{
+    ptf_status status = ptf_net_parse(text, text_name, out, err);
+    if (status != PTF_OK || ckpt == NULL)
+        return status;
+    status = ptf_net_bind(*out, ckpt, err);
+    if (status != PTF_OK) {
+        ptf_net_free(*out);
+        *out = NULL;
+    }
+    return status;
+}
+
+void ptf_net_free(ptf_net *net)
+{
+    if (net == NULL)
+        return;
+    ptf_arena_free(&net->arena);
+    ptf_free(net);
+}

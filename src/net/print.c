@@ -1,0 +1,168 @@
+/*
+ * A net shows itself: as the text that print(model) would print, as a graph,
+ * and layer by layer.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "net/net.h"
+
+const char *ptf_net_name(const ptf_net *net)
+{
+    return net->container_count > 0 ? net->containers[0].class_name
+                                    : net->nodes[net->output].class_name;
+}
+
+bool ptf_net_input(const ptf_net *net, ptf_shape *out)
+{
+    if (net->has_input)
+        *out = net->input;
+    return net->has_input;
+}
+
+size_t ptf_net_layer_count(const ptf_net *net)
+{
+    return (size_t)net->node_count - 1; /* all but the input */
+}
+
+void ptf_net_layer(const ptf_net *net, size_t index, ptf_layer *out)
+{
+    const ptf_node *node = &net->nodes[index + 1];
+    *out = (ptf_layer){
+        .name = node->name, .op = node->class_name, .text = node->text};
+    for (int role = PTF_WEIGHT; role <= PTF_SHIFT; role++) {
+        int rank;
+        int64_t shape[PTF_MAX_RANK], count = 1;
+        if (!ptf_op_parameter(node->op, &node->attrs, (ptf_role)role, &rank,
+                              shape))
+            continue;
+        for (int d = 0; d < rank; d++)
+            count *= shape[d]; /* ptf_net_check() saw that it fits */
+        out->parameters += count;
+    }
+}
+
+size_t ptf_net_tensor_count(const ptf_net *net)
+{
+    return net->tensor_count;
+}
+
+const ptf_tensor *ptf_net_tensor(const ptf_net *net, size_t index)
+{
+    return net->tensors[index];
+}
+
+/* ---------------------------------------------------------------- the text */
+
+static const char *last_key(const char *path)
+{
+    const char *dot = strrchr(path, '.');
+    return dot != NULL ? dot + 1 : path;
+}
+
+static void indent(int depth, FILE *out)
+{
+    fprintf(out, "%*s", 2 * depth, "");
+}
+
+/* Containers above 'container', itself included. */
+static int depth_of(const ptf_net *net, int container)
+{
+    int depth = 0;
+    for (; container >= 0; container = net->containers[container].parent)
+        depth++;
+    return depth;
+}
+
+static void open_container(const ptf_net *net, int container, FILE *out)
+{
+    const ptf_container *c = &net->containers[container];
+    indent(depth_of(net, container) - 1, out);
+    if (c->parent >= 0)
+        fprintf(out, "(%s): ", last_key(c->path));
+    fprintf(out, "%s(\n", c->class_name);
+}
+
+static bool is_above(const ptf_net *net, int container, int of)
+{
+    while (of >= 0 && of != container)
+        of = net->containers[of].parent;
+    return of == container;
+}
+
+/* Closes what is open from 'from' upwards until it contains 'to'. */
+static void close_containers(const ptf_net *net, int from, int to, FILE *out)
+{
+    for (; from >= 0 && !is_above(net, from, to);
+         from = net->containers[from].parent) {
+        indent(depth_of(net, from) - 1, out);
+        fprintf(out, ")\n");
+    }
+}
+
+void ptf_net_print_text(const ptf_net *net, FILE *out)
+{
+    if (net->has_input) {
+        char shape[64];
+        ptf_shape_text(&net->input, shape);
+        fprintf(out, "# input: %s\n", shape);
+    }
+    /*
+     * Containers stand parents first and each has a node, so those that a
+     * node opens are the next ones in their list.
+     */
+    int opened = 0, inside = -1;
+    for (int i = 1; i < net->node_count; i++) {
+        const ptf_node *node = &net->nodes[i];
+        if (node->implied)
+            continue;
+        close_containers(net, inside, node->container, out);
+        while (opened <= node->container)
+            open_container(net, opened++, out);
+        inside = node->container;
+        indent(depth_of(net, inside), out);
+        if (inside >= 0)
+            fprintf(out, "(%s): ", last_key(node->name));
+        fprintf(out, "%s\n", node->text);
+    }
+    close_containers(net, inside, -1, out);
+}
+
+/* --------------------------------------------------------------- the graph */
+
+static void print_tensors(const ptf_node *node, FILE *out)
+{
+    for (int role = 0; role < PTF_ROLE_COUNT; role++) {
+        const ptf_tensor *tensor = node->tensors[role];
+        if (tensor == NULL)
+            continue;
+        char shape[192];
+        ptf_tensor_shape_text(tensor, shape);
+        fprintf(out, "       %s %s %s\n", ptf_role_name((ptf_role)role),
+                ptf_dtype_name(tensor->dtype), shape);
+    }
+}
+
+static void print_node(const ptf_net *net, int index, FILE *out)
+{
+    const ptf_node *node = &net->nodes[index];
+    fprintf(out, "%4d", index);
+    for (int k = 0; k < node->input_count; k++)
+        fprintf(out, "%s%d", k == 0 ? " <- " : ", ", node->inputs[k]);
+    if (node->name[0] != '\0')
+        fprintf(out, "  %s:", node->name);
+    fprintf(out, "  %s%s%s\n", node->text, node->implied ? "  (implied)" : "",
+            index == net->output ? "  -> output" : "");
+    print_tensors(node, out);
+}
+
+void ptf_net_print(const ptf_net *net, FILE *out)
+{
+    fprintf(out, "%s: %d layers, %zu tensors", ptf_net_name(net),
+            net->node_count - 1, net->tensor_count);
+    for (int i = 0; i < net->rewrite_count; i++)
+        fprintf(out, "%s%s", i == 0 ? ", rewritten by " : ", ",
+                net->rewrites[i]);
+    fprintf(out, "\n");
+    for (int i = 0; i < net->node_count; i++)
+        print_node(net, i, out);
+}
