@@ -1,0 +1,132 @@
+/*
+ * Balls through pools.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "enclose/enclose.h"
+
+#include <math.h>
+
+/* The taps of one output along one axis: first, step and end. */
+typedef struct span {
+    int64_t first, end, step;
+    int64_t padded; /* taps inside the padded input */
+} span;
+
+static span window(const ptf_attrs *a, int axis, int64_t size, int64_t at)
+{
+    int64_t step = a->dilation[axis] > 0 ? a->dilation[axis] : 1;
+    int64_t first = at * a->stride[axis] - a->padding[axis];
+    int64_t end = first + (a->kernel[axis] - 1) * step + 1;
+    int64_t limit = size + a->padding[axis];
+    span s = {first, end < size ? end : size, step, 0};
+    s.padded = ((end < limit ? end : limit) - first + step - 1) / step;
+    while (s.first < 0)
+        s.first += step;
+    return s;
+}
+
+/* How the two axes of a map lie in a shape of rank 1, 2 or 3. */
+static void map_size(const ptf_shape *shape, int64_t size[3])
+{
+    size[0] = size[1] = size[2] = 1;
+    for (int i = 0; i < shape->rank; i++)
+        size[i + 3 - shape->rank] = shape->dim[i];
+}
+
+/* A maximum is no further from another than the furthest of its arguments. */
+static void max_of(ptf_balls in, int64_t width, span rows, span columns,
+                   double *value, double *radius)
+{
+    double m = -HUGE_VAL, r = 0;
+    for (int64_t y = rows.first; y < rows.end; y += rows.step)
+        for (int64_t x = columns.first; x < columns.end; x += columns.step) {
+            m = fmax(m, in.value[y * width + x]);
+            r = fmax(r, in.radius[y * width + x]);
+        }
+    *value = m;
+    *radius = r;
+}
+
+/*
+ * A sum of n terms and a division: gamma(n) of the sum of magnitudes, over the
+ * divisor; 2^-40 covers the rounding of the radius itself.
+ */
+static void mean_of(ptf_balls in, int64_t width, span rows, span columns,
+                    double divisor, double *value, double *radius)
+{
+    double m = 0, magnitude = 0, r = 0;
+    int64_t n = 1;
+    for (int64_t y = rows.first; y < rows.end; y += rows.step)
+        for (int64_t x = columns.first; x < columns.end; x += columns.step) {
+            m += in.value[y * width + x];
+            magnitude += fabs(in.value[y * width + x]);
+            r += in.radius[y * width + x];
+            n++;
+        }
+    *value = m / divisor;
+    *radius =
+        (r + ptf_gamma(n + 1) * magnitude) / divisor * (1 + 0x1p-20) + PTF_TINY;
+}
+
+void ptf_enclose_max_pool(const ptf_attrs *attrs, const ptf_shape *in_shape,
+                          const ptf_shape *out_shape, ptf_balls in,
+                          ptf_balls out)
+{
+    int64_t from[3], to[3];
+    map_size(in_shape, from);
+    map_size(out_shape, to);
+    for (int64_t i = 0; i < to[0] * to[1] * to[2]; i++) {
+        int64_t skip = i / (to[1] * to[2]) * from[1] * from[2];
+        ptf_balls map = {in.value + skip, in.radius + skip};
+        max_of(map, from[2], window(attrs, 0, from[1], i / to[2] % to[1]),
+               window(attrs, 1, from[2], i % to[2]), &out.value[i],
+               &out.radius[i]);
+    }
+}
+
+void ptf_enclose_avg_pool(const ptf_attrs *attrs, const ptf_shape *in_shape,
+                          const ptf_shape *out_shape, ptf_balls in,
+                          ptf_balls out)
+{
+    int64_t from[3], to[3];
+    map_size(in_shape, from);
+    map_size(out_shape, to);
+    for (int64_t i = 0; i < to[0] * to[1] * to[2]; i++) {
+        int64_t skip = i / (to[1] * to[2]) * from[1] * from[2];
+        ptf_balls map = {in.value + skip, in.radius + skip};
+        span rows = window(attrs, 0, from[1], i / to[2] % to[1]);
+        span columns = window(attrs, 1, from[2], i % to[2]);
+        int64_t inside =
+            (rows.end - rows.first) * (columns.end - columns.first);
+        int64_t count =
+            attrs->count_include_pad ? rows.padded * columns.padded : inside;
+        mean_of(map, from[2], rows, columns, (double)count, &out.value[i],
+                &out.radius[i]);
+    }
+}
+
+/* Window i of 'out' over 'in': floor(i in / out) to ceil((i + 1) in / out). */
+static span share(int64_t in, int64_t out, int64_t i)
+{
+    span s = {i * in / out, ((i + 1) * in + out - 1) / out, 1, 0};
+    return s;
+}
+
+void ptf_enclose_adaptive_pool(const ptf_shape *in_shape,
+                               const ptf_shape *out_shape, ptf_balls in,
+                               ptf_balls out)
+{
+    int64_t from[3], to[3];
+    map_size(in_shape, from);
+    map_size(out_shape, to);
+    for (int64_t i = 0; i < to[0] * to[1] * to[2]; i++) {
+        int64_t skip = i / (to[1] * to[2]) * from[1] * from[2];
+        ptf_balls map = {in.value + skip, in.radius + skip};
+        span rows = share(from[1], to[1], i / to[2] % to[1]);
+        span columns = share(from[2], to[2], i % to[2]);
+        int64_t count = (rows.end - rows.first) * (columns.end - columns.first);
+        mean_of(map, from[2], rows, columns, (double)count, &out.value[i],
+                &out.radius[i]);
+    }
+}
