@@ -2,6 +2,11 @@
  * plan: a net and an input shape become steps with chosen kernels, packed
  * weights and shared buffers.
  *
+ * Steps run in segments.  Light steps, whose feature maps outweigh their
+ * parameters, run on a few images at a time, so that the maps stay in the
+ * caches; heavy ones run on the whole batch, so that the weights are read
+ * once.  Which is which changes no bit.
+ *
  * SPDX-License-Identifier: Apache-2.0
  */
 #ifndef PTF_PLAN_H
@@ -9,5 +14,113 @@
 
 #include "kernel/kernel.h"
 #include "net/net.h"
+
+/* Buffers by number, and the two that the caller brings. */
+enum { PTF_BUFFER_IN = -1, PTF_BUFFER_OUT = -2 };
+
+typedef struct ptf_value {
+    ptf_shape shape;
+    int64_t numel; /* of one image */
+    int buffer;
+    bool whole;   /* holds the batch, not only a segment's group */
+    int last_use; /* the last step that reads it */
+} ptf_value;
+
+typedef struct ptf_step ptf_step;
+typedef struct ptf_piece ptf_piece;
+
+/* Runs one step on the images of a piece. */
+typedef void ptf_step_run(const ptf_plan *plan, const ptf_step *step,
+                          const ptf_piece *piece);
+
+struct ptf_step {
+    const ptf_node *node;
+    const char *kernel; /* for the print: "product", "direct", ... */
+    ptf_step_run *run;
+    int in, out; /* values */
+    bool heavy;
+    int64_t group; /* images of a piece */
+
+    /* products */
+    ptf_conv conv;     /* a linear layer is a convolution of 1x1 maps */
+    bool side_by_side; /* the terms of a pixel lie so; no taps, 1x1 output */
+    const float *weights;
+    const float *panels;
+    const int32_t *taps;
+    int64_t padded[2]; /* rows, columns of the padded input; 0: not padded */
+    ptf_epilogue epilogue;
+
+    /* softmax */
+    int64_t outer, count, inner;
+};
+
+struct ptf_plan {
+    ptf_arena arena;
+    const ptf_net *net;
+    const ptf_kernels *kernels;
+    int threads;
+    int64_t batch;
+    size_t memory_limit;
+    size_t memory; /* planned: weights, taps, buffers and scratch */
+
+    ptf_step *steps;
+    int step_count;
+    ptf_value *values; /* of the nodes */
+    int input, output; /* values */
+
+    float **buffers;
+    size_t *buffer_floats;
+    int buffer_count;
+    float *padded; /* the padded input of the convolution that runs */
+    size_t padded_floats;
+    char *scratch; /* scratch_size of the kernels for each thread */
+    void **blocks; /* what ptf_plan_free() releases */
+    int block_count;
+};
+
+/* Images first .. first + count - 1 of a run. */
+struct ptf_piece {
+    const float *in;
+    float *out;
+    int64_t first, count;
+};
+
+/* Where image 'n' (counted in the run) of a value lies. */
+float *ptf_plan_at(const ptf_plan *plan, const ptf_piece *piece, int value,
+                   int64_t n);
+const float *ptf_plan_read(const ptf_plan *plan, const ptf_piece *piece,
+                           int value, int64_t n);
+
+/* Runs task(context, i, thread) for i in 0 .. count - 1 on the threads. */
+typedef void ptf_task(void *context, int64_t i, int thread);
+void ptf_plan_each(const ptf_plan *plan, int64_t count, ptf_task *task,
+                   void *context);
+
+/* Aligned memory that the plan owns and counts; NULL when out of memory. */
+void *ptf_plan_alloc(ptf_plan *plan, size_t size);
+
+/* PTF_MEMORY when 'more' bytes would go beyond the limit. */
+ptf_status ptf_plan_reserve(const ptf_plan *plan, size_t more, ptf_error *err);
+
+/* Fills the step of a node from its attributes, and chooses how it runs. */
+ptf_status ptf_step_product(ptf_plan *plan, ptf_step *step, ptf_error *err);
+ptf_status ptf_step_scale_shift(ptf_plan *plan, ptf_step *step, ptf_error *err);
+ptf_status ptf_step_softmax(ptf_plan *plan, ptf_step *step, ptf_error *err);
+void ptf_step_pointwise(ptf_step *step);
+void ptf_step_pool(ptf_step *step);
+void ptf_step_copy(ptf_step *step);
+
+/* Weights, bias and so on as f32 in C order: in place where they are so. */
+ptf_status ptf_plan_f32(ptf_plan *plan, const ptf_tensor *tensor,
+                        const float **out, ptf_error *err);
+/* Packs the product's weights once, where that pays. */
+ptf_status ptf_plan_pack(ptf_plan *plan, ptf_step *step, ptf_error *err);
+
+/* The whole image as a map. */
+ptf_map ptf_map_of(const ptf_shape *shape);
+ptf_window ptf_window_of(const ptf_attrs *attrs);
+
+/* Gives every value a buffer, and allocates them. */
+ptf_status ptf_plan_buffers(ptf_plan *plan, ptf_error *err);
 
 #endif

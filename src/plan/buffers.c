@@ -1,0 +1,179 @@
+/*
+ * The plan's memory: buffers that values share when their lives do not
+ * overlap, the padded input, the kernels' scratch; all of it counted.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "plan/plan.h"
+
+enum { ALIGNMENT = 64 };
+
+void *ptf_plan_alloc(ptf_plan *plan, size_t size)
+{
+    size_t count = (size_t)plan->block_count + 1;
+    void **blocks = ptf_realloc(plan->blocks, count * sizeof(*blocks));
+    if (blocks == NULL)
+        return NULL;
+    plan->blocks = blocks;
+    void *block = ptf_alloc_aligned(size, ALIGNMENT);
+    if (block == NULL)
+        return NULL;
+    plan->blocks[plan->block_count++] = block;
+    plan->memory += size;
+    return block;
+}
+
+ptf_status ptf_plan_reserve(const ptf_plan *plan, size_t more, ptf_error *err)
+{
+    size_t need;
+    if (!ptf_add_size(plan->memory, more, &need))
+        need = SIZE_MAX;
+    if (plan->memory_limit == 0 || need <= plan->memory_limit)
+        return PTF_OK;
+    return ptf_fail(err, PTF_MEMORY, NULL, PTF_NO_OFFSET,
+                    "the plan needs %zu bytes, and its limit is %zu", need,
+                    plan->memory_limit);
+}
+
+/* ---------------------------------------------------------------- liveness */
+
+/* A value whose readers run in pieces of another size holds the batch. */
+static void find_lives(ptf_plan *plan)
+{
+    for (int i = 0; i < plan->step_count; i++) {
+        const ptf_step *s = &plan->steps[i];
+        plan->values[s->out].last_use = i;
+        plan->values[s->out].whole = s->group == plan->batch;
+    }
+    for (int i = 0; i < plan->step_count; i++) {
+        const ptf_step *s = &plan->steps[i];
+        plan->values[s->in].last_use = i;
+        for (int j = 0; j < i; j++) {
+            const ptf_step *maker = &plan->steps[j];
+            if (maker->out == s->in && maker->group != s->group)
+                plan->values[s->in].whole = true;
+        }
+    }
+    plan->values[0].whole = plan->values[plan->output].whole = true;
+}
+
+/*
+ * True when some value in 'buffer' is still needed as step 'now' writes.  A
+ * value that holds the batch lives through all pieces of the segments from
+ * its maker to its last reader.
+ */
+static bool is_taken(const ptf_plan *plan, int buffer, int now)
+{
+    for (int i = 0; i < now; i++) {
+        const ptf_value *v = &plan->values[plan->steps[i].out];
+        int last = v->last_use;
+        while (v->whole && last + 1 < plan->step_count &&
+               plan->steps[last + 1].group == plan->steps[last].group &&
+               plan->steps[last].group != plan->batch)
+            last++;
+        if (v->buffer == buffer && last >= now)
+            return true;
+    }
+    return false;
+}
+
+/* A value that holds the batch must not lie where pieces come and go. */
+static bool is_shared_badly(const ptf_plan *plan, int buffer, int now)
+{
+    if (!plan->values[plan->steps[now].out].whole ||
+        plan->steps[now].group == plan->batch)
+        return false;
+    int first = now; /* of the segment */
+    while (first > 0 && plan->steps[first - 1].group == plan->steps[now].group)
+        first--;
+    for (int i = first; i < now; i++) {
+        if (plan->values[plan->steps[i].out].buffer == buffer)
+            return true;
+    }
+    return false;
+}
+
+static bool is_pointwise(ptf_op op)
+{
+    return op == PTF_OP_RELU || op == PTF_OP_LEAKY_RELU ||
+           op == PTF_OP_SIGMOID || op == PTF_OP_TANH ||
+           op == PTF_OP_BATCHNORM1D || op == PTF_OP_BATCHNORM2D;
+}
+
+/* The buffer of step 'now': its own input's where that ends here. */
+static int choose_buffer(const ptf_plan *plan, int now)
+{
+    const ptf_step *s = &plan->steps[now];
+    const ptf_value *in = &plan->values[s->in];
+    if (s->out == plan->output)
+        return PTF_BUFFER_OUT;
+    if (is_pointwise(s->node->op) && in->last_use == now && in->buffer >= 0 &&
+        in->whole == plan->values[s->out].whole)
+        return in->buffer;
+    int buffer = 0;
+    while (is_taken(plan, buffer, now) || is_shared_badly(plan, buffer, now))
+        buffer++;
+    return buffer;
+}
+
+/* ---------------------------------------------------------------- allocate */
+
+static ptf_status allocate(ptf_plan *plan, size_t floats, float **out,
+                           ptf_error *err)
+{
+    size_t size;
+    if (!ptf_mul_size(floats, sizeof(float), &size))
+        size = SIZE_MAX / 2;
+    ptf_status status = ptf_plan_reserve(plan, size, err);
+    if (status != PTF_OK)
+        return status;
+    *out = ptf_plan_alloc(plan, size);
+    return *out != NULL ? PTF_OK : ptf_fail_memory(err);
+}
+
+static void assign(ptf_plan *plan)
+{
+    plan->values[0].buffer = PTF_BUFFER_IN;
+    for (int i = 0; i < plan->step_count; i++)
+        plan->values[plan->steps[i].out].buffer = PTF_BUFFER_OUT;
+    for (int i = 0; i < plan->step_count; i++) {
+        const ptf_step *s = &plan->steps[i];
+        ptf_value *v = &plan->values[s->out];
+        v->buffer = choose_buffer(plan, i);
+        if (v->buffer >= plan->buffer_count)
+            plan->buffer_count = v->buffer + 1;
+        if (v->buffer >= 0) {
+            int64_t images = v->whole ? plan->batch : s->group;
+            size_t floats = (size_t)v->numel * (size_t)images;
+            size_t *most = &plan->buffer_floats[v->buffer];
+            *most = floats > *most ? floats : *most;
+        }
+        size_t padded = (size_t)s->padded[0] * (size_t)s->padded[1] *
+                        (size_t)s->conv.in.channels * (size_t)s->group;
+        if (padded > plan->padded_floats)
+            plan->padded_floats = padded;
+    }
+}
+
+ptf_status ptf_plan_buffers(ptf_plan *plan, ptf_error *err)
+{
+    size_t steps = (size_t)plan->step_count;
+    plan->buffers = ptf_arena_array(&plan->arena, steps + 1, sizeof(float *));
+    plan->buffer_floats =
+        ptf_arena_array(&plan->arena, steps + 1, sizeof(size_t));
+    if (plan->buffers == NULL || plan->buffer_floats == NULL)
+        return ptf_fail_memory(err);
+    find_lives(plan);
+    assign(plan);
+    ptf_status status = PTF_OK;
+    for (int i = 0; i < plan->buffer_count && status == PTF_OK; i++)
+        status = allocate(plan, plan->buffer_floats[i], &plan->buffers[i], err);
+    if (status == PTF_OK && plan->padded_floats > 0)
+        status = allocate(plan, plan->padded_floats, &plan->padded, err);
+    float *scratch = NULL;
+    size_t size = plan->kernels->scratch_size * (size_t)plan->threads;
+    if (status == PTF_OK && size > 0)
+        status = allocate(plan, size / sizeof(float), &scratch, err);
+    plan->scratch = (char *)scratch;
+    return status;
+}

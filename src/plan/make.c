@@ -1,0 +1,267 @@
+/*
+ * From a net and an input shape to steps.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "plan/plan.h"
+
+/*
+ * Images of a light segment's piece: enough that the pixels of small maps
+ * fill the tiles, few enough that the maps stay in the caches.
+ */
+enum { GROUP_FLOATS = 1 << 20 };
+
+int64_t ptf_shape_numel(const ptf_shape *shape)
+{
+    int64_t n = 1;
+    for (int i = 0; i < shape->rank; i++)
+        n *= shape->dim[i];
+    return n;
+}
+
+static bool is_alias(ptf_op op)
+{
+    return op == PTF_OP_FLATTEN || op == PTF_OP_DROPOUT ||
+           op == PTF_OP_IDENTITY;
+}
+
+static bool is_product(ptf_op op)
+{
+    return op == PTF_OP_CONV1D || op == PTF_OP_CONV2D || op == PTF_OP_LINEAR;
+}
+
+/*
+ * A chain of nodes that are one step: the value of each node is that of the
+ * node in root[].  Aliases belong to their input; a ReLU belongs to the
+ * product before it when nobody else reads that.
+ */
+static void find_roots(const ptf_net *net, int *root, bool *fused)
+{
+    for (int i = 0; i < net->node_count; i++) {
+        const ptf_node *node = &net->nodes[i];
+        root[i] = i;
+        fused[i] = false;
+        if (node->input_count != 1)
+            continue;
+        int in = node->inputs[0];
+        if (is_alias(node->op)) {
+            root[i] = root[in];
+        } else if (node->op == PTF_OP_RELU &&
+                   is_product(net->nodes[root[in]].op) && root[in] == in &&
+                   ptf_net_consumers(net, in) == 1) {
+            root[i] = in;
+            fused[in] = true;
+        }
+    }
+}
+
+static ptf_status fill_step(ptf_plan *plan, ptf_step *step, ptf_error *err)
+{
+    switch (step->node->op) {
+    case PTF_OP_CONV1D:
+    case PTF_OP_CONV2D:
+    case PTF_OP_LINEAR: return ptf_step_product(plan, step, err);
+    case PTF_OP_BATCHNORM1D:
+    case PTF_OP_BATCHNORM2D: return ptf_step_scale_shift(plan, step, err);
+    case PTF_OP_SOFTMAX: return ptf_step_softmax(plan, step, err);
+    case PTF_OP_MAXPOOL2D:
+    case PTF_OP_AVGPOOL2D:
+    case PTF_OP_ADAPTIVE_AVGPOOL2D: ptf_step_pool(step); return PTF_OK;
+    case PTF_OP_RELU:
+    case PTF_OP_LEAKY_RELU:
+    case PTF_OP_SIGMOID:
+    case PTF_OP_TANH: ptf_step_pointwise(step); return PTF_OK;
+    case PTF_OP_INPUT: ptf_step_copy(step); return PTF_OK;
+    case PTF_OP_FLATTEN:
+    case PTF_OP_DROPOUT:
+    case PTF_OP_IDENTITY:
+    case PTF_OP_COUNT: break;
+    }
+    return ptf_fail(err, PTF_UNSUPPORTED, NULL, PTF_NO_OFFSET,
+                    "%s: no kernel runs this layer", step->node->name);
+}
+
+static ptf_status add_step(ptf_plan *plan, int node, const int *root,
+                           bool fused, ptf_error *err)
+{
+    ptf_step *step = &plan->steps[plan->step_count++];
+    step->node = &plan->net->nodes[node];
+    step->in = root[step->node->inputs[0]];
+    step->out = node;
+    step->epilogue.relu = fused;
+    return fill_step(plan, step, err);
+}
+
+/*
+ * One step for each root.  A net whose output is its input gets a copy, whose
+ * value stands behind those of the nodes.
+ */
+static ptf_status make_steps(ptf_plan *plan, ptf_error *err)
+{
+    const ptf_net *net = plan->net;
+    int *root = ptf_arena_array(&plan->arena, (size_t)net->node_count, 4);
+    bool *fused = ptf_arena_array(&plan->arena, (size_t)net->node_count, 1);
+    if (root == NULL || fused == NULL)
+        return ptf_fail_memory(err);
+    find_roots(net, root, fused);
+    plan->output = root[net->output];
+    for (int i = 1; i < net->node_count; i++) {
+        ptf_status status = PTF_OK;
+        if (root[i] == i)
+            status = add_step(plan, i, root, fused[i], err);
+        if (status != PTF_OK)
+            return status;
+    }
+    if (plan->output == 0) {
+        ptf_step *step = &plan->steps[plan->step_count++];
+        plan->output = net->node_count;
+        plan->values[plan->output] = plan->values[0];
+        step->node = &net->nodes[0];
+        step->out = plan->output;
+        ptf_step_copy(step);
+    }
+    return PTF_OK;
+}
+
+static ptf_status make_values(ptf_plan *plan, const ptf_shape *input,
+                              ptf_error *err)
+{
+    int count = plan->net->node_count;
+    ptf_shape *shapes =
+        ptf_arena_array(&plan->arena, (size_t)count, sizeof(ptf_shape));
+    plan->values =
+        ptf_arena_array(&plan->arena, (size_t)count + 1, sizeof(ptf_value));
+    plan->steps =
+        ptf_arena_array(&plan->arena, (size_t)count + 1, sizeof(ptf_step));
+    if (shapes == NULL || plan->values == NULL || plan->steps == NULL)
+        return ptf_fail_memory(err);
+    ptf_status status = ptf_net_shapes(plan->net, input, shapes, err);
+    for (int i = 0; i < count && status == PTF_OK; i++) {
+        plan->values[i].shape = shapes[i];
+        int64_t n = 1;
+        for (int d = 0; d < shapes[i].rank; d++) {
+            if (!ptf_mul_i64(n, shapes[i].dim[d], &n) || n > INT64_MAX / 64)
+                return ptf_fail(err, PTF_ARGUMENT, NULL, PTF_NO_OFFSET,
+                                "%s: the output is too large",
+                                plan->net->nodes[i].name);
+        }
+        plan->values[i].numel = n;
+    }
+    return status;
+}
+
+/* ---------------------------------------------------------------- segments */
+
+/* The images that steps first .. last - 1 take at a time. */
+static int64_t segment_group(const ptf_plan *plan, int first, int last)
+{
+    int64_t most = 1;
+    for (int i = first; i < last; i++) {
+        const ptf_step *s = &plan->steps[i];
+        if (s->heavy)
+            return plan->batch;
+        int64_t n = plan->values[s->in].numel + plan->values[s->out].numel;
+        most = n > most ? n : most;
+    }
+    int64_t group = GROUP_FLOATS / most;
+    group = group < 1 ? 1 : group;
+    return group < plan->batch ? group : plan->batch;
+}
+
+/* Neighbours that are alike in weight form a segment. */
+static void make_segments(ptf_plan *plan)
+{
+    int last;
+    for (int i = 1; i < plan->step_count; i++) { /* light after heavy */
+        ptf_step *s = &plan->steps[i];
+        if (s->run != NULL && plan->steps[i - 1].heavy &&
+            plan->values[s->out].numel <= 65536)
+            s->heavy = true;
+    }
+    for (int first = 0; first < plan->step_count; first = last) {
+        last = first + 1;
+        while (last < plan->step_count &&
+               plan->steps[last].heavy == plan->steps[first].heavy)
+            last++;
+        int64_t group = segment_group(plan, first, last);
+        for (int i = first; i < last; i++)
+            plan->steps[i].group = group;
+    }
+}
+
+/* -------------------------------------------------------------------- plan */
+
+static ptf_status choose_kernels(ptf_plan *plan,
+                                 const ptf_plan_options *options,
+                                 ptf_error *err)
+{
+    ptf_isa isa = ptf_isa_default();
+    if (options != NULL && options->isa != NULL &&
+        (!ptf_isa_parse(options->isa, &isa) || !ptf_isa_here(isa)))
+        return ptf_fail(err, PTF_ARGUMENT, NULL, PTF_NO_OFFSET,
+                        "instruction set \"%s\" is not one that this machine "
+                        "has",
+                        options->isa);
+    plan->kernels = ptf_kernels_get(isa);
+    plan->threads = options != NULL && options->threads > 0
+                        ? options->threads
+                        : ptf_thread_count();
+    plan->memory_limit = options != NULL ? options->memory_limit : 0;
+    return PTF_OK;
+}
+
+static ptf_status make(ptf_plan *plan, const ptf_net *net,
+                       const ptf_shape *input, int64_t batch,
+                       const ptf_plan_options *options, ptf_error *err)
+{
+    if (batch < 1 || batch > 1 << 24)
+        return ptf_fail(err, PTF_ARGUMENT, NULL, PTF_NO_OFFSET,
+                        "a batch of %lld: it must be at least 1",
+                        (long long)batch);
+    if (!net->has_tensors)
+        return ptf_fail(err, PTF_ARGUMENT, NULL, PTF_NO_OFFSET,
+                        "the net has no parameters: it cannot run");
+    plan->net = net;
+    plan->batch = batch;
+    ptf_status status = choose_kernels(plan, options, err);
+    if (status == PTF_OK)
+        status = make_values(plan, input, err);
+    if (status == PTF_OK)
+        status = make_steps(plan, err);
+    if (status != PTF_OK)
+        return status;
+    make_segments(plan);
+    return ptf_plan_buffers(plan, err);
+}
+
+ptf_status ptf_plan_make(const ptf_net *net, const ptf_shape *input,
+                         int64_t batch, const ptf_plan_options *options,
+                         ptf_plan **out, ptf_error *err)
+{
+    *out = NULL;
+    ptf_plan *plan = ptf_alloc(sizeof(*plan));
+    if (plan == NULL)
+        return ptf_fail_memory(err);
+    ptf_status status = make(plan, net, input, batch, options, err);
+    if (status == PTF_OK)
+        *out = plan;
+    else
+        ptf_plan_free(plan);
+    return status;
+}
+
+void ptf_plan_free(ptf_plan *plan)
+{
+    if (plan == NULL)
+        return;
+    for (int i = 0; i < plan->block_count; i++)
+        ptf_free(plan->blocks[i]);
+    ptf_free(plan->blocks);
+    ptf_arena_free(&plan->arena);
+    ptf_free(plan);
+}
+
+ptf_shape ptf_plan_output(const ptf_plan *plan)
+{
+    return plan->values[plan->net->output].shape;
+}

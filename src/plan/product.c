@@ -1,0 +1,318 @@
+/*
+ * Steps that are products: convolutions and linear layers.  This is where a
+ * convolution's window becomes a list of taps, and where a product is cut
+ * into parts for the threads.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "plan/plan.h"
+
+typedef struct product_run {
+    const ptf_plan *plan;
+    const ptf_step *step;
+    const ptf_piece *piece;
+    int64_t pixels;        /* of the piece */
+    int64_t channel_parts; /* the cut: pixel_parts x channel_parts */
+    int64_t pixel_parts;
+} product_run;
+
+static int64_t ceil_div(int64_t a, int64_t b)
+{
+    return (a + b - 1) / b;
+}
+
+static int64_t min_i64(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+static int64_t terms_of(const ptf_conv *conv)
+{
+    return conv->in.channels / conv->groups * conv->window.kernel[0] *
+           conv->window.kernel[1];
+}
+
+/* --------------------------------------------------------------- reference */
+
+static void ref_image(void *context, int64_t i, int thread)
+{
+    const product_run *r = context;
+    (void)thread;
+    const float *x =
+        ptf_plan_read(r->plan, r->piece, r->step->in, r->piece->first + i);
+    float *y =
+        ptf_plan_at(r->plan, r->piece, r->step->out, r->piece->first + i);
+    ptf_ref_conv(&r->step->conv, x, r->step->weights, &r->step->epilogue, y);
+}
+
+static void run_ref(const ptf_plan *plan, const ptf_step *step,
+                    const ptf_piece *piece)
+{
+    product_run run = {.plan = plan, .step = step, .piece = piece};
+    ptf_plan_each(plan, piece->count, ref_image, &run);
+}
+
+/* ----------------------------------------------------------------- padding */
+
+/* Copies channel c of image n into the padded input, zeros around it. */
+static void pad_plane(void *context, int64_t i, int thread)
+{
+    const product_run *r = context;
+    (void)thread;
+    const ptf_step *s = r->step;
+    const ptf_map *in = &s->conv.in;
+    int64_t rows = s->padded[0], columns = s->padded[1];
+    int64_t top = s->conv.window.padding[0], left = s->conv.window.padding[1];
+    int64_t width = min_i64(in->width, columns - left);
+    const float *x = ptf_plan_read(r->plan, r->piece, s->in,
+                                   r->piece->first + i / in->channels) +
+                     i % in->channels * in->height * in->width;
+    float *y = r->plan->padded + i * rows * columns;
+    for (int64_t row = 0; row < rows; row++, y += columns) {
+        memset(y, 0, (size_t)columns * sizeof(float));
+        if (row >= top && row - top < in->height && width > 0)
+            memcpy(y + left, x + (row - top) * in->width,
+                   (size_t)width * sizeof(float));
+    }
+}
+
+/* -------------------------------------------------------------------- cuts */
+
+/* The product of one group of channels. */
+static ptf_product group_product(const product_run *r, int64_t group)
+{
+    const ptf_step *s = r->step;
+    const ptf_conv *v = &s->conv;
+    int64_t lanes = r->plan->kernels->lanes;
+    int64_t channels = v->out.channels / v->groups, terms = terms_of(v);
+    int64_t first = group * channels;
+    bool padded = s->padded[0] > 0;
+    int64_t height = padded ? s->padded[0] : v->in.height;
+    int64_t width = padded ? s->padded[1] : v->in.width;
+    int64_t plane = v->out.height * v->out.width;
+    const ptf_epilogue *e = &s->epilogue;
+    const float *x =
+        padded ? r->plan->padded
+               : ptf_plan_read(r->plan, r->piece, s->in, r->piece->first);
+    float *y = ptf_plan_at(r->plan, r->piece, s->out, r->piece->first);
+    return (ptf_product){
+        .x = x + group * (v->in.channels / v->groups) * height * width,
+        .taps = s->taps,
+        .terms = terms,
+        .weights = s->weights + first * terms,
+        .panels =
+            s->panels == NULL
+                ? NULL
+                : s->panels + group * ceil_div(channels, lanes) * lanes * terms,
+        .channels = channels,
+        .out_height = v->out.height,
+        .out_width = v->out.width,
+        .x_image = v->in.channels * height * width,
+        .x_row = v->window.stride[0] * width,
+        .x_column = v->window.stride[1],
+        .y = y + first * plane,
+        .y_image = v->out.channels * plane,
+        .y_channel = plane,
+        .epilogue = {.bias = e->bias != NULL ? e->bias + first : NULL,
+                     .scale = e->scale != NULL ? e->scale + first : NULL,
+                     .shift = e->shift != NULL ? e->shift + first : NULL,
+                     .relu = e->relu},
+    };
+}
+
+/* Part i of n of 'count' things that go in units of 'unit'. */
+static void part(int64_t i, int64_t n, int64_t count, int64_t unit,
+                 int64_t *begin, int64_t *end)
+{
+    int64_t units = ceil_div(count, unit);
+    *begin = min_i64(units * i / n * unit, count);
+    *end = min_i64(units * (i + 1) / n * unit, count);
+}
+
+static void product_part(void *context, int64_t i, int thread)
+{
+    const product_run *r = context;
+    const ptf_kernels *k = r->plan->kernels;
+    int64_t parts = r->channel_parts * r->pixel_parts;
+    ptf_product q = group_product(r, i / parts);
+    int64_t c0, c1, p0, p1;
+    part(i % parts / r->pixel_parts, r->channel_parts, q.channels,
+         k->panel_channels, &c0, &c1);
+    part(i % r->pixel_parts, r->pixel_parts, r->pixels, k->tile_pixels, &p0,
+         &p1);
+    if (c0 < c1 && p0 < p1)
+        k->product(&q, c0, c1, p0, p1,
+                   r->plan->scratch + (size_t)thread * k->scratch_size);
+}
+
+static void direct_part(void *context, int64_t i, int thread)
+{
+    const product_run *r = context;
+    (void)thread;
+    ptf_product q = group_product(r, 0);
+    int64_t c0, c1;
+    part(i, r->channel_parts, q.channels, r->plan->kernels->lanes, &c0, &c1);
+    if (c0 < c1)
+        r->plan->kernels->direct(&q, c0, c1, 0, r->pixels);
+}
+
+/*
+ * One part per thread: of all ways to cut, the one whose largest part has the
+ * fewest tiles, and of these the one with the most channel parts, because
+ * parts that share no channels share no weights.
+ */
+static void choose_cut(product_run *r)
+{
+    const ptf_kernels *k = r->plan->kernels;
+    int64_t threads = r->plan->threads, groups = r->step->conv.groups;
+    int64_t panels =
+        ceil_div(r->step->conv.out.channels / groups, k->panel_channels);
+    int64_t tiles = ceil_div(r->pixels, k->tile_pixels);
+    int64_t best = INT64_MAX;
+    for (int64_t c = groups > 1 ? 1 : threads; c >= 1; c--) {
+        int64_t p = groups > 1 ? 1 : threads / c;
+        int64_t cost = ceil_div(panels, c) * ceil_div(tiles, p);
+        if (cost < best) {
+            best = cost;
+            r->channel_parts = c;
+            r->pixel_parts = p;
+        }
+    }
+}
+
+static void run_product(const ptf_plan *plan, const ptf_step *step,
+                        const ptf_piece *piece)
+{
+    const ptf_conv *v = &step->conv;
+    product_run run = {.plan = plan, .step = step, .piece = piece};
+    run.pixels = piece->count * v->out.height * v->out.width;
+    if (step->padded[0] > 0)
+        ptf_plan_each(plan, piece->count * v->in.channels, pad_plane, &run);
+    if (step->side_by_side && run.pixels <= plan->kernels->direct_pixels) {
+        run.channel_parts = plan->threads;
+        ptf_plan_each(plan, plan->threads, direct_part, &run);
+        return;
+    }
+    choose_cut(&run);
+    ptf_plan_each(plan, v->groups * run.channel_parts * run.pixel_parts,
+                  product_part, &run);
+}
+
+/* -------------------------------------------------------------------- make */
+
+/* Distances of the terms from a pixel's first one. */
+static ptf_status make_taps(ptf_plan *plan, ptf_step *step, ptf_error *err)
+{
+    const ptf_conv *v = &step->conv;
+    const ptf_window *w = &v->window;
+    bool padded = step->padded[0] > 0;
+    int64_t width = padded ? step->padded[1] : v->in.width;
+    int64_t plane = padded ? step->padded[0] * width : v->in.height * width;
+    int64_t channels = v->in.channels / v->groups;
+    if (plane > INT32_MAX / channels)
+        return ptf_fail(err, PTF_UNSUPPORTED, NULL, PTF_NO_OFFSET,
+                        "%s: one image's feature map has more than 2^31 "
+                        "numbers",
+                        step->node->name);
+    size_t size = (size_t)terms_of(v) * sizeof(int32_t);
+    ptf_status status = ptf_plan_reserve(plan, size, err);
+    if (status != PTF_OK)
+        return status;
+    int32_t *taps = ptf_plan_alloc(plan, size);
+    if (taps == NULL)
+        return ptf_fail_memory(err);
+    step->taps = taps;
+    for (int64_t c = 0; c < channels; c++) {
+        for (int64_t i = 0; i < w->kernel[0] * w->kernel[1]; i++) {
+            int64_t row = i / w->kernel[1] * w->dilation[0];
+            int64_t column = i % w->kernel[1] * w->dilation[1];
+            *taps++ = (int32_t)(c * plane + row * width + column);
+        }
+    }
+    return PTF_OK;
+}
+
+/* Rows or columns that the windows reach, padding included. */
+static int64_t reach(const ptf_window *w, int axis, int64_t outputs)
+{
+    return (outputs - 1) * w->stride[axis] +
+           (w->kernel[axis] - 1) * w->dilation[axis] + 1;
+}
+
+/* The geometry of the node as a convolution. */
+static void set_geometry(const ptf_plan *plan, ptf_step *step)
+{
+    const ptf_attrs *a = &step->node->attrs;
+    ptf_conv *v = &step->conv;
+    if (step->node->op == PTF_OP_LINEAR) {
+        *v = (ptf_conv){
+            .in = {.channels = a->in_channels, .height = 1, .width = 1},
+            .out = {.channels = a->out_channels, .height = 1, .width = 1},
+            .window = {{1, 1}, {1, 1}, {0, 0}, {1, 1}},
+            .groups = 1};
+        v->in.rows = v->out.rows = 1;
+    } else {
+        v->in = ptf_map_of(&plan->values[step->in].shape);
+        v->out = ptf_map_of(&plan->values[step->out].shape);
+        v->window = ptf_window_of(a);
+        v->groups = a->groups;
+    }
+    const ptf_window *w = &v->window;
+    int64_t rows = reach(w, 0, v->out.height);
+    int64_t columns = reach(w, 1, v->out.width);
+    if (w->padding[0] > 0 || w->padding[1] > 0 || rows > v->in.height ||
+        columns > v->in.width) {
+        step->padded[0] = rows;
+        step->padded[1] = columns;
+    }
+    step->side_by_side = v->groups == 1 && v->out.height == 1 &&
+                         v->out.width == 1 && step->padded[0] == 0 &&
+                         w->kernel[0] == v->in.height &&
+                         w->kernel[1] == v->in.width;
+}
+
+/* A step is heavy when a pass over its weights moves more than its maps do. */
+static bool is_heavy(const ptf_conv *v)
+{
+    int64_t weights = v->out.channels * terms_of(v);
+    int64_t maps = v->in.channels * v->in.height * v->in.width +
+                   v->out.channels * v->out.height * v->out.width;
+    return weights > 4 << 20 ||
+           (v->out.height * v->out.width == 1 && weights > maps);
+}
+
+ptf_status ptf_step_product(ptf_plan *plan, ptf_step *step, ptf_error *err)
+{
+    const ptf_node *node = step->node;
+    if (node->op == PTF_OP_LINEAR &&
+        plan->values[step->in].numel != node->attrs.in_channels)
+        return ptf_fail(err, PTF_UNSUPPORTED, NULL, PTF_NO_OFFSET,
+                        "%s: a linear layer of a value of rank %d", node->name,
+                        plan->values[step->in].shape.rank + 1);
+    set_geometry(plan, step);
+    step->heavy = is_heavy(&step->conv);
+    ptf_epilogue *e = &step->epilogue;
+    ptf_status status =
+        ptf_plan_f32(plan, node->tensors[PTF_WEIGHT], &step->weights, err);
+    if (status == PTF_OK)
+        status = ptf_plan_f32(plan, node->tensors[PTF_BIAS], &e->bias, err);
+    if (status == PTF_OK)
+        status = ptf_plan_f32(plan, node->tensors[PTF_SCALE], &e->scale, err);
+    if (status == PTF_OK)
+        status = ptf_plan_f32(plan, node->tensors[PTF_SHIFT], &e->shift, err);
+    if (plan->kernels->product == NULL) {
+        step->kernel = "ref";
+        step->run = run_ref;
+        step->padded[0] = step->padded[1] = 0;
+        return status;
+    }
+    step->run = run_product;
+    bool direct =
+        step->side_by_side && plan->batch <= plan->kernels->direct_pixels;
+    step->kernel = direct ? "direct" : "product";
+    if (status == PTF_OK && !step->side_by_side)
+        status = make_taps(plan, step, err);
+    if (status == PTF_OK && !direct)
+        status = ptf_plan_pack(plan, step, err);
+    return status;
+}

@@ -1,0 +1,173 @@
+/*
+ * Parameters as the kernels want them: f32 in C order, in place in the
+ * mapped file where they are so; batch norms as scale and shift; the weights
+ * of convolutions packed into panels.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "plan/plan.h"
+
+#include <math.h>
+
+/*
+ * Weights up to this size are packed when the plan is made.  Larger ones are
+ * packed block by block while they are used: a second copy of them would cost
+ * more memory than packing costs time.
+ */
+enum { PACK_AT_MOST = 32 << 20 };
+
+ptf_status ptf_plan_f32(ptf_plan *plan, const ptf_tensor *tensor,
+                        const float **out, ptf_error *err)
+{
+    *out = NULL;
+    if (tensor == NULL)
+        return PTF_OK;
+    *out = ptf_tensor_f32(tensor);
+    if (*out != NULL)
+        return PTF_OK;
+    size_t size = (size_t)ptf_tensor_numel(tensor) * sizeof(float);
+    ptf_status status = ptf_plan_reserve(plan, size, err);
+    if (status != PTF_OK)
+        return status;
+    float *copy = ptf_plan_alloc(plan, size);
+    if (copy == NULL)
+        return ptf_fail_memory(err);
+    *out = copy;
+    return ptf_tensor_read_f32(tensor, copy, err);
+}
+
+/* A batch norm's numbers as doubles; 'otherwise' where there are none. */
+static ptf_status read_f64(ptf_plan *plan, const ptf_tensor *tensor,
+                           int64_t count, double otherwise, double **out,
+                           ptf_error *err)
+{
+    *out = ptf_arena_array(&plan->arena, (size_t)count, sizeof(double));
+    if (*out == NULL)
+        return ptf_fail_memory(err);
+    if (tensor != NULL)
+        return ptf_tensor_read_f64(tensor, *out, err);
+    for (int64_t i = 0; i < count; i++)
+        (*out)[i] = otherwise;
+    return PTF_OK;
+}
+
+/* Gamma, beta, mean and variance, in this order. */
+static ptf_status read_norm(ptf_plan *plan, const ptf_node *node,
+                            int64_t channels, double *numbers[4],
+                            ptf_error *err)
+{
+    static const ptf_role roles[4] = {PTF_WEIGHT, PTF_BIAS, PTF_RUNNING_MEAN,
+                                      PTF_RUNNING_VAR};
+    if (node->tensors[PTF_RUNNING_MEAN] == NULL ||
+        node->tensors[PTF_RUNNING_VAR] == NULL)
+        return ptf_fail(err, PTF_UNSUPPORTED, NULL, PTF_NO_OFFSET,
+                        "%s: a batch norm without running statistics has no "
+                        "fixed function",
+                        node->name);
+    ptf_status status = PTF_OK;
+    for (int i = 0; i < 4 && status == PTF_OK; i++)
+        status = read_f64(plan, node->tensors[roles[i]], channels,
+                          i == 0 ? 1.0 : 0.0, &numbers[i], err);
+    return status;
+}
+
+static void run_scale_shift_one(void *context, int64_t i, int thread);
+
+typedef struct norm_run {
+    const ptf_plan *plan;
+    const ptf_step *step;
+    const ptf_piece *piece;
+} norm_run;
+
+static void run_scale_shift(const ptf_plan *plan, const ptf_step *step,
+                            const ptf_piece *piece)
+{
+    norm_run run = {plan, step, piece};
+    ptf_plan_each(plan, piece->count * step->conv.in.channels,
+                  run_scale_shift_one, &run);
+}
+
+static void run_scale_shift_one(void *context, int64_t i, int thread)
+{
+    const norm_run *r = context;
+    (void)thread;
+    int64_t channels = r->step->conv.in.channels;
+    int64_t n = r->piece->first + i / channels, c = i % channels;
+    int64_t pixels = r->plan->values[r->step->in].numel / channels;
+    r->plan->kernels->scale_shift(
+        ptf_plan_at(r->plan, r->piece, r->step->out, n) + c * pixels,
+        ptf_plan_read(r->plan, r->piece, r->step->in, n) + c * pixels, 1,
+        pixels, r->step->epilogue.scale + c, r->step->epilogue.shift + c);
+}
+
+ptf_status ptf_step_scale_shift(ptf_plan *plan, ptf_step *step, ptf_error *err)
+{
+    const ptf_node *node = step->node;
+    step->kernel = "scale_shift";
+    step->run = run_scale_shift;
+    int64_t channels = plan->values[step->in].shape.dim[0];
+    step->conv.in.channels = channels;
+    double *numbers[4];
+    ptf_status status = read_norm(plan, node, channels, numbers, err);
+    if (status != PTF_OK)
+        return status;
+    float *scale = ptf_arena_array(&plan->arena, (size_t)channels, 4);
+    float *shift = ptf_arena_array(&plan->arena, (size_t)channels, 4);
+    if (scale == NULL || shift == NULL)
+        return ptf_fail_memory(err);
+    for (int64_t c = 0; c < channels; c++) {
+        double s = numbers[0][c] / sqrt(numbers[3][c] + node->attrs.eps);
+        scale[c] = (float)s;
+        shift[c] = (float)(numbers[1][c] - numbers[2][c] * s);
+    }
+    step->epilogue.scale = scale;
+    step->epilogue.shift = shift;
+    return PTF_OK;
+}
+
+/* -------------------------------------------------------------------- pack */
+
+typedef struct pack_run {
+    const ptf_kernels *kernels;
+    const float *weights;
+    float *panels;
+    int64_t channels, terms; /* of one group */
+} pack_run;
+
+static void pack_panel(void *context, int64_t i, int thread)
+{
+    const pack_run *r = context;
+    (void)thread;
+    int64_t full = r->kernels->panel_channels;
+    int64_t panels = (r->channels + full - 1) / full;
+    int64_t group = i / panels, c = i % panels * full;
+    int64_t count = r->channels - c < full ? r->channels - c : full;
+    int64_t lanes = r->kernels->lanes;
+    int64_t width = (r->channels + lanes - 1) / lanes * lanes;
+    r->kernels->pack(r->weights + (group * r->channels + c) * r->terms,
+                     r->terms, count, r->terms,
+                     r->panels + (group * width + c) * r->terms);
+}
+
+ptf_status ptf_plan_pack(ptf_plan *plan, ptf_step *step, ptf_error *err)
+{
+    const ptf_kernels *kernels = plan->kernels;
+    int64_t groups = step->conv.groups;
+    int64_t channels = step->conv.out.channels / groups;
+    int64_t terms = step->conv.in.channels / groups *
+                    step->conv.window.kernel[0] * step->conv.window.kernel[1];
+    int64_t width =
+        (channels + kernels->lanes - 1) / kernels->lanes * kernels->lanes;
+    size_t size = (size_t)(groups * width * terms) * sizeof(float);
+    if (size > PACK_AT_MOST || ptf_plan_reserve(plan, size, NULL) != PTF_OK)
+        return PTF_OK;
+    float *panels = ptf_plan_alloc(plan, size);
+    if (panels == NULL)
+        return ptf_fail_memory(err);
+    int64_t full = kernels->panel_channels;
+    pack_run run = {kernels, step->weights, panels, channels, terms};
+    ptf_plan_each(plan, groups * ((channels + full - 1) / full), pack_panel,
+                  &run);
+    step->panels = panels;
+    return PTF_OK;
+}

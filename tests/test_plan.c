@@ -1,0 +1,578 @@
+/*
+ * Plans: the same bits for every instruction set, number of threads and
+ * batch, and the bits that an evaluation written here gives.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "plan/plan.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+
+#include <cmocka.h>
+#include <math.h>
+#include <stdlib.h>
+
+/* ------------------------------------------------------------ nets by hand */
+
+enum { NODES = 24 };
+
+/* A net under construction, with the shape of what the next layer reads. */
+typedef struct build {
+    ptf_net net;
+    ptf_node nodes[NODES];
+    ptf_shape input, shape;
+    uint64_t seed;
+} build;
+
+static void start(build *b, int rank, int64_t c, int64_t h, int64_t w)
+{
+    memset(b, 0, sizeof(*b));
+    b->input = (ptf_shape){rank, {c, h, w}};
+    b->shape = b->input;
+    b->nodes[0].name = "";
+    b->net.nodes = b->nodes;
+    b->net.node_count = 1;
+    b->net.has_tensors = true;
+}
+
+static void finish(build *b)
+{
+    ptf_arena_free(&b->net.arena);
+}
+
+static float *numbers(build *b, int64_t n)
+{
+    float *data = ptf_arena_array(&b->net.arena, (size_t)n, sizeof(float));
+    assert_non_null(data);
+    ptf_random_fill(77, b->seed++, data, (size_t)n);
+    return data;
+}
+
+/* A tensor of numbers in low .. low + size. */
+static const ptf_tensor *tensor(build *b, int rank, const int64_t *shape,
+                                float low, float size)
+{
+    ptf_tensor *t = ptf_arena_alloc(&b->net.arena, sizeof(*t));
+    assert_non_null(t);
+    t->name = "t";
+    t->dtype = PTF_F32;
+    t->rank = rank;
+    int64_t n = 1;
+    for (int i = rank - 1; i >= 0; i--) {
+        t->shape[i] = shape[i];
+        t->stride[i] = n;
+        n *= shape[i];
+    }
+    float *data = numbers(b, n);
+    for (int64_t i = 0; i < n; i++)
+        data[i] = low + size * data[i];
+    t->data = data;
+    return t;
+}
+
+static ptf_node *add(build *b, ptf_op op)
+{
+    assert_true(b->net.node_count < NODES);
+    ptf_node *node = &b->nodes[b->net.node_count];
+    node->op = op;
+    node->name = "layer";
+    node->text = "layer";
+    node->input_count = 1;
+    node->inputs[0] = b->net.node_count - 1;
+    node->attrs.groups = 1;
+    node->attrs.eps = 1e-5;
+    for (int i = 0; i < 2; i++) {
+        node->attrs.kernel[i] = node->attrs.stride[i] = 1;
+        node->attrs.dilation[i] = 1;
+    }
+    b->net.output = b->net.node_count++;
+    return node;
+}
+
+/* Works out the shape behind the newest node. */
+static void settle(build *b)
+{
+    ptf_shape shapes[NODES];
+    ptf_error err;
+    if (ptf_net_shapes(&b->net, &b->input, shapes, &err) != PTF_OK)
+        fail_msg("%s", err.message);
+    b->shape = shapes[b->net.output];
+}
+
+static ptf_node *add_conv(build *b, int64_t out, int64_t kernel, int64_t stride,
+                          int64_t padding, int64_t dilation, int64_t groups)
+{
+    bool flat = b->shape.rank == 2;
+    ptf_node *node = add(b, flat ? PTF_OP_CONV1D : PTF_OP_CONV2D);
+    ptf_attrs *a = &node->attrs;
+    a->in_channels = b->shape.dim[0];
+    a->out_channels = out;
+    a->groups = groups;
+    a->has_bias = true;
+    for (int i = flat ? 1 : 0; i < 2; i++) {
+        a->kernel[i] = kernel;
+        a->stride[i] = stride;
+        a->padding[i] = padding;
+        a->dilation[i] = dilation;
+    }
+    int64_t shape[4] = {out, a->in_channels / groups, a->kernel[0],
+                        a->kernel[1]};
+    int64_t terms = shape[1] * shape[2] * shape[3];
+    float size = 2.0F / sqrtf((float)terms);
+    if (flat)
+        shape[2] = shape[3];
+    node->tensors[PTF_WEIGHT] = tensor(b, flat ? 3 : 4, shape, -size, 2 * size);
+    node->tensors[PTF_BIAS] = tensor(b, 1, &out, -0.5F, 1.0F);
+    settle(b);
+    return node;
+}
+
+static ptf_node *add_linear(build *b, int64_t out)
+{
+    int64_t in = ptf_shape_numel(&b->shape);
+    if (b->shape.rank > 1) {
+        ptf_node *flatten = add(b, PTF_OP_FLATTEN);
+        flatten->attrs.start_dim = 1;
+        flatten->attrs.end_dim = -1;
+        settle(b);
+    }
+    ptf_node *node = add(b, PTF_OP_LINEAR);
+    node->attrs.in_channels = in;
+    node->attrs.out_channels = out;
+    node->attrs.has_bias = true;
+    int64_t shape[2] = {out, in};
+    float size = 2.0F / sqrtf((float)in);
+    node->tensors[PTF_WEIGHT] = tensor(b, 2, shape, -size, 2 * size);
+    node->tensors[PTF_BIAS] = tensor(b, 1, &out, -0.5F, 1.0F);
+    settle(b);
+    return node;
+}
+
+static ptf_node *add_norm(build *b)
+{
+    int64_t c = b->shape.dim[0];
+    ptf_node *node =
+        add(b, b->shape.rank == 3 ? PTF_OP_BATCHNORM2D : PTF_OP_BATCHNORM1D);
+    node->attrs.in_channels = node->attrs.out_channels = c;
+    node->attrs.affine = node->attrs.track_running_stats = true;
+    node->tensors[PTF_WEIGHT] = tensor(b, 1, &c, 0.5F, 1.0F);
+    node->tensors[PTF_BIAS] = tensor(b, 1, &c, -0.5F, 1.0F);
+    node->tensors[PTF_RUNNING_MEAN] = tensor(b, 1, &c, -0.5F, 1.0F);
+    node->tensors[PTF_RUNNING_VAR] = tensor(b, 1, &c, 0.5F, 1.0F);
+    settle(b);
+    return node;
+}
+
+static void add_plain(build *b, ptf_op op)
+{
+    ptf_node *node = add(b, op);
+    node->attrs.negative_slope = 0.01;
+    node->attrs.dim = 1;
+    node->attrs.p = 0.5;
+    node->attrs.output_size[0] = 3;
+    node->attrs.output_size[1] = 2;
+    settle(b);
+}
+
+static void add_pool(build *b, ptf_op op, int64_t kernel, int64_t stride,
+                     int64_t padding, bool ceil_mode)
+{
+    ptf_node *node = add(b, op);
+    for (int i = 0; i < 2; i++) {
+        node->attrs.kernel[i] = kernel;
+        node->attrs.stride[i] = stride;
+        node->attrs.padding[i] = padding;
+    }
+    node->attrs.ceil_mode = ceil_mode;
+    node->attrs.count_include_pad = kernel % 2;
+    settle(b);
+}
+
+/* smallNet in small: padded convolutions, batch norms, linear layers. */
+static void build_small(build *b)
+{
+    start(b, 3, 3, 12, 10);
+    for (int i = 0; i < 2; i++) {
+        add_conv(b, 16, 3, 1, 1, 1, 1);
+        add_norm(b);
+        add_plain(b, PTF_OP_RELU);
+    }
+    add_linear(b, 70);
+    add_norm(b);
+    add_plain(b, PTF_OP_RELU);
+    add_plain(b, PTF_OP_DROPOUT);
+    add_linear(b, 10);
+    add_plain(b, PTF_OP_RELU);
+}
+
+/* Everything else, so that each op and each kind of window occurs. */
+static void build_mixed(build *b)
+{
+    start(b, 3, 4, 29, 31);
+    add_conv(b, 70, 3, 2, 2, 1, 2);
+    add_plain(b, PTF_OP_LEAKY_RELU);
+    add_pool(b, PTF_OP_MAXPOOL2D, 3, 2, 1, true);
+    add_conv(b, 33, 3, 1, 2, 2, 1);
+    add_plain(b, PTF_OP_TANH);
+    add_pool(b, PTF_OP_AVGPOOL2D, 3, 2, 1, true);
+    add_plain(b, PTF_OP_IDENTITY);
+    add_conv(b, 66, 1, 1, 0, 1, 33);
+    add_plain(b, PTF_OP_SIGMOID);
+    add_plain(b, PTF_OP_ADAPTIVE_AVGPOOL2D);
+    add_linear(b, 300);
+    add_plain(b, PTF_OP_RELU);
+    add_linear(b, 10);
+    add_plain(b, PTF_OP_SOFTMAX);
+}
+
+static void build_1d(build *b)
+{
+    start(b, 2, 3, 200, 0);
+    add_conv(b, 20, 5, 2, 2, 1, 1);
+    add_norm(b);
+    add_plain(b, PTF_OP_RELU);
+    add_conv(b, 40, 3, 1, 0, 3, 2);
+    add_plain(b, PTF_OP_RELU);
+    add_linear(b, 17);
+}
+
+/* Net1 in small, its classifier linear or slid. */
+static void build_tail(build *b, bool slid, int64_t h, int64_t w)
+{
+    start(b, 3, 3, h, w);
+    add_conv(b, 30, 3, 1, 0, 1, 1);
+    add_plain(b, PTF_OP_RELU);
+    add_conv(b, 40, 3, 1, 0, 1, 1);
+    if (slid)
+        add_conv(b, 90, 6, 1, 0, 1, 1);
+    else
+        add_linear(b, 90);
+    add_plain(b, PTF_OP_RELU);
+    if (slid)
+        add_conv(b, 10, 1, 1, 0, 1, 1);
+    else
+        add_linear(b, 10);
+}
+
+/* ------------------------------------------------------------------ running */
+
+typedef struct runs {
+    const char *isa;
+    int threads;
+    int64_t batch;
+    size_t memory_limit;
+} runs;
+
+/* The outputs of samples 0 .. count - 1; the caller frees. */
+static float *outputs_of(const build *b, const float *in, int64_t count,
+                         runs how)
+{
+    ptf_plan_options options = {how.threads, how.isa, how.memory_limit};
+    ptf_plan *plan;
+    ptf_error err;
+    if (ptf_plan_make(&b->net, &b->input, how.batch, &options, &plan, &err) !=
+        PTF_OK)
+        fail_msg("%s", err.message);
+    ptf_shape shape = ptf_plan_output(plan);
+    int64_t outputs = ptf_shape_numel(&shape);
+    int64_t inputs = ptf_shape_numel(&b->input);
+    float *out = ptf_alloc((size_t)(count * outputs) * sizeof(float));
+    assert_non_null(out);
+    for (int64_t i = 0; i < count; i += how.batch) {
+        int64_t n = count - i < how.batch ? count - i : how.batch;
+        assert_int_equal(
+            ptf_plan_run(plan, in + i * inputs, n, out + i * outputs, &err),
+            PTF_OK);
+    }
+    ptf_plan_free(plan);
+    return out;
+}
+
+static float *samples(const build *b, int64_t count)
+{
+    int64_t n = ptf_shape_numel(&b->input);
+    float *in = ptf_alloc((size_t)(count * n) * sizeof(float));
+    assert_non_null(in);
+    for (int64_t i = 0; i < count; i++)
+        ptf_random_fill(5, (uint64_t)i, in + i * n, (size_t)n);
+    return in;
+}
+
+static int64_t outputs_count(const build *b)
+{
+    return ptf_shape_numel(&b->shape);
+}
+
+/* Runs the net in every way and demands the bits of ref. */
+static void check_all_ways(build *b)
+{
+    enum { COUNT = 64 };
+    static const int64_t batches[] = {1, 2, 7, 64};
+    float *in = samples(b, COUNT);
+    float *want = outputs_of(b, in, COUNT, (runs){"ref", 2, 16, 0});
+    size_t size = (size_t)(COUNT * outputs_count(b)) * sizeof(float);
+    for (int isa = 1; isa < PTF_ISA_COUNT; isa++) {
+        if (!ptf_isa_here((ptf_isa)isa))
+            continue;
+        for (int i = 0; i < 12; i++) {
+            runs how = {ptf_isa_text((ptf_isa)isa), i / 4 + 1, batches[i % 4],
+                        0};
+            float *got = outputs_of(b, in, COUNT, how);
+            if (memcmp(want, got, size) != 0)
+                fail_msg("%s, %d threads, batch %d differs from ref", how.isa,
+                         how.threads, (int)how.batch);
+            ptf_free(got);
+        }
+    }
+    ptf_free(want);
+    ptf_free(in);
+}
+
+static void nets_have_one_result_however_they_run(void **unused)
+{
+    (void)unused;
+    void (*const nets[])(build *) = {build_small, build_mixed, build_1d};
+    for (size_t i = 0; i < PTF_ARRAY_SIZE(nets); i++) {
+        build b;
+        nets[i](&b);
+        check_all_ways(&b);
+        finish(&b);
+    }
+    for (int slid = 0; slid < 2; slid++) {
+        build b;
+        build_tail(&b, slid == 1, slid == 1 ? 13 : 10, slid == 1 ? 12 : 10);
+        check_all_ways(&b);
+        finish(&b);
+    }
+}
+
+/* -------------------------------------------------------------- invariants */
+
+static void a_slid_net_gives_the_bits_of_its_crops(void **unused)
+{
+    (void)unused;
+    build whole, crop;
+    build_tail(&whole, true, 13, 12);
+    build_tail(&crop, false, 10, 10);
+    float *image = samples(&whole, 1);
+    float *map = outputs_of(&whole, image, 1, (runs){NULL, 2, 1, 0});
+    for (int64_t r = 0; r < 4; r++) {
+        for (int64_t c = 0; c < 3; c++) {
+            float in[300];
+            for (int64_t i = 0; i < 300; i++)
+                in[i] =
+                    image[i / 100 * 156 + (i / 10 % 10 + r) * 12 + i % 10 + c];
+            float *out = outputs_of(&crop, in, 1, (runs){NULL, 1, 1, 0});
+            for (int64_t j = 0; j < 10; j++)
+                assert_memory_equal(&out[j], &map[j * 12 + r * 3 + c], 4);
+            ptf_free(out);
+        }
+    }
+    ptf_free(map);
+    ptf_free(image);
+    finish(&whole);
+    finish(&crop);
+}
+
+/* The scale and shift of a batch norm, as kernel.h states them. */
+static void norm_numbers(build *b, const ptf_node *norm,
+                         const ptf_tensor **scale, const ptf_tensor **shift)
+{
+    int64_t c = norm->attrs.in_channels;
+    const float *numbers[4];
+    for (int i = 0; i < 4; i++)
+        numbers[i] =
+            norm->tensors[(ptf_role[]){PTF_WEIGHT, PTF_BIAS, PTF_RUNNING_MEAN,
+                                       PTF_RUNNING_VAR}[i]]
+                ->data;
+    *scale = tensor(b, 1, &c, 0, 0);
+    *shift = tensor(b, 1, &c, 0, 0);
+    for (int64_t i = 0; i < c; i++) {
+        double s = (double)numbers[0][i] /
+                   sqrt((double)numbers[3][i] + norm->attrs.eps);
+        ((float *)(uintptr_t)(*scale)->data)[i] = (float)s;
+        ((float *)(uintptr_t)(*shift)->data)[i] =
+            (float)((double)numbers[1][i] - (double)numbers[2][i] * s);
+    }
+}
+
+static void an_epilogue_gives_the_bits_of_the_batch_norm_alone(void **unused)
+{
+    (void)unused;
+    build b;
+    start(&b, 3, 5, 9, 11);
+    ptf_node *conv = add_conv(&b, 19, 3, 1, 1, 1, 1);
+    ptf_node *norm = add_norm(&b);
+    add_plain(&b, PTF_OP_RELU);
+    float *in = samples(&b, 3);
+    float *want = outputs_of(&b, in, 3, (runs){NULL, 2, 3, 0});
+    norm_numbers(&b, norm, &conv->tensors[PTF_SCALE],
+                 &conv->tensors[PTF_SHIFT]);
+    conv->attrs.scale_shift = true;
+    norm->op = PTF_OP_IDENTITY;
+    float *got = outputs_of(&b, in, 3, (runs){NULL, 2, 3, 0});
+    assert_memory_equal(want, got, (size_t)(3 * outputs_count(&b)) * 4);
+    ((float *)(uintptr_t)conv->tensors[PTF_SCALE]->data)[7] *= 1.0000002F;
+    float *broken = outputs_of(&b, in, 3, (runs){NULL, 2, 3, 0});
+    assert_memory_not_equal(want, broken, (size_t)(3 * outputs_count(&b)) * 4);
+    ptf_free(broken);
+    ptf_free(got);
+    ptf_free(want);
+    ptf_free(in);
+    finish(&b);
+}
+
+/* ------------------------------------------------- an evaluation of its own */
+
+/* One linear layer of ref's order, with libm's fmaf. */
+static void naive_linear(const ptf_node *node, const float *x, float *y)
+{
+    const float *w = node->tensors[PTF_WEIGHT]->data;
+    const float *bias = node->tensors[PTF_BIAS]->data;
+    int64_t in = node->attrs.in_channels;
+    for (int64_t o = 0; o < node->attrs.out_channels; o++) {
+        float sum = 0.0F;
+        for (int64_t k = 0; k < in; k += 256) {
+            float block = 0.0F;
+            for (int64_t i = k; i < in && i < k + 256; i++)
+                block = fmaf(w[o * in + i], x[i], block);
+            sum = k == 0 ? block : sum + block;
+        }
+        y[o] = sum + bias[o];
+    }
+}
+
+static void naive_relu(float *x, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++)
+        x[i] = x[i] > 0 ? x[i] : 0.0F;
+}
+
+/* The convolution as a linear layer on each window (im2col). */
+static void naive_conv(const ptf_node *node, int64_t h, int64_t w,
+                       const float *x, float *y)
+{
+    const ptf_attrs *a = &node->attrs;
+    int64_t k = a->kernel[0], terms = a->in_channels * k * k;
+    int64_t oh = h - k + 1, ow = w - k + 1;
+    ptf_node as_linear = *node;
+    as_linear.attrs.in_channels = terms;
+    float window[4096], sums[256];
+    assert_true(terms <= 4096 && a->out_channels <= 256);
+    for (int64_t p = 0; p < oh * ow; p++) {
+        for (int64_t i = 0; i < terms; i++)
+            window[i] = x[i / (k * k) * h * w + (p / ow + i / k % k) * w +
+                          p % ow + i % k];
+        naive_linear(&as_linear, window, sums);
+        for (int64_t c = 0; c < a->out_channels; c++)
+            y[c * oh * ow + p] = sums[c];
+    }
+}
+
+static void plans_agree_with_an_evaluation_written_apart(void **unused)
+{
+    (void)unused;
+    build b;
+    build_tail(&b, false, 10, 10);
+    float *in = samples(&b, 1);
+    float *got = outputs_of(&b, in, 1, (runs){NULL, 2, 1, 0});
+    float first[30 * 64], second[40 * 36], third[90], fourth[10];
+    naive_conv(&b.nodes[1], 10, 10, in, first);
+    naive_relu(first, 30 * 64);
+    naive_conv(&b.nodes[3], 8, 8, first, second);
+    naive_linear(&b.nodes[5], second, third);
+    naive_relu(third, 90);
+    naive_linear(&b.nodes[7], third, fourth);
+    assert_memory_equal(fourth, got, sizeof(fourth));
+    ptf_free(got);
+    ptf_free(in);
+    finish(&b);
+}
+
+/* ---------------------------------------------------------------- refusals */
+
+static void a_memory_limit_is_kept_or_named(void **unused)
+{
+    (void)unused;
+    build b;
+    build_small(&b);
+    ptf_plan_options options = {.threads = 1, .memory_limit = 1000};
+    ptf_plan *plan;
+    ptf_error err;
+    assert_int_equal(ptf_plan_make(&b.net, &b.input, 4, &options, &plan, &err),
+                     PTF_MEMORY);
+    assert_null(plan);
+    assert_non_null(strstr(err.message, "bytes"));
+    finish(&b);
+}
+
+static void failed_allocations_are_reported(void **unused)
+{
+    (void)unused;
+    build b;
+    build_mixed(&b);
+    ptf_plan_options options = {.threads = 1};
+    ptf_plan *plan = NULL;
+    ptf_status status = PTF_MEMORY;
+    for (long n = 0; status != PTF_OK && n < 1000; n++) {
+        ptf_alloc_fail_after(n);
+        status = ptf_plan_make(&b.net, &b.input, 2, &options, &plan, NULL);
+        ptf_alloc_fail_after(-1);
+        assert_true(status == PTF_OK || status == PTF_MEMORY);
+        assert_true((plan != NULL) == (status == PTF_OK));
+    }
+    ptf_plan_free(plan);
+    finish(&b);
+}
+
+static void wrong_arguments_are_refused(void **unused)
+{
+    (void)unused;
+    build b;
+    build_small(&b);
+    ptf_plan *plan;
+    ptf_plan_options options = {.isa = "mmx"};
+    assert_int_equal(ptf_plan_make(&b.net, &b.input, 1, &options, &plan, NULL),
+                     PTF_ARGUMENT);
+    assert_int_equal(ptf_plan_make(&b.net, &b.input, 0, NULL, &plan, NULL),
+                     PTF_ARGUMENT);
+    assert_int_equal(ptf_plan_make(&b.net, &b.input, 2, NULL, &plan, NULL),
+                     PTF_OK);
+    float x = 0;
+    assert_int_equal(ptf_plan_run(plan, &x, 3, &x, NULL), PTF_ARGUMENT);
+    ptf_plan_free(plan);
+    b.nodes[2].tensors[PTF_RUNNING_MEAN] = NULL;
+    assert_int_equal(ptf_plan_make(&b.net, &b.input, 1, NULL, &plan, NULL),
+                     PTF_UNSUPPORTED);
+    finish(&b);
+}
+
+static void a_net_of_nothing_copies_its_input(void **unused)
+{
+    (void)unused;
+    build b;
+    start(&b, 1, 5, 0, 0);
+    add_plain(&b, PTF_OP_DROPOUT);
+    float *in = samples(&b, 2);
+    float *out = outputs_of(&b, in, 2, (runs){NULL, 2, 2, 0});
+    assert_memory_equal(in, out, 10 * sizeof(float));
+    ptf_free(out);
+    ptf_free(in);
+    finish(&b);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(nets_have_one_result_however_they_run),
+        cmocka_unit_test(a_slid_net_gives_the_bits_of_its_crops),
+        cmocka_unit_test(an_epilogue_gives_the_bits_of_the_batch_norm_alone),
+        cmocka_unit_test(plans_agree_with_an_evaluation_written_apart),
+        cmocka_unit_test(a_memory_limit_is_kept_or_named),
+        cmocka_unit_test(failed_allocations_are_reported),
+        cmocka_unit_test(wrong_arguments_are_refused),
+        cmocka_unit_test(a_net_of_nothing_copies_its_input),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
