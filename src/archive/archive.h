@@ -97,6 +97,15 @@ typedef enum ptf_sniffed {
 ptf_status ptf_sniff(const ptf_file *file, ptf_sniffed *out, size_t *start,
                      ptf_error *err);
 
+/* What the end records say about a zip's directory. */
+typedef struct ptf_zip_directory {
+    uint64_t count, size, offset;
+} ptf_zip_directory;
+
+/* Finds the directory; it ends where the end records begin. */
+ptf_status ptf_zip_find_directory(const ptf_file *file, ptf_zip_directory *out,
+                                  ptf_error *err);
+
 /* Reads the directory with our own parser; all entries are checked. */
 ptf_status ptf_zip_open(ptf_archive *archive, ptf_error *err);
 

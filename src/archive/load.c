@@ -11,11 +11,13 @@
 
 /*
  * Deflate reaches 1032:1, weights hardly 2:1 and text 10:1.  A large entry
- * beyond 100:1 is a bomb; so is a heap of small ones.
+ * beyond 100:1 is a bomb; so are many small ones that together make more
+ * than 25 times the file.
  */
 enum {
-    MAX_RATIO = 100,
+    MAX_ENTRY_RATIO = 100,
     FREE_ENTRY = 1 << 20,
+    MAX_TOTAL_RATIO = 25,
     FREE_TOTAL = 16 << 20,
 };
 
@@ -32,29 +34,31 @@ static void zlib_free(voidpf opaque, voidpf block)
     ptf_free(block);
 }
 
+/* The largest result of so many compressed bytes. */
+static size_t allowance(size_t packed, size_t ratio, size_t free)
+{
+    size_t size;
+    if (!ptf_mul_size(packed, ratio, &size))
+        return SIZE_MAX;
+    return size > free ? size : free;
+}
+
 static ptf_status check_ratio(const ptf_archive *archive,
                               const ptf_entry *entry, ptf_error *err)
 {
     ptf_origin origin = {archive->file->name, entry->name};
-    size_t allowed = entry->packed > SIZE_MAX / MAX_RATIO
-                         ? SIZE_MAX
-                         : entry->packed * MAX_RATIO;
-    size_t total = archive->file->size > SIZE_MAX / MAX_RATIO
-                       ? SIZE_MAX
-                       : archive->file->size * MAX_RATIO;
-    if (entry->size > FREE_ENTRY && entry->size > allowed)
+    size_t most = allowance(entry->packed, MAX_ENTRY_RATIO, FREE_ENTRY);
+    size_t total = allowance(archive->file->size, MAX_TOTAL_RATIO, FREE_TOTAL);
+    if (entry->size > most)
         return ptf_fail(err, PTF_FORMAT, &origin, 0,
                         "expected a compression of at most %d:1, found %zu "
                         "bytes out of %zu",
-                        MAX_RATIO, entry->size, entry->packed);
-    if (entry->size > SIZE_MAX - archive->inflated ||
-        (archive->inflated + entry->size > FREE_TOTAL &&
-         archive->inflated + entry->size > total / 4))
+                        MAX_ENTRY_RATIO, entry->size, entry->packed);
+    if (entry->size > total || archive->inflated > total - entry->size)
         return ptf_fail(err, PTF_FORMAT, &origin, 0,
                         "expected an archive that inflates to at most %zu "
                         "bytes",
-                        total / 4 > FREE_TOTAL ? total / 4
-                                               : (size_t)FREE_TOTAL);
+                        total);
     return PTF_OK;
 }
 

@@ -17,13 +17,9 @@
 #include <stdlib.h>
 
 enum {
-    END_SIZE = 22,
-    LOCATOR_SIZE = 20,
-    END64_SIZE = 56,
     CENTRAL_SIZE = 46,
     LOCAL_SIZE = 30,
     MAX_NAME = 4096,
-    MAX_DIRECTORY = 256 << 20,
     FLAG_DESCRIPTOR = 1 << 3,
     /* speed hints of deflate, descriptor, UTF-8 names: nothing else */
     FLAGS_KNOWN = 1 << 1 | 1 << 2 | FLAG_DESCRIPTOR | 1 << 11,
@@ -32,11 +28,6 @@ enum {
     FIELD_ZIP64 = 0x0001,
     FIELD_UNICODE_PATH = 0x7075,
 };
-
-/* What the end records say about the directory. */
-typedef struct directory {
-    uint64_t count, size, offset;
-} directory;
 
 /* One header of the directory, with zip64 fields resolved. */
 typedef struct header {
@@ -59,111 +50,12 @@ typedef struct zip_reader {
     size_t size;
     ptf_origin origin;
     ptf_error *err;
-    directory directory;
+    ptf_zip_directory directory;
     extent *extents;
 } zip_reader;
 
 #define FAIL(zip, offset, ...) \
     ptf_fail((zip)->err, PTF_FORMAT, &(zip)->origin, offset, __VA_ARGS__)
-
-/* ------------------------------------------------------------- end records */
-
-/* The last end record is not where it belongs: say why. */
-static ptf_status explain_no_end(zip_reader *zip)
-{
-    size_t reach = zip->size < 65557 ? zip->size : 65557;
-    for (size_t back = END_SIZE; back <= reach; back++) {
-        const uint8_t *p = zip->data + zip->size - back;
-        if (memcmp(p, "PK\5\6", 4) == 0)
-            return FAIL(zip, zip->size - back + END_SIZE,
-                        "expected the end of the file behind the zip's end "
-                        "record, found %zu more bytes",
-                        back - END_SIZE);
-    }
-    return FAIL(zip, zip->size,
-                "expected the end record of a zip archive, found none: the "
-                "file is cut short or has bytes behind it; download or copy "
-                "it again");
-}
-
-/* Takes the value of the 64-bit record unless the short one contradicts. */
-static bool widen(uint64_t narrow, uint64_t sentinel, uint64_t wide,
-                  uint64_t *out)
-{
-    *out = wide;
-    return narrow == sentinel || narrow == wide;
-}
-
-static ptf_status read_end64(zip_reader *zip, const uint8_t *end,
-                             size_t *directory_end)
-{
-    size_t at = (size_t)(end - zip->data) - LOCATOR_SIZE;
-    const uint8_t *locator = zip->data + at;
-    uint64_t record = ptf_get_u64(locator + 8);
-    if (ptf_get_u32(locator + 4) != 0 || ptf_get_u32(locator + 16) > 1)
-        return FAIL(zip, at, "expected a zip on one disk, found several");
-    if (at < END64_SIZE || record != at - END64_SIZE ||
-        memcmp(zip->data + record, "PK\6\6", 4) != 0 ||
-        ptf_get_u64(zip->data + record + 4) != END64_SIZE - 12)
-        return FAIL(zip, at,
-                    "expected the zip64 end record before its locator, found "
-                    "offset %llu",
-                    (unsigned long long)record);
-
-    const uint8_t *p = zip->data + record;
-    directory *d = &zip->directory;
-    uint64_t here = ptf_get_u64(p + 24);
-    if (ptf_get_u32(p + 16) != 0 || ptf_get_u32(p + 20) != 0 ||
-        here != ptf_get_u64(p + 32))
-        return FAIL(zip, record, "expected a zip on one disk, found several");
-    if (!widen(ptf_get_u16(end + 10), 0xffff, here, &d->count) ||
-        !widen(ptf_get_u32(end + 12), 0xffffffff, ptf_get_u64(p + 40),
-               &d->size) ||
-        !widen(ptf_get_u32(end + 16), 0xffffffff, ptf_get_u64(p + 48),
-               &d->offset))
-        return FAIL(zip, record,
-                    "expected the two end records to agree, found different "
-                    "counts, sizes or offsets");
-    *directory_end = record;
-    return PTF_OK;
-}
-
-static ptf_status read_end(zip_reader *zip)
-{
-    if (zip->size < END_SIZE)
-        return explain_no_end(zip);
-    size_t at = zip->size - END_SIZE;
-    const uint8_t *end = zip->data + at;
-    if (memcmp(end, "PK\5\6", 4) != 0 || ptf_get_u16(end + 20) != 0)
-        return explain_no_end(zip);
-    if (ptf_get_u16(end + 4) != 0 || ptf_get_u16(end + 6) != 0 ||
-        ptf_get_u16(end + 8) != ptf_get_u16(end + 10))
-        return FAIL(zip, at, "expected a zip on one disk, found several");
-
-    directory *d = &zip->directory;
-    *d = (directory){ptf_get_u16(end + 10), ptf_get_u32(end + 12),
-                     ptf_get_u32(end + 16)};
-    size_t directory_end = at;
-    if (at >= LOCATOR_SIZE && memcmp(end - LOCATOR_SIZE, "PK\6\7", 4) == 0) {
-        ptf_status status = read_end64(zip, end, &directory_end);
-        if (status != PTF_OK)
-            return status;
-    }
-    if (d->offset > directory_end || d->size != directory_end - d->offset)
-        return FAIL(zip, at,
-                    "expected the directory to end at byte %zu, found %llu "
-                    "bytes from byte %llu",
-                    directory_end, (unsigned long long)d->size,
-                    (unsigned long long)d->offset);
-    if (d->size > MAX_DIRECTORY || d->count > d->size / CENTRAL_SIZE)
-        return FAIL(zip, at,
-                    "expected a directory that can hold its entries, found "
-                    "%llu entries in %llu bytes",
-                    (unsigned long long)d->count, (unsigned long long)d->size);
-    if (d->count == 0)
-        return FAIL(zip, at, "expected entries, found an empty archive");
-    return PTF_OK;
-}
 
 /* -------------------------------------------------------------- extra field */
 
@@ -302,6 +194,18 @@ static ptf_status read_local(zip_reader *zip, const header *h, uint64_t *data)
     return check_local_sizes(zip, h, p, p + LOCAL_SIZE + name_size, extra_size);
 }
 
+/* The bytes of a descriptor whose checksum stands at 'p', 0 for none. */
+static size_t match_descriptor(const uint8_t *p, uint64_t left, const header *h)
+{
+    if (left < 12 || ptf_get_u32(p) != h->crc)
+        return 0;
+    if (left >= 20 && ptf_get_u64(p + 4) == h->packed &&
+        ptf_get_u64(p + 12) == h->size)
+        return 20;
+    return ptf_get_u32(p + 4) == h->packed && ptf_get_u32(p + 8) == h->size ? 12
+                                                                            : 0;
+}
+
 /*
  * The bytes of the descriptor at 'at', 0 when there is none.  It has three
  * or, in zip64 archives, five words, and a signature unless an old program
@@ -311,19 +215,11 @@ static size_t descriptor_size(const zip_reader *zip, const header *h,
                               uint64_t at)
 {
     uint64_t left = zip->directory.offset - at;
-    for (size_t mark = 4; mark + 4 > 0 && mark <= 4; mark -= 4) {
-        const uint8_t *p = zip->data + at + mark;
-        if (left < mark + 12 ||
-            (mark == 4 && memcmp(p - 4, "PK\7\x8", 4) != 0) ||
-            ptf_get_u32(p) != h->crc)
-            continue;
-        if (left >= mark + 20 && ptf_get_u64(p + 4) == h->packed &&
-            ptf_get_u64(p + 12) == h->size)
-            return mark + 20;
-        if (ptf_get_u32(p + 4) == h->packed && ptf_get_u32(p + 8) == h->size)
-            return mark + 12;
-    }
-    return 0;
+    const uint8_t *p = zip->data + at;
+    size_t size = left >= 4 && memcmp(p, "PK\7\x8", 4) == 0
+                      ? match_descriptor(p + 4, left - 4, h)
+                      : 0;
+    return size > 0 ? size + 4 : match_descriptor(p, left, h);
 }
 
 static ptf_status read_extent(zip_reader *zip, const header *h, uint64_t *data,
@@ -480,7 +376,7 @@ static ptf_status check_extents(zip_reader *zip)
 
 static ptf_status read_entries(zip_reader *zip)
 {
-    directory *d = &zip->directory;
+    const ptf_zip_directory *d = &zip->directory;
     ptf_cursor c = {zip->data, (size_t)(d->offset + d->size), (size_t)d->offset,
                     zip->origin, zip->err};
     for (size_t i = 0; i < zip->archive->count; i++) {
@@ -500,7 +396,7 @@ ptf_status ptf_zip_open(ptf_archive *archive, ptf_error *err)
     const ptf_file *file = archive->file;
     zip_reader zip = {archive, file->data, file->size, {file->name, NULL},
                       err,     {0},        NULL};
-    ptf_status status = read_end(&zip);
+    ptf_status status = ptf_zip_find_directory(file, &zip.directory, err);
     if (status != PTF_OK)
         return status;
     archive->count = (size_t)zip.directory.count;

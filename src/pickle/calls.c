@@ -214,7 +214,8 @@ static ptf_status push_object(ptf_unpickler *u, ptf_value *callee,
     if (args->kind != PTF_TUPLE)
         return UNPICKLE_FAIL(u, "expected a tuple of arguments for %s",
                              u->op_name);
-    if (callee->kind != PTF_GLOBAL && callee->kind != PTF_OBJECT)
+    if (callee->kind != PTF_GLOBAL && callee->kind != PTF_OBJECT &&
+        callee->kind != PTF_PERSISTENT) /* a class of a legacy file */
         return UNPICKLE_FAIL(u, "expected something to call for %s",
                              u->op_name);
     if (makes_container(callee, &kind))

@@ -94,7 +94,11 @@ static ptf_status read_scheme(ptf_checkpoint *ckpt, const ptf_value *params,
                     raw->name);
 }
 
-/* In C order: every 'inner' elements the slice changes, 'slices' of them. */
+/*
+ * In C order: every 'inner' elements the slice changes, 'slices' of them.
+ * PyTorch's dequantize() rounds the scale to float first when there is one
+ * scale, and does not when there are several; so do we.
+ */
 static void scale_all(const scheme *s, const ptf_tensor *t, double *in,
                       float *out)
 {
@@ -108,7 +112,9 @@ static void scale_all(const scheme *s, const ptf_tensor *t, double *in,
     }
     for (size_t i = 0; i < numel; i++) {
         size_t slice = i / inner % slices;
-        out[i] = (float)(in[i] - s->zeros[slice]) * (float)s->scales[slice];
+        double steps = in[i] - s->zeros[slice];
+        out[i] = s->axis < 0 ? (float)steps * (float)s->scales[slice]
+                             : (float)(steps * s->scales[slice]);
     }
 }
 
