@@ -30,6 +30,8 @@ static ptf_status explain_no_end(end_reader *zip)
     size_t reach = zip->size < 65557 ? zip->size : 65557;
     for (size_t back = END_SIZE; back <= reach; back++) {
         const uint8_t *p = zip->data + zip->size - back;
+        if (memcmp(p, "PK\5\6", 4) == 0 && back == END_SIZE)
+            return FAIL(zip, zip->size, "expected a zip without a comment");
         if (memcmp(p, "PK\5\6", 4) == 0)
             return FAIL(zip, zip->size - back + END_SIZE,
                         "expected the end of the file behind the zip's end "
