@@ -227,20 +227,27 @@ static ptf_status read_header(reader *r, json_t *root)
     return check_places(r);
 }
 
+/* jansson leaves the text empty when it runs out of memory early. */
+static ptf_status fail_json(const reader *r, json_error_t *error)
+{
+    ptf_origin origin = {r->ckpt->file.name, "header"};
+    uint64_t at = error->position > 0 ? (uint64_t)error->position : 0;
+    if (json_error_code(error) == json_error_out_of_memory ||
+        error->text[0] == '\0')
+        return ptf_fail_memory(r->err);
+    return ptf_fail(r->err, PTF_FORMAT, &origin, at, "expected JSON, found: %s",
+                    error->text);
+}
+
 ptf_status ptf_safetensors_read(ptf_checkpoint *ckpt, ptf_error *err)
 {
     const ptf_entry *header = ptf_archive_find(&ckpt->archive, "header");
-    ptf_origin origin = {ckpt->file.name, "header"};
     reader r = {ckpt, ptf_archive_find(&ckpt->archive, "data"), err};
     json_error_t error;
     json_t *root = json_loadb((const char *)header->data, header->size,
                               JSON_REJECT_DUPLICATES, &error);
     if (root == NULL)
-        return json_error_code(&error) == json_error_out_of_memory
-                   ? ptf_fail_memory(err)
-                   : ptf_fail(err, PTF_FORMAT, &origin,
-                              error.position > 0 ? (uint64_t)error.position : 0,
-                              "expected JSON, found: %s", error.text);
+        return fail_json(&r, &error);
     ptf_status status = json_is_object(root) ? read_header(&r, root)
                                              : fail(&r, PTF_FORMAT, "header",
                                                     "expected an object");

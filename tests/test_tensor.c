@@ -1,0 +1,406 @@
+/*
+ * Checkpoints from bytes to numbers: tensors, state dicts, refusals.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "forge.h"
+#include "tensor/tensor.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#define BYTES(text) text, sizeof(text) - 1
+
+static ptf_status open_with(const void *pickle, size_t size,
+                            const ptf_open_options *options,
+                            ptf_checkpoint **out, ptf_error *err)
+{
+    static forge_zip zip; /* borrowed by the checkpoint */
+    forge_make_checkpoint(pickle, size, forge_numbers, sizeof(forge_numbers),
+                          &zip);
+    return ptf_checkpoint_open_memory(zip.bytes, zip.size, "f", options, out,
+                                      err);
+}
+
+/* "name shape=0,1,2;name ..." of all tensors, as f32. */
+static void describe(const ptf_checkpoint *ckpt, char *text, size_t size)
+{
+    size_t at = 0;
+    text[0] = '\0';
+    for (size_t i = 0; i < ptf_checkpoint_tensor_count(ckpt); i++) {
+        const ptf_tensor *t = ptf_checkpoint_tensor(ckpt, i);
+        char shape[192];
+        float numbers[64];
+        ptf_tensor_shape_text(t, shape);
+        at += (size_t)snprintf(text + at, size - at, "%s%s", t->name, shape);
+        assert_true(ptf_tensor_numel(t) <= 64);
+        assert_int_equal(ptf_tensor_read_f32(t, numbers, NULL), PTF_OK);
+        for (int64_t k = 0; k < ptf_tensor_numel(t); k++)
+            at += (size_t)snprintf(text + at, size - at, "%c%g",
+                                   k == 0 ? '=' : ',', (double)numbers[k]);
+        at += (size_t)snprintf(text + at, size - at, ";");
+        assert_ptr_equal(ptf_checkpoint_find(ckpt, t->name), t);
+    }
+}
+
+static void expect(const void *pickle, size_t size,
+                   const ptf_open_options *options, ptf_status status,
+                   const char *text)
+{
+    char found[4096];
+    ptf_error err = {PTF_OK, ""};
+    ptf_checkpoint *ckpt;
+    ptf_status got = open_with(pickle, size, options, &ckpt, &err);
+    if (got == PTF_OK)
+        describe(ckpt, found, sizeof(found));
+    else
+        snprintf(found, sizeof(found), "%s", err.message);
+    ptf_checkpoint_close(ckpt);
+    bool same = status == PTF_OK ? strcmp(found, text) == 0
+                                 : strstr(found, text) != NULL;
+    if (got != status || !same)
+        fail_msg("expected %d '%s', found %d '%s'", (int)status, text, (int)got,
+                 found);
+}
+
+/* --------------------------------------------------------- tensors one by one */
+
+#define FLOATS           FORGE_STORAGE("FloatStorage", "0", "\6")
+#define ONE(tensor)      BYTES(FORGE_STATE_DICT(FORGE_TEXT1("w") tensor))
+#define V2(size, stride) ONE(FORGE_TENSOR(FLOATS, "K\0", size, stride))
+#define BIG              "\x8a\6\0\0\0\0\0\1" /* 2^40 */
+
+static const struct {
+    const char *pickle;
+    size_t size;
+    ptf_status status;
+    const char *text;
+} tensors[] = {
+    {V2("K\2K\3\x86", "K\3K\1\x86"), PTF_OK, "w[2, 3]=0,1,2,3,4,5;"},
+    {V2("K\3K\2\x86", "K\1K\3\x86"), PTF_OK, "w[3, 2]=0,3,1,4,2,5;"},
+    {V2(")", ")"), PTF_OK, "w[]=0;"},
+    {V2("K\0K\3\x86", "K\3K\1\x86"), PTF_OK, "w[0, 3];"},
+    {V2("K\4\x85", "K\0\x85"), PTF_OK, "w[4]=0,0,0,0;"},
+    {V2("K\1K\6\x86", BIG "K\1\x86"), PTF_OK, "w[1, 6]=0,1,2,3,4,5;"},
+    {ONE(FORGE_TENSOR(FLOATS, "K\4", "K\2\x85", "K\1\x85")), PTF_OK,
+     "w[2]=4,5;"},
+    {ONE(FORGE_TENSOR(FLOATS, "K\5", "K\2\x85", "K\1\x85")), PTF_FORMAT,
+     "number 6"},
+    {ONE(FORGE_TENSOR(FLOATS, "J\xff\xff\xff\xff", "K\2\x85", "K\1\x85")),
+     PTF_FORMAT, "64 bits"},
+    {ONE(FORGE_TENSOR(FLOATS, "N", "K\2\x85", "K\1\x85")), PTF_FORMAT,
+     "offset"},
+    {V2("K\2K\3\x86", "K\4K\1\x86"), PTF_FORMAT, "number 6"},
+    {V2("K\2K\3\x86", "K\1\x85"), PTF_FORMAT, "as many strides"},
+    {V2("K\2J\xff\xff\xff\xff\x86", "K\3K\1\x86"), PTF_FORMAT, "its size"},
+    {V2("K\2\x85", "J\xff\xff\xff\xff\x85"), PTF_FORMAT, "its stride"},
+    {V2("K\2\x85", "\x88\x85"), PTF_FORMAT, "its stride"},
+    {V2(BIG BIG "\x86", "K\0K\0\x86"), PTF_FORMAT, "64 bits"},
+    {V2(BIG "\x85", "K\0\x85"), PTF_FORMAT, "repeated"},
+    {V2("K\2K\2\x86", BIG "K\1\x86"), PTF_FORMAT, "in its storage"},
+    {V2("(K\1K\1K\1K\1K\1K\1K\1K\1K\1t", "(K\1K\1K\1K\1K\1K\1K\1K\1K\1t"),
+     PTF_UNSUPPORTED, "8 dimensions"},
+    /* storages */
+    {ONE(FORGE_TENSOR(FORGE_STORAGE("FloatStorage", "0", "\5"), "K\0",
+                      "K\2\x85", "K\1\x85")),
+     PTF_FORMAT, "expected 20 bytes"},
+    {ONE(FORGE_TENSOR(FORGE_STORAGE("FloatStorage", "1", "\6"), "K\0",
+                      "K\2\x85", "K\1\x85")),
+     PTF_FORMAT, "'data/1'"},
+    {ONE(FORGE_TENSOR(FORGE_STORAGE("EvilStorage", "0", "\6"), "K\0", "K\2\x85",
+                      "K\1\x85")),
+     PTF_UNSUPPORTED, "EvilStorage"},
+    {ONE(FORGE_TENSOR(FORGE_STORAGE("FloatStorage", "/", "\6"), "K\0",
+                      "K\2\x85", "K\1\x85")),
+     PTF_FORMAT, "plain storage key"},
+    {ONE(FORGE_TENSOR("K\1", "K\0", "K\2\x85", "K\1\x85")), PTF_FORMAT,
+     "the storage of a tensor"},
+    {ONE("K\1Q"), PTF_FORMAT, "persistent id"},
+    {ONE(FORGE_TENSOR(FORGE_STORAGE("QUInt8Storage", "0", "\x18"), "K\0",
+                      "K\2\x85", "K\1\x85")),
+     PTF_FORMAT, "of the class"},
+    /* other forms */
+    {ONE("ctorch._utils\n_rebuild_parameter\n(" FORGE_MATRIX
+         "\x88" FORGE_ORDERED "tR"),
+     PTF_OK, "w[2, 3]=0,1,2,3,4,5;"},
+    {ONE("ctorch.nn.parameter\nParameter\n" FORGE_MATRIX "\x85R"), PTF_OK,
+     "w[2, 3]=0,1,2,3,4,5;"},
+    {ONE("ctorch._utils\n_rebuild_tensor\n(" FLOATS "K\0K\6\x85K\1\x85tR"),
+     PTF_OK, "w[6]=0,1,2,3,4,5;"},
+    {ONE("ctorch._tensor\n_rebuild_from_type_v2\n(ctorch._utils\n"
+         "_rebuild_tensor\nca\nB\n(" FLOATS "K\0K\6\x85K\1\x85t}tR"),
+     PTF_OK, "w[6]=0,1,2,3,4,5;"},
+    {ONE("ctorch._tensor\n_rebuild_from_type_v2\n(cevil\nmake\n"
+         "ca\nB\n(" FLOATS "K\0K\6\x85K\1\x85t}tR"),
+     PTF_UNSUPPORTED, "evil.make"},
+    {ONE("ctorch._utils\n_rebuild_tensor_v2\n)R"), PTF_FORMAT,
+     "more arguments"},
+    {ONE("ctorch._utils\n_rebuild_something\n)R"), PTF_UNSUPPORTED,
+     "_rebuild_something"},
+    {ONE("ctorch._utils\n_rebuild_sparse_tensor\n)R"), PTF_UNSUPPORTED,
+     "sparse"},
+    {ONE("ctorch._utils\n_rebuild_meta_tensor_no_storage\n)R"), PTF_UNSUPPORTED,
+     "meta"},
+    {ONE("ctorch._utils\n_rebuild_parameter\nN\x85R"), PTF_FORMAT,
+     "found something else"},
+    {ONE("ctorch._utils\n_rebuild_qtensor\n(" FORGE_STORAGE(
+         "QInt8Storage", "0",
+         "\x18") "K\0K\2\x85K\1\x85(ctorch\nper_tensor_affine\nG\x3f\xe0\0\0\0\0\0\0"
+                 "K\2t\x89" FORGE_ORDERED "tR"),
+     PTF_OK, "w[2]=-1,-1;"},
+    {ONE("ctorch._utils\n_rebuild_qtensor\n(" FORGE_STORAGE(
+         "QInt8Storage", "0",
+         "\x18") "K\0K\2\x85K\1\x85(ctorch\nper_channel_affine\nNNK\1t\x89" FORGE_ORDERED
+                 "tR"),
+     PTF_FORMAT, "scales"},
+};
+
+static void tensors_are_rebuilt_or_refused(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < PTF_ARRAY_SIZE(tensors); i++)
+        expect(tensors[i].pickle, tensors[i].size, NULL, tensors[i].status,
+               tensors[i].text);
+}
+
+/* ------------------------------------------------------------ state dicts */
+
+#define SCALAR             FORGE_TENSOR(FLOATS, "K\1", ")", ")")
+#define ITEM(key)          FORGE_TEXT1(key) SCALAR
+#define TEXT(length, text) "X" length "\0\0\0" text
+#define DICT(items)        "}(" items "u"
+
+static const ptf_open_options all = {.key = "", .keep_prefix = true};
+static const ptf_open_options key_a = {.key = "a", .keep_prefix = false};
+static const ptf_open_options key_ab = {.key = "a.b", .keep_prefix = false};
+static const ptf_open_options key_none = {.key = "x", .keep_prefix = false};
+static const ptf_open_options keep = {.key = NULL, .keep_prefix = true};
+
+static const struct {
+    const char *pickle;
+    size_t size;
+    const ptf_open_options *options;
+    ptf_status status;
+    const char *text;
+} dicts[] = {
+    {BYTES("\x80\2" DICT(ITEM("a") ITEM("b")) "."), NULL, PTF_OK,
+     "a[]=1;b[]=1;"},
+    /* wrapped: one member with tensors is the one that is meant */
+    {BYTES("\x80\2" DICT(FORGE_TEXT1("e") "K\3" FORGE_TEXT1("a")
+                             DICT(ITEM("w"))) "."),
+     NULL, PTF_OK, "w[]=1;"},
+    {BYTES("\x80\2" DICT(FORGE_TEXT1("e") "K\3" FORGE_TEXT1("a")
+                             DICT(ITEM("w"))) "."),
+     &all, PTF_OK, "a.w[]=1;"},
+    {BYTES("\x80\2" DICT(FORGE_TEXT1("a") DICT(ITEM("w")) FORGE_TEXT1("b")
+                             DICT(ITEM("v") ITEM("u"))) "."),
+     NULL, PTF_ARGUMENT, "'a' (1), 'b' (2)"},
+    {BYTES("\x80\2" DICT(FORGE_TEXT1("a") DICT(ITEM("w")) FORGE_TEXT1("b")
+                             DICT(ITEM("v") ITEM("u"))) "."),
+     &key_a, PTF_OK, "w[]=1;"},
+    {BYTES("\x80\2" DICT(FORGE_TEXT1("a") DICT(ITEM("w"))) "."), &key_none,
+     PTF_ARGUMENT, "'a.w'"},
+    {BYTES("\x80\2" DICT(FORGE_TEXT1("a")
+                             DICT(FORGE_TEXT1("b") DICT(ITEM("w")))) "."),
+     &key_ab, PTF_OK, "w[]=1;"},
+    /* an optimizer is never meant */
+    {BYTES("\x80\2" DICT(FORGE_TEXT1("a") DICT(ITEM("w")) FORGE_TEXT1("o") DICT(
+         TEXT("\5", "state") DICT("K\0" DICT(ITEM("m")))
+             TEXT("\x0c", "param_groups") "]")) "."),
+     NULL, PTF_OK, "w[]=1;"},
+    {BYTES("\x80\2" DICT(FORGE_TEXT1("a") DICT(ITEM("w")) FORGE_TEXT1("o") DICT(
+         TEXT("\5", "state") DICT("K\0" DICT(ITEM("m")))
+             TEXT("\x0c", "param_groups") "]")) "."),
+     &all, PTF_OK, "a.w[]=1;o.state.0.m[]=1;"},
+    /* nested dicts give dotted names, lists numbers */
+    {BYTES("\x80\2" DICT(ITEM("w") FORGE_TEXT1("a") DICT(ITEM("v"))) "."), NULL,
+     PTF_OK, "w[]=1;a.v[]=1;"},
+    {BYTES("\x80\2](" SCALAR SCALAR "e."), NULL, PTF_OK, "0[]=1;1[]=1;"},
+    {BYTES("\x80\2" SCALAR "."), NULL, PTF_OK, "[]=1;"},
+    {BYTES("\x80\2}."), NULL, PTF_OK, ""},
+    /* prefixes that all names share */
+    {BYTES("\x80\2" DICT(TEXT("\x08", "module.a")
+                             SCALAR TEXT("\x08", "module.b") SCALAR) "."),
+     NULL, PTF_OK, "a[]=1;b[]=1;"},
+    {BYTES("\x80\2" DICT(TEXT("\x08", "module.a")
+                             SCALAR TEXT("\x08", "module.b") SCALAR) "."),
+     &keep, PTF_OK, "module.a[]=1;module.b[]=1;"},
+    {BYTES("\x80\2" DICT(TEXT("\x08", "module.a") SCALAR ITEM("b")) "."), NULL,
+     PTF_OK, "module.a[]=1;b[]=1;"},
+    {BYTES("\x80\2" DICT(TEXT("\x12", "module._orig_mod.a") SCALAR) "."), NULL,
+     PTF_OK, "a[]=1;"},
+    {BYTES("\x80\2" DICT(TEXT("\x12", "_orig_mod.module.a") SCALAR) "."), NULL,
+     PTF_OK, "a[]=1;"},
+    {BYTES("\x80\2" DICT(TEXT("\7", "module.") SCALAR) "."), NULL, PTF_OK,
+     "module.[]=1;"},
+    /* names */
+    {BYTES("\x80\2" DICT(ITEM("\x1b")) "."), NULL, PTF_FORMAT, "printable"},
+    {BYTES("\x80\2" DICT(ITEM("\xff")) "."), NULL, PTF_FORMAT, "printable"},
+    {BYTES("\x80\2" DICT("N" SCALAR) "."), NULL, PTF_FORMAT,
+     "a string or an integer"},
+    {BYTES("\x80\2" DICT(TEXT("\3", "a.b") SCALAR FORGE_TEXT1("a")
+                             DICT(ITEM("b"))) "."),
+     NULL, PTF_FORMAT, "'a.b' twice"},
+    /* roots */
+    {BYTES("\x80\2K\3."), NULL, PTF_UNSUPPORTED, "no container"},
+    {BYTES("\x80\2cevil\nmake\n)R."), NULL, PTF_UNSUPPORTED, "evil.make"},
+    {BYTES("\x80\2}."
+           "x"),
+     NULL, PTF_FORMAT, "1 more bytes"},
+    /* unknown objects beside tensors are left alone */
+    {BYTES("\x80\2" DICT(ITEM("w") FORGE_TEXT1("x") "cevil\nmake\n)R") "."),
+     NULL, PTF_OK, "w[]=1;"},
+    /* a dict that contains itself */
+    {BYTES("\x80\2}q\0(" ITEM("w") FORGE_TEXT1("x") "h\0u."), NULL, PTF_OK,
+     "w[]=1;"},
+    /* a module: parameters, buffers but non-persistent ones, children */
+    {BYTES("\x80\2ca\nNet\n)\x81" DICT(
+         TEXT("\x08", "_modules") DICT(FORGE_TEXT1("m") "ca\nNet\n)\x81" DICT(
+             TEXT("\x08", "_modules") "}" TEXT("\x0b", "_parameters")
+                 DICT(ITEM("w"))) "b") TEXT("\x0b", "_parameters")
+             DICT(ITEM("p") FORGE_TEXT1("n") "N") TEXT("\x08", "_buffers") DICT(
+                 ITEM("b") ITEM("t"))
+                 TEXT("\x1b", "_non_persistent_buffers_set") "cbuiltins\nset\n]" FORGE_TEXT1(
+                     "t") "a\x85R") "b."),
+     NULL, PTF_OK, "p[]=1;b[]=1;m.w[]=1;"},
+};
+
+static void state_dicts_are_found_and_named(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < PTF_ARRAY_SIZE(dicts); i++)
+        expect(dicts[i].pickle, dicts[i].size, dicts[i].options,
+               dicts[i].status, dicts[i].text);
+}
+
+static void tied_tensors_share_their_storage(void **state)
+{
+    (void)state;
+    ptf_checkpoint *ckpt;
+    assert_int_equal(open_with(BYTES("\x80\2" DICT(ITEM("a") ITEM("b")) "."),
+                               NULL, &ckpt, NULL),
+                     PTF_OK);
+    assert_ptr_equal(ptf_checkpoint_tensor(ckpt, 0)->storage,
+                     ptf_checkpoint_tensor(ckpt, 1)->storage);
+    assert_null(ptf_checkpoint_find(ckpt, "c"));
+    ptf_checkpoint_close(ckpt);
+}
+
+/* ------------------------------------------------------------- conversions */
+
+static void every_half_converts_exactly(void **state)
+{
+    (void)state;
+    for (uint32_t h = 0; h < 0x10000; h++) {
+        uint16_t bits = (uint16_t)h;
+        ptf_tensor t = {.dtype = PTF_F16, .data = &bits};
+        float found;
+        assert_int_equal(ptf_tensor_read_f32(&t, &found, NULL), PTF_OK);
+        int exponent = h >> 10 & 31, fraction = h & 1023;
+        double value = exponent == 0 ? ldexp(fraction, -24)
+                                     : ldexp(fraction + 1024, exponent - 25);
+        if (exponent == 31 && fraction != 0) {
+            assert_true(isnan(found));
+            continue;
+        }
+        if (exponent == 31)
+            value = (double)INFINITY;
+        float expected = (float)((h & 0x8000) != 0 ? -value : value);
+        assert_memory_equal(&found, &expected, sizeof(found));
+    }
+}
+
+static void numbers_of_every_dtype_are_rounded_once(void **state)
+{
+    (void)state;
+    static const struct {
+        ptf_dtype dtype;
+        uint64_t bits;
+        double f32, f64;
+    } cases[] = {
+        {PTF_I8, 0x80, -128, -128},
+        {PTF_U8, 0xff, 255, 255},
+        {PTF_I16, 0x8000, -32768, -32768},
+        {PTF_U16, 0xffff, 65535, 65535},
+        {PTF_I32, 0x80000001, -2147483648.0, -2147483647.0},
+        {PTF_U32, 0xffffffff, 4294967296.0, 4294967295.0},
+        {PTF_I64, 0x0020000000000001, 9007199254740992.0, 9007199254740992.0},
+        /* just above half way: through double it would be rounded down */
+        {PTF_I64, 0x4000004000000001, 4611686568183201792.0,
+         4611686293305294848.0},
+        {PTF_U64, 0x8000008000000001, 9223373136366403584.0,
+         9223372586610589696.0},
+        {PTF_BOOL, 2, 1, 1},
+        {PTF_BF16, 0xc049, -3.140625, -3.140625},
+        {PTF_F64, 0x3ff0000010000001, 1.00000011920928955, 1.0000000596046450},
+    };
+    for (size_t i = 0; i < PTF_ARRAY_SIZE(cases); i++) {
+        uint8_t bytes[9] = {0}; /* at an odd address */
+        forge_put(bytes + 1, cases[i].bits, 8);
+        ptf_tensor t = {.dtype = cases[i].dtype, .data = bytes + 1};
+        float f32;
+        double f64;
+        assert_int_equal(ptf_tensor_read_f32(&t, &f32, NULL), PTF_OK);
+        assert_int_equal(ptf_tensor_read_f64(&t, &f64, NULL), PTF_OK);
+        float expected = (float)cases[i].f32;
+        assert_memory_equal(&f32, &expected, sizeof(f32));
+        assert_true(fabs(f64 - cases[i].f64) <= fabs(f64) * 1e-15);
+    }
+}
+
+static void complex_numbers_are_not_real(void **state)
+{
+    (void)state;
+    ptf_tensor t = {.name = "z", .dtype = PTF_C64, .data = "\0\0\0\0\0\0\0"};
+    ptf_error err;
+    float out[2];
+    assert_int_equal(ptf_tensor_read_f32(&t, out, &err), PTF_UNSUPPORTED);
+    assert_non_null(strstr(err.message, "complex64"));
+}
+
+static void big_endian_storages_are_turned_around(void **state)
+{
+    (void)state;
+    static const char pickle[] = FORGE_STATE_DICT(ITEM("w"));
+    uint8_t data[24];
+    for (size_t i = 0; i < 6; i++) {
+        uint32_t bits;
+        memcpy(&bits, &forge_numbers[i], 4);
+        forge_put(data + 4 * i, __builtin_bswap32(bits), 4);
+    }
+    const forge_entry entries[] = {
+        {"a/data.pkl", pickle, sizeof(pickle) - 1, false},
+        {"a/byteorder", "big", 3, false},
+        {"a/data/0", data, sizeof(data), false},
+        {"a/version", "3\n", 2, false},
+    };
+    static forge_zip zip;
+    forge_make_zip(entries, 4, &zip);
+    ptf_checkpoint *ckpt;
+    char text[256];
+    assert_int_equal(
+        ptf_checkpoint_open_memory(zip.bytes, zip.size, "f", NULL, &ckpt, NULL),
+        PTF_OK);
+    describe(ckpt, text, sizeof(text));
+    assert_string_equal(text, "w[]=1;");
+    ptf_checkpoint_close(ckpt);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(tensors_are_rebuilt_or_refused),
+        cmocka_unit_test(state_dicts_are_found_and_named),
+        cmocka_unit_test(tied_tensors_share_their_storage),
+        cmocka_unit_test(every_half_converts_exactly),
+        cmocka_unit_test(numbers_of_every_dtype_are_rounded_once),
+        cmocka_unit_test(complex_numbers_are_not_real),
+        cmocka_unit_test(big_endian_storages_are_turned_around),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
