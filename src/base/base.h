@@ -94,6 +94,27 @@ char *ptf_arena_copy(ptf_arena *arena, const char *text, size_t size);
 char *ptf_arena_printf(ptf_arena *arena, const char *fmt, ...) PTF_PRINTF(2, 3);
 void ptf_arena_free(ptf_arena *arena);
 
+/* ------------------------------------------------------------------ buffer */
+
+/*
+ * Bytes that grow at their end.  When memory runs out, 'failed' is set and
+ * later additions do nothing: look at it once, when all is added.  Starts as
+ * {0}.
+ */
+typedef struct ptf_buffer {
+    uint8_t *data;
+    size_t size, capacity;
+    bool failed;
+} ptf_buffer;
+
+void ptf_buffer_add(ptf_buffer *buffer, const void *data, size_t size);
+void ptf_buffer_add_text(ptf_buffer *buffer, const char *text);
+/* The low 'width' (1 to 8) bytes of 'value', the lowest first. */
+void ptf_buffer_add_int(ptf_buffer *buffer, uint64_t value, int width);
+void ptf_buffer_printf(ptf_buffer *buffer, const char *fmt, ...)
+    PTF_PRINTF(2, 3);
+void ptf_buffer_free(ptf_buffer *buffer);
+
 /* ------------------------------------------------------------------ cursor */
 
 /*
@@ -158,22 +179,32 @@ void ptf_file_close(ptf_file *file);
 
 /*
  * A file that appears under its name complete or not at all.  It is written
- * beside the target under a temporary name; commit syncs and renames it,
- * abort removes it.
+ * without a name where the file system can do that, so that even a killed
+ * process leaves nothing behind, and else beside the target under a
+ * temporary name.  Commit syncs it and puts it in the target's place; abort
+ * removes it.
  */
 typedef struct ptf_output ptf_output;
 
-/* Refuses a target that is the same file as 'source' (may be NULL). */
+/*
+ * Refuses a target that is the same file as 'source' (may be NULL), and one
+ * that exists and is not a regular file.  A symbolic link is followed.
+ */
 ptf_status ptf_output_open(const char *path, const ptf_file *source,
                            ptf_output **out, ptf_error *err);
+/* Says how large the file will be at least; a hint, which cannot fail. */
+void ptf_output_expect(ptf_output *out, uint64_t size);
 ptf_status ptf_output_write(ptf_output *out, const void *data, size_t size,
                             ptf_error *err);
 /*
  * Writes bytes that lie inside 'source' (data points into its mapping),
- * letting the kernel copy or share them where it can.
+ * letting the kernel copy them, or share them where the file system can and
+ * data lies in its page as the output's offset does: see PTF_PAGE.
  */
 ptf_status ptf_output_copy(ptf_output *out, const ptf_file *source,
                            const void *data, size_t size, ptf_error *err);
+/* File systems share bytes in units of this size. */
+enum { PTF_PAGE = 4096 };
 uint64_t ptf_output_offset(const ptf_output *out);
 /* Both release 'out'. */
 ptf_status ptf_output_commit(ptf_output *out, ptf_error *err);
@@ -181,6 +212,8 @@ void ptf_output_abort(ptf_output *out);
 
 /* CRC-32 as zip has it, of 'size' more bytes after 'crc' (0 at the start). */
 uint32_t ptf_crc32(uint32_t crc, const void *data, size_t size);
+/* The same, of large data on all threads. */
+uint32_t ptf_crc32_parallel(uint32_t crc, const void *data, size_t size);
 
 /* ----------------------------------------------------------------- machine */
 

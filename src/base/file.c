@@ -1,6 +1,5 @@
 /*
- * Files: mapped for reading, and written so that they appear whole or not at
- * all.
+ * Files that are read: mapped, and their checksums.  Writing is in output.c.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -8,7 +7,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -62,180 +60,6 @@ void ptf_file_close(ptf_file *file)
     file->fd = -1;
 }
 
-/* ----------------------------------------------------------------- writing */
-
-struct ptf_output {
-    char *path;      /* the target */
-    char *temporary; /* what is being written */
-    int fd;
-    uint64_t offset;
-    uint64_t flushing; /* up to here the kernel was told to write back */
-};
-
-/* Write-back is started in steps, so that the final sync has little left. */
-enum { FLUSH_STEP = 32 << 20 };
-
-static void output_free(ptf_output *out)
-{
-    if (out->fd >= 0)
-        close(out->fd);
-    ptf_free(out->path);
-    ptf_free(out->temporary);
-    ptf_free(out);
-}
-
-static char *copy_text(const char *text, const char *suffix)
-{
-    size_t size = strlen(text) + strlen(suffix) + 1;
-    char *copy = ptf_alloc(size);
-    if (copy != NULL)
-        snprintf(copy, size, "%s%s", text, suffix);
-    return copy;
-}
-
-/* Targets that cannot be replaced by a rename, or must not be. */
-static ptf_status check_target(const char *path, const ptf_file *source,
-                               ptf_error *err)
-{
-    ptf_origin origin = {path, NULL};
-    struct stat target, input;
-    if (stat(path, &target) != 0)
-        return PTF_OK; /* does not exist, or open will say why */
-    if (source != NULL && source->fd >= 0 && fstat(source->fd, &input) == 0 &&
-        target.st_dev == input.st_dev && target.st_ino == input.st_ino)
-        return ptf_fail(err, PTF_ARGUMENT, &origin, PTF_NO_OFFSET,
-                        "the output is the input itself; give another name");
-    if (!S_ISREG(target.st_mode))
-        return ptf_fail(err, PTF_IO, &origin, PTF_NO_OFFSET,
-                        "the output exists and is not a regular file");
-    return PTF_OK;
-}
-
-/* mkostemp() makes files that only the owner reads; give the usual mode. */
-static void set_usual_mode(int fd)
-{
-    mode_t mask = umask(0);
-    umask(mask);
-    (void)!fchmod(fd, 0666 & ~mask);
-}
-
-ptf_status ptf_output_open(const char *path, const ptf_file *source,
-                           ptf_output **out, ptf_error *err)
-{
-    *out = NULL;
-    ptf_status status = check_target(path, source, err);
-    if (status != PTF_OK)
-        return status;
-    ptf_output *o = ptf_alloc(sizeof(*o));
-    if (o == NULL)
-        return ptf_fail_memory(err);
-    o->fd = -1;
-    o->path = copy_text(path, "");
-    o->temporary = copy_text(path, ".XXXXXX");
-    if (o->path == NULL || o->temporary == NULL) {
-        output_free(o);
-        return ptf_fail_memory(err);
-    }
-    o->fd = mkostemp(o->temporary, O_CLOEXEC);
-    if (o->fd < 0) {
-        status = ptf_fail_errno(err, path, "write");
-        output_free(o);
-        return status;
-    }
-    set_usual_mode(o->fd);
-    *out = o;
-    return PTF_OK;
-}
-
-static void output_advance(ptf_output *out, size_t size)
-{
-    out->offset += size;
-    if (out->offset - out->flushing >= FLUSH_STEP) {
-        sync_file_range(out->fd, (off_t)out->flushing,
-                        (off_t)(out->offset - out->flushing),
-                        SYNC_FILE_RANGE_WRITE);
-        out->flushing = out->offset;
-    }
-}
-
-ptf_status ptf_output_write(ptf_output *out, const void *data, size_t size,
-                            ptf_error *err)
-{
-    const char *p = data;
-    while (size > 0) {
-        ssize_t n = write(out->fd, p, size < FLUSH_STEP ? size : FLUSH_STEP);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return ptf_fail_errno(err, out->path, "write");
-        output_advance(out, (size_t)n);
-        p += n;
-        size -= (size_t)n;
-    }
-    return PTF_OK;
-}
-
-ptf_status ptf_output_copy(ptf_output *out, const ptf_file *source,
-                           const void *data, size_t size, ptf_error *err)
-{
-    off_t from = (const uint8_t *)data - source->data;
-    while (size > 0 && source->fd >= 0) {
-        ssize_t n = copy_file_range(source->fd, &from, out->fd, NULL,
-                                    size < FLUSH_STEP ? size : FLUSH_STEP, 0);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            break; /* not between these file systems: write the rest */
-        output_advance(out, (size_t)n);
-        size -= (size_t)n;
-    }
-    return ptf_output_write(out, source->data + from, size, err);
-}
-
-uint64_t ptf_output_offset(const ptf_output *out)
-{
-    return out->offset;
-}
-
-/* The rename itself is only safe once the folder is on disk. */
-static void sync_folder(const char *path)
-{
-    char *folder = copy_text(path, "");
-    if (folder == NULL)
-        return;
-    char *slash = strrchr(folder, '/');
-    if (slash != NULL)
-        slash[slash == folder] = '\0';
-    int fd = open(slash != NULL ? folder : ".",
-                  O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd >= 0) {
-        fsync(fd);
-        close(fd);
-    }
-    ptf_free(folder);
-}
-
-ptf_status ptf_output_commit(ptf_output *out, ptf_error *err)
-{
-    if (fsync(out->fd) != 0 || close(out->fd) != 0 ||
-        (out->fd = -1, rename(out->temporary, out->path) != 0)) {
-        ptf_status status = ptf_fail_errno(err, out->path, "write");
-        ptf_output_abort(out);
-        return status;
-    }
-    sync_folder(out->path);
-    output_free(out);
-    return PTF_OK;
-}
-
-void ptf_output_abort(ptf_output *out)
-{
-    if (out == NULL)
-        return;
-    unlink(out->temporary);
-    output_free(out);
-}
-
 /* -------------------------------------------------------------- checksums */
 
 uint32_t ptf_crc32(uint32_t crc, const void *data, size_t size)
@@ -245,4 +69,29 @@ uint32_t ptf_crc32(uint32_t crc, const void *data, size_t size)
 #else
     return (uint32_t)crc32_z(crc, data, size);
 #endif
+}
+
+/* A piece is worth a thread when it takes much longer than starting one. */
+enum { PIECE = 4 << 20, MAX_PIECES = 64 };
+
+uint32_t ptf_crc32_parallel(uint32_t crc, const void *data, size_t size)
+{
+    const uint8_t *p = data;
+    uint32_t crcs[MAX_PIECES];
+    size_t step = size / MAX_PIECES + 1;
+    if (step < PIECE)
+        step = PIECE;
+    int pieces = (int)((size + step - 1) / step);
+#pragma omp parallel for schedule(dynamic) if (pieces > 1)
+    for (int i = 0; i < pieces; i++) {
+        size_t at = (size_t)i * step;
+        size_t n = size - at < step ? size - at : step;
+        crcs[i] = ptf_crc32(0, p + at, n);
+    }
+    for (int i = 0; i < pieces; i++) {
+        size_t left = size - (size_t)i * step;
+        crc = (uint32_t)crc32_combine(crc, crcs[i],
+                                      (z_off_t)(left < step ? left : step));
+    }
+    return crc;
 }

@@ -1,0 +1,226 @@
+/*
+ * Tensors into a file.
+ *
+ * No tensor is copied as a whole: a large layer goes from file to file inside
+ * the kernel, and what must be put in order goes through a small buffer.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "tensor/save.h"
+
+#include <stdlib.h>
+
+/* Both formats hold the bytes as this machine has them in memory. */
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
+               "writing needs a little-endian machine");
+
+/* ---------------------------------------------------------------- payloads */
+
+enum { CHUNK = 1 << 20 };
+
+const ptf_file *ptf_save_source(const ptf_tensor *tensor)
+{
+    const ptf_storage *s = tensor->storage;
+    return s != NULL && s->file != NULL && ptf_tensor_is_contiguous(tensor)
+               ? s->file
+               : NULL;
+}
+
+/* The checksum of the contiguous bytes, from the archive if it knows. */
+static uint32_t contiguous_crc(const ptf_tensor *tensor, size_t bytes)
+{
+    const ptf_storage *s = tensor->storage;
+    if (s != NULL && s->has_crc && s->data == tensor->data && s->size == bytes)
+        return s->crc;
+    return ptf_crc32_parallel(0, tensor->data, bytes);
+}
+
+static ptf_status save_contiguous(const ptf_tensor *tensor, ptf_output *out,
+                                  uint32_t *crc, ptf_error *err)
+{
+    size_t bytes = ptf_tensor_bytes(tensor);
+    if (bytes == 0)
+        return PTF_OK;
+    if (crc != NULL)
+        *crc = contiguous_crc(tensor, bytes);
+    const ptf_file *file = ptf_save_source(tensor);
+    return file != NULL ? ptf_output_copy(out, file, tensor->data, bytes, err)
+                        : ptf_output_write(out, tensor->data, bytes, err);
+}
+
+/* Elements on their way from strides to C order. */
+typedef struct stream {
+    ptf_output *out;
+    uint8_t *chunk;
+    uint32_t *crc;
+    ptf_error *err;
+} stream;
+
+/* 'count' steps along the first dimension, from 'first' on. */
+static ptf_tensor part_of(const ptf_tensor *t, int64_t first, int64_t count)
+{
+    ptf_tensor part = *t;
+    part.shape[0] = count;
+    part.data = (const uint8_t *)t->data +
+                (size_t)(first * t->stride[0]) * ptf_dtype_size(t->dtype);
+    return part;
+}
+
+/* The same without its first dimension. */
+static ptf_tensor inner_of(const ptf_tensor *t)
+{
+    ptf_tensor inner = *t;
+    inner.rank--;
+    for (int i = 0; i < inner.rank; i++) {
+        inner.shape[i] = t->shape[i + 1];
+        inner.stride[i] = t->stride[i + 1];
+    }
+    return inner;
+}
+
+static ptf_status stream_chunk(stream *s, const ptf_tensor *t)
+{
+    size_t bytes = ptf_tensor_bytes(t);
+    ptf_tensor_read_bytes(t, s->chunk);
+    if (s->crc != NULL)
+        *s->crc = ptf_crc32(*s->crc, s->chunk, bytes);
+    return ptf_output_write(s->out, s->chunk, bytes, s->err);
+}
+
+/*
+ * As many steps along the first dimension at a time as fit the chunk; where
+ * not even one does, its inside in the same way.  As deep as the rank.
+ */
+static ptf_status stream_tensor(stream *s, const ptf_tensor *t)
+{
+    if (ptf_tensor_bytes(t) <= CHUNK)
+        return stream_chunk(s, t);
+    size_t step = ptf_tensor_bytes(t) / (size_t)t->shape[0];
+    int64_t count = step <= CHUNK ? (int64_t)(CHUNK / step) : 1;
+    ptf_status status = PTF_OK;
+    for (int64_t i = 0; i < t->shape[0] && status == PTF_OK; i += count) {
+        int64_t left = t->shape[0] - i;
+        ptf_tensor part = part_of(t, i, left < count ? left : count);
+        if (step > CHUNK)
+            part = inner_of(&part);
+        status = stream_tensor(s, &part);
+    }
+    return status;
+}
+
+ptf_status ptf_save_payload(const ptf_tensor *tensor, ptf_output *out,
+                            uint32_t *crc, ptf_error *err)
+{
+    if (crc != NULL)
+        *crc = 0;
+    if (ptf_tensor_is_contiguous(tensor))
+        return save_contiguous(tensor, out, crc, err);
+    stream s = {out, ptf_alloc(CHUNK), crc, err};
+    ptf_status status =
+        s.chunk != NULL ? stream_tensor(&s, tensor) : ptf_fail_memory(err);
+    ptf_free(s.chunk);
+    return status;
+}
+
+uint64_t ptf_save_size(const ptf_save *save)
+{
+    uint64_t size = 0;
+    for (size_t i = 0; i < save->count; i++)
+        size += ptf_tensor_bytes(save->tensors[i]);
+    return size;
+}
+
+/* ------------------------------------------------------------------ checks */
+
+static int compare_names(const void *a, const void *b)
+{
+    const ptf_tensor *const *x = a, *const *y = b;
+    return strcmp((*x)->name, (*y)->name);
+}
+
+static ptf_status check_names(const ptf_save *save, ptf_error *err)
+{
+    ptf_origin origin = {save->path, NULL};
+    for (size_t i = 0; i < save->count; i++) {
+        const char *name = save->tensors[i]->name;
+        if (name == NULL || !ptf_is_printable(name, strlen(name)))
+            return ptf_fail(err, PTF_ARGUMENT, &origin, PTF_NO_OFFSET,
+                            "expected printable names of tensors, found '%s'",
+                            name != NULL ? name : "");
+    }
+    return PTF_OK;
+}
+
+static ptf_status check_names_differ(const ptf_save *save, ptf_error *err)
+{
+    ptf_origin origin = {save->path, NULL};
+    const ptf_tensor **sorted = ptf_alloc(save->count * sizeof(*sorted));
+    if (sorted == NULL)
+        return ptf_fail_memory(err);
+    for (size_t i = 0; i < save->count; i++)
+        sorted[i] = save->tensors[i];
+    qsort(sorted, save->count, sizeof(*sorted), compare_names);
+    ptf_status status = PTF_OK;
+    for (size_t i = 1; i < save->count && status == PTF_OK; i++) {
+        if (compare_names(&sorted[i - 1], &sorted[i]) == 0)
+            status = ptf_fail(err, PTF_ARGUMENT, &origin, PTF_NO_OFFSET,
+                              "expected names of tensors to differ, found two "
+                              "'%s'",
+                              sorted[i]->name);
+    }
+    ptf_free(sorted);
+    return status;
+}
+
+/* ------------------------------------------------------------------ formats */
+
+static const struct {
+    const char *ending;
+    ptf_save_format *write;
+} formats[] = {
+    {".pt", ptf_save_torch},
+    {".pth", ptf_save_torch},
+    {".bin", ptf_save_safetensors},
+    {".safetensors", ptf_save_safetensors},
+};
+
+static ptf_status find_format(const char *path, ptf_save_format **out,
+                              ptf_error *err)
+{
+    ptf_origin origin = {path, NULL};
+    const char *slash = strrchr(path, '/');
+    const char *dot = strrchr(slash != NULL ? slash : path, '.');
+    for (size_t i = 0; dot != NULL && i < PTF_ARRAY_SIZE(formats); i++) {
+        if (strcmp(dot, formats[i].ending) == 0) {
+            *out = formats[i].write;
+            return PTF_OK;
+        }
+    }
+    return ptf_fail(err, PTF_ARGUMENT, &origin, PTF_NO_OFFSET,
+                    "expected an output that ends in .pt or .pth (for PyTorch) "
+                    "or in .bin or .safetensors");
+}
+
+ptf_status ptf_tensors_save(const ptf_tensor *const *tensors, size_t count,
+                            const ptf_metadata *metadata, size_t metadata_count,
+                            const char *path, const ptf_file *source,
+                            ptf_error *err)
+{
+    ptf_save save = {tensors, count, metadata, metadata_count, path};
+    ptf_save_format *write = NULL;
+    ptf_status status = find_format(path, &write, err);
+    if (status == PTF_OK)
+        status = check_names(&save, err);
+    if (status == PTF_OK)
+        status = check_names_differ(&save, err);
+    ptf_output *out = NULL;
+    if (status == PTF_OK)
+        status = ptf_output_open(path, source, &out, err);
+    if (status != PTF_OK)
+        return status;
+    status = write(&save, out, err);
+    if (status == PTF_OK)
+        return ptf_output_commit(out, err);
+    ptf_output_abort(out);
+    return status;
+}
