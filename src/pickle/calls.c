@@ -58,70 +58,89 @@ static bool is_forbidden(const ptf_global *g)
 
 /* ----------------------------------------------------------------- globals */
 
-static const ptf_global *find_global(const ptf_unpickler *u, const char *module,
-                                     const char *name)
+enum { GLOBAL_SLOTS = 2 * PTF_PICKLE_MAX_GLOBALS, MAX_GLOBAL_NAME = 1024 };
+
+/* A name as it stands in the pickle. */
+typedef struct raw_global {
+    const char *module, *name;
+    size_t module_size, name_size;
+} raw_global;
+
+static size_t hash_text(size_t hash, const char *text, size_t size)
 {
-    for (size_t i = 0; i < u->global_count; i++) {
-        if (strcmp(u->globals[i]->module, module) == 0 &&
-            strcmp(u->globals[i]->name, name) == 0)
-            return u->globals[i];
-    }
-    return NULL;
+    for (size_t i = 0; i < size; i++)
+        hash = (hash ^ (uint8_t)text[i]) * 16777619;
+    return hash ^ size;
 }
 
-/* Real files have some dozens of globals; thousands would only cost time. */
-enum { MAX_GLOBALS = 4096, MAX_GLOBAL_NAME = 1024 };
-
-static ptf_status add_global(ptf_unpickler *u, ptf_global *g)
+static bool same_text(const char *text, const char *raw, size_t size)
 {
+    return strlen(text) == size && memcmp(text, raw, size) == 0;
+}
+
+/* The slot of a global in the table, empty when it is new. */
+static const ptf_global **find_slot(ptf_unpickler *u, const raw_global *raw)
+{
+    size_t at = hash_text(2166136261, raw->module, raw->module_size);
+    at = hash_text(at, raw->name, raw->name_size) % GLOBAL_SLOTS;
+    while (u->globals[at] != NULL &&
+           !(same_text(u->globals[at]->module, raw->module, raw->module_size) &&
+             same_text(u->globals[at]->name, raw->name, raw->name_size)))
+        at = (at + 1) % GLOBAL_SLOTS;
+    return &u->globals[at];
+}
+
+static ptf_status add_global(ptf_unpickler *u, const raw_global *raw,
+                             const ptf_global **slot)
+{
+    if (raw->module_size > MAX_GLOBAL_NAME ||
+        raw->name_size > MAX_GLOBAL_NAME ||
+        !ptf_is_printable(raw->module, raw->module_size) ||
+        !ptf_is_printable(raw->name, raw->name_size))
+        return UNPICKLE_FAIL(u, "expected a printable name of a global");
+    if (u->global_count == PTF_PICKLE_MAX_GLOBALS)
+        return UNPICKLE_FAIL(u, "expected at most %d globals",
+                             PTF_PICKLE_MAX_GLOBALS);
+    ptf_global *g = ptf_arena_alloc(u->arena, sizeof(*g));
+    if (g == NULL)
+        return ptf_fail_memory(u->c.err);
+    g->module = ptf_arena_copy(u->arena, raw->module, raw->module_size);
+    g->name = ptf_arena_copy(u->arena, raw->name, raw->name_size);
+    if (g->module == NULL || g->name == NULL)
+        return ptf_fail_memory(u->c.err);
     if (is_forbidden(g))
         return UNPICKLE_FAIL(u,
                              "found %s.%s, which runs programs or code: no "
                              "checkpoint needs that, the file is hostile",
                              g->module, g->name);
-    if (u->global_count == MAX_GLOBALS)
-        return UNPICKLE_FAIL(u, "expected at most %d globals", MAX_GLOBALS);
-    if (!ptf_unpickle_grow(&u->globals, u->global_count, &u->global_capacity))
-        return ptf_fail_memory(u->c.err);
-    u->globals[u->global_count++] = g;
+    *slot = g;
+    u->global_count++;
     return PTF_OK;
 }
 
-static ptf_status push_global(ptf_unpickler *u, const char *module,
-                              size_t module_size, const char *name,
-                              size_t name_size)
+static ptf_status push_global(ptf_unpickler *u, const raw_global *raw)
 {
-    if (module_size > MAX_GLOBAL_NAME || name_size > MAX_GLOBAL_NAME ||
-        !ptf_is_printable(module, module_size) ||
-        !ptf_is_printable(name, name_size))
-        return UNPICKLE_FAIL(u, "expected a printable name of a global");
-    ptf_global *g = ptf_arena_alloc(u->arena, sizeof(*g));
-    if (g == NULL)
+    if (u->globals == NULL)
+        u->globals = ptf_alloc(GLOBAL_SLOTS * sizeof(*u->globals));
+    if (u->globals == NULL)
         return ptf_fail_memory(u->c.err);
-    g->module = ptf_arena_copy(u->arena, module, module_size);
-    g->name = ptf_arena_copy(u->arena, name, name_size);
-    if (g->module == NULL || g->name == NULL)
-        return ptf_fail_memory(u->c.err);
-    const ptf_global *known = find_global(u, g->module, g->name);
-    ptf_status status = known == NULL ? add_global(u, g) : PTF_OK;
+    const ptf_global **slot = find_slot(u, raw);
+    ptf_status status = *slot == NULL ? add_global(u, raw, slot) : PTF_OK;
     return status == PTF_OK
                ? ptf_unpickle_push_copy(
-                     u, (ptf_value){.kind = PTF_GLOBAL,
-                                    .global = known != NULL ? known : g})
+                     u, (ptf_value){.kind = PTF_GLOBAL, .global = *slot})
                : status;
 }
 
 ptf_status ptf_op_global(ptf_unpickler *u)
 {
-    const char *module = NULL, *name = NULL;
-    size_t module_size = 0, name_size = 0;
+    raw_global raw;
     ptf_status status =
-        ptf_take_line(&u->c, &module, &module_size, "a module's name");
+        ptf_take_line(&u->c, &raw.module, &raw.module_size, "a module's name");
     if (status == PTF_OK)
-        status = ptf_take_line(&u->c, &name, &name_size, "a global's name");
-    return status == PTF_OK
-               ? push_global(u, module, module_size, name, name_size)
-               : status;
+        status =
+            ptf_take_line(&u->c, &raw.name, &raw.name_size, "a global's name");
+    return status == PTF_OK ? push_global(u, &raw) : status;
 }
 
 ptf_status ptf_op_stack_global(ptf_unpickler *u)
@@ -133,7 +152,8 @@ ptf_status ptf_op_stack_global(ptf_unpickler *u)
     const ptf_value *module = ptf_unpickle_pop(u);
     if (name->kind != PTF_STRING || module->kind != PTF_STRING)
         return UNPICKLE_FAIL(u, "expected two strings for STACK_GLOBAL");
-    return push_global(u, module->text, module->count, name->text, name->count);
+    return push_global(
+        u, &(raw_global){module->text, name->text, module->count, name->count});
 }
 
 /* ------------------------------------------------------ calls for containers */
@@ -228,6 +248,7 @@ static ptf_status push_object(ptf_unpickler *u, ptf_value *callee,
         ptf_arena_array(u->arena, PTF_PARTS, sizeof(*object->items));
     if (object->items == NULL)
         return ptf_fail_memory(u->c.err);
+    u->containers++;
     object->count = PTF_PARTS;
     object->items[PTF_CALLEE] = callee;
     object->items[PTF_ARGS] = args;

@@ -7,12 +7,15 @@
 
 /* ------------------------------------------------------------- containers */
 
-static size_t capacity_for(size_t count)
+/* Tuples are made whole; what may grow doubles. */
+static size_t capacity_for(const ptf_value *container, size_t count)
 {
     size_t capacity = 4;
+    if (container->kind == PTF_TUPLE || count == 0)
+        return count;
     while (capacity < count)
         capacity *= 2;
-    return count == 0 ? 0 : capacity;
+    return capacity;
 }
 
 ptf_status ptf_unpickle_append(ptf_unpickler *u, ptf_value *to,
@@ -21,9 +24,10 @@ ptf_status ptf_unpickle_append(ptf_unpickler *u, ptf_value *to,
     size_t total = to->count + count;
     if (total > UINT32_MAX / 2)
         return UNPICKLE_FAIL(u, "expected at most %u items", UINT32_MAX / 2);
-    if (capacity_for(total) > capacity_for(to->count)) {
+    u->containers += to->count == 0 && count > 0;
+    if (capacity_for(to, total) > capacity_for(to, to->count)) {
         ptf_value **larger =
-            ptf_arena_array(u->arena, capacity_for(total), sizeof(*larger));
+            ptf_arena_array(u->arena, capacity_for(to, total), sizeof(*larger));
         if (larger == NULL)
             return ptf_fail_memory(u->c.err);
         if (to->count > 0)

@@ -13,7 +13,8 @@
 /* Bounds.  The largest seen in real files: 1 MB, 10^5 values, nesting 40. */
 enum {
     PTF_PICKLE_MAX_SIZE = 64 << 20,
-    PTF_PICKLE_MAX_VALUES = 8 << 20,
+    PTF_PICKLE_MAX_VALUES = 4 << 20,
+    PTF_PICKLE_MAX_GLOBALS = 4096,
     PTF_PICKLE_MAX_NESTING = 256,
 };
 
@@ -77,7 +78,7 @@ typedef struct ptf_pickle {
     /* Every persistent id, also of values that were dropped. */
     ptf_value **persistent;
     size_t persistent_count;
-    const ptf_global *const *globals; /* every global, once, in order */
+    const ptf_global *const *globals; /* every global, once, in any order */
     size_t global_count;
 } ptf_pickle;
 
@@ -99,7 +100,10 @@ bool ptf_value_is(const ptf_value *value, const char *text);
 bool ptf_value_is_global(const ptf_value *value, const char *module,
                          const char *name);
 
-/* The value of a dict's string key, or NULL. */
+/*
+ * The value of a dict's string key, or NULL.  For small dicts of known form:
+ * only the first 1024 pairs are looked at, so that the time is bounded.
+ */
 ptf_value *ptf_dict_find(const ptf_value *dict, const char *key);
 
 /* The tree, one value a line, up to 'max_lines' lines. */
@@ -112,7 +116,7 @@ void ptf_value_print(const ptf_value *value, size_t max_lines, FILE *out);
  * that sharing makes larger than 2^32 values, and a dict with the same key
  * twice; sets 'marked'.
  */
-ptf_status ptf_value_check(ptf_value *root, size_t value_count,
+ptf_status ptf_value_check(ptf_value *root, size_t container_count,
                            const ptf_origin *origin,
                            bool (*marks)(const ptf_value *object),
                            ptf_error *err);

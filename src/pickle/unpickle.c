@@ -240,8 +240,10 @@ static ptf_status finish(ptf_unpickler *u, ptf_pickle *out)
     if (u->persistent_count > 0)
         memcpy(persistent, u->persistent,
                u->persistent_count * sizeof(*persistent));
-    if (u->global_count > 0)
-        memcpy(globals, u->globals, u->global_count * sizeof(*globals));
+    for (size_t i = 0, n = 0; n < u->global_count; i++) {
+        if (u->globals[i] != NULL)
+            globals[n++] = u->globals[i];
+    }
     *out = (ptf_pickle){u->stack[0],         u->c.pos, persistent,
                         u->persistent_count, globals,  u->global_count};
     return PTF_OK;
@@ -269,6 +271,6 @@ ptf_status ptf_pickle_read(const uint8_t *data, size_t size,
     ptf_free(u.persistent);
     ptf_free(u.globals);
     return status == PTF_OK
-               ? ptf_value_check(out->root, u.values, origin, marks, err)
+               ? ptf_value_check(out->root, u.containers, origin, marks, err)
                : status;
 }

@@ -18,11 +18,11 @@ typedef struct ptf_unpickler {
     size_t memo_size, memo_capacity, puts;
     ptf_value **persistent;
     size_t persistent_count, persistent_capacity;
-    const ptf_global **globals;
-    size_t global_count, global_capacity;
-    size_t values;
-    size_t at;           /* where the opcode that runs stands */
-    const char *op_name; /* of that opcode */
+    const ptf_global **globals; /* a hash table */
+    size_t global_count;
+    size_t values, containers; /* containers: values that have others */
+    size_t at;                 /* where the opcode that runs stands */
+    const char *op_name;       /* of that opcode */
     uint8_t opcode;
     bool stopped;
     ptf_value *none, *yes, *no, *empty; /* need no copy each */

@@ -25,7 +25,8 @@ ptf_value *ptf_dict_find(const ptf_value *dict, const char *key)
 {
     if (dict == NULL || dict->kind != PTF_DICT)
         return NULL;
-    for (uint32_t i = 0; i < dict->count; i += 2) {
+    enum { MAX_SEARCHED = 2 * 1024 };
+    for (uint32_t i = 0; i < dict->count && i < MAX_SEARCHED; i += 2) {
         if (ptf_value_is(dict->items[i], key))
             return dict->items[i + 1];
     }
@@ -37,7 +38,7 @@ ptf_value *ptf_dict_find(const ptf_value *dict, const char *key)
 /* What is known about a value; kept in a table beside the tree. */
 typedef struct facts {
     const ptf_value *value;
-    uint64_t size; /* values below it, shared ones counted every time */
+    uint32_t size; /* values in it, shared ones counted every time */
     uint16_t height;
     bool done;
 } facts;
@@ -57,8 +58,6 @@ typedef struct walk {
     frame *stack;
     size_t depth;
 } walk;
-
-static const uint64_t MAX_EXPANDED = UINT64_C(1) << 32;
 
 static size_t hash_bits(uint64_t bits)
 {
@@ -147,15 +146,15 @@ static ptf_status check_keys(walk *w, const ptf_value *dict)
 static ptf_status absorb(walk *w, frame *parent, const facts *child)
 {
     facts *f = parent->facts;
-    f->size += child->size;
+    bool fits = !__builtin_add_overflow(f->size, child->size, &f->size);
     if (child->height >= f->height)
         f->height = (uint16_t)(child->height + 1);
     parent->value->marked |= child->value->marked;
-    if (f->size > MAX_EXPANDED)
+    if (!fits)
         return ptf_fail(w->err, PTF_FORMAT, w->origin, PTF_NO_OFFSET,
                         "expected a tree of values, found one that sharing "
-                        "blows up beyond %llu values",
-                        (unsigned long long)MAX_EXPANDED);
+                        "blows up beyond %u values",
+                        UINT32_MAX);
     if (f->height + w->depth - 1 > PTF_PICKLE_MAX_NESTING)
         return ptf_fail(w->err, PTF_FORMAT, w->origin, PTF_NO_OFFSET,
                         "expected values nested at most %d deep",
@@ -189,13 +188,13 @@ static ptf_status enter_child(walk *w, frame *top)
     return f->value != NULL ? absorb(w, top, f) : push(w, child, f);
 }
 
-ptf_status ptf_value_check(ptf_value *root, size_t value_count,
+ptf_status ptf_value_check(ptf_value *root, size_t container_count,
                            const ptf_origin *origin,
                            bool (*marks)(const ptf_value *object),
                            ptf_error *err)
 {
     size_t size = 16;
-    while (size < 2 * value_count)
+    while (size < 2 * container_count)
         size *= 2;
     frame stack[PTF_PICKLE_MAX_NESTING];
     walk w = {origin,   marks, err, ptf_alloc(size * sizeof(facts)),

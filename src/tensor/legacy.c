@@ -131,8 +131,7 @@ ptf_status ptf_legacy_read(ptf_checkpoint *ckpt, ptf_error *err)
 {
     const ptf_entry *entry = ptf_archive_find(&ckpt->archive, "stream");
     ptf_origin origin = {ckpt->file.name, "stream"};
-    stream s = {
-        ckpt, {entry->data, entry->size, 0, origin, err}};
+    stream s = {ckpt, {entry->data, entry->size, 0, origin, err}};
     ptf_status status = take_head(&s);
     if (status == PTF_OK)
         status = take_pickle(&s, &ckpt->pickle);

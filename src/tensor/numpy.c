@@ -115,9 +115,10 @@ static ptf_status fill(ptf_checkpoint *ckpt, const ptf_value *bytes, bool swap,
     }
     if (!ptf_mul_size((size_t)numel, size, &size) || size > PTF_PICKLE_MAX_SIZE)
         return fail(ckpt, out->name, "a size that a pickle can hold", err);
-    ptf_held_storage *made = ptf_storage_make(ckpt, size);
-    if (made == NULL)
-        return ptf_fail_memory(err);
+    ptf_held_storage *made = NULL;
+    ptf_status status = ptf_storage_make(ckpt, size, &made, err);
+    if (status != PTF_OK)
+        return status;
     uint8_t *data = (uint8_t *)(uintptr_t)made->bytes.data;
     if (!read_bytes(bytes, data, size))
         return fail(ckpt, out->name, "the bytes of its elements", err);

@@ -126,14 +126,15 @@ ptf_status ptf_tensor_dequantize(ptf_checkpoint *ckpt, const ptf_value *params,
     if (status != PTF_OK)
         return status;
     size_t numel = (size_t)ptf_tensor_numel(raw), bytes;
+    ptf_held_storage *made = NULL;
     if (!ptf_mul_size(numel, sizeof(double), &bytes))
         return ptf_fail_memory(err);
+    status = ptf_storage_make(ckpt, bytes / 2, &made, err);
+    if (status != PTF_OK)
+        return status;
     double *integers = ptf_alloc(bytes);
-    ptf_held_storage *made = ptf_storage_make(ckpt, numel * sizeof(float));
-    if (integers == NULL || made == NULL) {
-        ptf_free(integers);
+    if (integers == NULL)
         return ptf_fail_memory(err);
-    }
     status = ptf_tensor_read_f64(raw, integers, err);
     if (status == PTF_OK)
         scale_all(&s, raw, integers, (float *)(uintptr_t)made->bytes.data);

@@ -44,6 +44,8 @@ struct ptf_checkpoint {
     ptf_tensor *tensors;     /* an array in the arena */
     size_t count;
     ptf_text_table by_name;
+    size_t name_bytes; /* spent on names of tensors */
+    size_t made_bytes; /* spent on storages that are not in the file */
     ptf_metadata *metadata;
     size_t metadata_count;
 };
@@ -70,8 +72,12 @@ ptf_status ptf_storage_find(const ptf_checkpoint *ckpt, const ptf_value *value,
 /* Turns 'size' big-endian bytes of elements of 'dtype' around. */
 void ptf_swap_bytes(uint8_t *data, size_t size, ptf_dtype dtype);
 
-/* A storage of 'size' fresh bytes in the checkpoint's arena, or NULL. */
-ptf_held_storage *ptf_storage_make(ptf_checkpoint *ckpt, size_t size);
+/*
+ * A storage of 'size' fresh bytes in the checkpoint's arena.  Together they
+ * may not be out of proportion to the file.
+ */
+ptf_status ptf_storage_make(ptf_checkpoint *ckpt, size_t size,
+                            ptf_held_storage **out, ptf_error *err);
 
 /* Where values stand in messages. */
 ptf_origin ptf_value_origin(const ptf_checkpoint *ckpt);

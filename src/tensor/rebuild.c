@@ -162,7 +162,7 @@ ptf_status ptf_read_dims(const ptf_checkpoint *ckpt, const ptf_value *tuple,
  * A view that repeats elements may be far larger than its file; this much is
  * allowed, so that a small file cannot make its reader allocate terabytes.
  */
-static const size_t MAX_REPEATED = (size_t)64 << 20;
+static const size_t MAX_REPEATED = (size_t)16 << 20;
 
 /* The number of elements and the largest index, with checked arithmetic. */
 static bool measure(const ptf_tensor *t, int64_t *numel, int64_t *extent)

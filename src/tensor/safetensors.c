@@ -227,6 +227,19 @@ static ptf_status read_header(reader *r, json_t *root)
     return check_places(r);
 }
 
+/* Each value costs about a hundred bytes of memory and a comma or bracket. */
+enum { MAX_VALUES = 2 << 20 };
+
+static size_t count_values(const ptf_entry *header)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < header->size; i++) {
+        uint8_t c = header->data[i];
+        count += c == ',' || c == '[' || c == '{';
+    }
+    return count;
+}
+
 /* jansson leaves the text empty when it runs out of memory early. */
 static ptf_status fail_json(const reader *r, json_error_t *error)
 {
@@ -244,6 +257,8 @@ ptf_status ptf_safetensors_read(ptf_checkpoint *ckpt, ptf_error *err)
     const ptf_entry *header = ptf_archive_find(&ckpt->archive, "header");
     reader r = {ckpt, ptf_archive_find(&ckpt->archive, "data"), err};
     json_error_t error;
+    if (count_values(header) > MAX_VALUES)
+        return fail(&r, PTF_FORMAT, "header", "expected fewer values");
     json_t *root = json_loadb((const char *)header->data, header->size,
                               JSON_REJECT_DUPLICATES, &error);
     if (root == NULL)

@@ -131,17 +131,30 @@ void ptf_swap_bytes(uint8_t *data, size_t size, ptf_dtype dtype)
     swap(data, size, ptf_dtype_size(dtype) / (complex ? 2 : 1));
 }
 
-ptf_held_storage *ptf_storage_make(ptf_checkpoint *ckpt, size_t size)
+/* A storage of one byte per element becomes four times as large at most. */
+enum { MADE_RATIO = 8, MADE_FREE = 64 << 20 };
+
+ptf_status ptf_storage_make(ptf_checkpoint *ckpt, size_t size,
+                            ptf_held_storage **out, ptf_error *err)
 {
+    size_t most;
+    if (!ptf_mul_size(ckpt->file.size, MADE_RATIO, &most) ||
+        !ptf_add_size(most, MADE_FREE, &most))
+        most = SIZE_MAX;
+    if (size > most - ckpt->made_bytes)
+        FAIL(ckpt, err, PTF_FORMAT,
+             "expected tensors of at most %zu bytes made from this file", most);
+    ckpt->made_bytes += size;
     ptf_held_storage *s = ptf_arena_alloc(&ckpt->arena, sizeof(*s));
     uint8_t *data = s != NULL ? ptf_arena_alloc(&ckpt->arena, size) : NULL;
     if (data == NULL)
-        return NULL;
+        return ptf_fail_memory(err);
     s->bytes.key = "";
     s->bytes.data = data;
     s->bytes.size = size;
     s->loaded = true;
-    return s;
+    *out = s;
+    return PTF_OK;
 }
 
 static ptf_status swap_storage(ptf_checkpoint *ckpt, ptf_held_storage *s,

@@ -11,6 +11,8 @@
 enum {
     MAX_TENSORS = 1 << 20,
     MAX_NAME = 4096,
+    MAX_ALL_NAMES = 64 << 20,
+    MAX_SKIPPED = 1024, /* non-persistent buffers of one module */
 };
 
 typedef struct walk {
@@ -81,6 +83,14 @@ static ptf_status walk_pair(walk *w, const ptf_value *key, ptf_value *value,
         problem = "expected a printable name in UTF-8";
         size = 0;
     }
+    w->ckpt->name_bytes += before + size + 2;
+    if (w->ckpt->name_bytes > MAX_ALL_NAMES) {
+        ptf_origin origin = ptf_value_origin(w->ckpt);
+        return ptf_fail(w->err, PTF_FORMAT, &origin, PTF_NO_OFFSET,
+                        "expected names of tensors of at most %d bytes "
+                        "together",
+                        MAX_ALL_NAMES);
+    }
     const char *name = join(w, prefix, text, size);
     if (name == NULL)
         return ptf_fail_memory(w->err);
@@ -113,7 +123,8 @@ static ptf_status walk_list(walk *w, const ptf_value *list, const char *prefix,
 /* True when the set or list has the key among its items. */
 static bool contains(const ptf_value *set, const ptf_value *key)
 {
-    if (set == NULL || (set->kind != PTF_SET && set->kind != PTF_LIST))
+    if (set == NULL || set->count > MAX_SKIPPED ||
+        (set->kind != PTF_SET && set->kind != PTF_LIST))
         return false;
     for (uint32_t i = 0; i < set->count; i++) {
         const ptf_value *v = set->items[i];

@@ -1,0 +1,40 @@
+/*
+ * What a fuzzer does with a checkpoint: opens it, with all names and with
+ * the usual choice, and reads every number.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#ifndef PTF_FUZZ_CHECKPOINT_H
+#define PTF_FUZZ_CHECKPOINT_H
+
+#include "tensor/tensor.h"
+
+static inline void fuzz_tensors(const ptf_checkpoint *ckpt)
+{
+    enum { MOST = 1 << 20 };
+    for (size_t i = 0; i < ptf_checkpoint_tensor_count(ckpt); i++) {
+        const ptf_tensor *t = ptf_checkpoint_tensor(ckpt, i);
+        double *out = ptf_tensor_numel(t) <= MOST
+                          ? ptf_alloc((size_t)ptf_tensor_numel(t) * 16)
+                          : NULL;
+        if (out == NULL)
+            continue;
+        ptf_tensor_read_bytes(t, out);
+        (void)ptf_tensor_read_f64(t, out, NULL);
+        ptf_free(out);
+    }
+}
+
+static inline void fuzz_checkpoint(const void *data, size_t size,
+                                   const char *key)
+{
+    ptf_open_options options = {key, false};
+    ptf_checkpoint *ckpt;
+    ptf_error err;
+    if (ptf_checkpoint_open_memory(data, size, "fuzz", &options, &ckpt, &err) ==
+        PTF_OK)
+        fuzz_tensors(ckpt);
+    ptf_checkpoint_close(ckpt);
+}
+
+#endif
