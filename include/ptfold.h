@@ -127,6 +127,7 @@ typedef struct ptf_open_options {
     /*
      * Which state dict to read when the file holds several, as a dotted path
      * ("model_state_dict", "ema.state_dict").  NULL: the only one there is.
+     * "": all tensors of the file, under their full dotted names.
      */
     const char *key;
     /* Keep prefixes that all keys share ("module.", "_orig_mod."). */
@@ -191,7 +192,7 @@ PTF_API const char *ptf_checkpoint_metadata(const ptf_checkpoint *ckpt,
 typedef enum ptf_stage {
     PTF_STAGE_ARCHIVE, /* kind, root, entries with sizes and offsets */
     PTF_STAGE_VALUES,  /* the unpickled value tree */
-    PTF_STAGE_TENSORS, /* one line per tensor */
+    PTF_STAGE_TENSORS, /* one line per tensor, then globals left opaque */
 } ptf_stage;
 
 PTF_API void ptf_checkpoint_print(const ptf_checkpoint *ckpt, ptf_stage stage,

@@ -130,14 +130,16 @@ ptf_status ptf_op_empty_set(ptf_unpickler *u)
 
 ptf_status ptf_op_mark(ptf_unpickler *u)
 {
-    ptf_status status = ptf_unpickle_push(u, NULL);
+    if (!ptf_unpickle_grow(&u->marks, u->mark_count, &u->mark_capacity))
+        return ptf_fail_memory(u->c.err);
+    u->marks[u->mark_count++] = u->depth;
     u->bottom = u->depth;
-    return status;
+    return PTF_OK;
 }
 
 ptf_status ptf_op_pop(ptf_unpickler *u)
 {
-    if (u->bottom > 0 && u->depth == u->bottom) {
+    if (u->mark_count > 0 && u->depth == u->bottom) {
         ptf_value **items;
         size_t count;
         return ptf_unpickle_pop_mark(u, &items, &count);

@@ -91,6 +91,7 @@ bool ptf_unpickle_grow(void *array, size_t count, size_t *capacity)
     if (count < *capacity)
         return true;
     size_t larger = *capacity > 0 ? 2 * *capacity : 64;
+    _Static_assert(sizeof(size_t) == sizeof(void *), "one size for both");
     void *block; /* copied as bytes: the array's own type is not void * */
     memcpy(&block, array, sizeof(block));
     block = ptf_realloc(block, larger * sizeof(void *));
@@ -143,16 +144,14 @@ ptf_status ptf_unpickle_need(ptf_unpickler *u, size_t n)
 ptf_status ptf_unpickle_pop_mark(ptf_unpickler *u, ptf_value ***items,
                                  size_t *count)
 {
-    if (u->bottom == 0)
+    if (u->mark_count == 0)
         return UNPICKLE_FAIL(u, "expected a mark on the stack for %s",
                              u->op_name);
     *items = u->stack + u->bottom;
     *count = u->depth - u->bottom;
-    u->depth = u->bottom - 1;
-    size_t below = u->depth;
-    while (below > 0 && u->stack[below - 1] != NULL)
-        below--;
-    u->bottom = below;
+    u->depth = u->bottom;
+    u->mark_count--;
+    u->bottom = u->mark_count > 0 ? u->marks[u->mark_count - 1] : 0;
     return PTF_OK;
 }
 
@@ -187,11 +186,11 @@ ptf_status ptf_op_frame(ptf_unpickler *u)
 
 ptf_status ptf_op_stop(ptf_unpickler *u)
 {
-    if (u->depth != 1 || u->stack[0] == NULL)
+    if (u->depth != 1 || u->mark_count > 0)
         return UNPICKLE_FAIL(u,
                              "expected one value on the stack at the end, "
-                             "found %zu and marks",
-                             u->depth);
+                             "found %zu and %zu marks",
+                             u->depth, u->mark_count);
     u->stopped = true;
     return PTF_OK;
 }
@@ -267,6 +266,7 @@ ptf_status ptf_pickle_read(const uint8_t *data, size_t size,
         u.c.size = PTF_PICKLE_MAX_SIZE;
     ptf_status status = run(&u, out);
     ptf_free(u.stack);
+    ptf_free(u.marks);
     ptf_free(u.memo);
     ptf_free(u.persistent);
     ptf_free(u.globals);

@@ -11,9 +11,11 @@
 typedef struct ptf_unpickler {
     ptf_cursor c;
     ptf_arena *arena;
-    ptf_value **stack; /* NULL stands for a mark */
+    ptf_value **stack;
     size_t depth, capacity;
-    size_t bottom; /* index behind the topmost mark, 0 without one */
+    size_t *marks; /* the depths at which marks were set */
+    size_t mark_count, mark_capacity;
+    size_t bottom; /* the topmost mark, 0 without one */
     ptf_value **memo;
     size_t memo_size, memo_capacity, puts;
     ptf_value **persistent;
@@ -28,7 +30,6 @@ typedef struct ptf_unpickler {
     ptf_value *none, *yes, *no, *empty; /* need no copy each */
 } ptf_unpickler;
 
-/* Pushes 'value'; NULL is a mark. */
 ptf_status ptf_unpickle_push(ptf_unpickler *u, ptf_value *value);
 
 /* Makes an empty value of a kind, within the bound on their number. */
@@ -43,8 +44,8 @@ ptf_status ptf_unpickle_need(ptf_unpickler *u, size_t n);
 ptf_status ptf_unpickle_pop_mark(ptf_unpickler *u, ptf_value ***items,
                                  size_t *count);
 
-/* Makes room for one more element in an array of pointers: 'array' points to
- * the pointer to its first element. */
+/* Makes room for one more element in an array of pointers or sizes: 'array'
+ * points to the pointer to its first element. */
 bool ptf_unpickle_grow(void *array, size_t count, size_t *capacity);
 
 static inline ptf_value *ptf_unpickle_top(ptf_unpickler *u)

@@ -311,6 +311,38 @@ static void print_values(const ptf_checkpoint *ckpt, FILE *out)
     ptf_value_print(ckpt->pickle.root, MAX_LINES, out);
 }
 
+/* Modules whose globals are tensors, storages and plain containers. */
+static bool is_understood(const ptf_global *g)
+{
+    static const char *const modules[] = {
+        "torch",         "torch._utils",       "torch._tensor",
+        "torch.storage", "torch.nn.parameter", "collections",
+        "builtins",      "__builtin__",        "_codecs",
+        "torch.cuda",    "torch.jit._pickle",
+    };
+    for (size_t i = 0; i < PTF_ARRAY_SIZE(modules); i++) {
+        if (strcmp(g->module, modules[i]) == 0)
+            return true;
+    }
+    return strncmp(g->module, "numpy", 5) == 0 ||
+           strncmp(g->module, "__torch__", 9) == 0;
+}
+
+/* What the file mentions and nothing here runs or looks into. */
+static void print_opaque(const ptf_checkpoint *ckpt, FILE *out)
+{
+    for (size_t i = 0; i < ckpt->pickle.global_count; i++) {
+        const ptf_global *g = ckpt->pickle.globals[i];
+        if (is_understood(g))
+            continue;
+        fputs("opaque  ", out);
+        ptf_print_escaped(out, g->module, strlen(g->module));
+        fputc('.', out);
+        ptf_print_escaped(out, g->name, strlen(g->name));
+        fputc('\n', out);
+    }
+}
+
 void ptf_checkpoint_print(const ptf_checkpoint *ckpt, ptf_stage stage,
                           FILE *out)
 {
@@ -320,6 +352,7 @@ void ptf_checkpoint_print(const ptf_checkpoint *ckpt, ptf_stage stage,
     case PTF_STAGE_TENSORS:
         for (size_t i = 0; i < ckpt->count; i++)
             print_tensor(&ckpt->tensors[i], out);
+        print_opaque(ckpt, out);
         break;
     }
 }

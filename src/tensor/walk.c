@@ -9,7 +9,7 @@
 #include "tensor/reader.h"
 
 enum {
-    MAX_TENSORS = 1 << 20,
+    MAX_TENSORS = 1 << 18,
     MAX_NAME = 4096,
     MAX_ALL_NAMES = 64 << 20,
     MAX_SKIPPED = 1024, /* non-persistent buffers of one module */
