@@ -203,11 +203,12 @@ int ptf_net_consumers(const ptf_net *net, int node);
 
 /*
  * A graph under construction: a copy of 'net' whose nodes may be changed.
- * Rewrites take one, edit nodes, mark dead ones, and finish it.  Everything
- * that they allocate comes from the new net's arena.
+ * Rewrites take one, edit nodes, mark dead ones, and finish it.  A pass that
+ * changes a node's op or attributes sets its text to NULL; new tensors get
+ * their names from finish.  What they allocate comes from the new net's arena.
  */
 typedef struct ptf_net_edit {
-    ptf_net *net; /* the copy; nodes below are its nodes, writable */
+    ptf_net *net; /* the copy */
     ptf_node *nodes;
     bool *dead; /* consumers of a dead node read its first input */
 } ptf_net_edit;

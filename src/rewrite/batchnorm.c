@@ -1,0 +1,188 @@
+/*
+ * Reading batch norms with suspicion, and finding the layers before them.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "rewrite/batchnorm.h"
+
+#include <math.h>
+
+bool ptf_is_batchnorm(ptf_op op)
+{
+    return op == PTF_OP_BATCHNORM1D || op == PTF_OP_BATCHNORM2D;
+}
+
+bool ptf_is_weighted(ptf_op op)
+{
+    return op == PTF_OP_CONV1D || op == PTF_OP_CONV2D || op == PTF_OP_LINEAR;
+}
+
+/* ----------------------------------------------------------------- numbers */
+
+/* A parameter as doubles, all finite; 'otherwise' where there is none. */
+static ptf_status read_numbers(ptf_arena *arena, const ptf_node *node,
+                               ptf_role role, double otherwise, double **out,
+                               ptf_error *err)
+{
+    int64_t channels = node->attrs.out_channels;
+    const ptf_tensor *tensor = node->tensors[role];
+    double *numbers = ptf_arena_array(arena, (size_t)channels, sizeof(double));
+    *out = numbers;
+    if (numbers == NULL)
+        return ptf_fail_memory(err);
+    ptf_status status = PTF_OK;
+    if (tensor != NULL)
+        status = ptf_tensor_read_f64(tensor, numbers, err);
+    for (int64_t i = 0; status == PTF_OK && i < channels; i++) {
+        if (tensor == NULL)
+            numbers[i] = otherwise;
+        if (!isfinite(numbers[i]))
+            status =
+                ptf_node_fail(err, PTF_FORMAT, node,
+                              "%s[%lld] is %g, expected a finite number",
+                              ptf_role_name(role), (long long)i, numbers[i]);
+    }
+    return status;
+}
+
+/* gamma and var become the scale, in place of gamma. */
+static ptf_status settle_scale(const ptf_node *node, double *gamma,
+                               const double *var, ptf_error *err)
+{
+    double eps = node->attrs.eps;
+    for (int64_t i = 0; i < node->attrs.out_channels; i++) {
+        if (var[i] < 0)
+            return ptf_node_fail(
+                err, PTF_FORMAT, node,
+                "running_var[%lld] is %g, expected no negative "
+                "variance",
+                (long long)i, var[i]);
+        if (!(var[i] + eps > 0))
+            return ptf_node_fail(err, PTF_FORMAT, node,
+                                 "running_var[%lld] + eps is %g, which cannot "
+                                 "be divided by",
+                                 (long long)i, var[i] + eps);
+        gamma[i] /= sqrt(var[i] + eps);
+    }
+    return PTF_OK;
+}
+
+ptf_status ptf_norm_check(const ptf_node *node, ptf_error *err)
+{
+    if (node->attrs.track_running_stats)
+        return PTF_OK;
+    return ptf_node_fail(err, PTF_UNSUPPORTED, node,
+                         "keeps no running statistics, so what it computes "
+                         "depends on the batch");
+}
+
+ptf_status ptf_norm_read(ptf_arena *arena, const ptf_node *node, ptf_norm *out,
+                         ptf_error *err)
+{
+    double *var = NULL;
+    out->channels = node->attrs.out_channels;
+    ptf_status status =
+        read_numbers(arena, node, PTF_WEIGHT, 1, &out->scale, err);
+    if (status == PTF_OK)
+        status = read_numbers(arena, node, PTF_BIAS, 0, &out->beta, err);
+    if (status == PTF_OK)
+        status =
+            read_numbers(arena, node, PTF_RUNNING_MEAN, 0, &out->mean, err);
+    if (status == PTF_OK)
+        status = read_numbers(arena, node, PTF_RUNNING_VAR, 1, &var, err);
+    return status == PTF_OK ? settle_scale(node, out->scale, var, err) : status;
+}
+
+/* -------------------------------------------------------------- neighbours */
+
+int ptf_only_consumer(const ptf_net_edit *edit, int node)
+{
+    const ptf_net *net = edit->net;
+    if (ptf_net_consumers(net, node) != 1 || net->output == node)
+        return -1;
+    for (int i = node + 1; i < net->node_count; i++) {
+        for (int k = 0; k < net->nodes[i].input_count; k++) {
+            if (net->nodes[i].inputs[k] == node)
+                return i;
+        }
+    }
+    return -1;
+}
+
+/*
+ * What the batch norm's value comes from, and in *shared the node on the way
+ * whose value others read too (-1: none).
+ */
+static int find_source(const ptf_net_edit *edit, int norm, bool between,
+                       int *shared)
+{
+    int at = norm;
+    *shared = -1;
+    do {
+        at = edit->nodes[at].inputs[0];
+        if (ptf_net_consumers(edit->net, at) > 1)
+            *shared = at;
+    } while (at > 0 &&
+             ((between && ptf_op_info(edit->nodes[at].op)->identity) ||
+              edit->dead[at]));
+    return at;
+}
+
+ptf_status ptf_refuse_leftovers(const ptf_net_edit *edit, bool between,
+                                ptf_error *err)
+{
+    int norm = 1;
+    while (norm < edit->net->node_count &&
+           (edit->dead[norm] || !ptf_is_batchnorm(edit->nodes[norm].op)))
+        norm++;
+    if (norm == edit->net->node_count)
+        return PTF_OK;
+    int shared;
+    int source = find_source(edit, norm, between, &shared);
+    const ptf_node *node = &edit->nodes[norm];
+    const ptf_node *before = &edit->nodes[source];
+    if (source == 0)
+        return ptf_node_fail(err, PTF_UNSUPPORTED, node,
+                             "stands before every convolution and linear "
+                             "layer, expected it behind one");
+    if (ptf_is_weighted(before->op) && shared >= 0)
+        return ptf_node_fail(err, PTF_UNSUPPORTED, node,
+                             "the output of %s (%s) is used %d times, expected "
+                             "this batch norm alone to read it",
+                             edit->nodes[shared].name,
+                             edit->nodes[shared].class_name,
+                             ptf_net_consumers(edit->net, shared));
+    if (ptf_is_weighted(before->op))
+        return ptf_node_fail(err, PTF_UNSUPPORTED, node,
+                             "%s (%s) before it has a scale and a shift "
+                             "already",
+                             before->name, before->class_name);
+    return ptf_node_fail(
+        err, PTF_UNSUPPORTED, node,
+        "stands behind %s (%s), expected a convolution or "
+        "linear layer%s",
+        before->implied ? "an implied layer" : before->name, before->class_name,
+        before->op == PTF_OP_DROPOUT || before->op == PTF_OP_IDENTITY
+            ? " directly before it (drop_identity helps)"
+            : "");
+}
+
+/* ----------------------------------------------------------------- tensors */
+
+ptf_tensor *ptf_tensor_new(ptf_arena *arena, int rank, const int64_t *shape,
+                           float **data)
+{
+    size_t count = 1;
+    ptf_tensor *tensor = ptf_arena_alloc(arena, sizeof(*tensor));
+    if (tensor == NULL)
+        return NULL;
+    *tensor = (ptf_tensor){.dtype = PTF_F32, .rank = rank};
+    for (int d = rank - 1; d >= 0; d--) {
+        tensor->shape[d] = shape[d];
+        tensor->stride[d] = (int64_t)count;
+        count *= (size_t)shape[d]; /* ptf_net_check() saw that it fits */
+    }
+    *data = ptf_arena_array(arena, count, sizeof(float));
+    tensor->data = *data;
+    return *data != NULL ? tensor : NULL;
+}

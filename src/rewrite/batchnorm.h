@@ -1,0 +1,50 @@
+/*
+ * batchnorm: what the two rewrites of batch norms share.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#ifndef PTF_REWRITE_BATCHNORM_H
+#define PTF_REWRITE_BATCHNORM_H
+
+#include "rewrite/rewrite.h"
+
+/*
+ * A batch norm in evaluation is y = (x - mean) * scale + beta per channel,
+ * with scale = gamma / sqrt(var + eps), in double.  Missing gamma is 1 and
+ * missing beta 0.
+ */
+typedef struct ptf_norm {
+    int64_t channels;
+    double *mean, *scale, *beta;
+} ptf_norm;
+
+/* Refuses a batch norm without running statistics: PTF_UNSUPPORTED. */
+ptf_status ptf_norm_check(const ptf_node *node, ptf_error *err);
+
+/*
+ * Reads the norm of 'node' into 'arena'.  Refuses, naming the layer, numbers
+ * that no trained net has: PTF_FORMAT.
+ */
+ptf_status ptf_norm_read(ptf_arena *arena, const ptf_node *node, ptf_norm *out,
+                         ptf_error *err);
+
+bool ptf_is_batchnorm(ptf_op op);
+
+/* True for what batch norms are rewritten into: Conv1d, Conv2d, Linear. */
+bool ptf_is_weighted(ptf_op op);
+
+/* The only node that reads the value of 'node', or -1. */
+int ptf_only_consumer(const ptf_net_edit *edit, int node);
+
+/*
+ * Refuses the first batch norm that is alive, with the reason.  'between'
+ * says whether Dropout and Identity may stand between it and its layer.
+ */
+ptf_status ptf_refuse_leftovers(const ptf_net_edit *edit, bool between,
+                                ptf_error *err);
+
+/* A contiguous f32 tensor of new memory; NULL when there is none. */
+ptf_tensor *ptf_tensor_new(ptf_arena *arena, int rank, const int64_t *shape,
+                           float **data);
+
+#endif

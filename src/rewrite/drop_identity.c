@@ -1,0 +1,21 @@
+/*
+ * drop_identity: layers that pass their input on in evaluation go away.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "rewrite/rewrite.h"
+
+ptf_status ptf_pass_drop_identity(ptf_net_edit *edit, const ptf_shape *input,
+                                  int *changed, ptf_error *err)
+{
+    (void)input;
+    for (int i = 1; i < edit->net->node_count; i++) {
+        edit->dead[i] = ptf_op_info(edit->nodes[i].op)->identity;
+        *changed += edit->dead[i];
+    }
+    if (*changed == edit->net->node_count - 1)
+        return ptf_fail(err, PTF_UNSUPPORTED, NULL, PTF_NO_OFFSET,
+                        "drop_identity: %s would have no layer left",
+                        ptf_net_name(edit->net));
+    return PTF_OK;
+}

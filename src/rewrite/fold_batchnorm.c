@@ -1,0 +1,247 @@
+/*
+ * fold_batchnorm: the batch norms behind a convolution or linear layer go into
+ * its weights and bias,
+ *
+ *     s = gamma / sqrt(var + eps),  w' = w * s,  b' = (b - mean) * s + beta,
+ *
+ * in double, each result rounded once to f32, also where several batch norms
+ * follow each other.  Dropout and Identity may stand between.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "rewrite/batchnorm.h"
+
+#include <math.h>
+
+/* The batch norms behind one layer, as one: w' = w * scale, b' = bias. */
+typedef struct fold {
+    int64_t channels;
+    double *scale, *bias;
+} fold;
+
+static ptf_status fold_begin(ptf_arena *arena, const ptf_node *layer, fold *out,
+                             ptf_error *err)
+{
+    size_t channels = (size_t)layer->attrs.out_channels;
+    *out = (fold){
+        .channels = layer->attrs.out_channels,
+        .scale = ptf_arena_array(arena, channels, sizeof(double)),
+        .bias = ptf_arena_array(arena, channels, sizeof(double)),
+    };
+    if (out->scale == NULL || out->bias == NULL)
+        return ptf_fail_memory(err);
+    for (size_t c = 0; c < channels; c++)
+        out->scale[c] = 1;
+    if (layer->tensors[PTF_BIAS] == NULL)
+        return PTF_OK;
+    return ptf_tensor_read_f64(layer->tensors[PTF_BIAS], out->bias, err);
+}
+
+static ptf_status fold_add(ptf_arena *arena, const ptf_node *norm_node, fold *f,
+                           ptf_error *err)
+{
+    ptf_norm norm;
+    ptf_status status = ptf_norm_read(arena, norm_node, &norm, err);
+    if (status != PTF_OK)
+        return status;
+    for (int64_t c = 0; c < f->channels; c++) {
+        f->scale[c] *= norm.scale[c];
+        f->bias[c] = (f->bias[c] - norm.mean[c]) * norm.scale[c] + norm.beta[c];
+    }
+    return PTF_OK;
+}
+
+/* ----------------------------------------------------------------- weights */
+
+static ptf_status refuse_number(const ptf_node *layer, const char *what,
+                                double before, int64_t channel, ptf_error *err)
+{
+    if (!isfinite(before))
+        return ptf_node_fail(err, PTF_FORMAT, layer,
+                             "a %s of output channel %lld is %g, expected a "
+                             "finite number",
+                             what, (long long)channel, before);
+    return ptf_node_fail(err, PTF_UNSUPPORTED, layer,
+                         "the folded %s of output channel %lld is too large "
+                         "for a float",
+                         what, (long long)channel);
+}
+
+/* One output channel of the weights, as a tensor. */
+static ptf_tensor row_of(const ptf_tensor *weight, int64_t channel)
+{
+    ptf_tensor row = *weight;
+    row.rank--;
+    for (int d = 0; d < row.rank; d++) {
+        row.shape[d] = weight->shape[d + 1];
+        row.stride[d] = weight->stride[d + 1];
+    }
+    int64_t offset = channel * weight->stride[0];
+    row.data = (const char *)weight->data +
+               offset * (int64_t)ptf_dtype_size(weight->dtype);
+    return row;
+}
+
+static bool scale_row(double *row, int64_t count, double scale, float *out)
+{
+    bool finite = true;
+    for (int64_t k = 0; k < count; k++) {
+        out[k] = (float)(row[k] * scale);
+        finite &= isfinite(out[k]) != 0;
+    }
+    return finite;
+}
+
+/* Which number of a row is at fault: one that was read, or a product. */
+static double worst_of(const double *row, int64_t count)
+{
+    for (int64_t k = 0; k < count; k++) {
+        if (!isfinite(row[k]))
+            return row[k];
+    }
+    return 0;
+}
+
+static ptf_status fold_weight(ptf_arena *arena, ptf_node *layer, const fold *f,
+                              ptf_error *err)
+{
+    const ptf_tensor *old = layer->tensors[PTF_WEIGHT];
+    float *data = NULL;
+    ptf_tensor *folded = ptf_tensor_new(arena, old->rank, old->shape, &data);
+    ptf_tensor row = row_of(old, 0);
+    int64_t count = ptf_tensor_numel(&row);
+    double *numbers = ptf_arena_array(arena, (size_t)count, sizeof(double));
+    if (folded == NULL || numbers == NULL)
+        return ptf_fail_memory(err);
+    for (int64_t c = 0; c < f->channels; c++) {
+        row = row_of(old, c);
+        ptf_status status = ptf_tensor_read_f64(&row, numbers, err);
+        if (status != PTF_OK)
+            return status;
+        if (!scale_row(numbers, count, f->scale[c], data + c * count))
+            return refuse_number(layer, "weight", worst_of(numbers, count), c,
+                                 err);
+    }
+    layer->tensors[PTF_WEIGHT] = folded;
+    return PTF_OK;
+}
+
+static ptf_status fold_bias(ptf_arena *arena, ptf_node *layer, const fold *f,
+                            ptf_error *err)
+{
+    float *data = NULL;
+    ptf_tensor *folded = ptf_tensor_new(arena, 1, &f->channels, &data);
+    if (folded == NULL)
+        return ptf_fail_memory(err);
+    for (int64_t c = 0; c < f->channels; c++) {
+        data[c] = (float)f->bias[c];
+        if (!isfinite(data[c]))
+            return refuse_number(layer, "bias", f->bias[c], c, err);
+    }
+    layer->tensors[PTF_BIAS] = folded;
+    return PTF_OK;
+}
+
+/* ------------------------------------------------------------ shared weights */
+
+/* Bytes that a tensor can reach, up to but not including *end. */
+static const char *reach(const ptf_tensor *tensor, const char **end)
+{
+    int64_t last = 0;
+    for (int d = 0; d < tensor->rank; d++)
+        last += (tensor->shape[d] - 1) * tensor->stride[d];
+    size_t size = ptf_dtype_size(tensor->dtype);
+    *end = (const char *)tensor->data + (size_t)(last + 1) * size;
+    return tensor->data;
+}
+
+static bool overlaps(const ptf_tensor *a, const ptf_tensor *b)
+{
+    if (a == NULL || b == NULL)
+        return false;
+    const char *a_end, *b_end;
+    const char *a_start = reach(a, &a_end), *b_start = reach(b, &b_end);
+    return a_start < b_end && b_start < a_end;
+}
+
+/* A weight that two layers share cannot become two different ones. */
+static ptf_status refuse_shared(const ptf_net_edit *edit, int layer,
+                                ptf_error *err)
+{
+    const ptf_node *node = &edit->nodes[layer];
+    for (int i = 1; i < edit->net->node_count; i++) {
+        const ptf_node *other = &edit->nodes[i];
+        if (i != layer &&
+            overlaps(node->tensors[PTF_WEIGHT], other->tensors[PTF_WEIGHT]))
+            return ptf_node_fail(err, PTF_UNSUPPORTED, node,
+                                 "its weights are also those of %s, expected "
+                                 "weights that one layer uses",
+                                 other->name);
+    }
+    return PTF_OK;
+}
+
+/* --------------------------------------------------------------------- pass */
+
+/* The batch norm that 'at' leads to through Dropout and Identity, or -1. */
+static int next_norm(const ptf_net_edit *edit, int at)
+{
+    do {
+        at = ptf_only_consumer(edit, at);
+    } while (at >= 0 && ptf_op_info(edit->nodes[at].op)->identity);
+    return at >= 0 && ptf_is_batchnorm(edit->nodes[at].op) ? at : -1;
+}
+
+static ptf_status fold_numbers(ptf_net_edit *edit, int layer, ptf_error *err)
+{
+    ptf_arena *arena = &edit->net->arena;
+    ptf_node *node = &edit->nodes[layer];
+    fold f;
+    ptf_status status = refuse_shared(edit, layer, err);
+    if (status == PTF_OK)
+        status = fold_begin(arena, node, &f, err);
+    for (int i = next_norm(edit, layer); status == PTF_OK && i >= 0;
+         i = next_norm(edit, i))
+        status = fold_add(arena, &edit->nodes[i], &f, err);
+    if (status == PTF_OK)
+        status = fold_weight(arena, node, &f, err);
+    return status == PTF_OK ? fold_bias(arena, node, &f, err) : status;
+}
+
+/* Marks the batch norms behind a layer dead; how many, or -1 when one may not
+ * be folded. */
+static int take_norms(ptf_net_edit *edit, int layer, ptf_error *err)
+{
+    int count = 0;
+    for (int i = next_norm(edit, layer); i >= 0; i = next_norm(edit, i)) {
+        if (ptf_norm_check(&edit->nodes[i], err) != PTF_OK)
+            return -1;
+        edit->dead[i] = true;
+        count++;
+    }
+    return count;
+}
+
+ptf_status ptf_pass_fold_batchnorm(ptf_net_edit *edit, const ptf_shape *input,
+                                   int *changed, ptf_error *err)
+{
+    (void)input;
+    for (int i = 1; i < edit->net->node_count; i++) {
+        ptf_node *node = &edit->nodes[i];
+        if (!ptf_is_weighted(node->op) || node->attrs.scale_shift)
+            continue;
+        int count = take_norms(edit, i, err);
+        if (count < 0)
+            return PTF_UNSUPPORTED;
+        if (count == 0)
+            continue;
+        ptf_status status =
+            edit->net->has_tensors ? fold_numbers(edit, i, err) : PTF_OK;
+        if (status != PTF_OK)
+            return status;
+        *changed += count;
+        node->attrs.has_bias = true;
+        node->text = NULL;
+    }
+    return ptf_refuse_leftovers(edit, true, err);
+}

@@ -1,0 +1,76 @@
+/*
+ * The table of rewrites, and how one is applied.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "rewrite/rewrite.h"
+
+static const struct {
+    ptf_rewrite rewrite;
+    ptf_pass *pass;
+    const char *nothing; /* what the net lacks when nothing was changed */
+} table[] = {
+    {{"fold_batchnorm", PTF_ROUNDS,
+      "multiply batch norms into the weights before them"},
+     ptf_pass_fold_batchnorm,
+     "no batch norm"},
+    {{"batchnorm_to_epilogue", PTF_EXACT,
+      "make batch norms the scale and shift of the layers before them"},
+     ptf_pass_batchnorm_to_epilogue,
+     "no batch norm"},
+    {{"linear_to_conv", PTF_EXACT,
+      "turn linear layers behind a feature map into convolutions"},
+     ptf_pass_linear_to_conv,
+     "no linear layer behind a flattened feature map"},
+    {{"drop_identity", PTF_EXACT,
+      "remove layers that do nothing in evaluation"},
+     ptf_pass_drop_identity,
+     "no Dropout and no Identity"},
+};
+
+const ptf_rewrite *ptf_rewrite_at(size_t index)
+{
+    return index < PTF_ARRAY_SIZE(table) ? &table[index].rewrite : NULL;
+}
+
+static size_t find(const char *name)
+{
+    size_t i = 0;
+    while (i < PTF_ARRAY_SIZE(table) &&
+           strcmp(table[i].rewrite.name, name) != 0)
+        i++;
+    return i;
+}
+
+const ptf_rewrite *ptf_rewrite_find(const char *name)
+{
+    return ptf_rewrite_at(find(name));
+}
+
+ptf_status ptf_net_rewrite(const ptf_net *net, const ptf_rewrite *rewrite,
+                           const ptf_shape *input, ptf_net **out,
+                           ptf_error *err)
+{
+    *out = NULL;
+    size_t row = find(rewrite->name);
+    if (row == PTF_ARRAY_SIZE(table))
+        return ptf_fail(err, PTF_ARGUMENT, NULL, PTF_NO_OFFSET,
+                        "there is no rewrite '%s'", rewrite->name);
+    ptf_net_edit edit;
+    ptf_status status = ptf_net_edit_begin(net, &edit, err);
+    if (status != PTF_OK)
+        return status;
+    int changed = 0;
+    if (input == NULL && net->has_input)
+        input = &net->input;
+    status = table[row].pass(&edit, input, &changed, err);
+    if (status == PTF_OK && changed == 0)
+        status = ptf_fail(err, PTF_UNSUPPORTED, NULL, PTF_NO_OFFSET,
+                          "%s: nothing to rewrite: %s has %s", rewrite->name,
+                          ptf_net_name(net), table[row].nothing);
+    if (status != PTF_OK) {
+        ptf_net_edit_abort(&edit);
+        return status;
+    }
+    return ptf_net_edit_finish(&edit, table[row].rewrite.name, out, err);
+}

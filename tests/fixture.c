@@ -1,0 +1,166 @@
+/*
+ * Checkpoints in memory, as safetensors.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "fixture.h"
+
+static float next_number(uint32_t *state)
+{
+    *state = *state * 1664525u + 1013904223u;
+    return (float)(*state >> 8) / (float)(1 << 23) - 1.0f;
+}
+
+static void fill(fixture_entry *e, bool is_variance, uint32_t *state)
+{
+    float *numbers = e->data;
+    for (size_t i = 0; i < e->size / sizeof(float); i++) {
+        float x = next_number(state);
+        numbers[i] = is_variance ? 1.0f + x / 2 : x;
+    }
+}
+
+static void add_entry(fixture *f, const ptf_node *node, ptf_role role,
+                      uint32_t *state)
+{
+    fixture_entry *e = &f->entries[f->count];
+    if (!ptf_op_parameter(node->op, &node->attrs, role, &e->rank, e->shape))
+        return;
+    assert_true(f->count++ < FIXTURE_MAX);
+    snprintf(e->name, sizeof(e->name), "%s%s%s", node->name,
+             node->name[0] != '\0' ? "." : "", ptf_role_name(role));
+    bool counts = role == PTF_NUM_BATCHES;
+    e->dtype = counts ? "I64" : "F32";
+    e->size = counts ? 8 : 4;
+    for (int d = 0; d < e->rank; d++)
+        e->size *= (size_t)e->shape[d];
+    e->data = calloc(1, e->size);
+    if (!counts)
+        fill(e, role == PTF_RUNNING_VAR, state);
+}
+
+void fixture_init(fixture *f, const char *text)
+{
+    *f = (fixture){.text = text};
+    ptf_net *net = fixture_net(text);
+    uint32_t state = 1;
+    for (int i = 1; i < net->node_count; i++) {
+        for (int role = 0; role < PTF_ROLE_COUNT; role++)
+            add_entry(f, &net->nodes[i], (ptf_role)role, &state);
+    }
+    ptf_net_free(net);
+}
+
+void fixture_free(fixture *f)
+{
+    ptf_net_free(f->net);
+    ptf_checkpoint_close(f->ckpt);
+    for (int i = 0; i < f->count; i++)
+        free(f->entries[i].data);
+    free(f->bytes);
+}
+
+fixture_entry *fixture_entry_of(fixture *f, const char *name)
+{
+    for (int i = 0; i < f->count; i++) {
+        if (strcmp(f->entries[i].name, name) == 0)
+            return &f->entries[i];
+    }
+    fail_msg("the fixture has no %s", name);
+    return NULL;
+}
+
+float *fixture_numbers(fixture *f, const char *name)
+{
+    return fixture_entry_of(f, name)->data;
+}
+
+void fixture_remove(fixture *f, const char *name)
+{
+    fixture_entry *e = fixture_entry_of(f, name);
+    free(e->data);
+    *e = f->entries[--f->count];
+}
+
+/* ----------------------------------------------------------------- writing */
+
+static void write_header(const fixture *f, FILE *out)
+{
+    size_t offset = 0;
+    fprintf(out, "{");
+    for (int i = 0; i < f->count; i++) {
+        const fixture_entry *e = &f->entries[i];
+        fprintf(out, "%s\"%s\":{\"dtype\":\"%s\",\"shape\":[", i > 0 ? "," : "",
+                e->name, e->dtype);
+        for (int d = 0; d < e->rank; d++)
+            fprintf(out, "%s%lld", d > 0 ? "," : "", (long long)e->shape[d]);
+        fprintf(out, "],\"data_offsets\":[%zu,%zu]}", offset, offset + e->size);
+        offset += e->size;
+    }
+    fprintf(out, "}");
+}
+
+void fixture_open(fixture *f)
+{
+    char *header = NULL, *all = NULL;
+    size_t header_size = 0, size = 0;
+    FILE *out = open_memstream(&header, &header_size);
+    write_header(f, out);
+    fclose(out);
+    out = open_memstream(&all, &size);
+    uint64_t padded = (header_size + 7) / 8 * 8;
+    fwrite(&padded, 8, 1, out);
+    fprintf(out, "%-*s", (int)padded, header);
+    for (int i = 0; i < f->count; i++)
+        fwrite(f->entries[i].data, 1, f->entries[i].size, out);
+    fclose(out);
+    free(header);
+    f->bytes = (unsigned char *)all;
+    ptf_error err;
+    if (ptf_checkpoint_open_memory(f->bytes, size, "made.safetensors", NULL,
+                                   &f->ckpt, &err) != PTF_OK)
+        fail_msg("%s", err.message);
+}
+
+void fixture_make(fixture *f)
+{
+    ptf_error err;
+    fixture_open(f);
+    if (ptf_net_make(f->text, "text", f->ckpt, &f->net, &err) != PTF_OK)
+        fail_msg("%s", err.message);
+}
+
+/* -------------------------------------------------------------------- nets */
+
+ptf_net *fixture_net(const char *text)
+{
+    ptf_net *net;
+    ptf_error err;
+    if (ptf_net_make(text, "text", NULL, &net, &err) != PTF_OK)
+        fail_msg("%s", err.message);
+    return net;
+}
+
+char *fixture_text(const ptf_net *net)
+{
+    char *text = NULL;
+    size_t size = 0;
+    FILE *out = open_memstream(&text, &size);
+    ptf_net_print_text(net, out);
+    fclose(out);
+    return text;
+}
+
+ptf_net *fixture_rewrite(const ptf_net *net, const char *rewrite,
+                         const char *input)
+{
+    ptf_net *out;
+    ptf_error err;
+    ptf_shape shape;
+    if (input != NULL)
+        assert_true(ptf_shape_parse(input, &shape));
+    if (ptf_net_rewrite(net, ptf_rewrite_find(rewrite),
+                        input != NULL ? &shape : NULL, &out, &err) != PTF_OK)
+        fail_msg("%s", err.message);
+    return out;
+}
