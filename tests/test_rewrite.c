@@ -8,6 +8,7 @@
 #include "rewrite/rewrite.h"
 
 #include <math.h>
+#include <unistd.h>
 
 /* ---------------------------------------------------------------- helpers */
 
@@ -695,6 +696,43 @@ static void out_of_memory_is_reported(void **state)
     fixture_free(&f);
 }
 
+/* -------------------------------------------------------------------- files */
+
+static void a_saved_net_reads_back_with_its_text_and_history(void **state)
+{
+    (void)state;
+    fixture f;
+    fixture_init(&f, small);
+    fixture_make(&f);
+    ptf_net *net = fixture_rewrite(f.net, "fold_batchnorm", NULL);
+    char path[] = "saved-XXXXXX.safetensors";
+    int fd = mkstemps(path, 12);
+    assert_true(fd >= 0);
+    close(fd);
+    ptf_error err;
+    ptf_checkpoint *ckpt;
+    ptf_net *again;
+    if (ptf_net_save(net, path, f.ckpt, &err) != PTF_OK ||
+        ptf_checkpoint_open(path, NULL, &ckpt, &err) != PTF_OK)
+        fail_msg("%s", err.message);
+    unlink(path);
+    char *text = fixture_text(net), hash[65];
+    assert_string_equal(ptf_checkpoint_metadata(ckpt, "architecture"), text);
+    assert_string_equal(ptf_checkpoint_metadata(ckpt, "rewrites"),
+                        "fold_batchnorm");
+    assert_int_equal(ptf_checkpoint_sha256(f.ckpt, hash, &err), PTF_OK);
+    assert_string_equal(ptf_checkpoint_metadata(ckpt, "source_sha256"), hash);
+    if (ptf_net_make(ptf_checkpoint_metadata(ckpt, "architecture"), path, ckpt,
+                     &again, &err) != PTF_OK)
+        fail_msg("%s", err.message);
+    expect_same_bits(net, again, "2x6x5");
+    free(text);
+    ptf_net_free(again);
+    ptf_checkpoint_close(ckpt);
+    ptf_net_free(net);
+    fixture_free(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -717,6 +755,7 @@ int main(void)
         cmocka_unit_test(weights_used_twice_are_refused),
         cmocka_unit_test(maps_that_do_not_fit_are_refused),
         cmocka_unit_test(out_of_memory_is_reported),
+        cmocka_unit_test(a_saved_net_reads_back_with_its_text_and_history),
     };
     return cmocka_run_group_tests_name("rewrite", tests, NULL, NULL);
 }

@@ -1,0 +1,113 @@
+/*
+ * A net goes to a file: its tensors, and in formats that have room for texts
+ * also its architecture and where it came from.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "net/net.h"
+
+/* A FILE that writes into memory of ours. */
+typedef struct sink {
+    char *text;
+    size_t size, capacity; /* a zero behind the text is not counted */
+} sink;
+
+static ssize_t sink_write(void *cookie, const char *bytes, size_t size)
+{
+    sink *s = cookie;
+    size_t needed;
+    if (!ptf_add_size(s->size, size, &needed) ||
+        !ptf_add_size(needed, 1, &needed))
+        return 0;
+    if (needed > s->capacity) {
+        size_t capacity = needed > 4096 ? 2 * needed : 4096;
+        char *text = ptf_realloc(s->text, capacity);
+        if (text == NULL)
+            return 0; /* the stream's error flag says it */
+        s->text = text;
+        s->capacity = capacity;
+    }
+    memcpy(s->text + s->size, bytes, size);
+    s->size += size;
+    s->text[s->size] = '\0';
+    return (ssize_t)size;
+}
+
+/* The architecture text, to be released with ptf_free(). */
+static ptf_status architecture(const ptf_net *net, char **out, ptf_error *err)
+{
+    sink s = {NULL, 0, 0};
+    cookie_io_functions_t functions = {.write = sink_write};
+    FILE *file = fopencookie(&s, "w", functions);
+    bool ok = file != NULL;
+    if (ok) {
+        ptf_net_print_text(net, file);
+        ok = ferror(file) == 0;
+        ok = fclose(file) == 0 && ok;
+    }
+    *out = s.text;
+    return ok ? PTF_OK : ptf_fail_memory(err);
+}
+
+/* The rewrites done to the source and to the net, in order. */
+static ptf_status list_rewrites(ptf_arena *arena, const ptf_net *net,
+                                const ptf_checkpoint *source, const char **out,
+                                ptf_error *err)
+{
+    const char *list =
+        source != NULL ? ptf_checkpoint_metadata(source, "rewrites") : NULL;
+    if (list == NULL)
+        list = "";
+    for (int i = 0; list != NULL && i < net->rewrite_count; i++)
+        list = ptf_arena_printf(arena, "%s%s%s", list,
+                                list[0] != '\0' ? "," : "", net->rewrites[i]);
+    *out = list;
+    return list != NULL ? PTF_OK : ptf_fail_memory(err);
+}
+
+/* Formats with room for texts; hashing the source of others would be idle. */
+static bool keeps_texts(const char *path)
+{
+    const char *dot = strrchr(path, '.');
+    return dot != NULL &&
+           (strcmp(dot, ".bin") == 0 || strcmp(dot, ".safetensors") == 0);
+}
+
+static ptf_status save(ptf_arena *arena, const ptf_net *net, const char *path,
+                       const char *text, const ptf_checkpoint *source,
+                       ptf_error *err)
+{
+    char hash[65] = "";
+    const char *rewrites = NULL;
+    ptf_status status = list_rewrites(arena, net, source, &rewrites, err);
+    if (status == PTF_OK && source != NULL && keeps_texts(path))
+        status = ptf_checkpoint_sha256(source, hash, err);
+    if (status != PTF_OK)
+        return status;
+    const ptf_metadata metadata[] = {
+        {"architecture", text},
+        {"ptfold", ptf_version()},
+        {"rewrites", rewrites},
+        {"source_sha256", hash}, /* the last: left out without a source */
+    };
+    size_t count = PTF_ARRAY_SIZE(metadata) - (hash[0] == '\0');
+    return ptf_tensors_save(
+        net->tensors, net->tensor_count, metadata, count, path,
+        source != NULL ? ptf_checkpoint_file(source) : NULL, err);
+}
+
+ptf_status ptf_net_save(const ptf_net *net, const char *path,
+                        const ptf_checkpoint *source, ptf_error *err)
+{
+    if (!net->has_tensors)
+        return ptf_fail(err, PTF_ARGUMENT, NULL, PTF_NO_OFFSET,
+                        "%s has no numbers to save", ptf_net_name(net));
+    ptf_arena arena = {NULL};
+    char *text = NULL;
+    ptf_status status = architecture(net, &text, err);
+    if (status == PTF_OK)
+        status = save(&arena, net, path, text, source, err);
+    ptf_free(text);
+    ptf_arena_free(&arena);
+    return status;
+}
