@@ -77,7 +77,8 @@ static inline v_float v_keep_nan(v_float x, v_float y)
     return vbslq_f32(number, y, vdupq_n_f32(__builtin_nanf("")));
 }
 
-static inline void v_prefetch(const float *p)
+/* Always inline: gcc takes calls of a function that only prefetches away. */
+static inline __attribute__((always_inline)) void v_prefetch(const float *p)
 {
     __builtin_prefetch(p);
 }
