@@ -32,7 +32,8 @@ int main(int argc, char **argv)
     const ptf_tensor **tensors = ptf_alloc(count * sizeof(*tensors));
     for (size_t i = 0; i < count; i++)
         tensors[i] = ptf_checkpoint_tensor(ckpt, i);
-    ptf_metadata metadata[] = {{"made_by", "resave \"\\\n\t\x01 \xc2\x85 \xff"}};
+    ptf_metadata metadata[] = {
+        {"made_by", "resave \"\\\n\t\x01 \xc2\x85 \xff"}};
     status = ptf_tensors_save(tensors, count, metadata, 1, argv[2],
                               ptf_checkpoint_file(ckpt), &err);
     ptf_free(tensors);

@@ -1,0 +1,286 @@
+/*
+ * base: errors and their escapes, memory, buffer, cursor, checksums.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "base/base.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+/* ------------------------------------------------------------------ errors */
+
+static void a_message_names_file_entry_and_byte(void **state)
+{
+    (void)state;
+    ptf_error err;
+    ptf_origin origin = {"net.pt", "data.pkl"};
+    assert_int_equal(ptf_fail(&err, PTF_FORMAT, &origin, 17, "found %d", 3),
+                     PTF_FORMAT);
+    assert_int_equal(err.status, PTF_FORMAT);
+    assert_string_equal(err.message, "net.pt: data.pkl@17: found 3");
+    origin.entry = NULL;
+    ptf_fail(&err, PTF_IO, &origin, 5, "x");
+    assert_string_equal(err.message, "net.pt: @5: x");
+    ptf_fail(&err, PTF_IO, &origin, PTF_NO_OFFSET, "x");
+    assert_string_equal(err.message, "net.pt: x");
+    ptf_fail(&err, PTF_IO, NULL, 5, "x");
+    assert_string_equal(err.message, "x");
+}
+
+static void an_error_is_optional(void **state)
+{
+    (void)state;
+    assert_int_equal(ptf_fail(NULL, PTF_IO, NULL, 0, "x"), PTF_IO);
+    assert_int_equal(ptf_fail_memory(NULL), PTF_MEMORY);
+}
+
+static void a_message_is_one_printable_line(void **state)
+{
+    (void)state;
+    ptf_error err;
+    ptf_origin origin = {"a\nb", "\x1b[31m"};
+    ptf_fail(&err, PTF_FORMAT, &origin, PTF_NO_OFFSET, "%s",
+             "tab\t, C1 \xc2\x85, ok \xc3\xa4\xe2\x82\xac, bad \xff\xc3");
+    assert_string_equal(err.message, "a\\x0ab: \\x1b[31m: tab\\x09, "
+                                     "C1 \\xc2\\x85, ok \xc3\xa4\xe2\x82\xac, "
+                                     "bad \\xff\\xc3");
+}
+
+static void a_long_message_is_cut_at_a_whole_character(void **state)
+{
+    (void)state;
+    ptf_error err;
+    static char text[40000];
+    for (size_t i = 0; i + 2 < sizeof(text); i += 2)
+        memcpy(text + i, "\xc3\xa4", 2);
+    ptf_fail(&err, PTF_FORMAT, NULL, 0, "%s", text);
+    size_t size = strlen(err.message);
+    assert_in_range(size, sizeof(err.message) - 8, sizeof(err.message) - 1);
+    /* vsnprintf may cut a character; what remains of it is escaped */
+    assert_true(ptf_is_printable(err.message, size));
+}
+
+static void only_sound_utf8_is_printable(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        bool printable;
+    } cases[] = {
+        {"", true},
+        {"conv1.0.weight", true},
+        {"\xc3\xa4", true},
+        {"\xf0\x9f\x98\x80", true},
+        {"\xed\x9f\xbf", true},
+        {"\xf4\x8f\xbf\xbf", true},
+        {"a\n", false},
+        {"\x7f", false},
+        {"\xc2\x9f", false},         /* C1 control */
+        {"\xc0\x80", false},         /* overlong */
+        {"\xe0\x9f\xbf", false},     /* overlong */
+        {"\xf0\x8f\xbf\xbf", false}, /* overlong */
+        {"\xed\xa0\x80", false},     /* surrogate */
+        {"\xf4\x90\x80\x80", false}, /* beyond U+10FFFF */
+        {"\xc3", false},             /* cut */
+        {"\x80", false},
+    };
+    for (size_t i = 0; i < PTF_ARRAY_SIZE(cases); i++)
+        assert_int_equal(ptf_is_printable(cases[i].text, strlen(cases[i].text)),
+                         cases[i].printable);
+    assert_false(ptf_is_printable("a\0b", 3));
+}
+
+/* ------------------------------------------------------------------ memory */
+
+static void arena_memory_is_zero_aligned_and_apart(void **state)
+{
+    (void)state;
+    ptf_arena arena = {0};
+    static const size_t sizes[] = {1, 17, 4000, 5000, 16384, 100000, 0, 3};
+    uint8_t *blocks[PTF_ARRAY_SIZE(sizes) * 8];
+    for (size_t i = 0; i < PTF_ARRAY_SIZE(blocks); i++) {
+        size_t size = sizes[i % PTF_ARRAY_SIZE(sizes)];
+        blocks[i] = ptf_arena_alloc(&arena, size);
+        assert_non_null(blocks[i]);
+        assert_int_equal((uintptr_t)blocks[i] % 16, 0);
+        for (size_t k = 0; k < size; k++)
+            assert_int_equal(blocks[i][k], 0);
+        memset(blocks[i], (int)i + 1, size);
+    }
+    for (size_t i = 0; i < PTF_ARRAY_SIZE(blocks); i++) {
+        for (size_t k = 0; k < sizes[i % PTF_ARRAY_SIZE(sizes)]; k++)
+            assert_int_equal(blocks[i][k], i + 1);
+    }
+    ptf_arena_free(&arena);
+    assert_null(arena.blocks);
+}
+
+static void an_arena_refuses_sizes_that_overflow(void **state)
+{
+    (void)state;
+    ptf_arena arena = {0};
+    assert_null(ptf_arena_alloc(&arena, SIZE_MAX));
+    assert_null(ptf_arena_array(&arena, SIZE_MAX / 2, 3));
+    assert_null(ptf_arena_copy(&arena, "", SIZE_MAX));
+    ptf_arena_free(&arena);
+}
+
+static void an_arena_copies_and_prints_text(void **state)
+{
+    (void)state;
+    ptf_arena arena = {0};
+    assert_string_equal(ptf_arena_copy(&arena, "weight.x", 6), "weight");
+    assert_string_equal(ptf_arena_printf(&arena, "data/%d", 12), "data/12");
+    ptf_arena_free(&arena);
+}
+
+static void allocations_fail_from_the_nth_on(void **state)
+{
+    (void)state;
+    ptf_alloc_fail_after(1);
+    void *first = ptf_alloc(8);
+    assert_non_null(first);
+    assert_null(ptf_alloc(8));
+    assert_null(ptf_alloc_aligned(8, 64));
+    assert_null(ptf_realloc(first, 16));
+    ptf_alloc_fail_after(-1);
+    ptf_free(first);
+    void *aligned = ptf_alloc_aligned(8, 64);
+    assert_int_equal((uintptr_t)aligned % 64, 0);
+    ptf_free(aligned);
+}
+
+static void a_buffer_grows_and_keeps_its_bytes(void **state)
+{
+    (void)state;
+    ptf_buffer b = {0};
+    for (unsigned i = 0; i < 10000; i++)
+        ptf_buffer_add_int(&b, i, 4);
+    ptf_buffer_add_text(&b, "text");
+    ptf_buffer_printf(&b, "%d", -5);
+    ptf_buffer_add_int(&b, 0x0102030405060708, 8);
+    assert_false(b.failed);
+    assert_int_equal(b.size, 40000 + 4 + 2 + 8);
+    for (unsigned i = 0; i < 10000; i++)
+        assert_int_equal(ptf_get_u32(b.data + 4 * (size_t)i), i);
+    assert_memory_equal(b.data + 40000, "text-5\x8\7\6\5\4\3\2\1", 14);
+    ptf_buffer_free(&b);
+    assert_null(b.data);
+}
+
+static void a_buffer_remembers_that_memory_ran_out(void **state)
+{
+    (void)state;
+    ptf_buffer b = {0};
+    ptf_buffer_add_text(&b, "kept");
+    ptf_alloc_fail_after(0);
+    for (int i = 0; i < 1000; i++)
+        ptf_buffer_add_text(&b, "more");
+    ptf_alloc_fail_after(-1);
+    ptf_buffer_add_text(&b, "late");
+    assert_true(b.failed);
+    assert_memory_equal(b.data, "kept", 4);
+    ptf_buffer_free(&b);
+}
+
+/* ------------------------------------------------------------------ cursor */
+
+static void a_cursor_takes_little_endian_numbers(void **state)
+{
+    (void)state;
+    static const uint8_t data[] = {1,  2,  3,  4,  5,  6,   7,   8,    9,  10,
+                                   11, 12, 13, 14, 15, 'a', 'b', '\n', 'c'};
+    ptf_error err;
+    ptf_cursor c = {data, sizeof(data), 0, {"file", "entry"}, &err};
+    uint8_t a;
+    uint16_t b;
+    uint32_t d;
+    uint64_t e;
+    const char *line;
+    size_t size;
+    assert_int_equal(ptf_take_u8(&c, &a, "x"), PTF_OK);
+    assert_int_equal(ptf_take_u16(&c, &b, "x"), PTF_OK);
+    assert_int_equal(ptf_take_u32(&c, &d, "x"), PTF_OK);
+    assert_int_equal(ptf_take_u64(&c, &e, "x"), PTF_OK);
+    assert_int_equal(a, 1);
+    assert_int_equal(b, 0x0302);
+    assert_int_equal(d, 0x07060504);
+    assert_true(e == 0x0f0e0d0c0b0a0908);
+    assert_int_equal(ptf_take_line(&c, &line, &size, "x"), PTF_OK);
+    assert_int_equal(size, 2);
+    assert_memory_equal(line, "ab", 2);
+    assert_int_equal(ptf_cursor_left(&c), 1);
+}
+
+static void a_cursor_never_passes_the_end(void **state)
+{
+    (void)state;
+    static const uint8_t data[] = {1, 2, 3};
+    ptf_error err;
+    ptf_cursor c = {data, sizeof(data), 1, {"file", "entry"}, &err};
+    uint32_t word = 77;
+    const uint8_t *p;
+    const char *line;
+    size_t size;
+    assert_int_equal(ptf_take_u32(&c, &word, "a count"), PTF_FORMAT);
+    assert_int_equal(word, 77);
+    assert_string_equal(err.message,
+                        "file: entry@1: expected a count of 4 bytes, found 2 "
+                        "bytes left");
+    assert_int_equal(ptf_take(&c, SIZE_MAX, &p, "a text"), PTF_FORMAT);
+    assert_int_equal(ptf_take_line(&c, &line, &size, "a line"), PTF_FORMAT);
+    assert_int_equal(c.pos, 1);
+    assert_int_equal(ptf_take(&c, 2, &p, "the rest"), PTF_OK);
+    assert_int_equal(ptf_take_line(&c, &line, &size, "a line"), PTF_FORMAT);
+}
+
+/* --------------------------------------------------------------- checksums */
+
+static void the_checksum_is_that_of_zip(void **state)
+{
+    (void)state;
+    assert_int_equal(ptf_crc32(0, "123456789", 9), 0xcbf43926);
+    assert_int_equal(ptf_crc32(ptf_crc32(0, "1234", 4), "56789", 5),
+                     0xcbf43926);
+}
+
+static void the_parallel_checksum_is_the_same(void **state)
+{
+    (void)state;
+    static const size_t sizes[] = {0, 1, 4 << 20, (4 << 20) + 1, 9000001};
+    uint8_t *data = malloc(9000001);
+    assert_non_null(data);
+    for (size_t i = 0; i < 9000001; i++)
+        data[i] = (uint8_t)(i * 2654435761u >> 13);
+    for (size_t i = 0; i < PTF_ARRAY_SIZE(sizes); i++)
+        assert_int_equal(ptf_crc32_parallel(12345, data, sizes[i]),
+                         ptf_crc32(12345, data, sizes[i]));
+    free(data);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_message_names_file_entry_and_byte),
+        cmocka_unit_test(an_error_is_optional),
+        cmocka_unit_test(a_message_is_one_printable_line),
+        cmocka_unit_test(a_long_message_is_cut_at_a_whole_character),
+        cmocka_unit_test(only_sound_utf8_is_printable),
+        cmocka_unit_test(arena_memory_is_zero_aligned_and_apart),
+        cmocka_unit_test(an_arena_refuses_sizes_that_overflow),
+        cmocka_unit_test(an_arena_copies_and_prints_text),
+        cmocka_unit_test(allocations_fail_from_the_nth_on),
+        cmocka_unit_test(a_buffer_grows_and_keeps_its_bytes),
+        cmocka_unit_test(a_buffer_remembers_that_memory_ran_out),
+        cmocka_unit_test(a_cursor_takes_little_endian_numbers),
+        cmocka_unit_test(a_cursor_never_passes_the_end),
+        cmocka_unit_test(the_checksum_is_that_of_zip),
+        cmocka_unit_test(the_parallel_checksum_is_the_same),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

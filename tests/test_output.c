@@ -1,0 +1,342 @@
+/*
+ * Output files: complete or absent, whatever happens on the way.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "base/base.h"
+#include "folder.h"
+
+#include <fcntl.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+enum { LARGE = 300000 };
+
+static void fill(uint8_t *data)
+{
+    for (size_t i = 0; i < LARGE; i++)
+        data[i] = (uint8_t)(i * 2654435761u >> 11);
+}
+
+static void assert_file(const char *path, const void *data, size_t size)
+{
+    size_t found;
+    uint8_t *bytes = file_read(path, &found);
+    assert_int_equal(found, size);
+    assert_memory_equal(bytes, data, size);
+    free(bytes);
+}
+
+/* Writes "new" to 'path'; the status of the step that failed, or PTF_OK. */
+static ptf_status write_new(const char *path, const ptf_file *source,
+                            ptf_error *err)
+{
+    ptf_output *out;
+    ptf_status status = ptf_output_open(path, source, &out, err);
+    if (status != PTF_OK)
+        return status;
+    status = ptf_output_write(out, "new", 3, err);
+    if (status == PTF_OK)
+        return ptf_output_commit(out, err);
+    ptf_output_abort(out);
+    return status;
+}
+
+static void a_file_appears_on_commit_only(void **state)
+{
+    (void)state;
+    ptf_error err;
+    ptf_output *out;
+    const char *path = in_folder("x");
+    assert_int_equal(ptf_output_open(path, NULL, &out, &err), PTF_OK);
+    assert_int_equal(ptf_output_write(out, "abc", 3, &err), PTF_OK);
+    assert_int_equal(ptf_output_offset(out), 3);
+    assert_int_equal(access(path, F_OK), -1);
+    assert_int_equal(ptf_output_commit(out, &err), PTF_OK);
+    assert_file(path, "abc", 3);
+    assert_int_equal(folder_count(), 1);
+}
+
+static void a_named_temporary_file_serves_as_well(void **state)
+{
+    faults.no_nameless = true;
+    a_file_appears_on_commit_only(state);
+}
+
+static void the_usual_mode_is_given(void **state)
+{
+    (void)state;
+    mode_t mask = umask(027);
+    for (int i = 0; i < 2; i++) {
+        struct stat st;
+        faults.no_nameless = i == 1;
+        assert_int_equal(write_new(in_folder("x"), NULL, NULL), PTF_OK);
+        assert_int_equal(stat(in_folder("x"), &st), 0);
+        assert_int_equal(st.st_mode & 0777, 0640);
+    }
+    umask(mask);
+}
+
+static void abort_leaves_nothing(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        ptf_output *out;
+        faults.no_nameless = i == 1;
+        assert_int_equal(ptf_output_open(in_folder("x"), NULL, &out, NULL),
+                         PTF_OK);
+        assert_int_equal(ptf_output_write(out, "abc", 3, NULL), PTF_OK);
+        ptf_output_abort(out);
+        assert_int_equal(folder_count(), 0);
+    }
+    ptf_output_abort(NULL);
+}
+
+static void an_old_file_is_replaced_whole(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        faults.no_nameless = i == 1;
+        file_write(in_folder("x"), "old content", 11);
+        assert_int_equal(write_new(in_folder("x"), NULL, NULL), PTF_OK);
+        assert_file(in_folder("x"), "new", 3);
+        assert_int_equal(folder_count(), 1);
+    }
+}
+
+static void a_link_is_followed_not_replaced(void **state)
+{
+    (void)state;
+    struct stat st;
+    file_write(in_folder("real"), "old", 3);
+    assert_int_equal(symlink("real", in_folder("link")), 0);
+    assert_int_equal(write_new(in_folder("link"), NULL, NULL), PTF_OK);
+    assert_int_equal(lstat(in_folder("link"), &st), 0);
+    assert_true(S_ISLNK(st.st_mode));
+    assert_file(in_folder("real"), "new", 3);
+}
+
+static void the_input_is_refused_under_any_name(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"in", "hard", "soft", "./in"};
+    ptf_file source;
+    file_write(in_folder("in"), "input", 5);
+    assert_int_equal(link(in_folder("in"), in_folder("hard")), 0);
+    assert_int_equal(symlink("in", in_folder("soft")), 0);
+    assert_int_equal(ptf_file_open(in_folder("in"), &source, NULL), PTF_OK);
+    for (size_t i = 0; i < PTF_ARRAY_SIZE(names); i++) {
+        ptf_error err;
+        assert_int_equal(write_new(in_folder(names[i]), &source, &err),
+                         PTF_ARGUMENT);
+        assert_non_null(strstr(err.message, "is the input itself"));
+    }
+    ptf_file_close(&source);
+    assert_file(in_folder("in"), "input", 5);
+    assert_int_equal(folder_count(), 3);
+}
+
+static void what_cannot_be_a_target_is_refused(void **state)
+{
+    (void)state;
+    assert_int_equal(mkdir(in_folder("dir"), 0777), 0);
+    assert_int_equal(write_new(in_folder("dir"), NULL, NULL), PTF_IO);
+    assert_int_equal(write_new(in_folder("none/x"), NULL, NULL), PTF_IO);
+    assert_int_equal(write_new("/dev/full", NULL, NULL), PTF_IO);
+    assert_int_equal(write_new("", NULL, NULL), PTF_IO);
+    assert_int_equal(folder_count(), 1);
+}
+
+static void a_disk_that_fails_leaves_the_old_file(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 3; i++) {
+        ptf_error err;
+        faults = (system_faults){.no_nameless = i == 1, .sync_fails = i < 2};
+        faults.link_fails = i == 2;
+        file_write(in_folder("x"), "old", 3);
+        assert_int_equal(write_new(in_folder("x"), NULL, &err), PTF_IO);
+        assert_non_null(strstr(err.message, "cannot write"));
+        assert_file(in_folder("x"), "old", 3);
+        assert_int_equal(folder_count(), 1);
+    }
+}
+
+static void a_full_disk_is_an_error_without_a_trace(void **state)
+{
+    (void)state;
+    static uint8_t data[LARGE];
+    struct rlimit old, limit;
+    getrlimit(RLIMIT_FSIZE, &old);
+    limit = old;
+    limit.rlim_cur = 100000;
+    signal(SIGXFSZ, SIG_IGN);
+    for (int i = 0; i < 4; i++) {
+        ptf_error err;
+        ptf_output *out;
+        faults.no_nameless = (i & 1) != 0;
+        assert_int_equal(ptf_output_open(in_folder("x"), NULL, &out, NULL),
+                         PTF_OK);
+        setrlimit(RLIMIT_FSIZE, &limit);
+        if ((i & 2) != 0)
+            ptf_output_expect(out, LARGE);
+        ptf_status status = ptf_output_write(out, data, LARGE, &err);
+        setrlimit(RLIMIT_FSIZE, &old);
+        assert_int_equal(status, PTF_IO);
+        assert_non_null(strstr(err.message, "cannot write"));
+        ptf_output_abort(out);
+        assert_int_equal(folder_count(), 0);
+    }
+    signal(SIGXFSZ, SIG_DFL);
+}
+
+static void a_killed_process_leaves_nothing(void **state)
+{
+    (void)state;
+    int fd = open(in_folder("."), O_TMPFILE | O_WRONLY, 0600);
+    if (fd < 0)
+        skip(); /* this file system needs a temporary name */
+    close(fd);
+    pid_t child = fork();
+    if (child == 0) {
+        ptf_output *out;
+        if (ptf_output_open(in_folder("x"), NULL, &out, NULL) == PTF_OK)
+            ptf_output_write(out, "abc", 3, NULL);
+        kill(getpid(), SIGKILL);
+        _exit(0);
+    }
+    int result = 0;
+    assert_int_equal(waitpid(child, &result, 0), child);
+    assert_true(WIFSIGNALED(result));
+    assert_int_equal(folder_count(), 0);
+}
+
+static void short_and_interrupted_writes_go_on(void **state)
+{
+    (void)state;
+    static uint8_t data[LARGE];
+    ptf_output *out;
+    fill(data);
+    faults.short_writes = true;
+    assert_int_equal(ptf_output_open(in_folder("x"), NULL, &out, NULL), PTF_OK);
+    assert_int_equal(ptf_output_write(out, data, LARGE, NULL), PTF_OK);
+    faults.short_writes = false;
+    assert_int_equal(ptf_output_commit(out, NULL), PTF_OK);
+    assert_file(in_folder("x"), data, LARGE);
+}
+
+/* Copies parts of a file to every position in a page. */
+static void copy_parts(bool copying, size_t head)
+{
+    static const size_t parts[][2] = {
+        {0, LARGE}, {1, 5000}, {4096, 4096}, {100, 10}, {LARGE - 1, 1}, {5, 0},
+    };
+    static uint8_t data[LARGE], expected[2 * LARGE];
+    ptf_file source;
+    ptf_output *out;
+    fill(data);
+    file_write(in_folder("in"), data, LARGE);
+    faults.no_copying = !copying;
+    assert_int_equal(ptf_file_open(in_folder("in"), &source, NULL), PTF_OK);
+    assert_int_equal(ptf_output_open(in_folder("x"), &source, &out, NULL),
+                     PTF_OK);
+    ptf_output_expect(out, 3 * LARGE); /* too much: cut at the end */
+    assert_int_equal(ptf_output_write(out, data, head, NULL), PTF_OK);
+    memcpy(expected, data, head);
+    size_t size = head;
+    for (size_t i = 0; i < PTF_ARRAY_SIZE(parts); i++) {
+        assert_int_equal(ptf_output_copy(out, &source,
+                                         source.data + parts[i][0], parts[i][1],
+                                         NULL),
+                         PTF_OK);
+        memcpy(expected + size, data + parts[i][0], parts[i][1]);
+        size += parts[i][1];
+        assert_int_equal(ptf_output_offset(out), size);
+    }
+    assert_int_equal(ptf_output_commit(out, NULL), PTF_OK);
+    ptf_file_close(&source);
+    assert_file(in_folder("x"), expected, size);
+    struct stat st;
+    assert_int_equal(stat(in_folder("x"), &st), 0);
+    assert_in_range(st.st_blocks * 512, 0, size + 65536);
+}
+
+static void parts_of_a_file_are_copied_by_the_kernel(void **state)
+{
+    (void)state;
+    copy_parts(true, 0);
+    copy_parts(true, 1);
+    copy_parts(true, 4095);
+}
+
+static void parts_of_a_file_are_written_where_it_cannot(void **state)
+{
+    (void)state;
+    copy_parts(false, 0);
+    copy_parts(false, 4097);
+}
+
+static void memory_running_out_is_an_error_without_a_trace(void **state)
+{
+    (void)state;
+    for (long n = 0; n < 6; n++) {
+        ptf_error err;
+        ptf_alloc_fail_after(n);
+        ptf_status status = write_new(in_folder("x"), NULL, &err);
+        ptf_alloc_fail_after(-1);
+        if (n < 4) /* the object and three texts */
+            assert_int_equal(status, PTF_MEMORY);
+        assert_int_equal(folder_count(), status == PTF_OK);
+        if (status == PTF_OK)
+            assert_int_equal(unlink(in_folder("x")), 0);
+    }
+}
+
+static void a_file_that_cannot_be_mapped_is_refused(void **state)
+{
+    (void)state;
+    ptf_file file;
+    ptf_error err;
+    assert_int_equal(ptf_file_open(in_folder("none"), &file, &err), PTF_IO);
+    assert_non_null(strstr(err.message, "cannot open: No such file"));
+    assert_int_equal(ptf_file_open(in_folder("."), &file, &err), PTF_IO);
+    assert_int_equal(ptf_file_open("/dev/null", &file, &err), PTF_IO);
+    file_write(in_folder("empty"), "", 0);
+    assert_int_equal(ptf_file_open(in_folder("empty"), &file, &err),
+                     PTF_FORMAT);
+}
+
+#define TEST(name) \
+    cmocka_unit_test_setup_teardown(name, folder_setup, folder_teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(a_file_appears_on_commit_only),
+        TEST(a_named_temporary_file_serves_as_well),
+        TEST(the_usual_mode_is_given),
+        TEST(abort_leaves_nothing),
+        TEST(an_old_file_is_replaced_whole),
+        TEST(a_link_is_followed_not_replaced),
+        TEST(the_input_is_refused_under_any_name),
+        TEST(what_cannot_be_a_target_is_refused),
+        TEST(a_disk_that_fails_leaves_the_old_file),
+        TEST(a_full_disk_is_an_error_without_a_trace),
+        TEST(a_killed_process_leaves_nothing),
+        TEST(short_and_interrupted_writes_go_on),
+        TEST(parts_of_a_file_are_copied_by_the_kernel),
+        TEST(parts_of_a_file_are_written_where_it_cannot),
+        TEST(memory_running_out_is_an_error_without_a_trace),
+        TEST(a_file_that_cannot_be_mapped_is_refused),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

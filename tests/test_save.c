@@ -1,0 +1,562 @@
+/*
+ * Saving tensors: what was saved is read back, byte for byte, from both
+ * formats and however the tensors lie in memory.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "archive/archive.h"
+#include "archive/zip_write.h"
+#include "folder.h"
+#include "pickle/pickle.h"
+#include "pickle/write.h"
+#include "tensor/tensor.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+enum { POOL = 5 << 20, MAX_TENSORS = 32 };
+
+/* Bytes that tensors borrow. */
+static uint8_t pool[POOL];
+
+static const struct {
+    const char *name;
+    ptf_dtype dtype;
+    int rank;
+    int64_t shape[PTF_MAX_RANK], stride[PTF_MAX_RANK];
+} layouts[] = {
+    {"scalar", PTF_I64, 0, {0}, {0}},
+    {"vector", PTF_F32, 1, {7}, {1}},
+    {"one.long", PTF_F32, 4, {1, 2, 1, 3}, {99, 3, 5, 1}},
+    {"matrix", PTF_F64, 2, {5, 3}, {3, 1}},
+    {"transposed", PTF_F32, 2, {30, 50}, {1, 30}},
+    {"repeated", PTF_I16, 3, {4, 6, 2}, {0, 1, 0}},
+    {"gaps", PTF_BF16, 2, {9, 4}, {16, 2}},
+    {"empty", PTF_F32, 3, {2, 0, 5}, {0, 0, 0}},
+    {"half", PTF_F16, 1, {3}, {1}},
+    {"i8", PTF_I8, 1, {5}, {1}},
+    {"i32", PTF_I32, 1, {5}, {1}},
+    {"u8", PTF_U8, 1, {5}, {2}},
+    {"u16", PTF_U16, 1, {5}, {1}},
+    {"u32", PTF_U32, 1, {5}, {1}},
+    {"u64", PTF_U64, 1, {5}, {1}},
+    {"bool", PTF_BOOL, 1, {5}, {1}},
+    {"c64", PTF_C64, 1, {5}, {1}},
+    {"e4m3fn", PTF_F8_E4M3FN, 1, {5}, {1}},
+    {"e5m2", PTF_F8_E5M2, 1, {5}, {1}},
+    {"eight", PTF_F32, 8, {1, 2, 1, 2, 1, 2, 1, 2}, {64, 8, 8, 4, 4, 2, 2, 1}},
+    /* more than a chunk, with steps below and above its size */
+    {"long", PTF_F32, 2, {400000, 2}, {1, 400000}},
+    {"thick", PTF_F32, 3, {2, 600, 700}, {1, 1400, 2}},
+    {"bytes", PTF_U8, 1, {2000000}, {2}},
+    {"plain", PTF_F32, 2, {700, 600}, {600, 1}},
+    {"Gr\xc3\xb6\xc3\x9f"
+     "e \"\\",
+     PTF_F32,
+     1,
+     {2},
+     {1}},
+};
+
+/* All layouts, and where they are. */
+typedef struct collection {
+    ptf_tensor made[MAX_TENSORS];
+    const ptf_tensor *tensors[MAX_TENSORS];
+    size_t count;
+} collection;
+
+static void make_all(collection *out)
+{
+    for (size_t i = 0; i < POOL; i++)
+        pool[i] = (uint8_t)(i * 2654435761u >> 9);
+    out->count = PTF_ARRAY_SIZE(layouts);
+    for (size_t i = 0; i < out->count; i++) {
+        ptf_tensor *t = &out->made[i];
+        *t = (ptf_tensor){.name = layouts[i].name,
+                          .dtype = layouts[i].dtype,
+                          .rank = layouts[i].rank,
+                          .data = pool + i};
+        memcpy(t->shape, layouts[i].shape, sizeof(t->shape));
+        memcpy(t->stride, layouts[i].stride, sizeof(t->stride));
+        out->tensors[i] = t;
+    }
+}
+
+static void assert_equal_tensors(const ptf_tensor *a, const ptf_tensor *b)
+{
+    assert_string_equal(a->name, b->name);
+    assert_int_equal(a->dtype, b->dtype);
+    assert_int_equal(a->rank, b->rank);
+    for (int i = 0; i < a->rank; i++)
+        assert_int_equal(a->shape[i], b->shape[i]);
+    size_t size = ptf_tensor_bytes(a);
+    uint8_t *x = malloc(2 * size + 1), *y = x + size;
+    assert_non_null(x);
+    ptf_tensor_read_bytes(a, x);
+    ptf_tensor_read_bytes(b, y);
+    assert_memory_equal(x, y, size);
+    free(x);
+}
+
+static ptf_checkpoint *open_saved(const char *path)
+{
+    ptf_error err = {0};
+    ptf_checkpoint *ckpt = NULL;
+    ptf_checkpoint_open(path, NULL, &ckpt, &err);
+    if (ckpt == NULL)
+        fail_msg("%s", err.message);
+    assert_int_equal(ptf_checkpoint_verify(ckpt, NULL), PTF_OK);
+    return ckpt;
+}
+
+static void assert_saved(const collection *c, const char *path)
+{
+    ptf_checkpoint *ckpt = open_saved(path);
+    assert_int_equal(ptf_checkpoint_tensor_count(ckpt), c->count);
+    for (size_t i = 0; i < c->count; i++) {
+        const ptf_tensor *t = ptf_checkpoint_tensor(ckpt, i);
+        assert_equal_tensors(c->tensors[i], t);
+        assert_true(ptf_tensor_is_contiguous(t));
+    }
+    ptf_checkpoint_close(ckpt);
+}
+
+static void save_all(const collection *c, const char *path)
+{
+    ptf_error err = {0};
+    static const ptf_metadata metadata[] = {{"k", "v"}};
+    if (ptf_tensors_save(c->tensors, c->count, metadata, 1, path, NULL, &err) !=
+        PTF_OK)
+        fail_msg("%s", err.message);
+}
+
+/* Where the tensor's bytes start in the file. */
+static size_t place_of(const ptf_tensor *t)
+{
+    return (size_t)(t->storage->data - t->storage->file->data);
+}
+
+static void assert_same_files(const char *a, const char *b)
+{
+    size_t m, n;
+    uint8_t *x = file_read(a, &m), *y = file_read(b, &n);
+    assert_int_equal(m, n);
+    assert_memory_equal(x, y, m);
+    free(x);
+    free(y);
+}
+
+/* -------------------------------------------------------------- round trips */
+
+static void every_layout_survives_the_torch_zip(void **state)
+{
+    (void)state;
+    static collection c;
+    make_all(&c);
+    save_all(&c, in_folder("all.pt"));
+    assert_saved(&c, in_folder("all.pt"));
+}
+
+static void every_layout_survives_safetensors(void **state)
+{
+    (void)state;
+    static collection c;
+    make_all(&c);
+    save_all(&c, in_folder("all.safetensors"));
+    assert_saved(&c, in_folder("all.safetensors"));
+}
+
+static void a_file_without_tensors_can_be_written(void **state)
+{
+    (void)state;
+    assert_int_equal(
+        ptf_tensors_save(NULL, 0, NULL, 0, in_folder("x.bin"), NULL, NULL),
+        PTF_OK);
+    assert_int_equal(
+        ptf_tensors_save(NULL, 0, NULL, 0, in_folder("x.pt"), NULL, NULL),
+        PTF_OK);
+    size_t size;
+    uint8_t *data = file_read(in_folder("x.bin"), &size);
+    assert_int_equal(size, 64);
+    assert_memory_equal(data, "\x38\0\0\0\0\0\0\0{}  ", 12);
+    free(data);
+}
+
+static void equal_input_gives_equal_bytes(void **state)
+{
+    (void)state;
+    static collection c;
+    make_all(&c);
+    c.count = 20;
+    save_all(&c, in_folder("a.pt"));
+    uint8_t *first, *second;
+    size_t m, n;
+    first = file_read(in_folder("a.pt"), &m);
+    save_all(&c, in_folder("a.pt"));
+    second = file_read(in_folder("a.pt"), &n);
+    assert_int_equal(m, n);
+    assert_memory_equal(first, second, m);
+    free(first);
+    free(second);
+    save_all(&c, in_folder("a.bin"));
+    save_all(&c, in_folder("b.bin"));
+    assert_same_files(in_folder("a.bin"), in_folder("b.bin"));
+}
+
+static void payloads_are_aligned(void **state)
+{
+    (void)state;
+    static collection c;
+    make_all(&c);
+    save_all(&c, in_folder("all.pt"));
+    save_all(&c, in_folder("all.bin"));
+    ptf_checkpoint *zip = open_saved(in_folder("all.pt"));
+    ptf_checkpoint *flat = open_saved(in_folder("all.bin"));
+    for (size_t i = 0; i < c.count; i++) {
+        const ptf_tensor *t = ptf_checkpoint_tensor(zip, i);
+        if (ptf_tensor_bytes(t) > 0)
+            assert_int_equal(place_of(t) % 64, 0);
+        t = ptf_checkpoint_tensor(flat, i);
+        assert_int_equal(place_of(t) % ptf_dtype_size(t->dtype), 0);
+    }
+    ptf_checkpoint_close(zip);
+    ptf_checkpoint_close(flat);
+}
+
+/* What comes from a mapped file keeps checksum and place in its page. */
+static void a_copy_of_a_file_lies_so_that_pages_can_be_shared(void **state)
+{
+    (void)state;
+    static collection c, d;
+    make_all(&c);
+    save_all(&c, in_folder("all.bin"));
+    ptf_checkpoint *source = open_saved(in_folder("all.bin"));
+    for (size_t i = 0; i < c.count; i++)
+        d.tensors[i] = ptf_checkpoint_tensor(source, i);
+    d.count = c.count;
+    save_all(&d, in_folder("a.pt"));
+    faults.no_copying = true;
+    save_all(&d, in_folder("written-a.pt"));
+    ptf_checkpoint_close(source);
+    assert_saved(&c, in_folder("written-a.pt"));
+
+    source = open_saved(in_folder("a.pt"));
+    for (size_t i = 0; i < c.count; i++)
+        d.tensors[i] = ptf_checkpoint_tensor(source, i);
+    faults.no_copying = false;
+    save_all(&d, in_folder("other-name-b.pt"));
+    ptf_checkpoint *copy = open_saved(in_folder("other-name-b.pt"));
+    const ptf_tensor *from = ptf_checkpoint_find(source, "plain");
+    const ptf_tensor *to = ptf_checkpoint_find(copy, "plain");
+    assert_int_equal(place_of(from) % PTF_PAGE, place_of(to) % PTF_PAGE);
+    assert_int_equal(from->storage->crc, to->storage->crc);
+    ptf_checkpoint_close(copy);
+    ptf_checkpoint_close(source);
+    assert_saved(&c, in_folder("other-name-b.pt"));
+}
+
+/* A part of a storage must not get the whole one's checksum. */
+static void a_view_gets_a_checksum_of_its_own(void **state)
+{
+    (void)state;
+    ptf_storage storage = {"0", pool, 400, NULL, 0x12345678, true};
+    ptf_tensor whole = {.name = "whole",
+                        .rank = 1,
+                        .shape = {100},
+                        .stride = {1},
+                        .data = pool,
+                        .storage = &storage};
+    ptf_tensor part = whole;
+    part.name = "part";
+    part.shape[0] = 50;
+    const ptf_tensor *both[] = {&part, &whole};
+    const char *path = in_folder("x.pt");
+    ptf_error err;
+    ptf_checkpoint *ckpt;
+    assert_int_equal(ptf_tensors_save(both, 1, NULL, 0, path, NULL, NULL),
+                     PTF_OK);
+    ptf_checkpoint_close(open_saved(path));
+    assert_int_equal(ptf_tensors_save(both, 2, NULL, 0, path, NULL, NULL),
+                     PTF_OK);
+    assert_int_equal(ptf_checkpoint_open(path, NULL, &ckpt, NULL), PTF_OK);
+    assert_int_equal(ptf_checkpoint_verify(ckpt, &err), PTF_FORMAT);
+    assert_non_null(strstr(err.message, "data/1"));
+    ptf_checkpoint_close(ckpt);
+}
+
+static void metadata_of_any_bytes_becomes_json(void **state)
+{
+    (void)state;
+    static const ptf_metadata metadata[] = {
+        {"architecture", "Net(\n  (0): \"x\\y\"\n)\n"},
+        {"control", "\x01\t\r\x7f\xc2\x85"},
+        {"broken", "a\xff"
+                   "b\xc3"},
+        {"sound", "\xc3\xa4\xe2\x82\xac\xf0\x9f\x98\x80"},
+    };
+    assert_int_equal(
+        ptf_tensors_save(NULL, 0, metadata, 4, in_folder("x.bin"), NULL, NULL),
+        PTF_OK);
+    ptf_tensor t = {
+        .name = "t", .rank = 1, .shape = {1}, .stride = {1}, .data = pool};
+    assert_int_equal(ptf_tensors_save((const ptf_tensor *[]){&t}, 1, metadata,
+                                      4, in_folder("x.bin"), NULL, NULL),
+                     PTF_OK);
+    ptf_checkpoint *ckpt = open_saved(in_folder("x.bin"));
+    for (int i = 0; i < 4; i++) {
+        const char *value = ptf_checkpoint_metadata(ckpt, metadata[i].key);
+        assert_non_null(value);
+        assert_string_equal(value, i == 2 ? "a\xef\xbf\xbd"
+                                            "b\xef\xbf\xbd"
+                                          : metadata[i].value);
+    }
+    ptf_checkpoint_close(ckpt);
+}
+
+/* ------------------------------------------------------------------- zip64 */
+
+static void sizes_and_offsets_of_64_bits_are_read_back(void **state)
+{
+    (void)state;
+    for (uint64_t limit = 0; limit <= 300; limit += 100) {
+        ptf_output *out;
+        ptf_zip_writer zip;
+        ptf_file file;
+        ptf_archive archive;
+        ptf_error err = {0};
+        const char *path = in_folder("x.pt");
+        assert_int_equal(ptf_output_open(path, NULL, &out, NULL), PTF_OK);
+        ptf_zip_write_init(&zip, out, "root");
+        zip.limit = limit;
+        assert_int_equal(
+            ptf_zip_write_entry(&zip, "data.pkl", "\x80\2}.", 4, NULL), PTF_OK);
+        assert_int_equal(ptf_zip_write_entry(&zip, "data/0", pool, 150, NULL),
+                         PTF_OK);
+        assert_int_equal(ptf_zip_write_entry(&zip, "data/1", "", 0, NULL),
+                         PTF_OK);
+        assert_int_equal(ptf_zip_write_entry(&zip, "version", "3\n", 2, NULL),
+                         PTF_OK);
+        assert_int_equal(ptf_zip_write_finish(&zip, NULL), PTF_OK);
+        ptf_zip_write_free(&zip);
+        assert_int_equal(ptf_output_commit(out, NULL), PTF_OK);
+
+        assert_int_equal(ptf_file_open(path, &file, NULL), PTF_OK);
+        if (ptf_archive_open(&file, &archive, &err) != PTF_OK)
+            fail_msg("limit %d: %s", (int)limit, err.message);
+        assert_int_equal(archive.count, 4);
+        const ptf_entry *entry = ptf_archive_find(&archive, "data/0");
+        assert_int_equal(entry->size, 150);
+        assert_int_equal(entry->offset % 64, 0);
+        assert_memory_equal(entry->data, pool, 150);
+        /* the descriptor has the width that the limit asks for */
+        const uint8_t *sizes = entry->data + 150 + 8;
+        bool wide = limit <= entry->offset - 64;
+        assert_int_equal(wide ? ptf_get_u64(sizes) : ptf_get_u32(sizes), 150);
+        assert_int_equal(wide ? ptf_get_u64(sizes + 8) : ptf_get_u32(sizes + 4),
+                         150);
+        ptf_archive_close(&archive);
+        ptf_file_close(&file);
+    }
+}
+
+static bool marks_nothing(const ptf_value *object)
+{
+    (void)object;
+    return false;
+}
+
+static void integers_of_every_width_are_read_back(void **state)
+{
+    (void)state;
+    static const int64_t numbers[] = {
+        0,
+        255,
+        256,
+        65535,
+        65536,
+        INT32_MAX,
+        INT64_C(1) << 31,
+        (INT64_C(1) << 39) - 1,
+        INT64_C(1) << 39,
+        INT64_MAX,
+        -1,
+        INT32_MIN,
+        -INT64_C(0x80000001),
+        INT64_MIN,
+    };
+    ptf_buffer b = {0};
+    ptf_arena arena = {0};
+    ptf_origin origin = {"numbers", NULL};
+    ptf_pickle pickle;
+    ptf_pickle_put_start(&b);
+    ptf_pickle_put(&b, PTF_PUT_MARK);
+    for (size_t i = 0; i < PTF_ARRAY_SIZE(numbers); i++)
+        ptf_pickle_put_int(&b, numbers[i]);
+    ptf_pickle_put(&b, PTF_PUT_TUPLE);
+    ptf_pickle_put(&b, PTF_PUT_STOP);
+    assert_int_equal(ptf_pickle_read(b.data, b.size, &origin, marks_nothing,
+                                     &arena, &pickle, NULL),
+                     PTF_OK);
+    assert_int_equal(pickle.root->count, PTF_ARRAY_SIZE(numbers));
+    for (size_t i = 0; i < PTF_ARRAY_SIZE(numbers); i++) {
+        assert_int_equal(pickle.root->items[i]->kind, PTF_INT);
+        assert_true(pickle.root->items[i]->integer == numbers[i]);
+    }
+    /* 2^31 takes five bytes, -2^31 - 1 too: as Python's pickler writes */
+    assert_non_null(memmem(b.data, b.size, "\x8a\5\0\0\0\x80\0", 7));
+    assert_non_null(memmem(b.data, b.size, "\x8a\5\xff\xff\xff\x7f\xff", 7));
+    ptf_arena_free(&arena);
+    ptf_buffer_free(&b);
+}
+
+static void the_folder_in_the_zip_is_the_name_of_the_file(void **state)
+{
+    (void)state;
+    static const char *const cases[][2] = {
+        {"net2.pt", "net2/"},        {"a.b.pt", "a.b/"},
+        {".pt", "archive/"},         {"..pt", "archive/"},
+        {"...pt", "archive/"},       {"with space.pt", "archive/"},
+        {"\xc3\xa4.pt", "archive/"}, {"back\\slash.pth", "archive/"},
+    };
+    for (size_t i = 0; i < PTF_ARRAY_SIZE(cases); i++) {
+        const char *path = in_folder(cases[i][0]);
+        assert_int_equal(ptf_tensors_save(NULL, 0, NULL, 0, path, NULL, NULL),
+                         PTF_OK);
+        size_t size;
+        uint8_t *data = file_read(path, &size);
+        assert_memory_equal(data + 30, cases[i][1], strlen(cases[i][1]));
+        free(data);
+    }
+}
+
+/* ---------------------------------------------------------------- refusals */
+
+static ptf_status save_two(const char *first, const char *second,
+                           const char *path)
+{
+    ptf_tensor a = {.name = first, .rank = 0, .data = pool}, b = a;
+    b.name = second;
+    const ptf_tensor *both[] = {&a, &b};
+    ptf_error err = {0};
+    ptf_status status = ptf_tensors_save(both, 2, NULL, 0, path, NULL, &err);
+    assert_int_equal(err.status, status);
+    return status;
+}
+
+static void names_must_differ_and_be_printable(void **state)
+{
+    (void)state;
+    static const char *const endings[] = {"x.pt", "x.bin"};
+    for (int i = 0; i < 2; i++) {
+        const char *path = in_folder(endings[i]);
+        assert_int_equal(save_two("a", "a", path), PTF_ARGUMENT);
+        assert_int_equal(save_two("a", "b\n", path), PTF_ARGUMENT);
+        assert_int_equal(save_two("a", NULL, path), PTF_ARGUMENT);
+        assert_int_equal(folder_count(), 0);
+    }
+    assert_int_equal(save_two("a", "__metadata__", in_folder("x.bin")),
+                     PTF_UNSUPPORTED);
+    assert_int_equal(folder_count(), 0);
+    assert_int_equal(save_two("a", "b", in_folder("x.bin")), PTF_OK);
+}
+
+static void an_unknown_ending_is_refused(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"x", "x.onnx", "pt", "x.pt.gz", "x."};
+    for (size_t i = 0; i < PTF_ARRAY_SIZE(names); i++)
+        assert_int_equal(save_two("a", "b", in_folder(names[i])), PTF_ARGUMENT);
+    assert_int_equal(save_two("a", "b", "/tmp.pt/none"), PTF_ARGUMENT);
+    assert_int_equal(folder_count(), 0);
+}
+
+static void a_dtype_that_the_format_lacks_is_refused(void **state)
+{
+    (void)state;
+    ptf_tensor t = {.name = "t", .dtype = PTF_C128, .rank = 0, .data = pool};
+    const ptf_tensor *one[] = {&t};
+    assert_int_equal(
+        ptf_tensors_save(one, 1, NULL, 0, in_folder("x.bin"), NULL, NULL),
+        PTF_UNSUPPORTED);
+    assert_int_equal(folder_count(), 0);
+    assert_int_equal(
+        ptf_tensors_save(one, 1, NULL, 0, in_folder("x.pt"), NULL, NULL),
+        PTF_OK);
+}
+
+static void the_source_itself_is_refused(void **state)
+{
+    (void)state;
+    static collection c;
+    make_all(&c);
+    save_all(&c, in_folder("a.pt"));
+    size_t size, after;
+    uint8_t *before = file_read(in_folder("a.pt"), &size);
+    ptf_checkpoint *ckpt = open_saved(in_folder("a.pt"));
+    const ptf_tensor *first = ptf_checkpoint_tensor(ckpt, 0);
+    assert_int_equal(ptf_tensors_save(&first, 1, NULL, 0, in_folder("a.pt"),
+                                      ptf_checkpoint_file(ckpt), NULL),
+                     PTF_ARGUMENT);
+    ptf_checkpoint_close(ckpt);
+    uint8_t *now = file_read(in_folder("a.pt"), &after);
+    assert_int_equal(size, after);
+    assert_memory_equal(before, now, size);
+    assert_int_equal(folder_count(), 1);
+    free(before);
+    free(now);
+}
+
+static void memory_running_out_leaves_no_file(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"x.pt", "x.bin"};
+    static collection c;
+    make_all(&c);
+    c.count = 10;
+    for (int i = 0; i < 2; i++) {
+        const char *path = in_folder(names[i]);
+        ptf_status status = PTF_MEMORY;
+        for (long n = 0; status != PTF_OK; n++) {
+            ptf_alloc_fail_after(n);
+            status =
+                ptf_tensors_save(c.tensors, c.count, NULL, 0, path, NULL, NULL);
+            ptf_alloc_fail_after(-1);
+            assert_true(status == PTF_OK || status == PTF_MEMORY);
+            assert_int_equal(folder_count(), status == PTF_OK);
+            assert_in_range(n, 0, 1000);
+        }
+        assert_saved(&c, path);
+        assert_int_equal(unlink(path), 0);
+    }
+}
+
+#define TEST(name) \
+    cmocka_unit_test_setup_teardown(name, folder_setup, folder_teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(every_layout_survives_the_torch_zip),
+        TEST(every_layout_survives_safetensors),
+        TEST(a_file_without_tensors_can_be_written),
+        TEST(equal_input_gives_equal_bytes),
+        TEST(payloads_are_aligned),
+        TEST(a_copy_of_a_file_lies_so_that_pages_can_be_shared),
+        TEST(a_view_gets_a_checksum_of_its_own),
+        TEST(metadata_of_any_bytes_becomes_json),
+        TEST(sizes_and_offsets_of_64_bits_are_read_back),
+        TEST(integers_of_every_width_are_read_back),
+        TEST(the_folder_in_the_zip_is_the_name_of_the_file),
+        TEST(names_must_differ_and_be_printable),
+        TEST(an_unknown_ending_is_refused),
+        TEST(a_dtype_that_the_format_lacks_is_refused),
+        TEST(the_source_itself_is_refused),
+        TEST(memory_running_out_leaves_no_file),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
