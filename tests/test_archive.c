@@ -235,27 +235,70 @@ static void foreign_bytes_are_refused_everywhere(void **state)
     ptf_free(more);
 }
 
+/* An entry inside the data of another: a header there, and a directory entry
+ * that points to it. */
 static void overlapping_entries_are_refused(void **state)
 {
     (void)state;
     forge_zip zip;
-    make_sound(&zip);
-    /* data/0 gets a size that covers its descriptor and the next header,
-     * with a descriptor of its own inside the next entry's padding */
-    size_t next = zip.local[3], size = next + 40 - zip.data[2];
-    uint32_t crc = ptf_crc32(0, zip.bytes + zip.data[2], size);
-    forge_put(zip.bytes + zip.central[2] + 16, crc, 4);
-    forge_put(zip.bytes + zip.central[2] + 20, size, 4);
-    forge_put(zip.bytes + zip.central[2] + 24, size, 4);
-    forge_put(zip.bytes + next + 43, 0, 1);
-    uint8_t *d = zip.bytes + next + 40;
-    size_t pad = zip.data[3] - (next + 40);
-    assert_true(pad >= 12);
-    forge_put(d, crc, 4);
-    forge_put(d + 4, size, 4);
-    forge_put(d + 8, size, 4);
-    ptf_error err;
-    assert_int_equal(open_bytes(zip.bytes, zip.size, &err), PTF_FORMAT);
+    forge_entry entries[] = {
+        {"a/data.pkl", pickle, sizeof(pickle) - 1, false},
+        {"a/version", "3\n", 2, false},
+        {"a/x", "inner", 5, false},
+        {"a/data/0", NULL, 0, false},
+    };
+    forge_make_zip(entries, 4, &zip);
+    size_t size = zip.local[3] - zip.local[2];
+    void *inner = ptf_alloc(size);
+    assert_non_null(inner);
+    memcpy(inner, zip.bytes + zip.local[2], size);
+    entries[3].data = inner;
+    entries[3].size = size;
+    forge_make_zip(entries, 4, &zip);
+    expect(zip.bytes, zip.size, "sound", PTF_OK, "");
+    /* the third entry moves into the fourth, and the fourth to its place */
+    size_t shift = zip.local[3] - zip.local[2];
+    memmove(zip.bytes + zip.local[2], zip.bytes + zip.local[3],
+            zip.size - zip.local[3]);
+    zip.size -= shift;
+    forge_put(zip.bytes + zip.central[3] - shift + 42, zip.local[2], 4);
+    forge_put(zip.bytes + zip.central[2] - shift + 42, zip.data[3] - shift, 4);
+    forge_put(zip.bytes + zip.end64 - shift + 48, zip.central[0] - shift, 8);
+    forge_put(zip.bytes + zip.locator - shift + 8, zip.end64 - shift, 8);
+    forge_put(zip.bytes + zip.end - shift + 16, zip.central[0] - shift, 4);
+    expect(zip.bytes, zip.size, "overlap", PTF_FORMAT, "overlapping");
+    ptf_free(inner);
+}
+
+/* Takes an entry out of the directory; its bytes stay. */
+static void drop_central(forge_zip *zip, size_t i, size_t count)
+{
+    size_t size = zip->central[i + 1] - zip->central[i];
+    memmove(zip->bytes + zip->central[i], zip->bytes + zip->central[i + 1],
+            zip->size - zip->central[i + 1]);
+    zip->size -= size;
+    zip->end64 -= size;
+    zip->locator -= size;
+    zip->end -= size;
+    forge_put(zip->bytes + zip->end64 + 24, count, 8);
+    forge_put(zip->bytes + zip->end64 + 32, count, 8);
+    forge_put(zip->bytes + zip->end64 + 40, zip->end64 - zip->central[0], 8);
+    forge_put(zip->bytes + zip->locator + 8, zip->end64, 8);
+    forge_put(zip->bytes + zip->end + 8, count, 2);
+    forge_put(zip->bytes + zip->end + 10, count, 2);
+    forge_put(zip->bytes + zip->end + 12, zip->end64 - zip->central[0], 4);
+}
+
+static void an_entry_that_the_directory_hides_is_refused(void **state)
+{
+    (void)state;
+    forge_zip zip;
+    const size_t hidden[] = {0, 1, 2};
+    for (size_t i = 0; i < PTF_ARRAY_SIZE(hidden); i++) {
+        make_sound(&zip);
+        drop_central(&zip, hidden[i], 3);
+        expect(zip.bytes, zip.size, "hidden", PTF_FORMAT, "belong to no entry");
+    }
 }
 
 /* --------------------------------------------------------------- compressed */
@@ -290,6 +333,36 @@ static void compressed_entries_are_inflated_and_checked(void **state)
             PTF_OK);
         e = ptf_archive_find(&archive, "data.pkl");
         assert_int_equal(ptf_archive_load(&archive, e, &err), PTF_FORMAT);
+        ptf_archive_close(&archive);
+    }
+}
+
+/* Without a checksum only the size can tell. */
+static void an_inflated_size_other_than_declared_is_refused(void **state)
+{
+    (void)state;
+    static const int changes[] = {0, 1, -1};
+    for (size_t i = 0; i < PTF_ARRAY_SIZE(changes); i++) {
+        forge_zip zip;
+        const forge_entry entries[] = {
+            {"a/data.pkl", pickle, sizeof(pickle) - 1, true},
+            {"a/version", "3\n", 2, false},
+        };
+        forge_make_zip(entries, 2, &zip);
+        size_t size = sizeof(pickle) - 1 + (size_t)changes[i];
+        forge_put(zip.bytes + zip.central[0] + 16, 0, 4);
+        forge_put(zip.bytes + zip.central[0] + 24, size, 4);
+        forge_put(zip.bytes + zip.local[1] - 12, 0, 4);
+        forge_put(zip.bytes + zip.local[1] - 4, size, 4);
+        ptf_archive archive;
+        ptf_error err;
+        assert_int_equal(
+            ptf_archive_open(&(ptf_file){"f", zip.bytes, zip.size, -1},
+                             &archive, &err),
+            PTF_OK);
+        ptf_entry *e = ptf_archive_find(&archive, "data.pkl");
+        assert_int_equal(ptf_archive_load(&archive, e, &err),
+                         changes[i] == 0 ? PTF_OK : PTF_FORMAT);
         ptf_archive_close(&archive);
     }
 }
@@ -411,7 +484,9 @@ int main(void)
         cmocka_unit_test(versions_from_1_to_10_are_read),
         cmocka_unit_test(foreign_bytes_are_refused_everywhere),
         cmocka_unit_test(overlapping_entries_are_refused),
+        cmocka_unit_test(an_entry_that_the_directory_hides_is_refused),
         cmocka_unit_test(compressed_entries_are_inflated_and_checked),
+        cmocka_unit_test(an_inflated_size_other_than_declared_is_refused),
         cmocka_unit_test(a_deflate_bomb_is_refused),
         cmocka_unit_test(checksum_zero_means_not_computed),
         cmocka_unit_test(large_storages_are_verified_in_blocks),

@@ -244,6 +244,9 @@ static void legacy_streams_are_read_and_checked(void **state)
     expect(&file, PTF_FORMAT, "expected 1 storages, found 0");
     MAKE_LEGACY(&file, "N", "\x80\2]" FORGE_TEXT1("8") "a.", 6);
     expect(&file, PTF_FORMAT, "the key of a storage");
+    MAKE_LEGACY(&file, "N", "\x80\2](" FORGE_TEXT1("7") FORGE_TEXT1("7") "e.",
+                6);
+    expect(&file, PTF_FORMAT, "each once");
     MAKE_LEGACY(&file, "N", "\x80\2}.", 6);
     expect(&file, PTF_FORMAT, "the list of storage keys");
     MAKE_LEGACY(&file, "(" FORGE_TEXT1("v") "K\1K\6t", LIST_OF_7, 6);

@@ -257,6 +257,9 @@ static void nesting_is_bounded(void **state)
     assert_int_equal(read_repeated("\x80\2N", "\x85", 1, 300000, ".", &err),
                      PTF_FORMAT);
     assert_non_null(strstr(err.message, "256 deep"));
+    /* a list that contains itself often is not deep */
+    assert_int_equal(read_repeated("\x80\2]p0\n(", "g0\n", 3, 300, "e.", &err),
+                     PTF_OK);
 }
 
 static void sharing_cannot_blow_a_tree_up(void **state)
