@@ -164,3 +164,68 @@ ptf_net *fixture_rewrite(const ptf_net *net, const char *rewrite,
         fail_msg("%s", err.message);
     return out;
 }
+
+const char fixture_small[] =
+    "# input: 2x6x5\n"
+    "Small(\n"
+    "  (conv): Sequential(\n"
+    "    (0): " CONV(
+        2,
+        3) "\n"
+           "    (1): " BN2(
+               3) "\n"
+                  "    (2): ReLU()\n"
+                  "  )\n"
+                  "  (fc1): Sequential(\n"
+                  "    (0): Linear(in_features=36, out_features=5, bias=False)\n"
+                  "    (1): Dropout(p=0.5, inplace=False)\n"
+                  "    (2): " BN1(
+                      5) "\n"
+                         "    (3): ReLU()\n"
+                         "  )\n"
+                         "  (fc2): Linear(in_features=5, out_features=4, bias=True)\n"
+                         "  (probability): Softmax(dim=1)\n"
+                         ")\n";
+
+float *fixture_run(const ptf_net *net, const char *input, int count,
+                   int64_t *numel)
+{
+    ptf_plan *plan;
+    ptf_error err;
+    ptf_shape shape;
+    assert_true(ptf_shape_parse(input, &shape));
+    if (ptf_plan_make(net, &shape, count, NULL, &plan, &err) != PTF_OK)
+        fail_msg("%s", err.message);
+    ptf_shape out_shape = ptf_plan_output(plan);
+    *numel = count * ptf_shape_numel(&out_shape);
+    size_t in_size = (size_t)(count * ptf_shape_numel(&shape));
+    float *in = malloc(in_size * sizeof(float));
+    float *out = malloc((size_t)*numel * sizeof(float));
+    ptf_random_fill(3, 0, in, in_size);
+    if (ptf_plan_run(plan, in, count, out, &err) != PTF_OK)
+        fail_msg("%s", err.message);
+    free(in);
+    ptf_plan_free(plan);
+    return out;
+}
+
+void fixture_same_bits(const ptf_net *a, const ptf_net *b, const char *input)
+{
+    int64_t a_count, b_count;
+    float *x = fixture_run(a, input, 7, &a_count),
+          *y = fixture_run(b, input, 7, &b_count);
+    assert_int_equal(a_count, b_count);
+    assert_memory_equal(x, y, (size_t)a_count * sizeof(float));
+    free(x);
+    free(y);
+}
+
+const ptf_tensor *fixture_tensor(const ptf_net *net, const char *name)
+{
+    for (size_t i = 0; i < ptf_net_tensor_count(net); i++) {
+        if (strcmp(ptf_net_tensor(net, i)->name, name) == 0)
+            return ptf_net_tensor(net, i);
+    }
+    fail_msg("the net has no %s", name);
+    return NULL;
+}

@@ -61,4 +61,27 @@ char *fixture_text(const ptf_net *net);
 ptf_net *fixture_rewrite(const ptf_net *net, const char *rewrite,
                          const char *input);
 
+/* Layers in the words of PyTorch. */
+#define BN1(n)                                                   \
+    "BatchNorm1d(" #n ", eps=1e-05, momentum=0.1, affine=True, " \
+    "track_running_stats=True)"
+#define BN2(n)                                                   \
+    "BatchNorm2d(" #n ", eps=1e-05, momentum=0.1, affine=True, " \
+    "track_running_stats=True)"
+#define CONV(in, out) \
+    "Conv2d(" #in ", " #out ", kernel_size=(3, 3), stride=(1, 1))"
+
+/* A small smallNet: convolutions with batch norm, then linear with one. */
+extern const char fixture_small[];
+
+/* Outputs for 'count' made-up inputs, to be freed. */
+float *fixture_run(const ptf_net *net, const char *input, int count,
+                   int64_t *numel);
+
+/* Both nets give the same bits on the same inputs. */
+void fixture_same_bits(const ptf_net *a, const ptf_net *b, const char *input);
+
+/* The net's tensor of that name. */
+const ptf_tensor *fixture_tensor(const ptf_net *net, const char *name);
+
 #endif

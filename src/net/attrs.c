@@ -57,6 +57,7 @@ static const ptf_field fields[] = {
     {BATCHNORM, "momentum", PTF_KIND_FLOAT, STATED, AT(momentum), 0,
      AT(momentum_none)},
     {BATCHNORM, "affine", PTF_KIND_BOOL, STATED, AT(affine), 0, 0},
+    {BATCHNORM, "bias", PTF_KIND_BOOL, 0, AT(has_bias), 0, 0},
     {BATCHNORM, "track_running_stats", PTF_KIND_BOOL, PTF_ALWAYS,
      AT(track_running_stats), 0, 0},
 

@@ -58,7 +58,7 @@ typedef struct ptf_attrs {
     int64_t kernel[2], stride[2], padding[2], dilation[2];
     const char *padding_text; /* "same" or "valid" when the text says so */
     int64_t groups;
-    bool has_bias;
+    bool has_bias; /* of a batch norm: if it is affine */
     bool scale_shift; /* ptfold's own: an epilogue stands behind the sum */
     double eps, momentum;
     bool momentum_none; /* cumulative average; evaluation does not care */

@@ -278,7 +278,7 @@ static bool has_parameter(ptf_op op, const ptf_attrs *attrs, ptf_role role)
     switch (role) {
     case PTF_WEIGHT: return sums || (is_batchnorm(op) && attrs->affine);
     case PTF_BIAS:
-        return (sums && attrs->has_bias) || (is_batchnorm(op) && attrs->affine);
+        return attrs->has_bias && (sums || (is_batchnorm(op) && attrs->affine));
     case PTF_SCALE:
     case PTF_SHIFT: return sums && attrs->scale_shift;
     case PTF_RUNNING_MEAN:

@@ -1,0 +1,248 @@
+/*
+ * net: tensors that fit an architecture or do not, and the checks of a graph.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "fixture.h"
+
+/* ----------------------------------------------------------------- binding */
+
+#define NORM                                                \
+    "BatchNorm1d(3, eps=1e-05, momentum=0.1, affine=True, " \
+    "track_running_stats=True)"
+
+static const char norm_net[] = "Net(\n"
+                               "  (fc): Linear(in_features=2, "
+                               "out_features=3, bias=True)\n"
+                               "  (bn): " NORM "\n)\n";
+
+static void tensors_come_in_the_order_of_the_state_dict(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"fc.weight",
+                                        "fc.bias",
+                                        "bn.weight",
+                                        "bn.bias",
+                                        "bn.running_mean",
+                                        "bn.running_var",
+                                        "bn.num_batches_tracked"};
+    fixture f;
+    fixture_init(&f, norm_net);
+    fixture_make(&f);
+    assert_int_equal(ptf_net_tensor_count(f.net), PTF_ARRAY_SIZE(names));
+    for (size_t i = 0; i < PTF_ARRAY_SIZE(names); i++)
+        assert_string_equal(ptf_net_tensor(f.net, i)->name, names[i]);
+    fixture_free(&f);
+}
+
+static void old_files_do_not_count_batches(void **state)
+{
+    (void)state;
+    fixture f;
+    fixture_init(&f, norm_net);
+    fixture_remove(&f, "bn.num_batches_tracked");
+    fixture_make(&f);
+    assert_int_equal(ptf_net_tensor_count(f.net), 6);
+    fixture_free(&f);
+}
+
+static void expect_no_fit(fixture *f, const char *const *words)
+{
+    ptf_net *net;
+    ptf_error err;
+    fixture_open(f);
+    assert_int_equal(ptf_net_make(f->text, "text", f->ckpt, &net, &err),
+                     PTF_ARGUMENT);
+    assert_null(net);
+    for (int i = 0; words[i] != NULL; i++) {
+        if (strstr(err.message, words[i]) == NULL)
+            fail_msg("expected '%s' in: %s", words[i], err.message);
+    }
+}
+
+static void every_mismatch_is_named(void **state)
+{
+    (void)state;
+    fixture f;
+    fixture_init(&f, norm_net);
+    fixture_remove(&f, "bn.running_var");
+    fixture_remove(&f, "fc.bias");
+    fixture_entry *e = fixture_entry_of(&f, "fc.weight");
+    e->shape[0] = 2;
+    e->shape[1] = 3;
+    snprintf(fixture_entry_of(&f, "bn.bias")->name, 16, "bn.offset");
+    fixture_entry_of(&f, "bn.weight")->dtype = "I32";
+    fixture_entry_of(&f, "bn.num_batches_tracked")->dtype = "F64";
+    expect_no_fit(
+        &f, (const char *const[]){
+                "does not fit Net: ",
+                "fc.weight: expected shape [3, 2], found [2, 3]",
+                "; missing fc.bias [3]", "; missing bn.bias [3]",
+                "; missing bn.running_var [3]", "; unexpected bn.offset [3]",
+                "bn.weight: expected floating point, found int32",
+                "bn.num_batches_tracked: expected an integer, found float64",
+                NULL});
+    fixture_free(&f);
+}
+
+static void statistics_that_are_not_kept_are_unexpected(void **state)
+{
+    (void)state;
+    fixture f;
+    fixture_init(&f, norm_net);
+    f.text = "Net(\n"
+             "  (fc): Linear(in_features=2, out_features=3, bias=True)\n"
+             "  (bn): BatchNorm1d(3, eps=1e-05, momentum=0.1, affine=False, "
+             "track_running_stats=False)\n)\n";
+    expect_no_fit(
+        &f,
+        (const char *const[]){
+            "unexpected bn.bias [3]; unexpected bn.num_batches_tracked []; "
+            "unexpected bn.running_mean [3]; unexpected bn.running_var [3]; "
+            "unexpected bn.weight [3]",
+            NULL});
+    fixture_free(&f);
+}
+
+static void long_lists_of_mismatches_say_how_many_more(void **state)
+{
+    (void)state;
+    static const char text[] =
+        "Net(\n  (0-499): 500 x Linear(in_features=1, out_features=1, "
+        "bias=True)\n)\n";
+    fixture f;
+    fixture_init(&f, norm_net);
+    f.text = text;
+    expect_no_fit(&f, (const char *const[]){"missing 0.weight [1, 1]; ",
+                                            " more", "; and ", NULL});
+    fixture_free(&f);
+}
+
+static void checkpoints_of_the_course_are_recognised(void **state)
+{
+    (void)state;
+    const char *name;
+    ptf_error err;
+    fixture f;
+    fixture_init(&f, ptf_arch_text("smallNetTest"));
+    fixture_open(&f);
+    if (ptf_arch_recognise(f.ckpt, &name, &err) != PTF_OK)
+        fail_msg("%s", err.message);
+    assert_string_equal(name, "smallNetTest");
+    fixture_free(&f);
+
+    fixture_init(&f, ptf_arch_text("smallNetTest"));
+    fixture_remove(&f, "fc2.0.bias");
+    fixture_open(&f);
+    assert_int_equal(ptf_arch_recognise(f.ckpt, &name, &err), PTF_UNSUPPORTED);
+    assert_null(name);
+    assert_non_null(strstr(err.message, "the nearest is smallNetTest, where 7 "
+                                        "agree and 1 do not (missing "
+                                        "fc2.0.bias [10])"));
+    assert_non_null(strstr(err.message, "--arch"));
+    fixture_free(&f);
+
+    fixture_init(&f, norm_net);
+    fixture_open(&f);
+    assert_int_equal(ptf_arch_recognise(f.ckpt, &name, &err), PTF_UNSUPPORTED);
+    assert_non_null(strstr(err.message, "none has a name and shape in common"));
+    fixture_free(&f);
+}
+
+/* ------------------------------------------------------------ graph, memory */
+
+static void the_graph_prints_one_line_per_node(void **state)
+{
+    (void)state;
+    fixture f;
+    fixture_init(&f, norm_net);
+    fixture_make(&f);
+    char *text = NULL;
+    size_t size = 0;
+    FILE *out = open_memstream(&text, &size);
+    ptf_net_print(f.net, out);
+    fclose(out);
+    assert_string_equal(text,
+                        "Net: 2 layers, 7 tensors\n"
+                        "   0  Input()\n"
+                        "   1 <- 0  fc:  Linear(in_features=2, out_features=3, "
+                        "bias=True)\n"
+                        "       weight float32 [3, 2]\n"
+                        "       bias float32 [3]\n"
+                        "   2 <- 1  bn:  " NORM "  -> output\n"
+                        "       weight float32 [3]\n"
+                        "       bias float32 [3]\n"
+                        "       running_mean float32 [3]\n"
+                        "       running_var float32 [3]\n"
+                        "       num_batches_tracked int64 []\n");
+    free(text);
+    fixture_free(&f);
+}
+
+static void broken_graphs_fail_the_check(void **state)
+{
+    (void)state;
+    ptf_error err;
+    fixture f;
+    fixture_init(&f, norm_net);
+    fixture_make(&f);
+    ptf_net *net = f.net;
+    assert_int_equal(ptf_net_check(net, &err), PTF_OK);
+    net->nodes[1].inputs[0] = 2;
+    assert_int_equal(ptf_net_check(net, &err), PTF_ARGUMENT);
+    net->nodes[1].inputs[0] = 0;
+    net->nodes[2].attrs.in_channels = 4;
+    assert_int_equal(ptf_net_check(net, &err), PTF_ARGUMENT);
+    net->nodes[2].attrs.in_channels = 3;
+    const ptf_tensor *mean = net->nodes[2].tensors[PTF_RUNNING_MEAN];
+    net->nodes[2].tensors[PTF_RUNNING_MEAN] = NULL;
+    assert_int_equal(ptf_net_check(net, &err), PTF_ARGUMENT);
+    assert_non_null(strstr(err.message, "running_mean is absent"));
+    net->nodes[2].tensors[PTF_RUNNING_MEAN] = mean;
+    net->nodes[2].tensors[PTF_SCALE] = mean;
+    assert_int_equal(ptf_net_check(net, &err), PTF_ARGUMENT);
+    net->nodes[2].tensors[PTF_SCALE] = NULL;
+    net->output = 3;
+    assert_int_equal(ptf_net_check(net, &err), PTF_ARGUMENT);
+    net->output = 2;
+    net->nodes[2].name = "fc";
+    assert_int_equal(ptf_net_check(net, &err), PTF_ARGUMENT);
+    fixture_free(&f);
+}
+
+static void out_of_memory_is_reported(void **state)
+{
+    (void)state;
+    fixture f;
+    fixture_init(&f, norm_net);
+    fixture_open(&f);
+    ptf_status status = PTF_MEMORY;
+    long n = 0;
+    for (; status == PTF_MEMORY; n++) {
+        ptf_net *net;
+        ptf_alloc_fail_after(n);
+        status = ptf_net_make(f.text, "text", f.ckpt, &net, NULL);
+        ptf_alloc_fail_after(-1);
+        assert_int_equal(net == NULL, status != PTF_OK);
+        ptf_net_free(net);
+    }
+    assert_int_equal(status, PTF_OK);
+    assert_in_range(n, 5, 100);
+    fixture_free(&f);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(tensors_come_in_the_order_of_the_state_dict),
+        cmocka_unit_test(old_files_do_not_count_batches),
+        cmocka_unit_test(every_mismatch_is_named),
+        cmocka_unit_test(statistics_that_are_not_kept_are_unexpected),
+        cmocka_unit_test(long_lists_of_mismatches_say_how_many_more),
+        cmocka_unit_test(checkpoints_of_the_course_are_recognised),
+        cmocka_unit_test(the_graph_prints_one_line_per_node),
+        cmocka_unit_test(broken_graphs_fail_the_check),
+        cmocka_unit_test(out_of_memory_is_reported),
+    };
+    return cmocka_run_group_tests_name("bind", tests, NULL, NULL);
+}
