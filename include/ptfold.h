@@ -277,6 +277,24 @@ PTF_API const ptf_tensor *ptf_net_tensor(const ptf_net *net, size_t index);
 /* The architecture as print(model) would print it, plus the input comment. */
 PTF_API void ptf_net_print_text(const ptf_net *net, FILE *out);
 
+/*
+ * How a convolutional net moves over an image larger than 'window', the shape
+ * that it was made for: output (i, j) of the large map belongs to the crop
+ * whose corner is pixel (i * stride[0], j * stride[1]).
+ *
+ * 'blocker' is NULL when every window equals the net on its crop.  Otherwise
+ * it names the first layer for which that is not so, and 'reason' says why:
+ * zero padding (a crop sees zeros where the image goes on), pooling whose
+ * windows depend on the map's size, or a layer that takes one size only.
+ */
+typedef struct ptf_slide {
+    int64_t stride[2];
+    const char *blocker;
+    const char *reason;
+} ptf_slide;
+
+PTF_API void ptf_net_slide(const ptf_net *net, ptf_slide *out);
+
 /* The graph: one line per node with inputs, attributes and parameters. */
 PTF_API void ptf_net_print(const ptf_net *net, FILE *out);
 

@@ -1,0 +1,213 @@
+/*
+ * bnfuse: fold the batch norms of a checkpoint into the layers before them,
+ * verify, write.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "tool/tool.h"
+
+static const char help[] =
+    "usage: bnfuse [options] CHECKPOINT OUTPUT\n"
+    "\n"
+    "Folds every batch norm of the network in CHECKPOINT into the layer before\n"
+    "it, runs the original and the folded network side by side, and writes\n"
+    "OUTPUT only if they agree.\n"
+    "\n"
+    "OUTPUT's ending decides the format: .pt or .pth for PyTorch, .bin or\n"
+    ".safetensors for a safetensors file that carries its architecture.\n"
+    "\n"
+    "  --fold weights    change weights and biases, in double, rounded once to\n"
+    "                    f32; outputs may differ by rounding (default)\n"
+    "  --fold epilogue   keep a scale and a shift per channel behind the sum;\n"
+    "                    outputs must be equal bit for bit\n"
+    "  --arch FILE|NAME  the text of print(model), or a built-in network;\n"
+    "                    default: the built-in whose keys and shapes fit\n"
+    "  --key PATH        the state dict inside the file (model_state_dict)\n"
+    "  --input CxHxW     shape of one input; default: what the text says\n"
+    "  --check N         compare on N random inputs (default 8)\n"
+    "  --seed S          where the random inputs start (default 1)\n"
+    "  --data FILE       compare on the images of a CIFAR-10 binary file\n"
+    "  --no-check        write without comparing\n"
+    "  --threads N       default: the CPUs that this process may use\n"
+    "  --json            the report as JSON\n"
+    "  --help, --version\n"
+    "\n"
+    "Exit status: 0 equivalent, 1 not equivalent, 2 usage, 3 unsupported,\n"
+    "4 damaged input, 5 I/O or memory.\n"
+    "\n"
+    "Example: bnfuse smallNetSaved out.bin\n";
+
+typedef struct options {
+    tool_source source;
+    const char *output, *data;
+    const ptf_rewrite *rewrite;
+    int64_t check, seed, threads;
+    bool no_check, json;
+} options;
+
+static const ptf_rewrite *find_fold(const char *text)
+{
+    if (strcmp(text, "weights") == 0)
+        return ptf_rewrite_find("fold_batchnorm");
+    if (strcmp(text, "epilogue") == 0)
+        return ptf_rewrite_find("batchnorm_to_epilogue");
+    return NULL;
+}
+
+/* Returns TOOL_GO_ON or the code to exit with. */
+static int parse(int argc, char **argv, options *o)
+{
+    *o = (options){.check = 8, .seed = 1};
+    const char *fold = "weights";
+    const tool_option table[] = {
+        {"arch", 0, OPTION_TEXT, &o->source.arch, 0, 0},
+        {"check", 0, OPTION_COUNT, &o->check, 1, 1000000},
+        {"data", 0, OPTION_TEXT, &o->data, 0, 0},
+        {"fold", 0, OPTION_TEXT, &fold, 0, 0},
+        {"input", 0, OPTION_TEXT, &o->source.input, 0, 0},
+        {"json", 0, OPTION_FLAG, &o->json, 0, 0},
+        {"key", 0, OPTION_TEXT, &o->source.key, 0, 0},
+        {"no-check", 0, OPTION_FLAG, &o->no_check, 0, 0},
+        {"seed", 0, OPTION_COUNT, &o->seed, 0, INT64_MAX},
+        {"threads", 0, OPTION_COUNT, &o->threads, 1, 1024},
+        {0},
+    };
+    char **operands;
+    int code = tool_parse(argc, argv, help, table, 2, &operands);
+    if (code != TOOL_GO_ON)
+        return code;
+    o->source.path = operands[0];
+    o->output = operands[1];
+    o->rewrite = find_fold(fold);
+    if (o->rewrite == NULL)
+        return tool_usage_error("--fold: expected weights or epilogue, found "
+                                "\"%s\"",
+                                fold);
+    return TOOL_GO_ON;
+}
+
+/* ---------------------------------------------------------------- checking */
+
+static ptf_status make_inputs(const options *o, const tool_net *net,
+                              tool_inputs *inputs, ptf_error *err)
+{
+    if (o->data != NULL)
+        return tool_inputs_cifar10(o->data, inputs, err);
+    if (!net->has_input)
+        return tool_error(err, PTF_ARGUMENT,
+                          "%s: the architecture does not say its input's "
+                          "shape; give --input CxHxW",
+                          o->source.path);
+    *inputs = tool_inputs_random(o->check, (uint64_t)o->seed, net->input);
+    return PTF_OK;
+}
+
+static ptf_status compare(const options *o, const tool_net *net,
+                          const ptf_net *folded, ptf_verdict *verdict,
+                          ptf_error *err)
+{
+    tool_inputs inputs = {0};
+    ptf_status status = make_inputs(o, net, &inputs, err);
+    if (status == PTF_OK)
+        status = tool_compare(net->net, folded, &inputs, (int)o->threads,
+                              verdict, err);
+    tool_inputs_free(&inputs);
+    return status;
+}
+
+/* ------------------------------------------------------------------ report */
+
+typedef struct report {
+    const ptf_net *before, *after;
+    const ptf_verdict *verdict;
+    bool checked, reached;
+} report;
+
+static void print_text(const options *o, const report *r)
+{
+    char n[32];
+    printf("%s: %s, %s tensors\n\n", o->source.path, ptf_net_name(r->before),
+           tool_count_text((int64_t)ptf_net_tensor_count(r->before), n));
+    tool_print_layers(r->before, r->after, stdout);
+    if (!r->checked) {
+        printf("\nnot checked (--no-check)\n");
+    } else {
+        printf("\n%s on %s %s\n", o->rewrite->name,
+               tool_count_text(r->verdict->samples, n),
+               o->data != NULL ? "images" : "random inputs");
+        tool_print_verdict(r->verdict, stdout);
+        printf("verdict: %s (%s)\n",
+               ptf_level_name(ptf_verdict_level(r->verdict)),
+               o->rewrite->promise == PTF_EXACT
+                   ? "the rewrite is exact and owes BITWISE"
+                   : "the rewrite rounds weights and owes SAME PREDICTIONS");
+    }
+    if (r->reached)
+        printf("%s: written\n", o->output);
+    else
+        printf("%s: not written\n", o->output);
+}
+
+static void print_json(const options *o, const report *r)
+{
+    tool_json j = {.out = stdout};
+    json_open(&j, NULL, '{');
+    json_string(&j, "program", "bnfuse");
+    json_string(&j, "version", ptf_version());
+    json_string(&j, "checkpoint", o->source.path);
+    json_string(&j, "network", ptf_net_name(r->before));
+    json_string(&j, "rewrite", o->rewrite->name);
+    json_string(&j, "output", r->reached ? o->output : NULL);
+    json_bool(&j, "checked", r->checked);
+    json_bool(&j, "equivalent", r->checked && r->reached);
+    json_string(&j, "inputs", o->data != NULL ? o->data : "random");
+    json_int(&j, "seed", o->seed);
+    json_string(&j, "isa", ptf_isa_name());
+    tool_json_layers(&j, "before", r->before);
+    tool_json_layers(&j, "after", r->after);
+    if (r->checked)
+        tool_json_verdict(&j, "verdict", r->verdict);
+    json_close(&j, '}');
+}
+
+static ptf_status convert(const options *o, const tool_net *net,
+                          const ptf_net *folded, bool *reached, ptf_error *err)
+{
+    ptf_verdict verdict;
+    ptf_verdict_init(&verdict, TOOL_ATOL, TOOL_RTOL);
+    ptf_status status = PTF_OK;
+    if (!o->no_check)
+        status = compare(o, net, folded, &verdict, err);
+    *reached = o->no_check || tool_promise_kept(o->rewrite, &verdict);
+    if (status == PTF_OK && *reached)
+        status = ptf_net_save(folded, o->output, net->ckpt, err);
+    if (status != PTF_OK)
+        return status;
+    report r = {net->net, folded, &verdict, !o->no_check, *reached};
+    (o->json ? print_json : print_text)(o, &r);
+    return PTF_OK;
+}
+
+int main(int argc, char **argv)
+{
+    tool_start("bnfuse");
+    options o;
+    int code = parse(argc, argv, &o);
+    if (code != TOOL_GO_ON)
+        return code;
+
+    static ptf_error err;
+    tool_net net;
+    ptf_net *folded = NULL;
+    bool reached = false;
+    ptf_status status = tool_net_open(&o.source, &net, &err);
+    if (status == PTF_OK)
+        status = ptf_net_rewrite(net.net, o.rewrite, NULL, &folded, &err);
+    if (status == PTF_OK)
+        status = convert(&o, &net, folded, &reached, &err);
+    ptf_net_free(folded);
+    tool_net_close(&net);
+    if (status != PTF_OK)
+        return tool_fail(&err);
+    return tool_finish(reached ? EXIT_EQUIVALENT : EXIT_NOT_EQUIVALENT);
+}

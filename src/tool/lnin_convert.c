@@ -1,0 +1,272 @@
+/*
+ * lnin-convert: turn the fully connected tail of a network into convolutions,
+ * verify bit for bit, write.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "tool/tool.h"
+
+static const char help[] =
+    "usage: lnin-convert [options] CHECKPOINT\n"
+    "\n"
+    "Turns the Linear layers behind the feature maps into convolutions, so that\n"
+    "the network takes larger images and gives one output per window.  No\n"
+    "number moves: a weight keeps its bytes and gets another shape.  The result\n"
+    "is written only if its outputs are equal bit for bit, on inputs of the\n"
+    "original size and, window by window, on a larger image.\n"
+    "\n"
+    "  -o FILE           default: CHECKPOINT's name ending in .net2.pt\n"
+    "                    (.pt or .pth for PyTorch, .bin or .safetensors)\n"
+    "  --input CxHxW     shape of one input; default: what the text says\n"
+    "  --arch FILE|NAME  the text of print(model), or a built-in network;\n"
+    "                    default: the built-in whose keys and shapes fit\n"
+    "  --key PATH        the state dict inside the file (model_state_dict)\n"
+    "  --check N         compare on N random inputs of each size (default 2)\n"
+    "  --seed S          where the random inputs start (default 1)\n"
+    "  --no-check        write without comparing\n"
+    "  --threads N       default: the CPUs that this process may use\n"
+    "  --json            the report as JSON\n"
+    "  --help, --version\n"
+    "\n"
+    "Exit status: 0 equivalent, 1 not equivalent, 2 usage, 3 unsupported,\n"
+    "4 damaged input, 5 I/O or memory.\n"
+    "\n"
+    "Example: lnin-convert net1.pt\n";
+
+/* The larger image shows this many windows more in each direction. */
+enum { MORE_ROWS = 4, MORE_COLUMNS = 6 };
+
+typedef struct options {
+    tool_source source;
+    const char *output;
+    char *default_output; /* to be freed */
+    int64_t check, seed, threads;
+    bool no_check, json;
+} options;
+
+/* "dir/net1.pt" gives "dir/net1.net2.pt"; a name without ending gets one. */
+static char *default_output(const char *path)
+{
+    static const char ending[] = ".net2.pt";
+    const char *slash = strrchr(path, '/');
+    const char *base = slash != NULL ? slash + 1 : path;
+    const char *dot = strrchr(base, '.');
+    size_t stem =
+        dot != NULL && dot != base ? (size_t)(dot - path) : strlen(path);
+    char *output = malloc(stem + sizeof(ending));
+    if (output != NULL) {
+        memcpy(output, path, stem);
+        memcpy(output + stem, ending, sizeof(ending));
+    }
+    return output;
+}
+
+/* Returns TOOL_GO_ON or the code to exit with. */
+static int parse(int argc, char **argv, options *o)
+{
+    *o = (options){.check = 2, .seed = 1};
+    const tool_option table[] = {
+        {"arch", 0, OPTION_TEXT, &o->source.arch, 0, 0},
+        {"check", 0, OPTION_COUNT, &o->check, 1, 1000000},
+        {"input", 0, OPTION_TEXT, &o->source.input, 0, 0},
+        {"json", 0, OPTION_FLAG, &o->json, 0, 0},
+        {"key", 0, OPTION_TEXT, &o->source.key, 0, 0},
+        {"no-check", 0, OPTION_FLAG, &o->no_check, 0, 0},
+        {"output", 'o', OPTION_TEXT, &o->output, 0, 0},
+        {"seed", 0, OPTION_COUNT, &o->seed, 0, INT64_MAX},
+        {"threads", 0, OPTION_COUNT, &o->threads, 1, 1024},
+        {0},
+    };
+    char **operands;
+    int code = tool_parse(argc, argv, help, table, 1, &operands);
+    if (code != TOOL_GO_ON)
+        return code;
+    o->source.path = operands[0];
+    o->default_output = default_output(o->source.path);
+    if (o->output == NULL)
+        o->output = o->default_output;
+    return TOOL_GO_ON;
+}
+
+/* ---------------------------------------------------------------- checking */
+
+typedef struct report {
+    const tool_net *before;
+    const ptf_net *after;
+    ptf_slide slide;
+    ptf_shape large;
+    ptf_verdict same; /* on inputs of the original size */
+    ptf_verdict slid; /* window by window on a larger image */
+    bool checked, windows_checked, reached;
+} report;
+
+static bool bitwise(const ptf_verdict *v)
+{
+    return ptf_verdict_level(v) == PTF_BITWISE;
+}
+
+static ptf_status compare(const options *o, report *r, ptf_error *err)
+{
+    const tool_net *net = r->before;
+    uint64_t seed = (uint64_t)o->seed;
+    int threads = (int)o->threads;
+    tool_inputs inputs = tool_inputs_random(o->check, seed, net->input);
+    tool_inputs large = tool_inputs_random(o->check, seed, r->large);
+    ptf_status status =
+        tool_compare(net->net, r->after, &inputs, threads, &r->same, err);
+    if (status == PTF_OK && r->windows_checked)
+        status = tool_compare_crops(net->net, r->after, &r->slide, &net->input,
+                                    &large, threads, &r->slid, err);
+    r->reached =
+        bitwise(&r->same) && (!r->windows_checked || bitwise(&r->slid));
+    return status;
+}
+
+/* Sliding is checked for images; its larger size follows from the stride. */
+static void plan_windows(report *r)
+{
+    ptf_net_slide(r->after, &r->slide);
+    r->large = r->before->input;
+    r->windows_checked =
+        r->checked && r->slide.blocker == NULL && r->large.rank == 3;
+    if (r->large.rank != 3)
+        return;
+    r->large.dim[1] += MORE_ROWS * r->slide.stride[0];
+    r->large.dim[2] += MORE_COLUMNS * r->slide.stride[1];
+}
+
+/* ------------------------------------------------------------------ report */
+
+static void print_conversions(const report *r)
+{
+    for (size_t i = 0; i < ptf_net_layer_count(r->after); i++) {
+        ptf_layer after;
+        ptf_net_layer(r->after, i, &after);
+        for (size_t k = 0; k < ptf_net_layer_count(r->before->net); k++) {
+            ptf_layer before;
+            ptf_net_layer(r->before->net, k, &before);
+            if (strcmp(before.op, "Linear") == 0 && after.name[0] != '\0' &&
+                strcmp(before.name, after.name) == 0)
+                printf("  %s: %s -> %s\n", after.name, before.text, after.text);
+        }
+    }
+}
+
+static void print_checks(const report *r)
+{
+    char n[32], shape[64];
+    printf("\n%s inputs %s: original against converted\n",
+           tool_count_text(r->same.samples, n),
+           tool_shape_text(&r->before->input, shape));
+    tool_print_verdict(&r->same, stdout);
+    printf("verdict: %s\n", ptf_level_name(ptf_verdict_level(&r->same)));
+    if (r->windows_checked) {
+        printf("\n%s windows on larger images %s: original on each crop "
+               "against converted\n",
+               tool_count_text(r->slid.samples, n),
+               tool_shape_text(&r->large, shape));
+        tool_print_verdict(&r->slid, stdout);
+        printf("verdict: %s\n", ptf_level_name(ptf_verdict_level(&r->slid)));
+    } else if (r->slide.blocker != NULL) {
+        printf("\nlarger images: windows are not equal to crops, because %s "
+               "%s\n",
+               r->slide.blocker, r->slide.reason);
+    } else {
+        printf("\nlarger inputs: not compared (not an image)\n");
+    }
+}
+
+static void print_text(const options *o, const report *r)
+{
+    printf("%s: %s\n", o->source.path, ptf_net_name(r->before->net));
+    print_conversions(r);
+    if (r->checked)
+        print_checks(r);
+    else
+        printf("\nnot checked (--no-check)\n");
+    printf("%s: %s\n", o->output, r->reached ? "written" : "not written");
+}
+
+static void print_json(const options *o, const report *r)
+{
+    char shape[64];
+    tool_json j = {.out = stdout};
+    json_open(&j, NULL, '{');
+    json_string(&j, "program", "lnin-convert");
+    json_string(&j, "version", ptf_version());
+    json_string(&j, "checkpoint", o->source.path);
+    json_string(&j, "network", ptf_net_name(r->before->net));
+    json_string(&j, "rewrite", "linear_to_conv");
+    json_string(&j, "output", r->reached ? o->output : NULL);
+    json_bool(&j, "checked", r->checked);
+    json_bool(&j, "equivalent", r->checked && r->reached);
+    json_int(&j, "seed", o->seed);
+    json_string(&j, "isa", ptf_isa_name());
+    json_string(&j, "input", tool_shape_text(&r->before->input, shape));
+    tool_json_layers(&j, "before", r->before->net);
+    tool_json_layers(&j, "after", r->after);
+    json_string(&j, "windows_blocked_by", r->slide.blocker);
+    json_string(&j, "windows_blocked_because", r->slide.reason);
+    if (r->checked)
+        tool_json_verdict(&j, "same_size", &r->same);
+    if (r->windows_checked) {
+        json_string(&j, "large", tool_shape_text(&r->large, shape));
+        tool_json_verdict(&j, "windows", &r->slid);
+    }
+    json_close(&j, '}');
+}
+
+static ptf_status convert(const options *o, report *r, ptf_error *err)
+{
+    plan_windows(r);
+    ptf_verdict_init(&r->same, 0, 0);
+    ptf_verdict_init(&r->slid, 0, 0);
+    r->reached = true;
+    ptf_status status = r->checked ? compare(o, r, err) : PTF_OK;
+    if (status == PTF_OK && r->reached)
+        status = ptf_net_save(r->after, o->output, r->before->ckpt, err);
+    if (status == PTF_OK)
+        (o->json ? print_json : print_text)(o, r);
+    return status;
+}
+
+static ptf_status run(const options *o, bool *reached, ptf_error *err)
+{
+    const ptf_rewrite *rewrite = ptf_rewrite_find("linear_to_conv");
+    tool_net net;
+    ptf_net *converted = NULL;
+    ptf_status status = tool_net_open(&o->source, &net, err);
+    if (status == PTF_OK && !net.has_input)
+        status = tool_error(err, PTF_ARGUMENT,
+                            "%s: the architecture does not say its input's "
+                            "shape; give --input CxHxW",
+                            o->source.path);
+    if (status == PTF_OK)
+        status = ptf_net_rewrite(net.net, rewrite, &net.input, &converted, err);
+    report r = {.before = &net, .after = converted, .checked = !o->no_check};
+    if (status == PTF_OK)
+        status = convert(o, &r, err);
+    *reached = r.reached;
+    ptf_net_free(converted);
+    tool_net_close(&net);
+    return status;
+}
+
+int main(int argc, char **argv)
+{
+    tool_start("lnin-convert");
+    options o;
+    int code = parse(argc, argv, &o);
+    if (code != TOOL_GO_ON)
+        return code;
+
+    static ptf_error err;
+    bool reached = false;
+    ptf_status status = o.output != NULL
+                            ? run(&o, &reached, &err)
+                            : tool_error(&err, PTF_MEMORY, "out of memory");
+    free(o.default_output);
+    if (status != PTF_OK)
+        return tool_fail(&err);
+    return tool_finish(reached ? EXIT_EQUIVALENT : EXIT_NOT_EQUIVALENT);
+}

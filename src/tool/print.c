@@ -1,0 +1,269 @@
+/*
+ * Tables and JSON.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "tool/tool.h"
+
+#include <math.h>
+
+const char *tool_count_text(int64_t n, char text[32])
+{
+    char digits[24];
+    int size = snprintf(digits, sizeof(digits), "%lld", (long long)n);
+    char *p = text;
+    for (int i = 0; i < size; i++) {
+        *p++ = digits[i];
+        if ((size - i) % 3 == 1 && i + 1 < size && digits[i] != '-')
+            *p++ = ',';
+    }
+    *p = '\0';
+    return text;
+}
+
+const char *tool_shape_text(const ptf_shape *shape, char text[64])
+{
+    int n = 0;
+    for (int i = 0; i < shape->rank; i++)
+        n += snprintf(text + n, 64 - (size_t)n, "%s%lld", i > 0 ? "x" : "",
+                      (long long)shape->dim[i]);
+    return text;
+}
+
+/* ------------------------------------------------------------------ layers */
+
+static int64_t count_op(const ptf_net *net, const char *op)
+{
+    int64_t count = 0;
+    for (size_t i = 0; i < ptf_net_layer_count(net); i++) {
+        ptf_layer layer;
+        ptf_net_layer(net, i, &layer);
+        count += layer.name[0] != '\0' && strcmp(layer.op, op) == 0;
+    }
+    return count;
+}
+
+static int64_t count_layers(const ptf_net *net)
+{
+    int64_t count = 0;
+    for (size_t i = 0; i < ptf_net_layer_count(net); i++) {
+        ptf_layer layer;
+        ptf_net_layer(net, i, &layer);
+        count += layer.name[0] != '\0';
+    }
+    return count;
+}
+
+static int64_t count_parameters(const ptf_net *net)
+{
+    int64_t count = 0;
+    for (size_t i = 0; i < ptf_net_layer_count(net); i++) {
+        ptf_layer layer;
+        ptf_net_layer(net, i, &layer);
+        count += layer.parameters;
+    }
+    return count;
+}
+
+static void print_row(FILE *out, const char *indent, const char *name,
+                      int64_t before, int64_t after)
+{
+    char a[32], b[32];
+    fprintf(out, "%s%-*s %14s %14s\n", indent, 20 - (int)strlen(indent), name,
+            tool_count_text(before, a), tool_count_text(after, b));
+}
+
+/* Each kind of layer once, in the order of its first use in 'net'. */
+static void print_kinds(const ptf_net *net, const ptf_net *skip,
+                        const ptf_net *before, const ptf_net *after, FILE *out)
+{
+    for (size_t i = 0; i < ptf_net_layer_count(net); i++) {
+        ptf_layer layer, earlier;
+        ptf_net_layer(net, i, &layer);
+        bool seen = layer.name[0] == '\0' ||
+                    (skip != NULL && count_op(skip, layer.op) > 0);
+        for (size_t j = 0; j < i && !seen; j++) {
+            ptf_net_layer(net, j, &earlier);
+            seen = earlier.name[0] != '\0' && strcmp(earlier.op, layer.op) == 0;
+        }
+        if (!seen)
+            print_row(out, "  ", layer.op, count_op(before, layer.op),
+                      count_op(after, layer.op));
+    }
+}
+
+void tool_print_layers(const ptf_net *before, const ptf_net *after, FILE *out)
+{
+    fprintf(out, "%-20s %14s %14s\n", "", "before", "after");
+    print_row(out, "", "layers", count_layers(before), count_layers(after));
+    print_kinds(before, NULL, before, after, out);
+    print_kinds(after, before, before, after, out);
+    print_row(out, "", "parameters", count_parameters(before),
+              count_parameters(after));
+    print_row(out, "", "tensors", (int64_t)ptf_net_tensor_count(before),
+              (int64_t)ptf_net_tensor_count(after));
+}
+
+/* ----------------------------------------------------------------- verdict */
+
+bool tool_promise_kept(const ptf_rewrite *rewrite, const ptf_verdict *verdict)
+{
+    ptf_level level = ptf_verdict_level(verdict);
+    return level == PTF_BITWISE ||
+           (rewrite->promise == PTF_ROUNDS && level == PTF_SAME_PREDICTIONS);
+}
+
+/* What the course allows per 100 images. */
+static const double course_bar = 1e-8;
+
+void tool_print_verdict(const ptf_verdict *v, FILE *out)
+{
+    char text[32];
+    fprintf(out, "  outputs compared      %s\n",
+            tool_count_text(v->outputs, text));
+    fprintf(out, "  unequal bits          %s\n",
+            tool_count_text(v->unequal_bits, text));
+    if (v->not_finite > 0)
+        fprintf(out, "  NaN or infinite       %s\n",
+                tool_count_text(v->not_finite, text));
+    if (v->max_abs > 0)
+        fprintf(out,
+                "  largest difference    %.3e at sample %lld, output %lld: "
+                "%.9g (%a), %.9g (%a)\n",
+                v->max_abs, (long long)v->worst_sample,
+                (long long)v->worst_output, (double)v->worst_a,
+                (double)v->worst_a, (double)v->worst_b, (double)v->worst_b);
+    else
+        fprintf(out, "  largest difference    0\n");
+    if (v->max_abs > 0 && v->max_ref > 0)
+        fprintf(out, "  of the largest output %.3e (%.6g)\n",
+                v->max_abs / v->max_ref, v->max_ref);
+    fprintf(out,
+            "  ||difference||^2      %.3e at most per 100 samples (%s the "
+            "course's 1e-08)\n",
+            v->max_group_squares,
+            v->max_group_squares < course_bar ? "below" : "above");
+    fprintf(out, "  arg max               %lld of %lld agree",
+            (long long)v->argmax_equal, (long long)v->samples);
+    if (v->argmax_undecided > 0)
+        fprintf(out, ", %lld undecided", (long long)v->argmax_undecided);
+    if (v->argmax_different > 0)
+        fprintf(out, ", %lld different", (long long)v->argmax_different);
+    fprintf(out, "\n");
+}
+
+/* -------------------------------------------------------------------- JSON */
+
+static void put_string(FILE *out, const char *text)
+{
+    putc('"', out);
+    for (const char *p = text; *p != '\0'; p++) {
+        if (*p == '"' || *p == '\\')
+            fprintf(out, "\\%c", *p);
+        else if ((unsigned char)*p < 0x20)
+            fprintf(out, "\\u%04x", (unsigned)*p);
+        else
+            putc(*p, out);
+    }
+    putc('"', out);
+}
+
+/* The comma, the new line, and the key of the next member. */
+static void put_member(tool_json *j, const char *key)
+{
+    if (j->depth > 0)
+        fprintf(j->out, "%s\n%*s", j->first ? "" : ",", 2 * j->depth, "");
+    j->first = false;
+    if (key != NULL) {
+        put_string(j->out, key);
+        fputs(": ", j->out);
+    }
+}
+
+void json_open(tool_json *j, const char *key, char bracket)
+{
+    put_member(j, key);
+    putc(bracket, j->out);
+    j->depth++;
+    j->first = true;
+}
+
+void json_close(tool_json *j, char bracket)
+{
+    j->depth--;
+    if (!j->first)
+        fprintf(j->out, "\n%*s", 2 * j->depth, "");
+    j->first = false;
+    putc(bracket, j->out);
+    if (j->depth == 0)
+        putc('\n', j->out);
+}
+
+void json_string(tool_json *j, const char *key, const char *value)
+{
+    put_member(j, key);
+    if (value == NULL)
+        fputs("null", j->out);
+    else
+        put_string(j->out, value);
+}
+
+void json_int(tool_json *j, const char *key, int64_t value)
+{
+    put_member(j, key);
+    fprintf(j->out, "%lld", (long long)value);
+}
+
+/* JSON has no NaN and no infinity; both become null. */
+void json_real(tool_json *j, const char *key, double value)
+{
+    put_member(j, key);
+    if (isfinite(value))
+        fprintf(j->out, "%.17g", value);
+    else
+        fputs("null", j->out);
+}
+
+void json_bool(tool_json *j, const char *key, bool value)
+{
+    put_member(j, key);
+    fputs(value ? "true" : "false", j->out);
+}
+
+void tool_json_verdict(tool_json *j, const char *key, const ptf_verdict *v)
+{
+    json_open(j, key, '{');
+    json_string(j, "level", ptf_level_name(ptf_verdict_level(v)));
+    json_int(j, "samples", v->samples);
+    json_int(j, "outputs", v->outputs);
+    json_int(j, "unequal_bits", v->unequal_bits);
+    json_int(j, "not_finite", v->not_finite);
+    json_real(j, "max_abs", v->max_abs);
+    json_real(j, "max_ref", v->max_ref);
+    json_int(j, "worst_sample", v->worst_sample);
+    json_int(j, "worst_output", v->worst_output);
+    json_real(j, "worst_a", (double)v->worst_a);
+    json_real(j, "worst_b", (double)v->worst_b);
+    json_real(j, "max_squares_per_100", v->max_group_squares);
+    json_int(j, "argmax_equal", v->argmax_equal);
+    json_int(j, "argmax_undecided", v->argmax_undecided);
+    json_int(j, "argmax_different", v->argmax_different);
+    json_real(j, "atol", v->atol);
+    json_real(j, "rtol", v->rtol);
+    json_close(j, '}');
+}
+
+void tool_json_layers(tool_json *j, const char *key, const ptf_net *net)
+{
+    json_open(j, key, '[');
+    for (size_t i = 0; i < ptf_net_layer_count(net); i++) {
+        ptf_layer layer;
+        ptf_net_layer(net, i, &layer);
+        json_open(j, NULL, '{');
+        json_string(j, "name", layer.name);
+        json_string(j, "layer", layer.text);
+        json_int(j, "parameters", layer.parameters);
+        json_close(j, '}');
+    }
+    json_close(j, ']');
+}

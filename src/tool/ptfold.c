@@ -1,0 +1,46 @@
+/*
+ * ptfold: one program, several commands; each is a file of its own.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "tool/tool.h"
+
+static const struct {
+    const char *name;
+    int (*run)(int argc, char **argv);
+    const char *summary;
+} commands[] = {
+    {"info", tool_info, "show what is in a checkpoint, stage by stage"},
+};
+
+static void print_help(FILE *out)
+{
+    fputs("usage: ptfold COMMAND [options] ...\n\n", out);
+    for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
+        fprintf(out, "  %-10s %s\n", commands[i].name, commands[i].summary);
+    fputs("\n\"ptfold COMMAND --help\" tells more.  See also bnfuse and "
+          "lnin-convert.\n",
+          out);
+}
+
+int main(int argc, char **argv)
+{
+    tool_start("ptfold");
+    if (argc < 2) {
+        print_help(stderr);
+        return EXIT_USAGE;
+    }
+    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) {
+        print_help(stdout);
+        return tool_finish(EXIT_EQUIVALENT);
+    }
+    if (strcmp(argv[1], "--version") == 0) {
+        printf("ptfold %s\n", ptf_version());
+        return tool_finish(EXIT_EQUIVALENT);
+    }
+    for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
+        if (strcmp(argv[1], commands[i].name) == 0)
+            return commands[i].run(argc - 1, argv + 1);
+    }
+    return tool_usage_error("unknown command \"%s\"", argv[1]);
+}

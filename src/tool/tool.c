@@ -1,0 +1,168 @@
+/*
+ * Exit codes, messages, and opening a network as the options say.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "tool/tool.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdarg.h>
+
+static const char *program_name = "ptfold";
+
+void tool_start(const char *program)
+{
+    program_name = program;
+    signal(SIGXFSZ, SIG_IGN);
+}
+
+int tool_exit_code(ptf_status status)
+{
+    switch (status) {
+    case PTF_OK: return EXIT_EQUIVALENT;
+    case PTF_ARGUMENT: return EXIT_USAGE;
+    case PTF_UNSUPPORTED: return EXIT_UNSUPPORTED;
+    case PTF_FORMAT: return EXIT_DAMAGED;
+    case PTF_IO:
+    case PTF_MEMORY: return EXIT_SYSTEM;
+    }
+    return EXIT_SYSTEM;
+}
+
+int tool_fail(const ptf_error *err)
+{
+    fprintf(stderr, "%s: %s\n", program_name, err->message);
+    return tool_exit_code(err->status);
+}
+
+ptf_status tool_error(ptf_error *err, ptf_status status, const char *fmt, ...)
+{
+    va_list args;
+    va_start(args, fmt);
+    vsnprintf(err->message, sizeof(err->message), fmt, args);
+    va_end(args);
+    err->status = status;
+    return status;
+}
+
+int tool_usage_error(const char *fmt, ...)
+{
+    fprintf(stderr, "%s: ", program_name);
+    va_list args;
+    va_start(args, fmt);
+    vfprintf(stderr, fmt, args);
+    va_end(args);
+    fprintf(stderr, "; see %s --help\n", program_name);
+    return EXIT_USAGE;
+}
+
+int tool_finish(int code)
+{
+    if (fflush(stdout) != 0 || ferror(stdout)) {
+        fprintf(stderr, "%s: stdout: cannot write: %s\n", program_name,
+                strerror(errno));
+        return EXIT_SYSTEM;
+    }
+    return code;
+}
+
+/* ----------------------------------------------------------------- networks */
+
+enum { MAX_TEXT = 1 << 20 };
+
+/* The whole file with a zero behind it; free() it. */
+static ptf_status read_text(const char *path, char **out, ptf_error *err)
+{
+    FILE *f = fopen(path, "re");
+    if (f == NULL)
+        return tool_error(err, PTF_IO, "%s: cannot open: %s", path,
+                          strerror(errno));
+    char *text = malloc(MAX_TEXT + 1);
+    size_t size = text != NULL ? fread(text, 1, MAX_TEXT + 1, f) : 0;
+    ptf_status status = PTF_OK;
+    if (text == NULL)
+        status = tool_error(err, PTF_MEMORY, "out of memory");
+    else if (ferror(f))
+        status = tool_error(err, PTF_IO, "%s: cannot read: %s", path,
+                            strerror(errno));
+    else if (size > MAX_TEXT || memchr(text, '\0', size) != NULL)
+        status = tool_error(err, PTF_FORMAT,
+                            "%s: expected the text of print(model), found "
+                            "something else",
+                            path);
+    fclose(f);
+    if (status != PTF_OK) {
+        free(text);
+        return status;
+    }
+    text[size] = '\0';
+    *out = text;
+    return PTF_OK;
+}
+
+/* The architecture's text and a name for it in messages. */
+static ptf_status find_text(const char *arch, tool_net *net, const char **text,
+                            const char **name, ptf_error *err)
+{
+    *name = arch;
+    *text = NULL;
+    if (arch != NULL) {
+        *text = ptf_arch_text(arch);
+        if (*text != NULL)
+            return PTF_OK;
+        ptf_status status = read_text(arch, &net->text, err);
+        *text = net->text;
+        return status;
+    }
+    *name = "the architecture in the file";
+    *text = ptf_checkpoint_metadata(net->ckpt, "architecture");
+    if (*text != NULL)
+        return PTF_OK;
+    ptf_status status = ptf_arch_recognise(net->ckpt, name, err);
+    if (status == PTF_OK)
+        *text = ptf_arch_text(*name);
+    return status;
+}
+
+static ptf_status find_input(const char *input, tool_net *net, ptf_error *err)
+{
+    net->has_input = ptf_net_input(net->net, &net->input);
+    if (input == NULL)
+        return PTF_OK;
+    net->has_input = true;
+    if (!ptf_shape_parse(input, &net->input))
+        return tool_error(err, PTF_ARGUMENT,
+                          "--input: expected CxHxW (3x32x32), found \"%s\"",
+                          input);
+    return PTF_OK;
+}
+
+ptf_status tool_net_open(const tool_source *source, tool_net *out,
+                         ptf_error *err)
+{
+    *out = (tool_net){0};
+    ptf_open_options options = {.key = source->key};
+    const char *text, *name;
+    ptf_status status =
+        ptf_checkpoint_open(source->path, &options, &out->ckpt, err);
+    if (status == PTF_OK)
+        status = ptf_checkpoint_verify(out->ckpt, err);
+    if (status == PTF_OK)
+        status = find_text(source->arch, out, &text, &name, err);
+    if (status == PTF_OK)
+        status = ptf_net_make(text, name, out->ckpt, &out->net, err);
+    if (status == PTF_OK)
+        status = find_input(source->input, out, err);
+    if (status != PTF_OK)
+        tool_net_close(out);
+    return status;
+}
+
+void tool_net_close(tool_net *net)
+{
+    ptf_net_free(net->net);
+    ptf_checkpoint_close(net->ckpt);
+    free(net->text);
+    *net = (tool_net){0};
+}

@@ -1,0 +1,194 @@
+/*
+ * tool: what the programs share.  They see the library through ptfold.h only.
+ *
+ * Results go to stdout, everything else to stderr; a program ends with the
+ * status of tool_exit_code().
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#ifndef PTF_TOOL_H
+#define PTF_TOOL_H
+
+#include "ptfold.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* ------------------------------------------------------ commands of ptfold */
+
+/* Each takes its name as argv[0] and returns the code to exit with. */
+int tool_info(int argc, char **argv);
+
+/* ------------------------------------------------------------ exit and fail */
+
+enum {
+    EXIT_EQUIVALENT = 0,
+    EXIT_NOT_EQUIVALENT = 1,
+    EXIT_USAGE = 2,
+    EXIT_UNSUPPORTED = 3,
+    EXIT_DAMAGED = 4,
+    EXIT_SYSTEM = 5, /* I/O or memory */
+};
+
+int tool_exit_code(ptf_status status);
+
+/* Call first: lets a full disk be an error instead of a signal. */
+void tool_start(const char *program);
+
+/* "PROGRAM: MESSAGE" on stderr; returns the exit code for it. */
+int tool_fail(const ptf_error *err);
+
+/* Fills 'err' as the library does and returns 'status'. */
+ptf_status tool_error(ptf_error *err, ptf_status status, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* A usage error: the message and a pointer to --help; returns EXIT_USAGE. */
+int tool_usage_error(const char *fmt, ...)
+    __attribute__((format(printf, 1, 2)));
+
+/* Flushes stdout; a result that could not be written is EXIT_SYSTEM. */
+int tool_finish(int code);
+
+/* ---------------------------------------------------------------- arguments */
+
+typedef enum tool_option_kind {
+    OPTION_FLAG,  /* bool: given or not */
+    OPTION_TEXT,  /* const char *: the value */
+    OPTION_COUNT, /* int64_t: a number in [least, most] */
+} tool_option_kind;
+
+/* One row of a program's table of options, which a row without name ends. */
+typedef struct tool_option {
+    const char *name; /* without the dashes */
+    char letter;      /* its short form, or 0 */
+    tool_option_kind kind;
+    void *target; /* what it sets, of the kind's type */
+    int64_t least, most;
+} tool_option;
+
+enum { TOOL_GO_ON = -1 };
+
+/*
+ * Sets what the arguments say; *operands are the 'count' others.  Answers
+ * --help and --version itself.  Returns TOOL_GO_ON or the code to exit with.
+ */
+int tool_parse(int argc, char **argv, const char *help,
+               const tool_option *options, int count, char ***operands);
+
+/* ----------------------------------------------------------------- networks */
+
+/* Which network a command works on, as its options say. */
+typedef struct tool_source {
+    const char *path;
+    const char *arch;  /* --arch FILE|NAME, or NULL */
+    const char *key;   /* --key, or NULL */
+    const char *input; /* --input CxHxW, or NULL */
+} tool_source;
+
+/* An open checkpoint and its net. */
+typedef struct tool_net {
+    ptf_checkpoint *ckpt;
+    ptf_net *net;
+    bool has_input;
+    ptf_shape input;
+    char *text; /* of an --arch file */
+} tool_net;
+
+/*
+ * Opens the checkpoint, verifies its checksums, finds the architecture (the
+ * option, the text that the file carries, or the built-in that fits), and
+ * makes the net.
+ */
+ptf_status tool_net_open(const tool_source *source, tool_net *out,
+                         ptf_error *err);
+void tool_net_close(tool_net *net);
+
+/* ------------------------------------------------------------------- inputs */
+
+/* Samples for a check: drawn from a seed, or read from a file. */
+typedef struct tool_inputs {
+    int64_t count;
+    ptf_shape shape;
+    uint64_t seed;
+    unsigned char *records; /* CIFAR-10 binary file, or NULL */
+} tool_inputs;
+
+/* 'count' random samples of that shape. */
+tool_inputs tool_inputs_random(int64_t count, uint64_t seed, ptf_shape shape);
+
+/*
+ * All images of a CIFAR-10 binary file: records of one label byte and 3,072
+ * bytes, red, green and blue planes of 32 x 32.
+ */
+ptf_status tool_inputs_cifar10(const char *path, tool_inputs *out,
+                               ptf_error *err);
+void tool_inputs_free(tool_inputs *inputs);
+
+/* Sample 'index' as f32 in [0, 1], in C order. */
+void tool_inputs_get(const tool_inputs *inputs, int64_t index, float *out);
+
+/* --------------------------------------------------------------- comparison */
+
+/*
+ * Runs both nets on all samples and adds the outputs to 'verdict'.  Threads:
+ * 0 for the default.
+ */
+ptf_status tool_compare(const ptf_net *a, const ptf_net *b,
+                        const tool_inputs *inputs, int threads,
+                        ptf_verdict *verdict, ptf_error *err);
+
+/*
+ * Runs 'slid' on images of shape 'large' and 'net' on every crop of the shape
+ * 'window' at multiples of slide->stride; adds each window's outputs.
+ */
+ptf_status tool_compare_crops(const ptf_net *net, const ptf_net *slid,
+                              const ptf_slide *slide, const ptf_shape *window,
+                              const tool_inputs *large, int threads,
+                              ptf_verdict *verdict, ptf_error *err);
+
+/* ------------------------------------------------------------------- output */
+
+/* 12345678 as "12,345,678". */
+const char *tool_count_text(int64_t n, char text[32]);
+
+/* "3x32x32" */
+const char *tool_shape_text(const ptf_shape *shape, char text[64]);
+
+/* Layers by kind and parameters, before and after, as a table. */
+void tool_print_layers(const ptf_net *before, const ptf_net *after, FILE *out);
+
+/* What decides whether outputs agree that need not be equal bit for bit. */
+#define TOOL_ATOL 1e-6
+#define TOOL_RTOL 1e-5
+
+/*
+ * True when the verdict is one that the rewrite owes: BITWISE for an exact
+ * one, SAME PREDICTIONS within the tolerance for one that rounds.
+ */
+bool tool_promise_kept(const ptf_rewrite *rewrite, const ptf_verdict *verdict);
+
+/* The figures of a verdict, indented by two. */
+void tool_print_verdict(const ptf_verdict *verdict, FILE *out);
+
+/*
+ * A writer for JSON objects: it places the commas and the indentation.  'key'
+ * is NULL inside arrays.
+ */
+typedef struct tool_json {
+    FILE *out;
+    int depth;
+    bool first;
+} tool_json;
+
+void json_open(tool_json *json, const char *key, char bracket);
+void json_close(tool_json *json, char bracket);
+void json_string(tool_json *json, const char *key, const char *value);
+void json_int(tool_json *json, const char *key, int64_t value);
+void json_real(tool_json *json, const char *key, double value);
+void json_bool(tool_json *json, const char *key, bool value);
+
+void tool_json_verdict(tool_json *json, const char *key,
+                       const ptf_verdict *verdict);
+void tool_json_layers(tool_json *json, const char *key, const ptf_net *net);
+
+#endif
