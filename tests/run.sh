@@ -1,0 +1,73 @@
+#!/bin/sh
+# Installs what is missing, builds with gcc, with clang and with sanitizers,
+# and runs all tests in each.  The last line says "N passed, N failed".
+#
+# SPDX-License-Identifier: Apache-2.0
+set -u
+cd "$(dirname "$0")/.." || exit 1
+
+packages="gcc clang libclang-rt-14-dev libomp-dev meson ninja-build pkg-config
+libzip-dev zlib1g-dev libjansson-dev libssl-dev libdeflate-dev libcmocka-dev
+libgmp-dev python3 qemu-user gcc-aarch64-linux-gnu libc6-dev-arm64-cross"
+
+install_missing() {
+    missing=
+    for package in $packages; do
+        dpkg-query -W -f '${Status}' "$package" 2>/dev/null |
+            grep -q 'install ok installed' || missing="$missing $package"
+    done
+    [ -z "$missing" ] && return 0
+    if [ "$(id -u)" = 0 ]; then
+        sudo=
+    elif command -v sudo >/dev/null; then
+        sudo=sudo
+    else
+        echo "run.sh: neither root nor sudo; please install:$missing" >&2
+        return 1
+    fi
+    # shellcheck disable=SC2086
+    $sudo apt-get update -qq &&
+        $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq \
+            --no-install-recommends $missing >/dev/null
+}
+
+passed=0
+failed=0
+
+# run_build NAME COMPILER MESON-OPTION...
+run_build() {
+    name=$1 compiler=$2
+    shift 2
+    build=build-test/$name
+    echo "== $name"
+    rm -rf "$build"
+    if ! CC=$compiler meson setup "$build" --werror "$@" >"$log" 2>&1 ||
+        ! ninja -C "$build" >>"$log" 2>&1; then
+        tail -n 40 "$log"
+        failed=$((failed + 1))
+        return
+    fi
+    meson test -C "$build" --no-rebuild --print-errorlogs \
+        --timeout-multiplier 10 >"$log" 2>&1
+    status=$?
+    cat "$log"
+    ok=$(awk '$1 == "Ok:" { print $2 }' "$log")
+    bad=$(awk '$1 == "Fail:" || $1 == "Timeout:" || $1 == "Unexpected" {
+        n += $NF } END { print n + 0 }' "$log")
+    if [ "$status" != 0 ] && [ "$bad" = 0 ]; then
+        bad=1
+    fi
+    passed=$((passed + ${ok:-0}))
+    failed=$((failed + bad))
+}
+
+install_missing || exit 1
+mkdir -p build-test
+log="build-test/log.txt"
+run_build gcc gcc
+run_build clang clang
+run_build sanitize gcc -Dbuildtype=debugoptimized \
+    -Db_sanitize=address,undefined
+
+echo "$passed passed, $failed failed"
+[ "$failed" = 0 ] && [ "$passed" -gt 0 ]
