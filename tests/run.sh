@@ -41,7 +41,7 @@ run_build() {
     build=build-test/$name
     echo "== $name"
     rm -rf "$build"
-    if ! CC=$compiler meson setup "$build" --werror "$@" >"$log" 2>&1 ||
+    if ! CC=$compiler meson setup "$build" "$@" >"$log" 2>&1 ||
         ! ninja -C "$build" >>"$log" 2>&1; then
         tail -n 40 "$log"
         failed=$((failed + 1))
@@ -64,8 +64,9 @@ run_build() {
 install_missing || exit 1
 mkdir -p build-test
 log="build-test/log.txt"
-run_build gcc gcc
-run_build clang clang
+run_build gcc gcc --werror
+run_build clang clang --werror
+# Instrumentation makes gcc 12 warn of format strings that are not there.
 run_build sanitize gcc -Dbuildtype=debugoptimized \
     -Db_sanitize=address,undefined
 
