@@ -68,6 +68,9 @@ static ptf_status read_comment(ptf_text *out, const ptf_line *line,
     return PTF_OK;
 }
 
+/* Some editors write it in front; anywhere else it is an invisible letter. */
+static const char byte_order_mark[] = "\xef\xbb\xbf";
+
 static ptf_status check_line(const ptf_text *text, const ptf_line *line,
                              ptf_error *err)
 {
@@ -75,7 +78,8 @@ static ptf_status check_line(const ptf_text *text, const ptf_line *line,
         return ptf_text_fail(err, PTF_FORMAT, text->name, line->number,
                              "a line of %zu bytes, expected at most %d",
                              line->size, PTF_LINE_MAX);
-    if (!ptf_is_printable(line->at, line->size))
+    if (!ptf_is_printable(line->at, line->size) ||
+        memmem(line->at, line->size, byte_order_mark, 3) != NULL)
         return ptf_text_fail(err, PTF_FORMAT, text->name, line->number,
                              "control characters or bad UTF-8 in what should "
                              "be the text that print(model) prints");
@@ -107,8 +111,8 @@ ptf_status ptf_text_read(ptf_arena *arena, const char *text, const char *name,
     if (strnlen(text, PTF_TEXT_MAX + 1) > PTF_TEXT_MAX)
         return ptf_fail(err, PTF_FORMAT, &origin, PTF_NO_OFFSET,
                         "more than %d bytes of text", PTF_TEXT_MAX);
-    if (strncmp(text, "\xef\xbb\xbf", 3) == 0)
-        text += 3; /* the byte order mark that some editors write */
+    if (strncmp(text, byte_order_mark, 3) == 0)
+        text += 3;
     ptf_line *lines = ptf_arena_array(arena, count_lines(text), sizeof(*lines));
     if (lines == NULL)
         return ptf_fail_memory(err);
