@@ -389,6 +389,38 @@ PTF_API int ptf_thread_count(void);
 /* The instruction set that plans use by default, after PTF_ISA. */
 PTF_API const char *ptf_isa_name(void);
 
+/* -------------------------------------------------------------- enclosures */
+
+/*
+ * A second evaluation of a net, in double and apart from plans, that carries
+ * a rigorous bound: the outputs of the net as a real function of its
+ * parameters and of the given input lie within 'radius' of 'value'.
+ */
+typedef struct ptf_enclosure ptf_enclosure;
+
+/*
+ * Prepares 'net' for inputs of shape 'input'.  The enclosure borrows the net
+ * and copies its parameters; it is for one thread at a time.  PTF_ARGUMENT for
+ * a net without numbers or a shape that does not fit.
+ */
+PTF_API ptf_status ptf_enclosure_make(const ptf_net *net,
+                                      const ptf_shape *input,
+                                      ptf_enclosure **out, ptf_error *err);
+PTF_API void ptf_enclosure_free(ptf_enclosure *enclosure);
+
+PTF_API ptf_shape ptf_enclosure_output(const ptf_enclosure *enclosure);
+
+/*
+ * 'in' is count x input; 'value' and 'radius' are count x output.  Where a
+ * number overflows or is not finite nothing is known: that image's values are
+ * NaN and its radii infinite, and ptf_enclosure_undecided() names the layer
+ * (of the last such image of the last run; NULL when there was none).
+ */
+PTF_API ptf_status ptf_enclosure_run(ptf_enclosure *enclosure, const float *in,
+                                     int64_t count, double *value,
+                                     double *radius, ptf_error *err);
+PTF_API const char *ptf_enclosure_undecided(const ptf_enclosure *enclosure);
+
 /* ------------------------------------------------------------------ verify */
 
 /* From strong to weak; see docs/equivalence.md. */

@@ -12,6 +12,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <cmocka.h>
 
@@ -387,6 +388,82 @@ static void running_out_of_memory_is_told(void **unused)
     assert_int_equal(status, PTF_MEMORY);
 }
 
+/* A small net out of a checkpoint in memory: safetensors, all ones / 8. */
+static const char tiny_text[] =
+    "Tiny(\n"
+    "  (a): Linear(in_features=4, out_features=3, bias=True)\n"
+    "  (r): ReLU()\n"
+    "  (b): Linear(in_features=3, out_features=2, bias=True)\n"
+    ")\n";
+
+static size_t tiny_file(char *file, size_t room, float weight)
+{
+    static const char header[] =
+        "{\"a.weight\":{\"dtype\":\"F32\",\"shape\":[3,4],"
+        "\"data_offsets\":[0,48]},"
+        "\"a.bias\":{\"dtype\":\"F32\",\"shape\":[3],"
+        "\"data_offsets\":[48,60]},"
+        "\"b.weight\":{\"dtype\":\"F32\",\"shape\":[2,3],"
+        "\"data_offsets\":[60,84]},"
+        "\"b.bias\":{\"dtype\":\"F32\",\"shape\":[2],"
+        "\"data_offsets\":[84,92]}}";
+    uint64_t size = sizeof header - 1;
+    assert_true(8 + size + 92 <= room);
+    memcpy(file, &size, 8);
+    memcpy(file + 8, header, size);
+    for (size_t i = 0; i < 23; i++)
+        memcpy(file + 8 + size + 4 * i, &weight, 4);
+    return 8 + size + 92;
+}
+
+/* Runs the tiny net on (1, 2, 3, 4) with every parameter 'weight'. */
+static void run_tiny(float weight, double value[2], double radius[2],
+                     bool *undecided)
+{
+    static char file[1024];
+    static const float in[4] = {1, 2, 3, 4};
+    const ptf_shape shape = {1, {4}};
+    ptf_error err = {0};
+    ptf_checkpoint *ckpt = NULL;
+    ptf_net *net = NULL;
+    ptf_enclosure *enc = NULL;
+    size_t size = tiny_file(file, sizeof file, weight);
+    if (ptf_checkpoint_open_memory(file, size, "tiny", NULL, &ckpt, &err) ||
+        ptf_net_make(tiny_text, "text", ckpt, &net, &err) ||
+        ptf_enclosure_make(net, &shape, &enc, &err) ||
+        ptf_enclosure_run(enc, in, 1, value, radius, &err))
+        fail_msg("%s", err.message);
+    *undecided = ptf_enclosure_undecided(enc) != NULL;
+    ptf_enclosure_free(enc);
+    ptf_net_free(net);
+    ptf_checkpoint_close(ckpt);
+}
+
+static void a_whole_net_is_enclosed(void **unused)
+{
+    (void)unused;
+    double value[2], radius[2];
+    bool undecided;
+    run_tiny(0.125f, value, radius, &undecided);
+    assert_false(undecided);
+    /* (10 + 1) / 8 three times, again (sum + 1) / 8. */
+    double exact = (3 * 11.0 / 8 + 1) / 8;
+    for (int i = 0; i < 2; i++) {
+        assert_true(fabs(value[i] - exact) <= radius[i]);
+        assert_true(radius[i] < 1e-13);
+    }
+}
+
+static void a_net_with_infinity_is_undecided(void **unused)
+{
+    (void)unused;
+    double value[2], radius[2];
+    bool undecided;
+    run_tiny(HUGE_VALF, value, radius, &undecided);
+    assert_true(undecided);
+    assert_true(isnan(value[0]) && isinf(radius[0]));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -399,6 +476,8 @@ int main(void)
         cmocka_unit_test(softmax_holds_the_exact_value),
         cmocka_unit_test(pools_hold_the_exact_value),
         cmocka_unit_test(what_is_not_finite_is_found),
+        cmocka_unit_test(a_whole_net_is_enclosed),
+        cmocka_unit_test(a_net_with_infinity_is_undecided),
         cmocka_unit_test(running_out_of_memory_is_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
