@@ -8,6 +8,8 @@
 #include "plan/plan.h"
 
 #include <math.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 /*
  * Weights up to this size are packed when the plan is made.  Larger ones are
@@ -16,16 +18,58 @@
  */
 enum { PACK_AT_MOST = 32 << 20 };
 
+/* ------------------------------------------------------------------ in place */
+
+enum { TOUCH_PIECE = 16 << 20 };
+
+typedef struct touch_run {
+    char *begin, *end;
+} touch_run;
+
+static void touch_piece(void *context, int64_t i, int thread)
+{
+    const touch_run *r = context;
+    (void)thread;
+    char *begin = r->begin + i * TOUCH_PIECE;
+    size_t size = (size_t)(r->end - begin);
+    if (size > TOUCH_PIECE)
+        size = TOUCH_PIECE;
+#ifdef MADV_POPULATE_READ
+    madvise(begin, size, MADV_POPULATE_READ);
+#else
+    madvise(begin, size, MADV_WILLNEED);
+#endif
+}
+
+/*
+ * Maps the pages of large weights in a few calls: taken one fault at a time
+ * they would cost as much as reading them.  It is a hint; where the system
+ * does not know it, the faults happen later.
+ */
+static void touch(const ptf_plan *plan, const float *data, size_t size)
+{
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+    uintptr_t begin = ((uintptr_t)data + page - 1) / page * page;
+    uintptr_t end = ((uintptr_t)data + size) / page * page;
+    if (begin >= end)
+        return;
+    touch_run run = {(char *)begin, (char *)end};
+    ptf_plan_each(plan, (int64_t)(end - begin + TOUCH_PIECE - 1) / TOUCH_PIECE,
+                  touch_piece, &run);
+}
+
 ptf_status ptf_plan_f32(ptf_plan *plan, const ptf_tensor *tensor,
                         const float **out, ptf_error *err)
 {
     *out = NULL;
     if (tensor == NULL)
         return PTF_OK;
-    *out = ptf_tensor_f32(tensor);
-    if (*out != NULL)
-        return PTF_OK;
     size_t size = (size_t)ptf_tensor_numel(tensor) * sizeof(float);
+    *out = ptf_tensor_f32(tensor);
+    if (*out != NULL) {
+        touch(plan, *out, size);
+        return PTF_OK;
+    }
     ptf_status status = ptf_plan_reserve(plan, size, err);
     if (status != PTF_OK)
         return status;
