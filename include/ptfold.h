@@ -383,6 +383,32 @@ PTF_API ptf_status ptf_plan_run(ptf_plan *plan, const float *in, int64_t count,
 /* The steps with shapes, kernels and buffers, and the memory planned. */
 PTF_API void ptf_plan_print(const ptf_plan *plan, FILE *out);
 
+/* What one step of a plan did in the last run. */
+typedef struct ptf_step_info {
+    const char *name;    /* of the layer */
+    const char *kernel;  /* "product", "direct", "pool", ... */
+    double seconds;      /* in the last run */
+    double flops;        /* multiplications and additions of weights, and */
+    double weight_bytes; /* the bytes of these weights, as that run had them */
+} ptf_step_info;
+
+PTF_API size_t ptf_plan_step_count(const ptf_plan *plan);
+PTF_API void ptf_plan_step(const ptf_plan *plan, size_t index,
+                           ptf_step_info *out);
+
+/* Bytes that the plan allocated: buffers, packed weights, scratch. */
+PTF_API size_t ptf_plan_memory(const ptf_plan *plan);
+
+/*
+ * What the machine can do at most, measured here and now: fused
+ * multiply-adds in registers, counted as two operations, with the best
+ * instruction set; and bytes read from memory.  Each is the best of some
+ * short runs, together about a tenth of a second.  The second needs 256 MB
+ * and gives 0 when it cannot have them.
+ */
+PTF_API double ptf_measure_flops(int threads);
+PTF_API double ptf_measure_bandwidth(int threads);
+
 /* CPUs that this process may use: affinity and cgroup limits. */
 PTF_API int ptf_thread_count(void);
 

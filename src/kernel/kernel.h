@@ -121,6 +121,9 @@ typedef struct ptf_kernels {
     void (*adaptive_avg_pool)(const ptf_map *in, const ptf_map *out,
                               const float *x, float *y);
 
+    /* For measuring: reads all of it, and returns something of it. */
+    uint64_t (*read)(const uint64_t *words, int64_t n);
+
     /* The rest is zero in ref, whose products are the functions below. */
 
     int64_t lanes;          /* floats in a vector */
@@ -147,6 +150,9 @@ typedef struct ptf_kernels {
      */
     void (*direct)(const ptf_product *product, int64_t c0, int64_t c1,
                    int64_t p0, int64_t p1);
+    /* For measuring: 'rounds' times spin_flops operations in registers. */
+    void (*spin)(int64_t rounds, float *out);
+    double spin_flops;
 } ptf_kernels;
 
 /* The kernels of 'isa', which must be one that is here; ref at worst. */

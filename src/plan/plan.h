@@ -52,6 +52,8 @@ struct ptf_step {
 
     /* softmax */
     int64_t outer, count, inner;
+
+    double seconds; /* in the last run */
 };
 
 struct ptf_plan {
@@ -60,6 +62,7 @@ struct ptf_plan {
     const ptf_kernels *kernels;
     int threads;
     int64_t batch;
+    int64_t ran; /* images of the last run */
     size_t memory_limit;
     size_t memory; /* planned: weights, taps, buffers and scratch */
 

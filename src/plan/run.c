@@ -5,6 +5,8 @@
  */
 #include "plan/plan.h"
 
+#include <time.h>
+
 /* ----------------------------------------------------------------- threads */
 
 /*
@@ -88,15 +90,27 @@ float *ptf_plan_at(const ptf_plan *plan, const ptf_piece *piece, int value,
     return base + image_offset(plan, piece, v, n);
 }
 
+static double now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
 /* Steps first .. last - 1 on all images, a group at a time. */
-static void run_segment(const ptf_plan *plan, int first, int last,
-                        const float *in, int64_t count, float *out)
+static void run_segment(ptf_plan *plan, int first, int last, const float *in,
+                        int64_t count, float *out)
 {
     int64_t group = plan->steps[first].group;
     for (int64_t n = 0; n < count; n += group) {
         ptf_piece piece = {in, out, n, count - n < group ? count - n : group};
-        for (int i = first; i < last; i++)
+        double before = now();
+        for (int i = first; i < last; i++) {
             plan->steps[i].run(plan, &plan->steps[i], &piece);
+            double after = now();
+            plan->steps[i].seconds += after - before;
+            before = after;
+        }
     }
 }
 
@@ -107,6 +121,9 @@ ptf_status ptf_plan_run(ptf_plan *plan, const float *in, int64_t count,
         return ptf_fail(err, PTF_ARGUMENT, NULL, PTF_NO_OFFSET,
                         "%lld inputs for a plan of %lld", (long long)count,
                         (long long)plan->batch);
+    plan->ran = count;
+    for (int i = 0; i < plan->step_count; i++)
+        plan->steps[i].seconds = 0.0;
     int last;
     for (int first = 0; first < plan->step_count; first = last) {
         last = first + 1;
@@ -116,53 +133,4 @@ ptf_status ptf_plan_run(ptf_plan *plan, const float *in, int64_t count,
         run_segment(plan, first, last, in, count, out);
     }
     return PTF_OK;
-}
-
-/* ------------------------------------------------------------------- print */
-
-static void print_shape(const ptf_shape *shape, FILE *out)
-{
-    for (int i = 0; i < shape->rank; i++)
-        fprintf(out, "%s%lld", i > 0 ? "x" : "", (long long)shape->dim[i]);
-}
-
-static void print_buffer(const ptf_value *v, FILE *out)
-{
-    if (v->buffer == PTF_BUFFER_IN)
-        fprintf(out, "in");
-    else if (v->buffer == PTF_BUFFER_OUT)
-        fprintf(out, "out");
-    else
-        fprintf(out, "b%d", v->buffer);
-}
-
-static void print_step(const ptf_plan *plan, int i, FILE *out)
-{
-    const ptf_step *s = &plan->steps[i];
-    const ptf_value *a = &plan->values[s->in], *b = &plan->values[s->out];
-    fprintf(out, "%3d  %-16s %-12s ", i, s->node->name, s->kernel);
-    print_buffer(a, out);
-    fputc(' ', out);
-    print_shape(&a->shape, out);
-    fprintf(out, " -> ");
-    print_buffer(b, out);
-    fputc(' ', out);
-    print_shape(&b->shape, out);
-    fprintf(out, "  by %lld", (long long)s->group);
-    const ptf_epilogue *e = &s->epilogue;
-    fprintf(out, "%s%s%s%s%s\n", s->panels != NULL ? " packed" : "",
-            s->padded[0] > 0 ? " padded" : "", e->bias != NULL ? " +bias" : "",
-            e->scale != NULL ? " +scale" : "", e->relu ? " +relu" : "");
-}
-
-void ptf_plan_print(const ptf_plan *plan, FILE *out)
-{
-    fprintf(out, "plan of %s: %s, %d thread%s, batch %lld, %zu bytes\n",
-            ptf_net_name(plan->net), ptf_isa_text(plan->kernels->isa),
-            plan->threads, plan->threads == 1 ? "" : "s",
-            (long long)plan->batch, plan->memory);
-    for (int i = 0; i < plan->buffer_count; i++)
-        fprintf(out, "b%d: %zu floats\n", i, plan->buffer_floats[i]);
-    for (int i = 0; i < plan->step_count; i++)
-        print_step(plan, i, out);
 }

@@ -1,0 +1,78 @@
+/*
+ * What a plan says about itself.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "plan/plan.h"
+
+size_t ptf_plan_step_count(const ptf_plan *plan)
+{
+    return (size_t)plan->step_count;
+}
+
+void ptf_plan_step(const ptf_plan *plan, size_t index, ptf_step_info *out)
+{
+    const ptf_step *s = &plan->steps[index];
+    const ptf_conv *v = &s->conv;
+    *out = (ptf_step_info){s->node->name, s->kernel, s->seconds, 0.0, 0.0};
+    if (s->weights == NULL)
+        return;
+    double weights = (double)v->out.channels *
+                     (double)(v->in.channels / v->groups) *
+                     (double)(v->window.kernel[0] * v->window.kernel[1]);
+    double pixels = (double)(v->out.height * v->out.width);
+    out->flops = 2.0 * weights * pixels * (double)plan->ran;
+    out->weight_bytes = weights * (double)sizeof(float);
+}
+
+size_t ptf_plan_memory(const ptf_plan *plan)
+{
+    return plan->memory;
+}
+
+static void print_shape(const ptf_shape *shape, FILE *out)
+{
+    for (int i = 0; i < shape->rank; i++)
+        fprintf(out, "%s%lld", i > 0 ? "x" : "", (long long)shape->dim[i]);
+}
+
+static void print_buffer(const ptf_value *v, FILE *out)
+{
+    if (v->buffer == PTF_BUFFER_IN)
+        fprintf(out, "in");
+    else if (v->buffer == PTF_BUFFER_OUT)
+        fprintf(out, "out");
+    else
+        fprintf(out, "b%d", v->buffer);
+}
+
+static void print_step(const ptf_plan *plan, int i, FILE *out)
+{
+    const ptf_step *s = &plan->steps[i];
+    const ptf_value *a = &plan->values[s->in], *b = &plan->values[s->out];
+    fprintf(out, "%3d  %-16s %-12s ", i, s->node->name, s->kernel);
+    print_buffer(a, out);
+    fputc(' ', out);
+    print_shape(&a->shape, out);
+    fprintf(out, " -> ");
+    print_buffer(b, out);
+    fputc(' ', out);
+    print_shape(&b->shape, out);
+    fprintf(out, "  by %lld", (long long)s->group);
+    const ptf_epilogue *e = &s->epilogue;
+    fprintf(out, "%s%s%s%s%s\n", s->panels != NULL ? " packed" : "",
+            s->padded[0] > 0 ? " padded" : "", e->bias != NULL ? " +bias" : "",
+            e->scale != NULL ? " +scale" : "", e->relu ? " +relu" : "");
+}
+
+void ptf_plan_print(const ptf_plan *plan, FILE *out)
+{
+    fprintf(out, "plan of %s: %s, %d thread%s, batch %lld, %zu bytes\n",
+            ptf_net_name(plan->net), ptf_isa_text(plan->kernels->isa),
+            plan->threads, plan->threads == 1 ? "" : "s",
+            (long long)plan->batch, plan->memory);
+    for (int i = 0; i < plan->buffer_count; i++)
+        fprintf(out, "b%d: %zu floats\n", i, plan->buffer_floats[i]);
+    for (int i = 0; i < plan->step_count; i++)
+        print_step(plan, i, out);
+}
