@@ -30,28 +30,51 @@ static bool is_product(ptf_op op)
     return op == PTF_OP_CONV1D || op == PTF_OP_CONV2D || op == PTF_OP_LINEAR;
 }
 
+/* What stands behind a product and is done in its step. */
+typedef struct chain {
+    int root;             /* the node whose value this node's is */
+    bool open;            /* nobody else reads a value between the two */
+    const ptf_node *norm; /* of a root: the batch norm behind it */
+    bool relu;            /* of a root */
+} chain;
+
 /*
- * A chain of nodes that are one step: the value of each node is that of the
- * node in root[].  Aliases belong to their input; a ReLU belongs to the
- * product before it when nobody else reads that.
+ * A batch norm behind a product is the scale and shift of its epilogue: by
+ * kernel.h that gives the bits of the two steps.
  */
-static void find_roots(const ptf_net *net, int *root, bool *fused)
+static bool takes_norm(const chain *root, const ptf_node *product,
+                       const ptf_node *norm)
+{
+    return (norm->op == PTF_OP_BATCHNORM1D || norm->op == PTF_OP_BATCHNORM2D) &&
+           !root->relu && root->norm == NULL &&
+           product->tensors[PTF_SCALE] == NULL &&
+           norm->attrs.in_channels == product->attrs.out_channels;
+}
+
+/*
+ * Which nodes are one step: aliases belong to their input; batch norm and
+ * ReLU to the product before them when nobody else reads that.
+ */
+static void find_chains(const ptf_net *net, chain *chains)
 {
     for (int i = 0; i < net->node_count; i++) {
         const ptf_node *node = &net->nodes[i];
-        root[i] = i;
-        fused[i] = false;
+        chains[i] = (chain){.root = i, .open = is_product(node->op)};
         if (node->input_count != 1)
             continue;
         int in = node->inputs[0];
-        if (is_alias(node->op)) {
-            root[i] = root[in];
-        } else if (node->op == PTF_OP_RELU &&
-                   is_product(net->nodes[root[in]].op) && root[in] == in &&
-                   ptf_net_consumers(net, in) == 1) {
-            root[i] = in;
-            fused[in] = true;
-        }
+        chain *root = &chains[chains[in].root];
+        bool open = chains[in].open && ptf_net_consumers(net, in) == 1;
+        bool norm = open && takes_norm(root, &net->nodes[root->root], node);
+        bool relu = open && node->op == PTF_OP_RELU && !root->relu;
+        if (!is_alias(node->op) && !norm && !relu)
+            continue;
+        chains[i].root = root->root;
+        chains[i].open = open;
+        if (norm)
+            root->norm = node;
+        if (relu)
+            root->relu = true;
     }
 }
 
@@ -81,15 +104,18 @@ static ptf_status fill_step(ptf_plan *plan, ptf_step *step, ptf_error *err)
                     "%s: no kernel runs this layer", step->node->name);
 }
 
-static ptf_status add_step(ptf_plan *plan, int node, const int *root,
-                           bool fused, ptf_error *err)
+static ptf_status add_step(ptf_plan *plan, int node, const chain *chains,
+                           ptf_error *err)
 {
     ptf_step *step = &plan->steps[plan->step_count++];
     step->node = &plan->net->nodes[node];
-    step->in = root[step->node->inputs[0]];
+    step->in = chains[step->node->inputs[0]].root;
     step->out = node;
-    step->epilogue.relu = fused;
-    return fill_step(plan, step, err);
+    step->epilogue.relu = chains[node].relu;
+    ptf_status status = fill_step(plan, step, err);
+    if (status == PTF_OK && chains[node].norm != NULL)
+        status = ptf_plan_norm(plan, chains[node].norm, &step->epilogue, err);
+    return status;
 }
 
 /*
@@ -99,16 +125,16 @@ static ptf_status add_step(ptf_plan *plan, int node, const int *root,
 static ptf_status make_steps(ptf_plan *plan, ptf_error *err)
 {
     const ptf_net *net = plan->net;
-    int *root = ptf_arena_array(&plan->arena, (size_t)net->node_count, 4);
-    bool *fused = ptf_arena_array(&plan->arena, (size_t)net->node_count, 1);
-    if (root == NULL || fused == NULL)
+    chain *chains =
+        ptf_arena_array(&plan->arena, (size_t)net->node_count, sizeof(chain));
+    if (chains == NULL)
         return ptf_fail_memory(err);
-    find_roots(net, root, fused);
-    plan->output = root[net->output];
+    find_chains(net, chains);
+    plan->output = chains[net->output].root;
     for (int i = 1; i < net->node_count; i++) {
         ptf_status status = PTF_OK;
-        if (root[i] == i)
-            status = add_step(plan, i, root, fused[i], err);
+        if (chains[i].root == i)
+            status = add_step(plan, i, chains, err);
         if (status != PTF_OK)
             return status;
     }

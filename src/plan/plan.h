@@ -116,6 +116,9 @@ void ptf_step_copy(ptf_step *step);
 /* Weights, bias and so on as f32 in C order: in place where they are so. */
 ptf_status ptf_plan_f32(ptf_plan *plan, const ptf_tensor *tensor,
                         const float **out, ptf_error *err);
+/* A batch norm's scale and shift. */
+ptf_status ptf_plan_norm(ptf_plan *plan, const ptf_node *norm,
+                         ptf_epilogue *epilogue, ptf_error *err);
 /* Packs the product's weights once, where that pays. */
 ptf_status ptf_plan_pack(ptf_plan *plan, ptf_step *step, ptf_error *err);
 

@@ -61,6 +61,35 @@ void ptf_step_copy(ptf_step *step)
     step->run = run_activation;
 }
 
+/* -------------------------------------------------------------- batch norms */
+
+static void scale_shift_image(void *context, int64_t i, int thread)
+{
+    const image_run *r = context;
+    (void)thread;
+    const ptf_step *s = r->step;
+    int64_t n = r->piece->first + i, channels = s->node->attrs.in_channels;
+    r->plan->kernels->scale_shift(ptf_plan_at(r->plan, r->piece, s->out, n),
+                                  ptf_plan_read(r->plan, r->piece, s->in, n),
+                                  channels,
+                                  r->plan->values[s->in].numel / channels,
+                                  s->epilogue.scale, s->epilogue.shift);
+}
+
+static void run_scale_shift(const ptf_plan *plan, const ptf_step *step,
+                            const ptf_piece *piece)
+{
+    image_run run = {plan, step, piece};
+    ptf_plan_each(plan, piece->count, scale_shift_image, &run);
+}
+
+ptf_status ptf_step_scale_shift(ptf_plan *plan, ptf_step *step, ptf_error *err)
+{
+    step->kernel = "scale_shift";
+    step->run = run_scale_shift;
+    return ptf_plan_norm(plan, step->node, &step->epilogue, err);
+}
+
 /* ----------------------------------------------------------------- softmax */
 
 static void softmax_image(void *context, int64_t i, int thread)

@@ -115,44 +115,12 @@ static ptf_status read_norm(ptf_plan *plan, const ptf_node *node,
     return status;
 }
 
-static void run_scale_shift_one(void *context, int64_t i, int thread);
-
-typedef struct norm_run {
-    const ptf_plan *plan;
-    const ptf_step *step;
-    const ptf_piece *piece;
-} norm_run;
-
-static void run_scale_shift(const ptf_plan *plan, const ptf_step *step,
-                            const ptf_piece *piece)
+ptf_status ptf_plan_norm(ptf_plan *plan, const ptf_node *norm,
+                         ptf_epilogue *epilogue, ptf_error *err)
 {
-    norm_run run = {plan, step, piece};
-    ptf_plan_each(plan, piece->count * step->conv.in.channels,
-                  run_scale_shift_one, &run);
-}
-
-static void run_scale_shift_one(void *context, int64_t i, int thread)
-{
-    const norm_run *r = context;
-    (void)thread;
-    int64_t channels = r->step->conv.in.channels;
-    int64_t n = r->piece->first + i / channels, c = i % channels;
-    int64_t pixels = r->plan->values[r->step->in].numel / channels;
-    r->plan->kernels->scale_shift(
-        ptf_plan_at(r->plan, r->piece, r->step->out, n) + c * pixels,
-        ptf_plan_read(r->plan, r->piece, r->step->in, n) + c * pixels, 1,
-        pixels, r->step->epilogue.scale + c, r->step->epilogue.shift + c);
-}
-
-ptf_status ptf_step_scale_shift(ptf_plan *plan, ptf_step *step, ptf_error *err)
-{
-    const ptf_node *node = step->node;
-    step->kernel = "scale_shift";
-    step->run = run_scale_shift;
-    int64_t channels = plan->values[step->in].shape.dim[0];
-    step->conv.in.channels = channels;
+    int64_t channels = norm->attrs.in_channels;
     double *numbers[4];
-    ptf_status status = read_norm(plan, node, channels, numbers, err);
+    ptf_status status = read_norm(plan, norm, channels, numbers, err);
     if (status != PTF_OK)
         return status;
     float *scale = ptf_arena_array(&plan->arena, (size_t)channels, 4);
@@ -160,12 +128,12 @@ ptf_status ptf_step_scale_shift(ptf_plan *plan, ptf_step *step, ptf_error *err)
     if (scale == NULL || shift == NULL)
         return ptf_fail_memory(err);
     for (int64_t c = 0; c < channels; c++) {
-        double s = numbers[0][c] / sqrt(numbers[3][c] + node->attrs.eps);
+        double s = numbers[0][c] / sqrt(numbers[3][c] + norm->attrs.eps);
         scale[c] = (float)s;
         shift[c] = (float)(numbers[1][c] - numbers[2][c] * s);
     }
-    step->epilogue.scale = scale;
-    step->epilogue.shift = shift;
+    epilogue->scale = scale;
+    epilogue->shift = shift;
     return PTF_OK;
 }
 

@@ -10,6 +10,8 @@ static const struct {
     int (*run)(int argc, char **argv);
     const char *summary;
 } commands[] = {
+    {"bench", tool_bench,
+     "how fast a network runs, beside the machine's limits"},
     {"info", tool_info, "show what is in a checkpoint, stage by stage"},
 };
 

@@ -1,0 +1,352 @@
+/*
+ * ptfold bench: how fast a network runs, beside what the machine could do.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "tool/tool.h"
+
+#include <time.h>
+
+static const char help[] =
+    "usage: ptfold bench [options] CHECKPOINT\n"
+    "\n"
+    "Runs a network on random inputs and shows the least and the median time,\n"
+    "and how near it comes to the fused multiply-adds and the memory reads\n"
+    "per second that are measured in the same run.\n"
+    "\n"
+    "  --batch LIST      inputs per run (1,10,100)\n"
+    "  --threads LIST    default: the CPUs that this process may use\n"
+    "  --input CxHxW     default: what the architecture's text says\n"
+    "  --slide           turn linear layers into convolutions first, for the\n"
+    "                    usual input, so that --input may be larger\n"
+    "  --per-layer       a line for each step, too\n"
+    "  --repeat N        runs of each kind (9)\n"
+    "  --format md|csv|json\n"
+    "  --arch FILE|NAME  the text of print(model), or a built-in network\n"
+    "  --key PATH        the state dict inside the file\n"
+    "  --help, --version\n"
+    "\n"
+    "Example: ptfold bench --batch 1,10 --threads 1,2 net1.pt\n";
+
+typedef struct options {
+    tool_source source;
+    const char *batch, *threads, *input, *format;
+    bool slide, per_layer;
+    int64_t repeat;
+} options;
+
+enum { LIST = 16, MOST_RUNS = 1000 };
+
+/* One line of the table: the whole net, or one step of it. */
+typedef struct line {
+    const char *layer, *kernel; /* "" for the whole net */
+    int64_t batch, threads;
+    double least, median; /* seconds */
+    double flops, weight_bytes;
+    double peak, bandwidth; /* of the machine with these threads */
+} line;
+
+typedef struct bench {
+    const options *options;
+    const ptf_net *net;
+    ptf_shape shape;
+    double peak, bandwidth;
+    tool_json json;
+} bench;
+
+/* ------------------------------------------------------------------ options */
+
+/* "1,10,100" into out; the count, or 0 when it is no such list. */
+static int parse_list(const char *text, int64_t least, int64_t out[LIST])
+{
+    int count = 0;
+    while (count < LIST) {
+        char *end;
+        out[count] = strtoll(text, &end, 10);
+        if (end == text || out[count] < least || out[count] > 1 << 20)
+            return 0;
+        count++;
+        if (*end == '\0')
+            return count;
+        if (*end != ',')
+            return 0;
+        text = end + 1;
+    }
+    return 0;
+}
+
+/* -------------------------------------------------------------------- lines */
+
+static double share(double part, double whole)
+{
+    return whole > 0.0 ? 100.0 * part / whole : 0.0;
+}
+
+static void print_md(const line *l)
+{
+    printf("| %5lld | %d | %-16s | %-11s | %9.3f | %9.3f | %7.1f | %5.1f %% | "
+           "%5.1f %% |\n",
+           (long long)l->batch, (int)l->threads,
+           l->layer[0] != '\0' ? l->layer : "all", l->kernel, 1e3 * l->least,
+           1e3 * l->median, 1e-9 * l->flops / l->median,
+           share(l->flops / l->median, l->peak),
+           share(l->weight_bytes / l->median, l->bandwidth));
+}
+
+static void print_csv(const line *l)
+{
+    printf("%lld,%d,%s,%s,%.9f,%.9f,%.0f,%.0f,%.0f,%.0f\n", (long long)l->batch,
+           (int)l->threads, l->layer, l->kernel, l->least, l->median, l->flops,
+           l->weight_bytes, l->peak, l->bandwidth);
+}
+
+static void print_json(tool_json *j, const line *l)
+{
+    json_open(j, NULL, '{');
+    json_int(j, "batch", l->batch);
+    json_int(j, "threads", l->threads);
+    json_string(j, "layer", l->layer);
+    json_string(j, "kernel", l->kernel);
+    json_real(j, "least_seconds", l->least);
+    json_real(j, "median_seconds", l->median);
+    json_real(j, "flops", l->flops);
+    json_real(j, "weight_bytes", l->weight_bytes);
+    json_real(j, "peak_flops_per_second", l->peak);
+    json_real(j, "read_bytes_per_second", l->bandwidth);
+    json_close(j, '}');
+}
+
+static void print_line(bench *b, const line *l)
+{
+    if (strcmp(b->options->format, "csv") == 0)
+        print_csv(l);
+    else if (strcmp(b->options->format, "json") == 0)
+        print_json(&b->json, l);
+    else
+        print_md(l);
+}
+
+static void print_head(bench *b)
+{
+    if (strcmp(b->options->format, "csv") == 0) {
+        puts("batch,threads,layer,kernel,least_seconds,median_seconds,flops,"
+             "weight_bytes,peak_flops_per_second,read_bytes_per_second");
+    } else if (strcmp(b->options->format, "json") == 0) {
+        b->json.out = stdout;
+        json_open(&b->json, NULL, '[');
+    } else {
+        puts("| batch | threads | layer | kernel | least ms | median ms | "
+             "GFLOP/s | of FMA peak | of read bandwidth |\n"
+             "|--:|--:|---|---|--:|--:|--:|--:|--:|");
+    }
+}
+
+static void print_limits(const bench *b, int64_t threads)
+{
+    if (strcmp(b->options->format, "md") == 0)
+        fprintf(stderr,
+                "%d thread%s, %s: %.1f GFLOP/s of FMA, %.1f GB/s of reads\n",
+                (int)threads, threads == 1 ? "" : "s", ptf_isa_name(),
+                1e-9 * b->peak, 1e-9 * b->bandwidth);
+}
+
+/* ------------------------------------------------------------------ running */
+
+static double now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static int compare(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+/* Row 0 of 'times' is the whole net's, row 1 + i step i's. */
+static ptf_status run_all(const bench *b, ptf_plan *plan, int64_t batch,
+                          double *times, ptf_error *err)
+{
+    ptf_shape out_shape = ptf_plan_output(plan);
+    size_t inputs = (size_t)(ptf_shape_numel(&b->shape) * batch);
+    size_t outputs = (size_t)(ptf_shape_numel(&out_shape) * batch);
+    float *in = malloc(inputs * sizeof(float));
+    float *out = malloc(outputs * sizeof(float));
+    ptf_status status = in != NULL && out != NULL
+                            ? PTF_OK
+                            : tool_error(err, PTF_MEMORY, "out of memory");
+    if (status == PTF_OK) {
+        ptf_random_fill(1, 0, in, inputs);
+        status = ptf_plan_run(plan, in, batch, out, err);
+    }
+    int64_t runs = b->options->repeat;
+    for (int64_t r = 0; r < runs && status == PTF_OK; r++) {
+        double before = now();
+        status = ptf_plan_run(plan, in, batch, out, err);
+        times[r] = now() - before;
+        for (size_t i = 0; i < ptf_plan_step_count(plan); i++) {
+            ptf_step_info info;
+            ptf_plan_step(plan, i, &info);
+            times[((int64_t)i + 1) * runs + r] = info.seconds;
+        }
+    }
+    free(in);
+    free(out);
+    return status;
+}
+
+static void set_times(line *l, double *times, int64_t runs)
+{
+    qsort(times, (size_t)runs, sizeof(double), compare);
+    l->least = times[0];
+    l->median = times[runs / 2];
+}
+
+static void print_plan(bench *b, const ptf_plan *plan, line l, double *times)
+{
+    int64_t runs = b->options->repeat;
+    line all = l;
+    all.layer = all.kernel = "";
+    for (size_t i = 0; i < ptf_plan_step_count(plan); i++) {
+        ptf_step_info info;
+        ptf_plan_step(plan, i, &info);
+        l.layer = info.name;
+        l.kernel = info.kernel;
+        l.flops = info.flops;
+        l.weight_bytes = info.weight_bytes;
+        all.flops += info.flops;
+        all.weight_bytes += info.weight_bytes;
+        set_times(&l, times + ((int64_t)i + 1) * runs, runs);
+        if (b->options->per_layer)
+            print_line(b, &l);
+    }
+    set_times(&all, times, runs);
+    print_line(b, &all);
+    fflush(stdout);
+}
+
+static ptf_status bench_one(bench *b, int64_t batch, int64_t threads,
+                            ptf_error *err)
+{
+    ptf_plan_options how = {.threads = (int)threads};
+    ptf_plan *plan;
+    ptf_status status =
+        ptf_plan_make(b->net, &b->shape, batch, &how, &plan, err);
+    if (status != PTF_OK)
+        return status;
+    size_t rows = ptf_plan_step_count(plan) + 1;
+    double *times = calloc(rows * (size_t)b->options->repeat, sizeof(double));
+    if (times == NULL)
+        status = tool_error(err, PTF_MEMORY, "out of memory");
+    else
+        status = run_all(b, plan, batch, times, err);
+    if (status == PTF_OK) {
+        line l = {.batch = batch,
+                  .threads = threads,
+                  .peak = b->peak,
+                  .bandwidth = b->bandwidth};
+        print_plan(b, plan, l, times);
+    }
+    free(times);
+    ptf_plan_free(plan);
+    return status;
+}
+
+static ptf_status bench_all(bench *b, ptf_error *err)
+{
+    int64_t batches[LIST], threads[LIST] = {ptf_thread_count()};
+    int batch_count = parse_list(b->options->batch, 1, batches);
+    int thread_count = 1;
+    if (b->options->threads != NULL)
+        thread_count = parse_list(b->options->threads, 1, threads);
+    if (batch_count == 0 || thread_count == 0)
+        return tool_error(err, PTF_ARGUMENT,
+                          "--batch, --threads: expected numbers with commas "
+                          "between them");
+    print_head(b);
+    ptf_status status = PTF_OK;
+    for (int t = 0; t < thread_count; t++) {
+        b->peak = ptf_measure_flops((int)threads[t]);
+        b->bandwidth = ptf_measure_bandwidth((int)threads[t]);
+        print_limits(b, threads[t]);
+        for (int i = 0; i < batch_count && status == PTF_OK; i++)
+            status = bench_one(b, batches[i], threads[t], err);
+    }
+    if (b->json.out != NULL)
+        json_close(&b->json, ']');
+    return status;
+}
+
+/* ------------------------------------------------------------------ command */
+
+/* The net to run: as it is, or slid; frees nothing of 'net'. */
+static ptf_status prepare(bench *b, const tool_net *net, ptf_net **slid,
+                          ptf_error *err)
+{
+    const options *o = b->options;
+    b->net = net->net;
+    b->shape = net->input;
+    if (o->slide) {
+        const ptf_rewrite *rewrite = ptf_rewrite_find("linear_to_conv");
+        ptf_status status =
+            ptf_net_rewrite(net->net, rewrite, &net->input, slid, err);
+        if (status != PTF_OK)
+            return status;
+        b->net = *slid;
+    }
+    if (o->input != NULL && !ptf_shape_parse(o->input, &b->shape))
+        return tool_error(err, PTF_ARGUMENT,
+                          "--input: expected CxHxW (3x32x32), found \"%s\"",
+                          o->input);
+    if (o->input == NULL && !net->has_input)
+        return tool_error(err, PTF_ARGUMENT,
+                          "%s: the architecture does not say its input; give "
+                          "--input CxHxW",
+                          o->source.path);
+    return PTF_OK;
+}
+
+static bool known_format(const char *format)
+{
+    return strcmp(format, "md") == 0 || strcmp(format, "csv") == 0 ||
+           strcmp(format, "json") == 0;
+}
+
+int tool_bench(int argc, char **argv)
+{
+    options o = {.batch = "1,10,100", .format = "md", .repeat = 9};
+    const tool_option table[] = {
+        {"arch", 0, OPTION_TEXT, &o.source.arch, 0, 0},
+        {"batch", 0, OPTION_TEXT, &o.batch, 0, 0},
+        {"format", 0, OPTION_TEXT, &o.format, 0, 0},
+        {"input", 0, OPTION_TEXT, &o.input, 0, 0},
+        {"key", 0, OPTION_TEXT, &o.source.key, 0, 0},
+        {"per-layer", 0, OPTION_FLAG, &o.per_layer, 0, 0},
+        {"repeat", 0, OPTION_COUNT, &o.repeat, 1, MOST_RUNS},
+        {"slide", 0, OPTION_FLAG, &o.slide, 0, 0},
+        {"threads", 0, OPTION_TEXT, &o.threads, 0, 0},
+        {0},
+    };
+    char **operands;
+    int code = tool_parse(argc, argv, help, table, 1, &operands);
+    if (code != TOOL_GO_ON)
+        return code;
+    if (!known_format(o.format))
+        return tool_usage_error("--format: expected md, csv or json");
+    o.source.path = operands[0];
+    static ptf_error err;
+    tool_net net;
+    ptf_status status = tool_net_open(&o.source, &net, &err);
+    if (status != PTF_OK)
+        return tool_fail(&err);
+    bench b = {.options = &o};
+    ptf_net *slid = NULL;
+    status = prepare(&b, &net, &slid, &err);
+    if (status == PTF_OK)
+        status = bench_all(&b, &err);
+    ptf_net_free(slid);
+    tool_net_close(&net);
+    return status == PTF_OK ? tool_finish(EXIT_EQUIVALENT) : tool_fail(&err);
+}
