@@ -53,7 +53,7 @@ def accuracy(model, data):
 
 
 def train(model, data, steps):
-    """A few hundred steps of SGD: enough for statistics that mean something."""
+    """Some steps of SGD: enough for statistics that mean something."""
     optimizer = torch.optim.SGD(model.parameters(), lr=0.02, momentum=0.9)
     loss_of = nn.CrossEntropyLoss()
     generator = torch.Generator().manual_seed(SEED)
@@ -118,7 +118,7 @@ def main():
                         help="folder with CIFAR-10's *.bin files")
     parser.add_argument("--small", action="store_true",
                         help="narrow nets, with their architecture texts")
-    parser.add_argument("--steps", type=int, default=150, metavar="N",
+    parser.add_argument("--steps", type=int, default=100, metavar="N",
                         help="training steps (default %(default)s)")
     args = parser.parse_args()
     unknown = [name for name in args.files if name not in MAKERS]

@@ -10,27 +10,6 @@ packages="gcc clang libclang-rt-14-dev libomp-dev meson ninja-build pkg-config
 libzip-dev zlib1g-dev libjansson-dev libssl-dev libdeflate-dev libcmocka-dev
 libgmp-dev python3 qemu-user gcc-aarch64-linux-gnu libc6-dev-arm64-cross"
 
-install_missing() {
-    missing=
-    for package in $packages; do
-        dpkg-query -W -f '${Status}' "$package" 2>/dev/null |
-            grep -q 'install ok installed' || missing="$missing $package"
-    done
-    [ -z "$missing" ] && return 0
-    if [ "$(id -u)" = 0 ]; then
-        sudo=
-    elif command -v sudo >/dev/null; then
-        sudo=sudo
-    else
-        echo "run.sh: neither root nor sudo; please install:$missing" >&2
-        return 1
-    fi
-    # shellcheck disable=SC2086
-    $sudo apt-get update -qq &&
-        $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq \
-            --no-install-recommends $missing >/dev/null
-}
-
 passed=0
 failed=0
 
@@ -61,7 +40,8 @@ run_build() {
     failed=$((failed + bad))
 }
 
-install_missing || exit 1
+# shellcheck disable=SC2086 # a list of words
+sh tests/install.sh $packages || exit 1
 mkdir -p build-test
 log="build-test/log.txt"
 run_build gcc gcc --werror
