@@ -356,6 +356,7 @@ typedef struct ptf_plan_options {
     int threads;         /* 0: the CPUs that this process may use */
     const char *isa;     /* "ref", "avx2", "avx512", "neon"; NULL: best */
     size_t memory_limit; /* bytes of workspace and packed weights; 0: none */
+    bool keep;           /* every layer's output, for ptf_plan_layer() */
 } ptf_plan_options;
 
 /*
@@ -379,6 +380,15 @@ PTF_API int64_t ptf_shape_numel(const ptf_shape *shape);
  */
 PTF_API ptf_status ptf_plan_run(ptf_plan *plan, const float *in, int64_t count,
                                 float *out, ptf_error *err);
+
+/*
+ * What layer 'index' (as ptf_net_layer() counts) gave in the last run: so many
+ * inputs x '*shape'.  Without options->keep, and before a run, it is NULL.
+ * The numbers may be those of the run's own 'in' and 'out' (the last layer's
+ * are), and are gone with these or with the next run.
+ */
+PTF_API const float *ptf_plan_layer(const ptf_plan *plan, size_t index,
+                                    ptf_shape *shape);
 
 /* The steps with shapes, kernels and buffers, and the memory planned. */
 PTF_API void ptf_plan_print(const ptf_plan *plan, FILE *out);

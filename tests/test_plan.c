@@ -268,7 +268,9 @@ typedef struct runs {
 static float *outputs_of(const build *b, const float *in, int64_t count,
                          runs how)
 {
-    ptf_plan_options options = {how.threads, how.isa, how.memory_limit};
+    ptf_plan_options options = {.threads = how.threads,
+                                .isa = how.isa,
+                                .memory_limit = how.memory_limit};
     ptf_plan *plan;
     ptf_error err;
     if (ptf_plan_make(&b->net, &b->input, how.batch, &options, &plan, &err) !=

@@ -43,7 +43,7 @@ static void find_lives(ptf_plan *plan)
     for (int i = 0; i < plan->step_count; i++) {
         const ptf_step *s = &plan->steps[i];
         plan->values[s->out].last_use = i;
-        plan->values[s->out].whole = s->group == plan->batch;
+        plan->values[s->out].whole = plan->keep || s->group == plan->batch;
     }
     for (int i = 0; i < plan->step_count; i++) {
         const ptf_step *s = &plan->steps[i];
@@ -107,6 +107,8 @@ static int choose_buffer(const ptf_plan *plan, int now)
     const ptf_value *in = &plan->values[s->in];
     if (s->out == plan->output)
         return PTF_BUFFER_OUT;
+    if (plan->keep)
+        return now;
     if (is_pointwise(s->node->op) && in->last_use == now && in->buffer >= 0 &&
         in->whole == plan->values[s->out].whole)
         return in->buffer;

@@ -53,13 +53,14 @@ static bool takes_norm(const chain *root, const ptf_node *product,
 
 /*
  * Which nodes are one step: aliases belong to their input; batch norm and
- * ReLU to the product before them when nobody else reads that.
+ * ReLU to the product before them when nobody else reads that, unless every
+ * node's value is to be kept.
  */
-static void find_chains(const ptf_net *net, chain *chains)
+static void find_chains(const ptf_net *net, bool keep, chain *chains)
 {
     for (int i = 0; i < net->node_count; i++) {
         const ptf_node *node = &net->nodes[i];
-        chains[i] = (chain){.root = i, .open = is_product(node->op)};
+        chains[i] = (chain){.root = i, .open = !keep && is_product(node->op)};
         if (node->input_count != 1)
             continue;
         int in = node->inputs[0];
@@ -129,10 +130,11 @@ static ptf_status make_steps(ptf_plan *plan, ptf_error *err)
         ptf_arena_array(&plan->arena, (size_t)net->node_count, sizeof(chain));
     if (chains == NULL)
         return ptf_fail_memory(err);
-    find_chains(net, chains);
+    find_chains(net, plan->keep, chains);
     plan->output = chains[net->output].root;
     for (int i = 1; i < net->node_count; i++) {
         ptf_status status = PTF_OK;
+        plan->values[i].root = chains[i].root;
         if (chains[i].root == i)
             status = add_step(plan, i, chains, err);
         if (status != PTF_OK)
@@ -232,6 +234,7 @@ static ptf_status choose_kernels(ptf_plan *plan,
     plan->threads = options != NULL && options->threads > 0
                         ? options->threads
                         : ptf_thread_count();
+    plan->keep = options != NULL && options->keep;
     plan->memory_limit = options != NULL ? options->memory_limit : 0;
     return PTF_OK;
 }

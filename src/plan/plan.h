@@ -21,6 +21,7 @@ enum { PTF_BUFFER_IN = -1, PTF_BUFFER_OUT = -2 };
 typedef struct ptf_value {
     ptf_shape shape;
     int64_t numel; /* of one image */
+    int root;      /* the value that the step with this node gives */
     int buffer;
     bool whole;   /* holds the batch, not only a segment's group */
     int last_use; /* the last step that reads it */
@@ -61,8 +62,11 @@ struct ptf_plan {
     const ptf_net *net;
     const ptf_kernels *kernels;
     int threads;
+    bool keep; /* every node has a step and a buffer of its own */
     int64_t batch;
-    int64_t ran; /* images of the last run */
+    int64_t ran;     /* images of the last run, and where they were */
+    const float *in; /* and their outputs */
+    float *out;
     size_t memory_limit;
     size_t memory; /* planned: weights, taps, buffers and scratch */
 
@@ -94,8 +98,7 @@ float *ptf_plan_at(const ptf_plan *plan, const ptf_piece *piece, int value,
 const float *ptf_plan_read(const ptf_plan *plan, const ptf_piece *piece,
                            int value, int64_t n);
 
-/* Runs task(context, i, thread) for i in 0 .. count - 1 on the threads. */
-typedef void ptf_task(void *context, int64_t i, int thread);
+/* ptf_each() with the plan's threads. */
 void ptf_plan_each(const ptf_plan *plan, int64_t count, ptf_task *task,
                    void *context);
 

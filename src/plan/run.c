@@ -7,61 +7,10 @@
 
 #include <time.h>
 
-/* ----------------------------------------------------------------- threads */
-
-/*
- * The caller may have told its processor to flush subnormals or to round
- * another way (programs linked with -ffast-math do).  Each task runs with
- * the arithmetic that kernel.h demands and leaves the caller's as it was.
- */
-static uint64_t arithmetic_enter(void)
-{
-#if defined(__x86_64__)
-    unsigned old = __builtin_ia32_stmxcsr();
-    __builtin_ia32_ldmxcsr(0x1f80);
-    return old;
-#elif defined(__aarch64__)
-    uint64_t old, plain = 0;
-    __asm__ volatile("mrs %0, fpcr" : "=r"(old));
-    __asm__ volatile("msr fpcr, %0" : : "r"(plain));
-    return old;
-#else
-    return 0;
-#endif
-}
-
-static void arithmetic_leave(uint64_t old)
-{
-#if defined(__x86_64__)
-    __builtin_ia32_ldmxcsr((unsigned)old);
-#elif defined(__aarch64__)
-    __asm__ volatile("msr fpcr, %0" : : "r"(old));
-#else
-    (void)old;
-#endif
-}
-
-static void each_part(int64_t count, ptf_task *task, void *context, int thread,
-                      int threads)
-{
-    uint64_t old = arithmetic_enter();
-    int64_t end = count * (thread + 1) / threads;
-    for (int64_t i = count * thread / threads; i < end; i++)
-        task(context, i, thread);
-    arithmetic_leave(old);
-}
-
 void ptf_plan_each(const ptf_plan *plan, int64_t count, ptf_task *task,
                    void *context)
 {
-    int threads = count < plan->threads ? (int)count : plan->threads;
-    if (threads <= 1) {
-        each_part(count, task, context, 0, 1);
-        return;
-    }
-#pragma omp parallel for num_threads(threads) schedule(static)
-    for (int thread = 0; thread < threads; thread++)
-        each_part(count, task, context, thread, threads);
+    ptf_each(plan->threads, count, task, context);
 }
 
 /* --------------------------------------------------------------------- run */
@@ -122,6 +71,8 @@ ptf_status ptf_plan_run(ptf_plan *plan, const float *in, int64_t count,
                         "%lld inputs for a plan of %lld", (long long)count,
                         (long long)plan->batch);
     plan->ran = count;
+    plan->in = in;
+    plan->out = out;
     for (int i = 0; i < plan->step_count; i++)
         plan->steps[i].seconds = 0.0;
     int last;
@@ -133,4 +84,16 @@ ptf_status ptf_plan_run(ptf_plan *plan, const float *in, int64_t count,
         run_segment(plan, first, last, in, count, out);
     }
     return PTF_OK;
+}
+
+const float *ptf_plan_layer(const ptf_plan *plan, size_t index,
+                            ptf_shape *shape)
+{
+    *shape = plan->values[index + 1].shape;
+    if (!plan->keep || plan->in == NULL)
+        return NULL;
+    const ptf_value *v = &plan->values[plan->values[index + 1].root];
+    if (v->buffer == PTF_BUFFER_IN)
+        return plan->in;
+    return v->buffer == PTF_BUFFER_OUT ? plan->out : plan->buffers[v->buffer];
 }
