@@ -12,9 +12,15 @@
 
 #include <exception>
 #include <new>
+#include <stdexcept>
 
 struct ltc_tensor {
     at::Tensor value;
+};
+
+/* What the caller did wrong, as against what libtorch refuses. */
+struct ltc_argument_error : std::invalid_argument {
+    using std::invalid_argument::invalid_argument;
 };
 
 int ltc_fail(int status, const char *message) noexcept;
@@ -23,9 +29,14 @@ int ltc_fail(int status, const char *message) noexcept;
 template <typename Body> int ltc_guard(Body body) noexcept
 {
     try {
-        return body();
+        body();
+        return LTC_OK;
+    } catch (const ltc_argument_error &e) {
+        return ltc_fail(LTC_ARGUMENT, e.what());
     } catch (const std::bad_alloc &) {
         return ltc_fail(LTC_MEMORY, "out of memory");
+    } catch (const c10::Error &e) {
+        return ltc_fail(LTC_TORCH, e.what_without_backtrace());
     } catch (const std::exception &e) {
         return ltc_fail(LTC_TORCH, e.what());
     } catch (...) {
@@ -33,20 +44,35 @@ template <typename Body> int ltc_guard(Body body) noexcept
     }
 }
 
-/* Runs 'make', which gives a tensor, and hands it out as a new handle. */
-template <typename Make> int ltc_give(ltc_tensor **out, Make make) noexcept
+/* libtorch's word for a dtype. */
+at::ScalarType ltc_scalar_type(ltc_dtype dtype);
+
+/* The object that a pointer from C must point at. */
+template <typename T> T &ltc_need(T *pointer)
 {
-    return ltc_guard([&] {
-        *out = nullptr;
-        *out = new ltc_tensor{make()};
-        return LTC_OK;
-    });
+    if (pointer == nullptr)
+        throw ltc_argument_error("a null pointer where none is allowed");
+    return *pointer;
+}
+
+inline const at::Tensor &ltc_value(const ltc_tensor *t)
+{
+    return ltc_need(t).value;
 }
 
 /* The tensor in a handle that may be NULL. */
 inline at::Tensor ltc_optional(const ltc_tensor *t)
 {
     return t != nullptr ? t->value : at::Tensor();
+}
+
+/* Runs 'make', which gives a tensor, and hands it out as a new handle. */
+template <typename Make> int ltc_give(ltc_tensor **out, Make make) noexcept
+{
+    return ltc_guard([&] {
+        ltc_need(out) = nullptr;
+        *out = new ltc_tensor{make()};
+    });
 }
 
 #endif

@@ -1,10 +1,13 @@
 /*
  * libtorch-c: PyTorch's operators and autograd from C.
  *
- * Handles are opaque.  A function returns 0 or an error class; the text of
- * the last error in this thread is ltc_last_error().  No C++ exception passes
- * this boundary.  Tensors live on the CPU and are contiguous when they come
- * from ltc_tensor_make().
+ * Handles are opaque.  A function that can fail returns LTC_OK or an error
+ * class, and ltc_last_error() says what was wrong.  What it gives through
+ * 'out' belongs to the caller, and is NULL when it failed.  No C++ exception
+ * passes this boundary.  Tensors live on the CPU; shapes include the batch.
+ *
+ * A program that must not depend on libtorch loads the module at run time:
+ * see load.h.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -38,14 +41,15 @@ typedef struct ltc_module ltc_module;
 #define LTC_ABI 1
 LTC_API int ltc_abi(void);
 
-/* "1.13.0": the libtorch that is loaded. */
+/* "1.13.0": the libtorch that the module was built against. */
 LTC_API const char *ltc_torch_version(void);
 
-/* Valid until the next call in this thread. */
+/* What failed last in this thread; valid until its next call. */
 LTC_API const char *ltc_last_error(void);
 
+/* For the whole process: threads per operator, at least 1. */
 LTC_API int ltc_set_threads(int threads);
-/* Use oneDNN's kernels or ATen's own. */
+/* For the whole process: oneDNN's kernels (as at the start), or ATen's own. */
 LTC_API int ltc_set_mkldnn(int enabled);
 
 /* ----------------------------------------------------------------- tensors */
@@ -57,7 +61,7 @@ LTC_API int ltc_set_mkldnn(int enabled);
 LTC_API int ltc_tensor_make(const void *data, ltc_dtype dtype, int rank,
                             const int64_t *shape, int requires_grad,
                             ltc_tensor **out);
-LTC_API void ltc_tensor_free(ltc_tensor *tensor);
+LTC_API void ltc_tensor_free(ltc_tensor *tensor); /* NULL is fine */
 
 LTC_API int ltc_tensor_rank(const ltc_tensor *tensor, int *out);
 /* 'shape' has room for the tensor's rank. */
@@ -101,7 +105,7 @@ LTC_API int ltc_avg_pool(const ltc_tensor *x, const ltc_window *window,
 LTC_API int ltc_adaptive_avg_pool2d(const ltc_tensor *x, int64_t height,
                                     int64_t width, ltc_tensor **out);
 
-/* Functions of one tensor; 'parameter' is the slope or beta where needed. */
+/* 'parameter': the slope of leaky_relu, beta of softplus, else unused. */
 typedef enum ltc_activation {
     LTC_RELU,
     LTC_LEAKY_RELU,
@@ -121,19 +125,28 @@ LTC_API int ltc_add(const ltc_tensor *a, const ltc_tensor *b, ltc_tensor **out);
 
 /*
  * The gradients of sum(y * cotangent) with respect to 'count' tensors that
- * were made with requires_grad; fills grads[count].
+ * were made with requires_grad and from which y was computed; fills
+ * grads[count], with NULL when it fails.  Once for each y: libtorch frees
+ * what it recorded.
  */
 LTC_API int ltc_grad(const ltc_tensor *y, const ltc_tensor *cotangent,
                      ltc_tensor *const *inputs, int count, ltc_tensor **grads);
 
 /* --------------------------------------------------- TorchScript and folding */
 
+/* A TorchScript file, in evaluation mode.  It is code: load what you trust. */
 LTC_API int ltc_module_load(const char *path, ltc_module **out);
-LTC_API void ltc_module_free(ltc_module *module);
+LTC_API void ltc_module_free(ltc_module *module); /* NULL is fine */
+/* Converts the parameters and buffers that are floating point. */
+LTC_API int ltc_module_convert(ltc_module *module, ltc_dtype dtype);
+/* Of a module with one tensor as input and one as output. */
 LTC_API int ltc_module_forward(ltc_module *module, const ltc_tensor *x,
                                ltc_tensor **out);
 
-/* libtorch's own fold of a batch norm into a convolution. */
+/*
+ * libtorch's own fold of a batch norm into a convolution, in the tensors'
+ * dtype.  'bias', 'gamma' and 'beta' may be NULL.
+ */
 LTC_API int ltc_fold_conv_bn(const ltc_tensor *weight, const ltc_tensor *bias,
                              const ltc_tensor *mean, const ltc_tensor *var,
                              double eps, const ltc_tensor *gamma,

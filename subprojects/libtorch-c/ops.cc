@@ -27,27 +27,39 @@
 #include <ATen/ops/tanh.h>
 #include <torch/csrc/autograd/autograd.h>
 
-#include <stdexcept>
+#include <memory>
+#include <vector>
 
 /* The first 'dims' numbers of a pair. */
 static at::IntArrayRef pair(const ltc_window *w, const int64_t (&values)[2])
 {
-    if (w->dims != 1 && w->dims != 2)
-        throw std::invalid_argument("window: dims must be 1 or 2");
     return at::IntArrayRef(values, static_cast<size_t>(w->dims));
 }
+
+/* Calls the operator for one dimension or the one for two. */
+template <typename One, typename Two, typename Call>
+static at::Tensor by_dims(const ltc_window *w, One one, Two two, Call call)
+{
+    switch (ltc_need(w).dims) {
+    case 1: return call(one);
+    case 2: return call(two);
+    }
+    throw ltc_argument_error("a window over neither 1 nor 2 dimensions");
+}
+
+/* Overloaded operators as objects that can be passed on. */
+#define OPERATOR(name) [](auto... a) { return at::name(a...); }
 
 int ltc_conv(const ltc_tensor *x, const ltc_tensor *weight,
              const ltc_tensor *bias, const ltc_window *w, ltc_tensor **out)
 {
     return ltc_give(out, [&] {
         auto conv = [&](auto f) {
-            return f(x->value, weight->value, ltc_optional(bias),
+            return f(ltc_value(x), ltc_value(weight), ltc_optional(bias),
                      pair(w, w->stride), pair(w, w->padding),
                      pair(w, w->dilation), w->groups);
         };
-        return w->dims == 1 ? conv([](auto... a) { return at::conv1d(a...); })
-                            : conv([](auto... a) { return at::conv2d(a...); });
+        return by_dims(w, OPERATOR(conv1d), OPERATOR(conv2d), conv);
     });
 }
 
@@ -57,14 +69,13 @@ int ltc_conv_transpose(const ltc_tensor *x, const ltc_tensor *weight,
 {
     return ltc_give(out, [&] {
         auto conv = [&](auto f) {
-            return f(x->value, weight->value, ltc_optional(bias),
+            return f(ltc_value(x), ltc_value(weight), ltc_optional(bias),
                      pair(w, w->stride), pair(w, w->padding),
                      pair(w, w->output_padding), w->groups,
                      pair(w, w->dilation));
         };
-        return w->dims == 1
-                   ? conv([](auto... a) { return at::conv_transpose1d(a...); })
-                   : conv([](auto... a) { return at::conv_transpose2d(a...); });
+        return by_dims(w, OPERATOR(conv_transpose1d),
+                       OPERATOR(conv_transpose2d), conv);
     });
 }
 
@@ -72,7 +83,7 @@ int ltc_linear(const ltc_tensor *x, const ltc_tensor *weight,
                const ltc_tensor *bias, ltc_tensor **out)
 {
     return ltc_give(out, [&] {
-        return at::linear(x->value, weight->value, ltc_optional(bias));
+        return at::linear(ltc_value(x), ltc_value(weight), ltc_optional(bias));
     });
 }
 
@@ -81,8 +92,9 @@ int ltc_batch_norm(const ltc_tensor *x, const ltc_tensor *weight,
                    const ltc_tensor *var, double eps, ltc_tensor **out)
 {
     return ltc_give(out, [&] {
-        return at::batch_norm(x->value, ltc_optional(weight),
-                              ltc_optional(bias), mean->value, var->value,
+        return at::batch_norm(ltc_value(x), ltc_optional(weight),
+                              ltc_optional(bias), ltc_value(mean),
+                              ltc_value(var),
                               /*training=*/false, /*momentum=*/0.0, eps,
                               /*cudnn_enabled=*/false);
     });
@@ -92,13 +104,11 @@ int ltc_max_pool(const ltc_tensor *x, const ltc_window *w, ltc_tensor **out)
 {
     return ltc_give(out, [&] {
         auto pool = [&](auto f) {
-            return f(x->value, pair(w, w->kernel), pair(w, w->stride),
+            return f(ltc_value(x), pair(w, w->kernel), pair(w, w->stride),
                      pair(w, w->padding), pair(w, w->dilation),
                      w->ceil_mode != 0);
         };
-        return w->dims == 1
-                   ? pool([](auto... a) { return at::max_pool1d(a...); })
-                   : pool([](auto... a) { return at::max_pool2d(a...); });
+        return by_dims(w, OPERATOR(max_pool1d), OPERATOR(max_pool2d), pool);
     });
 }
 
@@ -106,13 +116,11 @@ int ltc_avg_pool(const ltc_tensor *x, const ltc_window *w, ltc_tensor **out)
 {
     return ltc_give(out, [&] {
         auto pool = [&](auto f) {
-            return f(x->value, pair(w, w->kernel), pair(w, w->stride),
+            return f(ltc_value(x), pair(w, w->kernel), pair(w, w->stride),
                      pair(w, w->padding), w->ceil_mode != 0,
                      w->count_include_pad != 0);
         };
-        return w->dims == 1
-                   ? pool([](auto... a) { return at::avg_pool1d(a...); })
-                   : pool([](auto... a) { return at::avg_pool2d(a...); });
+        return by_dims(w, OPERATOR(avg_pool1d), OPERATOR(avg_pool2d), pool);
     });
 }
 
@@ -121,7 +129,7 @@ int ltc_adaptive_avg_pool2d(const ltc_tensor *x, int64_t height, int64_t width,
 {
     return ltc_give(out, [&] {
         const int64_t size[] = {height, width};
-        return at::adaptive_avg_pool2d(x->value, size);
+        return at::adaptive_avg_pool2d(ltc_value(x), size);
     });
 }
 
@@ -130,55 +138,53 @@ int ltc_activate(const ltc_tensor *x, ltc_activation function, double parameter,
 {
     return ltc_give(out, [&] {
         switch (function) {
-        case LTC_RELU: return at::relu(x->value);
-        case LTC_LEAKY_RELU: return at::leaky_relu(x->value, parameter);
-        case LTC_SIGMOID: return at::sigmoid(x->value);
-        case LTC_TANH: return at::tanh(x->value);
-        case LTC_SOFTPLUS: return at::softplus(x->value, parameter);
+        case LTC_RELU: return at::relu(ltc_value(x));
+        case LTC_LEAKY_RELU: return at::leaky_relu(ltc_value(x), parameter);
+        case LTC_SIGMOID: return at::sigmoid(ltc_value(x));
+        case LTC_TANH: return at::tanh(ltc_value(x));
+        case LTC_SOFTPLUS: return at::softplus(ltc_value(x), parameter);
         }
-        throw std::invalid_argument("ltc_activate: unknown function");
+        throw ltc_argument_error("ltc_activate: no such function");
     });
 }
 
 int ltc_softmax(const ltc_tensor *x, int64_t dim, ltc_tensor **out)
 {
-    return ltc_give(out, [&] { return at::softmax(x->value, dim); });
+    return ltc_give(out, [&] { return at::softmax(ltc_value(x), dim); });
 }
 
 int ltc_log_sum_exp(const ltc_tensor *x, int64_t dim, ltc_tensor **out)
 {
-    return ltc_give(out, [&] { return at::logsumexp(x->value, {dim}); });
+    return ltc_give(out, [&] { return at::logsumexp(ltc_value(x), {dim}); });
 }
 
 int ltc_flatten(const ltc_tensor *x, int64_t start_dim, int64_t end_dim,
                 ltc_tensor **out)
 {
-    return ltc_give(out,
-                    [&] { return at::flatten(x->value, start_dim, end_dim); });
+    return ltc_give(
+        out, [&] { return at::flatten(ltc_value(x), start_dim, end_dim); });
 }
 
 int ltc_add(const ltc_tensor *a, const ltc_tensor *b, ltc_tensor **out)
 {
-    return ltc_give(out, [&] { return at::add(a->value, b->value); });
+    return ltc_give(out, [&] { return at::add(ltc_value(a), ltc_value(b)); });
 }
 
 int ltc_grad(const ltc_tensor *y, const ltc_tensor *cotangent,
              ltc_tensor *const *inputs, int count, ltc_tensor **grads)
 {
-    for (int i = 0; i < count; i++)
-        grads[i] = nullptr;
-    int status = ltc_guard([&] {
+    return ltc_guard([&] {
         torch::autograd::variable_list in;
-        for (int i = 0; i < count; i++)
-            in.push_back(inputs[i]->value);
-        auto found = torch::autograd::grad({y->value}, in, {cotangent->value});
-        for (int i = 0; i < count; i++)
-            grads[i] = new ltc_tensor{found[static_cast<size_t>(i)]};
-        return LTC_OK;
+        for (int i = 0; i < count; i++) {
+            (&ltc_need(grads))[i] = nullptr;
+            in.push_back(ltc_value((&ltc_need(inputs))[i]));
+        }
+        auto found =
+            torch::autograd::grad({ltc_value(y)}, in, {ltc_value(cotangent)});
+        std::vector<std::unique_ptr<ltc_tensor>> handles;
+        for (const at::Tensor &grad : found)
+            handles.emplace_back(new ltc_tensor{grad});
+        for (auto &handle : handles)
+            *grads++ = handle.release();
     });
-    for (int i = 0; status != LTC_OK && i < count; i++) {
-        ltc_tensor_free(grads[i]);
-        grads[i] = nullptr;
-    }
-    return status;
 }

@@ -10,6 +10,7 @@
 #include <ATen/ops/from_blob.h>
 #include <torch/version.h>
 
+#include <cstring>
 #include <string>
 
 static thread_local std::string last_error;
@@ -41,34 +42,36 @@ const char *ltc_last_error(void)
 
 int ltc_set_threads(int threads)
 {
-    return ltc_guard([&] {
-        at::set_num_threads(threads);
-        return LTC_OK;
-    });
+    return ltc_guard([&] { at::set_num_threads(threads); });
 }
 
 int ltc_set_mkldnn(int enabled)
 {
-    return ltc_guard([&] {
-        at::globalContext().setUserEnabledMkldnn(enabled != 0);
-        return LTC_OK;
-    });
+    return ltc_guard(
+        [&] { at::globalContext().setUserEnabledMkldnn(enabled != 0); });
 }
 
-static at::ScalarType scalar_type(ltc_dtype dtype)
+at::ScalarType ltc_scalar_type(ltc_dtype dtype)
 {
-    return dtype == LTC_F64 ? at::kDouble : at::kFloat;
+    switch (dtype) {
+    case LTC_F32: return at::kFloat;
+    case LTC_F64: return at::kDouble;
+    }
+    throw ltc_argument_error("a dtype that is neither f32 nor f64");
 }
 
 int ltc_tensor_make(const void *data, ltc_dtype dtype, int rank,
                     const int64_t *shape, int requires_grad, ltc_tensor **out)
 {
-    if (data == nullptr || rank < 0 || rank > 16)
-        return ltc_fail(LTC_ARGUMENT, "ltc_tensor_make: bad data or rank");
     return ltc_give(out, [&] {
+        if (rank < 0 || (rank > 0 && shape == nullptr) || data == nullptr)
+            throw ltc_argument_error("ltc_tensor_make: no data or no shape");
         at::IntArrayRef sizes(shape, static_cast<size_t>(rank));
-        at::Tensor borrowed =
-            at::from_blob(const_cast<void *>(data), sizes, scalar_type(dtype));
+        for (int64_t size : sizes)
+            if (size < 0)
+                throw ltc_argument_error("ltc_tensor_make: a negative size");
+        at::Tensor borrowed = at::from_blob(const_cast<void *>(data), sizes,
+                                            ltc_scalar_type(dtype));
         return borrowed.clone().set_requires_grad(requires_grad != 0);
     });
 }
@@ -80,27 +83,28 @@ void ltc_tensor_free(ltc_tensor *tensor)
 
 int ltc_tensor_rank(const ltc_tensor *tensor, int *out)
 {
-    *out = static_cast<int>(tensor->value.dim());
-    return LTC_OK;
+    return ltc_guard(
+        [&] { ltc_need(out) = static_cast<int>(ltc_value(tensor).dim()); });
 }
 
 int ltc_tensor_shape(const ltc_tensor *tensor, int64_t *shape)
 {
-    for (int64_t size : tensor->value.sizes())
-        *shape++ = size;
-    return LTC_OK;
+    return ltc_guard([&] {
+        for (int64_t size : ltc_value(tensor).sizes())
+            ltc_need(shape++) = size;
+    });
 }
 
 int ltc_tensor_read(const ltc_tensor *tensor, ltc_dtype dtype, void *out,
                     int64_t count)
 {
-    if (tensor->value.numel() != count)
-        return ltc_fail(LTC_ARGUMENT, "ltc_tensor_read: count differs");
     return ltc_guard([&] {
         at::Tensor t =
-            tensor->value.detach().to(scalar_type(dtype)).contiguous();
-        const char *from = static_cast<const char *>(t.data_ptr());
-        std::copy(from, from + t.nbytes(), static_cast<char *>(out));
-        return LTC_OK;
+            ltc_value(tensor).detach().to(ltc_scalar_type(dtype)).contiguous();
+        if (t.numel() != count || out == nullptr)
+            throw ltc_argument_error(
+                "ltc_tensor_read: the tensor has " + std::to_string(t.numel()) +
+                " numbers, room is for " + std::to_string(out ? count : 0));
+        std::memcpy(out, t.data_ptr(), t.nbytes());
     });
 }
