@@ -153,7 +153,11 @@ static void what_cannot_be_a_target_is_refused(void **state)
     assert_int_equal(write_new(in_folder("none/x"), NULL, NULL), PTF_IO);
     assert_int_equal(write_new("/dev/full", NULL, NULL), PTF_IO);
     assert_int_equal(write_new("", NULL, NULL), PTF_IO);
-    assert_int_equal(folder_count(), 1);
+    assert_int_equal(symlink("none", in_folder("link")), 0);
+    assert_int_equal(write_new(in_folder("link"), NULL, NULL), PTF_IO);
+    assert_int_equal(symlink("loop", in_folder("loop")), 0);
+    assert_int_equal(write_new(in_folder("loop"), NULL, NULL), PTF_IO);
+    assert_int_equal(folder_count(), 3);
 }
 
 static void a_disk_that_fails_leaves_the_old_file(void **state)

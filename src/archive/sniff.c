@@ -115,11 +115,13 @@ static ptf_status refuse_unknown(const ptf_file *file, ptf_error *err)
             err, PTF_UNSUPPORTED, &origin, 0,
             "expected a PyTorch checkpoint, found a bare Python pickle; "
             "save a state dict with torch.save()");
+    char start[4 * 3 + 1] = "";
+    for (size_t i = 0; i < 4 && i < file->size; i++)
+        snprintf(start + i * 3, 4, " %02x", d[i]);
     return ptf_fail(err, PTF_FORMAT, &origin, 0,
                     "expected a PyTorch checkpoint or safetensors, found "
-                    "something else (it starts with %02x %02x %02x %02x)",
-                    d[0], file->size > 1 ? d[1] : 0, file->size > 2 ? d[2] : 0,
-                    file->size > 3 ? d[3] : 0);
+                    "something else (it starts with%s)",
+                    start);
 }
 
 ptf_status ptf_sniff(const ptf_file *file, ptf_sniffed *out, size_t *start,

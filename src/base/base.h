@@ -188,7 +188,8 @@ typedef struct ptf_output ptf_output;
 
 /*
  * Refuses a target that is the same file as 'source' (may be NULL), and one
- * that exists and is not a regular file.  A symbolic link is followed.
+ * that exists and is not a regular file.  A symbolic link is followed; one
+ * that leads to no file is refused.
  */
 ptf_status ptf_output_open(const char *path, const ptf_file *source,
                            ptf_output **out, ptf_error *err);

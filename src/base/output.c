@@ -58,8 +58,14 @@ static ptf_status check_target(const char *path, const ptf_file *source,
 {
     ptf_origin origin = {path, NULL};
     struct stat target, input;
-    if (stat(path, &target) != 0)
+    if (stat(path, &target) != 0) {
+        /* A name that is taken by a link would lose the link. */
+        if (lstat(path, &target) == 0)
+            return ptf_fail(err, PTF_IO, &origin, PTF_NO_OFFSET,
+                            "the output is a symbolic link that leads to no "
+                            "file");
         return PTF_OK; /* does not exist, or open will say why */
+    }
     if (source != NULL && source->fd >= 0 && fstat(source->fd, &input) == 0 &&
         target.st_dev == input.st_dev && target.st_ino == input.st_ino)
         return ptf_fail(err, PTF_ARGUMENT, &origin, PTF_NO_OFFSET,
