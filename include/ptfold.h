@@ -274,6 +274,12 @@ PTF_API void ptf_net_layer(const ptf_net *net, size_t index, ptf_layer *out);
 PTF_API size_t ptf_net_tensor_count(const ptf_net *net);
 PTF_API const ptf_tensor *ptf_net_tensor(const ptf_net *net, size_t index);
 
+/*
+ * Reads all parameters and buffers: PTF_FORMAT names the first one that has a
+ * NaN or an infinity, which no comparison of outputs could see through.
+ */
+PTF_API ptf_status ptf_net_check_numbers(const ptf_net *net, ptf_error *err);
+
 /* The architecture as print(model) would print it, plus the input comment. */
 PTF_API void ptf_net_print_text(const ptf_net *net, FILE *out);
 

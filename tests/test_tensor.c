@@ -353,6 +353,42 @@ static void numbers_of_every_dtype_are_rounded_once(void **state)
     }
 }
 
+static void the_first_number_that_is_not_finite_is_found(void **state)
+{
+    (void)state;
+    static const float f32[] = {1, 3e38f, -1e-45f, -INFINITY, 0, NAN};
+    static const double f64[] = {1, 1e308, (double)NAN};
+    static const uint16_t f16[] = {0x7bff, 0x8001, 0xfc00};
+    static const uint16_t bf16[] = {0x7f7f, 0x8001, 0x7f81};
+    static const int32_t i32[] = {0x7f800000, -1, 0};
+    static const struct {
+        ptf_dtype dtype;
+        const void *data;
+        int64_t want;
+    } rows[] = {
+        {PTF_F32, f32, -1},  {PTF_F64, f64, 2},  {PTF_F16, f16, 2},
+        {PTF_BF16, bf16, 2}, {PTF_I32, i32, -1},
+    };
+    for (size_t i = 0; i < PTF_ARRAY_SIZE(rows); i++) {
+        ptf_tensor t = {.dtype = rows[i].dtype,
+                        .rank = 1,
+                        .shape = {3},
+                        .stride = {1},
+                        .data = rows[i].data};
+        assert_int_equal(ptf_tensor_find_not_finite(&t), rows[i].want);
+    }
+    /* f32 as the columns of a 2 x 3 matrix: 1 -inf, 3e38 0, -1e-45 nan */
+    ptf_tensor turned = {.dtype = PTF_F32,
+                         .rank = 2,
+                         .shape = {3, 2},
+                         .stride = {1, 3},
+                         .data = f32};
+    assert_int_equal(ptf_tensor_find_not_finite(&turned), 1);
+    turned.data = f32 + 1; /* 3e38 0, -1e-45 nan */
+    turned.shape[0] = 2;
+    assert_int_equal(ptf_tensor_find_not_finite(&turned), 3);
+}
+
 static void complex_numbers_are_not_real(void **state)
 {
     (void)state;
@@ -399,6 +435,7 @@ int main(void)
         cmocka_unit_test(tied_tensors_share_their_storage),
         cmocka_unit_test(every_half_converts_exactly),
         cmocka_unit_test(numbers_of_every_dtype_are_rounded_once),
+        cmocka_unit_test(the_first_number_that_is_not_finite_is_found),
         cmocka_unit_test(complex_numbers_are_not_real),
         cmocka_unit_test(big_endian_storages_are_turned_around),
     };

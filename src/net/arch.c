@@ -38,17 +38,18 @@ static ptf_status compare_arch(const ptf_arch *arch, const ptf_checkpoint *ckpt,
     return status;
 }
 
-static ptf_status fail_unknown(const ptf_arch *nearest, const ptf_mismatch *m,
+static ptf_status fail_unknown(const ptf_origin *origin,
+                               const ptf_arch *nearest, const ptf_mismatch *m,
                                ptf_error *err)
 {
     static const char advice[] =
         "give the network's print(model) text with --arch";
     if (nearest == NULL)
-        return ptf_fail(err, PTF_UNSUPPORTED, NULL, PTF_NO_OFFSET,
+        return ptf_fail(err, PTF_UNSUPPORTED, origin, PTF_NO_OFFSET,
                         "the tensors fit no built-in architecture, and none "
                         "has a name and shape in common with one; %s",
                         advice);
-    return ptf_fail(err, PTF_UNSUPPORTED, NULL, PTF_NO_OFFSET,
+    return ptf_fail(err, PTF_UNSUPPORTED, origin, PTF_NO_OFFSET,
                     "the tensors fit no built-in architecture; the nearest is "
                     "%s, where %zu agree and %zu do not (%s%s); %s",
                     nearest->name, m->agreeing, m->count, m->text,
@@ -83,6 +84,7 @@ ptf_status ptf_arch_recognise(const ptf_checkpoint *ckpt, const char **name,
                               ptf_error *err)
 {
     *name = NULL;
+    ptf_origin origin = {ptf_checkpoint_file(ckpt)->name, NULL};
     search *s = ptf_alloc(sizeof(*s));
     if (s == NULL)
         return ptf_fail_memory(err);
@@ -90,12 +92,12 @@ ptf_status ptf_arch_recognise(const ptf_checkpoint *ckpt, const char **name,
     if (status == PTF_OK && s->fitting == 1)
         *name = s->nearest->name;
     else if (status == PTF_OK && s->fitting > 1)
-        status = ptf_fail(err, PTF_UNSUPPORTED, NULL, PTF_NO_OFFSET,
+        status = ptf_fail(err, PTF_UNSUPPORTED, &origin, PTF_NO_OFFSET,
                           "the tensors fit %zu built-in architectures; choose "
                           "one with --arch",
                           s->fitting);
     else if (status == PTF_OK)
-        status = fail_unknown(s->nearest, &s->best, err);
+        status = fail_unknown(&origin, s->nearest, &s->best, err);
     ptf_free(s);
     return status;
 }

@@ -165,13 +165,14 @@ ptf_status ptf_net_compare(ptf_net *net, const ptf_checkpoint *ckpt, bool bind,
     return status;
 }
 
-static ptf_status fail_mismatch(const ptf_net *net, const ptf_mismatch *m,
-                                ptf_error *err)
+static ptf_status fail_mismatch(const ptf_net *net, const ptf_checkpoint *ckpt,
+                                const ptf_mismatch *m, ptf_error *err)
 {
+    ptf_origin origin = {ptf_checkpoint_file(ckpt)->name, NULL};
     char more[64] = "";
     if (m->shown < m->count)
         snprintf(more, sizeof(more), "; and %zu more", m->count - m->shown);
-    return ptf_fail(err, PTF_ARGUMENT, NULL, PTF_NO_OFFSET,
+    return ptf_fail(err, PTF_ARGUMENT, &origin, PTF_NO_OFFSET,
                     "the checkpoint does not fit %s: %s%s", ptf_net_name(net),
                     m->text, more);
 }
@@ -184,11 +185,13 @@ ptf_status ptf_net_bind(ptf_net *net, const ptf_checkpoint *ckpt,
         return ptf_fail_memory(err);
     ptf_status status = ptf_net_compare(net, ckpt, true, m, err);
     if (status == PTF_OK && m->count > 0)
-        status = fail_mismatch(net, m, err);
+        status = fail_mismatch(net, ckpt, m, err);
     ptf_free(m);
     if (status != PTF_OK)
         return status;
     net->has_tensors = true;
+    for (int i = 0; i < net->node_count; i++)
+        net->nodes[i].file = ptf_checkpoint_file(ckpt)->name;
     return ptf_net_collect(net, err);
 }
 

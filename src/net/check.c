@@ -7,6 +7,18 @@
 
 #include <stdlib.h>
 
+ptf_status ptf_net_fail(ptf_error *err, ptf_status status, const ptf_net *net,
+                        const char *fmt, ...)
+{
+    char message[sizeof(err->message)];
+    va_list args;
+    va_start(args, fmt);
+    vsnprintf(message, sizeof(message), fmt, args);
+    va_end(args);
+    ptf_origin origin = {net->nodes != NULL ? net->nodes[0].file : NULL, NULL};
+    return ptf_fail(err, status, &origin, PTF_NO_OFFSET, "%s", message);
+}
+
 ptf_status ptf_node_fail(ptf_error *err, ptf_status status,
                          const ptf_node *node, const char *fmt, ...)
 {
@@ -16,8 +28,9 @@ ptf_status ptf_node_fail(ptf_error *err, ptf_status status,
     vsnprintf(message, sizeof(message), fmt, args);
     va_end(args);
     const char *name = node->implied ? "between the lines" : node->name;
-    return ptf_fail(err, status, NULL, PTF_NO_OFFSET, "layer %s (%s): %s", name,
-                    node->class_name, message);
+    ptf_origin origin = {node->file, NULL};
+    return ptf_fail(err, status, &origin, PTF_NO_OFFSET, "layer %s (%s): %s",
+                    name, node->class_name, message);
 }
 
 int ptf_net_consumers(const ptf_net *net, int node)
@@ -65,6 +78,22 @@ static ptf_status check_tensor(const ptf_net *net, const ptf_node *node,
                 : ptf_node_fail(err, PTF_ARGUMENT, node, "its %s is %s",
                                 ptf_role_name(role),
                                 tensor == NULL ? "absent" : "of another shape");
+}
+
+ptf_status ptf_net_check_numbers(const ptf_net *net, ptf_error *err)
+{
+    for (size_t i = 0; i < net->tensor_count; i++) {
+        const ptf_tensor *tensor = net->tensors[i];
+        int64_t at = ptf_tensor_find_not_finite(tensor);
+        if (at < 0)
+            continue;
+        ptf_origin origin = {net->nodes[0].file, tensor->name};
+        return ptf_fail(err, PTF_FORMAT, &origin, PTF_NO_OFFSET,
+                        "element %lld is NaN or infinite, expected finite "
+                        "numbers",
+                        (long long)at);
+    }
+    return PTF_OK;
 }
 
 /* ------------------------------------------------------------------- nodes */
@@ -136,8 +165,8 @@ static ptf_status check_names(const ptf_net *net, ptf_error *err)
     ptf_status status = PTF_OK;
     for (size_t i = 1; status == PTF_OK && i < count; i++) {
         if (strcmp(names[i - 1], names[i]) == 0)
-            status = ptf_fail(err, PTF_ARGUMENT, NULL, PTF_NO_OFFSET,
-                              "two modules have the name '%s'", names[i]);
+            status = ptf_net_fail(err, PTF_ARGUMENT, net,
+                                  "two modules have the name '%s'", names[i]);
     }
     ptf_free(names);
     return status;
@@ -147,8 +176,8 @@ ptf_status ptf_net_check(const ptf_net *net, ptf_error *err)
 {
     if (net->node_count < 2 || net->nodes[0].op != PTF_OP_INPUT ||
         net->output < 1 || net->output >= net->node_count)
-        return ptf_fail(err, PTF_ARGUMENT, NULL, PTF_NO_OFFSET,
-                        "the net has no layers, or no input or output");
+        return ptf_net_fail(err, PTF_ARGUMENT, net,
+                            "the net has no layers, or no input or output");
     ptf_status status = check_nodes(net, err);
     return status == PTF_OK ? check_names(net, err) : status;
 }

@@ -11,6 +11,7 @@
 typedef struct maker {
     ptf_net *net;
     ptf_text text;
+    const char *file; /* the text's name, as long as the net lives */
     int next_line;
     ptf_node *nodes;
     int node_capacity;
@@ -88,6 +89,7 @@ static ptf_status add_node(maker *m, const ptf_node *node)
     m->nodes = nodes;
     net->nodes = nodes;
     m->nodes[net->node_count] = *node;
+    m->nodes[net->node_count].file = m->file;
     net->output = net->node_count++;
     return PTF_OK;
 }
@@ -316,8 +318,11 @@ ptf_status ptf_net_parse(const char *text, const char *text_name, ptf_net **out,
     if (net == NULL)
         return ptf_fail_memory(err);
     maker m = {.net = net, .err = err};
+    m.file = ptf_arena_copy(&net->arena, text_name, strlen(text_name));
     ptf_arena scratch = {NULL}; /* the lines are not needed afterwards */
-    ptf_status status = ptf_text_read(&scratch, text, text_name, &m.text, err);
+    ptf_status status =
+        m.file != NULL ? ptf_text_read(&scratch, text, text_name, &m.text, err)
+                       : ptf_fail_memory(err);
     if (status == PTF_OK)
         status = read_text(&m);
     ptf_arena_free(&scratch);

@@ -58,7 +58,7 @@ typedef struct ptf_attrs {
     int64_t kernel[2], stride[2], padding[2], dilation[2];
     const char *padding_text; /* "same" or "valid" when the text says so */
     int64_t groups;
-    bool has_bias; /* of a batch norm: if it is affine */
+    bool has_bias;    /* of a batch norm: if it is affine */
     bool scale_shift; /* ptfold's own: an epilogue stands behind the sum */
     double eps, momentum;
     bool momentum_none; /* cumulative average; evaluation does not care */
@@ -86,6 +86,8 @@ typedef struct ptf_node {
     int inputs[2];
     ptf_attrs attrs;
     const ptf_tensor *tensors[PTF_ROLE_COUNT]; /* NULL where there is none */
+    const char *file; /* for messages: the text's, and the checkpoint's when
+                         the layer has its tensors from there */
 } ptf_node;
 
 /*
@@ -183,7 +185,10 @@ int ptf_softmax_axis(const ptf_attrs *attrs, int rank);
 
 /* ------------------------------------------------------------- whole graphs */
 
-/* ptf_fail() with "layer NAME (CLASS): " in front. */
+/* ptf_fail() with the net's file in front. */
+ptf_status ptf_net_fail(ptf_error *err, ptf_status status, const ptf_net *net,
+                        const char *fmt, ...) PTF_PRINTF(4, 5);
+/* The same with the file and "layer NAME (CLASS): ". */
 ptf_status ptf_node_fail(ptf_error *err, ptf_status status,
                          const ptf_node *node, const char *fmt, ...)
     PTF_PRINTF(4, 5);

@@ -100,8 +100,8 @@ ptf_status ptf_net_save(const ptf_net *net, const char *path,
                         const ptf_checkpoint *source, ptf_error *err)
 {
     if (!net->has_tensors)
-        return ptf_fail(err, PTF_ARGUMENT, NULL, PTF_NO_OFFSET,
-                        "%s has no numbers to save", ptf_net_name(net));
+        return ptf_net_fail(err, PTF_ARGUMENT, net, "%s has no numbers to save",
+                            ptf_net_name(net));
     ptf_arena arena = {NULL};
     char *text = NULL;
     ptf_status status = architecture(net, &text, err);

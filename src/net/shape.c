@@ -74,8 +74,8 @@ ptf_status ptf_net_shapes(const ptf_net *net, const ptf_shape *input,
                           ptf_shape *shapes, ptf_error *err)
 {
     if (!is_sane(input))
-        return ptf_fail(err, PTF_ARGUMENT, NULL, PTF_NO_OFFSET,
-                        "an input shape has 1 to 3 sizes, all positive");
+        return ptf_net_fail(err, PTF_ARGUMENT, net,
+                            "an input shape has 1 to 3 sizes, all positive");
     shapes[0] = *input;
     for (int i = 1; i < net->node_count; i++) {
         const ptf_node *node = &net->nodes[i];

@@ -101,8 +101,7 @@ static ptf_status fill_step(ptf_plan *plan, ptf_step *step, ptf_error *err)
     case PTF_OP_IDENTITY:
     case PTF_OP_COUNT: break;
     }
-    return ptf_fail(err, PTF_UNSUPPORTED, NULL, PTF_NO_OFFSET,
-                    "%s: no kernel runs this layer", step->node->name);
+    return ptf_node_fail(err, PTF_UNSUPPORTED, step->node, "no kernel runs it");
 }
 
 static ptf_status add_step(ptf_plan *plan, int node, const chain *chains,
@@ -169,9 +168,8 @@ static ptf_status make_values(ptf_plan *plan, const ptf_shape *input,
         int64_t n = 1;
         for (int d = 0; d < shapes[i].rank; d++) {
             if (!ptf_mul_i64(n, shapes[i].dim[d], &n) || n > INT64_MAX / 64)
-                return ptf_fail(err, PTF_ARGUMENT, NULL, PTF_NO_OFFSET,
-                                "%s: the output is too large",
-                                plan->net->nodes[i].name);
+                return ptf_node_fail(err, PTF_ARGUMENT, &plan->net->nodes[i],
+                                     "its output is too large");
         }
         plan->values[i].numel = n;
     }
@@ -248,8 +246,8 @@ static ptf_status make(ptf_plan *plan, const ptf_net *net,
                         "a batch of %lld: it must be at least 1",
                         (long long)batch);
     if (!net->has_tensors)
-        return ptf_fail(err, PTF_ARGUMENT, NULL, PTF_NO_OFFSET,
-                        "the net has no parameters: it cannot run");
+        return ptf_net_fail(err, PTF_ARGUMENT, net,
+                            "the net has no parameters: it cannot run");
     plan->net = net;
     plan->batch = batch;
     ptf_status status = choose_kernels(plan, options, err);

@@ -122,10 +122,10 @@ ptf_status ptf_step_softmax(ptf_plan *plan, ptf_step *step, ptf_error *err)
     int64_t dim = a->dim_none ? (rank == 3 ? 0 : 1) : a->dim;
     dim = dim < 0 ? dim + rank : dim;
     if (dim < 1 || dim >= rank)
-        return ptf_fail(err, PTF_UNSUPPORTED, NULL, PTF_NO_OFFSET,
-                        "%s: a softmax over dimension %lld of a value of rank "
-                        "%lld; only those behind the batch are handled",
-                        step->node->name, (long long)dim, (long long)rank);
+        return ptf_node_fail(err, PTF_UNSUPPORTED, step->node,
+                             "works over dimension %lld of a value of rank "
+                             "%lld; only those behind the batch are handled",
+                             (long long)dim, (long long)rank);
     step->outer = step->inner = 1;
     for (int i = 0; i < shape->rank; i++) {
         if (i + 1 < dim)

@@ -210,10 +210,9 @@ static ptf_status make_taps(ptf_plan *plan, ptf_step *step, ptf_error *err)
     int64_t plane = padded ? step->padded[0] * width : v->in.height * width;
     int64_t channels = v->in.channels / v->groups;
     if (plane > INT32_MAX / channels)
-        return ptf_fail(err, PTF_UNSUPPORTED, NULL, PTF_NO_OFFSET,
-                        "%s: one image's feature map has more than 2^31 "
-                        "numbers",
-                        step->node->name);
+        return ptf_node_fail(err, PTF_UNSUPPORTED, step->node,
+                             "one image's feature map has more than 2^31 "
+                             "numbers");
     size_t size = (size_t)terms_of(v) * sizeof(int32_t);
     ptf_status status = ptf_plan_reserve(plan, size, err);
     if (status != PTF_OK)
@@ -286,9 +285,9 @@ ptf_status ptf_step_product(ptf_plan *plan, ptf_step *step, ptf_error *err)
     const ptf_node *node = step->node;
     if (node->op == PTF_OP_LINEAR &&
         plan->values[step->in].numel != node->attrs.in_channels)
-        return ptf_fail(err, PTF_UNSUPPORTED, NULL, PTF_NO_OFFSET,
-                        "%s: a linear layer of a value of rank %d", node->name,
-                        plan->values[step->in].shape.rank + 1);
+        return ptf_node_fail(err, PTF_UNSUPPORTED, node,
+                             "reads a value of rank %d",
+                             plan->values[step->in].shape.rank + 1);
     set_geometry(plan, step);
     step->heavy = is_heavy(&step->conv);
     ptf_epilogue *e = &step->epilogue;

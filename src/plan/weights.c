@@ -104,10 +104,9 @@ static ptf_status read_norm(ptf_plan *plan, const ptf_node *node,
                                       PTF_RUNNING_VAR};
     if (node->tensors[PTF_RUNNING_MEAN] == NULL ||
         node->tensors[PTF_RUNNING_VAR] == NULL)
-        return ptf_fail(err, PTF_UNSUPPORTED, NULL, PTF_NO_OFFSET,
-                        "%s: a batch norm without running statistics has no "
-                        "fixed function",
-                        node->name);
+        return ptf_node_fail(err, PTF_UNSUPPORTED, node,
+                             "has no running statistics, and so no fixed "
+                             "function");
     ptf_status status = PTF_OK;
     for (int i = 0; i < 4 && status == PTF_OK; i++)
         status = read_f64(plan, node->tensors[roles[i]], channels,

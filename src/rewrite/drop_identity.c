@@ -14,8 +14,8 @@ ptf_status ptf_pass_drop_identity(ptf_net_edit *edit, const ptf_shape *input,
         *changed += edit->dead[i];
     }
     if (*changed == edit->net->node_count - 1)
-        return ptf_fail(err, PTF_UNSUPPORTED, NULL, PTF_NO_OFFSET,
-                        "drop_identity: %s would have no layer left",
-                        ptf_net_name(edit->net));
+        return ptf_net_fail(err, PTF_UNSUPPORTED, edit->net,
+                            "drop_identity: %s would have no layer left",
+                            ptf_net_name(edit->net));
     return PTF_OK;
 }

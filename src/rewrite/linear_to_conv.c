@@ -152,9 +152,10 @@ ptf_status ptf_pass_linear_to_conv(ptf_net_edit *edit, const ptf_shape *input,
                                    int *changed, ptf_error *err)
 {
     if (input == NULL)
-        return ptf_fail(err, PTF_ARGUMENT, NULL, PTF_NO_OFFSET,
-                        "linear_to_conv needs the shape of the input, because "
-                        "the kernel is as large as the map");
+        return ptf_net_fail(
+            err, PTF_ARGUMENT, edit->net,
+            "linear_to_conv needs the shape of the input, because "
+            "the kernel is as large as the map");
     ptf_arena *arena = &edit->net->arena;
     size_t count = (size_t)edit->net->node_count;
     walk w = {

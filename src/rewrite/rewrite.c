@@ -65,9 +65,9 @@ ptf_status ptf_net_rewrite(const ptf_net *net, const ptf_rewrite *rewrite,
         input = &net->input;
     status = table[row].pass(&edit, input, &changed, err);
     if (status == PTF_OK && changed == 0)
-        status = ptf_fail(err, PTF_UNSUPPORTED, NULL, PTF_NO_OFFSET,
-                          "%s: nothing to rewrite: %s has %s", rewrite->name,
-                          ptf_net_name(net), table[row].nothing);
+        status = ptf_net_fail(
+            err, PTF_UNSUPPORTED, net, "%s: nothing to rewrite: %s has %s",
+            rewrite->name, ptf_net_name(net), table[row].nothing);
     if (status != PTF_OK) {
         ptf_net_edit_abort(&edit);
         return status;

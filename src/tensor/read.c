@@ -204,6 +204,49 @@ ptf_status ptf_tensor_read_f64(const ptf_tensor *tensor, double *out,
     return PTF_OK;
 }
 
+/* ------------------------------------------------------------------ finite */
+
+/* A walk over the elements of a tensor in C order. */
+typedef struct search {
+    int64_t passed; /* elements before this row */
+    int64_t found;  /* the first that is NaN or infinite; -1: none yet */
+} search;
+
+/* NaN and infinity are the numbers whose exponent is all ones. */
+#define FIND_ROWS(name, type, exponent)                                  \
+    static void name(const uint8_t *in, size_t step, size_t n, void *at) \
+    {                                                                    \
+        search *s = at;                                                  \
+        for (size_t i = 0; i < n && s->found < 0; i++) {                 \
+            type bits;                                                   \
+            memcpy(&bits, in + i * step, sizeof(bits));                  \
+            if ((bits & (exponent)) == (exponent))                       \
+                s->found = s->passed + (int64_t)i;                       \
+        }                                                                \
+        s->passed += (int64_t)n;                                         \
+    }
+
+FIND_ROWS(find_f64, uint64_t, 0x7ff0000000000000)
+FIND_ROWS(find_f32, uint32_t, 0x7f800000)
+FIND_ROWS(find_f16, uint16_t, 0x7c00)
+FIND_ROWS(find_bf16, uint16_t, 0x7f80)
+
+int64_t ptf_tensor_find_not_finite(const ptf_tensor *tensor)
+{
+    static row_function *const finders[PTF_DTYPE_COUNT] = {
+        [PTF_F64] = find_f64,
+        [PTF_F32] = find_f32,
+        [PTF_F16] = find_f16,
+        [PTF_BF16] = find_bf16,
+    };
+    search s = {0, -1};
+    if (finders[tensor->dtype] != NULL)
+        for_rows(tensor, finders[tensor->dtype], 0, &s);
+    return s.found;
+}
+
+/* ------------------------------------------------------------------- bytes */
+
 /* Rows of elements of one size, as they are. */
 #define COPY_ROWS(size)                                               \
     static void copy_##size(const uint8_t *in, size_t step, size_t n, \

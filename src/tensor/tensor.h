@@ -41,6 +41,12 @@ ptf_status ptf_tensor_read_f64(const ptf_tensor *tensor, double *out,
                                ptf_error *err);
 
 /*
+ * The index in C order of the first element that is NaN or infinite, or -1;
+ * also -1 for dtypes other than f64, f32, f16 and bf16.
+ */
+int64_t ptf_tensor_find_not_finite(const ptf_tensor *tensor);
+
+/*
  * Copies the elements to 'out' in C order, bytes as they are (for any dtype).
  */
 void ptf_tensor_read_bytes(const ptf_tensor *tensor, void *out);

@@ -107,7 +107,9 @@ static ptf_status compare(const options *o, const tool_net *net,
                           ptf_error *err)
 {
     tool_inputs inputs = {0};
-    ptf_status status = make_inputs(o, net, &inputs, err);
+    ptf_status status = ptf_net_check_numbers(net->net, err);
+    if (status == PTF_OK)
+        status = make_inputs(o, net, &inputs, err);
     if (status == PTF_OK)
         status = tool_compare(net->net, folded, &inputs, (int)o->threads,
                               verdict, err);

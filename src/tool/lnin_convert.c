@@ -112,8 +112,10 @@ static ptf_status compare(const options *o, report *r, ptf_error *err)
     int threads = (int)o->threads;
     tool_inputs inputs = tool_inputs_random(o->check, seed, net->input);
     tool_inputs large = tool_inputs_random(o->check, seed, r->large);
-    ptf_status status =
-        tool_compare(net->net, r->after, &inputs, threads, &r->same, err);
+    ptf_status status = ptf_net_check_numbers(net->net, err);
+    if (status == PTF_OK)
+        status =
+            tool_compare(net->net, r->after, &inputs, threads, &r->same, err);
     if (status == PTF_OK && r->windows_checked)
         status = tool_compare_crops(net->net, r->after, &r->slide, &net->input,
                                     &large, threads, &r->slid, err);

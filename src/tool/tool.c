@@ -102,9 +102,11 @@ static ptf_status read_text(const char *path, char **out, ptf_error *err)
 }
 
 /* The architecture's text and a name for it in messages. */
-static ptf_status find_text(const char *arch, tool_net *net, const char **text,
-                            const char **name, ptf_error *err)
+static ptf_status find_text(const tool_source *source, tool_net *net,
+                            const char **text, const char **name,
+                            ptf_error *err)
 {
+    const char *arch = source->arch;
     *name = arch;
     *text = NULL;
     if (arch != NULL) {
@@ -115,7 +117,7 @@ static ptf_status find_text(const char *arch, tool_net *net, const char **text,
         *text = net->text;
         return status;
     }
-    *name = "the architecture in the file";
+    *name = source->path;
     *text = ptf_checkpoint_metadata(net->ckpt, "architecture");
     if (*text != NULL)
         return PTF_OK;
@@ -149,7 +151,7 @@ ptf_status tool_net_open(const tool_source *source, tool_net *out,
     if (status == PTF_OK)
         status = ptf_checkpoint_verify(out->ckpt, err);
     if (status == PTF_OK)
-        status = find_text(source->arch, out, &text, &name, err);
+        status = find_text(source, out, &text, &name, err);
     if (status == PTF_OK)
         status = ptf_net_make(text, name, out->ckpt, &out->net, err);
     if (status == PTF_OK)
