@@ -1,0 +1,85 @@
+"""Running the programs in a folder of their own, and what may be left there.
+
+The folder with the built programs is in PTF_PROGRAMS.
+
+SPDX-License-Identifier: Apache-2.0
+"""
+import json
+import os
+import subprocess
+import tempfile
+import unittest
+from pathlib import Path
+
+SOURCE = Path(__file__).resolve().parents[2]
+FIXTURES = SOURCE / "checkpoints" / "fixtures"
+PROGRAMS = Path(os.environ["PTF_PROGRAMS"])
+
+# What a program's exit status says.
+EQUIVALENT, DIFFERENT, USAGE, UNSUPPORTED, DAMAGED, SYSTEM = range(6)
+
+
+class ProgramTest(unittest.TestCase):
+    """A test whose files are in self.folder, the programs' current one."""
+
+    maxDiff = None
+
+    def setUp(self):
+        holder = tempfile.TemporaryDirectory(prefix="ptfold-e2e-")
+        self.addCleanup(holder.cleanup)
+        self.folder = Path(holder.name)
+
+    def path(self, name):
+        return self.folder / name
+
+    def write(self, name, data):
+        self.path(name).write_bytes(data)
+        return self.path(name)
+
+    def fixture(self, name):
+        """A copy of a committed file in the folder."""
+        return self.write(name, (FIXTURES / name).read_bytes())
+
+    def contents(self):
+        """Everything in the folder: name -> bytes, or where a link goes."""
+        return {str(p.relative_to(self.folder)):
+                os.readlink(p) if p.is_symlink() else
+                p.read_bytes() if p.is_file() else None
+                for p in sorted(self.folder.rglob("*"))}
+
+    def run_program(self, program, *args, **options):
+        # Threads that spin while they wait are slow on a busy machine.
+        environment = {**os.environ, "OMP_WAIT_POLICY": "passive",
+                       **options.pop("env", {})}
+        return subprocess.run(
+            [PROGRAMS / program, *args], cwd=self.folder, env=environment,
+            stdin=subprocess.DEVNULL, timeout=300,
+            **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE,
+               **options})
+
+    def succeed(self, program, *args, **options):
+        """Runs it; it must end well and say nothing on stderr."""
+        done = self.run_program(program, *args, **options)
+        self.assertEqual((done.returncode, done.stderr), (EQUIVALENT, b""),
+                         (program, args, done.stdout))
+        return done.stdout.decode()
+
+    def report(self, program, *args, **options):
+        return json.loads(self.succeed(program, "--json", *args, **options))
+
+    def refuse(self, status, words, program, *args, **options):
+        """Runs it; it must end so, with one line, and change no file.
+
+        The line is "PROGRAM: FILE: ..." and has all of the words.
+        """
+        before = self.contents()
+        done = self.run_program(program, *args, **options)
+        message = done.stderr.decode()
+        say = f"{program} {' '.join(map(str, args))}: {message}"
+        self.assertEqual(done.returncode, status, say)
+        self.assertEqual(done.stdout, b"", say)
+        self.assertRegex(message, rf"\A{program.split()[0]}: [^\n]+\n\Z", say)
+        for word in words:
+            self.assertIn(word, message)
+        self.assertEqual(self.contents(), before, say)
+        return message
