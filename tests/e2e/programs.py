@@ -19,6 +19,11 @@ PROGRAMS = Path(os.environ["PTF_PROGRAMS"])
 EQUIVALENT, DIFFERENT, USAGE, UNSUPPORTED, DAMAGED, SYSTEM = range(6)
 
 
+def quiet_threads():
+    """An environment: threads that spin while they wait slow others down."""
+    return {**os.environ, "OMP_WAIT_POLICY": "passive"}
+
+
 class ProgramTest(unittest.TestCase):
     """A test whose files are in self.folder, the programs' current one."""
 
@@ -48,11 +53,9 @@ class ProgramTest(unittest.TestCase):
                 for p in sorted(self.folder.rglob("*"))}
 
     def run_program(self, program, *args, **options):
-        # Threads that spin while they wait are slow on a busy machine.
-        environment = {**os.environ, "OMP_WAIT_POLICY": "passive",
-                       **options.pop("env", {})}
         return subprocess.run(
-            [PROGRAMS / program, *args], cwd=self.folder, env=environment,
+            [PROGRAMS / program, *args], cwd=self.folder,
+            env={**quiet_threads(), **options.pop("env", {})},
             stdin=subprocess.DEVNULL, timeout=300,
             **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE,
                **options})

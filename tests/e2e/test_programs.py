@@ -215,19 +215,45 @@ class Info(ProgramTest):
             {t["name"]: tuple(t["shape"]) for t in report["tensors"]},
             {name: shape for name, (shape, _) in tensors.items()})
 
-    def test_built_in_architectures_by_name(self):
-        """Full-size networks whose numbers are all zero."""
-        text = (SOURCE / "checkpoints" / "smallNetTest.txt").read_text()
-        zeros = {}
-        for layer, shape in (("conv1.0", (16, 3, 3, 3)),
-                             ("conv2.0", (16, 16, 3, 3)),
-                             ("fc1.0", (1024, 16384)), ("fc2.0", (10, 1024))):
-            zeros[f"{layer}.weight"] = shape, bytes(4 * math.prod(shape))
-            zeros[f"{layer}.bias"] = shape[:1], bytes(4 * shape[0])
-        checkpoint.write_torch(self.path("zeros.pt"), zeros)
-        for arch in ((), ("--arch", "smallNetTest")):
-            self.assertEqual(text, self.succeed(
-                "ptfold", "info", "--stage", "text", *arch, "zeros.pt"))
+
+class BuiltIn(ProgramTest):
+    """Networks of the full size, which need no --arch."""
+
+    @staticmethod
+    def pattern(*shape):
+        """Some numbers around zero, over and over."""
+        some = [((k * 7919) % 1009 - 500) / 25000 for k in range(1021)]
+        count = math.prod(shape)
+        data = checkpoint.tensor((), some)[1] * (count // len(some) + 1)
+        return shape, data[:4 * count]
+
+    def small_net(self):
+        """A smallNetTrain with numbers from nowhere."""
+        out = {}
+        for stem, shape in (("conv1", (16, 3, 3, 3)), ("conv2", (16, 16, 3, 3)),
+                            ("fc1", (1024, 16384)), ("fc2", (10, 1024))):
+            channels = shape[0]
+            out[f"{stem}.0.weight"] = self.pattern(*shape)
+            out[f"{stem}.0.bias"] = self.pattern(channels)
+            if stem == "fc2":
+                break
+            for role in ("weight", "bias", "running_mean"):
+                out[f"{stem}.1.{role}"] = self.pattern(channels)
+            out[f"{stem}.1.running_var"] = checkpoint.tensor(
+                (channels,), [0.5 + k % 7 for k in range(channels)])
+            out[f"{stem}.1.num_batches_tracked"] = (), bytes([9] + [0] * 7)
+        checkpoint.write_torch(self.path("smallNetSaved"), out)
+
+    def test_small_net_is_recognised_by_its_keys(self):
+        self.small_net()
+        reports = [self.report("bnfuse", *arch, "smallNetSaved", "out.bin")
+                   for arch in ((), ("--arch", "smallNetTrain"))]
+        self.assertEqual(reports[0], reports[1])
+        self.assertEqual(reports[0]["network"], "smallNetTrain")
+        self.assertTrue(reports[0]["equivalent"])
+        text = self.succeed("ptfold", "info", "--stage", "text", "out.bin")
+        want = (SOURCE / "checkpoints" / "smallNetTest.txt").read_text()
+        self.assertEqual(text.replace("smallNetTrain(", "smallNetTest("), want)
 
 
 class Usage(ProgramTest):
