@@ -248,8 +248,11 @@ static ptf_status finish(ptf_unpickler *u, ptf_pickle *out)
     return PTF_OK;
 }
 
+/* The stack has room from the start: a mark may come before any value. */
 static ptf_status run(ptf_unpickler *u, ptf_pickle *out)
 {
+    if (!ptf_unpickle_grow(&u->stack, 0, &u->capacity))
+        return ptf_fail_memory(u->c.err);
     ptf_status status = make_constants(u);
     while (status == PTF_OK && !u->stopped)
         status = run_opcode(u);
