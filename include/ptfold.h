@@ -118,6 +118,13 @@ PTF_API int64_t ptf_tensor_numel(const ptf_tensor *tensor);
 PTF_API ptf_status ptf_tensor_read_f32(const ptf_tensor *tensor, float *out,
                                        ptf_error *err);
 
+/*
+ * SHA-256 of all elements in C order, least significant byte first, as 64
+ * hexadecimal digits and a zero: the same for every layout and file format.
+ */
+PTF_API ptf_status ptf_tensor_sha256(const ptf_tensor *tensor, char hex[65],
+                                     ptf_error *err);
+
 /* -------------------------------------------------------------- checkpoint */
 
 typedef struct ptf_checkpoint ptf_checkpoint;
@@ -139,6 +146,10 @@ typedef struct ptf_open_options {
  * file is executed: objects that are not tensors or plain containers stay
  * opaque, and a tensor that depends on one is refused by name.  'options' may
  * be NULL.
+ *
+ * An index of shards (model.safetensors.index.json) opens as one checkpoint
+ * with the tensors of all its files, which must lie beside it and have just
+ * the tensors that it names.
  *
  * Tensor data is used in place from the mapped file, which must not change
  * while it is open; only compressed or byte-swapped storages are copied.  The
@@ -198,7 +209,11 @@ typedef enum ptf_stage {
 PTF_API void ptf_checkpoint_print(const ptf_checkpoint *ckpt, ptf_stage stage,
                                   FILE *out);
 
-/* SHA-256 of the whole file as 64 hexadecimal digits and a zero. */
+/*
+ * SHA-256 of the whole file as 64 hexadecimal digits and a zero; of an index,
+ * that of the index and its files one after the other, in the order in which
+ * it first names them.
+ */
 PTF_API ptf_status ptf_checkpoint_sha256(const ptf_checkpoint *ckpt,
                                          char hex[65], ptf_error *err);
 

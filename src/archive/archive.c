@@ -13,6 +13,7 @@ static const char *const kind_names[PTF_ARCHIVE_KIND_COUNT] = {
     [PTF_ARCHIVE_TORCHSCRIPT] = "TorchScript zip",
     [PTF_ARCHIVE_LEGACY] = "legacy torch stream",
     [PTF_ARCHIVE_SAFETENSORS] = "safetensors",
+    [PTF_ARCHIVE_INDEX] = "index of shards",
 };
 
 const char *ptf_archive_kind_name(ptf_archive_kind kind)
@@ -241,6 +242,14 @@ static ptf_status open_safetensors(ptf_archive *archive, ptf_error *err)
     return set_entries(archive, entries, 2, err);
 }
 
+static ptf_status open_index(ptf_archive *archive, ptf_error *err)
+{
+    const ptf_file *file = archive->file;
+    archive->kind = PTF_ARCHIVE_INDEX;
+    ptf_entry index = slice(file, "index", 0, file->size);
+    return set_entries(archive, &index, 1, err);
+}
+
 /* ----------------------------------------------------------- open and close */
 
 ptf_status ptf_archive_open(const ptf_file *file, ptf_archive *out,
@@ -256,6 +265,7 @@ ptf_status ptf_archive_open(const ptf_file *file, ptf_archive *out,
     case PTF_SNIFFED_ZIP: status = open_zip(out, err); break;
     case PTF_SNIFFED_LEGACY: status = open_legacy(out, start, err); break;
     case PTF_SNIFFED_SAFETENSORS: status = open_safetensors(out, err); break;
+    case PTF_SNIFFED_JSON: status = open_index(out, err); break;
     }
     if (status != PTF_OK)
         ptf_archive_close(out);

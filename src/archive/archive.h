@@ -15,6 +15,7 @@ typedef enum ptf_archive_kind {
     PTF_ARCHIVE_TORCHSCRIPT, /* zip of torch.jit.save() */
     PTF_ARCHIVE_LEGACY,      /* pickles and raw storages in a row, to 1.5 */
     PTF_ARCHIVE_SAFETENSORS,
+    PTF_ARCHIVE_INDEX, /* JSON that says which files have the tensors */
     PTF_ARCHIVE_KIND_COUNT,
 } ptf_archive_kind;
 
@@ -25,7 +26,7 @@ const char *ptf_archive_kind_name(ptf_archive_kind kind);
  * One slice.  In zips 'name' is what stands behind the root and its slash
  * ("data/0"); folders end with a slash.  A legacy stream is one entry named
  * "stream", which starts behind the magic number; a safetensors file has
- * "header" and "data".
+ * "header" and "data", an index is one entry "index".
  */
 typedef struct ptf_entry {
     const char *name;
@@ -87,6 +88,7 @@ typedef enum ptf_sniffed {
     PTF_SNIFFED_ZIP,
     PTF_SNIFFED_LEGACY,
     PTF_SNIFFED_SAFETENSORS,
+    PTF_SNIFFED_JSON,
 } ptf_sniffed;
 
 /*

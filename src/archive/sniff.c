@@ -106,6 +106,17 @@ static size_t legacy_magic(const ptf_file *file)
     return end > at ? end : 0;
 }
 
+/* An object as text; the size in front of a safetensors header has zeros. */
+static bool is_json(const ptf_file *file)
+{
+    size_t reach = file->size < 8 ? file->size : 8;
+    size_t at = 0;
+    while (at < reach && strchr(" \t\r\n", file->data[at]) != NULL)
+        at++;
+    return at < reach && file->data[at] == '{' &&
+           memchr(file->data, '\0', reach) == NULL;
+}
+
 static ptf_status refuse_unknown(const ptf_file *file, ptf_error *err)
 {
     ptf_origin origin = {file->name, NULL};
@@ -145,6 +156,9 @@ ptf_status ptf_sniff(const ptf_file *file, ptf_sniffed *out, size_t *start,
                             "expected a PyTorch checkpoint, found %s; %s",
                             s->what, s->advice);
     }
+    *out = PTF_SNIFFED_JSON;
+    if (is_json(file))
+        return PTF_OK;
     *out = PTF_SNIFFED_SAFETENSORS;
     return has_bytes(file, 8, "{", 1) ? PTF_OK : refuse_unknown(file, err);
 }

@@ -5,8 +5,6 @@
  */
 #include "tensor/reader.h"
 
-#include <openssl/evp.h>
-
 /* ----------------------------------------------------------------- opening */
 
 static bool marks_tensor(const ptf_value *object)
@@ -140,6 +138,20 @@ static ptf_status read_pickled(ptf_checkpoint *ckpt,
     return status == PTF_OK ? find_tensors(ckpt, options, err) : status;
 }
 
+static ptf_status read_kind(ptf_checkpoint *ckpt,
+                            const ptf_open_options *options, ptf_error *err)
+{
+    switch (ckpt->archive.kind) {
+    case PTF_ARCHIVE_SAFETENSORS: return ptf_safetensors_read(ckpt, err);
+    case PTF_ARCHIVE_INDEX: return ptf_shards_read(ckpt, err);
+    case PTF_ARCHIVE_TORCH:
+    case PTF_ARCHIVE_TORCHSCRIPT:
+    case PTF_ARCHIVE_LEGACY:
+    case PTF_ARCHIVE_KIND_COUNT: break;
+    }
+    return read_pickled(ckpt, options, err);
+}
+
 /* Takes over ckpt, whose file is open. */
 static ptf_status read_file(ptf_checkpoint *ckpt,
                             const ptf_open_options *options,
@@ -150,9 +162,7 @@ static ptf_status read_file(ptf_checkpoint *ckpt,
         options = &defaults;
     ptf_status status = ptf_archive_open(&ckpt->file, &ckpt->archive, err);
     if (status == PTF_OK)
-        status = ckpt->archive.kind == PTF_ARCHIVE_SAFETENSORS
-                     ? ptf_safetensors_read(ckpt, err)
-                     : read_pickled(ckpt, options, err);
+        status = read_kind(ckpt, options, err);
     if (status == PTF_OK)
         status = index_names(ckpt, err);
     if (status != PTF_OK) {
@@ -178,15 +188,15 @@ static ptf_checkpoint *make_checkpoint(const char *name, const char **copy)
     return ckpt;
 }
 
-ptf_status ptf_checkpoint_open(const char *path,
-                               const ptf_open_options *options,
-                               ptf_checkpoint **out, ptf_error *err)
+static ptf_status open_path(const char *path, const ptf_open_options *options,
+                            bool is_shard, ptf_checkpoint **out, ptf_error *err)
 {
     const char *name;
     *out = NULL;
     ptf_checkpoint *ckpt = make_checkpoint(path, &name);
     if (ckpt == NULL)
         return ptf_fail_memory(err);
+    ckpt->is_shard = is_shard;
     ptf_status status = ptf_file_open(name, &ckpt->file, err);
     if (status != PTF_OK) {
         ckpt->file.fd = -1;
@@ -194,6 +204,20 @@ ptf_status ptf_checkpoint_open(const char *path,
         return status;
     }
     return read_file(ckpt, options, out, err);
+}
+
+ptf_status ptf_checkpoint_open(const char *path,
+                               const ptf_open_options *options,
+                               ptf_checkpoint **out, ptf_error *err)
+{
+    return open_path(path, options, false, out, err);
+}
+
+ptf_status ptf_checkpoint_open_shard(const char *path, ptf_checkpoint **out,
+                                     ptf_error *err)
+{
+    static const ptf_open_options all = {.key = "", .keep_prefix = true};
+    return open_path(path, &all, true, out, err);
 }
 
 ptf_status ptf_checkpoint_open_memory(const void *data, size_t size,
@@ -213,6 +237,8 @@ void ptf_checkpoint_close(ptf_checkpoint *ckpt)
 {
     if (ckpt == NULL)
         return;
+    for (size_t i = 0; i < ckpt->shard_count; i++)
+        ptf_checkpoint_close(ckpt->shards[i]);
     ptf_text_table_free(&ckpt->by_name);
     ptf_text_table_free(&ckpt->storages);
     ptf_archive_close(&ckpt->archive);
@@ -256,21 +282,10 @@ const ptf_file *ptf_checkpoint_file(const ptf_checkpoint *ckpt)
 
 ptf_status ptf_checkpoint_verify(const ptf_checkpoint *ckpt, ptf_error *err)
 {
-    return ptf_archive_verify(&ckpt->archive, err);
-}
-
-ptf_status ptf_checkpoint_sha256(const ptf_checkpoint *ckpt, char hex[65],
-                                 ptf_error *err)
-{
-    unsigned char digest[EVP_MAX_MD_SIZE];
-    unsigned size = 0;
-    if (EVP_Digest(ckpt->file.data, ckpt->file.size, digest, &size,
-                   EVP_sha256(), NULL) != 1 ||
-        size != 32)
-        return ptf_fail_memory(err);
-    for (unsigned i = 0; i < size; i++)
-        snprintf(hex + (size_t)2 * i, 3, "%02x", digest[i]);
-    return PTF_OK;
+    ptf_status status = ptf_archive_verify(&ckpt->archive, err);
+    for (size_t i = 0; i < ckpt->shard_count && status == PTF_OK; i++)
+        status = ptf_checkpoint_verify(ckpt->shards[i], err);
+    return status;
 }
 
 /* ---------------------------------------------------------------- printing */

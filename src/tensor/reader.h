@@ -48,6 +48,9 @@ struct ptf_checkpoint {
     size_t made_bytes; /* spent on storages that are not in the file */
     ptf_metadata *metadata;
     size_t metadata_count;
+    ptf_checkpoint **shards; /* the files of an index, else none */
+    size_t shard_count;
+    bool is_shard; /* named by an index */
 };
 
 /* ---------------------------------------------------------------- storages */
@@ -160,5 +163,35 @@ ptf_status ptf_legacy_read(ptf_checkpoint *ckpt, ptf_error *err);
 
 /* The header and tensors of a safetensors file. */
 ptf_status ptf_safetensors_read(ptf_checkpoint *ckpt, ptf_error *err);
+
+/* An index and the tensors of the files that it names. */
+ptf_status ptf_shards_read(ptf_checkpoint *ckpt, ptf_error *err);
+
+/* A file that an index names; all tensors under their full names. */
+ptf_status ptf_checkpoint_open_shard(const char *path, ptf_checkpoint **out,
+                                     ptf_error *err);
+
+/* -------------------------------------------------------------------- JSON */
+
+struct json_t;
+
+/*
+ * Parses an entry that must be a JSON object without a key twice.  *out is
+ * jansson's, NULL on failure; release it with json_decref().
+ */
+ptf_status ptf_json_read(const ptf_checkpoint *ckpt, const ptf_entry *entry,
+                         struct json_t **out, ptf_error *err);
+
+/*
+ * Takes an object of texts as the checkpoint's metadata.  Values that are no
+ * texts are left out with 'others', else refused.
+ */
+ptf_status ptf_json_read_metadata(ptf_checkpoint *ckpt, const ptf_entry *entry,
+                                  struct json_t *object, bool others,
+                                  ptf_error *err);
+
+/* PTF_FORMAT: "FILE: ENTRY: 'name': text". */
+ptf_status ptf_json_fail(const ptf_checkpoint *ckpt, const ptf_entry *entry,
+                         const char *name, const char *text, ptf_error *err);
 
 #endif

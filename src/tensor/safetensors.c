@@ -37,7 +37,7 @@ static const struct {
 
 typedef struct reader {
     ptf_checkpoint *ckpt;
-    const ptf_entry *data;
+    const ptf_entry *header, *data;
     ptf_error *err;
 } reader;
 
@@ -47,34 +47,6 @@ static ptf_status fail(const reader *r, ptf_status status, const char *name,
     ptf_origin origin = {r->ckpt->file.name, "header"};
     return ptf_fail(r->err, status, &origin, PTF_NO_OFFSET, "'%s': %s", name,
                     text);
-}
-
-/* ---------------------------------------------------------------- metadata */
-
-static ptf_status read_metadata(reader *r, json_t *object)
-{
-    ptf_checkpoint *ckpt = r->ckpt;
-    if (!json_is_object(object))
-        return fail(r, PTF_FORMAT, "__metadata__", "expected an object");
-    ckpt->metadata = ptf_arena_array(&ckpt->arena, json_object_size(object),
-                                     sizeof(*ckpt->metadata));
-    if (ckpt->metadata == NULL)
-        return ptf_fail_memory(r->err);
-    const char *key;
-    json_t *value;
-    json_object_foreach(object, key, value)
-    {
-        if (!json_is_string(value))
-            return fail(r, PTF_FORMAT, key, "expected a string");
-        ptf_metadata *m = &ckpt->metadata[ckpt->metadata_count];
-        m->key = ptf_arena_copy(&ckpt->arena, key, strlen(key));
-        m->value = ptf_arena_copy(&ckpt->arena, json_string_value(value),
-                                  json_string_length(value));
-        if (m->key == NULL || m->value == NULL)
-            return ptf_fail_memory(r->err);
-        ckpt->metadata_count++;
-    }
-    return PTF_OK;
 }
 
 /* ----------------------------------------------------------------- tensors */
@@ -218,7 +190,7 @@ static ptf_status read_header(reader *r, json_t *root)
     {
         ptf_status status =
             strcmp(key, "__metadata__") == 0
-                ? read_metadata(r, value)
+                ? ptf_json_read_metadata(ckpt, r->header, value, false, r->err)
                 : read_tensor(r, key, value, &ckpt->tensors[ckpt->count]);
         if (status != PTF_OK)
             return status;
@@ -227,45 +199,14 @@ static ptf_status read_header(reader *r, json_t *root)
     return check_places(r);
 }
 
-/* Each value costs about a hundred bytes of memory and a comma or bracket. */
-enum { MAX_VALUES = 2 << 20 };
-
-static size_t count_values(const ptf_entry *header)
-{
-    size_t count = 0;
-    for (size_t i = 0; i < header->size; i++) {
-        uint8_t c = header->data[i];
-        count += c == ',' || c == '[' || c == '{';
-    }
-    return count;
-}
-
-/* jansson leaves the text empty when it runs out of memory early. */
-static ptf_status fail_json(const reader *r, json_error_t *error)
-{
-    ptf_origin origin = {r->ckpt->file.name, "header"};
-    uint64_t at = error->position > 0 ? (uint64_t)error->position : 0;
-    if (json_error_code(error) == json_error_out_of_memory ||
-        error->text[0] == '\0')
-        return ptf_fail_memory(r->err);
-    return ptf_fail(r->err, PTF_FORMAT, &origin, at, "expected JSON, found: %s",
-                    error->text);
-}
-
 ptf_status ptf_safetensors_read(ptf_checkpoint *ckpt, ptf_error *err)
 {
     const ptf_entry *header = ptf_archive_find(&ckpt->archive, "header");
-    reader r = {ckpt, ptf_archive_find(&ckpt->archive, "data"), err};
-    json_error_t error;
-    if (count_values(header) > MAX_VALUES)
-        return fail(&r, PTF_FORMAT, "header", "expected fewer values");
-    json_t *root = json_loadb((const char *)header->data, header->size,
-                              JSON_REJECT_DUPLICATES, &error);
-    if (root == NULL)
-        return fail_json(&r, &error);
-    ptf_status status = json_is_object(root) ? read_header(&r, root)
-                                             : fail(&r, PTF_FORMAT, "header",
-                                                    "expected an object");
+    reader r = {ckpt, header, ptf_archive_find(&ckpt->archive, "data"), err};
+    json_t *root;
+    ptf_status status = ptf_json_read(ckpt, header, &root, err);
+    if (status == PTF_OK)
+        status = read_header(&r, root);
     json_decref(root);
     return status;
 }

@@ -16,8 +16,6 @@ _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
 
 /* ---------------------------------------------------------------- payloads */
 
-enum { CHUNK = 1 << 20 };
-
 const ptf_file *ptf_save_source(const ptf_tensor *tensor)
 {
     const ptf_storage *s = tensor->storage;
@@ -48,64 +46,19 @@ static ptf_status save_contiguous(const ptf_tensor *tensor, ptf_output *out,
                         : ptf_output_write(out, tensor->data, bytes, err);
 }
 
-/* Elements on their way from strides to C order. */
-typedef struct stream {
+/* Where elements go on their way from strides to C order. */
+typedef struct sink {
     ptf_output *out;
-    uint8_t *chunk;
     uint32_t *crc;
-    ptf_error *err;
-} stream;
+} sink;
 
-/* 'count' steps along the first dimension, from 'first' on. */
-static ptf_tensor part_of(const ptf_tensor *t, int64_t first, int64_t count)
+static ptf_status sink_take(void *to, const void *data, size_t size,
+                            ptf_error *err)
 {
-    ptf_tensor part = *t;
-    part.shape[0] = count;
-    part.data = (const uint8_t *)t->data +
-                (size_t)(first * t->stride[0]) * ptf_dtype_size(t->dtype);
-    return part;
-}
-
-/* The same without its first dimension. */
-static ptf_tensor inner_of(const ptf_tensor *t)
-{
-    ptf_tensor inner = *t;
-    inner.rank--;
-    for (int i = 0; i < inner.rank; i++) {
-        inner.shape[i] = t->shape[i + 1];
-        inner.stride[i] = t->stride[i + 1];
-    }
-    return inner;
-}
-
-static ptf_status stream_chunk(stream *s, const ptf_tensor *t)
-{
-    size_t bytes = ptf_tensor_bytes(t);
-    ptf_tensor_read_bytes(t, s->chunk);
+    sink *s = to;
     if (s->crc != NULL)
-        *s->crc = ptf_crc32(*s->crc, s->chunk, bytes);
-    return ptf_output_write(s->out, s->chunk, bytes, s->err);
-}
-
-/*
- * As many steps along the first dimension at a time as fit the chunk; where
- * not even one does, its inside in the same way.  As deep as the rank.
- */
-static ptf_status stream_tensor(stream *s, const ptf_tensor *t)
-{
-    if (ptf_tensor_bytes(t) <= CHUNK)
-        return stream_chunk(s, t);
-    size_t step = ptf_tensor_bytes(t) / (size_t)t->shape[0];
-    int64_t count = step <= CHUNK ? (int64_t)(CHUNK / step) : 1;
-    ptf_status status = PTF_OK;
-    for (int64_t i = 0; i < t->shape[0] && status == PTF_OK; i += count) {
-        int64_t left = t->shape[0] - i;
-        ptf_tensor part = part_of(t, i, left < count ? left : count);
-        if (step > CHUNK)
-            part = inner_of(&part);
-        status = stream_tensor(s, &part);
-    }
-    return status;
+        *s->crc = ptf_crc32(*s->crc, data, size);
+    return ptf_output_write(s->out, data, size, err);
 }
 
 ptf_status ptf_save_payload(const ptf_tensor *tensor, ptf_output *out,
@@ -115,11 +68,8 @@ ptf_status ptf_save_payload(const ptf_tensor *tensor, ptf_output *out,
         *crc = 0;
     if (ptf_tensor_is_contiguous(tensor))
         return save_contiguous(tensor, out, crc, err);
-    stream s = {out, ptf_alloc(CHUNK), crc, err};
-    ptf_status status =
-        s.chunk != NULL ? stream_tensor(&s, tensor) : ptf_fail_memory(err);
-    ptf_free(s.chunk);
-    return status;
+    sink s = {out, crc};
+    return ptf_tensor_stream(tensor, sink_take, &s, err);
 }
 
 uint64_t ptf_save_size(const ptf_save *save)

@@ -51,6 +51,14 @@ int64_t ptf_tensor_find_not_finite(const ptf_tensor *tensor);
  */
 void ptf_tensor_read_bytes(const ptf_tensor *tensor, void *out);
 
+/* Takes the next bytes; a status other than PTF_OK ends the stream. */
+typedef ptf_status ptf_chunk_function(void *to, const void *data, size_t size,
+                                      ptf_error *err);
+
+/* Hands all elements to 'take' in C order, bytes as they are. */
+ptf_status ptf_tensor_stream(const ptf_tensor *tensor, ptf_chunk_function *take,
+                             void *to, ptf_error *err);
+
 /* "[16, 3, 3, 3]" into 'text'. */
 void ptf_tensor_shape_text(const ptf_tensor *tensor, char text[192]);
 
