@@ -56,6 +56,12 @@ typedef struct ptf_error {
 /* "1.0.0"; the version of the library that is running. */
 PTF_API const char *ptf_version(void);
 
+/*
+ * Writes 'text' with control characters and what is no UTF-8 as \xNN escapes:
+ * texts out of files must not steer a terminal.
+ */
+PTF_API void ptf_print_escaped(FILE *out, const char *text, size_t size);
+
 /* ----------------------------------------------------------------- tensors */
 
 #define PTF_MAX_RANK 8
@@ -117,6 +123,20 @@ PTF_API int64_t ptf_tensor_numel(const ptf_tensor *tensor);
  */
 PTF_API ptf_status ptf_tensor_read_f32(const ptf_tensor *tensor, float *out,
                                        ptf_error *err);
+
+/* Where a tensor's bytes lie. */
+typedef struct ptf_place {
+    size_t size;         /* bytes of all elements */
+    const char *storage; /* the storage's key in the file; "" without one */
+    size_t storage_size; /* bytes */
+    size_t offset;       /* of the first element in the storage, in bytes */
+    const char *file;    /* NULL when the bytes are not in a file as they are
+                            (compressed, big-endian, dequantized) */
+    uint64_t file_offset;
+} ptf_place;
+
+/* Tensors that share memory have the same 'storage' pointer. */
+PTF_API void ptf_tensor_locate(const ptf_tensor *tensor, ptf_place *out);
 
 /*
  * SHA-256 of all elements in C order, least significant byte first, as 64
@@ -198,6 +218,45 @@ PTF_API const ptf_tensor *ptf_checkpoint_find(const ptf_checkpoint *ckpt,
  */
 PTF_API const char *ptf_checkpoint_metadata(const ptf_checkpoint *ckpt,
                                             const char *key);
+
+/* The texts' keys, by number until NULL. */
+PTF_API const char *ptf_checkpoint_metadata_key(const ptf_checkpoint *ckpt,
+                                                size_t index);
+
+/* What a checkpoint says about its container. */
+typedef struct ptf_facts {
+    const char *kind;      /* "torch zip", "legacy torch stream", ... */
+    const char *root;      /* the zip's folder, "" in other kinds */
+    const char *byteorder; /* of tensors in the file: "little" or "big" */
+    int version;           /* the format's own number, 0 without one */
+    size_t size;           /* bytes, of all files */
+    size_t entry_count;
+    size_t file_count; /* an index counts with its shards */
+} ptf_facts;
+
+PTF_API void ptf_checkpoint_facts(const ptf_checkpoint *ckpt, ptf_facts *out);
+
+/* A named part of a file: an entry of a zip, the header of safetensors. */
+typedef struct ptf_slice {
+    const char *file, *name;
+    uint64_t offset; /* of its bytes in the file */
+    size_t size;     /* of the plain bytes */
+    size_t packed;   /* of the bytes in the file */
+    uint32_t crc;    /* CRC-32 of the plain bytes, when has_crc */
+    bool has_crc;
+} ptf_slice;
+
+/* The entries in the order of the file; false behind the last. */
+PTF_API bool ptf_checkpoint_entry(const ptf_checkpoint *ckpt, size_t index,
+                                  ptf_slice *out);
+
+/*
+ * Classes and functions ("argparse.Namespace") that the file mentions and
+ * that mean nothing to the reader, by number until NULL.  What depends on
+ * them is not looked into, and never run.
+ */
+PTF_API const char *ptf_checkpoint_opaque(const ptf_checkpoint *ckpt,
+                                          size_t index);
 
 /* The stages of reading that can print themselves. */
 typedef enum ptf_stage {

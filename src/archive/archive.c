@@ -157,7 +157,7 @@ static ptf_status check_version(ptf_archive *archive, ptf_error *err)
         status = ptf_archive_check(archive, entry, err);
     if (status != PTF_OK)
         return status;
-    unsigned version = 0;
+    int version = 0;
     size_t i = 0;
     for (; i < entry->size && i < 3; i++) {
         if (entry->data[i] < '0' || entry->data[i] > '9')
@@ -170,6 +170,7 @@ static ptf_status check_version(ptf_archive *archive, ptf_error *err)
                         "expected a format version from 1 to 10, found '%.*s'",
                         entry->size < 16 ? (int)entry->size : 16,
                         (const char *)entry->data);
+    archive->version = version;
     return PTF_OK;
 }
 

@@ -46,6 +46,7 @@ typedef struct ptf_archive {
     ptf_entry *entries;   /* in the order of the directory */
     size_t count;
     ptf_entry **by_name; /* sorted without regard to case */
+    int version;         /* the format's own number, 0 where it has none */
     size_t inflated;     /* bytes that ptf_archive_load() has made */
     ptf_arena arena;
 } ptf_archive;

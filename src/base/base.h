@@ -40,9 +40,6 @@ ptf_status ptf_fail_memory(ptf_error *err);
 /* PTF_IO with strerror(errno): "FILE: cannot VERB: reason". */
 ptf_status ptf_fail_errno(ptf_error *err, const char *file, const char *verb);
 
-/* Writes 'text' with control characters and bad UTF-8 as \xNN escapes. */
-void ptf_print_escaped(FILE *out, const char *text, size_t size);
-
 /* ----------------------------------------------------------- checked sizes */
 
 /* Each returns false, leaving *out alone, when the result does not fit. */

@@ -13,7 +13,7 @@
  */
 static const struct {
     const char *module;
-    const char *name; /* NULL: all of the module */
+    const char *name; /* NULL: all of the module and those below it */
 } forbidden[] = {
     {"os", NULL},
     {"posix", NULL},
@@ -33,6 +33,18 @@ static const struct {
     {"code", NULL},
     {"pip", NULL},
     {"pkgutil", NULL},
+    {"asyncio", NULL},
+    {"multiprocessing", NULL},
+    {"_posixsubprocess", NULL},
+    {"bdb", NULL},
+    {"cProfile", NULL},
+    {"doctest", NULL},
+    {"pydoc", NULL},
+    {"ensurepip", NULL},
+    {"venv", NULL},
+    {"distutils", NULL},
+    {"idlelib", NULL},
+    {"lib2to3", NULL},
     {"builtins", "eval"},
     {"builtins", "exec"},
     {"builtins", "compile"},
@@ -48,9 +60,12 @@ static const struct {
 static bool is_forbidden(const ptf_global *g)
 {
     for (size_t i = 0; i < PTF_ARRAY_SIZE(forbidden); i++) {
-        if (strcmp(g->module, forbidden[i].module) == 0 &&
-            (forbidden[i].name == NULL ||
-             strcmp(g->name, forbidden[i].name) == 0))
+        size_t n = strlen(forbidden[i].module);
+        const char *name = forbidden[i].name;
+        if (strncmp(g->module, forbidden[i].module, n) != 0)
+            continue;
+        if (g->module[n] == '\0' ? name == NULL || strcmp(g->name, name) == 0
+                                 : g->module[n] == '.' && name == NULL)
             return true;
     }
     return false;

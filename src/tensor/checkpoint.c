@@ -135,6 +135,8 @@ static ptf_status read_pickled(ptf_checkpoint *ckpt,
     ptf_status status = ckpt->archive.kind == PTF_ARCHIVE_LEGACY
                             ? ptf_legacy_read(ckpt, err)
                             : read_zip(ckpt, err);
+    if (status == PTF_OK)
+        status = ptf_opaque_list(ckpt, err);
     return status == PTF_OK ? find_tensors(ckpt, options, err) : status;
 }
 
@@ -266,15 +268,6 @@ const ptf_tensor *ptf_checkpoint_find(const ptf_checkpoint *ckpt,
     return ptf_text_table_find(&ckpt->by_name, name);
 }
 
-const char *ptf_checkpoint_metadata(const ptf_checkpoint *ckpt, const char *key)
-{
-    for (size_t i = 0; i < ckpt->metadata_count; i++) {
-        if (strcmp(ckpt->metadata[i].key, key) == 0)
-            return ckpt->metadata[i].value;
-    }
-    return NULL;
-}
-
 const ptf_file *ptf_checkpoint_file(const ptf_checkpoint *ckpt)
 {
     return &ckpt->file;
@@ -286,88 +279,4 @@ ptf_status ptf_checkpoint_verify(const ptf_checkpoint *ckpt, ptf_error *err)
     for (size_t i = 0; i < ckpt->shard_count && status == PTF_OK; i++)
         status = ptf_checkpoint_verify(ckpt->shards[i], err);
     return status;
-}
-
-/* ---------------------------------------------------------------- printing */
-
-static void print_numbers(FILE *out, const int64_t *numbers, int count)
-{
-    fputc('[', out);
-    for (int i = 0; i < count; i++)
-        fprintf(out, "%s%lld", i > 0 ? ", " : "", (long long)numbers[i]);
-    fputc(']', out);
-}
-
-/* Name, dtype, shape; strides only where they are not C order. */
-static void print_tensor(const ptf_tensor *t, FILE *out)
-{
-    ptf_print_escaped(out, t->name, strlen(t->name));
-    fprintf(out, "  %s ", ptf_dtype_name(t->dtype));
-    print_numbers(out, t->shape, t->rank);
-    if (!ptf_tensor_is_contiguous(t)) {
-        fputs(" strides ", out);
-        print_numbers(out, t->stride, t->rank);
-    }
-    fputs("  storage ", out);
-    ptf_print_escaped(out, t->storage->key, strlen(t->storage->key));
-    size_t offset = (size_t)((const uint8_t *)t->data - t->storage->data);
-    if (offset > 0)
-        fprintf(out, " from byte %zu", offset);
-    fputc('\n', out);
-}
-
-static void print_values(const ptf_checkpoint *ckpt, FILE *out)
-{
-    enum { MAX_LINES = 100000 };
-    if (ckpt->pickle.root == NULL) {
-        fputs("no pickle in this kind of file\n", out);
-        return;
-    }
-    ptf_value_print(ckpt->pickle.root, MAX_LINES, out);
-}
-
-/* Modules whose globals are tensors, storages and plain containers. */
-static bool is_understood(const ptf_global *g)
-{
-    static const char *const modules[] = {
-        "torch",         "torch._utils",       "torch._tensor",
-        "torch.storage", "torch.nn.parameter", "collections",
-        "builtins",      "__builtin__",        "_codecs",
-        "torch.cuda",    "torch.jit._pickle",
-    };
-    for (size_t i = 0; i < PTF_ARRAY_SIZE(modules); i++) {
-        if (strcmp(g->module, modules[i]) == 0)
-            return true;
-    }
-    return strncmp(g->module, "numpy", 5) == 0 ||
-           strncmp(g->module, "__torch__", 9) == 0;
-}
-
-/* What the file mentions and nothing here runs or looks into. */
-static void print_opaque(const ptf_checkpoint *ckpt, FILE *out)
-{
-    for (size_t i = 0; i < ckpt->pickle.global_count; i++) {
-        const ptf_global *g = ckpt->pickle.globals[i];
-        if (is_understood(g))
-            continue;
-        fputs("opaque  ", out);
-        ptf_print_escaped(out, g->module, strlen(g->module));
-        fputc('.', out);
-        ptf_print_escaped(out, g->name, strlen(g->name));
-        fputc('\n', out);
-    }
-}
-
-void ptf_checkpoint_print(const ptf_checkpoint *ckpt, ptf_stage stage,
-                          FILE *out)
-{
-    switch (stage) {
-    case PTF_STAGE_ARCHIVE: ptf_archive_print(&ckpt->archive, out); break;
-    case PTF_STAGE_VALUES: print_values(ckpt, out); break;
-    case PTF_STAGE_TENSORS:
-        for (size_t i = 0; i < ckpt->count; i++)
-            print_tensor(&ckpt->tensors[i], out);
-        print_opaque(ckpt, out);
-        break;
-    }
 }

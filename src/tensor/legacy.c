@@ -7,6 +7,8 @@
  */
 #include "tensor/reader.h"
 
+enum { PROTOCOL_VERSION = 1001 };
+
 typedef struct stream {
     ptf_checkpoint *ckpt;
     ptf_cursor c;
@@ -39,7 +41,8 @@ static ptf_status take_head(stream *s)
     ptf_status status = take_pickle(s, &version);
     if (status != PTF_OK)
         return status;
-    if (version.root->kind != PTF_INT || version.root->integer != 1001)
+    if (version.root->kind != PTF_INT ||
+        version.root->integer != PROTOCOL_VERSION)
         return fail(s, PTF_UNSUPPORTED,
                     "expected protocol version 1001 of "
                     "the legacy format, found another");
@@ -50,6 +53,7 @@ static ptf_status take_head(stream *s)
     if (little == NULL || little->kind != PTF_BOOLEAN)
         return fail(s, PTF_FORMAT, "expected the machine's byte order");
     s->ckpt->big_endian = !little->boolean;
+    s->ckpt->archive.version = PROTOCOL_VERSION;
     return PTF_OK;
 }
 

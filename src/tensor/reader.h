@@ -48,6 +48,8 @@ struct ptf_checkpoint {
     size_t made_bytes; /* spent on storages that are not in the file */
     ptf_metadata *metadata;
     size_t metadata_count;
+    const char **opaque; /* globals that are not understood, sorted */
+    size_t opaque_count;
     ptf_checkpoint **shards; /* the files of an index, else none */
     size_t shard_count;
     bool is_shard; /* named by an index */
@@ -81,6 +83,9 @@ void ptf_swap_bytes(uint8_t *data, size_t size, ptf_dtype dtype);
  */
 ptf_status ptf_storage_make(ptf_checkpoint *ckpt, size_t size,
                             ptf_held_storage **out, ptf_error *err);
+
+/* Lists the globals of the pickle that mean nothing to the reader. */
+ptf_status ptf_opaque_list(ptf_checkpoint *ckpt, ptf_error *err);
 
 /* Where values stand in messages. */
 ptf_origin ptf_value_origin(const ptf_checkpoint *ckpt);

@@ -154,14 +154,19 @@ void tool_print_verdict(const ptf_verdict *v, FILE *out)
 
 /* -------------------------------------------------------------------- JSON */
 
+/* Controls are escaped, the 8-bit ones too: they steer terminals. */
 static void put_string(FILE *out, const char *text)
 {
     putc('"', out);
-    for (const char *p = text; *p != '\0'; p++) {
+    for (const unsigned char *p = (const unsigned char *)text; *p != '\0';
+         p++) {
+        bool c1 = p[0] == 0xc2 && p[1] >= 0x80 && p[1] < 0xa0;
         if (*p == '"' || *p == '\\')
             fprintf(out, "\\%c", *p);
-        else if ((unsigned char)*p < 0x20)
+        else if (*p < 0x20 || *p == 0x7f)
             fprintf(out, "\\u%04x", (unsigned)*p);
+        else if (c1)
+            fprintf(out, "\\u%04x", (unsigned)*++p);
         else
             putc(*p, out);
     }

@@ -1,0 +1,354 @@
+/*
+ * What is in a checkpoint, for people and as JSON.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "tool/describe.h"
+
+/* -------------------------------------------------------------------- sharing */
+
+typedef struct shared {
+    const ptf_tensor *tensor;
+    size_t index;
+} shared;
+
+static int compare_pointers(const void *a, const void *b)
+{
+    return ((uintptr_t)a > (uintptr_t)b) - ((uintptr_t)a < (uintptr_t)b);
+}
+
+/* 0 for tensors that are the same elements. */
+static int compare_elements(const ptf_tensor *a, const ptf_tensor *b)
+{
+    size_t bytes = (size_t)a->rank * sizeof(a->shape[0]);
+    int order = compare_pointers(a->storage, b->storage);
+    if (order == 0)
+        order = compare_pointers(a->data, b->data);
+    if (order == 0)
+        order = (a->dtype > b->dtype) - (a->dtype < b->dtype);
+    if (order == 0)
+        order = a->rank - b->rank;
+    if (order == 0)
+        order = memcmp(a->shape, b->shape, bytes);
+    return order == 0 ? memcmp(a->stride, b->stride, bytes) : order;
+}
+
+static int compare_shared(const void *a, const void *b)
+{
+    const shared *x = a, *y = b;
+    int order = compare_elements(x->tensor, y->tensor);
+    return order != 0 ? order : (x->index > y->index) - (x->index < y->index);
+}
+
+/*
+ * The tensors from 'first' on that have one storage.  Equal ones stand
+ * together, the earliest first; the others go with the earliest of all.
+ */
+static size_t relate_group(const shared *sorted, size_t first, size_t count,
+                           tool_relation *out)
+{
+    size_t end = first + 1, earliest = first, equal = first;
+    for (; end < count &&
+           sorted[end].tensor->storage == sorted[first].tensor->storage;
+         end++) {
+        if (sorted[end].index < sorted[earliest].index)
+            earliest = end;
+    }
+    for (size_t i = first; i < end; i++) {
+        bool tied = i > equal && compare_elements(sorted[equal].tensor,
+                                                  sorted[i].tensor) == 0;
+        if (!tied)
+            equal = i;
+        size_t with = tied ? equal : earliest;
+        if (with != i)
+            out[sorted[i].index] = (tool_relation){sorted[with].tensor, tied};
+    }
+    return end;
+}
+
+tool_relation *tool_relations(const ptf_checkpoint *ckpt)
+{
+    size_t count = ptf_checkpoint_tensor_count(ckpt);
+    tool_relation *out = calloc(count + 1, sizeof(*out));
+    shared *sorted = calloc(count + 1, sizeof(*sorted));
+    if (out == NULL || sorted == NULL) {
+        free(out);
+        free(sorted);
+        return NULL;
+    }
+    for (size_t i = 0; i < count; i++)
+        sorted[i] = (shared){ptf_checkpoint_tensor(ckpt, i), i};
+    qsort(sorted, count, sizeof(*sorted), compare_shared);
+    for (size_t i = 0; i < count;)
+        i = relate_group(sorted, i, count, out);
+    free(sorted);
+    return out;
+}
+
+/* ----------------------------------------------------------------------- text */
+
+static void put_text(const char *text)
+{
+    ptf_print_escaped(stdout, text, strlen(text));
+}
+
+static void print_facts(const ptf_checkpoint *ckpt, const char *path)
+{
+    ptf_facts f;
+    char text[32];
+    ptf_checkpoint_facts(ckpt, &f);
+    put_text(path);
+    printf(": %s", f.kind);
+    if (f.version > 0)
+        printf(", format %d", f.version);
+    printf(", %s-endian", f.byteorder);
+    if (f.root[0] != '\0') {
+        printf(", root '");
+        put_text(f.root);
+        printf("'");
+    }
+    if (f.file_count > 1)
+        printf(", %zu files", f.file_count);
+    printf(", %zu entries, %s bytes\n", f.entry_count,
+           tool_count_text((int64_t)f.size, text));
+}
+
+static void print_dtypes(const ptf_checkpoint *ckpt)
+{
+    size_t counts[PTF_DTYPE_COUNT] = {0};
+    for (size_t i = 0; i < ptf_checkpoint_tensor_count(ckpt); i++)
+        counts[ptf_checkpoint_tensor(ckpt, i)->dtype]++;
+    const char *separator = ": ";
+    for (int d = 0; d < PTF_DTYPE_COUNT; d++) {
+        if (counts[d] == 0)
+            continue;
+        printf("%s%zu %s", separator, counts[d], ptf_dtype_name((ptf_dtype)d));
+        separator = ", ";
+    }
+}
+
+static void print_totals(const ptf_checkpoint *ckpt)
+{
+    int64_t elements = 0, bytes = 0;
+    char one[32], other[32];
+    size_t count = ptf_checkpoint_tensor_count(ckpt);
+    for (size_t i = 0; i < count; i++) {
+        ptf_place place;
+        const ptf_tensor *t = ptf_checkpoint_tensor(ckpt, i);
+        ptf_tensor_locate(t, &place);
+        elements += ptf_tensor_numel(t);
+        bytes += (int64_t)place.size;
+    }
+    printf("%zu tensors, %s elements, %s bytes", count,
+           tool_count_text(elements, one), tool_count_text(bytes, other));
+    print_dtypes(ckpt);
+    putchar('\n');
+}
+
+static void print_relations(const ptf_checkpoint *ckpt,
+                            const tool_relation *relations)
+{
+    for (size_t i = 0; i < ptf_checkpoint_tensor_count(ckpt); i++) {
+        if (relations[i].with == NULL)
+            continue;
+        fputs(relations[i].tied ? "tied: " : "shares memory: ", stdout);
+        put_text(ptf_checkpoint_tensor(ckpt, i)->name);
+        fputs(relations[i].tied ? " is " : " with ", stdout);
+        put_text(relations[i].with->name);
+        putchar('\n');
+    }
+}
+
+static void print_texts(const ptf_checkpoint *ckpt)
+{
+    enum { SHOWN = 200 };
+    const char *key, *name;
+    for (size_t i = 0; (key = ptf_checkpoint_metadata_key(ckpt, i)) != NULL;
+         i++) {
+        const char *value = ptf_checkpoint_metadata(ckpt, key);
+        size_t size = strlen(value);
+        fputs("metadata: ", stdout);
+        put_text(key);
+        if (size > SHOWN)
+            printf(", %zu bytes\n", size);
+        else
+            fputs(" = ", stdout);
+        if (size > SHOWN)
+            continue;
+        put_text(value);
+        putchar('\n');
+    }
+    for (size_t i = 0; (name = ptf_checkpoint_opaque(ckpt, i)) != NULL; i++) {
+        fputs("opaque: ", stdout);
+        put_text(name);
+        putchar('\n');
+    }
+}
+
+static void print_dims(const char *before, const int64_t *dims, int rank)
+{
+    printf("%s[", before);
+    for (int i = 0; i < rank; i++)
+        printf("%s%lld", i > 0 ? ", " : "", (long long)dims[i]);
+    putchar(']');
+}
+
+/* Everything on one line: names first, figures behind. */
+static ptf_status print_tensor(const ptf_tensor *t, bool sha256, ptf_error *err)
+{
+    ptf_place place;
+    char digest[65] = "";
+    ptf_tensor_locate(t, &place);
+    if (sha256) {
+        ptf_status status = ptf_tensor_sha256(t, digest, err);
+        if (status != PTF_OK)
+            return status;
+    }
+    put_text(t->name);
+    printf("  %s", ptf_dtype_name(t->dtype));
+    print_dims("  shape ", t->shape, t->rank);
+    print_dims("  strides ", t->stride, t->rank);
+    printf("  %zu bytes  storage ", place.size);
+    put_text(place.storage);
+    printf(" from %zu%s%s\n", place.offset, sha256 ? "  " : "", digest);
+    return PTF_OK;
+}
+
+ptf_status tool_describe(const ptf_checkpoint *ckpt, const char *path,
+                         const tool_description *what, ptf_error *err)
+{
+    tool_relation *relations = tool_relations(ckpt);
+    if (relations == NULL)
+        return tool_error(err, PTF_MEMORY, "out of memory");
+    print_facts(ckpt, path);
+    print_totals(ckpt);
+    print_relations(ckpt, relations);
+    free(relations);
+    print_texts(ckpt);
+    ptf_status status = PTF_OK;
+    if (!what->tensors)
+        return status;
+    for (size_t i = 0;
+         i < ptf_checkpoint_tensor_count(ckpt) && status == PTF_OK; i++)
+        status =
+            print_tensor(ptf_checkpoint_tensor(ckpt, i), what->sha256, err);
+    return status;
+}
+
+/* ----------------------------------------------------------------------- JSON */
+
+static void json_dims(tool_json *j, const char *key, const int64_t *dims,
+                      int rank)
+{
+    json_open(j, key, '[');
+    for (int i = 0; i < rank; i++)
+        json_int(j, NULL, dims[i]);
+    json_close(j, ']');
+}
+
+static ptf_status json_tensor(tool_json *j, const ptf_tensor *t,
+                              const tool_relation *relation, bool sha256,
+                              ptf_error *err)
+{
+    ptf_place place;
+    char digest[65];
+    ptf_tensor_locate(t, &place);
+    json_open(j, NULL, '{');
+    json_string(j, "name", t->name);
+    json_string(j, "dtype", ptf_dtype_name(t->dtype));
+    json_dims(j, "shape", t->shape, t->rank);
+    json_dims(j, "stride", t->stride, t->rank);
+    json_string(j, "storage", place.storage);
+    json_int(j, "offset", (int64_t)(place.offset / ptf_dtype_size(t->dtype)));
+    json_int(j, "bytes", (int64_t)place.size);
+    if (place.file != NULL) {
+        json_string(j, "file", place.file);
+        json_int(j, "file_offset", (int64_t)place.file_offset);
+    }
+    if (relation->with != NULL)
+        json_string(j, relation->tied ? "tied_to" : "shares_memory_with",
+                    relation->with->name);
+    ptf_status status = sha256 ? ptf_tensor_sha256(t, digest, err) : PTF_OK;
+    if (sha256 && status == PTF_OK)
+        json_string(j, "sha256", digest);
+    json_close(j, '}');
+    return status;
+}
+
+static void json_entries(tool_json *j, const ptf_checkpoint *ckpt)
+{
+    ptf_slice s;
+    json_open(j, "entries", '[');
+    for (size_t i = 0; ptf_checkpoint_entry(ckpt, i, &s); i++) {
+        char crc[16];
+        snprintf(crc, sizeof(crc), "%08x", (unsigned)s.crc);
+        json_open(j, NULL, '{');
+        json_string(j, "file", s.file);
+        json_string(j, "name", s.name);
+        json_int(j, "offset", (int64_t)s.offset);
+        json_int(j, "bytes", (int64_t)s.size);
+        json_int(j, "packed", (int64_t)s.packed);
+        json_string(j, "crc32", s.has_crc ? crc : NULL);
+        json_close(j, '}');
+    }
+    json_close(j, ']');
+}
+
+static void json_texts(tool_json *j, const ptf_checkpoint *ckpt)
+{
+    const char *text;
+    json_open(j, "metadata", '{');
+    for (size_t i = 0; (text = ptf_checkpoint_metadata_key(ckpt, i)) != NULL;
+         i++)
+        json_string(j, text, ptf_checkpoint_metadata(ckpt, text));
+    json_close(j, '}');
+    json_open(j, "opaque", '[');
+    for (size_t i = 0; (text = ptf_checkpoint_opaque(ckpt, i)) != NULL; i++)
+        json_string(j, NULL, text);
+    json_close(j, ']');
+}
+
+static void json_facts(tool_json *j, const ptf_checkpoint *ckpt,
+                       const char *path)
+{
+    ptf_facts f;
+    ptf_checkpoint_facts(ckpt, &f);
+    json_string(j, "file", path);
+    json_string(j, "kind", f.kind);
+    json_int(j, "version", f.version);
+    json_string(j, "byteorder", f.byteorder);
+    json_string(j, "root", f.root);
+    json_int(j, "bytes", (int64_t)f.size);
+}
+
+ptf_status tool_describe_json(const ptf_checkpoint *ckpt, const char *path,
+                              const tool_description *what, ptf_error *err)
+{
+    char digest[65];
+    tool_relation *relations = tool_relations(ckpt);
+    ptf_status status = relations == NULL
+                            ? tool_error(err, PTF_MEMORY, "out of memory")
+                            : PTF_OK;
+    if (status == PTF_OK && what->sha256)
+        status = ptf_checkpoint_sha256(ckpt, digest, err);
+    tool_json j = {.out = stdout};
+    if (status == PTF_OK) {
+        json_open(&j, NULL, '{');
+        json_facts(&j, ckpt, path);
+        if (what->sha256)
+            json_string(&j, "sha256", digest);
+        json_entries(&j, ckpt);
+        json_texts(&j, ckpt);
+        json_open(&j, "tensors", '[');
+    }
+    for (size_t i = 0;
+         status == PTF_OK && i < ptf_checkpoint_tensor_count(ckpt); i++)
+        status = json_tensor(&j, ptf_checkpoint_tensor(ckpt, i), &relations[i],
+                             what->sha256, err);
+    if (status == PTF_OK) {
+        json_close(&j, ']');
+        json_close(&j, '}');
+    }
+    free(relations);
+    return status;
+}
