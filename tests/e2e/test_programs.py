@@ -207,13 +207,16 @@ class Info(ProgramTest):
 
     def test_digests_and_shapes_as_json(self):
         source = FIXTURES / "small_net.pt"
-        report = json.loads(self.succeed("ptfold", "info", "--json", source))
+        report = json.loads(self.succeed("ptfold", "info", "--json",
+                                         "--sha256", source))
         self.assertEqual(report["sha256"],
                          hashlib.sha256(source.read_bytes()).hexdigest())
         tensors = checkpoint.read_torch(source)
         self.assertEqual(
-            {t["name"]: tuple(t["shape"]) for t in report["tensors"]},
-            {name: shape for name, (shape, _) in tensors.items()})
+            {t["name"]: (tuple(t["shape"]), t["sha256"])
+             for t in report["tensors"]},
+            {name: (shape, hashlib.sha256(data).hexdigest())
+             for name, (shape, data) in tensors.items()})
 
 
 class BuiltIn(ProgramTest):
