@@ -435,7 +435,7 @@ typedef struct ptf_plan ptf_plan;
 typedef struct ptf_plan_options {
     int threads;         /* 0: the CPUs that this process may use */
     const char *isa;     /* "ref", "avx2", "avx512", "neon"; NULL: best */
-    size_t memory_limit; /* bytes of workspace and packed weights; 0: none */
+    size_t memory_limit; /* bytes of what ptf_plan_memory() counts; 0: none */
     bool keep;           /* every layer's output, for ptf_plan_layer() */
 } ptf_plan_options;
 
@@ -444,6 +444,10 @@ typedef struct ptf_plan_options {
  * checks all shapes, chooses kernels, packs weights where that pays.  The
  * result is the same bits whatever the options say.  One plan is for one
  * thread at a time.  The plan borrows the net.
+ *
+ * A memory limit makes the plan run a batch in parts and an image in stripes
+ * of rows; PTF_MEMORY when even that takes more.  Images whose feature maps
+ * are large are run in stripes also without a limit.
  */
 PTF_API ptf_status ptf_plan_make(const ptf_net *net, const ptf_shape *input,
                                  int64_t batch, const ptf_plan_options *options,
@@ -469,6 +473,26 @@ PTF_API ptf_status ptf_plan_run(ptf_plan *plan, const float *in, int64_t count,
  */
 PTF_API const float *ptf_plan_layer(const ptf_plan *plan, size_t index,
                                     ptf_shape *shape);
+
+/*
+ * Images that are too large to be held, and outputs that are used up row by
+ * row, can be run in stripes of output rows by the caller.
+ *
+ * ptf_plan_stripe() is the most rows of output that fit the plan's memory at
+ * once, or 0 when the net has a layer that needs the whole image (Linear,
+ * Flatten, adaptive pooling).  ptf_plan_rows() gives the rows of the input
+ * that output rows first .. first + count - 1 depend on.
+ * ptf_plan_run_rows() computes these output rows of one image: 'in' is
+ * channels x *in_count x width, those rows of the input; 'out' is channels x
+ * count x width.  The bits are those of ptf_plan_run() on the whole image.
+ */
+PTF_API int64_t ptf_plan_stripe(const ptf_plan *plan);
+PTF_API ptf_status ptf_plan_rows(ptf_plan *plan, int64_t first, int64_t count,
+                                 int64_t *in_first, int64_t *in_count,
+                                 ptf_error *err);
+PTF_API ptf_status ptf_plan_run_rows(ptf_plan *plan, int64_t first,
+                                     int64_t count, const float *in, float *out,
+                                     ptf_error *err);
 
 /* The steps with shapes, kernels and buffers, and the memory planned. */
 PTF_API void ptf_plan_print(const ptf_plan *plan, FILE *out);

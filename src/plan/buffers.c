@@ -8,6 +8,9 @@
 
 enum { ALIGNMENT = 64 };
 
+/* Of one buffer; more cannot be had anywhere. */
+#define MOST_FLOATS (INT64_MAX / 64)
+
 void *ptf_plan_alloc(ptf_plan *plan, size_t size)
 {
     size_t count = (size_t)plan->block_count + 1;
@@ -118,64 +121,54 @@ static int choose_buffer(const ptf_plan *plan, int now)
     return buffer;
 }
 
-/* ---------------------------------------------------------------- allocate */
+/* -------------------------------------------------------------------- sizes */
 
-static ptf_status allocate(ptf_plan *plan, size_t floats, float **out,
-                           ptf_error *err)
+static void grow(size_t *most, size_t size)
 {
-    size_t size;
-    if (!ptf_mul_size(floats, sizeof(float), &size))
-        size = SIZE_MAX / 2;
-    ptf_status status = ptf_plan_reserve(plan, size, err);
-    if (status != PTF_OK)
-        return status;
-    *out = ptf_plan_alloc(plan, size);
-    return *out != NULL ? PTF_OK : ptf_fail_memory(err);
+    *most = size > *most ? size : *most;
 }
 
-static void assign(ptf_plan *plan)
+/* a * b * c, or as much as there can be. */
+static size_t floats_of(int64_t a, int64_t b, int64_t c)
 {
-    plan->values[0].buffer = PTF_BUFFER_IN;
-    for (int i = 0; i < plan->step_count; i++)
-        plan->values[plan->steps[i].out].buffer = PTF_BUFFER_OUT;
-    for (int i = 0; i < plan->step_count; i++) {
-        const ptf_step *s = &plan->steps[i];
-        ptf_value *v = &plan->values[s->out];
-        v->buffer = choose_buffer(plan, i);
-        if (v->buffer >= plan->buffer_count)
-            plan->buffer_count = v->buffer + 1;
-        if (v->buffer >= 0) {
-            int64_t images = v->whole ? plan->batch : s->group;
-            size_t floats = (size_t)v->numel * (size_t)images;
-            size_t *most = &plan->buffer_floats[v->buffer];
-            *most = floats > *most ? floats : *most;
-        }
-        size_t padded = (size_t)s->padded[0] * (size_t)s->padded[1] *
-                        (size_t)s->conv.in.channels * (size_t)s->group;
-        if (padded > plan->padded_floats)
-            plan->padded_floats = padded;
-    }
+    int64_t n;
+    if (!ptf_mul_i64(a, b, &n) || !ptf_mul_i64(n, c, &n) || n > MOST_FLOATS)
+        return MOST_FLOATS;
+    return (size_t)n;
 }
 
-ptf_status ptf_plan_buffers(ptf_plan *plan, ptf_error *err)
+static void assign_step(ptf_plan *plan, int i)
 {
-    size_t steps = (size_t)plan->step_count;
-    plan->buffers = ptf_arena_array(&plan->arena, steps + 1, sizeof(float *));
-    plan->buffer_floats =
-        ptf_arena_array(&plan->arena, steps + 1, sizeof(size_t));
-    if (plan->buffers == NULL || plan->buffer_floats == NULL)
-        return ptf_fail_memory(err);
+    const ptf_step *s = &plan->steps[i];
+    ptf_value *v = &plan->values[s->out];
+    v->buffer = choose_buffer(plan, i);
+    if (v->buffer >= plan->buffer_count)
+        plan->buffer_count = v->buffer + 1;
+    if (v->buffer >= 0)
+        grow(&plan->buffer_floats[v->buffer],
+             floats_of(v->numel, v->whole ? plan->batch : s->group, 1));
+    if (s->padded[1] > 0)
+        grow(&plan->padded_floats, floats_of(s->padded[0] * s->padded[1],
+                                             s->conv.in.channels, s->group));
+}
+
+size_t ptf_plan_assign(ptf_plan *plan)
+{
+    plan->buffer_count = 0;
+    plan->padded_floats = 0;
     find_lives(plan);
-    assign(plan);
-    ptf_status status = PTF_OK;
-    for (int i = 0; i < plan->buffer_count && status == PTF_OK; i++)
-        status = allocate(plan, plan->buffer_floats[i], &plan->buffers[i], err);
-    if (status == PTF_OK && plan->padded_floats > 0)
-        status = allocate(plan, plan->padded_floats, &plan->padded, err);
-    float *scratch = NULL;
-    size_t size = plan->kernels->scratch_size * (size_t)plan->threads;
-    if (status == PTF_OK && size > 0)
-        status = allocate(plan, size / sizeof(float), &scratch, err);
-    plan->scratch = (char *)scratch;
-    return status;
+    plan->values[0].buffer = PTF_BUFFER_IN;
+    for (int i = 0; i < plan->step_count; i++) {
+        plan->values[plan->steps[i].out].buffer = PTF_BUFFER_OUT;
+        plan->buffer_floats[i] = 0;
+    }
+    for (int i = 0; i < plan->step_count; i++)
+        assign_step(plan, i);
+    size_t bytes = plan->padded_floats * sizeof(float);
+    for (int i = 0; i < plan->buffer_count; i++) {
+        if (!ptf_add_size(bytes, plan->buffer_floats[i] * sizeof(float),
+                          &bytes))
+            return SIZE_MAX;
+    }
+    return bytes;
 }

@@ -172,6 +172,7 @@ static ptf_status make_values(ptf_plan *plan, const ptf_shape *input,
                                      "its output is too large");
         }
         plan->values[i].numel = n;
+        plan->values[i].rows = shapes[i].rank == 3 ? shapes[i].dim[1] : 1;
     }
     return status;
 }
@@ -194,8 +195,7 @@ static int64_t segment_group(const ptf_plan *plan, int first, int last)
     return group < plan->batch ? group : plan->batch;
 }
 
-/* Neighbours that are alike in weight form a segment. */
-static void make_segments(ptf_plan *plan)
+void ptf_plan_segments(ptf_plan *plan)
 {
     int last;
     for (int i = 1; i < plan->step_count; i++) { /* light after heavy */
@@ -249,16 +249,20 @@ static ptf_status make(ptf_plan *plan, const ptf_net *net,
         return ptf_net_fail(err, PTF_ARGUMENT, net,
                             "the net has no parameters: it cannot run");
     plan->net = net;
-    plan->batch = batch;
+    plan->most = plan->batch = batch;
     ptf_status status = choose_kernels(plan, options, err);
     if (status == PTF_OK)
         status = make_values(plan, input, err);
     if (status == PTF_OK)
         status = make_steps(plan, err);
-    if (status != PTF_OK)
-        return status;
-    make_segments(plan);
-    return ptf_plan_buffers(plan, err);
+    if (status == PTF_OK)
+        status = ptf_plan_layout(plan, err);
+    for (int i = 0; i < plan->step_count && status == PTF_OK; i++) {
+        ptf_step *step = &plan->steps[i];
+        if (step->packs)
+            status = ptf_plan_pack(plan, step, err);
+    }
+    return status;
 }
 
 ptf_status ptf_plan_make(const ptf_net *net, const ptf_shape *input,

@@ -18,9 +18,14 @@
 /* Buffers by number, and the two that the caller brings. */
 enum { PTF_BUFFER_IN = -1, PTF_BUFFER_OUT = -2 };
 
+/*
+ * What lies in memory of an image's value: all of it, or a stripe of rows
+ * (one row where there are no rows).
+ */
 typedef struct ptf_value {
-    ptf_shape shape;
-    int64_t numel; /* of one image */
+    ptf_shape shape; /* whole */
+    int64_t first, rows;
+    int64_t numel; /* of these rows */
     int root;      /* the value that the step with this node gives */
     int buffer;
     bool whole;   /* holds the batch, not only a segment's group */
@@ -44,11 +49,13 @@ struct ptf_step {
 
     /* products */
     ptf_conv conv;     /* a linear layer is a convolution of 1x1 maps */
+    bool packs;        /* panels are of use to it */
     bool side_by_side; /* the terms of a pixel lie so; no taps, 1x1 output */
     const float *weights;
     const float *panels;
-    const int32_t *taps;
-    int64_t padded[2]; /* rows, columns of the padded input; 0: not padded */
+    int32_t *taps;
+    int64_t taps_plane; /* floats between channels that taps are made for */
+    int64_t padded[2];  /* rows, columns of the padded input; 0: not padded */
     ptf_epilogue epilogue;
 
     /* softmax */
@@ -62,9 +69,10 @@ struct ptf_plan {
     const ptf_net *net;
     const ptf_kernels *kernels;
     int threads;
-    bool keep; /* every node has a step and a buffer of its own */
-    int64_t batch;
-    int64_t ran;     /* images of the last run, and where they were */
+    bool keep;       /* every node has a step and a buffer of its own */
+    int64_t most;    /* images of a run */
+    int64_t batch;   /* of these at a time, because memory is limited */
+    double ran;      /* images of the last run, and where they were */
     const float *in; /* and their outputs */
     float *out;
     size_t memory_limit;
@@ -81,6 +89,13 @@ struct ptf_plan {
     float *padded; /* the padded input of the convolution that runs */
     size_t padded_floats;
     char *scratch; /* scratch_size of the kernels for each thread */
+
+    bool by_rows;   /* each output row depends on some input rows only */
+    int64_t stripe; /* output rows at a time; 0: the image at once */
+    float *stripe_in, *stripe_out; /* rows cut from and put into images */
+    size_t stripe_floats[2];
+    int64_t shown[2]; /* output rows that values are set to: first, count */
+
     void **blocks; /* what ptf_plan_free() releases */
     int block_count;
 };
@@ -122,14 +137,39 @@ ptf_status ptf_plan_f32(ptf_plan *plan, const ptf_tensor *tensor,
 /* A batch norm's scale and shift. */
 ptf_status ptf_plan_norm(ptf_plan *plan, const ptf_node *norm,
                          ptf_epilogue *epilogue, ptf_error *err);
-/* Packs the product's weights once, where that pays. */
+/* Packs the product's weights once, where that pays and memory is left. */
 ptf_status ptf_plan_pack(ptf_plan *plan, ptf_step *step, ptf_error *err);
 
-/* The whole image as a map. */
-ptf_map ptf_map_of(const ptf_shape *shape);
+/* The value, or the stripe of it that is in memory, as a map. */
+ptf_map ptf_map_of(const ptf_value *value);
 ptf_window ptf_window_of(const ptf_attrs *attrs);
 
-/* Gives every value a buffer, and allocates them. */
-ptf_status ptf_plan_buffers(ptf_plan *plan, ptf_error *err);
+/* Neighbours that are alike in weight get the same group. */
+void ptf_plan_segments(ptf_plan *plan);
+
+/*
+ * Gives every value a buffer, and sets buffer_floats and padded_floats; the
+ * bytes of them all.
+ */
+size_t ptf_plan_assign(ptf_plan *plan);
+
+/* Chooses batch and stripe so that memory suffices, and allocates. */
+ptf_status ptf_plan_layout(ptf_plan *plan, ptf_error *err);
+
+/* Turns a step to the rows that its values have: maps and padding, ... */
+void ptf_step_fit(const ptf_plan *plan, ptf_step *step);
+/* ... and a product's taps. */
+void ptf_step_taps(ptf_step *step);
+/* PTF_UNSUPPORTED when the taps would be too large for their type. */
+ptf_status ptf_step_check(const ptf_step *step, ptf_error *err);
+
+/* Begins the account of a run of so many images. */
+void ptf_plan_start(ptf_plan *plan, double images);
+/* 'count' (at most batch) whole images, in stripes if the plan says so. */
+void ptf_plan_run_images(ptf_plan *plan, const float *in, int64_t count,
+                         float *out);
+/* All steps on count images or one stripe, as values and steps are set. */
+void ptf_plan_run_steps(ptf_plan *plan, const float *in, int64_t count,
+                        float *out);
 
 #endif

@@ -98,9 +98,12 @@ static void softmax_image(void *context, int64_t i, int thread)
     (void)thread;
     const ptf_step *s = r->step;
     int64_t n = r->piece->first + i;
+    int64_t others = r->plan->values[s->in].numel / s->count;
+    bool last = s->inner == 1; /* of the dimensions; a stripe has less others */
     r->plan->kernels->softmax(ptf_plan_at(r->plan, r->piece, s->out, n),
                               ptf_plan_read(r->plan, r->piece, s->in, n),
-                              s->outer, s->count, s->inner);
+                              last ? others : s->outer, s->count,
+                              last ? 1 : others / s->outer);
 }
 
 static void run_softmax(const ptf_plan *plan, const ptf_step *step,
@@ -116,7 +119,7 @@ static void run_softmax(const ptf_plan *plan, const ptf_step *step,
  */
 ptf_status ptf_step_softmax(ptf_plan *plan, ptf_step *step, ptf_error *err)
 {
-    const ptf_shape *shape = &plan->values[step->in].shape;
+    const ptf_shape *shape = &plan->values[step->node->inputs[0]].shape;
     const ptf_attrs *a = &step->node->attrs;
     int64_t rank = shape->rank + 1;
     int64_t dim = a->dim_none ? (rank == 3 ? 0 : 1) : a->dim;
@@ -142,14 +145,16 @@ ptf_status ptf_step_softmax(ptf_plan *plan, ptf_step *step, ptf_error *err)
 
 /* ----------------------------------------------------------------- pooling */
 
-ptf_map ptf_map_of(const ptf_shape *shape)
+ptf_map ptf_map_of(const ptf_value *value)
 {
+    const ptf_shape *shape = &value->shape;
     ptf_map map = {.channels = shape->dim[0], .height = 1, .width = 1};
     if (shape->rank > 1)
         map.width = shape->dim[shape->rank - 1];
     if (shape->rank > 2)
         map.height = shape->dim[1];
-    map.rows = map.height;
+    map.first = value->first;
+    map.rows = value->rows;
     return map;
 }
 
@@ -172,13 +177,13 @@ static void pool_plane(void *context, int64_t i, int thread)
     (void)thread;
     const ptf_step *s = r->step;
     const ptf_kernels *k = r->plan->kernels;
-    ptf_map in = ptf_map_of(&r->plan->values[s->in].shape);
-    ptf_map out = ptf_map_of(&r->plan->values[s->out].shape);
+    ptf_map in = ptf_map_of(&r->plan->values[s->in]);
+    ptf_map out = ptf_map_of(&r->plan->values[s->out]);
     int64_t n = r->piece->first + i / in.channels, c = i % in.channels;
     const float *x =
-        ptf_plan_read(r->plan, r->piece, s->in, n) + c * in.height * in.width;
+        ptf_plan_read(r->plan, r->piece, s->in, n) + c * in.rows * in.width;
     float *y =
-        ptf_plan_at(r->plan, r->piece, s->out, n) + c * out.height * out.width;
+        ptf_plan_at(r->plan, r->piece, s->out, n) + c * out.rows * out.width;
     in.channels = out.channels = 1;
     ptf_window w = ptf_window_of(&s->node->attrs);
     if (s->node->op == PTF_OP_MAXPOOL2D) {

@@ -21,7 +21,7 @@ void ptf_plan_step(const ptf_plan *plan, size_t index, ptf_step_info *out)
                      (double)(v->in.channels / v->groups) *
                      (double)(v->window.kernel[0] * v->window.kernel[1]);
     double pixels = (double)(v->out.height * v->out.width);
-    out->flops = 2.0 * weights * pixels * (double)plan->ran;
+    out->flops = 2.0 * weights * pixels * plan->ran;
     out->weight_bytes = weights * (double)sizeof(float);
 }
 
@@ -61,7 +61,7 @@ static void print_step(const ptf_plan *plan, int i, FILE *out)
     fprintf(out, "  by %lld", (long long)s->group);
     const ptf_epilogue *e = &s->epilogue;
     fprintf(out, "%s%s%s%s%s\n", s->panels != NULL ? " packed" : "",
-            s->padded[0] > 0 ? " padded" : "", e->bias != NULL ? " +bias" : "",
+            s->padded[1] > 0 ? " padded" : "", e->bias != NULL ? " +bias" : "",
             e->scale != NULL ? " +scale" : "", e->relu ? " +relu" : "");
 }
 
@@ -69,8 +69,13 @@ void ptf_plan_print(const ptf_plan *plan, FILE *out)
 {
     fprintf(out, "plan of %s: %s, %d thread%s, batch %lld, %zu bytes\n",
             ptf_net_name(plan->net), ptf_isa_text(plan->kernels->isa),
-            plan->threads, plan->threads == 1 ? "" : "s",
-            (long long)plan->batch, plan->memory);
+            plan->threads, plan->threads == 1 ? "" : "s", (long long)plan->most,
+            plan->memory);
+    if (plan->stripe > 0)
+        fprintf(out, "in stripes of %lld rows of output\n",
+                (long long)plan->stripe);
+    else if (plan->batch < plan->most)
+        fprintf(out, "%lld inputs at a time\n", (long long)plan->batch);
     for (int i = 0; i < plan->buffer_count; i++)
         fprintf(out, "b%d: %zu floats\n", i, plan->buffer_floats[i]);
     for (int i = 0; i < plan->step_count; i++)

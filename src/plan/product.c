@@ -54,23 +54,28 @@ static void run_ref(const ptf_plan *plan, const ptf_step *step,
 
 /* ----------------------------------------------------------------- padding */
 
-/* Copies channel c of image n into the padded input, zeros around it. */
+/*
+ * Copies channel c of image n into the padded input, zeros around it: the
+ * rows that the output's rows reach.
+ */
 static void pad_plane(void *context, int64_t i, int thread)
 {
     const product_run *r = context;
     (void)thread;
     const ptf_step *s = r->step;
     const ptf_map *in = &s->conv.in;
+    const ptf_window *w = &s->conv.window;
     int64_t rows = s->padded[0], columns = s->padded[1];
-    int64_t top = s->conv.window.padding[0], left = s->conv.window.padding[1];
+    int64_t top = in->first + w->padding[0] - s->conv.out.first * w->stride[0];
+    int64_t left = w->padding[1];
     int64_t width = min_i64(in->width, columns - left);
     const float *x = ptf_plan_read(r->plan, r->piece, s->in,
                                    r->piece->first + i / in->channels) +
-                     i % in->channels * in->height * in->width;
+                     i % in->channels * in->rows * in->width;
     float *y = r->plan->padded + i * rows * columns;
     for (int64_t row = 0; row < rows; row++, y += columns) {
         memset(y, 0, (size_t)columns * sizeof(float));
-        if (row >= top && row - top < in->height && width > 0)
+        if (row >= top && row - top < in->rows && width > 0)
             memcpy(y + left, x + (row - top) * in->width,
                    (size_t)width * sizeof(float));
     }
@@ -86,17 +91,18 @@ static ptf_product group_product(const product_run *r, int64_t group)
     int64_t lanes = r->plan->kernels->lanes;
     int64_t channels = v->out.channels / v->groups, terms = terms_of(v);
     int64_t first = group * channels;
-    bool padded = s->padded[0] > 0;
-    int64_t height = padded ? s->padded[0] : v->in.height;
+    bool padded = s->padded[1] > 0;
+    int64_t rows = padded ? s->padded[0] : v->in.rows;
     int64_t width = padded ? s->padded[1] : v->in.width;
-    int64_t plane = v->out.height * v->out.width;
+    int64_t plane = v->out.rows * v->out.width;
     const ptf_epilogue *e = &s->epilogue;
     const float *x =
         padded ? r->plan->padded
-               : ptf_plan_read(r->plan, r->piece, s->in, r->piece->first);
+               : ptf_plan_read(r->plan, r->piece, s->in, r->piece->first) +
+                     (v->out.first * v->window.stride[0] - v->in.first) * width;
     float *y = ptf_plan_at(r->plan, r->piece, s->out, r->piece->first);
     return (ptf_product){
-        .x = x + group * (v->in.channels / v->groups) * height * width,
+        .x = x + group * (v->in.channels / v->groups) * rows * width,
         .taps = s->taps,
         .terms = terms,
         .weights = s->weights + first * terms,
@@ -105,9 +111,9 @@ static ptf_product group_product(const product_run *r, int64_t group)
                 ? NULL
                 : s->panels + group * ceil_div(channels, lanes) * lanes * terms,
         .channels = channels,
-        .out_height = v->out.height,
+        .out_height = v->out.rows,
         .out_width = v->out.width,
-        .x_image = v->in.channels * height * width,
+        .x_image = v->in.channels * rows * width,
         .x_row = v->window.stride[0] * width,
         .x_column = v->window.stride[1],
         .y = y + first * plane,
@@ -185,8 +191,8 @@ static void run_product(const ptf_plan *plan, const ptf_step *step,
 {
     const ptf_conv *v = &step->conv;
     product_run run = {.plan = plan, .step = step, .piece = piece};
-    run.pixels = piece->count * v->out.height * v->out.width;
-    if (step->padded[0] > 0)
+    run.pixels = piece->count * v->out.rows * v->out.width;
+    if (step->padded[1] > 0)
         ptf_plan_each(plan, piece->count * v->in.channels, pad_plane, &run);
     if (step->side_by_side && run.pixels <= plan->kernels->direct_pixels) {
         run.channel_parts = plan->threads;
@@ -200,35 +206,14 @@ static void run_product(const ptf_plan *plan, const ptf_step *step,
 
 /* -------------------------------------------------------------------- make */
 
-/* Distances of the terms from a pixel's first one. */
-static ptf_status make_taps(ptf_plan *plan, ptf_step *step, ptf_error *err)
+static ptf_status allocate_taps(ptf_plan *plan, ptf_step *step, ptf_error *err)
 {
-    const ptf_conv *v = &step->conv;
-    const ptf_window *w = &v->window;
-    bool padded = step->padded[0] > 0;
-    int64_t width = padded ? step->padded[1] : v->in.width;
-    int64_t plane = padded ? step->padded[0] * width : v->in.height * width;
-    int64_t channels = v->in.channels / v->groups;
-    if (plane > INT32_MAX / channels)
-        return ptf_node_fail(err, PTF_UNSUPPORTED, step->node,
-                             "one image's feature map has more than 2^31 "
-                             "numbers");
-    size_t size = (size_t)terms_of(v) * sizeof(int32_t);
+    size_t size = (size_t)terms_of(&step->conv) * sizeof(int32_t);
     ptf_status status = ptf_plan_reserve(plan, size, err);
     if (status != PTF_OK)
         return status;
-    int32_t *taps = ptf_plan_alloc(plan, size);
-    if (taps == NULL)
-        return ptf_fail_memory(err);
-    step->taps = taps;
-    for (int64_t c = 0; c < channels; c++) {
-        for (int64_t i = 0; i < w->kernel[0] * w->kernel[1]; i++) {
-            int64_t row = i / w->kernel[1] * w->dilation[0];
-            int64_t column = i % w->kernel[1] * w->dilation[1];
-            *taps++ = (int32_t)(c * plane + row * width + column);
-        }
-    }
-    return PTF_OK;
+    step->taps = ptf_plan_alloc(plan, size);
+    return step->taps != NULL ? PTF_OK : ptf_fail_memory(err);
 }
 
 /* Rows or columns that the windows reach, padding included. */
@@ -236,6 +221,54 @@ static int64_t reach(const ptf_window *w, int axis, int64_t outputs)
 {
     return (outputs - 1) * w->stride[axis] +
            (w->kernel[axis] - 1) * w->dilation[axis] + 1;
+}
+
+/* Floats between the channels of what the taps go over. */
+static int64_t taps_plane(const ptf_step *step)
+{
+    const ptf_map *in = &step->conv.in;
+    return step->padded[1] > 0 ? step->padded[0] * step->padded[1]
+                               : in->rows * in->width;
+}
+
+void ptf_step_fit(const ptf_plan *plan, ptf_step *step)
+{
+    if (step->weights == NULL || step->node->op == PTF_OP_LINEAR)
+        return;
+    step->conv.in = ptf_map_of(&plan->values[step->in]);
+    step->conv.out = ptf_map_of(&plan->values[step->out]);
+    if (step->padded[1] > 0)
+        step->padded[0] = reach(&step->conv.window, 0, step->conv.out.rows);
+}
+
+ptf_status ptf_step_check(const ptf_step *step, ptf_error *err)
+{
+    if (step->taps == NULL ||
+        taps_plane(step) <=
+            INT32_MAX / (step->conv.in.channels / step->conv.groups))
+        return PTF_OK;
+    return ptf_node_fail(err, PTF_UNSUPPORTED, step->node,
+                         "one image's feature map has more than 2^31 numbers");
+}
+
+/* Distances of the terms from a pixel's first one. */
+void ptf_step_taps(ptf_step *step)
+{
+    const ptf_window *w = &step->conv.window;
+    bool padded = step->padded[1] > 0;
+    int64_t width = padded ? step->padded[1] : step->conv.in.width;
+    int64_t plane = taps_plane(step);
+    if (step->taps == NULL || plane == step->taps_plane)
+        return;
+    int32_t *taps = step->taps;
+    for (int64_t c = 0; c < step->conv.in.channels / step->conv.groups; c++) {
+        for (int64_t i = 0; i < w->kernel[0] * w->kernel[1]; i++) {
+            int64_t row = i / w->kernel[1] * w->dilation[0];
+            int64_t column = i % w->kernel[1] * w->dilation[1];
+            *taps++ = (int32_t)(c * plane + row * width + column);
+        }
+    }
+    step->taps_plane = plane;
 }
 
 /* The geometry of the node as a convolution. */
@@ -251,8 +284,8 @@ static void set_geometry(const ptf_plan *plan, ptf_step *step)
             .groups = 1};
         v->in.rows = v->out.rows = 1;
     } else {
-        v->in = ptf_map_of(&plan->values[step->in].shape);
-        v->out = ptf_map_of(&plan->values[step->out].shape);
+        v->in = ptf_map_of(&plan->values[step->in]);
+        v->out = ptf_map_of(&plan->values[step->out]);
         v->window = ptf_window_of(a);
         v->groups = a->groups;
     }
@@ -265,7 +298,7 @@ static void set_geometry(const ptf_plan *plan, ptf_step *step)
         step->padded[1] = columns;
     }
     step->side_by_side = v->groups == 1 && v->out.height == 1 &&
-                         v->out.width == 1 && step->padded[0] == 0 &&
+                         v->out.width == 1 && step->padded[1] == 0 &&
                          w->kernel[0] == v->in.height &&
                          w->kernel[1] == v->in.width;
 }
@@ -307,11 +340,10 @@ ptf_status ptf_step_product(ptf_plan *plan, ptf_step *step, ptf_error *err)
     }
     step->run = run_product;
     bool direct =
-        step->side_by_side && plan->batch <= plan->kernels->direct_pixels;
+        step->side_by_side && plan->most <= plan->kernels->direct_pixels;
     step->kernel = direct ? "direct" : "product";
+    step->packs = !direct;
     if (status == PTF_OK && !step->side_by_side)
-        status = make_taps(plan, step, err);
-    if (status == PTF_OK && !direct)
-        status = ptf_plan_pack(plan, step, err);
+        status = allocate_taps(plan, step, err);
     return status;
 }

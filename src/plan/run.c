@@ -63,18 +63,9 @@ static void run_segment(ptf_plan *plan, int first, int last, const float *in,
     }
 }
 
-ptf_status ptf_plan_run(ptf_plan *plan, const float *in, int64_t count,
-                        float *out, ptf_error *err)
+void ptf_plan_run_steps(ptf_plan *plan, const float *in, int64_t count,
+                        float *out)
 {
-    if (count < 0 || count > plan->batch)
-        return ptf_fail(err, PTF_ARGUMENT, NULL, PTF_NO_OFFSET,
-                        "%lld inputs for a plan of %lld", (long long)count,
-                        (long long)plan->batch);
-    plan->ran = count;
-    plan->in = in;
-    plan->out = out;
-    for (int i = 0; i < plan->step_count; i++)
-        plan->steps[i].seconds = 0.0;
     int last;
     for (int first = 0; first < plan->step_count; first = last) {
         last = first + 1;
@@ -82,6 +73,33 @@ ptf_status ptf_plan_run(ptf_plan *plan, const float *in, int64_t count,
                plan->steps[last].group == plan->steps[first].group)
             last++;
         run_segment(plan, first, last, in, count, out);
+    }
+}
+
+void ptf_plan_start(ptf_plan *plan, double images)
+{
+    plan->ran = images;
+    for (int i = 0; i < plan->step_count; i++)
+        plan->steps[i].seconds = 0.0;
+}
+
+ptf_status ptf_plan_run(ptf_plan *plan, const float *in, int64_t count,
+                        float *out, ptf_error *err)
+{
+    if (count < 0 || count > plan->most)
+        return ptf_fail(err, PTF_ARGUMENT, NULL, PTF_NO_OFFSET,
+                        "%lld inputs for a plan of %lld", (long long)count,
+                        (long long)plan->most);
+    int64_t inputs = ptf_shape_numel(&plan->values[0].shape);
+    int64_t outputs = ptf_shape_numel(&plan->values[plan->output].shape);
+    ptf_plan_start(plan, (double)count);
+    plan->in = in;
+    plan->out = out;
+    for (int64_t n = 0; n < count; n += plan->batch) {
+        int64_t left = count - n;
+        ptf_plan_run_images(plan, in + n * inputs,
+                            left < plan->batch ? left : plan->batch,
+                            out + n * outputs);
     }
     return PTF_OK;
 }
