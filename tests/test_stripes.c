@@ -58,11 +58,11 @@ static ptf_plan *plan_of(const build *b, int64_t batch, size_t limit)
     return plan;
 }
 
-/* The least limit with which the net can be planned. */
+/* Nearly the least limit with which the net can be planned. */
 static size_t least_memory(const build *b, const char *isa)
 {
-    size_t low = 0, high = 1 << 28;
-    while (low + 1 < high) {
+    size_t low = 0, high = 1 << 24;
+    while (low + 256 < high) {
         size_t middle = (low + high) / 2;
         ptf_plan_options options = {
             .threads = 1, .isa = isa, .memory_limit = middle};
@@ -109,15 +109,12 @@ static void check_limits(const build *b, const char *isa)
 static void stripes_give_the_bits_of_the_image_at_once(void **unused)
 {
     (void)unused;
-    static const int64_t sizes[][2] = {{13, 10}, {14, 25}, {31, 12},
-                                       {40, 17}, {57, 11}, {98, 19}};
+    static const int64_t sizes[][2] = {{13, 10}, {14, 25}, {31, 12}, {67, 11}};
     for (size_t n = 0; n < PTF_ARRAY_SIZE(nets); n++) {
         for (size_t i = 0; i < PTF_ARRAY_SIZE(sizes); i++) {
             build b;
             nets[n](&b, sizes[i][0], sizes[i][1]);
-            check_limits(&b, "ref");
-            if (i % 2 == 1)
-                check_limits(&b, ptf_isa_text(ptf_isa_default()));
+            check_limits(&b, i == 0 ? "ref" : ptf_isa_text(ptf_isa_default()));
             finish(&b);
         }
     }
