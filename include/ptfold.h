@@ -561,6 +561,37 @@ PTF_API ptf_status ptf_enclosure_run(ptf_enclosure *enclosure, const float *in,
                                      double *radius, ptf_error *err);
 PTF_API const char *ptf_enclosure_undecided(const ptf_enclosure *enclosure);
 
+/* ----------------------------------------------------------------- softmax */
+
+/*
+ * The smooth maximum of n logits at the inverse temperature beta,
+ *
+ *     nu = log(sum of exp(beta * x_i)) / beta,
+ *
+ * and its gradient, the softmax exp(beta * x_i) / sum of exp(beta * x_j).
+ * max x <= nu <= max x + log(n) / beta.
+ *
+ * 'beta' is a number from 1e-30 to 1e30, or infinity or 0 for the limits from
+ * below and above: at infinity nu is the largest logit, and those equal to it
+ * share equally; at 0 nu diverges to +infinity as soon as two logits are
+ * above -infinity, and all such logits share equally.
+ *
+ * A logit of -infinity has no part in either.  Where the largest logit is
+ * itself infinite, nu is that infinity, and those equal to it share equally.
+ * A NaN anywhere makes all results NaN.  No numbers, and any other beta, are
+ * PTF_ARGUMENT.
+ *
+ * The error of nu is below 0.51 units in its last place plus 2^-90 |max x|:
+ * the terms of nu may cancel.  Logits with beta * (x_i - max x) < -708 count
+ * as -infinity.  Every share is within one unit in its last place, subnormal
+ * ones too, and with beta 1 has the bits of a Softmax layer.  'out' and 'x'
+ * must not overlap.
+ */
+PTF_API ptf_status ptf_log_sum_exp(double beta, const float *x, size_t n,
+                                   double *nu, ptf_error *err);
+PTF_API ptf_status ptf_softmax(double beta, const float *x, size_t n,
+                               float *out, ptf_error *err);
+
 /* ------------------------------------------------------------------ verify */
 
 /* From strong to weak; see docs/equivalence.md. */

@@ -11,6 +11,7 @@
 #include "kernel/kernel.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -335,11 +336,12 @@ static void check_pointwise(void)
     ref->scale_shift(want, x, channels, pixels, scale, shift);
     fast->scale_shift(got, x, channels, pixels, scale, shift);
     check("scale_shift", want, got, n);
-    ref->softmax(want, x, 1, channels, pixels);
-    fast->softmax(got, x, 1, channels, pixels);
+    ref->softmax(want, x, 1.0, 1, channels, pixels);
+    fast->softmax(got, x, 1.0, 1, channels, pixels);
     check("softmax", want, got, n);
-    ref->softmax(want, x, channels, pixels, 1);
-    fast->softmax(got, x, channels, pixels, 1);
+    double beta = ldexp(1.0, (int)between(-20, 20));
+    ref->softmax(want, x, beta, channels, pixels, 1);
+    fast->softmax(got, x, beta, channels, pixels, 1);
     check("softmax", want, got, n);
     release();
 }
@@ -412,7 +414,7 @@ static void check_ref(void)
     expect("tanh(0.5)", 0.46211717F, y[3]);
     expect("tanh(-0)", -0.0F, y[1]);
     float logits[3] = {1.0F, 2.0F, 3.0F};
-    ref->softmax(y, logits, 1, 3, 1);
+    ref->softmax(y, logits, 1.0, 1, 3, 1);
     expect("softmax", 0.66524094F, y[2]);
     check_canonical_sum();
 }

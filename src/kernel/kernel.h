@@ -19,8 +19,9 @@
  *   leaky_relu   x > 0 ? x : x * slope.
  *   sigmoid      1 / (1 + exp(-x)) in double, rounded once.
  *   tanh         in double, rounded once; see pointwise.inc.
- *   softmax      m = the largest x; e_i = exp(x_i - m) in double; the sum of
- *                e_i in index order in double; e_i / sum rounded once.
+ *   softmax      m = the largest x; e_i = exp(beta * (x_i - m)) in double;
+ *                the sum of e_i in index order in double; e_i / sum rounded
+ *                once.  beta is 1 in a layer.
  *   max_pool     m = -inf; over the window's taps inside the map in row,
  *                column order: m = x where x > m or x is NaN.
  *   avg_pool     s = +0; s = s + x over the taps inside the map in row,
@@ -111,8 +112,8 @@ typedef struct ptf_kernels {
     void (*sigmoid)(float *y, const float *x, int64_t n);
     void (*tanh)(float *y, const float *x, int64_t n);
     /* x[outer][n][inner], over the middle index. */
-    void (*softmax)(float *y, const float *x, int64_t outer, int64_t n,
-                    int64_t inner);
+    void (*softmax)(float *y, const float *x, double beta, int64_t outer,
+                    int64_t n, int64_t inner);
     void (*max_pool)(const ptf_map *in, const ptf_map *out,
                      const ptf_window *window, const float *x, float *y);
     void (*avg_pool)(const ptf_map *in, const ptf_map *out,

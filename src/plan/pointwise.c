@@ -101,7 +101,7 @@ static void softmax_image(void *context, int64_t i, int thread)
     int64_t others = r->plan->values[s->in].numel / s->count;
     bool last = s->inner == 1; /* of the dimensions; a stripe has less others */
     r->plan->kernels->softmax(ptf_plan_at(r->plan, r->piece, s->out, n),
-                              ptf_plan_read(r->plan, r->piece, s->in, n),
+                              ptf_plan_read(r->plan, r->piece, s->in, n), 1.0,
                               last ? others : s->outer, s->count,
                               last ? 1 : others / s->outer);
 }
