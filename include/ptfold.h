@@ -290,6 +290,9 @@ typedef struct ptf_shape {
 /* Reads "3x32x32"; false when 'text' is not a shape. */
 PTF_API bool ptf_shape_parse(const char *text, ptf_shape *out);
 
+/* The number of elements. */
+PTF_API int64_t ptf_shape_numel(const ptf_shape *shape);
+
 typedef struct ptf_net ptf_net;
 
 /*
@@ -454,9 +457,8 @@ PTF_API ptf_status ptf_plan_make(const ptf_net *net, const ptf_shape *input,
                                  ptf_plan **out, ptf_error *err);
 PTF_API void ptf_plan_free(ptf_plan *plan);
 
-/* The shape of one output, and the number of its elements. */
+/* The shape of one output. */
 PTF_API ptf_shape ptf_plan_output(const ptf_plan *plan);
-PTF_API int64_t ptf_shape_numel(const ptf_shape *shape);
 
 /*
  * Runs 'count' inputs (at most the plan's batch).  'in' is count x input,

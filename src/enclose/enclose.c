@@ -1,6 +1,7 @@
 /*
- * Enclosures of whole nets, one image after another.  Every node keeps its
- * balls until the next image, so that any layer can be looked at.
+ * Enclosures of whole nets, a group of images at a time, so that weights are
+ * read once for all of them.  Every node keeps its balls until the next
+ * group, so that any layer can be looked at.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -8,42 +9,60 @@
 
 #include <math.h>
 
+/* Images of a group: some tiles' lanes, as far as their balls find room. */
+enum { MOST_IMAGES = 32, MOST_BALLS = 1 << 22 };
+
 struct ptf_enclosure {
     ptf_arena arena;
     const ptf_net *net;
+    int threads;
+    int64_t group;
     ptf_shape *shapes;
-    ptf_balls *balls;                      /* per node */
-    double *(*parameters)[PTF_ROLE_COUNT]; /* per node; NULL: none */
+    int64_t *sizes;   /* per node: balls of one image */
+    ptf_balls *balls; /* per node: [image][size] */
+    ptf_balls staged; /* taps as balls */
+    int *bad;         /* per image: the first node that says nothing, or -1 */
+    const ptf_numbers *numbers; /* per node */
     const char *undecided;
 };
 
-static ptf_status read_parameters(ptf_enclosure *enc, int i, ptf_error *err)
+/* -------------------------------------------------------------------- make */
+
+static ptf_status read_numbers(ptf_enclosure *enc, ptf_error *err)
 {
-    for (int role = 0; role < PTF_ROLE_COUNT; role++) {
-        const ptf_tensor *tensor = enc->net->nodes[i].tensors[role];
-        if (!tensor || role == PTF_NUM_BATCHES)
-            continue;
-        double *data = ptf_arena_array(
-            &enc->arena, (size_t)ptf_tensor_numel(tensor), sizeof *data);
-        if (!data)
-            return ptf_fail_memory(err);
-        ptf_status status = ptf_tensor_read_f64(tensor, data, err);
-        if (status != PTF_OK)
-            return status;
-        enc->parameters[i][role] = data;
-    }
-    return PTF_OK;
+    size_t nodes = (size_t)enc->net->node_count;
+    ptf_numbers *numbers = ptf_arena_array(&enc->arena, nodes, sizeof *numbers);
+    if (!numbers)
+        return ptf_fail_memory(err);
+    ptf_status status = PTF_OK;
+    for (size_t i = 0; status == PTF_OK && i < nodes; i++)
+        status = ptf_numbers_read(&enc->arena, &enc->net->nodes[i], &numbers[i],
+                                  err);
+    enc->numbers = numbers;
+    return status;
 }
 
-static ptf_status prepare_node(ptf_enclosure *enc, int i, ptf_error *err)
+static ptf_status allocate(ptf_enclosure *enc, ptf_error *err)
 {
-    size_t count = (size_t)ptf_shape_numel(&enc->shapes[i]);
-    ptf_balls *balls = &enc->balls[i];
-    balls->value = ptf_arena_array(&enc->arena, count, sizeof(double));
-    balls->radius = ptf_arena_array(&enc->arena, count, sizeof(double));
-    if (!balls->value || !balls->radius)
+    int64_t total = 0, most = 0;
+    for (int i = 0; i < enc->net->node_count; i++) {
+        enc->sizes[i] = ptf_shape_numel(&enc->shapes[i]);
+        total += enc->sizes[i];
+        most = enc->sizes[i] > most ? enc->sizes[i] : most;
+    }
+    int64_t room = MOST_BALLS / (total + most);
+    enc->group = room < 1 ? 1 : room > MOST_IMAGES ? MOST_IMAGES : room;
+    enc->staged = ptf_balls_new(&enc->arena, most * enc->group);
+    enc->bad =
+        ptf_arena_array(&enc->arena, (size_t)enc->group, sizeof *enc->bad);
+    if (!enc->staged.value || !enc->bad)
         return ptf_fail_memory(err);
-    return read_parameters(enc, i, err);
+    for (int i = 0; i < enc->net->node_count; i++) {
+        enc->balls[i] = ptf_balls_new(&enc->arena, enc->sizes[i] * enc->group);
+        if (!enc->balls[i].value)
+            return ptf_fail_memory(err);
+    }
+    return PTF_OK;
 }
 
 static ptf_status prepare(ptf_enclosure *enc, const ptf_shape *input,
@@ -51,19 +70,22 @@ static ptf_status prepare(ptf_enclosure *enc, const ptf_shape *input,
 {
     size_t nodes = (size_t)enc->net->node_count;
     enc->shapes = ptf_arena_array(&enc->arena, nodes, sizeof *enc->shapes);
+    enc->sizes = ptf_arena_array(&enc->arena, nodes, sizeof *enc->sizes);
     enc->balls = ptf_arena_array(&enc->arena, nodes, sizeof *enc->balls);
-    enc->parameters =
-        ptf_arena_array(&enc->arena, nodes, sizeof *enc->parameters);
-    if (!enc->shapes || !enc->balls || !enc->parameters)
+    if (!enc->shapes || !enc->sizes || !enc->balls)
         return ptf_fail_memory(err);
     ptf_status status = ptf_net_shapes(enc->net, input, enc->shapes, err);
-    for (int i = 0; status == PTF_OK && i < enc->net->node_count; i++)
-        status = prepare_node(enc, i, err);
+    if (status == PTF_OK)
+        status = allocate(enc, err);
+    if (status == PTF_OK && !enc->numbers)
+        status = read_numbers(enc, err);
     return status;
 }
 
-ptf_status ptf_enclosure_make(const ptf_net *net, const ptf_shape *input,
-                              ptf_enclosure **out, ptf_error *err)
+ptf_status ptf_enclosure_make_with(const ptf_net *net,
+                                   const ptf_numbers *numbers,
+                                   const ptf_shape *input, int threads,
+                                   ptf_enclosure **out, ptf_error *err)
 {
     *out = NULL;
     if (!net->has_tensors)
@@ -73,12 +95,20 @@ ptf_status ptf_enclosure_make(const ptf_net *net, const ptf_shape *input,
     if (!enc)
         return ptf_fail_memory(err);
     enc->net = net;
+    enc->numbers = numbers;
+    enc->threads = threads > 0 ? threads : ptf_thread_count();
     ptf_status status = prepare(enc, input, err);
     if (status == PTF_OK)
         *out = enc;
     else
         ptf_enclosure_free(enc);
     return status;
+}
+
+ptf_status ptf_enclosure_make(const ptf_net *net, const ptf_shape *input,
+                              ptf_enclosure **out, ptf_error *err)
+{
+    return ptf_enclosure_make_with(net, NULL, input, 0, out, err);
 }
 
 void ptf_enclosure_free(ptf_enclosure *enc)
@@ -88,6 +118,8 @@ void ptf_enclosure_free(ptf_enclosure *enc)
     ptf_arena_free(&enc->arena);
     ptf_free(enc);
 }
+
+/* ------------------------------------------------------------------ queries */
 
 ptf_shape ptf_enclosure_output(const ptf_enclosure *enc)
 {
@@ -99,17 +131,42 @@ const char *ptf_enclosure_undecided(const ptf_enclosure *enc)
     return enc->undecided;
 }
 
+int64_t ptf_enclosure_group(const ptf_enclosure *enc)
+{
+    return enc->group;
+}
+
+static ptf_balls image_of(ptf_balls balls, int64_t size, int64_t n)
+{
+    return (ptf_balls){balls.value + n * size, balls.radius + n * size};
+}
+
+ptf_balls ptf_enclosure_node(const ptf_enclosure *enc, int node, int64_t n)
+{
+    return image_of(enc->balls[node], enc->sizes[node], n);
+}
+
+const ptf_shape *ptf_enclosure_shape(const ptf_enclosure *enc, int node)
+{
+    return &enc->shapes[node];
+}
+
+int ptf_enclosure_bad(const ptf_enclosure *enc, int64_t n)
+{
+    return enc->bad[n];
+}
+
+/* --------------------------------------------------------------------- run */
+
 /* Flatten, Dropout, Identity: the same numbers in the same order. */
 static void copy(int64_t n, ptf_balls in, ptf_balls out)
 {
-    for (int64_t i = 0; i < n; i++) {
-        out.value[i] = in.value[i];
-        out.radius[i] = in.radius[i];
-    }
+    memcpy(out.value, in.value, (size_t)n * sizeof(double));
+    memcpy(out.radius, in.radius, (size_t)n * sizeof(double));
 }
 
 static void run_softmax(const ptf_node *node, const ptf_shape *shape,
-                        ptf_balls in, ptf_balls out)
+                        bool executed, ptf_balls in, ptf_balls out)
 {
     int axis = ptf_softmax_axis(&node->attrs, shape->rank + 1) - 1;
     int64_t outer = 1, inner = 1;
@@ -117,105 +174,137 @@ static void run_softmax(const ptf_node *node, const ptf_shape *shape,
         outer *= i < axis ? shape->dim[i] : 1;
         inner *= i > axis ? shape->dim[i] : 1;
     }
-    ptf_enclose_softmax(outer, shape->dim[axis], inner, in, out);
+    ptf_enclose_softmax(outer, shape->dim[axis], inner, executed, in, out);
 }
 
-static void run_norm(const ptf_enclosure *enc, int i, ptf_balls in,
-                     ptf_balls out)
-{
-    double *const *p = enc->parameters[i];
-    const ptf_shape *shape = &enc->shapes[i];
-    ptf_norm norm = {p[PTF_WEIGHT], p[PTF_BIAS], p[PTF_RUNNING_MEAN],
-                     p[PTF_RUNNING_VAR], enc->net->nodes[i].attrs.eps};
-    ptf_enclose_norm(&norm, shape->dim[0],
-                     ptf_shape_numel(shape) / shape->dim[0], in, out);
-}
-
-/* Layers that cannot fail. */
-static void run_simple(const ptf_enclosure *enc, int i, ptf_balls in,
-                       ptf_balls out)
+/* Layers that take one image at a time and cannot fail. */
+static void run_simple(const ptf_enclosure *enc, int i, bool executed,
+                       ptf_balls in, ptf_balls out)
 {
     const ptf_node *node = &enc->net->nodes[i];
     const ptf_shape *from = &enc->shapes[node->inputs[0]];
     const ptf_shape *to = &enc->shapes[i];
-    int64_t n = ptf_shape_numel(to);
+    int64_t n = enc->sizes[i];
     switch (node->op) {
+    case PTF_OP_BATCHNORM1D:
+    case PTF_OP_BATCHNORM2D:
+        ptf_enclose_scale_shift(&enc->numbers[i], executed, to->dim[0],
+                                n / to->dim[0], in, out);
+        break;
     case PTF_OP_RELU: ptf_enclose_relu(n, in, out); break;
     case PTF_OP_LEAKY_RELU:
-        ptf_enclose_leaky_relu(n, node->attrs.negative_slope, in, out);
+        ptf_enclose_leaky_relu(n, node->attrs.negative_slope, executed, in,
+                               out);
         break;
-    case PTF_OP_SIGMOID: ptf_enclose_sigmoid(n, in, out); break;
-    case PTF_OP_TANH: ptf_enclose_tanh(n, in, out); break;
-    case PTF_OP_SOFTMAX: run_softmax(node, to, in, out); break;
+    case PTF_OP_SIGMOID: ptf_enclose_sigmoid(n, executed, in, out); break;
+    case PTF_OP_TANH: ptf_enclose_tanh(n, executed, in, out); break;
+    case PTF_OP_SOFTMAX: run_softmax(node, to, executed, in, out); break;
     case PTF_OP_MAXPOOL2D:
         ptf_enclose_max_pool(&node->attrs, from, to, in, out);
         break;
     case PTF_OP_AVGPOOL2D:
-        ptf_enclose_avg_pool(&node->attrs, from, to, in, out);
+        ptf_enclose_avg_pool(&node->attrs, from, to, executed, in, out);
         break;
     case PTF_OP_ADAPTIVE_AVGPOOL2D:
-        ptf_enclose_adaptive_pool(from, to, in, out);
+        ptf_enclose_adaptive_pool(from, to, executed, in, out);
         break;
+    case PTF_OP_INPUT:
     case PTF_OP_FLATTEN:
     case PTF_OP_DROPOUT:
     case PTF_OP_IDENTITY: copy(n, in, out); break;
-    case PTF_OP_INPUT:
     case PTF_OP_CONV1D:
     case PTF_OP_CONV2D:
-    case PTF_OP_BATCHNORM1D:
-    case PTF_OP_BATCHNORM2D:
     case PTF_OP_LINEAR:
     case PTF_OP_COUNT: break; /* run_node() has them */
     }
 }
 
-static ptf_status run_node(const ptf_enclosure *enc, int i, ptf_error *err)
+static ptf_status run_node(const ptf_enclosure *enc, int i,
+                           const ptf_enclose_pass *pass, ptf_balls in,
+                           ptf_error *err)
 {
     const ptf_node *node = &enc->net->nodes[i];
-    const ptf_shape *from = &enc->shapes[node->inputs[0]];
-    double *const *p = enc->parameters[i];
-    ptf_affine affine = {p[PTF_WEIGHT], p[PTF_BIAS], p[PTF_SCALE], p[PTF_SHIFT],
-                         0};
-    ptf_balls in = enc->balls[node->inputs[0]], out = enc->balls[i];
-    bool norm =
-        node->op == PTF_OP_BATCHNORM1D || node->op == PTF_OP_BATCHNORM2D;
+    int from = node->inputs[0];
     if (node->op == PTF_OP_CONV1D || node->op == PTF_OP_CONV2D)
-        return ptf_enclose_conv(&node->attrs, from, &enc->shapes[i], &affine,
-                                in, out, err);
+        return ptf_enclose_conv(pass, &node->attrs, &enc->shapes[from],
+                                &enc->shapes[i], &enc->numbers[i], in,
+                                enc->balls[i], err);
     if (node->op == PTF_OP_LINEAR)
-        return ptf_enclose_linear(node->attrs.in_channels,
-                                  node->attrs.out_channels, &affine, in, out,
-                                  err);
-    if (norm && (!p[PTF_RUNNING_MEAN] || !p[PTF_RUNNING_VAR]))
-        return ptf_fail(err, PTF_UNSUPPORTED, NULL, PTF_NO_OFFSET,
-                        "%s: a batch norm without running statistics",
-                        node->name);
-    if (norm)
-        run_norm(enc, i, in, out);
-    else
-        run_simple(enc, i, in, out);
+        return ptf_enclose_linear(pass, node->attrs.in_channels,
+                                  node->attrs.out_channels, &enc->numbers[i],
+                                  in, enc->balls[i], err);
+#pragma omp parallel for num_threads(pass->threads)
+    for (int64_t n = 0; n < pass->images; n++)
+        run_simple(enc, i, pass->executed, image_of(in, enc->sizes[from], n),
+                   ptf_enclosure_node(enc, i, n));
     return PTF_OK;
 }
 
-/* One image through all nodes; *bad is the first that overflowed, or -1. */
-static ptf_status run_image(const ptf_enclosure *enc, const float *in, int *bad,
-                            ptf_error *err)
+/* What node i reads: a tap, as balls, or the balls of the node before. */
+static ptf_balls stage(const ptf_enclosure *enc, int node,
+                       const float *const *taps, int64_t count)
 {
-    *bad = -1;
-    for (int i = 0; i < enc->net->node_count; i++) {
-        int64_t count = ptf_shape_numel(&enc->shapes[i]);
-        ptf_status status = PTF_OK;
-        for (int64_t k = 0; i == 0 && k < count; k++) {
-            enc->balls[0].value[k] = (double)in[k];
-            enc->balls[0].radius[k] = 0;
-        }
-        if (i > 0)
-            status = run_node(enc, i, err);
+    if (taps[node] == NULL)
+        return enc->balls[node];
+#pragma omp parallel for num_threads(enc->threads)
+    for (int64_t k = 0; k < count * enc->sizes[node]; k++) {
+        enc->staged.value[k] = (double)taps[node][k];
+        enc->staged.radius[k] = 0;
+    }
+    return enc->staged;
+}
+
+static void note_bad(ptf_enclosure *enc, int node, int64_t count)
+{
+#pragma omp parallel for num_threads(enc->threads)
+    for (int64_t n = 0; n < count; n++) {
+        bool finite = ptf_balls_first_bad(ptf_enclosure_node(enc, node, n),
+                                          enc->sizes[node]) < 0;
+        if (!finite && enc->bad[n] < 0)
+            enc->bad[n] = node;
+    }
+}
+
+ptf_status ptf_enclosure_run_taps(ptf_enclosure *enc, const float *const *taps,
+                                  int64_t count, bool executed, ptf_error *err)
+{
+    ptf_enclose_pass pass = {count, enc->threads, executed};
+    for (int64_t n = 0; n < count; n++)
+        enc->bad[n] = -1;
+    copy(count * enc->sizes[0], stage(enc, 0, taps, count), enc->balls[0]);
+    note_bad(enc, 0, count);
+    for (int i = 1; i < enc->net->node_count; i++) {
+        ptf_balls in = stage(enc, enc->net->nodes[i].inputs[0], taps, count);
+        ptf_status status = run_node(enc, i, &pass, in, err);
         if (status != PTF_OK)
             return status;
-        if (ptf_balls_first_bad(enc->balls[i], count) >= 0) {
-            *bad = i;
-            return PTF_OK;
+        note_bad(enc, i, count);
+    }
+    return PTF_OK;
+}
+
+static ptf_status run_group(ptf_enclosure *enc, const float *in, int64_t count,
+                            double *value, double *radius, ptf_error *err)
+{
+    const ptf_net *net = enc->net;
+    const float **taps = ptf_alloc((size_t)net->node_count * sizeof *taps);
+    if (!taps)
+        return ptf_fail_memory(err);
+    taps[0] = in;
+    ptf_status status = ptf_enclosure_run_taps(enc, taps, count, false, err);
+    ptf_free(taps);
+    if (status != PTF_OK)
+        return status;
+    int64_t size = enc->sizes[net->output];
+    copy(count * size, enc->balls[net->output], (ptf_balls){value, radius});
+    for (int64_t n = 0; n < count; n++) {
+        if (enc->bad[n] < 0)
+            continue;
+        enc->undecided =
+            enc->bad[n] == 0 ? "the input" : net->nodes[enc->bad[n]].name;
+        for (int64_t k = n * size; k < (n + 1) * size; k++) {
+            value[k] = (double)NAN;
+            radius[k] = HUGE_VAL;
         }
     }
     return PTF_OK;
@@ -224,21 +313,15 @@ static ptf_status run_image(const ptf_enclosure *enc, const float *in, int *bad,
 ptf_status ptf_enclosure_run(ptf_enclosure *enc, const float *in, int64_t count,
                              double *value, double *radius, ptf_error *err)
 {
-    int64_t inputs = ptf_shape_numel(&enc->shapes[0]);
-    int64_t outputs = ptf_shape_numel(&enc->shapes[enc->net->output]);
-    const ptf_balls *result = &enc->balls[enc->net->output];
+    int64_t inputs = enc->sizes[0], outputs = enc->sizes[enc->net->output];
     enc->undecided = NULL;
-    for (int64_t n = 0; n < count; n++) {
-        int bad;
-        ptf_status status = run_image(enc, in + n * inputs, &bad, err);
+    for (int64_t n = 0; n < count; n += enc->group) {
+        int64_t group = count - n < enc->group ? count - n : enc->group;
+        ptf_status status =
+            run_group(enc, in + n * inputs, group, value + n * outputs,
+                      radius + n * outputs, err);
         if (status != PTF_OK)
             return status;
-        if (bad >= 0)
-            enc->undecided = bad == 0 ? "the input" : enc->net->nodes[bad].name;
-        for (int64_t k = 0; k < outputs; k++) {
-            value[n * outputs + k] = bad < 0 ? result->value[k] : (double)NAN;
-            radius[n * outputs + k] = bad < 0 ? result->radius[k] : HUGE_VAL;
-        }
     }
     return PTF_OK;
 }

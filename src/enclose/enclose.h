@@ -4,14 +4,19 @@
  * and gives balls that hold the exact outputs of the layer as a real
  * function of its parameters.  The fast engine has no part in it.
  *
- * Bounds are for round-to-nearest IEEE double without flush to zero, in any
- * order of summation, with or without fused multiply-add.  u is 2^-53 and
- * gamma(n) = n u / (1 - n u) (Higham, Accuracy and Stability of Numerical
- * Algorithms, 2nd edition, lemma 3.1 and section 3.1).  A product that
- * underflows loses at most 2^-1075; every radius carries PTF_TINY for that.
+ * Bounds are for round-to-nearest IEEE double, with or without fused
+ * multiply-add.  u is 2^-53 and gamma(n) = n u / (1 - n u) (Higham, Accuracy
+ * and Stability of Numerical Algorithms, 2nd edition, lemma 3.1 and section
+ * 3.1).  A product that underflows loses at most 2^-1075; every radius
+ * carries PTF_TINY for that.
  *
- * An infinite or NaN value or radius says nothing: ptf_balls_finite() finds
- * it, and who asks must then answer "undecided".
+ * With 'executed' the balls also hold what the kernels compute in f32 from
+ * any inputs inside the given balls: kernel.h fixes the operations and their
+ * order, and each rounding adds f = 2^-24 of its result (2^-150 where that is
+ * subnormal).  This is how far an honest run may be from the real function.
+ *
+ * An infinite or NaN value or radius says nothing: ptf_balls_first_bad()
+ * finds it, and who asks must then answer "undecided".
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -21,8 +26,11 @@
 #include "net/net.h"
 
 #define PTF_U 0x1p-53
+#define PTF_F 0x1p-24
 /* More than 2^40 underflows of 2^-1075 each. */
 #define PTF_TINY 0x1p-1000
+/* Twice what an f32 operation loses when its result is subnormal. */
+#define PTF_TINY_F 0x1p-149
 /* The most terms of a sum for which the bounds below are derived. */
 #define PTF_MAX_TERMS ((int64_t)1 << 32)
 
@@ -32,65 +40,95 @@ typedef struct ptf_balls {
     double *radius;
 } ptf_balls;
 
-/* gamma(n); n is at most PTF_MAX_TERMS + 16. */
-double ptf_gamma(int64_t n);
+/* gamma(n) for unit roundoff 'u'; infinite where n u is above 1/64. */
+double ptf_gamma(int64_t n, double u);
 
 /* The index of the first ball that says nothing, or -1. */
 int64_t ptf_balls_first_bad(ptf_balls balls, int64_t count);
 
-/*
- * Weights and what follows the sum, in double.  'relative' bounds the
- * relative error of every number here: 0 for parameters taken from a file.
- * bias, and scale with shift, may be NULL.
- */
-typedef struct ptf_affine {
-    const double *weights, *bias, *scale, *shift;
-    double relative;
-} ptf_affine;
+/* --------------------------------------------------------------- parameters */
 
 /*
- * Convolution of one image and a linear layer of one vector.  Scratch memory
+ * The numbers of one layer.  Weights are one of two arrays, exact, [outputs]
+ * [terms]; bias, scale and shift are balls per channel, 'value' NULL where
+ * there are none.  A batch norm is a scale and a shift.
+ */
+typedef struct ptf_numbers {
+    const float *f32;
+    const double *f64;
+    double *norms; /* bounds of the Euclidean norms of the weights' rows */
+    ptf_balls bias, scale, shift;
+    bool rounded; /* the kernels round these numbers to f32 before use */
+} ptf_numbers;
+
+/* Memory for 'count' balls; 'value' is NULL when there is none. */
+ptf_balls ptf_balls_new(ptf_arena *arena, int64_t count);
+
+/*
+ * Reads the parameters of a convolution, linear layer or batch norm; others
+ * have none.  PTF_UNSUPPORTED for a batch norm without running statistics.
+ */
+ptf_status ptf_numbers_read(ptf_arena *arena, const ptf_node *node,
+                            ptf_numbers *out, ptf_error *err);
+
+/* The scale and the shift of a batch norm alone. */
+ptf_status ptf_numbers_norm(ptf_arena *arena, const ptf_node *node,
+                            ptf_balls *scale, ptf_balls *shift, ptf_error *err);
+
+/* z = x scale + shift for one ball each, in double. */
+void ptf_ball_scale_shift(double x, double x_radius, double scale,
+                          double scale_radius, double shift,
+                          double shift_radius, double *z, double *z_radius);
+
+/* ------------------------------------------------------------------ layers */
+
+/* How a layer is to be run: on how many images, with what in the balls. */
+typedef struct ptf_enclose_pass {
+    int64_t images;
+    int threads;
+    bool executed;
+} ptf_enclose_pass;
+
+/*
+ * Convolutions, and linear layers as convolutions of 1x1 maps.  Scratch memory
  * is allocated inside: PTF_MEMORY.  The sum may have PTF_MAX_TERMS terms at
  * most: PTF_UNSUPPORTED.
  */
-ptf_status ptf_enclose_conv(const ptf_attrs *attrs, const ptf_shape *in_shape,
+ptf_status ptf_enclose_conv(const ptf_enclose_pass *pass,
+                            const ptf_attrs *attrs, const ptf_shape *in_shape,
                             const ptf_shape *out_shape,
-                            const ptf_affine *affine, ptf_balls in,
+                            const ptf_numbers *numbers, ptf_balls in,
                             ptf_balls out, ptf_error *err);
-ptf_status ptf_enclose_linear(int64_t inputs, int64_t outputs,
-                              const ptf_affine *affine, ptf_balls in,
-                              ptf_balls out, ptf_error *err);
+ptf_status ptf_enclose_linear(const ptf_enclose_pass *pass, int64_t inputs,
+                              int64_t outputs, const ptf_numbers *numbers,
+                              ptf_balls in, ptf_balls out, ptf_error *err);
 
-/* Batch norm in evaluation; gamma and beta may be NULL (1 and 0). */
-typedef struct ptf_norm {
-    const double *gamma, *beta, *mean, *var;
-    double eps;
-} ptf_norm;
-
-void ptf_enclose_norm(const ptf_norm *norm, int64_t channels, int64_t pixels,
-                      ptf_balls in, ptf_balls out);
-
-/* Pointwise, 'n' balls; all may work in place. */
+/*
+ * The rest takes one image.  Pointwise layers may work in place.
+ */
+void ptf_enclose_scale_shift(const ptf_numbers *numbers, bool executed,
+                             int64_t channels, int64_t pixels, ptf_balls in,
+                             ptf_balls out);
 void ptf_enclose_relu(int64_t n, ptf_balls in, ptf_balls out);
-void ptf_enclose_leaky_relu(int64_t n, double slope, ptf_balls in,
-                            ptf_balls out);
-void ptf_enclose_sigmoid(int64_t n, ptf_balls in, ptf_balls out);
-void ptf_enclose_tanh(int64_t n, ptf_balls in, ptf_balls out);
+void ptf_enclose_leaky_relu(int64_t n, double slope, bool executed,
+                            ptf_balls in, ptf_balls out);
+void ptf_enclose_sigmoid(int64_t n, bool executed, ptf_balls in, ptf_balls out);
+void ptf_enclose_tanh(int64_t n, bool executed, ptf_balls in, ptf_balls out);
 
 /* Over the middle index of [outer][n][inner]; may work in place. */
-void ptf_enclose_softmax(int64_t outer, int64_t n, int64_t inner, ptf_balls in,
-                         ptf_balls out);
+void ptf_enclose_softmax(int64_t outer, int64_t n, int64_t inner, bool executed,
+                         ptf_balls in, ptf_balls out);
 
 /* Pools of one image, as the attributes say. */
 void ptf_enclose_max_pool(const ptf_attrs *attrs, const ptf_shape *in_shape,
                           const ptf_shape *out_shape, ptf_balls in,
                           ptf_balls out);
 void ptf_enclose_avg_pool(const ptf_attrs *attrs, const ptf_shape *in_shape,
-                          const ptf_shape *out_shape, ptf_balls in,
-                          ptf_balls out);
+                          const ptf_shape *out_shape, bool executed,
+                          ptf_balls in, ptf_balls out);
 void ptf_enclose_adaptive_pool(const ptf_shape *in_shape,
-                               const ptf_shape *out_shape, ptf_balls in,
-                               ptf_balls out);
+                               const ptf_shape *out_shape, bool executed,
+                               ptf_balls in, ptf_balls out);
 
 /*
  * exp(x) for x <= 0, relative error at most PTF_EXP_ERROR while x >= -700;
@@ -98,5 +136,38 @@ void ptf_enclose_adaptive_pool(const ptf_shape *in_shape,
  */
 #define PTF_EXP_ERROR 0x1p-47
 double ptf_enclose_exp(double x);
+
+/* -------------------------------------------------------------- whole nets */
+
+/*
+ * As ptf_enclosure_make(), with 'numbers' (one per node, outliving the
+ * enclosure) in place of the net's own where it is not NULL.  'threads' 0 is
+ * the default.
+ */
+ptf_status ptf_enclosure_make_with(const ptf_net *net,
+                                   const ptf_numbers *numbers,
+                                   const ptf_shape *input, int threads,
+                                   ptf_enclosure **out, ptf_error *err);
+
+/* The most images that run together. */
+int64_t ptf_enclosure_group(const ptf_enclosure *enclosure);
+
+/*
+ * Runs 'count' images, at most a group.  Who reads the value of node i gets
+ * the numbers taps[i] (count x shape, exact) where that is not NULL, and the
+ * node's balls otherwise; taps[0] is the input.  So with taps of the input
+ * alone balls go through the whole net, and with taps of a run's values each
+ * step stands for itself.
+ */
+ptf_status ptf_enclosure_run_taps(ptf_enclosure *enclosure,
+                                  const float *const *taps, int64_t count,
+                                  bool executed, ptf_error *err);
+
+/* The balls of a node for image n of the last group. */
+ptf_balls ptf_enclosure_node(const ptf_enclosure *enclosure, int node,
+                             int64_t n);
+const ptf_shape *ptf_enclosure_shape(const ptf_enclosure *enclosure, int node);
+/* The first node of image n whose balls say nothing, or -1. */
+int ptf_enclosure_bad(const ptf_enclosure *enclosure, int64_t n);
 
 #endif

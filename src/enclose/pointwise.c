@@ -14,35 +14,56 @@
 
 int64_t ptf_balls_first_bad(ptf_balls balls, int64_t count)
 {
+    double all = 0; /* 0, or NaN when there is a bad one */
     for (int64_t i = 0; i < count; i++)
+        all += 0 * balls.value[i] + 0 * balls.radius[i];
+    for (int64_t i = 0; isnan(all) && i < count; i++)
         if (!isfinite(balls.value[i]) || !isfinite(balls.radius[i]))
             return i;
     return -1;
 }
 
 /*
- * Per channel a = gamma / sqrt(var + eps): sum, root and division give a
- * relative error below u/2 + u + u, and 4u with room.  Then d = m - mean,
- * p = a d and y = p + beta.  With the first two operations p is within 7u
- * |a||d| of the exact one, the last rounding adds u |y|, and the input's
- * radius arrives as |a| r, where the exact |a| is below (1 + 4u) of ours.
+ * A run in f32 of an operation whose exact result is within r of y: one
+ * rounding, which may meet a subnormal.
  */
-void ptf_enclose_norm(const ptf_norm *norm, int64_t channels, int64_t pixels,
-                      ptf_balls in, ptf_balls out)
+static double executed_by(bool executed, double y, double r)
 {
+    return executed ? PTF_F * (fabs(y) + r) * UP + PTF_TINY_F : 0.0;
+}
+
+/*
+ * |scale| r covers the input, (|x| + r) scale_radius the scale; then one
+ * rounding each for product and sum.
+ */
+void ptf_ball_scale_shift(double x, double x_radius, double scale,
+                          double scale_radius, double shift,
+                          double shift_radius, double *z, double *z_radius)
+{
+    double product = x * scale, sum = product + shift;
+    double r = fabs(scale) * x_radius + (fabs(x) + x_radius) * scale_radius +
+               shift_radius + PTF_U * (fabs(product) + fabs(sum));
+    *z = sum;
+    *z_radius = r * UP + PTF_TINY;
+}
+
+/* In a run both numbers may have been rounded first, and one fma follows. */
+void ptf_enclose_scale_shift(const ptf_numbers *numbers, bool executed,
+                             int64_t channels, int64_t pixels, ptf_balls in,
+                             ptf_balls out)
+{
+    bool rounded = executed && numbers->rounded;
     for (int64_t c = 0; c < channels; c++) {
-        double gamma = norm->gamma ? norm->gamma[c] : 1.0;
-        double beta = norm->beta ? norm->beta[c] : 0.0;
-        double a = gamma / sqrt(norm->var[c] + norm->eps);
-        /* A quotient that underflows has no relative error bound. */
-        double lost = fabs(gamma) > 0 && fabs(a) < 0x1p-900 ? HUGE_VAL : 0;
-        for (int64_t p = 0; p < pixels; p++) {
-            int64_t i = c * pixels + p;
-            double d = in.value[i] - norm->mean[c];
-            double y = a * d + beta;
-            double r = fabs(a) * (in.radius[i] + 8 * PTF_U * fabs(d));
+        double scale = numbers->scale.value[c], shift = numbers->shift.value[c];
+        double a = numbers->scale.radius[c], b = numbers->shift.radius[c];
+        a += rounded ? PTF_F * (fabs(scale) + a) + PTF_TINY_F : 0.0;
+        b += rounded ? PTF_F * (fabs(shift) + b) + PTF_TINY_F : 0.0;
+        for (int64_t i = c * pixels; i < (c + 1) * pixels; i++) {
+            double y, r;
+            ptf_ball_scale_shift(in.value[i], in.radius[i], scale, a, shift, b,
+                                 &y, &r);
             out.value[i] = y;
-            out.radius[i] = (r + 2 * PTF_U * fabs(y)) * UP + PTF_TINY + lost;
+            out.radius[i] = r + executed_by(executed, y, r);
         }
     }
 }
@@ -58,9 +79,12 @@ void ptf_enclose_relu(int64_t n, ptf_balls in, ptf_balls out)
     }
 }
 
-/* The slope is the text's double; max(1, |slope|) is the Lipschitz bound. */
-void ptf_enclose_leaky_relu(int64_t n, double slope, ptf_balls in,
-                            ptf_balls out)
+/*
+ * The slope is the text's double; max(1, |slope|) is the Lipschitz bound.  A
+ * run rounds the slope first, and then the product.
+ */
+void ptf_enclose_leaky_relu(int64_t n, double slope, bool executed,
+                            ptf_balls in, ptf_balls out)
 {
     double lipschitz = fmax(1.0, fabs(slope));
     for (int64_t i = 0; i < n; i++) {
@@ -68,7 +92,7 @@ void ptf_enclose_leaky_relu(int64_t n, double slope, ptf_balls in,
         double y = m > 0 ? m : slope * m;
         double r = lipschitz * in.radius[i] + 2 * PTF_U * fabs(y);
         out.value[i] = y;
-        out.radius[i] = r * UP + PTF_TINY;
+        out.radius[i] = r * UP + PTF_TINY + 3 * executed_by(executed, y, r);
     }
 }
 
@@ -95,10 +119,11 @@ double ptf_enclose_exp(double x)
 }
 
 /*
- * Lipschitz bound 1/4.  With e = exp(-|x|) both forms, 1 / (1 + e) and
+ * Lipschitz bound 1/4.  A run computes in double, off by less than 2^-48, and
+ * rounds once; twice f covers both, here and for tanh and softmax.  With e = exp(-|x|) both forms, 1 / (1 + e) and
  * e / (1 + e), are off by the relative error of e twice and 3u.
  */
-void ptf_enclose_sigmoid(int64_t n, ptf_balls in, ptf_balls out)
+void ptf_enclose_sigmoid(int64_t n, bool executed, ptf_balls in, ptf_balls out)
 {
     for (int64_t i = 0; i < n; i++) {
         double m = in.value[i];
@@ -106,7 +131,8 @@ void ptf_enclose_sigmoid(int64_t n, ptf_balls in, ptf_balls out)
         double y = m >= 0 ? 1.0 / (1.0 + e) : e / (1.0 + e);
         double r = fmin(0.25 * in.radius[i], 1.0);
         out.value[i] = isnan(m) ? m : y;
-        out.radius[i] = (r + 4 * PTF_EXP_ERROR * y) * UP + PTF_TINY;
+        r = (r + 4 * PTF_EXP_ERROR * y) * UP + PTF_TINY;
+        out.radius[i] = r + 2 * executed_by(executed, y, r);
     }
 }
 
@@ -115,7 +141,7 @@ void ptf_enclose_sigmoid(int64_t n, ptf_balls in, ptf_balls out)
  * e moves the quotient by at most 2 e PTF_EXP_ERROR, the rest is 3u; the
  * bound is absolute.
  */
-void ptf_enclose_tanh(int64_t n, ptf_balls in, ptf_balls out)
+void ptf_enclose_tanh(int64_t n, bool executed, ptf_balls in, ptf_balls out)
 {
     for (int64_t i = 0; i < n; i++) {
         double m = in.value[i];
@@ -123,7 +149,8 @@ void ptf_enclose_tanh(int64_t n, ptf_balls in, ptf_balls out)
         double y = (1.0 - e) / (1.0 + e);
         double r = fmin(in.radius[i], 2.0);
         out.value[i] = isnan(m) ? m : copysign(y, m);
-        out.radius[i] = (r + 4 * PTF_EXP_ERROR) * UP;
+        r = (r + 4 * PTF_EXP_ERROR) * UP;
+        out.radius[i] = r + 2 * executed_by(executed, y, r);
     }
 }
 
@@ -134,7 +161,8 @@ void ptf_enclose_tanh(int64_t n, ptf_balls in, ptf_balls out)
  * costs u |x - max| <= 700u in each argument, the error of exp, gamma(n) for
  * the sum and u for the division, and all but the last twice.
  */
-static void softmax(int64_t n, int64_t step, ptf_balls in, ptf_balls out)
+static void softmax(int64_t n, int64_t step, bool executed, ptf_balls in,
+                    ptf_balls out)
 {
     double top = in.value[0], reach = 0, sum = 0;
     bool nan = false;
@@ -148,7 +176,8 @@ static void softmax(int64_t n, int64_t step, ptf_balls in, ptf_balls out)
         out.value[i * step] = e;
         sum += e;
     }
-    double relative = 2 * (701 * PTF_U + PTF_EXP_ERROR + ptf_gamma(n + 2));
+    double relative =
+        2 * (701 * PTF_U + PTF_EXP_ERROR + ptf_gamma(n + 2, PTF_U));
     double moved = 2 * reach <= 1 ? 2 * reach + 4 * reach * reach : HUGE_VAL;
     for (int64_t i = 0; i < n; i++) {
         double s = out.value[i * step] / sum;
@@ -156,17 +185,19 @@ static void softmax(int64_t n, int64_t step, ptf_balls in, ptf_balls out)
         if (!(moved < HUGE_VAL))
             r = 1.0;
         out.value[i * step] = nan ? (double)NAN : s;
-        out.radius[i * step] = (r + 2 * relative * s) * UP + 0x1p-990;
+        r = (r + 2 * relative * s) * UP + 0x1p-990;
+        out.radius[i * step] = r + 2 * executed_by(executed, s, r);
     }
 }
 
-void ptf_enclose_softmax(int64_t outer, int64_t n, int64_t inner, ptf_balls in,
-                         ptf_balls out)
+void ptf_enclose_softmax(int64_t outer, int64_t n, int64_t inner, bool executed,
+                         ptf_balls in, ptf_balls out)
 {
     for (int64_t o = 0; o < outer; o++)
         for (int64_t i = 0; i < inner; i++) {
             int64_t at = o * n * inner + i;
-            softmax(n, inner, (ptf_balls){in.value + at, in.radius + at},
+            softmax(n, inner, executed,
+                    (ptf_balls){in.value + at, in.radius + at},
                     (ptf_balls){out.value + at, out.radius + at});
         }
 }

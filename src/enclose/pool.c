@@ -49,11 +49,13 @@ static void max_of(ptf_balls in, int64_t width, span rows, span columns,
 }
 
 /*
- * A sum of n terms and a division: gamma(n) of the sum of magnitudes, over the
- * divisor; 2^-40 covers the rounding of the radius itself.
+ * A sum of n terms and a division: gamma(n + 1) of the sum of magnitudes, over
+ * the divisor, and the same with f for a run; 2^-20 covers the rounding of
+ * the radius itself.
  */
 static void mean_of(ptf_balls in, int64_t width, span rows, span columns,
-                    double divisor, double *value, double *radius)
+                    double divisor, bool executed, double *value,
+                    double *radius)
 {
     double m = 0, magnitude = 0, r = 0;
     int64_t n = 1;
@@ -64,9 +66,11 @@ static void mean_of(ptf_balls in, int64_t width, span rows, span columns,
             r += in.radius[y * width + x];
             n++;
         }
+    double g = ptf_gamma(n + 1, PTF_U);
+    g += executed ? ptf_gamma(n + 1, PTF_F) : 0;
     *value = m / divisor;
-    *radius =
-        (r + ptf_gamma(n + 1) * magnitude) / divisor * (1 + 0x1p-20) + PTF_TINY;
+    *radius = (r + g * (magnitude + r)) / divisor * (1 + 0x1p-20) +
+              (executed ? PTF_TINY_F : PTF_TINY);
 }
 
 void ptf_enclose_max_pool(const ptf_attrs *attrs, const ptf_shape *in_shape,
@@ -86,8 +90,8 @@ void ptf_enclose_max_pool(const ptf_attrs *attrs, const ptf_shape *in_shape,
 }
 
 void ptf_enclose_avg_pool(const ptf_attrs *attrs, const ptf_shape *in_shape,
-                          const ptf_shape *out_shape, ptf_balls in,
-                          ptf_balls out)
+                          const ptf_shape *out_shape, bool executed,
+                          ptf_balls in, ptf_balls out)
 {
     int64_t from[3], to[3];
     map_size(in_shape, from);
@@ -101,8 +105,8 @@ void ptf_enclose_avg_pool(const ptf_attrs *attrs, const ptf_shape *in_shape,
             (rows.end - rows.first) * (columns.end - columns.first);
         int64_t count =
             attrs->count_include_pad ? rows.padded * columns.padded : inside;
-        mean_of(map, from[2], rows, columns, (double)count, &out.value[i],
-                &out.radius[i]);
+        mean_of(map, from[2], rows, columns, (double)count, executed,
+                &out.value[i], &out.radius[i]);
     }
 }
 
@@ -114,8 +118,8 @@ static span share(int64_t in, int64_t out, int64_t i)
 }
 
 void ptf_enclose_adaptive_pool(const ptf_shape *in_shape,
-                               const ptf_shape *out_shape, ptf_balls in,
-                               ptf_balls out)
+                               const ptf_shape *out_shape, bool executed,
+                               ptf_balls in, ptf_balls out)
 {
     int64_t from[3], to[3];
     map_size(in_shape, from);
@@ -126,7 +130,7 @@ void ptf_enclose_adaptive_pool(const ptf_shape *in_shape,
         span rows = share(from[1], to[1], i / to[2] % to[1]);
         span columns = share(from[2], to[2], i % to[2]);
         int64_t count = (rows.end - rows.first) * (columns.end - columns.first);
-        mean_of(map, from[2], rows, columns, (double)count, &out.value[i],
-                &out.radius[i]);
+        mean_of(map, from[2], rows, columns, (double)count, executed,
+                &out.value[i], &out.radius[i]);
     }
 }

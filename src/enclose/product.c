@@ -2,243 +2,398 @@
  * Balls through convolutions and linear layers.
  *
  * For s = sum of w x over K terms and |x - m| <= r, the computed sum of w m is
- * within gamma(K) sum |w||m| of the exact one in any order (Higham, section
- * 3.1), and replacing m by x moves it by at most sum |w| r.  With parameters
- * that are off by a relative rho, |w||x| rho is added.  So with
+ * within gamma(D) sum |w||m| of the exact one, where D is the most roundings
+ * that a term goes through (Higham, section 3.1): stretches of 128 terms are
+ * summed one by one and then added, so D = 2 + min(K, 128) + K / 128.
+ * Replacing m by x moves the sum by at most sum |w| r.  A run in f32 adds
+ * gamma(d, f) sum |w||x| with d for blocks of 256 (kernel.h), and weights that
+ * the run rounds first add f sum |w||x|.  So with
  *
- *     t = r + g (|m| + r),   g = gamma(K + 4) + 2 rho
+ *     t = r + g (|m| + r),   g = gamma(D, u) + gamma(d, f) + f
  *
- * the radius is sum |w| t, and one pass with |w| serves both.  That pass adds
- * non-negative numbers and falls short by gamma(K + 3) at most; 1 + 2^-18
- * makes it good, because K is at most 2^32 and gamma(K + 16) below 2^-20.
+ * the distance is at most sum |w| t, and by Cauchy and Schwarz at most
+ * ||w|| ||t||.  That is some 1.5 times as much, and costs one number for each
+ * row and each pixel instead of a second product.
+ *
+ * Norms are sums of non-negative numbers, which fall short by gamma(K + 3)
+ * at most; 1 + 2^-18 makes it good, because K is at most 2^32.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
 #include "enclose/enclose.h"
+#include "enclose/tile.h"
 
 #include <math.h>
-#include <string.h>
+#include <omp.h>
 
 #define UP (1.0 + 0x1p-18)
 
-enum { LANES = 8, ROWS = 4 };
+/* Added before squaring, so that no square underflows. */
+#define FLOOR 0x1p-500
 
-#if defined(__x86_64__) && defined(__gnu_linux__)
-#define FAST __attribute__((target_clones("avx512f", "avx2", "default")))
-#else
-#define FAST
-#endif
+enum {
+    ROWS = PTF_TILE_ROWS,
+    LANES = PTF_TILE_LANES,
+    TERMS = PTF_TILE_TERMS,
+    TASK_ROWS = 8 * ROWS,
+    TASK_PANELS = 8,
+    BLOCK_F32 = 256, /* kernel.h's */
+    CHUNK_BYTES = 16 << 20,
+};
 
-double ptf_gamma(int64_t n)
+double ptf_gamma(int64_t n, double u)
 {
-    double nu = (double)n * PTF_U;
-    return nu / (1.0 - nu) * (1.0 + 0x1p-50);
+    double nu = (double)n * u;
+    return nu < 0x1p-6 ? nu / (1.0 - nu) * (1.0 + 0x1p-50) : HUGE_VAL;
 }
 
-/* What follows the sum: bias, then scale and shift where there are any. */
-static void finish(const ptf_affine *affine, int64_t channel, double sum,
-                   double reach, double *value, double *radius)
-{
-    double rho = affine->relative;
-    double y = sum, r = reach * UP;
-    if (affine->bias) {
-        double bias = affine->bias[channel];
-        y += bias;
-        r += rho * fabs(bias) + PTF_U * fabs(y);
-    }
-    if (affine->scale) {
-        double scale = affine->scale[channel], shift = affine->shift[channel];
-        double product = scale * y;
-        double z = product + shift;
-        r = fabs(scale) * r * (1 + rho) + (PTF_U + rho) * fabs(product) +
-            rho * fabs(shift) + PTF_U * fabs(z);
-        y = z;
-    }
-    *value = y;
-    *radius = r * UP + PTF_TINY;
-}
-
-/* t of the comment above. */
-static double widen(double value, double radius, double g)
-{
-    return radius + g * (fabs(value) + radius);
-}
-
-/* ROWS channels against LANES pixels; panels are [terms][LANES]. */
-FAST static void tile(int64_t terms, const double *const w[ROWS],
-                      const double *x, const double *t, double sum[ROWS][LANES],
-                      double reach[ROWS][LANES])
-{
-    memset(sum, 0, sizeof(double[ROWS][LANES]));
-    memset(reach, 0, sizeof(double[ROWS][LANES]));
-    for (int64_t k = 0; k < terms; k++)
-        for (int j = 0; j < ROWS; j++) {
-            double a = w[j][k], b = fabs(a);
-            for (int i = 0; i < LANES; i++) {
-                sum[j][i] += a * x[k * LANES + i];
-                reach[j][i] += b * t[k * LANES + i];
-            }
-        }
-}
-
-/* One row against one vector; terms go round LANES sums. */
-FAST static void dot(int64_t terms, const double *w, const double *x,
-                     const double *t, double *sum, double *reach)
-{
-    double s[LANES] = {0}, r[LANES] = {0};
-    int64_t k = 0;
-    for (; k + LANES <= terms; k += LANES)
-        for (int i = 0; i < LANES; i++) {
-            s[i] += w[k + i] * x[k + i];
-            r[i] += fabs(w[k + i]) * t[k + i];
-        }
-    for (int i = 0; k + i < terms; i++) {
-        s[i] += w[k + i] * x[k + i];
-        r[i] += fabs(w[k + i]) * t[k + i];
-    }
-    *sum = *reach = 0;
-    for (int i = 0; i < LANES; i++) {
-        *sum += s[i];
-        *reach += r[i];
-    }
-}
-
-static ptf_status check_terms(int64_t terms, ptf_error *err)
-{
-    if (terms <= PTF_MAX_TERMS)
-        return PTF_OK;
-    return ptf_fail(err, PTF_UNSUPPORTED, NULL, PTF_NO_OFFSET,
-                    "a sum of %lld terms is too long for an enclosure",
-                    (long long)terms);
-}
-
-ptf_status ptf_enclose_linear(int64_t inputs, int64_t outputs,
-                              const ptf_affine *affine, ptf_balls in,
-                              ptf_balls out, ptf_error *err)
-{
-    ptf_status status = check_terms(inputs, err);
-    if (status != PTF_OK)
-        return status;
-    double *t = ptf_alloc((size_t)inputs * sizeof(double));
-    if (!t)
-        return ptf_fail_memory(err);
-    double g = ptf_gamma(inputs + 4) + 2 * affine->relative;
-    for (int64_t k = 0; k < inputs; k++)
-        t[k] = widen(in.value[k], in.radius[k], g);
-#pragma omp parallel for
-    for (int64_t j = 0; j < outputs; j++) {
-        double sum, reach;
-        dot(inputs, affine->weights + j * inputs, in.value, t, &sum, &reach);
-        finish(affine, j, sum, reach, &out.value[j], &out.radius[j]);
-    }
-    ptf_free(t);
-    return PTF_OK;
-}
-
-/* The geometry of one image, one-dimensional ones with height 1. */
-typedef struct conv {
-    const ptf_attrs *attrs;
-    const ptf_affine *affine;
+/* One layer on a group of images; a linear layer has maps of 1x1. */
+typedef struct product {
+    const ptf_enclose_pass *pass;
+    const ptf_numbers *numbers;
     ptf_balls in, out;
+    int64_t kernel[2], stride[2], padding[2], dilation[2];
     int64_t height, width, out_height, out_width;
-    int64_t group_in, group_out, terms;
-    double g;
-} conv;
+    int64_t groups, group_in, group_out;
+    int64_t terms, pixels; /* pixels: of all images */
+    const ptf_tile *tile;
+    double g, tiny;
+    double *squares; /* [image][group][pixel]: sums of t^2 over channels */
+    double *panels;  /* [panel][terms][LANES] */
+    double *norms;   /* [panel][LANES]: ||t|| */
+    struct scratch *scratch; /* per thread */
+    int64_t chunk;           /* panels that there is room for */
+} product;
 
-/* Pixels p .. p + LANES - 1 of a group as panels of x and t. */
-static void gather(const conv *c, int64_t group, int64_t p, double *x,
-                   double *t)
+static const ptf_tile *choose_tile(void)
 {
-    const ptf_attrs *a = c->attrs;
-    int64_t pixels = c->out_height * c->out_width;
-    int64_t area = a->kernel[0] * a->kernel[1];
-    memset(x, 0, (size_t)(c->terms * LANES) * sizeof *x);
-    memset(t, 0, (size_t)(c->terms * LANES) * sizeof *t);
-    for (int64_t e = 0; e < c->terms * LANES; e++) {
-        int64_t k = e / LANES, q = p + e % LANES;
-        int64_t tap = k % area;
-        int64_t row = q / c->out_width * a->stride[0] - a->padding[0] +
-                      tap / a->kernel[1] * a->dilation[0];
-        int64_t column = q % c->out_width * a->stride[1] - a->padding[1] +
-                         tap % a->kernel[1] * a->dilation[1];
-        if (q >= pixels || row < 0 || row >= c->height || column < 0 ||
-            column >= c->width)
-            continue;
-        int64_t channel = group * c->group_in + k / area;
-        int64_t at = (channel * c->height + row) * c->width + column;
-        x[e] = c->in.value[at];
-        t[e] = widen(c->in.value[at], c->in.radius[at], c->g);
-    }
+#if defined(__x86_64__)
+    if (ptf_isa_here(PTF_ISA_AVX512))
+        return &ptf_tile_avx512;
+    if (ptf_isa_here(PTF_ISA_AVX2))
+        return &ptf_tile_avx2;
+#elif defined(__aarch64__)
+    return &ptf_tile_neon;
+#endif
+    return &ptf_tile_plain;
 }
 
-/* All channels of a group for the pixels of one panel. */
-static void run_panel(const conv *c, int64_t group, int64_t p, const double *x,
-                      const double *t)
+/* g of the comment above. */
+static double growth(const product *p)
 {
-    int64_t pixels = c->out_height * c->out_width;
-    for (int64_t j = 0; j < c->group_out; j += ROWS) {
-        const double *w[ROWS];
-        double sum[ROWS][LANES], reach[ROWS][LANES];
-        int64_t rows = c->group_out - j < ROWS ? c->group_out - j : ROWS;
-        int64_t first = group * c->group_out + j;
-        for (int64_t i = 0; i < ROWS; i++)
-            w[i] = c->affine->weights +
-                   (first + (i < rows ? i : rows - 1)) * c->terms;
-        tile(c->terms, w, x, t, sum, reach);
-        for (int64_t i = 0; i < rows * LANES; i++) {
-            int64_t channel = first + i / LANES, q = p + i % LANES;
-            int64_t at = channel * pixels + q;
-            if (q < pixels)
-                finish(c->affine, channel, sum[i / LANES][i % LANES],
-                       reach[i / LANES][i % LANES], &c->out.value[at],
-                       &c->out.radius[at]);
+    int64_t k = p->terms;
+    double g = ptf_gamma(2 + (k < TERMS ? k : TERMS) + k / TERMS, PTF_U);
+    if (!p->pass->executed)
+        return g;
+    int64_t blocks = (k + BLOCK_F32 - 1) / BLOCK_F32;
+    g += ptf_gamma((k < BLOCK_F32 ? k : BLOCK_F32) + blocks, PTF_F);
+    return g + (p->numbers->rounded ? PTF_F * (1 + 0x1p-5) : 0);
+}
+
+/* ------------------------------------------------------------------ gather */
+
+/* Sums of t^2 over the channels of one group of one image. */
+static void square(const product *p, int64_t image, int64_t group)
+{
+    int64_t plane = p->height * p->width;
+    double *sum = p->squares + (image * p->groups + group) * plane;
+    int64_t first = (image * p->groups + group) * p->group_in * plane;
+    for (int64_t i = 0; i < plane; i++)
+        sum[i] = 0;
+    for (int64_t c = 0; c < p->group_in; c++) {
+        const double *m = p->in.value + first + c * plane;
+        const double *r = p->in.radius + first + c * plane;
+        for (int64_t i = 0; i < plane; i++) {
+            double t = r[i] + p->g * (fabs(m[i]) + r[i]) + FLOOR;
+            sum[i] += t * t;
         }
     }
 }
 
-static bool run_conv(const conv *c)
+/* Where a tap of each lane's pixel lies. */
+typedef struct lanes {
+    int64_t map[LANES]; /* image and group; -1: no such pixel */
+    int64_t row[LANES], column[LANES];
+    int64_t at[LANES]; /* in the map's first channel; -1: in the padding */
+} lanes;
+
+static void set_lanes(const product *p, int64_t group, int64_t first, lanes *l)
 {
-    int64_t pixels = c->out_height * c->out_width;
-    int64_t panels = (pixels + LANES - 1) / LANES;
-    bool enough = true;
-#pragma omp parallel for reduction(&& : enough)
-    for (int64_t i = 0; i < panels * c->attrs->groups; i++) {
-        size_t size = (size_t)(c->terms * LANES) * sizeof(double);
-        double *x = ptf_alloc_aligned(2 * size, 64);
-        enough = enough && x;
-        if (!x)
-            continue;
-        double *t = x + c->terms * LANES;
-        int64_t group = i / panels, p = i % panels * LANES;
-        gather(c, group, p, x, t);
-        run_panel(c, group, p, x, t);
-        ptf_free(x);
+    int64_t map = p->out_height * p->out_width;
+    for (int i = 0; i < LANES; i++) {
+        int64_t pixel = first + i, q = pixel % map;
+        l->map[i] = pixel < p->pixels ? pixel / map * p->groups + group : -1;
+        l->row[i] = q / p->out_width * p->stride[0] - p->padding[0];
+        l->column[i] = q % p->out_width * p->stride[1] - p->padding[1];
     }
-    return enough;
 }
 
-ptf_status ptf_enclose_conv(const ptf_attrs *attrs, const ptf_shape *in_shape,
+static void move_lanes(const product *p, int64_t tap, lanes *l, double *sum)
+{
+    int64_t down = tap / p->kernel[1] * p->dilation[0];
+    int64_t right = tap % p->kernel[1] * p->dilation[1];
+    int64_t plane = p->height * p->width;
+    for (int i = 0; i < LANES; i++) {
+        int64_t row = l->row[i] + down, column = l->column[i] + right;
+        bool inside = l->map[i] >= 0 && row >= 0 && row < p->height &&
+                      column >= 0 && column < p->width;
+        int64_t at = row * p->width + column;
+        sum[i] += inside ? p->squares[l->map[i] * plane + at] : 0;
+        l->at[i] = inside ? l->map[i] * p->group_in * plane + at : -1;
+    }
+}
+
+/* The terms of LANES pixels, from 'first' on, and their ||t||. */
+static void gather(const product *p, int64_t group, int64_t first, double *x,
+                   double *norm)
+{
+    int64_t plane = p->height * p->width;
+    int64_t area = p->kernel[0] * p->kernel[1];
+    double sum[LANES] = {0};
+    lanes l;
+    set_lanes(p, group, first, &l);
+    for (int64_t tap = 0; tap < area; tap++) {
+        move_lanes(p, tap, &l, sum);
+        for (int64_t c = 0; c < p->group_in; c++) {
+            const double *m = p->in.value + c * plane;
+            double *to = x + (c * area + tap) * LANES;
+            for (int i = 0; i < LANES; i++)
+                to[i] = l.at[i] < 0 ? 0 : m[l.at[i]];
+        }
+    }
+    for (int i = 0; i < LANES; i++)
+        norm[i] = sqrt(sum[i]) * UP;
+}
+
+/* ----------------------------------------------------------------- multiply */
+
+/* Terms from .. from + count - 1 of 'rows' rows, and zeros up to a tile. */
+static void load_weights(const product *p, int64_t row, int64_t rows,
+                         int64_t from, int64_t count, double *w)
+{
+    for (int64_t j = 0; j < rows || j % ROWS > 0; j++, w += TERMS) {
+        int64_t at = (row + j) * p->terms + from;
+        if (j >= rows)
+            memset(w, 0, (size_t)count * sizeof(*w));
+        else if (p->numbers->f32 != NULL)
+            p->tile->widen(p->numbers->f32 + at, count, w);
+        else
+            memcpy(w, p->numbers->f64 + at, (size_t)count * sizeof(*w));
+    }
+}
+
+/* A parameter of a channel, and what rounding it first adds to its radius. */
+typedef struct number {
+    double value, radius;
+} number;
+
+static number number_of(const product *p, const ptf_balls *balls, int64_t i)
+{
+    number n = {0, 0};
+    if (balls->value == NULL)
+        return n;
+    n = (number){balls->value[i], balls->radius[i]};
+    if (p->pass->executed && p->numbers->rounded)
+        n.radius += PTF_F * (fabs(n.value) + n.radius) * UP + PTF_TINY_F;
+    return n;
+}
+
+/*
+ * What follows the sums of one channel: bias, then scale and shift where there
+ * are any.  An operation adds u, and f in a run, of its result.
+ */
+static void finish(const product *p, int64_t channel, const double *sum,
+                   const double *norms, double y[LANES], double r[LANES])
+{
+    const ptf_numbers *n = p->numbers;
+    number bias = number_of(p, &n->bias, channel);
+    number scale = number_of(p, &n->scale, channel);
+    number shift = number_of(p, &n->shift, channel);
+    double norm = n->norms[channel] * UP, tiny = p->tiny * (double)p->terms;
+    double f = (p->pass->executed ? PTF_F : 0) * UP;
+    for (int i = 0; i < LANES; i++) {
+        y[i] = sum[i] + bias.value;
+        r[i] = norm * norms[i] * UP + tiny + bias.radius;
+        r[i] += (PTF_U + f) * (fabs(y[i]) + r[i]) * UP + p->tiny;
+    }
+    for (int i = 0; n->scale.value != NULL && i < LANES; i++) {
+        double scaled = y[i] * scale.value;
+        double reach = fabs(scale.value) * r[i] + shift.radius +
+                       (fabs(y[i]) + r[i]) * scale.radius +
+                       PTF_U * fabs(scaled);
+        y[i] = scaled + shift.value;
+        r[i] = reach + (PTF_U + f) * (fabs(y[i]) + reach) * UP + p->tiny;
+    }
+    for (int i = 0; i < LANES; i++)
+        r[i] = r[i] * UP + PTF_TINY;
+}
+
+/* Balls of one channel to where pixels 'first' and on have them. */
+static void store(const product *p, int64_t channel, int64_t first,
+                  const double *y, const double *r)
+{
+    int64_t map = p->out_height * p->out_width;
+    int64_t channels = p->groups * p->group_out;
+    for (int64_t i = 0; i < LANES && first + i < p->pixels; i++) {
+        int64_t image = (first + i) / map, pixel = (first + i) % map;
+        int64_t at = (image * channels + channel) * map + pixel;
+        p->out.value[at] = y[i];
+        p->out.radius[at] = r[i];
+    }
+}
+
+/* Weights and sums of one thread. */
+typedef struct scratch {
+    double w[TASK_ROWS * TERMS];
+    double sum[TASK_PANELS][TASK_ROWS * LANES];
+} scratch;
+
+/* TASK_ROWS channels of a group, from 'row' on, for 'count' panels. */
+static void multiply(const product *p, int64_t group, int64_t row,
+                     int64_t panel, int64_t count, int64_t first, scratch *s)
+{
+    int64_t rows = p->group_out - row;
+    rows = rows < TASK_ROWS ? rows : TASK_ROWS;
+    int64_t channel = group * p->group_out + row;
+    first += panel * LANES;
+    memset(s->sum, 0, sizeof(s->sum));
+    for (int64_t from = 0; from < p->terms; from += TERMS) {
+        int64_t n = p->terms - from < TERMS ? p->terms - from : TERMS;
+        load_weights(p, channel, rows, from, n, s->w);
+        for (int64_t i = 0; i < count; i++) {
+            const double *x =
+                p->panels + ((panel + i) * p->terms + from) * LANES;
+            for (int64_t j = 0; j < rows; j += ROWS)
+                p->tile->add(n, p->pixels - first - i * LANES, s->w + j * TERMS,
+                             x, s->sum[i] + j * LANES);
+        }
+    }
+    for (int64_t i = 0; i < count; i++)
+        for (int64_t j = 0; j < rows; j++) {
+            double y[LANES], r[LANES];
+            finish(p, channel + j, s->sum[i] + j * LANES,
+                   p->norms + (panel + i) * LANES, y, r);
+            store(p, channel + j, first + i * LANES, y, r);
+        }
+}
+
+/* ---------------------------------------------------------------------- run */
+
+/* Pixels from 'first' on, as many as the chunk has panels for. */
+static void run_chunk(const product *p, int64_t group, int64_t first)
+{
+    int64_t panels = (p->pixels - first + LANES - 1) / LANES;
+    panels = panels < p->chunk ? panels : p->chunk;
+    int64_t row_parts = (p->group_out + TASK_ROWS - 1) / TASK_ROWS;
+    int64_t panel_parts = (panels + TASK_PANELS - 1) / TASK_PANELS;
+#pragma omp parallel for num_threads(p->pass->threads)
+    for (int64_t i = 0; i < panels; i++)
+        gather(p, group, first + i * LANES, p->panels + i * p->terms * LANES,
+               p->norms + i * LANES);
+#pragma omp parallel for num_threads(p->pass->threads)
+    for (int64_t i = 0; i < row_parts * panel_parts; i++) {
+        int64_t panel = i / row_parts * TASK_PANELS;
+        int64_t count = panels - panel;
+        multiply(p, group, i % row_parts * TASK_ROWS, panel,
+                 count < TASK_PANELS ? count : TASK_PANELS, first,
+                 &p->scratch[omp_get_thread_num()]);
+    }
+}
+
+static ptf_status allocate(product *p, ptf_error *err)
+{
+    size_t panel = (size_t)p->terms * LANES * sizeof(double);
+    int64_t panels = (p->pixels + LANES - 1) / LANES;
+    int64_t room = 1 + CHUNK_BYTES / (int64_t)panel;
+    p->chunk = panels < room ? panels : room;
+    p->panels = ptf_alloc_aligned((size_t)p->chunk * panel, 64);
+    p->norms = ptf_alloc((size_t)p->chunk * LANES * sizeof(double));
+    p->squares =
+        ptf_alloc((size_t)(p->pass->images * p->groups * p->height * p->width) *
+                  sizeof(double));
+    p->scratch =
+        ptf_alloc_aligned((size_t)p->pass->threads * sizeof(*p->scratch), 64);
+    return p->panels && p->norms && p->squares && p->scratch
+               ? PTF_OK
+               : ptf_fail_memory(err);
+}
+
+static ptf_status run(product *p, ptf_error *err)
+{
+    if (p->terms > PTF_MAX_TERMS)
+        return ptf_fail(err, PTF_UNSUPPORTED, NULL, PTF_NO_OFFSET,
+                        "a sum of %lld terms is too long for an enclosure",
+                        (long long)p->terms);
+    p->pixels = p->pass->images * p->out_height * p->out_width;
+    p->tile = choose_tile();
+    p->g = growth(p);
+    p->tiny = p->pass->executed ? PTF_TINY_F : PTF_TINY;
+    ptf_status status = allocate(p, err);
+    if (status == PTF_OK) {
+#pragma omp parallel for num_threads(p->pass->threads)
+        for (int64_t i = 0; i < p->pass->images * p->groups; i++)
+            square(p, i / p->groups, i % p->groups);
+        for (int64_t group = 0; group < p->groups; group++)
+            for (int64_t at = 0; at < p->pixels; at += p->chunk * LANES)
+                run_chunk(p, group, at);
+    }
+    ptf_free(p->panels);
+    ptf_free(p->norms);
+    ptf_free(p->squares);
+    ptf_free(p->scratch);
+    return status;
+}
+
+ptf_status ptf_enclose_linear(const ptf_enclose_pass *pass, int64_t inputs,
+                              int64_t outputs, const ptf_numbers *numbers,
+                              ptf_balls in, ptf_balls out, ptf_error *err)
+{
+    product p = {
+        .pass = pass,
+        .numbers = numbers,
+        .in = in,
+        .out = out,
+        .kernel = {1, 1},
+        .stride = {1, 1},
+        .dilation = {1, 1},
+        .height = 1,
+        .width = 1,
+        .out_height = 1,
+        .out_width = 1,
+        .groups = 1,
+        .group_in = inputs,
+        .group_out = outputs,
+        .terms = inputs,
+    };
+    return run(&p, err);
+}
+
+ptf_status ptf_enclose_conv(const ptf_enclose_pass *pass,
+                            const ptf_attrs *attrs, const ptf_shape *in_shape,
                             const ptf_shape *out_shape,
-                            const ptf_affine *affine, ptf_balls in,
+                            const ptf_numbers *numbers, ptf_balls in,
                             ptf_balls out, ptf_error *err)
 {
-    bool flat = in_shape->rank == 2;
-    conv c = {
-        .attrs = attrs,
-        .affine = affine,
+    bool flat = in_shape->rank == 2; /* one-dimensional: a map of height 1 */
+    product p = {
+        .pass = pass,
+        .numbers = numbers,
         .in = in,
         .out = out,
         .height = flat ? 1 : in_shape->dim[1],
         .width = in_shape->dim[flat ? 1 : 2],
         .out_height = flat ? 1 : out_shape->dim[1],
         .out_width = out_shape->dim[flat ? 1 : 2],
+        .groups = attrs->groups,
         .group_in = attrs->in_channels / attrs->groups,
         .group_out = attrs->out_channels / attrs->groups,
     };
-    c.terms = c.group_in * attrs->kernel[0] * attrs->kernel[1];
-    ptf_status status = check_terms(c.terms, err);
-    if (status != PTF_OK)
-        return status;
-    c.g = ptf_gamma(c.terms + 4) + 2 * affine->relative;
-    return run_conv(&c) ? PTF_OK : ptf_fail_memory(err);
+    for (int i = 0; i < 2; i++) {
+        p.kernel[i] = attrs->kernel[i];
+        p.stride[i] = attrs->stride[i];
+        p.padding[i] = attrs->padding[i];
+        p.dilation[i] = attrs->dilation[i];
+    }
+    p.terms = p.group_in * p.kernel[0] * p.kernel[1];
+    return run(&p, err);
 }

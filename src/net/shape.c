@@ -1,5 +1,5 @@
 /*
- * Shapes as text, and the shape of every value of a net.
+ * Shapes: as text, their sizes, and those of every value of a net.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -30,6 +30,14 @@ bool ptf_shape_parse(const char *text, ptf_shape *out)
             return false;
     }
     return false;
+}
+
+int64_t ptf_shape_numel(const ptf_shape *shape)
+{
+    int64_t n = 1;
+    for (int i = 0; i < shape->rank; i++)
+        n *= shape->dim[i];
+    return n;
 }
 
 void ptf_shape_text(const ptf_shape *shape, char text[64])

@@ -11,14 +11,6 @@
  */
 enum { GROUP_FLOATS = 1 << 20 };
 
-int64_t ptf_shape_numel(const ptf_shape *shape)
-{
-    int64_t n = 1;
-    for (int i = 0; i < shape->rank; i++)
-        n *= shape->dim[i];
-    return n;
-}
-
 static bool is_alias(ptf_op op)
 {
     return op == PTF_OP_FLATTEN || op == PTF_OP_DROPOUT ||

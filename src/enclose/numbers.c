@@ -1,0 +1,182 @@
+/*
+ * Parameters for enclosures: weights where they lie, the rest as balls.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "enclose/enclose.h"
+
+#include <math.h>
+
+/* For results of a few operations on exact numbers, and norms of rows. */
+#define UP       (1.0 + 0x1p-40)
+#define UP_NORMS (1.0 + 0x1p-18)
+
+ptf_balls ptf_balls_new(ptf_arena *arena, int64_t count)
+{
+    ptf_balls balls = {
+        ptf_arena_array(arena, (size_t)count, sizeof(double)),
+        ptf_arena_array(arena, (size_t)count, sizeof(double)),
+    };
+    if (balls.radius == NULL)
+        balls.value = NULL;
+    return balls;
+}
+
+static ptf_status read_f64(ptf_arena *arena, const ptf_tensor *tensor,
+                           double **out, ptf_error *err)
+{
+    *out = ptf_arena_array(arena, (size_t)ptf_tensor_numel(tensor),
+                           sizeof(double));
+    if (*out == NULL)
+        return ptf_fail_memory(err);
+    return ptf_tensor_read_f64(tensor, *out, err);
+}
+
+/* Exact numbers, or none where there is no tensor. */
+static ptf_status read_exact(ptf_arena *arena, const ptf_tensor *tensor,
+                             ptf_balls *out, ptf_error *err)
+{
+    *out = (ptf_balls){NULL, NULL};
+    if (tensor == NULL)
+        return PTF_OK;
+    *out = ptf_balls_new(arena, ptf_tensor_numel(tensor));
+    if (out->value == NULL)
+        return ptf_fail_memory(err);
+    return ptf_tensor_read_f64(tensor, out->value, err);
+}
+
+/* f32 and what fits into it; the kernels round the others. */
+static bool is_rounded(const ptf_tensor *tensor)
+{
+    return tensor != NULL && tensor->dtype != PTF_F32 &&
+           tensor->dtype != PTF_F16 && tensor->dtype != PTF_BF16;
+}
+
+/* ------------------------------------------------------------- batch norms */
+
+/* A parameter of a batch norm, or 'otherwise' for all channels. */
+static ptf_status read_channels(ptf_arena *arena, const ptf_node *node,
+                                ptf_role role, double otherwise, double **out,
+                                ptf_error *err)
+{
+    if (node->tensors[role] != NULL)
+        return read_f64(arena, node->tensors[role], out, err);
+    int64_t channels = node->attrs.out_channels;
+    *out = ptf_arena_array(arena, (size_t)channels, sizeof(double));
+    for (int64_t i = 0; *out != NULL && i < channels; i++)
+        (*out)[i] = otherwise;
+    return *out != NULL ? PTF_OK : ptf_fail_memory(err);
+}
+
+/*
+ * scale = gamma / sqrt(var + eps): sum, root and division give a relative
+ * error below u/2 + u + u, and 4u with room.  shift = beta - mean scale: the
+ * scale's error, one rounding of the product, one of the difference.
+ */
+static void set_norm(int64_t channels, double *const p[4], double eps,
+                     ptf_balls scale, ptf_balls shift)
+{
+    for (int64_t c = 0; c < channels; c++) {
+        double a = p[0][c] / sqrt(p[3][c] + eps);
+        double product = p[2][c] * a, b = p[1][c] - product;
+        /* A quotient that underflows has no relative error bound. */
+        bool lost = fabs(p[0][c]) > 0 && fabs(a) < 0x1p-900;
+        scale.value[c] = a;
+        scale.radius[c] = lost ? HUGE_VAL : 4 * PTF_U * fabs(a) * UP;
+        shift.value[c] = b;
+        shift.radius[c] = PTF_U * (5 * fabs(product) + fabs(b)) * UP + PTF_TINY;
+    }
+}
+
+ptf_status ptf_numbers_norm(ptf_arena *arena, const ptf_node *node,
+                            ptf_balls *scale, ptf_balls *shift, ptf_error *err)
+{
+    static const struct {
+        ptf_role role;
+        double otherwise;
+    } roles[4] = {{PTF_WEIGHT, 1},
+                  {PTF_BIAS, 0},
+                  {PTF_RUNNING_MEAN, 0},
+                  {PTF_RUNNING_VAR, 1}};
+    if (node->tensors[PTF_RUNNING_MEAN] == NULL ||
+        node->tensors[PTF_RUNNING_VAR] == NULL)
+        return ptf_node_fail(err, PTF_UNSUPPORTED, node,
+                             "a batch norm without running statistics has no "
+                             "fixed function");
+    double *numbers[4];
+    ptf_status status = PTF_OK;
+    for (int i = 0; status == PTF_OK && i < 4; i++)
+        status = read_channels(arena, node, roles[i].role, roles[i].otherwise,
+                               &numbers[i], err);
+    if (status != PTF_OK)
+        return status;
+    *scale = ptf_balls_new(arena, node->attrs.out_channels);
+    *shift = ptf_balls_new(arena, node->attrs.out_channels);
+    if (scale->value == NULL || shift->value == NULL)
+        return ptf_fail_memory(err);
+    set_norm(node->attrs.out_channels, numbers, node->attrs.eps, *scale,
+             *shift);
+    return PTF_OK;
+}
+
+/* ----------------------------------------------------------------- weights */
+
+/* Bounds of the rows' norms; 2^-500 keeps squares from underflow. */
+static void set_norms(const ptf_numbers *n, int64_t rows, int64_t terms)
+{
+#pragma omp parallel for
+    for (int64_t j = 0; j < rows; j++) {
+        double sum[8] = {0};
+        for (int64_t k = 0; k < terms; k++) {
+            double w = n->f32 != NULL ? (double)n->f32[j * terms + k]
+                                      : n->f64[j * terms + k];
+            w = fabs(w) + 0x1p-500;
+            sum[k % 8] += w * w;
+        }
+        for (int i = 1; i < 8; i++)
+            sum[0] += sum[i];
+        n->norms[j] = sqrt(sum[0]) * UP_NORMS;
+    }
+}
+
+static ptf_status read_weights(ptf_arena *arena, const ptf_tensor *weight,
+                               ptf_numbers *out, ptf_error *err)
+{
+    int64_t rows = weight->shape[0];
+    ptf_status status = PTF_OK;
+    out->f32 = ptf_tensor_f32(weight);
+    if (out->f32 == NULL) {
+        double *copy = NULL;
+        status = read_f64(arena, weight, &copy, err);
+        out->f64 = copy;
+    }
+    out->norms = ptf_arena_array(arena, (size_t)rows, sizeof(double));
+    if (status == PTF_OK && out->norms == NULL)
+        status = ptf_fail_memory(err);
+    if (status == PTF_OK)
+        set_norms(out, rows, ptf_tensor_numel(weight) / rows);
+    return status;
+}
+
+ptf_status ptf_numbers_read(ptf_arena *arena, const ptf_node *node,
+                            ptf_numbers *out, ptf_error *err)
+{
+    *out = (ptf_numbers){0};
+    if (node->op == PTF_OP_BATCHNORM1D || node->op == PTF_OP_BATCHNORM2D) {
+        out->rounded = true;
+        return ptf_numbers_norm(arena, node, &out->scale, &out->shift, err);
+    }
+    if (node->tensors[PTF_WEIGHT] == NULL)
+        return PTF_OK;
+    for (int role = PTF_WEIGHT; role <= PTF_SHIFT; role++)
+        out->rounded |= is_rounded(node->tensors[role]);
+    ptf_status status =
+        read_weights(arena, node->tensors[PTF_WEIGHT], out, err);
+    if (status == PTF_OK)
+        status = read_exact(arena, node->tensors[PTF_BIAS], &out->bias, err);
+    if (status == PTF_OK)
+        status = read_exact(arena, node->tensors[PTF_SCALE], &out->scale, err);
+    if (status == PTF_OK)
+        status = read_exact(arena, node->tensors[PTF_SHIFT], &out->shift, err);
+    return status;
+}

@@ -1,0 +1,31 @@
+/*
+ * tile: the inner loops of products of balls, in double.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#ifndef PTF_ENCLOSE_TILE_H
+#define PTF_ENCLOSE_TILE_H
+
+#include <stdint.h>
+
+/* Rows of weights, pixels, and the most terms that are summed at a stretch. */
+enum { PTF_TILE_ROWS = 8, PTF_TILE_LANES = 16, PTF_TILE_TERMS = 128 };
+
+typedef struct ptf_tile {
+    /*
+     * sum[j][i] += the sum over k of w[j][k] x[k][i], for the first 'lanes'
+     * pixels i, where rows of w are PTF_TILE_TERMS apart.  The products of one
+     * call are summed in order of k, and the result is added once.  x and sum
+     * are aligned to 64.
+     */
+    void (*add)(int64_t terms, int64_t lanes, const double *w, const double *x,
+                double *sum);
+    /* f32 numbers as doubles. */
+    void (*widen)(const float *from, int64_t n, double *to);
+} ptf_tile;
+
+/* One for each instruction set that is worth it; bounds hold for all. */
+extern const ptf_tile ptf_tile_plain, ptf_tile_neon, ptf_tile_avx2,
+    ptf_tile_avx512;
+
+#endif

@@ -1,0 +1,143 @@
+/*
+ * Enclosures of whole nets, against numbers known by hand and against what
+ * the kernels compute.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "enclose/enclose.h"
+
+#include "fixture.h"
+
+#include <math.h>
+
+static const char tiny_text[] =
+    "Tiny(\n"
+    "  (a): Linear(in_features=4, out_features=3, bias=True)\n"
+    "  (r): ReLU()\n"
+    "  (b): Linear(in_features=3, out_features=2, bias=True)\n"
+    ")\n";
+
+/* Every kind of layer that has a kernel. */
+static const char many_text[] =
+    "# input: 4x13x12\n"
+    "Many(\n"
+    "  (0): Conv2d(4, 6, kernel_size=(3, 2), stride=(1, 1), padding=(2, 1), "
+    "dilation=(2, 1), groups=2)\n"
+    "  (1): BatchNorm2d(6, eps=1e-05, momentum=0.1, affine=True, "
+    "track_running_stats=True)\n"
+    "  (2): LeakyReLU(negative_slope=0.03)\n"
+    "  (3): AvgPool2d(kernel_size=3, stride=2, padding=1, "
+    "count_include_pad=True)\n"
+    "  (4): BatchNorm2d(6, eps=1e-05, momentum=0.1, affine=True, "
+    "track_running_stats=True)\n"
+    "  (5): Tanh()\n"
+    "  (6): Conv2d(6, 40, kernel_size=(3, 3), stride=(1, 1), bias=False)\n"
+    "  (7): MaxPool2d(kernel_size=2, stride=2, padding=0, dilation=1, "
+    "ceil_mode=True)\n"
+    "  (8): Sigmoid()\n"
+    "  (9): Conv2d(40, 3, kernel_size=(3, 3), stride=(1, 1), padding=(1, 1))\n"
+    "  (10): AdaptiveAvgPool2d(output_size=(2, 2))\n"
+    "  (11): Flatten(start_dim=1, end_dim=-1)\n"
+    "  (12): Linear(in_features=12, out_features=7, bias=True)\n"
+    "  (13): Softmax(dim=1)\n"
+    ")\n";
+
+/* Runs the tiny net on (1, 2, 3, 4) with every parameter 'weight'. */
+static bool run_tiny(float weight, double value[2], double radius[2])
+{
+    static const float in[4] = {1, 2, 3, 4};
+    const ptf_shape shape = {1, {4}};
+    static fixture f;
+    ptf_enclosure *enc = NULL;
+    fixture_init(&f, tiny_text);
+    for (int i = 0; i < f.count; i++) {
+        float *numbers = f.entries[i].data;
+        for (size_t k = 0; k < f.entries[i].size / sizeof(float); k++)
+            numbers[k] = weight;
+    }
+    fixture_make(&f);
+    assert_int_equal(ptf_enclosure_make(f.net, &shape, &enc, NULL), PTF_OK);
+    assert_int_equal(ptf_enclosure_run(enc, in, 1, value, radius, NULL),
+                     PTF_OK);
+    bool undecided = ptf_enclosure_undecided(enc) != NULL;
+    ptf_enclosure_free(enc);
+    fixture_free(&f);
+    return undecided;
+}
+
+static void a_whole_net_is_enclosed(void **unused)
+{
+    (void)unused;
+    double value[2], radius[2];
+    assert_false(run_tiny(0.125f, value, radius));
+    /* (10 + 1) / 8 three times, again (sum + 1) / 8. */
+    double exact = (3 * 11.0 / 8 + 1) / 8;
+    for (int i = 0; i < 2; i++) {
+        assert_true(fabs(value[i] - exact) <= radius[i]);
+        assert_true(radius[i] < 1e-13);
+    }
+}
+
+static void a_net_with_infinity_is_undecided(void **unused)
+{
+    (void)unused;
+    double value[2], radius[2];
+    assert_true(run_tiny(HUGE_VALF, value, radius));
+    assert_true(isnan(value[0]) && isinf(radius[0]));
+}
+
+/* How many outputs of a run lie outside of their balls. */
+static int outside(const ptf_enclosure *enc, int output, int count,
+                   const float *out, int64_t numel)
+{
+    int n = 0;
+    for (int i = 0; i < count; i++) {
+        ptf_balls balls = ptf_enclosure_node(enc, output, i);
+        for (int64_t k = 0; k < numel; k++)
+            n += !(fabs((double)out[i * numel + k] - balls.value[k]) <=
+                   balls.radius[k]);
+    }
+    return n;
+}
+
+static void what_the_kernels_compute_is_inside_executed_balls(void **unused)
+{
+    (void)unused;
+    enum { COUNT = 5, INPUTS = 4 * 13 * 12 };
+    static float in[COUNT * INPUTS], out[COUNT * 7];
+    static fixture f;
+    ptf_plan *plan = NULL;
+    ptf_enclosure *enc = NULL;
+    ptf_shape shape;
+    fixture_init(&f, many_text);
+    fixture_make(&f);
+    assert_true(ptf_net_input(f.net, &shape));
+    for (uint64_t i = 0; i < COUNT; i++)
+        ptf_random_fill(3, i, in + i * INPUTS, INPUTS);
+    assert_int_equal(ptf_plan_make(f.net, &shape, COUNT, NULL, &plan, NULL),
+                     PTF_OK);
+    assert_int_equal(ptf_plan_run(plan, in, COUNT, out, NULL), PTF_OK);
+    assert_int_equal(ptf_enclosure_make(f.net, &shape, &enc, NULL), PTF_OK);
+    assert_true(ptf_enclosure_group(enc) >= COUNT);
+    const float *taps[32] = {in};
+    for (int executed = 0; executed < 2; executed++) {
+        assert_int_equal(
+            ptf_enclosure_run_taps(enc, taps, COUNT, executed, NULL), PTF_OK);
+        int n = outside(enc, f.net->output, COUNT, out, 7);
+        /* f32 arithmetic is not exact: without it, most are outside. */
+        assert_true(executed ? n == 0 : n > COUNT * 7 / 2);
+    }
+    ptf_enclosure_free(enc);
+    ptf_plan_free(plan);
+    fixture_free(&f);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_whole_net_is_enclosed),
+        cmocka_unit_test(a_net_with_infinity_is_undecided),
+        cmocka_unit_test(what_the_kernels_compute_is_inside_executed_balls),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
