@@ -531,6 +531,111 @@ PTF_API int ptf_thread_count(void);
 /* The instruction set that plans use by default, after PTF_ISA. */
 PTF_API const char *ptf_isa_name(void);
 
+/* ------------------------------------------------------------------ images */
+
+/*
+ * Images in files, as a net wants them.  Files are told apart by their first
+ * bytes: PNG, JPEG, PPM and PGM (8-bit channels of 0 to 255; 16 bits lose the
+ * low byte, alpha is dropped, palettes are resolved), NumPy's .npy and .npz,
+ * CIFAR-10's binary files and its Python batches.
+ */
+typedef struct ptf_images ptf_images;
+
+/* What happens to an image, in this order; all zero means the defaults. */
+typedef struct ptf_image_options {
+    int rank;           /* dimensions of one input in an array; 0: 3 */
+    bool channels_last; /* arrays are height x width x channels */
+    const char *array;  /* which array of an .npz; NULL: the only one fit */
+    int64_t channels;   /* 1: grey, 3: RGB, as Pillow converts; 0: as it is */
+    int64_t resize[2];  /* height, width; {n, 0}: the shorter side; {0, 0} */
+    int64_t crop[2];    /* height, width of the middle; {0, 0}: all */
+    float scale;        /* divides the numbers; 0: 255 for bytes, else 1 */
+    int mean_count, std_count; /* 0, 1 or one for each channel */
+    const float *mean, *std;   /* (x - mean) / std */
+} ptf_image_options;
+
+/*
+ * Lists the images of 'count' files and folders; "-" is stdin.  A folder has
+ * images, or a folder for each class, which are numbered in the order of
+ * their names; hidden files and files of other kinds are left out.  'options'
+ * may be NULL, and is copied.
+ *
+ * Resizing has the bits of Pillow's bilinear filter, and dividing, mean and
+ * std those of torchvision's ToTensor and Normalize.
+ *
+ * The list is for one thread at a time.  Release it with ptf_images_close().
+ * Errors: PTF_IO, PTF_MEMORY, PTF_FORMAT for damaged files, PTF_UNSUPPORTED
+ * for unknown ones, PTF_ARGUMENT when nothing is found or options clash.
+ */
+PTF_API ptf_status ptf_images_open(const char *const *paths, size_t count,
+                                   const ptf_image_options *options,
+                                   ptf_images **out, ptf_error *err);
+PTF_API void ptf_images_close(ptf_images *images);
+
+PTF_API int64_t ptf_images_count(const ptf_images *images);
+
+/* Files in folders that were left out because they are no images. */
+PTF_API int64_t ptf_images_skipped(const ptf_images *images);
+
+/* The name of a class, from its folder or CIFAR-10's; NULL when unknown. */
+PTF_API const char *ptf_images_class(const ptf_images *images, int64_t label);
+
+typedef struct ptf_image_info {
+    ptf_shape shape;  /* with the options applied */
+    int64_t label;    /* -1 when unknown */
+    const char *name; /* "cat.png", "batch.bin[17]"; until the next call */
+} ptf_image_info;
+
+PTF_API ptf_status ptf_images_info(ptf_images *images, int64_t index,
+                                   ptf_image_info *out, ptf_error *err);
+
+/* The whole image, in C order of its shape. */
+PTF_API ptf_status ptf_images_read(ptf_images *images, int64_t index,
+                                   float *out, ptf_error *err);
+
+/*
+ * Rows first .. first + count - 1 of every channel: channels x count x width.
+ * Read from the top downwards, an image is decoded once and needs the memory
+ * of a few rows (of all of it when it is interlaced or resized in height).
+ */
+PTF_API ptf_status ptf_images_read_rows(ptf_images *images, int64_t index,
+                                        int64_t first, int64_t count,
+                                        float *out, ptf_error *err);
+
+/*
+ * A file of results, written in order; it is complete or absent, as in
+ * ptf_net_save().  'shape' has 'rank' numbers.
+ */
+typedef struct ptf_sink ptf_sink;
+
+/* An array of f32 for numpy.load(); ptf_sink_write() takes floats. */
+PTF_API ptf_status ptf_npy_create(const char *path, int rank,
+                                  const int64_t *shape, ptf_sink **out,
+                                  ptf_error *err);
+
+/*
+ * An RGB picture, PNG, or PPM when the name ends in ".ppm"; ptf_sink_write()
+ * takes whole rows of bytes.
+ */
+PTF_API ptf_status ptf_picture_create(const char *path, int64_t width,
+                                      int64_t height, ptf_sink **out,
+                                      ptf_error *err);
+
+PTF_API ptf_status ptf_sink_write(ptf_sink *sink, const void *data, size_t size,
+                                  ptf_error *err);
+
+/* For arrays: the bytes go where element 'at' lies. */
+PTF_API ptf_status ptf_sink_write_at(ptf_sink *sink, int64_t at,
+                                     const void *data, size_t size,
+                                     ptf_error *err);
+
+/*
+ * Both release 'sink'.  PTF_ARGUMENT when a commit comes before all numbers
+ * are written.
+ */
+PTF_API ptf_status ptf_sink_commit(ptf_sink *sink, ptf_error *err);
+PTF_API void ptf_sink_abort(ptf_sink *sink);
+
 /* -------------------------------------------------------------- enclosures */
 
 /*

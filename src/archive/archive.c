@@ -273,6 +273,18 @@ ptf_status ptf_archive_open(const ptf_file *file, ptf_archive *out,
     return status;
 }
 
+ptf_status ptf_archive_open_zip(const ptf_file *file, ptf_archive *out,
+                                ptf_error *err)
+{
+    *out = (ptf_archive){.file = file, .root = ""};
+    ptf_status status = ptf_zip_open(out, err);
+    if (status == PTF_OK)
+        status = ptf_zip_compare(out, err);
+    if (status != PTF_OK)
+        ptf_archive_close(out);
+    return status;
+}
+
 void ptf_archive_close(ptf_archive *archive)
 {
     ptf_arena_free(&archive->arena);

@@ -59,6 +59,9 @@ typedef struct ptf_archive {
  */
 ptf_status ptf_archive_open(const ptf_file *file, ptf_archive *out,
                             ptf_error *err);
+/* The same for any zip: names stay whole, and nothing is demanded of them. */
+ptf_status ptf_archive_open_zip(const ptf_file *file, ptf_archive *out,
+                                ptf_error *err);
 void ptf_archive_close(ptf_archive *archive);
 
 /* The entry of exactly this name, or NULL. */

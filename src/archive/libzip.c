@@ -7,11 +7,13 @@
 
 #include <zip.h>
 
-/* Our entry's full name is the root, a slash, and its name. */
+/* Our entry's full name is the root, if there is one, a slash, and its name. */
 static bool same_name(const ptf_archive *archive, const ptf_entry *entry,
                       const char *name)
 {
     size_t n = strlen(archive->root);
+    if (n == 0)
+        return strcmp(name, entry->name) == 0;
     return strncmp(name, archive->root, n) == 0 && name[n] == '/' &&
            strcmp(name + n + 1, entry->name) == 0;
 }

@@ -68,9 +68,9 @@ static uInt chunk(size_t left)
     return left < UINT_MAX ? (uInt)left : UINT_MAX;
 }
 
-/* True when the whole input gives exactly the whole output. */
-static bool inflate_exactly(z_stream *z, const uint8_t *in, size_t in_size,
-                            uint8_t *out, size_t out_size)
+/* Z_STREAM_END when the whole input gives exactly the whole output. */
+static int inflate_exactly(z_stream *z, const uint8_t *in, size_t in_size,
+                           uint8_t *out, size_t out_size)
 {
     size_t in_left = in_size, out_left = out_size;
     uint8_t extra; /* one byte more than declared: to see it overflow */
@@ -87,9 +87,11 @@ static bool inflate_exactly(z_stream *z, const uint8_t *in, size_t in_size,
         if (out_left > 0)
             out_left -= out_now - z->avail_out;
         else if (z->avail_out == 0)
-            return false;
+            return Z_DATA_ERROR;
     }
-    return result == Z_STREAM_END && in_left == 0 && out_left == 0;
+    if (result == Z_STREAM_END && (in_left > 0 || out_left > 0))
+        return Z_DATA_ERROR;
+    return result;
 }
 
 static ptf_status inflate_entry(const ptf_archive *archive,
@@ -100,10 +102,12 @@ static ptf_status inflate_entry(const ptf_archive *archive,
     z_stream z = {.zalloc = zlib_alloc, .zfree = zlib_free};
     if (inflateInit2(&z, -MAX_WBITS) != Z_OK)
         return ptf_fail_memory(err);
-    bool whole = inflate_exactly(&z, archive->file->data + entry->offset,
+    int result = inflate_exactly(&z, archive->file->data + entry->offset,
                                  entry->packed, out, entry->size);
     inflateEnd(&z);
-    if (!whole)
+    if (result == Z_MEM_ERROR)
+        return ptf_fail_memory(err);
+    if (result != Z_STREAM_END)
         return ptf_fail(err, PTF_FORMAT, &origin, 0,
                         "expected compressed data of exactly %zu bytes, found "
                         "it damaged",

@@ -201,6 +201,12 @@ ptf_status ptf_output_write(ptf_output *out, const void *data, size_t size,
  */
 ptf_status ptf_output_copy(ptf_output *out, const ptf_file *source,
                            const void *data, size_t size, ptf_error *err);
+/*
+ * Writes at a place of the file, which grows to hold it; gaps are zeros.  Not
+ * to be mixed with the two above.
+ */
+ptf_status ptf_output_write_at(ptf_output *out, uint64_t offset,
+                               const void *data, size_t size, ptf_error *err);
 /* File systems share bytes in units of this size. */
 enum { PTF_PAGE = 4096 };
 uint64_t ptf_output_offset(const ptf_output *out);

@@ -198,6 +198,25 @@ ptf_status ptf_output_write(ptf_output *out, const void *data, size_t size,
     return PTF_OK;
 }
 
+ptf_status ptf_output_write_at(ptf_output *out, uint64_t offset,
+                               const void *data, size_t size, ptf_error *err)
+{
+    const char *p = data;
+    while (size > 0) {
+        ssize_t n = pwrite(out->fd, p, size, (off_t)offset);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return ptf_fail_errno(err, out->path, "write");
+        offset += (uint64_t)n;
+        p += n;
+        size -= (size_t)n;
+        if (out->offset < offset)
+            out->offset = offset;
+    }
+    return PTF_OK;
+}
+
 /*
  * Bytes before the next page of the source, when that is also where a page
  * of the output begins: from there on pages can be shared.

@@ -4,6 +4,7 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
+#include "tensor/numpy.h"
 #include "tensor/reader.h"
 
 static const struct {
@@ -39,8 +40,20 @@ static ptf_status fail(const ptf_checkpoint *ckpt, const char *name,
                     what);
 }
 
+bool ptf_array_code(const char *text, size_t size, ptf_dtype *out)
+{
+    for (size_t i = 0; i < PTF_ARRAY_SIZE(codes); i++) {
+        if (strlen(codes[i].text) == size &&
+            memcmp(codes[i].text, text, size) == 0) {
+            *out = codes[i].dtype;
+            return true;
+        }
+    }
+    return false;
+}
+
 /* dtype('f8', ...) with a state (version, byte order, ...). */
-static bool read_dtype(const ptf_value *value, ptf_dtype *out, bool *swap)
+bool ptf_array_dtype(const ptf_value *value, ptf_dtype *out, bool *swap)
 {
     if (value->kind != PTF_OBJECT ||
         !ptf_value_is_global(value->items[PTF_CALLEE], "numpy", "dtype") ||
@@ -49,13 +62,9 @@ static bool read_dtype(const ptf_value *value, ptf_dtype *out, bool *swap)
     const ptf_value *state = value->items[PTF_STATE];
     *swap = state != NULL && state->kind == PTF_TUPLE && state->count > 1 &&
             ptf_value_is(state->items[1], ">");
-    for (size_t i = 0; i < PTF_ARRAY_SIZE(codes); i++) {
-        if (ptf_value_is(value->items[PTF_ARGS]->items[0], codes[i].text)) {
-            *out = codes[i].dtype;
-            return true;
-        }
-    }
-    return false;
+    const ptf_value *code = value->items[PTF_ARGS]->items[0];
+    return (code->kind == PTF_STRING || code->kind == PTF_BYTES) &&
+           ptf_array_code(code->text, code->count, out);
 }
 
 /* Latin-1 in UTF-8 back to bytes: how Python 3 writes bytes in protocol 2. */
@@ -76,8 +85,7 @@ static bool decode_latin1(const ptf_value *text, uint8_t *out, size_t size)
     return n == size;
 }
 
-/* Copies exactly 'size' bytes out of what stands for bytes. */
-static bool read_bytes(const ptf_value *value, uint8_t *out, size_t size)
+bool ptf_array_bytes(const ptf_value *value, uint8_t *out, size_t size)
 {
     if (value->kind == PTF_BYTES || value->kind == PTF_STRING) {
         if (value->count == size && size > 0)
@@ -94,8 +102,7 @@ static bool read_bytes(const ptf_value *value, uint8_t *out, size_t size)
     return size == 0 && args->count == 0; /* bytes() */
 }
 
-/* Column-major order: the first index runs fastest. */
-static void set_fortran_strides(ptf_tensor *t)
+void ptf_tensor_set_fortran(ptf_tensor *t)
 {
     int64_t stride = 1;
     for (int i = 0; i < t->rank; i++) {
@@ -120,7 +127,7 @@ static ptf_status fill(ptf_checkpoint *ckpt, const ptf_value *bytes, bool swap,
     if (status != PTF_OK)
         return status;
     uint8_t *data = (uint8_t *)(uintptr_t)made->bytes.data;
-    if (!read_bytes(bytes, data, size))
+    if (!ptf_array_bytes(bytes, data, size))
         return fail(ckpt, out->name, "the bytes of its elements", err);
     if (swap)
         ptf_swap_bytes(data, size, out->dtype);
@@ -139,13 +146,14 @@ ptf_status ptf_array_rebuild(ptf_checkpoint *ckpt, const ptf_value *value,
     const ptf_value *args = value->items[PTF_ARGS];
     const ptf_value *state = value->items[PTF_STATE];
     if (is_call(value, "scalar")) {
-        if (args->count < 2 || !read_dtype(args->items[0], &out->dtype, &swap))
+        if (args->count < 2 ||
+            !ptf_array_dtype(args->items[0], &out->dtype, &swap))
             return fail(ckpt, name, "a number", err);
         return fill(ckpt, args->items[1], swap, out, err);
     }
     if (state == NULL || state->kind != PTF_TUPLE || state->count != 5)
         return fail(ckpt, name, "an array's state", err);
-    if (!read_dtype(state->items[2], &out->dtype, &swap))
+    if (!ptf_array_dtype(state->items[2], &out->dtype, &swap))
         return fail(ckpt, name, "numbers of a known dtype", err);
     ptf_status status = ptf_read_dims(ckpt, state->items[1], name, "shape",
                                       out->shape, &out->rank, err);
@@ -157,7 +165,7 @@ ptf_status ptf_array_rebuild(ptf_checkpoint *ckpt, const ptf_value *value,
     bool fortran = (order->kind == PTF_BOOLEAN && order->boolean) ||
                    (order->kind == PTF_INT && order->integer != 0);
     if (fortran)
-        set_fortran_strides(out);
+        ptf_tensor_set_fortran(out);
     else
         ptf_tensor_set_strides(out);
     return PTF_OK;

@@ -74,9 +74,6 @@ ptf_status ptf_storages_load(ptf_checkpoint *ckpt, ptf_error *err);
 ptf_status ptf_storage_find(const ptf_checkpoint *ckpt, const ptf_value *value,
                             ptf_storage_view *out, ptf_error *err);
 
-/* Turns 'size' big-endian bytes of elements of 'dtype' around. */
-void ptf_swap_bytes(uint8_t *data, size_t size, ptf_dtype dtype);
-
 /*
  * A storage of 'size' fresh bytes in the checkpoint's arena.  Together they
  * may not be out of proportion to the file.
@@ -119,9 +116,6 @@ ptf_status ptf_tensor_dequantize(ptf_checkpoint *ckpt, const ptf_value *params,
 ptf_status ptf_read_dims(const ptf_checkpoint *ckpt, const ptf_value *tuple,
                          const char *name, const char *what, int64_t *out,
                          int *rank, ptf_error *err);
-
-/* Strides of C order for the tensor's shape. */
-void ptf_tensor_set_strides(ptf_tensor *tensor);
 
 /*
  * Checks that shape and strides of 'out' reach nothing outside 'view', from

@@ -59,6 +59,12 @@ typedef ptf_status ptf_chunk_function(void *to, const void *data, size_t size,
 ptf_status ptf_tensor_stream(const ptf_tensor *tensor, ptf_chunk_function *take,
                              void *to, ptf_error *err);
 
+/* Strides of C order for the tensor's shape. */
+void ptf_tensor_set_strides(ptf_tensor *tensor);
+
+/* Turns 'size' big-endian bytes of elements of 'dtype' around. */
+void ptf_swap_bytes(uint8_t *data, size_t size, ptf_dtype dtype);
+
 /* "[16, 3, 3, 3]" into 'text'. */
 void ptf_tensor_shape_text(const ptf_tensor *tensor, char text[192]);
 

@@ -1,0 +1,99 @@
+/*
+ * Arrays as inputs: which of their dimensions is what, and one input as a
+ * picture.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "image/image.h"
+
+/* Dimension 'd' of 'from' becomes dimension 'to' of 'out'. */
+static void move_dim(const ptf_tensor *from, int d, ptf_tensor *out, int to)
+{
+    out->shape[to] = from->shape[d];
+    out->stride[to] = from->stride[d];
+}
+
+ptf_status ptf_samples_arrange(const ptf_tensor *tensor,
+                               const ptf_image_options *options,
+                               const ptf_origin *origin, ptf_tensor *out,
+                               ptf_error *err)
+{
+    char shape[192];
+    int rank = options->rank, first = tensor->rank - rank;
+    if (first != 0 && first != 1) {
+        ptf_tensor_shape_text(tensor, shape);
+        return ptf_fail(err, PTF_ARGUMENT, origin, PTF_NO_OFFSET,
+                        "expected an array of %d dimensions, or of %d for one "
+                        "input, found shape %s",
+                        rank + 1, rank, shape);
+    }
+    *out = *tensor;
+    out->rank = 4;
+    for (int d = 0; d < 4; d++) {
+        out->shape[d] = 1;
+        out->stride[d] = 0;
+    }
+    if (first == 1)
+        move_dim(tensor, 0, out, 0);
+    int channel = options->channels_last ? tensor->rank - 1 : first;
+    move_dim(tensor, channel, out, 1);
+    for (int d = tensor->rank - 1, to = 3; d >= first; d--) {
+        if (d != channel)
+            move_dim(tensor, d, out, to--);
+    }
+    for (int d = 0; d < 4; d++) {
+        if (out->shape[d] < 1 || (d > 0 && out->shape[d] > PTF_MAX_PIXELS))
+            return ptf_fail(err, PTF_FORMAT, origin, PTF_NO_OFFSET,
+                            "expected inputs of a size that exists");
+    }
+    return PTF_OK;
+}
+
+typedef struct array_picture {
+    ptf_picture base;
+    ptf_tensor row; /* the next one, width x channels */
+    size_t step;    /* bytes to the one after it */
+} array_picture;
+
+static ptf_status array_row(ptf_picture *picture, void *row, ptf_error *err)
+{
+    array_picture *p = (array_picture *)picture;
+    ptf_status status = PTF_OK;
+    if (p->base.real)
+        status = ptf_tensor_read_f32(&p->row, row, err);
+    else
+        ptf_tensor_read_bytes(&p->row, row);
+    p->row.data = (const uint8_t *)p->row.data + p->step;
+    return status;
+}
+
+static void array_close(ptf_picture *picture)
+{
+    ptf_free(picture);
+}
+
+ptf_status ptf_samples_picture(const ptf_samples *samples, int64_t index,
+                               ptf_picture **out, ptf_error *err)
+{
+    const ptf_tensor *t = &samples->images;
+    size_t item = ptf_dtype_size(t->dtype);
+    array_picture *p = ptf_alloc(sizeof(*p));
+    if (p == NULL)
+        return ptf_fail_memory(err);
+    p->base = (ptf_picture){.width = t->shape[3],
+                            .height = t->shape[2],
+                            .channels = t->shape[1],
+                            .real = t->dtype != PTF_U8,
+                            .read_row = array_row,
+                            .close = array_close};
+    p->row = (ptf_tensor){.name = t->name,
+                          .dtype = t->dtype,
+                          .rank = 2,
+                          .shape = {t->shape[3], t->shape[1]},
+                          .stride = {t->stride[3], t->stride[1]},
+                          .data = (const uint8_t *)t->data +
+                                  (size_t)(index * t->stride[0]) * item};
+    p->step = (size_t)t->stride[2] * item;
+    *out = &p->base;
+    return PTF_OK;
+}
