@@ -345,8 +345,8 @@ static void no_changed_byte_does_harm(void **state)
 static void expect_refusal(const char *bytes, size_t size, ptf_status status,
                            const char *what)
 {
-    write_fresh("bad", bytes, size);
-    assert_int_equal(try_read(in_folder("bad")), status);
+    write_fresh("bad.bin", bytes, size);
+    assert_int_equal(try_read(in_folder("bad.bin")), status);
     if (strstr(err.message, what) == NULL)
         fail_msg("\"%s\" does not say \"%s\"", err.message, what);
 }
@@ -362,7 +362,7 @@ static void sizes_that_cannot_be_are_refused(void **state)
     REFUSE("P5\n99999999999 1\n255\n", PTF_FORMAT, "@12: expected a width");
     REFUSE("P5\n2 2\n0\n1234", PTF_FORMAT, "found 0");
     REFUSE("P5\n2 2\n255\n123", PTF_FORMAT, "a row of pixels");
-    REFUSE("plain text", PTF_UNSUPPORTED, "something else");
+    REFUSE("plain text", PTF_FORMAT, "CIFAR-10 records of 3073 bytes");
 #define NPY(header, data) "\x93NUMPY\1\0" header data
     REFUSE(NPY("\x3f\0", "{'descr': '<f4', 'fortran_order': False, 'shape': "
                          "(99999999999,),}"),

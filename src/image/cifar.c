@@ -89,9 +89,8 @@ static const ptf_value *find_state(const ptf_value *array)
 {
     ptf_dtype dtype;
     bool swap;
-    const ptf_value *state = array != NULL && array->kind == PTF_OBJECT
-                                 ? array->items[PTF_STATE]
-                                 : NULL;
+    const ptf_value *state =
+        array->kind == PTF_OBJECT ? array->items[PTF_STATE] : NULL;
     if (state == NULL || state->kind != PTF_TUPLE || state->count != 5)
         return NULL;
     const ptf_value *shape = state->items[1], *order = state->items[3];
@@ -111,7 +110,13 @@ static const ptf_value *find_state(const ptf_value *array)
 
 static ptf_status read_images(batch *b, const ptf_value *root)
 {
-    const ptf_value *state = find_state(ptf_dict_find(root, "data"));
+    ptf_origin origin = {b->file->name, NULL};
+    const ptf_value *array =
+        root->kind == PTF_DICT ? ptf_dict_find(root, "data") : NULL;
+    if (array == NULL)
+        return ptf_fail(b->err, PTF_UNSUPPORTED, &origin, 0,
+                        "expected a CIFAR-10 batch, found another pickle");
+    const ptf_value *state = find_state(array);
     if (state == NULL)
         return fail(b, "the array 'data', N x 3072 bytes");
     b->count = state->items[1]->items[0]->integer;
@@ -174,8 +179,6 @@ ptf_status ptf_cifar_pickle_open(const ptf_file *file,
     batch b = {file, arena, out, 0, err};
     ptf_status status = ptf_pickle_read(file->data, file->size, &origin,
                                         marks_nothing, &tree, &pickle, err);
-    if (status == PTF_OK && pickle.root->kind != PTF_DICT)
-        status = fail(&b, "a dict");
     if (status == PTF_OK)
         status = read_images(&b, pickle.root);
     if (status == PTF_OK)

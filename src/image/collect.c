@@ -170,8 +170,7 @@ static ptf_status add_found(ptf_images *images, const char *path, int64_t label,
     ptf_status status = add_file(images, path, label, &other);
     if (status == PTF_OK)
         return PTF_OK;
-    const char *name = strrchr(path, '/') + 1;
-    if (status != PTF_UNSUPPORTED && strcmp(name, "batches.meta") != 0)
+    if (status != PTF_UNSUPPORTED)
         return ptf_fail(err, status, NULL, PTF_NO_OFFSET, "%s", other.message);
     images->file_count = files;
     images->cifar10 = cifar10;

@@ -18,6 +18,8 @@
 /* Bounds of one picture: 16384 x 16384 pixels in all. */
 enum { PTF_MAX_SIDE = 1 << 20, PTF_MAX_PIXELS = 1 << 28 };
 
+bool ptf_ends_with(const char *path, const char *ending);
+
 /* ---------------------------------------------------------------- pictures */
 
 /*

@@ -53,13 +53,13 @@ static const struct format *find_format(const ptf_file *file)
     return ptf_is_cifar(file) ? &records : NULL;
 }
 
+/* A .bin file can only be meant as records: say what is wrong with them. */
 static ptf_status refuse_unknown(const ptf_file *file, ptf_error *err)
 {
-    enum { CIFAR_RECORD = 3073 };
     ptf_samples none = {0};
     ptf_arena arena = {0};
     ptf_origin origin = {file->name, NULL};
-    if (file->size % CIFAR_RECORD == 0) /* says which label is wrong */
+    if (ptf_ends_with(file->name, ".bin"))
         return ptf_cifar_open(file, NULL, &arena, &none, err);
     return ptf_fail(err, PTF_UNSUPPORTED, &origin, 0,
                     "expected an image (PNG, JPEG, PPM, PGM), an array (.npy, "

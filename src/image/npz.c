@@ -25,6 +25,10 @@ static const char *stem(const char *name, ptf_arena *arena)
 
 static ptf_status read_members(members *m, ptf_archive *zip, ptf_arena *arena)
 {
+    ptf_origin whole = {m->file->name, NULL};
+    if (zip->count == 0 || strstr(zip->entries[0].name, ".npy") == NULL)
+        return ptf_fail(m->err, PTF_UNSUPPORTED, &whole, 0,
+                        "expected NumPy arrays in the zip, found others");
     m->arrays = ptf_arena_array(arena, zip->count, sizeof(*m->arrays));
     if (m->arrays == NULL)
         return ptf_fail_memory(m->err);

@@ -7,6 +7,12 @@
 
 #include <math.h>
 
+bool ptf_ends_with(const char *path, const char *ending)
+{
+    size_t size = strlen(path), n = strlen(ending);
+    return size > n && strcmp(path + size - n, ending) == 0;
+}
+
 /* Deflate, the densest of the codings here, gives at most 1032 bytes for one;
  * a JPEG spends at least a bit on 64 pixels. */
 enum { MOST_PIXELS_PER_BYTE = 1100 * 8, FREE_PIXELS = 1 << 20 };

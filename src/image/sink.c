@@ -193,12 +193,6 @@ static ptf_status png_finish(ptf_sink *sink, ptf_error *err)
 
 /* ---------------------------------------------------------------- pictures */
 
-static bool ends_with(const char *path, const char *ending)
-{
-    size_t size = strlen(path), n = strlen(ending);
-    return size > n && strcmp(path + size - n, ending) == 0;
-}
-
 static ptf_status png_create(const char *path, int64_t width, int64_t height,
                              ptf_sink **out, ptf_error *err)
 {
@@ -246,7 +240,7 @@ ptf_status ptf_picture_create(const char *path, int64_t width, int64_t height,
                         "found %lld x %lld",
                         path, PTF_MAX_SIDE, (long long)width,
                         (long long)height);
-    ptf_status status = (ends_with(path, ".ppm") ? ppm_create : png_create)(
+    ptf_status status = (ptf_ends_with(path, ".ppm") ? ppm_create : png_create)(
         path, width, height, out, err);
     if (status == PTF_OK) {
         (*out)->row = 3 * (size_t)width;

@@ -26,7 +26,8 @@ static const char help[] =
     "  --input CxHxW     shape of one input; default: what the text says\n"
     "  --check N         compare on N random inputs (default 8)\n"
     "  --seed S          where the random inputs start (default 1)\n"
-    "  --data FILE       compare on the images of a CIFAR-10 binary file\n"
+    "  --data FILE       compare on images: a file (PNG, JPEG, PPM, .npy, .npz,\n"
+    "                    CIFAR-10) or a folder of them\n"
     "  --no-check        write without comparing\n"
     "  --threads N       default: the CPUs that this process may use\n"
     "  --json            the report as JSON\n"
@@ -92,7 +93,8 @@ static ptf_status make_inputs(const options *o, const tool_net *net,
                               tool_inputs *inputs, ptf_error *err)
 {
     if (o->data != NULL)
-        return tool_inputs_cifar10(o->data, inputs, err);
+        return tool_inputs_open(o->data, net->has_input ? &net->input : NULL,
+                                inputs, err);
     if (!net->has_input)
         return tool_error(err, PTF_ARGUMENT,
                           "%s: the architecture does not say its input's "

@@ -57,9 +57,12 @@ static ptf_status compare_batches(runner *a, runner *b,
                           (long long)a->out_size, (long long)b->out_size);
     for (int64_t done = 0; done < inputs->count; done += BATCH) {
         int64_t n = smaller(BATCH, inputs->count - done);
-        for (int64_t i = 0; i < n; i++)
-            tool_inputs_get(inputs, done + i, a->in + i * a->in_size);
-        ptf_status status = ptf_plan_run(a->plan, a->in, n, a->out, err);
+        ptf_status status = PTF_OK;
+        for (int64_t i = 0; i < n && status == PTF_OK; i++)
+            status =
+                tool_inputs_get(inputs, done + i, a->in + i * a->in_size, err);
+        if (status == PTF_OK)
+            status = ptf_plan_run(a->plan, a->in, n, a->out, err);
         if (status == PTF_OK)
             status = ptf_plan_run(b->plan, a->in, n, b->out, err);
         if (status != PTF_OK)
@@ -178,9 +181,10 @@ ptf_status tool_compare_crops(const ptf_net *net, const ptf_net *slid,
             status = tool_error(err, PTF_MEMORY, "out of memory");
     }
     for (int64_t i = 0; status == PTF_OK && i < large->count; i++) {
-        tool_inputs_get(large, i, rs.in);
-        status =
-            compare_image(&rn, &rs, slide, window, large, row, verdict, err);
+        status = tool_inputs_get(large, i, rs.in, err);
+        if (status == PTF_OK)
+            status = compare_image(&rn, &rs, slide, window, large, row, verdict,
+                                   err);
     }
     free(row);
     runner_free(&rn);

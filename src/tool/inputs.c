@@ -1,72 +1,61 @@
 /*
- * Samples for a check.
+ * Samples for a check: drawn from a seed, or images from files.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
 #include "tool/tool.h"
-
-#include <errno.h>
-#include <sys/stat.h>
-
-enum { CIFAR_PIXELS = 3 * 32 * 32, CIFAR_RECORD = 1 + CIFAR_PIXELS };
 
 tool_inputs tool_inputs_random(int64_t count, uint64_t seed, ptf_shape shape)
 {
     return (tool_inputs){.count = count, .shape = shape, .seed = seed};
 }
 
-static ptf_status read_records(FILE *f, const char *path, tool_inputs *out,
-                               ptf_error *err)
+ptf_status tool_inputs_open(const char *path, const ptf_shape *usual,
+                            tool_inputs *out, ptf_error *err)
 {
-    struct stat st;
-    if (fstat(fileno(f), &st) != 0 || !S_ISREG(st.st_mode))
-        return tool_error(err, PTF_IO, "%s: expected a regular file", path);
-    if (st.st_size == 0 || st.st_size % CIFAR_RECORD != 0)
-        return tool_error(err, PTF_FORMAT,
-                          "%s: expected CIFAR-10 records of %d bytes, found "
-                          "%lld bytes",
-                          path, CIFAR_RECORD, (long long)st.st_size);
-    size_t size = (size_t)st.st_size;
-    out->records = malloc(size);
-    if (out->records == NULL)
-        return tool_error(err, PTF_MEMORY, "%s: out of memory", path);
-    if (fread(out->records, 1, size, f) != size)
-        return tool_error(err, PTF_IO, "%s: cannot read: %s", path,
-                          strerror(errno));
-    out->count = st.st_size / CIFAR_RECORD;
-    return PTF_OK;
-}
-
-ptf_status tool_inputs_cifar10(const char *path, tool_inputs *out,
-                               ptf_error *err)
-{
-    *out = (tool_inputs){.shape = {3, {3, 32, 32}}};
-    FILE *f = fopen(path, "rbe");
-    if (f == NULL)
-        return tool_error(err, PTF_IO, "%s: cannot open: %s", path,
-                          strerror(errno));
-    ptf_status status = read_records(f, path, out, err);
-    fclose(f);
-    if (status != PTF_OK)
+    *out = (tool_inputs){0};
+    ptf_image_options options = {0};
+    if (usual != NULL) {
+        bool picture = usual->dim[0] == 1 || usual->dim[0] == 3;
+        options.rank = usual->rank;
+        options.channels = usual->rank == 3 && picture ? usual->dim[0] : 0;
+    }
+    ptf_image_info info;
+    ptf_status status = ptf_images_open(&path, 1, &options, &out->images, err);
+    if (status == PTF_OK)
+        status = ptf_images_info(out->images, 0, &info, err);
+    if (status != PTF_OK) {
         tool_inputs_free(out);
-    return status;
+        return status;
+    }
+    out->count = ptf_images_count(out->images);
+    out->shape = info.shape;
+    return PTF_OK;
 }
 
 void tool_inputs_free(tool_inputs *inputs)
 {
-    free(inputs->records);
-    inputs->records = NULL;
+    ptf_images_close(inputs->images);
+    inputs->images = NULL;
 }
 
-void tool_inputs_get(const tool_inputs *inputs, int64_t index, float *out)
+ptf_status tool_inputs_get(const tool_inputs *inputs, int64_t index, float *out,
+                           ptf_error *err)
 {
-    if (inputs->records == NULL) {
+    if (inputs->images == NULL) {
         ptf_random_fill(inputs->seed, (uint64_t)index, out,
                         (size_t)ptf_shape_numel(&inputs->shape));
-        return;
+        return PTF_OK;
     }
-    /* One rounded division, as torchvision's ToTensor does it. */
-    const unsigned char *pixel = inputs->records + index * CIFAR_RECORD + 1;
-    for (int i = 0; i < CIFAR_PIXELS; i++)
-        out[i] = (float)pixel[i] / 255.0f;
+    ptf_image_info info;
+    ptf_status status = ptf_images_info(inputs->images, index, &info, err);
+    if (status == PTF_OK && !tool_same_shape(&info.shape, &inputs->shape)) {
+        char expected[64], found[64];
+        return tool_error(err, PTF_ARGUMENT,
+                          "%s: expected an input %s, found %s", info.name,
+                          tool_shape_text(&inputs->shape, expected),
+                          tool_shape_text(&info.shape, found));
+    }
+    return status == PTF_OK ? ptf_images_read(inputs->images, index, out, err)
+                            : status;
 }

@@ -21,6 +21,14 @@ const char *tool_count_text(int64_t n, char text[32])
     return text;
 }
 
+bool tool_same_shape(const ptf_shape *a, const ptf_shape *b)
+{
+    bool same = a->rank == b->rank;
+    for (int i = 0; i < a->rank && same; i++)
+        same = a->dim[i] == b->dim[i];
+    return same;
+}
+
 const char *tool_shape_text(const ptf_shape *shape, char text[64])
 {
     int n = 0;

@@ -106,27 +106,29 @@ void tool_net_close(tool_net *net);
 
 /* ------------------------------------------------------------------- inputs */
 
-/* Samples for a check: drawn from a seed, or read from a file. */
+/* Samples for a check: drawn from a seed, or images from files. */
 typedef struct tool_inputs {
     int64_t count;
     ptf_shape shape;
     uint64_t seed;
-    unsigned char *records; /* CIFAR-10 binary file, or NULL */
+    ptf_images *images; /* or NULL */
 } tool_inputs;
 
 /* 'count' random samples of that shape. */
 tool_inputs tool_inputs_random(int64_t count, uint64_t seed, ptf_shape shape);
 
 /*
- * All images of a CIFAR-10 binary file: records of one label byte and 3,072
- * bytes, red, green and blue planes of 32 x 32.
+ * All images of a file or folder, of the first one's shape; bytes are divided
+ * by 255.  'usual' is the net's input, which tells an array's rank and
+ * whether pictures are grey or RGB; NULL when it is not known.
  */
-ptf_status tool_inputs_cifar10(const char *path, tool_inputs *out,
-                               ptf_error *err);
+ptf_status tool_inputs_open(const char *path, const ptf_shape *usual,
+                            tool_inputs *out, ptf_error *err);
 void tool_inputs_free(tool_inputs *inputs);
 
-/* Sample 'index' as f32 in [0, 1], in C order. */
-void tool_inputs_get(const tool_inputs *inputs, int64_t index, float *out);
+/* Sample 'index' in C order.  PTF_ARGUMENT when it has another shape. */
+ptf_status tool_inputs_get(const tool_inputs *inputs, int64_t index, float *out,
+                           ptf_error *err);
 
 /* --------------------------------------------------------------- comparison */
 
@@ -151,6 +153,8 @@ ptf_status tool_compare_crops(const ptf_net *net, const ptf_net *slid,
 
 /* 12345678 as "12,345,678". */
 const char *tool_count_text(int64_t n, char text[32]);
+
+bool tool_same_shape(const ptf_shape *a, const ptf_shape *b);
 
 /* "3x32x32" */
 const char *tool_shape_text(const ptf_shape *shape, char text[64]);
