@@ -258,6 +258,22 @@ PTF_API bool ptf_checkpoint_entry(const ptf_checkpoint *ckpt, size_t index,
 PTF_API const char *ptf_checkpoint_opaque(const ptf_checkpoint *ckpt,
                                           size_t index);
 
+/*
+ * Writes all tensors of 'ckpt' under their names to 'path', bit for bit, and
+ * with them the texts of its metadata.  The ending decides the format, as in
+ * ptf_net_save(), and the file is complete or absent.
+ *
+ * Tensors that share memory still do in a .pt file.  Safetensors has no room
+ * for that: each gets a copy, and the metadata says so under "shared_memory"
+ * (a JSON object: name to the name of the first of them).  Other values than
+ * tensors are left out.
+ *
+ * PTF_UNSUPPORTED, with the tensor's name, for a dtype that the format lacks
+ * and for quantized tensors.
+ */
+PTF_API ptf_status ptf_checkpoint_save(const ptf_checkpoint *ckpt,
+                                       const char *path, ptf_error *err);
+
 /* The stages of reading that can print themselves. */
 typedef enum ptf_stage {
     PTF_STAGE_ARCHIVE, /* kind, root, entries with sizes and offsets */

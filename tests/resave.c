@@ -34,8 +34,7 @@ int main(int argc, char **argv)
         tensors[i] = ptf_checkpoint_tensor(ckpt, i);
     ptf_metadata metadata[] = {
         {"made_by", "resave \"\\\n\t\x01 \xc2\x85 \xff"}};
-    status = ptf_tensors_save(tensors, count, metadata, 1, argv[2],
-                              ptf_checkpoint_file(ckpt), &err);
+    status = ptf_tensors_save(tensors, count, metadata, 1, argv[2], ckpt, &err);
     ptf_free(tensors);
     ptf_checkpoint_close(ckpt);
     return finish(status, &err);

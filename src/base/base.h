@@ -190,6 +190,9 @@ typedef struct ptf_output ptf_output;
  */
 ptf_status ptf_output_open(const char *path, const ptf_file *source,
                            ptf_output **out, ptf_error *err);
+/* Only those refusals: for a source in several files. */
+ptf_status ptf_output_check(const char *path, const ptf_file *source,
+                            ptf_error *err);
 /* Says how large the file will be at least; a hint, which cannot fail. */
 void ptf_output_expect(ptf_output *out, uint64_t size);
 ptf_status ptf_output_write(ptf_output *out, const void *data, size_t size,

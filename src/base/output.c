@@ -53,8 +53,8 @@ static char *copy_text(const char *text, const char *suffix)
 }
 
 /* Targets that cannot be replaced by a rename, or must not be. */
-static ptf_status check_target(const char *path, const ptf_file *source,
-                               ptf_error *err)
+ptf_status ptf_output_check(const char *path, const ptf_file *source,
+                            ptf_error *err)
 {
     ptf_origin origin = {path, NULL};
     struct stat target, input;
@@ -136,7 +136,7 @@ ptf_status ptf_output_open(const char *path, const ptf_file *source,
                            ptf_output **out, ptf_error *err)
 {
     *out = NULL;
-    ptf_status status = check_target(path, source, err);
+    ptf_status status = ptf_output_check(path, source, err);
     if (status != PTF_OK)
         return status;
     ptf_output *o = ptf_alloc(sizeof(*o));

@@ -91,9 +91,8 @@ static ptf_status save(ptf_arena *arena, const ptf_net *net, const char *path,
         {"source_sha256", hash}, /* the last: left out without a source */
     };
     size_t count = PTF_ARRAY_SIZE(metadata) - (hash[0] == '\0');
-    return ptf_tensors_save(
-        net->tensors, net->tensor_count, metadata, count, path,
-        source != NULL ? ptf_checkpoint_file(source) : NULL, err);
+    return ptf_tensors_save(net->tensors, net->tensor_count, metadata,
+                            keeps_texts(path) ? count : 0, path, source, err);
 }
 
 ptf_status ptf_net_save(const ptf_net *net, const char *path,

@@ -32,11 +32,32 @@ static ptf_status read_byteorder(ptf_checkpoint *ckpt, ptf_error *err)
                           "expected 'little' or 'big', found something else");
 }
 
+/* Texts that ptfold put there: see ptf_checkpoint_save(). */
+static ptf_status read_metadata(ptf_checkpoint *ckpt, ptf_error *err)
+{
+    ptf_entry *entry = ptf_archive_find(&ckpt->archive, PTF_METADATA_ENTRY);
+    struct json_t *root;
+    if (entry == NULL)
+        return PTF_OK;
+    ptf_status status = ptf_archive_load(&ckpt->archive, entry, err);
+    if (status == PTF_OK)
+        status = ptf_archive_check(&ckpt->archive, entry, err);
+    if (status == PTF_OK)
+        status = ptf_json_read(ckpt, entry, &root, err);
+    if (status != PTF_OK)
+        return status;
+    status = ptf_json_read_metadata(ckpt, entry, root, false, err);
+    ptf_json_free(root);
+    return status;
+}
+
 static ptf_status read_zip(ptf_checkpoint *ckpt, ptf_error *err)
 {
     ptf_entry *entry = ptf_archive_find(&ckpt->archive, "data.pkl");
     ptf_origin origin = {ckpt->file.name, "data.pkl"};
     ptf_status status = read_byteorder(ckpt, err);
+    if (status == PTF_OK)
+        status = read_metadata(ckpt, err);
     if (status == PTF_OK)
         status = ptf_archive_load(&ckpt->archive, entry, err);
     if (status == PTF_OK)
@@ -271,6 +292,15 @@ const ptf_tensor *ptf_checkpoint_find(const ptf_checkpoint *ckpt,
 const ptf_file *ptf_checkpoint_file(const ptf_checkpoint *ckpt)
 {
     return &ckpt->file;
+}
+
+ptf_status ptf_checkpoint_check_output(const ptf_checkpoint *ckpt,
+                                       const char *path, ptf_error *err)
+{
+    ptf_status status = ptf_output_check(path, &ckpt->file, err);
+    for (size_t i = 0; i < ckpt->shard_count && status == PTF_OK; i++)
+        status = ptf_checkpoint_check_output(ckpt->shards[i], path, err);
+    return status;
 }
 
 ptf_status ptf_checkpoint_verify(const ptf_checkpoint *ckpt, ptf_error *err)

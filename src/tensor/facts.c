@@ -70,6 +70,13 @@ const char *ptf_checkpoint_metadata_key(const ptf_checkpoint *ckpt,
     return index < ckpt->metadata_count ? ckpt->metadata[index].key : NULL;
 }
 
+const ptf_metadata *ptf_checkpoint_texts(const ptf_checkpoint *ckpt,
+                                         size_t *count)
+{
+    *count = ckpt->metadata_count;
+    return ckpt->metadata;
+}
+
 /* ------------------------------------------------------------- where bytes lie */
 
 void ptf_tensor_locate(const ptf_tensor *tensor, ptf_place *out)

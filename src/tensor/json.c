@@ -63,6 +63,11 @@ ptf_status ptf_json_read(const ptf_checkpoint *ckpt, const ptf_entry *entry,
     return PTF_OK;
 }
 
+void ptf_json_free(struct json_t *root)
+{
+    json_decref(root);
+}
+
 ptf_status ptf_json_read_metadata(ptf_checkpoint *ckpt, const ptf_entry *entry,
                                   struct json_t *object, bool others,
                                   ptf_error *err)

@@ -141,6 +141,7 @@ ptf_status ptf_tensor_dequantize(ptf_checkpoint *ckpt, const ptf_value *params,
     ptf_free(integers);
     made->dtype = raw->dtype = PTF_F32;
     made->numel = (int64_t)numel;
+    made->bytes.dequantized = true;
     raw->storage = &made->bytes;
     raw->data = made->bytes.data;
     ptf_tensor_set_strides(raw);

@@ -176,10 +176,11 @@ struct json_t;
 
 /*
  * Parses an entry that must be a JSON object without a key twice.  *out is
- * jansson's, NULL on failure; release it with json_decref().
+ * jansson's, NULL on failure.
  */
 ptf_status ptf_json_read(const ptf_checkpoint *ckpt, const ptf_entry *entry,
                          struct json_t **out, ptf_error *err);
+void ptf_json_free(struct json_t *root);
 
 /*
  * Takes an object of texts as the checkpoint's metadata.  Values that are no

@@ -207,6 +207,6 @@ ptf_status ptf_safetensors_read(ptf_checkpoint *ckpt, ptf_error *err)
     ptf_status status = ptf_json_read(ckpt, header, &root, err);
     if (status == PTF_OK)
         status = read_header(&r, root);
-    json_decref(root);
+    ptf_json_free(root);
     return status;
 }

@@ -151,26 +151,81 @@ static ptf_status find_format(const char *path, ptf_save_format **out,
                     "or in .bin or .safetensors");
 }
 
-ptf_status ptf_tensors_save(const ptf_tensor *const *tensors, size_t count,
-                            const ptf_metadata *metadata, size_t metadata_count,
-                            const char *path, const ptf_file *source,
-                            ptf_error *err)
+static ptf_status save_all(const ptf_save *save, const ptf_checkpoint *source,
+                           ptf_error *err)
 {
-    ptf_save save = {tensors, count, metadata, metadata_count, path};
     ptf_save_format *write = NULL;
-    ptf_status status = find_format(path, &write, err);
+    ptf_status status = find_format(save->path, &write, err);
     if (status == PTF_OK)
-        status = check_names(&save, err);
+        status = check_names(save, err);
     if (status == PTF_OK)
-        status = check_names_differ(&save, err);
+        status = check_names_differ(save, err);
+    if (status == PTF_OK && source != NULL)
+        status = ptf_checkpoint_check_output(source, save->path, err);
     ptf_output *out = NULL;
     if (status == PTF_OK)
-        status = ptf_output_open(path, source, &out, err);
+        status = ptf_output_open(save->path, NULL, &out, err);
     if (status != PTF_OK)
         return status;
-    status = write(&save, out, err);
+    status = write(save, out, err);
     if (status == PTF_OK)
         return ptf_output_commit(out, err);
     ptf_output_abort(out);
+    return status;
+}
+
+ptf_status ptf_tensors_save(const ptf_tensor *const *tensors, size_t count,
+                            const ptf_metadata *metadata, size_t metadata_count,
+                            const char *path, const ptf_checkpoint *source,
+                            ptf_error *err)
+{
+    ptf_save save = {tensors, count, metadata, metadata_count, path, false};
+    return save_all(&save, source, err);
+}
+
+/* -------------------------------------------------------- whole checkpoints */
+
+/* Refuses what would come out as something else than it is. */
+static ptf_status check_exact(const ptf_checkpoint *ckpt, const char *path,
+                              ptf_error *err)
+{
+    ptf_origin origin = {path, NULL};
+    for (size_t i = 0; i < ptf_checkpoint_tensor_count(ckpt); i++) {
+        const ptf_tensor *t = ptf_checkpoint_tensor(ckpt, i);
+        if (t->storage != NULL && t->storage->dequantized)
+            return ptf_fail(err, PTF_UNSUPPORTED, &origin, PTF_NO_OFFSET,
+                            "tensor '%s' is quantized: ptfold reads its "
+                            "numbers, but cannot write them as they are",
+                            t->name);
+    }
+    return PTF_OK;
+}
+
+static ptf_status list_all(const ptf_checkpoint *ckpt, ptf_arena *arena,
+                           ptf_save *out, ptf_error *err)
+{
+    out->count = ptf_checkpoint_tensor_count(ckpt);
+    const ptf_tensor **tensors =
+        ptf_arena_array(arena, out->count, sizeof(*tensors));
+    if (tensors == NULL)
+        return ptf_fail_memory(err);
+    for (size_t i = 0; i < out->count; i++)
+        tensors[i] = ptf_checkpoint_tensor(ckpt, i);
+    out->tensors = tensors;
+    return PTF_OK;
+}
+
+ptf_status ptf_checkpoint_save(const ptf_checkpoint *ckpt, const char *path,
+                               ptf_error *err)
+{
+    ptf_arena arena = {NULL};
+    ptf_save save = {.path = path, .share = true};
+    save.metadata = ptf_checkpoint_texts(ckpt, &save.metadata_count);
+    ptf_status status = check_exact(ckpt, path, err);
+    if (status == PTF_OK)
+        status = list_all(ckpt, &arena, &save, err);
+    if (status == PTF_OK)
+        status = save_all(&save, ckpt, err);
+    ptf_arena_free(&arena);
     return status;
 }

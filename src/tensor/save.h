@@ -15,7 +15,32 @@ typedef struct ptf_save {
     const ptf_metadata *metadata;
     size_t metadata_count;
     const char *path;
+    bool share; /* tensors of one storage stay so, where the format can */
 } ptf_save;
+
+/* Which payload of the file has a tensor's elements. */
+typedef struct ptf_view {
+    size_t payload;
+    int64_t offset; /* of its first element there */
+    bool shared;    /* else the payload is the tensor alone, in C order */
+} ptf_view;
+
+typedef struct ptf_payloads {
+    ptf_tensor *items; /* what each payload holds */
+    size_t count;
+    ptf_view *views; /* one for each tensor */
+} ptf_payloads;
+
+/*
+ * One payload for each tensor, or with save->share for each storage.  Views
+ * of one storage with different dtypes get payloads of their own.
+ */
+ptf_status ptf_payloads_make(const ptf_save *save, ptf_payloads *out,
+                             ptf_error *err);
+void ptf_payloads_free(ptf_payloads *payloads);
+
+/* Bytes of all payloads. */
+uint64_t ptf_payloads_size(const ptf_payloads *payloads);
 
 /* A format: writes all of it to 'out'. */
 typedef ptf_status ptf_save_format(const ptf_save *save, ptf_output *out,
@@ -34,6 +59,10 @@ ptf_status ptf_save_payload(const ptf_tensor *tensor, ptf_output *out,
 
 /* Bytes of all tensors. */
 uint64_t ptf_save_size(const ptf_save *save);
+
+/* The texts as a JSON object of strings, for either format. */
+void ptf_save_put_metadata(ptf_buffer *b, const ptf_metadata *metadata,
+                           size_t count);
 
 /* The file that ptf_save_payload() lets the kernel copy from, or NULL. */
 const ptf_file *ptf_save_source(const ptf_tensor *tensor);

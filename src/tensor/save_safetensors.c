@@ -83,14 +83,15 @@ static void put_string(ptf_buffer *b, const char *text)
     ptf_buffer_add(b, "\"", 1);
 }
 
-static void put_metadata(ptf_buffer *b, const ptf_save *save)
+void ptf_save_put_metadata(ptf_buffer *b, const ptf_metadata *metadata,
+                           size_t count)
 {
-    ptf_buffer_add_text(b, "\"__metadata__\":{");
-    for (size_t i = 0; i < save->metadata_count; i++) {
+    ptf_buffer_add(b, "{", 1);
+    for (size_t i = 0; i < count; i++) {
         ptf_buffer_add_text(b, i > 0 ? "," : "");
-        put_string(b, save->metadata[i].key);
+        put_string(b, metadata[i].key);
         ptf_buffer_add(b, ":", 1);
-        put_string(b, save->metadata[i].value);
+        put_string(b, metadata[i].value);
     }
     ptf_buffer_add(b, "}", 1);
 }
@@ -151,8 +152,10 @@ static ptf_status save_header(const ptf_save *save, placed *places,
     qsort(places, save->count, sizeof(*places), compare_indices);
     ptf_buffer_add_int(&b, 0, 8);
     ptf_buffer_add(&b, "{", 1);
-    if (save->metadata_count > 0)
-        put_metadata(&b, save);
+    if (save->metadata_count > 0) {
+        ptf_buffer_add_text(&b, "\"__metadata__\":");
+        ptf_save_put_metadata(&b, save->metadata, save->metadata_count);
+    }
     for (size_t i = 0; i < save->count; i++) {
         ptf_buffer_add_text(&b, i > 0 || save->metadata_count > 0 ? "," : "");
         put_tensor(&b, &places[i]);
@@ -192,21 +195,111 @@ static ptf_status check_tensors(const ptf_save *save, ptf_error *err)
     return PTF_OK;
 }
 
-ptf_status ptf_save_safetensors(const ptf_save *save, ptf_output *out,
-                                ptf_error *err)
+/* -------------------------------------------------------- memory in common */
+
+static const char shared_key[] = "shared_memory";
+
+/* Copies of what was shared may be this much larger, and no more. */
+enum { COPIES_RATIO = 8, COPIES_FREE = 64 << 20 };
+
+/* {"b":"a"}: b shares memory with a, the first that has it. */
+static void put_shared(ptf_buffer *b, const ptf_save *save,
+                       const ptf_payloads *payloads, const char **firsts)
 {
-    ptf_status status = check_tensors(save, err);
+    const char *before = "{";
+    for (size_t i = 0; i < save->count; i++) {
+        const char **first = &firsts[payloads->views[i].payload];
+        if (*first != NULL) {
+            ptf_buffer_add_text(b, before);
+            put_string(b, save->tensors[i]->name);
+            ptf_buffer_add(b, ":", 1);
+            put_string(b, *first);
+            before = ",";
+        } else {
+            *first = save->tensors[i]->name;
+        }
+    }
+    if (b->size > 0)
+        ptf_buffer_add(b, "}", 2); /* with the zero */
+}
+
+/* Leaves 'b' empty when nothing is shared. */
+static ptf_status list_shared(const ptf_save *save, ptf_buffer *b,
+                              ptf_error *err)
+{
+    ptf_origin origin = {save->path, NULL};
+    ptf_payloads payloads;
+    ptf_status status = ptf_payloads_make(save, &payloads, err);
     if (status != PTF_OK)
         return status;
+    uint64_t copied = ptf_save_size(save), had = ptf_payloads_size(&payloads);
+    const char **firsts = ptf_alloc(payloads.count * sizeof(*firsts));
+    if (copied / COPIES_RATIO > had + COPIES_FREE / COPIES_RATIO)
+        status = ptf_fail(err, PTF_UNSUPPORTED, &origin, PTF_NO_OFFSET,
+                          "the tensors share %llu bytes of memory, and would "
+                          "take %llu as the copies that safetensors needs",
+                          (unsigned long long)had, (unsigned long long)copied);
+    else if (firsts == NULL)
+        status = ptf_fail_memory(err);
+    else
+        put_shared(b, save, &payloads, firsts);
+    if (status == PTF_OK && b->failed)
+        status = ptf_fail_memory(err);
+    ptf_free(firsts);
+    ptf_payloads_free(&payloads);
+    return status;
+}
+
+/* ---------------------------------------------------------------- all of it */
+
+static ptf_status save_placed(const ptf_save *save, ptf_output *out,
+                              ptf_error *err)
+{
     placed *places = ptf_alloc(save->count * sizeof(*places));
     if (places == NULL)
         return ptf_fail_memory(err);
     place_tensors(save, places);
     ptf_output_expect(out, ptf_save_size(save));
-    status = save_header(save, places, out, err);
+    ptf_status status = save_header(save, places, out, err);
     qsort(places, save->count, sizeof(*places), compare_places);
     for (size_t i = 0; i < save->count && status == PTF_OK; i++)
         status = ptf_save_payload(places[i].tensor, out, NULL, err);
     ptf_free(places);
+    return status;
+}
+
+/* The same with a note on what shares memory instead of an older one. */
+static ptf_status save_noted(const ptf_save *save, const char *note,
+                             ptf_output *out, ptf_error *err)
+{
+    ptf_save noted = *save;
+    ptf_metadata *texts =
+        ptf_alloc((save->metadata_count + 1) * sizeof(*texts));
+    if (texts == NULL)
+        return ptf_fail_memory(err);
+    noted.metadata = texts;
+    noted.metadata_count = 0;
+    for (size_t i = 0; i < save->metadata_count; i++) {
+        if (strcmp(save->metadata[i].key, shared_key) != 0)
+            texts[noted.metadata_count++] = save->metadata[i];
+    }
+    texts[noted.metadata_count++] = (ptf_metadata){shared_key, note};
+    ptf_status status = save_placed(&noted, out, err);
+    ptf_free(texts);
+    return status;
+}
+
+ptf_status ptf_save_safetensors(const ptf_save *save, ptf_output *out,
+                                ptf_error *err)
+{
+    ptf_buffer note = {0};
+    ptf_status status = check_tensors(save, err);
+    if (status == PTF_OK && save->share)
+        status = list_shared(save, &note, err);
+    if (status == PTF_OK)
+        status = note.size > 0
+                     ? save_noted(save, (const char *)note.data, out, err)
+                     : save_placed(save, out, err);
+    ptf_buffer_free(&note);
     return status;
 }

@@ -37,6 +37,7 @@ enum { BATCH = 1000 };
 typedef struct writer {
     ptf_buffer out;
     ptf_pickle_memo memo;
+    const ptf_payloads *payloads;
 } writer;
 
 static void put(writer *w, uint8_t opcode)
@@ -62,8 +63,9 @@ static void put_empty_dict(writer *w)
 }
 
 /* ('storage', class, key, 'cpu', elements) */
-static void put_storage(writer *w, const ptf_tensor *t, size_t index)
+static void put_storage(writer *w, size_t index)
 {
+    const ptf_tensor *t = &w->payloads->items[index];
     const char *class = storages[t->dtype];
     size_t size = class != NULL ? ptf_dtype_size(t->dtype) : 1;
     char key[24];
@@ -109,16 +111,19 @@ static void put_dtype(writer *w, ptf_dtype dtype)
 }
 
 /* rebuild(storage, offset, size, stride, requires_grad, hooks[, dtype]) */
-static void put_tensor(writer *w, const ptf_tensor *t, size_t index)
+static void put_tensor(writer *w, const ptf_tensor *t, const ptf_view *view)
 {
     bool typed = storages[t->dtype] != NULL;
     put_global(w, typed ? "torch._utils\n_rebuild_tensor_v2"
                         : "torch._utils\n_rebuild_tensor_v3");
     put(w, PTF_PUT_MARK);
-    put_storage(w, t, index);
-    ptf_pickle_put_int(&w->out, 0);
+    put_storage(w, view->payload);
+    ptf_pickle_put_int(&w->out, view->offset);
     put_dims(w, t->shape, t->rank);
-    put_strides(w, t);
+    if (view->shared)
+        put_dims(w, t->stride, t->rank);
+    else
+        put_strides(w, t);
     put(w, PTF_PUT_NEWFALSE);
     put_empty_dict(w);
     if (!typed)
@@ -135,7 +140,7 @@ static void put_state_dict(writer *w, const ptf_save *save)
         if (i % BATCH == 0)
             put(w, PTF_PUT_MARK);
         ptf_pickle_put_text(&w->out, save->tensors[i]->name);
-        put_tensor(w, save->tensors[i], i);
+        put_tensor(w, save->tensors[i], &w->payloads->views[i]);
         if (i % BATCH == BATCH - 1 || i == save->count - 1)
             put(w, PTF_PUT_SETITEMS);
     }
@@ -144,10 +149,11 @@ static void put_state_dict(writer *w, const ptf_save *save)
 
 /* ----------------------------------------------------------------- archive */
 
-static ptf_status save_pickle(const ptf_save *save, ptf_zip_writer *zip,
+static ptf_status save_pickle(const ptf_save *save,
+                              const ptf_payloads *payloads, ptf_zip_writer *zip,
                               ptf_error *err)
 {
-    writer w = {0};
+    writer w = {.payloads = payloads};
     put_state_dict(&w, save);
     ptf_status status =
         w.out.failed
@@ -182,14 +188,32 @@ static ptf_status save_data(const ptf_tensor *t, size_t index,
     return status == PTF_OK ? ptf_zip_write_end(zip, crc, err) : status;
 }
 
-static ptf_status save_entries(const ptf_save *save, ptf_zip_writer *zip,
-                               ptf_error *err)
+/* PyTorch does not look at this entry. */
+static ptf_status save_metadata(const ptf_save *save, ptf_zip_writer *zip,
+                                ptf_error *err)
 {
-    ptf_status status = save_pickle(save, zip, err);
+    ptf_buffer b = {0};
+    if (save->metadata_count == 0)
+        return PTF_OK;
+    ptf_save_put_metadata(&b, save->metadata, save->metadata_count);
+    ptf_status status = b.failed ? ptf_fail_memory(err)
+                                 : ptf_zip_write_entry(zip, PTF_METADATA_ENTRY,
+                                                       b.data, b.size, err);
+    ptf_buffer_free(&b);
+    return status;
+}
+
+static ptf_status save_entries(const ptf_save *save,
+                               const ptf_payloads *payloads,
+                               ptf_zip_writer *zip, ptf_error *err)
+{
+    ptf_status status = save_pickle(save, payloads, zip, err);
     if (status == PTF_OK)
         status = ptf_zip_write_entry(zip, "byteorder", "little", 6, err);
-    for (size_t i = 0; i < save->count && status == PTF_OK; i++)
-        status = save_data(save->tensors[i], i, zip, err);
+    if (status == PTF_OK)
+        status = save_metadata(save, zip, err);
+    for (size_t i = 0; i < payloads->count && status == PTF_OK; i++)
+        status = save_data(&payloads->items[i], i, zip, err);
     if (status == PTF_OK)
         status = ptf_zip_write_entry(zip, "version", "3\n", 2, err);
     return status == PTF_OK ? ptf_zip_write_finish(zip, err) : status;
@@ -225,11 +249,16 @@ ptf_status ptf_save_torch(const ptf_save *save, ptf_output *out, ptf_error *err)
     char *root = root_of(save->path);
     if (root == NULL)
         return ptf_fail_memory(err);
-    ptf_zip_writer zip;
-    ptf_zip_write_init(&zip, out, root);
-    ptf_output_expect(out, ptf_save_size(save));
-    ptf_status status = save_entries(save, &zip, err);
-    ptf_zip_write_free(&zip);
+    ptf_payloads payloads;
+    ptf_status status = ptf_payloads_make(save, &payloads, err);
+    if (status == PTF_OK) {
+        ptf_zip_writer zip;
+        ptf_zip_write_init(&zip, out, root);
+        ptf_output_expect(out, ptf_payloads_size(&payloads));
+        status = save_entries(save, &payloads, &zip, err);
+        ptf_zip_write_free(&zip);
+        ptf_payloads_free(&payloads);
+    }
     ptf_free(root);
     return status;
 }

@@ -191,6 +191,6 @@ ptf_status ptf_shards_read(ptf_checkpoint *ckpt, ptf_error *err)
     ptf_status status = ptf_json_read(ckpt, entry, &root, err);
     if (status == PTF_OK)
         status = read_index(&r, root);
-    json_decref(root);
+    ptf_json_free(root);
     return status;
 }

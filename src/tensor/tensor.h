@@ -22,6 +22,7 @@ typedef struct ptf_storage {
     const ptf_file *file;
     uint32_t crc; /* as the archive states it; meaningful with has_crc */
     bool has_crc;
+    bool dequantized; /* the file has integers that stand for these numbers */
 } ptf_storage;
 
 /* True when the elements lie in C order without gaps. */
@@ -68,22 +69,35 @@ void ptf_swap_bytes(uint8_t *data, size_t size, ptf_dtype dtype);
 /* "[16, 3, 3, 3]" into 'text'. */
 void ptf_tensor_shape_text(const ptf_tensor *tensor, char text[192]);
 
-/* The mapped file behind a checkpoint; for ptf_output_open() and _copy(). */
+/* The mapped file behind a checkpoint. */
 const ptf_file *ptf_checkpoint_file(const ptf_checkpoint *ckpt);
+
+/*
+ * Refuses an output that cannot be replaced, or that is one of the files of
+ * 'ckpt'.
+ */
+ptf_status ptf_checkpoint_check_output(const ptf_checkpoint *ckpt,
+                                       const char *path, ptf_error *err);
 
 /* A text entry for a file's metadata. */
 typedef struct ptf_metadata {
     const char *key, *value;
 } ptf_metadata;
 
+const ptf_metadata *ptf_checkpoint_texts(const ptf_checkpoint *ckpt,
+                                         size_t *count);
+
+/* The zip entry with metadata, a JSON object of strings. */
+#define PTF_METADATA_ENTRY "extra/ptfold.json"
+
 /*
  * Writes 'count' tensors under their names, each in C order with a storage of
- * its own, as a PyTorch zip (.pt, .pth: 'metadata' is left out) or as
- * safetensors (.bin, .safetensors).  Names must differ.  See ptf_net_save().
+ * its own, as a PyTorch zip (.pt, .pth) or as safetensors (.bin,
+ * .safetensors).  Names must differ.  See ptf_net_save().
  */
 ptf_status ptf_tensors_save(const ptf_tensor *const *tensors, size_t count,
-                            const ptf_metadata *metadata,
-                            size_t metadata_count, const char *path,
-                            const ptf_file *source, ptf_error *err);
+                            const ptf_metadata *metadata, size_t metadata_count,
+                            const char *path, const ptf_checkpoint *source,
+                            ptf_error *err);
 
 #endif

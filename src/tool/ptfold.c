@@ -12,6 +12,7 @@ static const struct {
 } commands[] = {
     {"bench", tool_bench,
      "how fast a network runs, beside the machine's limits"},
+    {"convert", tool_convert, "write the tensors in another file format"},
     {"info", tool_info, "show what is in a checkpoint, stage by stage"},
 };
 

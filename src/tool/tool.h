@@ -18,6 +18,7 @@
 
 /* Each takes its name as argv[0] and returns the code to exit with. */
 int tool_bench(int argc, char **argv);
+int tool_convert(int argc, char **argv);
 int tool_info(int argc, char **argv);
 
 /* ------------------------------------------------------------ exit and fail */

@@ -185,3 +185,14 @@ def read_safetensors(path):
         tensors[name] = tuple(entry["shape"]), body[begin:stop]
     assert end == len(body)
     return metadata, tensors
+
+
+def write_safetensors(path, tensors, metadata):
+    """Writes float32 tensors; metadata is text -> text."""
+    header, body = {"__metadata__": metadata}, b""
+    for name, (shape, data) in tensors.items():
+        header[name] = {"dtype": "F32", "shape": list(shape),
+                        "data_offsets": [len(body), len(body) + len(data)]}
+        body += data
+    text = json.dumps(header).encode()
+    path.write_bytes(struct.pack("<Q", len(text)) + text + body)
