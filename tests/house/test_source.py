@@ -1,0 +1,212 @@
+"""What the source promises of itself, as far as a script can see it.
+
+SPDX-License-Identifier: Apache-2.0
+"""
+import re
+import unittest
+
+from source import (C_ENDINGS, ROOT, TEXT_ENDINGS, code_of, files, name,
+                    numbered)
+
+# ------------------------------------------------------------------- layering
+
+INCLUDE = re.compile(r'^\s*#\s*include\s*"([^"]+)"', re.MULTILINE)
+ROW = re.compile(r"^\| `(\w+)/` \|.*\|([^|]*)\|$", re.MULTILINE)
+
+
+def layers():
+    """folder -> folders that it may see, from the table of the tour."""
+    text = (ROOT / "docs" / "architecture.md").read_text()
+    return {folder: set(re.findall(r"\w+", sees.replace("`", "")))
+            for folder, sees in ROW.findall(text)}
+
+
+def may_include(table, folder, header):
+    """Whether a file of the folder may include the header."""
+    if header == "ptfold.h":
+        return folder in ("base", "tool")
+    seen = header.split("/")[0]
+    return "/" in header and (seen == folder or seen in table[folder])
+
+
+def sources():
+    """The C files of src, each with its folder."""
+    for path in files("src", endings=C_ENDINGS):
+        yield path, path.relative_to(ROOT / "src").parts[0]
+
+
+class Layers(unittest.TestCase):
+    def test_every_folder_is_in_the_table(self):
+        folders = {p.name for p in (ROOT / "src").iterdir() if p.is_dir()}
+        self.assertEqual(folders, set(layers()))
+
+    def test_includes_follow_the_table(self):
+        table = layers()
+        wrong = [f"{name(path)} includes {header}"
+                 for path, folder in sources()
+                 for header in INCLUDE.findall(path.read_text())
+                 if not may_include(table, folder, header)]
+        self.assertEqual(wrong, [])
+
+    def test_a_kernel_never_sees_a_tensor_nor_a_verdict_a_net(self):
+        table = layers()
+        for folder, header in (
+                ("kernel", "tensor/tensor.h"), ("verify", "net/net.h"),
+                ("archive", "pickle/pickle.h"), ("net", "plan/plan.h"),
+                ("tool", "base/base.h"), ("net", "net.h"),
+                ("net", "ptfold.h")):
+            self.assertFalse(may_include(table, folder, header), header)
+
+
+# ----------------------------------------------------------- forbidden words
+
+UNBOUNDED = ("alloca", "atof", "atoi", "atol", "gets", "sprintf", "sscanf",
+             "strcat", "strcpy", "strncpy", "strtok", "vsprintf")
+# What only base may do, and what a library may not do at all.
+MEMORY = ("aligned_alloc", "calloc", "free", "malloc", "memalign",
+          "posix_memalign", "realloc", "strdup", "strndup", "asprintf")
+PROCESS = ("_exit", "abort", "assert", "exit", "perror", "printf", "putchar",
+           "puts", "stderr", "stdout", "system", "vprintf")
+
+
+def forbidden(folder):
+    words = set(UNBOUNDED)
+    if folder != "tool": # which sees the public header alone
+        words |= set(PROCESS)
+        if folder != "base":
+            words |= set(MEMORY)
+    return words
+
+
+def uses(code, words):
+    """Calls of the words; of streams, any mention."""
+    streams = {"stderr", "stdout"} & words
+    pattern = "|".join([rf"(?<![\w.>])({'|'.join(sorted(words))})\s*\("]
+                       + [rf"\b{stream}\b" for stream in sorted(streams)])
+    return [f"{line}: {match.group()}" for line, text in numbered(code)
+            for match in re.finditer(pattern, text)]
+
+
+class Words(unittest.TestCase):
+    def test_forbidden_functions_are_not_used(self):
+        wrong = [f"{name(path)}:{use}" for path, folder in sources()
+                 for use in uses(code_of(path.read_text()), forbidden(folder))]
+        self.assertEqual(wrong, [])
+
+    def test_they_would_be_seen(self):
+        for code in ("x = malloc(3);", "if (strcpy(a, b))", "exit(1);",
+                     "fprintf(stderr, s);", "\tgets (a);"):
+            self.assertEqual(len(uses(code, forbidden("net"))), 1, code)
+        for code in ("ptf_free(x);", "/* malloc() */", '"exit"', "snprintf(a",
+                     "size_t free;", "p->free(x);", "// abort()"):
+            self.assertEqual(uses(code_of(code), forbidden("net")), [], code)
+
+
+# --------------------------------------------------------------------- sizes
+
+MOST_LINES, MOST_IN_FUNCTION, MOST_LEVELS = 500, 60, 3
+
+
+def functions(code):
+    """(line, length) of every function: braces alone in the first column."""
+    start = None
+    for line, text in numbered(code):
+        if text == "{":
+            start = line
+        elif text == "}" and start is not None:
+            yield start, line - start + 1
+            start = None
+
+
+def too_deep(code, most=MOST_LEVELS):
+    """Lines with a statement inside of that many others, or more."""
+    pattern = re.compile(rf"^ {{{4 * (most + 1)},}}(if|for|while|switch|do)\b")
+    return [line for line, text in numbered(code) if pattern.match(text)]
+
+
+class Sizes(unittest.TestCase):
+    def code(self):
+        for path in files("src", "include", "tests", "subprojects",
+                          endings=C_ENDINGS | {".cpp"}):
+            yield name(path), code_of(path.read_text())
+
+    def test_files_are_short(self):
+        """The public header is one by design."""
+        counts = [(where, code.count("\n")) for where, code in self.code()
+                  if where != "include/ptfold.h"]
+        counts += [(name(path), path.read_text().count("\n"))
+                   for path in files("tests", "checkpoints", "bench", "src",
+                                     endings={".py", ".sh"})]
+        self.assertEqual([c for c in counts if c[1] >= MOST_LINES], [])
+
+    def test_functions_are_short_and_flat(self):
+        wrong = []
+        for where, code in self.code():
+            wrong += [f"{where}:{line}: {length} lines"
+                      for line, length in functions(code)
+                      if length >= MOST_IN_FUNCTION]
+            # The register tile of a kernel is two loops of its own.
+            most = MOST_LEVELS + where.startswith("src/kernel/")
+            wrong += [f"{where}:{line}: too deep"
+                      for line in too_deep(code, most)]
+        self.assertEqual(wrong, [])
+
+    def test_long_and_deep_functions_would_be_seen(self):
+        body = "\n".join(["int f(void)", "{"] + 70 * ["    g();"] + ["}"])
+        self.assertEqual(list(functions(body)), [(2, 72)])
+        self.assertEqual(too_deep(f"{16 * ' '}if (a)\n{12 * ' '}if (a)"), [1])
+
+
+# ---------------------------------------------------------------- plain text
+
+PATHS = re.compile(r"/(?:work|home|root|Users)/|/tmp/wt|/tmp/venv")
+
+
+def blemishes(text):
+    for line, content in numbered(text):
+        if "\t" in content:
+            yield f"{line}: a tab"
+        if content != content.rstrip():
+            yield f"{line}: blanks at the end"
+        if "\r" in content:
+            yield f"{line}: a carriage return"
+        if PATHS.search(content):
+            yield f"{line}: a path of somebody's machine"
+    if text and not text.endswith("\n"):
+        yield "no newline at the end"
+
+
+class Text(unittest.TestCase):
+    SELF = "tests/house/test_source.py"
+
+    def texts(self):
+        for path in files(".", endings=TEXT_ENDINGS):
+            # Seeds of the fuzzers are what they are; .git is a file in a
+            # worktree.
+            if "corpus" in path.parts or path.name in (".git", "LICENSE"):
+                continue
+            yield name(path), path.read_text()
+
+    def test_texts_are_clean(self):
+        wrong = [f"{where}:{blemish}" for where, text in self.texts()
+                 if where != self.SELF
+                 for blemish in blemishes(text)
+                 if not (where.endswith(".tsv") and "a tab" in blemish)]
+        self.assertEqual(wrong, [])
+
+    def test_blemishes_would_be_seen(self):
+        for text in ("a\tb\n", "a \n", "a\r\n", "see /home/me\n", "a"):
+            self.assertNotEqual(list(blemishes(text)), [], repr(text))
+        self.assertEqual(list(blemishes("a\n\nb\n")), [])
+
+    def test_sources_name_their_licence(self):
+        wrong = [name(path) for path in files(
+                     "src", "include", "tests", "checkpoints", "bench",
+                     "subprojects", endings=C_ENDINGS | {".py", ".sh", ".cpp"})
+                 if "SPDX-License-Identifier: Apache-2.0" not in
+                 path.read_text()[:3000]]
+        self.assertEqual(wrong, [])
+
+
+if __name__ == "__main__":
+    unittest.main()
