@@ -69,9 +69,13 @@ PROCESS = ("_exit", "abort", "assert", "exit", "perror", "printf", "putchar",
            "puts", "stderr", "stdout", "system", "vprintf")
 
 
+# What scandir() allocated must be freed as it was.
+ALLOWED = {"src/image/collect.c": {"free"}}
+
+
 def forbidden(folder):
     words = set(UNBOUNDED)
-    if folder != "tool": # which sees the public header alone
+    if folder != "tool":  # which sees the public header alone
         words |= set(PROCESS)
         if folder != "base":
             words |= set(MEMORY)
@@ -89,8 +93,11 @@ def uses(code, words):
 
 class Words(unittest.TestCase):
     def test_forbidden_functions_are_not_used(self):
-        wrong = [f"{name(path)}:{use}" for path, folder in sources()
-                 for use in uses(code_of(path.read_text()), forbidden(folder))]
+        wrong = []
+        for path, folder in sources():
+            words = forbidden(folder) - ALLOWED.get(name(path), set())
+            wrong += [f"{name(path)}:{use}"
+                      for use in uses(code_of(path.read_text()), words)]
         self.assertEqual(wrong, [])
 
     def test_they_would_be_seen(self):
@@ -104,7 +111,7 @@ class Words(unittest.TestCase):
 
 # --------------------------------------------------------------------- sizes
 
-MOST_LINES, MOST_IN_FUNCTION, MOST_LEVELS = 500, 60, 3
+MOST_LINES, MOST_IN_TEST, MOST_IN_FUNCTION, MOST_LEVELS = 500, 600, 60, 3
 
 
 def functions(code):
@@ -131,13 +138,15 @@ class Sizes(unittest.TestCase):
             yield name(path), code_of(path.read_text())
 
     def test_files_are_short(self):
-        """The public header is one by design."""
+        """The public header is one by design; tests have their tables."""
         counts = [(where, code.count("\n")) for where, code in self.code()
                   if where != "include/ptfold.h"]
         counts += [(name(path), path.read_text().count("\n"))
                    for path in files("tests", "checkpoints", "bench", "src",
                                      endings={".py", ".sh"})]
-        self.assertEqual([c for c in counts if c[1] >= MOST_LINES], [])
+        self.assertEqual([(where, count) for where, count in counts if count >=
+                          (MOST_IN_TEST if where.startswith("tests/")
+                           else MOST_LINES)], [])
 
     def test_functions_are_short_and_flat(self):
         wrong = []
@@ -181,11 +190,11 @@ class Text(unittest.TestCase):
 
     def texts(self):
         for path in files(".", endings=TEXT_ENDINGS):
-            # Seeds of the fuzzers are what they are; .git is a file in a
-            # worktree.
-            if "corpus" in path.parts or path.name in (".git", "LICENSE"):
+            if path.name in (".git", "LICENSE") or "corpus" in path.parts:
                 continue
-            yield name(path), path.read_text()
+            data = path.read_bytes()
+            if path.suffix or b"\0" not in data:
+                yield name(path), data.decode()
 
     def test_texts_are_clean(self):
         wrong = [f"{where}:{blemish}" for where, text in self.texts()
