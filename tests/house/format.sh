@@ -19,6 +19,6 @@ misplaced() {
 }
 misplaced # or the check could not fail
 
-find src include tests subprojects \
+find src include tests subprojects docs \
     \( -name '*.[ch]' -o -name '*.inc' -o -name '*.cc' \) -print0 |
     xargs -0 "$tool" --dry-run --Werror

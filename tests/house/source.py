@@ -8,7 +8,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 C_ENDINGS = {".c", ".h", ".inc"}
 TEXT_ENDINGS = C_ENDINGS | {".py", ".sh", ".md", ".txt", ".build", ".tsv",
-                            ".cpp", ".hpp", ".yml", ""}
+                            ".cc", ".yml", ""}
 NOT_OURS = re.compile(r"^(build.*|out|\.git|__pycache__)$")
 
 

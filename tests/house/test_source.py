@@ -133,8 +133,8 @@ def too_deep(code, most=MOST_LEVELS):
 
 class Sizes(unittest.TestCase):
     def code(self):
-        for path in files("src", "include", "tests", "subprojects",
-                          endings=C_ENDINGS | {".cpp"}):
+        for path in files("src", "include", "tests", "subprojects", "docs",
+                          endings=C_ENDINGS | {".cc"}):
             yield name(path), code_of(path.read_text())
 
     def test_files_are_short(self):
@@ -211,7 +211,8 @@ class Text(unittest.TestCase):
     def test_sources_name_their_licence(self):
         wrong = [name(path) for path in files(
                      "src", "include", "tests", "checkpoints", "bench",
-                     "subprojects", endings=C_ENDINGS | {".py", ".sh", ".cpp"})
+                     "subprojects", "docs",
+                     endings=C_ENDINGS | {".py", ".sh", ".cc"})
                  if "SPDX-License-Identifier: Apache-2.0" not in
                  path.read_text()[:3000]]
         self.assertEqual(wrong, [])
