@@ -446,6 +446,79 @@ PTF_API ptf_status ptf_net_rewrite(const ptf_net *net,
                                    const ptf_shape *input, ptf_net **out,
                                    ptf_error *err);
 
+/* ------------------------------------------------------------------- counts */
+
+/* Arithmetic operations; formulas are in src/count/formulas.c. */
+typedef struct ptf_operations {
+    int64_t macs;            /* a weight times a value, added to a sum */
+    int64_t multiplications; /* those of the multiply-adds included */
+    int64_t additions;       /* likewise, and subtractions */
+    int64_t others;          /* comparisons, divisions, exponentials */
+} ptf_operations;
+
+/* What a tool counts as an operation. */
+typedef struct ptf_convention {
+    const char *name; /* "torchinfo" */
+    const char *unit; /* what the tool calls it: "mult-adds" */
+    const char *summary;
+} ptf_convention;
+
+/*
+ * The conventions, by number until NULL, or by name (NULL if none).  The first
+ * one, "macs", counts weight multiply-adds of convolutions and linear layers.
+ */
+PTF_API const ptf_convention *ptf_convention_at(size_t index);
+PTF_API const ptf_convention *ptf_convention_find(const char *name);
+
+/*
+ * The counts of one layer, or of a whole net, for a batch in evaluation.
+ * Bytes are those of f32.  A sum over a window counts all of its terms, those
+ * in the padding too.
+ */
+typedef struct ptf_count {
+    const char *name; /* as in ptf_layer; of a net, its class */
+    const char *op;   /* "" of a net */
+    ptf_shape input, output;
+    int64_t parameters;   /* trainable numbers */
+    int64_t weight_bytes; /* of these, and of running statistics */
+    int64_t input_bytes;  /* both 0 where the output is the input in another */
+    int64_t output_bytes; /* shape (Flatten) or as it is (Dropout, Identity) */
+    int64_t conventional; /* operations by the convention that was asked for */
+    ptf_operations forward;
+    ptf_operations input_gradient; /* 0 where nobody asks for it */
+    ptf_operations parameter_gradient;
+} ptf_count;
+
+/* Options of ptf_net_count; all zero means the defaults. */
+typedef struct ptf_count_options {
+    int64_t batch;                    /* 0: 1 */
+    const ptf_convention *convention; /* of 'conventional'; NULL: "macs" */
+    /*
+     * Also the gradient with respect to the net's input.  Without it, layers
+     * that have no parameters before them need no input gradient.
+     */
+    bool input_gradient;
+} ptf_count_options;
+
+/*
+ * Counts 'net' for inputs of shape 'input'; no numbers are needed.  'layers'
+ * has room for ptf_net_layer_count() counts; *total is their sum.  Both borrow
+ * names from the net.
+ *
+ * PTF_ARGUMENT for a shape that does not fit, and for counts beyond 63 bits.
+ */
+PTF_API ptf_status ptf_net_count(const ptf_net *net, const ptf_shape *input,
+                                 const ptf_count_options *options,
+                                 ptf_count *layers, ptf_count *total,
+                                 ptf_error *err);
+
+/*
+ * Multiplications and additions of the forward pass for each byte of input,
+ * output and weights, each moved once: the arithmetic intensity of the
+ * roofline model (Williams, Waterman, Patterson, CACM 52(4), 2009).
+ */
+PTF_API double ptf_count_intensity(const ptf_count *count);
+
 /* -------------------------------------------------------------------- plan */
 
 typedef struct ptf_plan ptf_plan;

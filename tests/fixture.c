@@ -187,6 +187,33 @@ const char fixture_small[] =
                          "  (probability): Softmax(dim=1)\n"
                          ")\n";
 
+const char fixture_mixed[] =
+    "# input: 4x21x18\n"
+    "Sequential(\n"
+    "  (0): Conv2d(4, 8, kernel_size=(3, 2), stride=(2, 1), padding=(1, 0), "
+    "groups=2, bias=False)\n"
+    "  (1): " BN2(
+        8) "\n"
+           "  (2): LeakyReLU(negative_slope=0.1)\n"
+           "  (3): AvgPool2d(kernel_size=2, stride=2, padding=0, ceil_mode=False)\n"
+           "  (4): Conv2d(8, 6, kernel_size=(1, 1), stride=(1, 1))\n"
+           "  (5): BatchNorm2d(6, eps=1e-05, momentum=0.1, affine=False, "
+           "track_running_stats=True)\n"
+           "  (6): Sigmoid()\n"
+           "  (7): MaxPool2d(kernel_size=3, stride=2, padding=1, dilation=1, "
+           "ceil_mode=False)\n"
+           "  (8): Tanh()\n"
+           "  (9): AdaptiveAvgPool2d(output_size=(2, 3))\n"
+           "  (10): Dropout(p=0.5, inplace=False)\n"
+           "  (11): Flatten(start_dim=1, end_dim=-1)\n"
+           "  (12): Linear(in_features=36, out_features=7, bias=False)\n"
+           "  (13): " BN1(
+               7) "\n"
+                  "  (14): ReLU()\n"
+                  "  (15): Linear(in_features=7, out_features=5, bias=True)\n"
+                  "  (16): Softmax(dim=1)\n"
+                  ")\n";
+
 float *fixture_run(const ptf_net *net, const char *input, int count,
                    int64_t *numel)
 {

@@ -74,6 +74,9 @@ ptf_net *fixture_rewrite(const ptf_net *net, const char *rewrite,
 /* A small smallNet: convolutions with batch norm, then linear with one. */
 extern const char fixture_small[];
 
+/* Every kind of layer in two dimensions, with strides, groups and padding. */
+extern const char fixture_mixed[];
+
 /* Outputs for 'count' made-up inputs, to be freed. */
 float *fixture_run(const ptf_net *net, const char *input, int count,
                    int64_t *numel);

@@ -1,0 +1,60 @@
+/*
+ * count: a net's operations and memory, layer by layer.
+ *
+ * Every count is a sum of a few quantities of the layer (weight multiply-adds,
+ * inputs, outputs, ...) with small whole factors, so that formulas and the
+ * conventions of other tools are tables: see formulas.c and conventions.c.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#ifndef PTF_COUNT_H
+#define PTF_COUNT_H
+
+#include "net/net.h"
+
+/* What the formulas are made of; all are those of the whole batch. */
+typedef enum ptf_quantity {
+    PTF_MACS,       /* a weight times a value; padded taps count */
+    PTF_BIASES,     /* outputs that a bias is added to */
+    PTF_EPILOGUES,  /* outputs with a scale and a shift behind the sum */
+    PTF_INPUTS,     /* numbers that come in */
+    PTF_OUTPUTS,    /* numbers that go out */
+    PTF_AFFINE,     /* outputs of a batch norm that has weights */
+    PTF_PARAMETERS, /* trainable numbers, again for each sample */
+    PTF_TAPS,       /* numbers that the windows of a pooling look at */
+    PTF_VECTORS,    /* vectors that a softmax takes the sum of */
+    PTF_QUANTITY_COUNT,
+} ptf_quantity;
+
+/* Layers that are counted alike. */
+typedef enum ptf_family {
+    PTF_VIEW, /* no arithmetic, and its output is its input */
+    PTF_PRODUCT,
+    PTF_NORM,
+    PTF_RELU,
+    PTF_LEAKY_RELU,
+    PTF_SIGMOID,
+    PTF_TANH,
+    PTF_SOFTMAX,
+    PTF_MAX_POOL,
+    PTF_AVG_POOL,
+    PTF_ADAPTIVE_AVG_POOL,
+    PTF_FAMILY_COUNT,
+} ptf_family;
+
+/* The factor of each quantity. */
+typedef int8_t ptf_formula[PTF_QUANTITY_COUNT];
+
+/* The four counts of ptf_operations. */
+typedef struct ptf_formulas {
+    ptf_formula macs, multiplications, additions, others;
+} ptf_formulas;
+
+extern const ptf_formulas ptf_forward_formulas[PTF_FAMILY_COUNT];
+extern const ptf_formulas ptf_input_gradient_formulas[PTF_FAMILY_COUNT];
+extern const ptf_formulas ptf_parameter_gradient_formulas[PTF_FAMILY_COUNT];
+
+/* The convention's formulas, one for each family; NULL if there is no such. */
+const ptf_formula *ptf_convention_formulas(const ptf_convention *convention);
+
+#endif
