@@ -89,6 +89,7 @@ typedef struct ptf_product {
     int64_t terms;
     const float *weights; /* [channels][terms], rows 'terms' apart */
     const float *panels;  /* the same as pack() leaves it, or NULL */
+    int64_t turned; /* 0, or the weights are [terms][...], rows so far apart */
     int64_t channels;
     int64_t out_height, out_width;
     int64_t x_image, x_row, x_column;
@@ -121,6 +122,8 @@ typedef struct ptf_kernels {
                      float *y);
     void (*adaptive_avg_pool)(const ptf_map *in, const ptf_map *out,
                               const float *x, float *y);
+
+    const struct ptf_backward *backward; /* the gradients; see backward.h */
 
     /* For measuring: reads all of it, and returns something of it. */
     uint64_t (*read)(const uint64_t *words, int64_t n);
@@ -158,6 +161,25 @@ typedef struct ptf_kernels {
 
 /* The kernels of 'isa', which must be one that is here; ref at worst. */
 const ptf_kernels *ptf_kernels_get(ptf_isa isa);
+
+/*
+ * Products of one size, one for each group of channels.  'scratch' has
+ * scratch_size bytes for each thread.
+ */
+typedef struct ptf_products {
+    ptf_product (*of)(const void *context, int64_t group);
+    const void *context;
+    int64_t groups, channels, pixels; /* channels of one */
+    char *scratch;
+} ptf_products;
+
+/* Runs them with product(), which ref has not. */
+void ptf_products_run(const ptf_kernels *kernels, int threads,
+                      const ptf_products *products);
+
+/* Part i of n of 'count' things that go in units of 'unit'. */
+void ptf_cut(int64_t i, int64_t n, int64_t count, int64_t unit, int64_t *begin,
+             int64_t *end);
 
 /* The geometry of a convolution of one image. */
 typedef struct ptf_conv {

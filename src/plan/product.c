@@ -1,7 +1,6 @@
 /*
  * Steps that are products: convolutions and linear layers.  This is where a
- * convolution's window becomes a list of taps, and where a product is cut
- * into parts for the threads.
+ * convolution's window becomes a list of taps.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -11,9 +10,7 @@ typedef struct product_run {
     const ptf_plan *plan;
     const ptf_step *step;
     const ptf_piece *piece;
-    int64_t pixels;        /* of the piece */
-    int64_t channel_parts; /* the cut: pixel_parts x channel_parts */
-    int64_t pixel_parts;
+    int64_t pixels; /* of the piece */
 } product_run;
 
 static int64_t ceil_div(int64_t a, int64_t b)
@@ -126,29 +123,9 @@ static ptf_product group_product(const product_run *r, int64_t group)
     };
 }
 
-/* Part i of n of 'count' things that go in units of 'unit'. */
-static void part(int64_t i, int64_t n, int64_t count, int64_t unit,
-                 int64_t *begin, int64_t *end)
+static ptf_product product_of(const void *context, int64_t group)
 {
-    int64_t units = ceil_div(count, unit);
-    *begin = min_i64(units * i / n * unit, count);
-    *end = min_i64(units * (i + 1) / n * unit, count);
-}
-
-static void product_part(void *context, int64_t i, int thread)
-{
-    const product_run *r = context;
-    const ptf_kernels *k = r->plan->kernels;
-    int64_t parts = r->channel_parts * r->pixel_parts;
-    ptf_product q = group_product(r, i / parts);
-    int64_t c0, c1, p0, p1;
-    part(i % parts / r->pixel_parts, r->channel_parts, q.channels,
-         k->panel_channels, &c0, &c1);
-    part(i % r->pixel_parts, r->pixel_parts, r->pixels, k->tile_pixels, &p0,
-         &p1);
-    if (c0 < c1 && p0 < p1)
-        k->product(&q, c0, c1, p0, p1,
-                   r->plan->scratch + (size_t)thread * k->scratch_size);
+    return group_product(context, group);
 }
 
 static void direct_part(void *context, int64_t i, int thread)
@@ -157,33 +134,9 @@ static void direct_part(void *context, int64_t i, int thread)
     (void)thread;
     ptf_product q = group_product(r, 0);
     int64_t c0, c1;
-    part(i, r->channel_parts, q.channels, r->plan->kernels->lanes, &c0, &c1);
+    ptf_cut(i, r->plan->threads, q.channels, r->plan->kernels->lanes, &c0, &c1);
     if (c0 < c1)
         r->plan->kernels->direct(&q, c0, c1, 0, r->pixels);
-}
-
-/*
- * One part per thread: of all ways to cut, the one whose largest part has the
- * fewest tiles, and of these the one with the most channel parts, because
- * parts that share no channels share no weights.
- */
-static void choose_cut(product_run *r)
-{
-    const ptf_kernels *k = r->plan->kernels;
-    int64_t threads = r->plan->threads, groups = r->step->conv.groups;
-    int64_t panels =
-        ceil_div(r->step->conv.out.channels / groups, k->panel_channels);
-    int64_t tiles = ceil_div(r->pixels, k->tile_pixels);
-    int64_t best = INT64_MAX;
-    for (int64_t c = groups > 1 ? 1 : threads; c >= 1; c--) {
-        int64_t p = groups > 1 ? 1 : threads / c;
-        int64_t cost = ceil_div(panels, c) * ceil_div(tiles, p);
-        if (cost < best) {
-            best = cost;
-            r->channel_parts = c;
-            r->pixel_parts = p;
-        }
-    }
 }
 
 static void run_product(const ptf_plan *plan, const ptf_step *step,
@@ -195,13 +148,16 @@ static void run_product(const ptf_plan *plan, const ptf_step *step,
     if (step->padded[1] > 0)
         ptf_plan_each(plan, piece->count * v->in.channels, pad_plane, &run);
     if (step->side_by_side && run.pixels <= plan->kernels->direct_pixels) {
-        run.channel_parts = plan->threads;
         ptf_plan_each(plan, plan->threads, direct_part, &run);
         return;
     }
-    choose_cut(&run);
-    ptf_plan_each(plan, v->groups * run.channel_parts * run.pixel_parts,
-                  product_part, &run);
+    ptf_products products = {.of = product_of,
+                             .context = &run,
+                             .groups = v->groups,
+                             .channels = v->out.channels / v->groups,
+                             .pixels = run.pixels,
+                             .scratch = plan->scratch};
+    ptf_products_run(plan->kernels, plan->threads, &products);
 }
 
 /* -------------------------------------------------------------------- make */
