@@ -725,6 +725,76 @@ PTF_API ptf_status ptf_sink_write_at(ptf_sink *sink, int64_t at,
 PTF_API ptf_status ptf_sink_commit(ptf_sink *sink, ptf_error *err);
 PTF_API void ptf_sink_abort(ptf_sink *sink);
 
+/* --------------------------------------------------------------- gradients */
+
+/*
+ * Gradients by convolution: a run forward, then one back, which gives the
+ * derivatives of sum(cotangent * output) by the input and by the parameters.
+ * The gradient of a convolution by its input is a transposed convolution of
+ * the cotangent, that by its weights a convolution with the cotangent as the
+ * filter; no matrix of a convolution is formed, and memory grows as the
+ * layers' sizes do.  docs/gradients.md derives it and states the order of
+ * every sum: the result is the same bits whatever the options say.
+ */
+typedef struct ptf_gradient ptf_gradient;
+
+/* What to differentiate by; 0 stands for both. */
+enum { PTF_BY_INPUT = 1, PTF_BY_PARAMETERS = 2 };
+
+/* Options of ptf_gradient_make(); all zero means the defaults. */
+typedef struct ptf_gradient_options {
+    unsigned by;
+    int threads;     /* as in ptf_plan_options */
+    const char *isa;
+} ptf_gradient_options;
+
+/*
+ * Prepares runs of up to 'batch' inputs of shape 'input'.  The net, which is
+ * borrowed, is that of evaluation: batch norms use their running statistics,
+ * and dropout passes everything.  'options' may be NULL.  Errors are those of
+ * ptf_plan_make().  One object is for one thread at a time.
+ */
+PTF_API ptf_status ptf_gradient_make(const ptf_net *net, const ptf_shape *input,
+                                     int64_t batch,
+                                     const ptf_gradient_options *options,
+                                     ptf_gradient **out, ptf_error *err);
+PTF_API void ptf_gradient_free(ptf_gradient *gradient);
+
+/* The shape of one output. */
+PTF_API ptf_shape ptf_gradient_output(const ptf_gradient *gradient);
+
+/*
+ * Runs 'count' inputs forward: 'out' gets the bits of ptf_plan_run().  'in'
+ * and 'out' are read again by ptf_gradient_back() and must stay until then.
+ */
+PTF_API ptf_status ptf_gradient_run(ptf_gradient *gradient, const float *in,
+                                    int64_t count, float *out, ptf_error *err);
+
+/*
+ * Runs back what was run last, as often as one likes; 'cotangent' is that
+ * count x output.  PTF_ARGUMENT when nothing was run.
+ */
+PTF_API ptf_status ptf_gradient_back(ptf_gradient *gradient,
+                                     const float *cotangent, ptf_error *err);
+
+/*
+ * The gradients that ptf_gradient_back() left, valid until it runs again.  By
+ * the input: count x input in C order, NULL unless asked for.  By the
+ * parameters: tensors under the parameters' names, f32, in state dict order;
+ * those of several inputs are added up.
+ */
+PTF_API const float *ptf_gradient_input(const ptf_gradient *gradient);
+PTF_API size_t ptf_gradient_tensor_count(const ptf_gradient *gradient);
+PTF_API const ptf_tensor *ptf_gradient_tensor(const ptf_gradient *gradient,
+                                              size_t index);
+
+/*
+ * Writes them to a file, whose ending decides the format as in
+ * ptf_net_save(); the gradient by the input is called "input".
+ */
+PTF_API ptf_status ptf_gradient_save(const ptf_gradient *gradient,
+                                     const char *path, ptf_error *err);
+
 /* -------------------------------------------------------------- enclosures */
 
 /*

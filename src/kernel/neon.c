@@ -9,6 +9,8 @@
 #define PTF_FMA  __builtin_fma
 #include "kernel/pointwise.inc"
 
+#include "kernel/backward.inc"
+
 #include "kernel/product.inc"
 
 #include "kernel/direct.inc"
@@ -16,5 +18,6 @@
 const ptf_kernels ptf_kernels_neon = {
     .isa = PTF_ISA_NEON,
     PTF_POINTWISE,
+    PTF_BACKWARD,
     PTF_PRODUCTS,
 };

@@ -1,0 +1,112 @@
+/*
+ * Convolutions and linear layers: their geometry, and what the walk back
+ * needs of memory for them.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "grad/conv.h"
+
+/* Rows or columns that the windows reach, padding included. */
+static int64_t reach(const ptf_conv *v, int axis, int64_t outputs)
+{
+    const ptf_window *w = &v->window;
+    return (outputs - 1) * w->stride[axis] +
+           (w->kernel[axis] - 1) * w->dilation[axis] + 1;
+}
+
+static ptf_map map_of(const ptf_shape *shape)
+{
+    ptf_map map = {.channels = shape->dim[0], .height = 1, .width = 1};
+    if (shape->rank > 1)
+        map.width = shape->dim[shape->rank - 1];
+    if (shape->rank > 2)
+        map.height = shape->dim[1];
+    map.rows = map.height;
+    return map;
+}
+
+static void set_geometry(ptf_gradient *g, int i)
+{
+    const ptf_node *node = &g->net->nodes[i];
+    const ptf_attrs *a = &node->attrs;
+    ptf_back *n = &g->nodes[i];
+    ptf_conv *v = &n->conv;
+    v->in = map_of(&g->shapes[node->inputs[0]]);
+    v->out = map_of(&g->shapes[i]);
+    v->groups = node->op == PTF_OP_LINEAR ? 1 : a->groups;
+    for (int axis = 0; axis < 2; axis++) {
+        bool linear = node->op == PTF_OP_LINEAR;
+        v->window.kernel[axis] = linear ? 1 : a->kernel[axis];
+        v->window.stride[axis] = linear ? 1 : a->stride[axis];
+        v->window.padding[axis] = linear ? 0 : a->padding[axis];
+        v->window.dilation[axis] = linear ? 1 : a->dilation[axis];
+    }
+    if (v->window.padding[0] > 0 || v->window.padding[1] > 0) {
+        n->padded[0] = reach(v, 0, v->out.height);
+        n->padded[1] = reach(v, 1, v->out.width);
+    }
+}
+
+static int32_t *offsets(ptf_gradient *g, const ptf_node *node, int64_t count,
+                        int64_t last, ptf_status *status, ptf_error *err)
+{
+    int32_t *out = NULL;
+    if (last > INT32_MAX)
+        *status = ptf_node_fail(err, PTF_UNSUPPORTED, node,
+                                "one image's feature map has more than 2^31 "
+                                "numbers");
+    else if ((out = ptf_arena_array(&g->arena, (size_t)count,
+                                    sizeof(int32_t))) == NULL)
+        *status = ptf_fail_memory(err);
+    return out;
+}
+
+static ptf_status make_offsets(ptf_gradient *g, int i, ptf_error *err)
+{
+    const ptf_node *node = &g->net->nodes[i];
+    ptf_back *n = &g->nodes[i];
+    const ptf_conv *v = &n->conv;
+    int64_t pixels = pixels_of(&v->out), channels = group_out(v);
+    int64_t width = n->padded[0] > 0 ? n->padded[1] : v->in.width;
+    int64_t down = v->window.stride[0] * width;
+    int64_t last = (v->out.height - 1) * down + width;
+    ptf_status status = PTF_OK;
+    n->channel_offset =
+        offsets(g, node, channels, channels * pixels, &status, err);
+    if (status == PTF_OK && n->by[PTF_WEIGHT] != NULL)
+        n->pixel_offset = offsets(g, node, pixels, last, &status, err);
+    if (status != PTF_OK)
+        return status;
+    for (int64_t c = 0; c < channels; c++)
+        n->channel_offset[c] = (int32_t)(c * pixels);
+    for (int64_t p = 0; n->pixel_offset != NULL && p < pixels; p++)
+        n->pixel_offset[p] = (int32_t)(p / v->out.width * down +
+                                       p % v->out.width * v->window.stride[1]);
+    return PTF_OK;
+}
+
+static void need(size_t *most, int64_t floats)
+{
+    if ((size_t)floats > *most)
+        *most = (size_t)floats;
+}
+
+ptf_status ptf_back_product(ptf_gradient *g, int i, ptf_error *err)
+{
+    set_geometry(g, i);
+    ptf_back *n = &g->nodes[i];
+    const ptf_conv *v = &n->conv;
+    int64_t taps = taps_of(v);
+    need(&g->zero_floats, v->in.channels);
+    int64_t all, outputs = g->batch * pixels_of(&v->out);
+    if (!ptf_mul_i64(group_in(v) * taps, outputs, &all))
+        all = REACHED_FLOATS;
+    if (!is_plain(v) && group_out(v) > 1)
+        need(&g->reached_floats, max_i64(taps, min_i64(all, REACHED_FLOATS)));
+    if (n->by[PTF_WEIGHT] != NULL) {
+        need(&g->padded_floats, v->in.channels * n->padded[0] * n->padded[1]);
+        if (g->batch > 1 && !is_linear(v))
+            need(&g->image_floats, v->out.channels * group_in(v) * taps);
+    }
+    return make_offsets(g, i, err);
+}

@@ -1,0 +1,67 @@
+/*
+ * conv: what the files about convolutions and linear layers share.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#ifndef PTF_GRAD_CONV_H
+#define PTF_GRAD_CONV_H
+
+#include "grad/grad.h"
+
+/* What taps bring is computed so much at a time, unless one needs more. */
+enum { REACHED_FLOATS = 1 << 20 };
+
+static inline int64_t min_i64(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+static inline int64_t max_i64(int64_t a, int64_t b)
+{
+    return a > b ? a : b;
+}
+
+static inline int64_t taps_of(const ptf_conv *v)
+{
+    return v->window.kernel[0] * v->window.kernel[1];
+}
+
+static inline int64_t pixels_of(const ptf_map *map)
+{
+    return map->height * map->width;
+}
+
+static inline int64_t group_in(const ptf_conv *v)
+{
+    return v->in.channels / v->groups;
+}
+
+static inline int64_t group_out(const ptf_conv *v)
+{
+    return v->out.channels / v->groups;
+}
+
+/* Each input pixel is read once, through the only tap. */
+static inline bool is_plain(const ptf_conv *v)
+{
+    const ptf_window *w = &v->window;
+    return taps_of(v) == 1 && w->stride[0] == 1 && w->stride[1] == 1 &&
+           w->padding[0] == 0 && w->padding[1] == 0;
+}
+
+/* One output pixel that reads the whole input, in order. */
+static inline bool is_linear(const ptf_conv *v)
+{
+    const ptf_window *w = &v->window;
+    return v->groups == 1 && pixels_of(&v->out) == 1 &&
+           w->kernel[0] == v->in.height && w->kernel[1] == v->in.width &&
+           w->padding[0] == 0 && w->padding[1] == 0;
+}
+
+static inline void run_products(const ptf_gradient *g, ptf_products products)
+{
+    products.scratch = g->scratch;
+    ptf_products_run(g->kernels, g->threads, &products);
+}
+
+#endif

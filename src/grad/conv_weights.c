@@ -1,0 +1,121 @@
+/*
+ * Convolutions and linear layers, back to their weights: the product of the
+ * cotangent, as filters, with the input.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "grad/conv.h"
+
+typedef struct weights_run {
+    const ptf_gradient *g;
+    const ptf_back *n;
+    const float *x, *d; /* of one image; of all for linear layers */
+    float *by;
+} weights_run;
+
+/* Row i of the weights of a linear layer gathers x times its cotangents. */
+static void linear_row(void *context, int64_t i, int thread)
+{
+    const weights_run *r = context;
+    (void)thread;
+    const ptf_conv *v = &r->n->conv;
+    int64_t inputs = v->in.channels * pixels_of(&v->in);
+    for (int64_t n = 0; n < r->g->count; n++)
+        r->g->kernels->backward->outer(r->by + i * inputs,
+                                       r->d[n * v->out.channels + i],
+                                       r->x + n * inputs, inputs, n > 0);
+}
+
+/* Copies channel i into the padded input, zeros around it. */
+static void pad_plane(void *context, int64_t i, int thread)
+{
+    const weights_run *r = context;
+    (void)thread;
+    const ptf_conv *v = &r->n->conv;
+    int64_t rows = r->n->padded[0], columns = r->n->padded[1];
+    int64_t top = v->window.padding[0], left = v->window.padding[1];
+    int64_t width = min_i64(v->in.width, columns - left);
+    const float *x = r->x + i * pixels_of(&v->in);
+    float *y = r->g->padded + i * rows * columns;
+    for (int64_t row = 0; row < rows; row++, y += columns) {
+        memset(y, 0, (size_t)columns * sizeof(float));
+        if (row >= top && row - top < v->in.height && width > 0)
+            memcpy(y + left, x + (row - top) * v->in.width,
+                   (size_t)width * sizeof(float));
+    }
+}
+
+static ptf_product weights_product(const void *context, int64_t group)
+{
+    const weights_run *r = context;
+    const ptf_conv *v = &r->n->conv;
+    bool padded = r->n->padded[0] > 0;
+    int64_t width = padded ? r->n->padded[1] : v->in.width;
+    int64_t plane = padded ? r->n->padded[0] * width : pixels_of(&v->in);
+    int64_t taps = taps_of(v), pixels = pixels_of(&v->out);
+    bool one = taps == 1; /* the input channels are the columns of one row */
+    return (ptf_product){
+        .x = (padded ? r->g->padded : r->x) + group * group_in(v) * plane,
+        .taps = r->n->pixel_offset,
+        .terms = pixels,
+        .weights = r->d + group * group_out(v) * pixels,
+        .channels = group_out(v),
+        .out_height = one ? 1 : v->window.kernel[0],
+        .out_width = one ? group_in(v) : v->window.kernel[1],
+        .x_image = plane,
+        .x_row = v->window.dilation[0] * width,
+        .x_column = one ? plane : v->window.dilation[1],
+        .y = r->by + group * group_out(v) * group_in(v) * taps,
+        .y_image = taps,
+        .y_channel = group_in(v) * taps,
+    };
+}
+
+static void image_weights(weights_run *r)
+{
+    const ptf_conv *v = &r->n->conv;
+    if (r->g->kernels->product == NULL) {
+        ptf_ref_conv_weights(v, r->x, r->d, r->by);
+        return;
+    }
+    if (r->n->padded[0] > 0)
+        ptf_each(r->g->threads, v->in.channels, pad_plane, r);
+    run_products(r->g, (ptf_products){.of = weights_product,
+                                      .context = r,
+                                      .groups = v->groups,
+                                      .channels = group_out(v),
+                                      .pixels = group_in(v) * taps_of(v)});
+}
+
+/* Output channel i of one image's gradient to that of the images before. */
+static void add_channel(void *context, int64_t i, int thread)
+{
+    const weights_run *r = context;
+    (void)thread;
+    int64_t row = group_in(&r->n->conv) * taps_of(&r->n->conv);
+    r->g->kernels->backward->add(r->n->by[PTF_WEIGHT] + i * row,
+                                 r->by + i * row, row);
+}
+
+void ptf_back_conv_weights(const ptf_gradient *g, int i)
+{
+    const ptf_back *n = &g->nodes[i];
+    const ptf_conv *v = &n->conv;
+    weights_run r = {.g = g,
+                     .n = n,
+                     .x = ptf_gradient_value(g, g->net->nodes[i].inputs[0]),
+                     .d = n->d,
+                     .by = n->by[PTF_WEIGHT]};
+    if (is_linear(v)) {
+        ptf_each(g->threads, v->out.channels, linear_row, &r);
+        return;
+    }
+    for (int64_t image = 0; image < g->count; image++) {
+        image_weights(&r);
+        if (image > 0)
+            ptf_each(g->threads, v->out.channels, add_channel, &r);
+        r.by = g->image;
+        r.x += v->in.channels * pixels_of(&v->in);
+        r.d += v->out.channels * pixels_of(&v->out);
+    }
+}

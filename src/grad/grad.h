@@ -1,0 +1,100 @@
+/*
+ * grad: gradients of a net by its input and its parameters.  A plan that
+ * keeps every layer's output runs forward; then the nodes are walked from the
+ * last to the first, each turning the cotangent of its output into that of
+ * its input, and leaving the gradients of its parameters.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#ifndef PTF_GRAD_H
+#define PTF_GRAD_H
+
+#include "kernel/backward.h"
+#include "net/net.h"
+
+/* What the walk back needs of a node. */
+typedef struct ptf_back {
+    bool needed;               /* the cotangent of its output is */
+    bool filled;               /* and some reader has given its part of it */
+    int slot;                  /* where it lies */
+    float *d;                  /* batch x the output */
+    float *by[PTF_ROLE_COUNT]; /* gradients of parameters; NULL: not wanted */
+
+    /* products */
+    ptf_conv conv; /* a linear layer is a convolution of 1x1 maps */
+    const float *weights;
+    int64_t padded[2];       /* rows, columns of the padded input, or 0 */
+    int32_t *channel_offset; /* of the output's channels, from the first */
+    int32_t *pixel_offset;   /* of what output pixels read, from the first */
+
+    /* batch norms, and products with an epilogue */
+    const float *scale;
+    const double *mean, *factor; /* of a batch norm: x to its normal form */
+    ptf_plan *plain;             /* the layer without its epilogue */
+    float *sums;                 /* and what it gives */
+
+    /* softmax */
+    int64_t outer, length, inner;
+} ptf_back;
+
+struct ptf_gradient {
+    ptf_arena arena;
+    const ptf_net *net;
+    unsigned by;
+    ptf_plan *plan;
+    const ptf_kernels *kernels;
+    int threads;
+    int64_t batch;
+    ptf_shape *shapes; /* of the nodes' outputs */
+    ptf_back *nodes;
+    float **slots; /* cotangents whose lives do not overlap share one */
+    size_t *slot_floats;
+    int slot_count;
+
+    float *spare;   /* a second reader's part of a cotangent */
+    float *padded;  /* the padded input of one image */
+    float *image;   /* one image's gradient by weights */
+    float *reached; /* what taps bring to an input; see conv_input.c */
+    float *zeros;   /* as many as a layer has channels */
+    char *scratch;  /* of the product kernels */
+    size_t spare_floats, padded_floats, image_floats, reached_floats;
+    size_t zero_floats;
+
+    ptf_tensor *tensors; /* gradients of parameters */
+    size_t tensor_count;
+
+    /* the last run */
+    int64_t count;
+    const float *in;
+};
+
+/* Floats that live as long as 'g', aligned for vectors; NULL when out. */
+float *ptf_gradient_floats(ptf_gradient *g, size_t count);
+
+/* The numbers of a node's output, and how many one image has. */
+const float *ptf_gradient_value(const ptf_gradient *g, int node);
+int64_t ptf_gradient_numel(const ptf_gradient *g, int node);
+
+/* Prepares node i; what it may need of the shared memory is noted in 'g'. */
+ptf_status ptf_back_product(ptf_gradient *g, int i, ptf_error *err);
+ptf_status ptf_back_norm(ptf_gradient *g, int i, ptf_error *err);
+void ptf_back_softmax(ptf_gradient *g, int i);
+
+/* The parameters of node i: their gradients' tensors. */
+ptf_status ptf_back_tensors(ptf_gradient *g, int i, ptf_error *err);
+
+/* From the cotangent of node i to that of its input, and to parameters. */
+void ptf_back_conv_input(const ptf_gradient *g, int i, float *dx);
+void ptf_back_conv_weights(const ptf_gradient *g, int i);
+void ptf_back_layer(const ptf_gradient *g, int i, float *dx);
+
+/*
+ * The gradients of the parameters of node i.  Multiplies the cotangent of a
+ * product with an epilogue by its scale, so call it first.
+ */
+ptf_status ptf_back_parameters(const ptf_gradient *g, int i, ptf_error *err);
+
+/* Shared memory, when all nodes have said what they need. */
+ptf_status ptf_gradient_buffers(ptf_gradient *g, ptf_error *err);
+
+#endif

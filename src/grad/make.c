@@ -1,0 +1,284 @@
+/*
+ * From a net to what its gradients need: which cotangents, and where they
+ * lie.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "grad/grad.h"
+
+enum { ALIGNMENT = 64 };
+
+float *ptf_gradient_floats(ptf_gradient *g, size_t count)
+{
+    size_t size;
+    if (!ptf_mul_size(count, sizeof(float), &size) ||
+        !ptf_add_size(size, ALIGNMENT, &size))
+        return NULL;
+    char *block = ptf_arena_alloc(&g->arena, size);
+    if (block == NULL)
+        return NULL;
+    return (float *)(void *)(block + (-(uintptr_t)block & (ALIGNMENT - 1)));
+}
+
+static bool is_product(ptf_op op)
+{
+    return op == PTF_OP_CONV1D || op == PTF_OP_CONV2D || op == PTF_OP_LINEAR;
+}
+
+static bool is_norm(ptf_op op)
+{
+    return op == PTF_OP_BATCHNORM1D || op == PTF_OP_BATCHNORM2D;
+}
+
+/* ----------------------------------------------------------------- buffers */
+
+/* The first slot that is not taken; it grows to hold the cotangent of i. */
+static void take_slot(ptf_gradient *g, bool *taken, int i)
+{
+    int slot = 0;
+    while (taken[slot])
+        slot++;
+    taken[slot] = true;
+    g->nodes[i].slot = slot;
+    size_t floats = (size_t)(g->batch * ptf_gradient_numel(g, i));
+    if (floats > g->slot_floats[slot])
+        g->slot_floats[slot] = floats;
+    if (slot >= g->slot_count)
+        g->slot_count = slot + 1;
+}
+
+/*
+ * A cotangent lives from the last node that reads the value, which the walk
+ * back meets first, to the node itself.
+ */
+static ptf_status assign_slots(ptf_gradient *g, ptf_error *err)
+{
+    size_t nodes = (size_t)g->net->node_count;
+    bool *taken = ptf_arena_array(&g->arena, nodes + 1, sizeof(bool));
+    bool *placed = ptf_arena_array(&g->arena, nodes, sizeof(bool));
+    g->slots = ptf_arena_array(&g->arena, nodes + 1, sizeof(float *));
+    g->slot_floats = ptf_arena_array(&g->arena, nodes + 1, sizeof(size_t));
+    if (taken == NULL || placed == NULL || g->slots == NULL ||
+        g->slot_floats == NULL)
+        return ptf_fail_memory(err);
+    placed[g->net->output] = g->nodes[g->net->output].needed;
+    if (placed[g->net->output])
+        take_slot(g, taken, g->net->output);
+    for (int i = g->net->node_count - 1; i >= 0; i--) {
+        if (!g->nodes[i].needed)
+            continue;
+        if (!placed[i]) /* nothing reads it */
+            take_slot(g, taken, i);
+        int input = g->net->nodes[i].inputs[0];
+        if (i > 0 && g->nodes[input].needed && !placed[input]) {
+            take_slot(g, taken, input);
+            placed[input] = true;
+        }
+        taken[g->nodes[i].slot] = i == 0; /* that of the input stays */
+    }
+    return PTF_OK;
+}
+
+static ptf_status allocate(ptf_gradient *g, size_t floats, float **out,
+                           ptf_error *err)
+{
+    *out = floats > 0 ? ptf_gradient_floats(g, floats) : NULL;
+    return floats == 0 || *out != NULL ? PTF_OK : ptf_fail_memory(err);
+}
+
+ptf_status ptf_gradient_buffers(ptf_gradient *g, ptf_error *err)
+{
+    float *scratch = NULL;
+    ptf_status status = assign_slots(g, err);
+    for (int s = 0; s < g->slot_count && status == PTF_OK; s++)
+        status = allocate(g, g->slot_floats[s], &g->slots[s], err);
+    for (int i = 0; i < g->net->node_count && status == PTF_OK; i++) {
+        if (g->nodes[i].needed)
+            g->nodes[i].d = g->slots[g->nodes[i].slot];
+    }
+    const struct {
+        size_t floats;
+        float **out;
+    } shared[] = {
+        {g->spare_floats, &g->spare},
+        {g->padded_floats, &g->padded},
+        {g->image_floats, &g->image},
+        {g->reached_floats, &g->reached},
+        {g->zero_floats, &g->zeros},
+        {g->kernels->scratch_size * (size_t)g->threads / sizeof(float),
+         &scratch},
+    };
+    for (size_t i = 0; i < PTF_ARRAY_SIZE(shared) && status == PTF_OK; i++)
+        status = allocate(g, shared[i].floats, shared[i].out, err);
+    g->scratch = (char *)scratch;
+    return status;
+}
+
+/* ------------------------------------------------------------------- nodes */
+
+/* Numbers of a parameter as f32 in C order, in place where they are so. */
+static ptf_status read_f32(ptf_gradient *g, const ptf_tensor *tensor,
+                           const float **out, ptf_error *err)
+{
+    *out = ptf_tensor_f32(tensor);
+    if (*out != NULL)
+        return PTF_OK;
+    float *copy = ptf_gradient_floats(g, (size_t)ptf_tensor_numel(tensor));
+    *out = copy;
+    return copy != NULL ? ptf_tensor_read_f32(tensor, copy, err)
+                        : ptf_fail_memory(err);
+}
+
+/*
+ * The gradient of an epilogue's scale is a sum over what stands before it,
+ * which the layer alone, without it, gives again.
+ */
+static ptf_status make_plain(ptf_gradient *g, int i,
+                             const ptf_plan_options *options, ptf_error *err)
+{
+    const ptf_node *node = &g->net->nodes[i];
+    const ptf_shape *shape = &g->shapes[node->inputs[0]];
+    ptf_net *net = ptf_arena_alloc(&g->arena, sizeof(*net));
+    ptf_node *nodes = ptf_arena_array(&g->arena, 2, sizeof(*nodes));
+    g->nodes[i].sums =
+        ptf_gradient_floats(g, (size_t)(g->batch * ptf_gradient_numel(g, i)));
+    if (net == NULL || nodes == NULL || g->nodes[i].sums == NULL)
+        return ptf_fail_memory(err);
+    nodes[0] = g->net->nodes[0];
+    nodes[1] = *node;
+    nodes[1].inputs[0] = 0;
+    nodes[1].attrs.scale_shift = false;
+    nodes[1].tensors[PTF_SCALE] = nodes[1].tensors[PTF_SHIFT] = NULL;
+    *net = (ptf_net){
+        .nodes = nodes, .node_count = 2, .output = 1, .has_tensors = true};
+    return ptf_plan_make(net, shape, g->batch, options, &g->nodes[i].plain,
+                         err);
+}
+
+static ptf_status make_product(ptf_gradient *g, int i,
+                               const ptf_plan_options *options, ptf_error *err)
+{
+    const ptf_node *node = &g->net->nodes[i];
+    ptf_back *n = &g->nodes[i];
+    const ptf_tensor *scale = node->tensors[PTF_SCALE];
+    ptf_status status =
+        read_f32(g, node->tensors[PTF_WEIGHT], &n->weights, err);
+    if (status == PTF_OK && scale != NULL)
+        status = read_f32(g, scale, &n->scale, err);
+    if (status == PTF_OK && n->by[PTF_SCALE] != NULL)
+        status = make_plain(g, i, options, err);
+    return status == PTF_OK ? ptf_back_product(g, i, err) : status;
+}
+
+static bool has_parameters(const ptf_node *node)
+{
+    return node->tensors[PTF_WEIGHT] != NULL || node->tensors[PTF_BIAS] != NULL;
+}
+
+static ptf_status make_node(ptf_gradient *g, int i,
+                            const ptf_plan_options *options, ptf_error *err)
+{
+    const ptf_node *node = &g->net->nodes[i];
+    ptf_back *n = &g->nodes[i];
+    if (i == 0) {
+        n->needed = (g->by & PTF_BY_INPUT) != 0;
+        return PTF_OK;
+    }
+    if (node->input_count != 1)
+        return ptf_node_fail(err, PTF_UNSUPPORTED, node,
+                             "no gradient of a layer with %d inputs",
+                             node->input_count);
+    bool by_parameters =
+        (g->by & PTF_BY_PARAMETERS) != 0 && has_parameters(node);
+    n->needed = by_parameters || g->nodes[node->inputs[0]].needed;
+    size_t floats = (size_t)(g->batch * ptf_gradient_numel(g, node->inputs[0]));
+    if (ptf_net_consumers(g->net, node->inputs[0]) > 1 &&
+        floats > g->spare_floats)
+        g->spare_floats = floats;
+    ptf_status status = PTF_OK;
+    if (by_parameters)
+        status = ptf_back_tensors(g, i, err);
+    if (status != PTF_OK || !n->needed)
+        return status;
+    if (node->op == PTF_OP_SOFTMAX)
+        ptf_back_softmax(g, i);
+    if (is_norm(node->op))
+        return ptf_back_norm(g, i, err);
+    return is_product(node->op) ? make_product(g, i, options, err) : PTF_OK;
+}
+
+/* -------------------------------------------------------------------- make */
+
+static ptf_status make(ptf_gradient *g, const ptf_shape *input,
+                       ptf_plan_options *options, ptf_error *err)
+{
+    size_t nodes = (size_t)g->net->node_count;
+    g->shapes = ptf_arena_array(&g->arena, nodes, sizeof(*g->shapes));
+    g->nodes = ptf_arena_array(&g->arena, nodes, sizeof(*g->nodes));
+    g->tensors = ptf_arena_array(&g->arena, g->net->tensor_count + 1,
+                                 sizeof(*g->tensors));
+    if (g->shapes == NULL || g->nodes == NULL || g->tensors == NULL)
+        return ptf_fail_memory(err);
+    options->keep = true;
+    ptf_status status =
+        ptf_plan_make(g->net, input, g->batch, options, &g->plan, err);
+    options->keep = false;
+    if (status == PTF_OK)
+        status = ptf_net_shapes(g->net, input, g->shapes, err);
+    for (int i = 0; i < g->net->node_count && status == PTF_OK; i++)
+        status = make_node(g, i, options, err);
+    return status == PTF_OK ? ptf_gradient_buffers(g, err) : status;
+}
+
+ptf_status ptf_gradient_make(const ptf_net *net, const ptf_shape *input,
+                             int64_t batch, const ptf_gradient_options *options,
+                             ptf_gradient **out, ptf_error *err)
+{
+    static const ptf_gradient_options defaults;
+    const ptf_gradient_options *o = options != NULL ? options : &defaults;
+    *out = NULL;
+    ptf_gradient *g = ptf_alloc(sizeof(*g));
+    if (g == NULL)
+        return ptf_fail_memory(err);
+    ptf_isa isa = ptf_isa_default();
+    if (o->isa != NULL)
+        ptf_isa_parse(o->isa, &isa); /* the plan refuses what is none */
+    g->net = net;
+    g->batch = batch;
+    g->by = o->by != 0 ? o->by : PTF_BY_INPUT | PTF_BY_PARAMETERS;
+    g->threads = o->threads > 0 ? o->threads : ptf_thread_count();
+    ptf_plan_options plan = {.threads = g->threads, .isa = o->isa};
+    g->kernels = ptf_kernels_get(isa);
+    ptf_status status = make(g, input, &plan, err);
+    if (status == PTF_OK)
+        *out = g;
+    else
+        ptf_gradient_free(g);
+    return status;
+}
+
+void ptf_gradient_free(ptf_gradient *g)
+{
+    if (g == NULL)
+        return;
+    for (int i = 0; g->nodes != NULL && i < g->net->node_count; i++)
+        ptf_plan_free(g->nodes[i].plain);
+    ptf_plan_free(g->plan);
+    ptf_arena_free(&g->arena);
+    ptf_free(g);
+}
+
+ptf_shape ptf_gradient_output(const ptf_gradient *g)
+{
+    return ptf_plan_output(g->plan);
+}
+
+size_t ptf_gradient_tensor_count(const ptf_gradient *g)
+{
+    return g->tensor_count;
+}
+
+const ptf_tensor *ptf_gradient_tensor(const ptf_gradient *g, size_t index)
+{
+    return &g->tensors[index];
+}

@@ -1,0 +1,184 @@
+/*
+ * The gradients of parameters: sums over the pixels of a channel; and the
+ * numbers of batch norms and epilogues that the walk back needs.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "grad/grad.h"
+
+#include <math.h>
+
+/* -------------------------------------------------------------------- sums */
+
+typedef struct sums_run {
+    const ptf_gradient *g;
+    const float *d, *x;          /* x: NULL for the sum of d alone */
+    const double *mean, *factor; /* of the channels; NULL: 0, 1 */
+    int64_t channels, pixels;
+    float *out;
+} sums_run;
+
+/* Images in order, each rounded once: see backward.h. */
+static void sum_channel(void *context, int64_t c, int thread)
+{
+    const sums_run *r = context;
+    (void)thread;
+    const ptf_backward *back = r->g->kernels->backward;
+    double mean = r->mean != NULL ? r->mean[c] : 0.0;
+    double factor = r->factor != NULL ? r->factor[c] : 1.0;
+    float sum = 0.0F;
+    for (int64_t n = 0; n < r->g->count; n++) {
+        int64_t at = (n * r->channels + c) * r->pixels;
+        float one = (float)(factor * back->sum(r->d + at,
+                                               r->x != NULL ? r->x + at : NULL,
+                                               mean, r->pixels));
+        sum = n == 0 ? one : sum + one;
+    }
+    back->settle(&sum, 1);
+    r->out[c] = sum;
+}
+
+/* Sums of node i's cotangent into the gradient of its parameter 'role'. */
+static void sum_channels(const ptf_gradient *g, int i, ptf_role role,
+                         const float *x)
+{
+    const ptf_back *n = &g->nodes[i];
+    sums_run run = {.g = g,
+                    .d = n->d,
+                    .x = x,
+                    .mean = x != NULL ? n->mean : NULL,
+                    .factor = x != NULL ? n->factor : NULL,
+                    .channels = g->shapes[i].dim[0],
+                    .out = n->by[role]};
+    run.pixels = ptf_gradient_numel(g, i) / run.channels;
+    if (run.out != NULL)
+        ptf_each(g->threads, run.channels, sum_channel, &run);
+}
+
+/* ---------------------------------------------------------------- epilogue */
+
+static void scale_image(void *context, int64_t i, int thread)
+{
+    const sums_run *r = context;
+    (void)thread;
+    float *d = r->out + i * r->channels * r->pixels;
+    r->g->kernels->backward->scale(d, d, r->channels, r->pixels, r->x);
+}
+
+/* y = fma(s, scale, shift): the cotangent of y becomes that of s. */
+static ptf_status epilogue_back(const ptf_gradient *g, int i, ptf_error *err)
+{
+    const ptf_back *n = &g->nodes[i];
+    if (n->plain != NULL) {
+        const float *x = ptf_gradient_value(g, g->net->nodes[i].inputs[0]);
+        ptf_status status = ptf_plan_run(n->plain, x, g->count, n->sums, err);
+        if (status != PTF_OK)
+            return status;
+        sum_channels(g, i, PTF_SCALE, n->sums);
+        sum_channels(g, i, PTF_SHIFT, NULL);
+    }
+    sums_run run = {
+        .g = g, .x = n->scale, .channels = g->shapes[i].dim[0], .out = n->d};
+    run.pixels = ptf_gradient_numel(g, i) / run.channels;
+    ptf_each(g->threads, g->count, scale_image, &run);
+    return PTF_OK;
+}
+
+ptf_status ptf_back_parameters(const ptf_gradient *g, int i, ptf_error *err)
+{
+    const ptf_back *n = &g->nodes[i];
+    ptf_op op = g->net->nodes[i].op;
+    if (op == PTF_OP_BATCHNORM1D || op == PTF_OP_BATCHNORM2D) {
+        sum_channels(g, i, PTF_WEIGHT,
+                     ptf_gradient_value(g, g->net->nodes[i].inputs[0]));
+        sum_channels(g, i, PTF_BIAS, NULL);
+        return PTF_OK;
+    }
+    ptf_status status = PTF_OK;
+    if (g->net->nodes[i].tensors[PTF_SCALE] != NULL)
+        status = epilogue_back(g, i, err);
+    if (status == PTF_OK && n->by[PTF_WEIGHT] != NULL) {
+        sum_channels(g, i, PTF_BIAS, NULL);
+        ptf_back_conv_weights(g, i);
+    }
+    return status;
+}
+
+/* -------------------------------------------------------------------- make */
+
+static ptf_status add_tensor(ptf_gradient *g, int i, ptf_role role,
+                             ptf_error *err)
+{
+    const ptf_tensor *of = g->net->nodes[i].tensors[role];
+    ptf_tensor *t = &g->tensors[g->tensor_count];
+    size_t floats = (size_t)ptf_tensor_numel(of);
+    float *data = ptf_gradient_floats(g, floats);
+    if (data == NULL)
+        return ptf_fail_memory(err);
+    *t = (ptf_tensor){.name = of->name, .dtype = PTF_F32, .rank = of->rank};
+    int64_t stride = 1;
+    for (int d = of->rank - 1; d >= 0; d--) {
+        t->shape[d] = of->shape[d];
+        t->stride[d] = stride;
+        stride *= of->shape[d];
+    }
+    t->data = data;
+    g->nodes[i].by[role] = data;
+    g->tensor_count++;
+    return PTF_OK;
+}
+
+ptf_status ptf_back_tensors(ptf_gradient *g, int i, ptf_error *err)
+{
+    static const ptf_role roles[] = {PTF_WEIGHT, PTF_BIAS, PTF_SCALE,
+                                     PTF_SHIFT};
+    ptf_status status = PTF_OK;
+    for (size_t r = 0; r < PTF_ARRAY_SIZE(roles) && status == PTF_OK; r++) {
+        if (g->net->nodes[i].tensors[roles[r]] != NULL)
+            status = add_tensor(g, i, roles[r], err);
+    }
+    return status;
+}
+
+/* A batch norm's numbers; 'otherwise' where there are none. */
+static ptf_status read_f64(ptf_gradient *g, const ptf_tensor *tensor,
+                           int64_t count, double otherwise, double **out,
+                           ptf_error *err)
+{
+    *out = ptf_arena_array(&g->arena, (size_t)count, sizeof(double));
+    if (*out == NULL)
+        return ptf_fail_memory(err);
+    if (tensor != NULL)
+        return ptf_tensor_read_f64(tensor, *out, err);
+    for (int64_t i = 0; i < count; i++)
+        (*out)[i] = otherwise;
+    return PTF_OK;
+}
+
+/* The plan has refused batch norms without running statistics. */
+ptf_status ptf_back_norm(ptf_gradient *g, int i, ptf_error *err)
+{
+    const ptf_node *node = &g->net->nodes[i];
+    int64_t channels = node->attrs.in_channels;
+    double *gamma, *mean, *factor;
+    float *scale = ptf_gradient_floats(g, (size_t)channels);
+    ptf_status status =
+        read_f64(g, node->tensors[PTF_WEIGHT], channels, 1.0, &gamma, err);
+    if (status == PTF_OK)
+        status = read_f64(g, node->tensors[PTF_RUNNING_MEAN], channels, 0.0,
+                          &mean, err);
+    if (status == PTF_OK)
+        status = read_f64(g, node->tensors[PTF_RUNNING_VAR], channels, 1.0,
+                          &factor, err);
+    if (status != PTF_OK || scale == NULL)
+        return status != PTF_OK ? status : ptf_fail_memory(err);
+    for (int64_t c = 0; c < channels; c++) {
+        double size = sqrt(factor[c] + node->attrs.eps);
+        scale[c] = (float)(gamma[c] / size);
+        factor[c] = 1.0 / size;
+    }
+    g->nodes[i].scale = scale;
+    g->nodes[i].mean = mean;
+    g->nodes[i].factor = factor;
+    return PTF_OK;
+}

@@ -1,0 +1,112 @@
+/*
+ * Forward, and back.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "grad/grad.h"
+
+const float *ptf_gradient_value(const ptf_gradient *g, int node)
+{
+    ptf_shape shape;
+    return node == 0 ? g->in
+                     : ptf_plan_layer(g->plan, (size_t)node - 1, &shape);
+}
+
+int64_t ptf_gradient_numel(const ptf_gradient *g, int node)
+{
+    return ptf_shape_numel(&g->shapes[node]);
+}
+
+ptf_status ptf_gradient_run(ptf_gradient *g, const float *in, int64_t count,
+                            float *out, ptf_error *err)
+{
+    ptf_status status = ptf_plan_run(g->plan, in, count, out, err);
+    g->count = status == PTF_OK ? count : 0;
+    g->in = in;
+    return status;
+}
+
+/* -------------------------------------------------------------------- back */
+
+typedef struct add_run {
+    const ptf_gradient *g;
+    float *y;
+    const float *x;
+    int64_t n;
+} add_run;
+
+enum { PART_FLOATS = 16384 };
+
+static void add_part(void *context, int64_t i, int thread)
+{
+    const add_run *r = context;
+    (void)thread;
+    int64_t begin = i * PART_FLOATS, n = r->n - begin;
+    r->g->kernels->backward->add(r->y + begin, r->x + begin,
+                                 n < PART_FLOATS ? n : PART_FLOATS);
+}
+
+static void layer_back(ptf_gradient *g, int i, float *dx)
+{
+    ptf_op op = g->net->nodes[i].op;
+    if (op == PTF_OP_CONV1D || op == PTF_OP_CONV2D || op == PTF_OP_LINEAR)
+        ptf_back_conv_input(g, i, dx);
+    else
+        ptf_back_layer(g, i, dx);
+}
+
+/* The first reader writes its part, the others add theirs. */
+static void input_back(ptf_gradient *g, int i, int input)
+{
+    ptf_back *to = &g->nodes[input];
+    layer_back(g, i, to->filled ? g->spare : to->d);
+    if (to->filled) {
+        add_run run = {g, to->d, g->spare,
+                       g->count * ptf_gradient_numel(g, input)};
+        ptf_each(g->threads, (run.n + PART_FLOATS - 1) / PART_FLOATS, add_part,
+                 &run);
+    }
+    to->filled = true;
+}
+
+static ptf_status node_back(ptf_gradient *g, int i, ptf_error *err)
+{
+    ptf_back *node = &g->nodes[i];
+    if (!node->needed)
+        return PTF_OK;
+    size_t floats = (size_t)(g->count * ptf_gradient_numel(g, i));
+    if (!node->filled) /* nothing reads it */
+        memset(node->d, 0, floats * sizeof(float));
+    ptf_status status = ptf_back_parameters(g, i, err);
+    if (status != PTF_OK || i == 0)
+        return status;
+    int input = g->net->nodes[i].inputs[0];
+    if (g->nodes[input].needed)
+        input_back(g, i, input);
+    return PTF_OK;
+}
+
+ptf_status ptf_gradient_back(ptf_gradient *g, const float *cotangent,
+                             ptf_error *err)
+{
+    if (g->count == 0)
+        return ptf_fail(err, PTF_ARGUMENT, NULL, PTF_NO_OFFSET,
+                        "a gradient needs a run forward first");
+    int output = g->net->output;
+    for (int i = 0; i < g->net->node_count; i++)
+        g->nodes[i].filled = false;
+    if (g->nodes[output].needed) {
+        size_t floats = (size_t)(g->count * ptf_gradient_numel(g, output));
+        memcpy(g->nodes[output].d, cotangent, floats * sizeof(float));
+        g->nodes[output].filled = true;
+    }
+    ptf_status status = PTF_OK;
+    for (int i = g->net->node_count - 1; i >= 0 && status == PTF_OK; i--)
+        status = node_back(g, i, err);
+    return status;
+}
+
+const float *ptf_gradient_input(const ptf_gradient *g)
+{
+    return g->count > 0 && g->nodes[0].needed ? g->nodes[0].d : NULL;
+}

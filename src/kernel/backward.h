@@ -1,0 +1,103 @@
+/*
+ * backward: the gradients of the operations of kernel.h.
+ *
+ * 'd' is the cotangent of an operation's output y: d[i] is the derivative, by
+ * y[i], of the number whose gradient is asked for.  In f32 unless said
+ * otherwise, under the rules of kernel.h; a NaN is the word 0x7fc00000.
+ *
+ *   product      y = w * x, one image.  Output pixel (r, c) reads input pixel
+ *                (h, v) through tap (i, j) of the kernel when
+ *                h = r * stride - padding + i * dilation, columns alike.
+ *     by x       dx = +0; then, over the taps through which some output pixel
+ *                reads the input pixel, in row, column order, dx = dx + t,
+ *                where t is a canonical sum over the output channels of the
+ *                group, in order, of the terms w * d: a transposed
+ *                convolution.
+ *     by w       a canonical sum over the output pixels, in row, column
+ *                order, of the terms d * x, where x is +0 in the padding: a
+ *                convolution of the input with the cotangent as the filter.
+ *   sums         of d (bias, shift, beta) or of d * (x - mean) (scale, gamma)
+ *                over the pixels of a channel: in double, blocks of 256
+ *                terms, acc = +0; acc = acc + d or acc = fma(d, x - mean,
+ *                acc); then the blocks in order.  Times a factor that the
+ *                caller has in double, and rounded once.
+ *   images       Parameters gather the gradients of several images in order:
+ *                g = that of image 0; g = g + that of image 1; ...
+ *   scale        d * scale
+ *   relu         x <= 0 ? +0 : d, so that d passes where x is NaN.
+ *   leaky_relu   x > 0 ? d : d * slope.
+ *   sigmoid      d * e / ((1 + e) * (1 + e)) with e = exp(-|x|), in double,
+ *                rounded once.
+ *   tanh         d * 4 * e / ((1 + e) * (1 + e)) with e = exp(-2 |x|), in
+ *                double, rounded once.
+ *   softmax      y * (d - dot) where dot is the sum of d * y in index order
+ *                (acc = fma(d, y, acc)), all in double, rounded once.
+ *   max_pool     dx = +0; windows in row, column order add their d where
+ *                their maximum was taken: the first of equal numbers, the last
+ *                NaN, and the first tap inside the map when all are -inf.
+ *   avg_pool     dx = +0; windows in row, column order add d / taps to all of
+ *                their taps inside the map.  adaptive the same.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#ifndef PTF_BACKWARD_H
+#define PTF_BACKWARD_H
+
+#include "kernel/kernel.h"
+
+/* Rows and columns of an output map: whole rows, or a piece of one row. */
+typedef struct ptf_part {
+    int64_t row, rows, column, columns;
+} ptf_part;
+
+/*
+ * Maps are whole images (first 0, rows height).  dx must not overlap d, but
+ * the pointwise ones (up to tanh) may work in place.
+ */
+typedef struct ptf_backward {
+    void (*scale)(float *dx, const float *d, int64_t channels, int64_t pixels,
+                  const float *scale);
+    void (*relu)(float *dx, const float *d, const float *x, int64_t n);
+    void (*leaky_relu)(float *dx, const float *d, const float *x, int64_t n,
+                       float slope);
+    void (*sigmoid)(float *dx, const float *d, const float *x, int64_t n);
+    void (*tanh)(float *dx, const float *d, const float *x, int64_t n);
+    /* d[outer][n][inner] as in the forward pass, whose result is y. */
+    void (*softmax)(float *dx, const float *d, const float *y, int64_t outer,
+                    int64_t n, int64_t inner);
+    void (*max_pool)(const ptf_map *in, const ptf_map *out,
+                     const ptf_window *window, const float *x, const float *d,
+                     float *dx);
+    void (*avg_pool)(const ptf_map *in, const ptf_map *out,
+                     const ptf_window *window, bool include_pad, const float *d,
+                     float *dx);
+    void (*adaptive_avg_pool)(const ptf_map *in, const ptf_map *out,
+                              const float *d, float *dx);
+
+    /* The sum of d, or with x that of d * (x - mean). */
+    double (*sum)(const float *d, const float *x, double mean, int64_t n);
+    /* y = y + x */
+    void (*add)(float *y, const float *x, int64_t n);
+    /* y = fma(a, x, +0), or y = y + that */
+    void (*outer)(float *y, float a, const float *x, int64_t n, bool add);
+
+    /*
+     * Adds to the plane 'dx' of one input channel what the taps of the kernel
+     * bring from 'part' of the output map, tap by tap: the number of pixel p
+     * of the part at tap t is t's factor times d[t * tap_stride + p].  Without
+     * 'factors' they are 1.  Parts of a map that come from the last to the
+     * first, in row, column order, give the sum by x.
+     */
+    void (*add_taps)(const ptf_conv *conv, const ptf_part *part, const float *d,
+                     int64_t tap_stride, const float *factors, float *dx);
+    /* NaN to the one NaN, in place. */
+    void (*settle)(float *x, int64_t n);
+} ptf_backward;
+
+/* The definitions: one image; 'weights' and 'dw' in PyTorch's order. */
+void ptf_ref_conv_input(const ptf_conv *conv, const float *d,
+                        const float *weights, float *dx);
+void ptf_ref_conv_weights(const ptf_conv *conv, const float *x, const float *d,
+                          float *dw);
+
+#endif
