@@ -117,6 +117,29 @@ static void saturated_activations_keep_their_slope(void **unused)
         assert_true(fabs((double)dx[i] / (4 * exp(-40)) - 1) < 1e-6);
 }
 
+/* Products that underflow to -0 are added to +0. */
+static void a_sum_of_nothing_is_plus_zero(void **unused)
+{
+    (void)unused;
+    fixture f;
+    fixture_init(&f, "Sequential(\n  (0): Linear(in_features=40, "
+                     "out_features=1, bias=False)\n)\n");
+    for (int i = 0; i < 40; i++)
+        fixture_numbers(&f, "0.weight")[i] = 1e-30F;
+    fixture_make(&f);
+    ptf_gradient *g;
+    const ptf_shape shape = {1, {40}};
+    const float x[40] = {0}, d = -1e-30F;
+    float y;
+    assert_int_equal(ptf_gradient_make(f.net, &shape, 1, NULL, &g, NULL),
+                     PTF_OK);
+    assert_int_equal(ptf_gradient_run(g, x, 1, &y, NULL), PTF_OK);
+    assert_int_equal(ptf_gradient_back(g, &d, NULL), PTF_OK);
+    assert_memory_equal(ptf_gradient_input(g), x, sizeof(x));
+    ptf_gradient_free(g);
+    fixture_free(&f);
+}
+
 /* ------------------------------------------------------------ pairs of nets */
 
 typedef struct gradients {
@@ -348,6 +371,7 @@ int main(void)
         cmocka_unit_test(partial_windows_of_ceil_mode_give_their_part),
         cmocka_unit_test(relu_has_slope_0_at_0_and_lets_nan_pass),
         cmocka_unit_test(saturated_activations_keep_their_slope),
+        cmocka_unit_test(a_sum_of_nothing_is_plus_zero),
         cmocka_unit_test(
             linear_layers_and_their_convolutions_have_the_same_bits),
         cmocka_unit_test(folded_batch_norms_leave_the_gradient_by_the_input),

@@ -8,7 +8,7 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
-#include "kernel/kernel.h"
+#include "kernel/backward.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -217,6 +217,16 @@ static void check_linear(void)
     memset(q.y, 0xee, (size_t)(batch * channels) * sizeof(float));
     run_product(&q, batch);
     check("product (linear, packed)", want, q.y, batch * channels);
+    ptf_product t = q;
+    t.panels = NULL;
+    t.turned = channels + between(0, 3);
+    float *turned = filled((terms - 1) * t.turned + channels, 0);
+    for (int64_t i = 0; i < channels * terms; i++)
+        turned[i % terms * t.turned + i / terms] = q.weights[i];
+    t.weights = turned;
+    memset(q.y, 0xee, (size_t)(batch * channels) * sizeof(float));
+    run_product(&t, batch);
+    check("product (linear, turned)", want, q.y, batch * channels);
     memset(q.y, 0xee, (size_t)(batch * channels) * sizeof(float));
     for (int64_t p = 0; p < batch; p += fast->direct_pixels) {
         int64_t end = p + fast->direct_pixels;
@@ -374,6 +384,76 @@ static void check_pools(void)
     release();
 }
 
+/* --------------------------------------------------------------- gradients */
+
+static void check_pools_back(void)
+{
+    ptf_conv v = random_conv(1);
+    v.in.channels = 1;
+    for (int i = 0; i < 2; i++)
+        v.window.padding[i] = between(0, v.window.kernel[i] / 2);
+    snprintf(shape, sizeof(shape),
+             "%" PRId64 "x%" PRId64 " from %" PRId64 "x%" PRId64, v.out.height,
+             v.out.width, v.in.height, v.in.width);
+    int64_t n = v.in.height * v.in.width, taps = v.window.kernel[0];
+    taps *= v.window.kernel[1];
+    float *x = filled(n, odds()), *want = filled(n, 0), *got = guarded(n);
+    float *d = filled(v.out.height * v.out.width, odds());
+    float *w = filled(taps, odds());
+    ptf_part part = {0, v.out.height, 0, v.out.width};
+    memcpy(got, want, (size_t)n * sizeof(float));
+    ref->backward->add_taps(&v, &part, d, 0, w, want);
+    ref->backward->settle(want, n);
+    fast->backward->add_taps(&v, &part, d, 0, w, got);
+    fast->backward->settle(got, n);
+    check("add_taps", want, got, n);
+    ref->backward->max_pool(&v.in, &v.out, &v.window, x, d, want);
+    fast->backward->max_pool(&v.in, &v.out, &v.window, x, d, got);
+    check("max_pool back", want, got, n);
+    ref->backward->adaptive_avg_pool(&v.in, &v.out, d, want);
+    fast->backward->adaptive_avg_pool(&v.in, &v.out, d, got);
+    check("adaptive_avg_pool back", want, got, n);
+    v.window.dilation[0] = v.window.dilation[1] = 1;
+    ref->backward->avg_pool(&v.in, &v.out, &v.window, true, d, want);
+    fast->backward->avg_pool(&v.in, &v.out, &v.window, true, d, got);
+    check("avg_pool back", want, got, n);
+    release();
+}
+
+static void check_pointwise_back(void)
+{
+    int64_t n = between(1, 700);
+    snprintf(shape, sizeof(shape), "%" PRId64, n);
+    const ptf_backward *a = ref->backward, *b = fast->backward;
+    float *x = ramp(n), *d = filled(n, odds());
+    float *want = filled(n, odds()), *got = guarded(n);
+    memcpy(got, want, (size_t)n * sizeof(float));
+    a->outer(want, d[0], x, n, true);
+    b->outer(got, d[0], x, n, true);
+    check("outer", want, got, n);
+    a->add(want, x, n);
+    b->add(got, x, n);
+    check("add", want, got, n);
+    float sums[2] = {(float)a->sum(d, x, 0.25, n),
+                     (float)b->sum(d, x, 0.25, n)};
+    a->settle(&sums[0], 1);
+    b->settle(&sums[1], 1);
+    check("sum", &sums[0], &sums[1], 1);
+    a->relu(want, d, x, n);
+    b->relu(got, d, x, n);
+    check("relu back", want, got, n);
+    a->sigmoid(want, d, x, n);
+    b->sigmoid(got, d, x, n);
+    check("sigmoid back", want, got, n);
+    a->tanh(want, d, x, n);
+    b->tanh(got, d, x, n);
+    check("tanh back", want, got, n);
+    a->softmax(want, d, x, 1, n, 1);
+    b->softmax(got, d, x, 1, n, 1);
+    check("softmax back", want, got, n);
+    release();
+}
+
 /* ----------------------------------------------- ref against known numbers */
 
 static void expect(const char *what, float want, float got)
@@ -401,6 +481,29 @@ static void check_canonical_sum(void)
     expect("sum of -0", 0.0F, y);
 }
 
+/* 2^24 at the first of 600 taps or pixels, as above. */
+static void check_gradient_sums(void)
+{
+    enum { N = 600 };
+    float x[N], w[N], y[N];
+    for (int i = 0; i < N; i++) {
+        x[i] = 1.0F;
+        w[i] = i == 0 ? 0x1p24F : 1.0F;
+    }
+    ptf_conv v = {.in = {1, 1, N, 0, 1},
+                  .out = {1, 1, N, 0, 1},
+                  .window = {{1, N}, {1, 1}, {0, N - 1}, {1, 1}},
+                  .groups = 1};
+    ptf_ref_conv_input(&v, x, w, y);
+    expect("taps one by one", 0x1p24F, y[0]);
+    v.window.kernel[1] = 1;
+    v.window.padding[1] = 0;
+    ptf_ref_conv_weights(&v, x, w, y);
+    expect("pixels in blocks", 0x1p24F + 256.0F + 88.0F, y[0]);
+    expect("sum in double", 0x1p24F + 600.0F,
+           (float)ref->backward->sum(w, NULL, 0.0, N));
+}
+
 static void check_ref(void)
 {
     float x[5] = {-1.0F, -0.0F, word(0xffc12345), 0.5F, 100.0F}, y[5];
@@ -417,6 +520,7 @@ static void check_ref(void)
     ref->softmax(y, logits, 1.0, 1, 3, 1);
     expect("softmax", 0.66524094F, y[2]);
     check_canonical_sum();
+    check_gradient_sums();
 }
 
 int main(int argc, char **argv)
@@ -437,6 +541,8 @@ int main(int argc, char **argv)
             check_conv();
             check_pointwise();
             check_pools();
+            check_pointwise_back();
+            check_pools_back();
         }
     }
     printf("%d checks, %d failed\n", checks, failures);
