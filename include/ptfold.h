@@ -261,7 +261,8 @@ PTF_API const char *ptf_checkpoint_opaque(const ptf_checkpoint *ckpt,
 /*
  * Writes all tensors of 'ckpt' under their names to 'path', bit for bit, and
  * with them the texts of its metadata.  The ending decides the format, as in
- * ptf_net_save(), and the file is complete or absent.
+ * ptf_net_save(), and the file is complete or absent.  The checksums on file
+ * are compared meanwhile; where one differs no file appears (PTF_FORMAT).
  *
  * Tensors that share memory still do in a .pt file.  Safetensors has no room
  * for that: each gets a copy, and the metadata says so under "shared_memory"

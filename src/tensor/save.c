@@ -151,23 +151,25 @@ static ptf_status find_format(const char *path, ptf_save_format **out,
                     "or in .bin or .safetensors");
 }
 
-static ptf_status save_all(const ptf_save *save, const ptf_checkpoint *source,
-                           ptf_error *err)
+static ptf_status open_output(const ptf_save *save,
+                              const ptf_checkpoint *source,
+                              ptf_save_format **write, ptf_output **out,
+                              ptf_error *err)
 {
-    ptf_save_format *write = NULL;
-    ptf_status status = find_format(save->path, &write, err);
+    ptf_status status = find_format(save->path, write, err);
     if (status == PTF_OK)
         status = check_names(save, err);
     if (status == PTF_OK)
         status = check_names_differ(save, err);
     if (status == PTF_OK && source != NULL)
         status = ptf_checkpoint_check_output(source, save->path, err);
-    ptf_output *out = NULL;
-    if (status == PTF_OK)
-        status = ptf_output_open(save->path, NULL, &out, err);
-    if (status != PTF_OK)
-        return status;
-    status = write(save, out, err);
+    return status == PTF_OK ? ptf_output_open(save->path, NULL, out, err)
+                            : status;
+}
+
+static ptf_status close_output(ptf_output *out, ptf_status status,
+                               ptf_error *err)
+{
     if (status == PTF_OK)
         return ptf_output_commit(out, err);
     ptf_output_abort(out);
@@ -180,7 +182,11 @@ ptf_status ptf_tensors_save(const ptf_tensor *const *tensors, size_t count,
                             ptf_error *err)
 {
     ptf_save save = {tensors, count, metadata, metadata_count, path, false};
-    return save_all(&save, source, err);
+    ptf_save_format *write = NULL;
+    ptf_output *out = NULL;
+    ptf_status status = open_output(&save, source, &write, &out, err);
+    return status == PTF_OK ? close_output(out, write(&save, out, err), err)
+                            : status;
 }
 
 /* -------------------------------------------------------- whole checkpoints */
@@ -215,17 +221,47 @@ static ptf_status list_all(const ptf_checkpoint *ckpt, ptf_arena *arena,
     return PTF_OK;
 }
 
+/*
+ * Writes while another thread compares the checksums: both read all of the
+ * data, and the kernel, which copies it, leaves a processor free.
+ */
+static ptf_status write_verified(const ptf_checkpoint *ckpt,
+                                 const ptf_save *save, ptf_save_format *write,
+                                 ptf_output *out, ptf_error *err)
+{
+    ptf_status written = PTF_OK, verified = PTF_OK;
+    ptf_error *damage = ptf_alloc(sizeof(*damage));
+    if (damage == NULL)
+        return ptf_fail_memory(err);
+#pragma omp parallel sections num_threads(2)
+    {
+#pragma omp section
+        written = write(save, out, err);
+#pragma omp section
+        verified = ptf_checkpoint_verify(ckpt, damage);
+    }
+    if (verified != PTF_OK && err != NULL)
+        *err = *damage;
+    ptf_free(damage);
+    return verified != PTF_OK ? verified : written;
+}
+
 ptf_status ptf_checkpoint_save(const ptf_checkpoint *ckpt, const char *path,
                                ptf_error *err)
 {
     ptf_arena arena = {NULL};
     ptf_save save = {.path = path, .share = true};
+    ptf_save_format *write = NULL;
+    ptf_output *out = NULL;
     save.metadata = ptf_checkpoint_texts(ckpt, &save.metadata_count);
     ptf_status status = check_exact(ckpt, path, err);
     if (status == PTF_OK)
         status = list_all(ckpt, &arena, &save, err);
     if (status == PTF_OK)
-        status = save_all(&save, ckpt, err);
+        status = open_output(&save, ckpt, &write, &out, err);
+    if (status == PTF_OK)
+        status = close_output(out, write_verified(ckpt, &save, write, out, err),
+                              err);
     ptf_arena_free(&arena);
     return status;
 }

@@ -13,7 +13,7 @@ static const char help[] =
     "(safetensors).  IN is anything that ptfold reads, also an index of several\n"
     "files.  OUT appears complete or not at all.\n"
     "\n"
-    "Checksums are verified first.  Tensors that share memory still do in .pt;\n"
+    "Checksums in IN are verified.  Tensors that share memory still do in .pt;\n"
     "safetensors gets copies and a note.  Other values than tensors are left\n"
     "out.\n"
     "\n"
@@ -94,8 +94,6 @@ static ptf_status convert(const options *o, ptf_error *err)
     figures f = {0};
     ptf_open_options open = {.key = o->key, .keep_prefix = !o->strip};
     ptf_status status = ptf_checkpoint_open(o->in, &open, &ckpt, err);
-    if (status == PTF_OK)
-        status = ptf_checkpoint_verify(ckpt, err);
     if (status == PTF_OK)
         status = count(ckpt, &f, err);
     if (status == PTF_OK)
