@@ -148,6 +148,8 @@ static const struct {
     {"a/d\xff", "a/version", PTF_FORMAT, "plain relative"},
     {"a/model.json", "a/version", PTF_UNSUPPORTED, "TorchScript"},
     {"a/archive_format", "a/version", PTF_UNSUPPORTED, "torch.export"},
+    {"a/b/data.pkl", "a/version", PTF_FORMAT, "one data.pkl"},
+    {"a/Data.pkl", "a/version", PTF_FORMAT, "once"},
     {"a/.data/version", "a/x", PTF_OK, ""},
     {"a/data/0", "a/x", PTF_FORMAT, "format's version"},
 };

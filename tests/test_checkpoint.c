@@ -266,6 +266,31 @@ static void legacy_streams_are_read_and_checked(void **state)
     ptf_checkpoint_close(ckpt);
 }
 
+/* What stands before the object: magic number, protocol, machine. */
+static void the_head_of_a_legacy_stream_is_checked(void **state)
+{
+    (void)state;
+    static const struct {
+        size_t at;
+        char value;
+        ptf_status status;
+        const char *text;
+    } heads[] = {
+        {13, 'x', PTF_UNSUPPORTED, "bare Python pickle"}, /* magic number */
+        {18, '\xea', PTF_UNSUPPORTED, "protocol version 1001"},
+        {23, ']', PTF_FORMAT, "expected a dict"},
+        {29, 'x', PTF_FORMAT, "the machine's byte order"},
+        {42, 'N', PTF_FORMAT, "the machine's byte order"},
+        {42, '\x89', PTF_FORMAT, "elements, found"}, /* big-endian */
+    };
+    for (size_t i = 0; i < PTF_ARRAY_SIZE(heads); i++) {
+        bytes file;
+        make_legacy(&file);
+        file.data[heads[i].at] = (uint8_t)heads[i].value;
+        expect(&file, heads[i].status, heads[i].text);
+    }
+}
+
 /* ------------------------------------------------------------- safetensors */
 
 #define TENSOR(dtype, shape, offsets)                 \
@@ -421,6 +446,7 @@ int main(void)
         cmocka_unit_test(a_flipped_bit_elsewhere_does_no_harm),
         cmocka_unit_test(every_failing_allocation_is_reported),
         cmocka_unit_test(legacy_streams_are_read_and_checked),
+        cmocka_unit_test(the_head_of_a_legacy_stream_is_checked),
         cmocka_unit_test(safetensors_headers_are_checked_in_full),
         cmocka_unit_test(safetensors_metadata_can_be_asked_for),
         cmocka_unit_test(every_stage_prints_itself),

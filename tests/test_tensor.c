@@ -70,10 +70,11 @@ static void expect(const void *pickle, size_t size,
 
 /* --------------------------------------------------------- tensors one by one */
 
-#define FLOATS           FORGE_STORAGE("FloatStorage", "0", "\6")
-#define ONE(tensor)      BYTES(FORGE_STATE_DICT(FORGE_TEXT1("w") tensor))
-#define V2(size, stride) ONE(FORGE_TENSOR(FLOATS, "K\0", size, stride))
-#define BIG              "\x8a\6\0\0\0\0\0\1" /* 2^40 */
+#define FLOATS             FORGE_STORAGE("FloatStorage", "0", "\6")
+#define ONE(tensor)        BYTES(FORGE_STATE_DICT(FORGE_TEXT1("w") tensor))
+#define V2(size, stride)   ONE(FORGE_TENSOR(FLOATS, "K\0", size, stride))
+#define BIG                "\x8a\6\0\0\0\0\0\1" /* 2^40 */
+#define TEXT(length, text) "X" length "\0\0\0" text
 
 static const struct {
     const char *pickle;
@@ -130,6 +131,25 @@ static const struct {
      PTF_OK, "w[2, 3]=0,1,2,3,4,5;"},
     {ONE("ctorch.nn.parameter\nParameter\n" FORGE_MATRIX "\x85R"), PTF_OK,
      "w[2, 3]=0,1,2,3,4,5;"},
+    {ONE("ctorch.nn.parameter\nParameter\n" FORGE_MATRIX
+         "\x85R(\x88\x89" FORGE_ORDERED "tb"),
+     PTF_OK, "w[2, 3]=0,1,2,3,4,5;"},
+    {ONE("ctorch.nn.parameter\nParameter\n)R(" FORGE_MATRIX "\x88" FORGE_ORDERED
+         "tb"),
+     PTF_OK, "w[2, 3]=0,1,2,3,4,5;"},
+    /* state that would exchange the elements */
+    {ONE("ctorch.nn.parameter\nParameter\n" FORGE_MATRIX "\x85R(" FLOATS
+         "K\1K\1\x85K\1\x85tb"),
+     PTF_FORMAT, "found something else"},
+    {ONE(FORGE_MATRIX "(" FLOATS "K\1K\1\x85K\1\x85tb"), PTF_UNSUPPORTED,
+     "changed after it was made"},
+    {ONE("ctorch._utils\n_rebuild_tensor_v2\n(" FLOATS
+         "K\0K\2\x85K\1\x85\x89" FORGE_ORDERED
+         "}" TEXT("\4", "conj") "\x88stR"),
+     PTF_UNSUPPORTED, "conjugated"},
+    {ONE(FORGE_MATRIX FORGE_TEXT1("v") FORGE_TENSOR(
+         FORGE_STORAGE("IntStorage", "0", "\6"), "K\0", "K\2\x85", "K\1\x85")),
+     PTF_FORMAT, "one class and size, found two"},
     {ONE("ctorch._utils\n_rebuild_tensor\n(" FLOATS "K\0K\6\x85K\1\x85tR"),
      PTF_OK, "w[6]=0,1,2,3,4,5;"},
     {ONE("ctorch._tensor\n_rebuild_from_type_v2\n(ctorch._utils\n"
@@ -170,10 +190,9 @@ static void tensors_are_rebuilt_or_refused(void **state)
 
 /* ------------------------------------------------------------ state dicts */
 
-#define SCALAR             FORGE_TENSOR(FLOATS, "K\1", ")", ")")
-#define ITEM(key)          FORGE_TEXT1(key) SCALAR
-#define TEXT(length, text) "X" length "\0\0\0" text
-#define DICT(items)        "}(" items "u"
+#define SCALAR      FORGE_TENSOR(FLOATS, "K\1", ")", ")")
+#define ITEM(key)   FORGE_TEXT1(key) SCALAR
+#define DICT(items) "}(" items "u"
 
 static const ptf_open_options all = {.key = "", .keep_prefix = true};
 static const ptf_open_options key_a = {.key = "a", .keep_prefix = false};
@@ -276,6 +295,35 @@ static void state_dicts_are_found_and_named(void **state)
     for (size_t i = 0; i < PTF_ARRAY_SIZE(dicts); i++)
         expect(dicts[i].pickle, dicts[i].size, dicts[i].options,
                dicts[i].status, dicts[i].text);
+}
+
+/* As a training script of Python 3.8 saves it with pickle_protocol=4. */
+static void objects_beside_tensors_are_named_and_left_alone(void **state)
+{
+    (void)state;
+#define TEXT4(length, text) "\x8c" length text
+#define STACKED(module_length, module, length, name) \
+    TEXT4(module_length, module) TEXT4(length, name) "\x93"
+    static const char pickle[] = "\x80\4}(" TEXT4("\4", "args")   //
+        STACKED("\x08", "argparse", "\x09", "Namespace") ")\x81}" //
+        TEXT4("\2", "lr") "G\x3f\xb9\x99\x99\x99\x99\x99\x9a"
+                          "sb"                                        //
+        TEXT4("\5", "state")                                          //
+        STACKED("\x0b", "collections", "\x0b", "defaultdict")         //
+        STACKED("\x08", "builtins", "\4", "list") "\x85R("            //
+        TEXT4("\1", "w") FORGE_MATRIX "u"                             //
+        TEXT4("\4", "time") STACKED("\x08", "datetime", "\4", "date") //
+        "C\4\7\xe8\1\2\x85Ru.";
+    ptf_checkpoint *ckpt;
+    ptf_error err = {PTF_OK, ""};
+    if (open_with(pickle, sizeof(pickle) - 1, NULL, &ckpt, &err) != PTF_OK)
+        fail_msg("%s", err.message);
+    assert_int_equal(ptf_checkpoint_tensor_count(ckpt), 1);
+    assert_string_equal(ptf_checkpoint_tensor(ckpt, 0)->name, "w");
+    assert_string_equal(ptf_checkpoint_opaque(ckpt, 0), "argparse.Namespace");
+    assert_string_equal(ptf_checkpoint_opaque(ckpt, 1), "datetime.date");
+    assert_null(ptf_checkpoint_opaque(ckpt, 2));
+    ptf_checkpoint_close(ckpt);
 }
 
 static void tied_tensors_share_their_storage(void **state)
@@ -432,6 +480,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(tensors_are_rebuilt_or_refused),
         cmocka_unit_test(state_dicts_are_found_and_named),
+        cmocka_unit_test(objects_beside_tensors_are_named_and_left_alone),
         cmocka_unit_test(tied_tensors_share_their_storage),
         cmocka_unit_test(every_half_converts_exactly),
         cmocka_unit_test(numbers_of_every_dtype_are_rounded_once),

@@ -121,6 +121,9 @@ static const struct {
     {"word/document.xml", "a Word document"},
 };
 
+/* Readers that look for any entry with such a name could take it instead. */
+static const char second_pickle[] = "/data.pkl";
+
 static ptf_status find_kind(ptf_archive *archive, ptf_error *err)
 {
     ptf_origin origin = {archive->file->name, NULL};
@@ -130,6 +133,14 @@ static ptf_status find_kind(ptf_archive *archive, ptf_error *err)
                             "expected a PyTorch checkpoint, found %s; save "
                             "the state dict with torch.save()",
                             other_kinds[i].what);
+    }
+    for (size_t i = 0; i < archive->count; i++) {
+        const ptf_entry *entry = &archive->entries[i];
+        size_t size = strlen(entry->name), n = strlen(second_pickle);
+        if (size >= n && strcmp(entry->name + size - n, second_pickle) == 0)
+            return ptf_fail(err, PTF_FORMAT, &origin, entry->offset,
+                            "expected one data.pkl, found also '%s'",
+                            entry->name);
     }
     if (ptf_archive_find(archive, "data.pkl") == NULL)
         return ptf_fail(err, PTF_FORMAT, &origin, PTF_NO_OFFSET,

@@ -85,6 +85,15 @@ bool ptf_value_is_tensor(const ptf_value *value)
              strncmp(callee->global->name, "_rebuild", 8) == 0));
 }
 
+/*
+ * A parameter's state is its flags, or begins with the tensor.  Nothing else
+ * is saved with a state that way, and PyTorch would take the elements from it.
+ */
+static bool takes_state(int function)
+{
+    return functions[function].run == rebuild_parameter;
+}
+
 static ptf_status call(rebuild *r, const ptf_value *callee,
                        const ptf_value *args, const ptf_value *state)
 {
@@ -94,6 +103,10 @@ static ptf_status call(rebuild *r, const ptf_value *callee,
         return fail(r, PTF_FORMAT,
                     "expected a tensor, found wrappers without "
                     "end");
+    if (i >= 0 && state != NULL && !takes_state(i))
+        return fail(r, PTF_UNSUPPORTED,
+                    "is changed after it was made (BUILD), which ptfold does "
+                    "not read");
     if (i >= 0 && functions[i].run != NULL)
         return functions[i].run(r, args, state);
     if (i >= 0)
@@ -317,14 +330,20 @@ static ptf_status rebuild_first_argument(rebuild *r, const ptf_value *args,
     return call_object(r, args->count > 0 ? args->items[0] : NULL);
 }
 
-/* Parameter(tensor, requires_grad), or the tensor first in its state. */
+/*
+ * Parameter(tensor, requires_grad).  Its state, if it has one, is of the form
+ * (requires_grad, volatile, hooks), or has the tensor itself in front.
+ */
 static ptf_status rebuild_parameter(rebuild *r, const ptf_value *args,
                                     const ptf_value *state)
 {
-    if (args->count > 0)
-        return call_object(r, args->items[0]);
-    bool first = state != NULL && state->kind == PTF_TUPLE && state->count > 0;
-    return call_object(r, first ? state->items[0] : NULL);
+    const ptf_value *made = args->count > 0 ? args->items[0] : NULL;
+    if (state == NULL || state->kind == PTF_NONE)
+        return call_object(r, made);
+    if (state->kind != PTF_TUPLE || state->count == 0)
+        return fail(r, PTF_FORMAT, "expected a tuple for its state");
+    bool flags = state->items[0]->kind == PTF_BOOLEAN;
+    return call_object(r, flags ? made : state->items[0]);
 }
 
 /* (function, type, arguments, state): the type only adds methods. */
