@@ -19,8 +19,9 @@ if ! "$clang" -fsanitize=memory "$build/try.c" -o "$build/try" 2>/dev/null ||
 fi
 
 # Threads would hand values over through OpenMP, which is not instrumented.
-flags="-std=gnu11 -O1 -g -D_GNU_SOURCE -DPTF_VERSION=\"msan\" -ffp-contract=off
--fsanitize=memory -fno-sanitize-recover=memory -fno-omit-frame-pointer
+echo '#define PTF_VERSION "msan"' >"$build/version.h"
+flags="-std=gnu11 -O1 -g -D_GNU_SOURCE -include $build/version.h
+-ffp-contract=off -fsanitize=memory -fno-sanitize-recover=memory -fno-omit-frame-pointer
 -Wno-unknown-pragmas -I$root/include -I$root/src -I$root/tests"
 wrap=$(sed -n 's/^WRAP([^,]*, \([a-zA-Z_]*\),.*/-Wl,--wrap=\1/p' \
     "$root/tests/msan.c")
