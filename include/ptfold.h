@@ -864,6 +864,7 @@ PTF_API ptf_status ptf_softmax(double beta, const float *x, size_t n,
 /* From strong to weak; see docs/equivalence.md. */
 typedef enum ptf_level {
     PTF_BITWISE,          /* all output bits equal */
+    PTF_CERTIFIED,        /* all of the difference is proved to be rounding */
     PTF_SAME_PREDICTIONS, /* within tolerance, and every arg max agrees */
     PTF_WITHIN_TOLERANCE, /* |a - b| <= atol + rtol * max|a| of its sample */
     PTF_DIFFERENT,
@@ -907,8 +908,152 @@ PTF_API void ptf_verdict_init(ptf_verdict *verdict, double atol, double rtol);
 PTF_API void ptf_verdict_add(ptf_verdict *verdict, const float *a,
                              const float *b, int64_t rows, int64_t columns);
 
-/* The strongest level that holds. */
+/*
+ * The strongest level that holds; never CERTIFIED, which numbers alone cannot
+ * show: see ptf_check_level().
+ */
 PTF_API ptf_level ptf_verdict_level(const ptf_verdict *verdict);
+
+/*
+ * Distances in units in the last place: 0, 1, 2, up to 4, 8, 16, 256, 65536,
+ * and beyond (or NaN or infinite on one side).
+ */
+#define PTF_ULP_BINS 9
+
+/* The label of a bin: "0", "3-4". */
+PTF_API const char *ptf_ulp_label(int bin);
+
+/* The comparison of two arrays, number by number. */
+typedef struct ptf_difference {
+    double atol, rtol;
+
+    int64_t count;
+    int64_t unequal_bits;
+    int64_t not_finite;       /* NaN or infinite in either */
+    int64_t beyond_tolerance; /* |a - b| > atol + rtol * |a|, as NumPy has it */
+    int64_t ulps[PTF_ULP_BINS];
+    double max_abs;           /* largest |a - b| */
+    int64_t worst;            /* where: counts all numbers added so far */
+    float worst_a, worst_b;
+    double max_ref;           /* largest |a| */
+    double sum_squares;       /* of a - b */
+} ptf_difference;
+
+/* Adds 'count' pairs; start with atol and rtol set and the rest zero. */
+PTF_API void ptf_difference_add(ptf_difference *difference, const float *a,
+                                const float *b, int64_t count);
+
+/* ------------------------------------------------------------------ checks */
+
+/*
+ * A network against another that should compute the same: the original A and
+ * B, a rewrite of it or anything else with the same inputs and outputs.
+ * Layers are paired through the log of the rewrites where B was made by them,
+ * and otherwise by their order, kind and shape, then by name.
+ *
+ * On each input both nets run in f32, and with them three enclosures: of A, of
+ * B, and of the ideal I, which is B's graph with A's parameters, folded where
+ * B has them folded but not rounded.  See docs/equivalence.md.
+ */
+typedef struct ptf_check ptf_check;
+
+typedef struct ptf_check_options {
+    int threads;          /* 0: the CPUs that this process may use */
+    double atol, rtol;    /* for WITHIN TOLERANCE */
+    bool layers;          /* figures for each layer too */
+    const ptf_net *model; /* made from A by the rewrites that B's file names:
+                             layers of B are paired as its are; or NULL */
+} ptf_check_options;
+
+/*
+ * The check borrows the nets.  PTF_ARGUMENT when they cannot take 'input' or
+ * differ in the number of outputs.
+ */
+PTF_API ptf_status ptf_check_make(const ptf_net *a, const ptf_net *b,
+                                  const ptf_shape *input,
+                                  const ptf_check_options *options,
+                                  ptf_check **out, ptf_error *err);
+PTF_API void ptf_check_free(ptf_check *check);
+
+/* Adds 'count' inputs, f32 in C order. */
+PTF_API ptf_status ptf_check_run(ptf_check *check, const float *in,
+                                 int64_t count, ptf_error *err);
+
+/* What a certificate rests on, over all inputs so far. */
+typedef struct ptf_certificate {
+    bool holds;
+    const char *reason; /* why it does not; NULL when it does */
+    const char *layer;  /* of B, where that happens; NULL: none in particular */
+
+    /* Parameters of B against the ideal ones. */
+    int64_t parameters;
+    int64_t parameters_open;  /* too near to a tie to say which f32 is right */
+    int64_t parameters_wrong; /* not the f32 nearest to the ideal */
+
+    /* Real functions, at the outputs. */
+    double radius;          /* largest r_A + r_I */
+    double function_gap;    /* largest |m_A - m_I|; must be within r_A + r_I */
+    int64_t function_apart; /* outputs of which A and I are proved to differ */
+    double weight_rounding; /* largest |m_B - m_I|: rounding the weights */
+    double evaluation_a;    /* largest |run of A - m_A| */
+    double evaluation_b;
+
+    /* Layers' runs against the f32 bounds on the inputs that they had. */
+    int64_t runs;        /* numbers held against their bounds */
+    int64_t runs_beyond; /* outside */
+
+    /* Predictions: the largest output of each input. */
+    int64_t certified; /* agree, and so do the real functions, by margins above
+                          the radii */
+    int64_t equal;     /* agree, without that proof */
+    int64_t undecided; /* differ, between outputs nearer than the rounding */
+    int64_t different; /* differ beyond it */
+} ptf_certificate;
+
+PTF_API void ptf_check_certificate(const ptf_check *check,
+                                   ptf_certificate *out);
+
+/* The outputs' comparison, and the strongest level that holds. */
+PTF_API const ptf_verdict *ptf_check_verdict(const ptf_check *check);
+PTF_API ptf_level ptf_check_level(const ptf_check *check);
+
+/* One parameter of B against the ideal. */
+typedef struct ptf_parameter_check {
+    const char *name; /* of B's tensor */
+    int64_t count, open, wrong;
+    int64_t ulps[PTF_ULP_BINS]; /* from the f32 nearest to the ideal */
+    int64_t worst;              /* the number that is furthest off */
+    double worst_ideal;
+    float worst_found;
+} ptf_parameter_check;
+
+/* By number; false behind the last. */
+PTF_API bool ptf_check_parameter(const ptf_check *check, size_t index,
+                                 ptf_parameter_check *out);
+
+/*
+ * One layer of B beside its counterpart.  'difference' is that of the values
+ * that the runs had there; it is the sum of three parts and of what
+ * evaluation rounded in A, each given by its largest magnitude.
+ */
+typedef struct ptf_layer_check {
+    const char *name_a; /* the layer of A whose value it is */
+    const char *name_b;
+    const char *op;
+    ptf_difference difference;
+    double radius;           /* largest r_A + r_I of balls through the nets */
+    int64_t function_apart;  /* numbers in which A and I are proved to differ */
+    double weight_rounding;  /* on the inputs that B's layer had */
+    double evaluation_a;
+    double evaluation_b;
+    double inherited;        /* from different inputs of the layer */
+    int64_t runs_beyond;     /* outside of the f32 bound, in A or B */
+    ptf_level level;         /* BITWISE, CERTIFIED, WITHIN TOLERANCE, ... */
+} ptf_layer_check;
+
+/* With options->layers: by number in B's order; false behind the last. */
+PTF_API bool ptf_check_layer(const ptf_check *check, size_t index,
+                             ptf_layer_check *out);
 
 /*
  * Fills 'out' with numbers in [0, 1) that depend only on (seed, index) and

@@ -50,13 +50,15 @@ int64_t ptf_balls_first_bad(ptf_balls balls, int64_t count);
 
 /*
  * The numbers of one layer.  Weights are one of two arrays, exact, [outputs]
- * [terms]; bias, scale and shift are balls per channel, 'value' NULL where
- * there are none.  A batch norm is a scale and a shift.
+ * [terms], and row c of them times the ball weight_scale[c]; bias, scale and
+ * shift are balls per channel.  'value' is NULL where there are none.  A batch
+ * norm is a scale and a shift.
  */
 typedef struct ptf_numbers {
     const float *f32;
     const double *f64;
     double *norms; /* bounds of the Euclidean norms of the weights' rows */
+    ptf_balls weight_scale;
     ptf_balls bias, scale, shift;
     bool rounded; /* the kernels round these numbers to f32 before use */
 } ptf_numbers;

@@ -15,6 +15,9 @@
  * ||w|| ||t||.  That is some 1.5 times as much, and costs one number for each
  * row and each pixel instead of a second product.
  *
+ * Weights that are products with a ball (s, e) per row are off by (e + u |s|)
+ * |w| each; as t >= g |x|, that adds ||w|| ||t|| (e + u |s|) / g.
+ *
  * Norms are sums of non-negative numbers, which fall short by gamma(K + 3)
  * at most; 1 + 2^-18 makes it good, because K is at most 2^32.
  *
@@ -167,6 +170,12 @@ static void gather(const product *p, int64_t group, int64_t first, double *x,
 
 /* ----------------------------------------------------------------- multiply */
 
+static void multiply_row(double *w, int64_t count, double scale)
+{
+    for (int64_t k = 0; k < count; k++)
+        w[k] *= scale;
+}
+
 /* Terms from .. from + count - 1 of 'rows' rows, and zeros up to a tile. */
 static void load_weights(const product *p, int64_t row, int64_t rows,
                          int64_t from, int64_t count, double *w)
@@ -179,6 +188,8 @@ static void load_weights(const product *p, int64_t row, int64_t rows,
             p->tile->widen(p->numbers->f32 + at, count, w);
         else
             memcpy(w, p->numbers->f64 + at, (size_t)count * sizeof(*w));
+        if (j < rows && p->numbers->weight_scale.value != NULL)
+            multiply_row(w, count, p->numbers->weight_scale.value[row + j]);
     }
 }
 
@@ -209,7 +220,13 @@ static void finish(const product *p, int64_t channel, const double *sum,
     number bias = number_of(p, &n->bias, channel);
     number scale = number_of(p, &n->scale, channel);
     number shift = number_of(p, &n->shift, channel);
-    double norm = n->norms[channel] * UP, tiny = p->tiny * (double)p->terms;
+    double norm = n->norms[channel] * UP;
+    if (n->weight_scale.value != NULL) {
+        double size = fabs(n->weight_scale.value[channel]);
+        norm *=
+            size + (n->weight_scale.radius[channel] + 2 * PTF_U * size) / p->g;
+    }
+    double tiny = p->tiny * (double)p->terms;
     double f = (p->pass->executed ? PTF_F : 0) * UP;
     for (int i = 0; i < LANES; i++) {
         y[i] = sum[i] + bias.value;

@@ -34,6 +34,9 @@ ptf_status ptf_net_edit_begin(const ptf_net *net, ptf_net_edit *out,
         ptf_net_free(copy);
         return ptf_fail_memory(err);
     }
+    copy->parent = net;
+    for (int i = 0; i < copy->node_count; i++)
+        copy->nodes[i].origin = i;
     *out = (ptf_net_edit){copy, copy->nodes, dead};
     return PTF_OK;
 }

@@ -88,6 +88,7 @@ typedef struct ptf_node {
     const ptf_tensor *tensors[PTF_ROLE_COUNT]; /* NULL where there is none */
     const char *file; /* for messages: the text's, and the checkpoint's when
                          the layer has its tensors from there */
+    int origin; /* the node of the net before the rewrite that this one is */
 } ptf_node;
 
 /*
@@ -114,6 +115,7 @@ struct ptf_net {
     bool has_tensors;
     const ptf_tensor **tensors; /* all nodes' tensors in state dict order */
     size_t tensor_count;
+    const ptf_net *parent; /* the net before the last rewrite, or NULL */
     const char *const *rewrites; /* names, in the order applied */
     int rewrite_count;
 };

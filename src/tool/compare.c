@@ -89,6 +89,23 @@ ptf_status tool_compare(const ptf_net *a, const ptf_net *b,
     return status;
 }
 
+ptf_status tool_check(ptf_check *check, const tool_inputs *inputs,
+                      ptf_error *err)
+{
+    int64_t size = ptf_shape_numel(&inputs->shape);
+    float *in = calloc((size_t)(BATCH * size), sizeof(*in));
+    ptf_status status =
+        in != NULL ? PTF_OK : tool_error(err, PTF_MEMORY, "out of memory");
+    for (int64_t i = 0; status == PTF_OK && i < inputs->count; i += BATCH) {
+        int64_t n = smaller(BATCH, inputs->count - i);
+        for (int64_t k = 0; k < n; k++)
+            tool_inputs_get(inputs, i + k, in + k * size);
+        status = ptf_check_run(check, in, n, err);
+    }
+    free(in);
+    return status;
+}
+
 /* ------------------------------------------------------------------- crops */
 
 /* Copies the window at (top, left) of a C x H x W image. */

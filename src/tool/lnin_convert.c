@@ -210,10 +210,11 @@ static void print_json(const options *o, const report *r)
     json_string(&j, "windows_blocked_by", r->slide.blocker);
     json_string(&j, "windows_blocked_because", r->slide.reason);
     if (r->checked)
-        tool_json_verdict(&j, "same_size", &r->same);
+        tool_json_verdict(&j, "same_size", &r->same,
+                          ptf_verdict_level(&r->same));
     if (r->windows_checked) {
         json_string(&j, "large", tool_shape_text(&r->large, shape));
-        tool_json_verdict(&j, "windows", &r->slid);
+        tool_json_verdict(&j, "windows", &r->slid, ptf_verdict_level(&r->slid));
     }
     json_close(&j, '}');
 }

@@ -114,13 +114,6 @@ void tool_print_layers(const ptf_net *before, const ptf_net *after, FILE *out)
 
 /* ----------------------------------------------------------------- verdict */
 
-bool tool_promise_kept(const ptf_rewrite *rewrite, const ptf_verdict *verdict)
-{
-    ptf_level level = ptf_verdict_level(verdict);
-    return level == PTF_BITWISE ||
-           (rewrite->promise == PTF_ROUNDS && level == PTF_SAME_PREDICTIONS);
-}
-
 /* What the course allows per 100 images. */
 static const double course_bar = 1e-8;
 
@@ -158,6 +151,44 @@ void tool_print_verdict(const ptf_verdict *v, FILE *out)
     if (v->argmax_different > 0)
         fprintf(out, ", %lld different", (long long)v->argmax_different);
     fprintf(out, "\n");
+}
+
+static void print_reason(const ptf_certificate *c, FILE *out)
+{
+    fprintf(out, "  no certificate        %s%s%s\n",
+            c->layer != NULL ? c->layer : "", c->layer != NULL ? " " : "",
+            c->reason);
+}
+
+void tool_print_certificate(const ptf_certificate *c, FILE *out)
+{
+    char n[32], m[32];
+    fprintf(out, "  parameters            %s of %s are the ideal ones rounded",
+            tool_count_text(c->parameters - c->parameters_wrong, n),
+            tool_count_text(c->parameters, m));
+    if (c->parameters_open > 0)
+        fprintf(out, ", %s of them next to a tie",
+                tool_count_text(c->parameters_open, n));
+    fprintf(out,
+            "\n  original and ideal    %.3e apart as real functions, known to "
+            "%.3e\n",
+            c->function_gap, c->radius);
+    fprintf(out, "  rounding of weights   moved the function by %.3e\n",
+            c->weight_rounding);
+    fprintf(out,
+            "  rounding in the runs  moved outputs by %.3e (original), %.3e\n",
+            c->evaluation_a, c->evaluation_b);
+    fprintf(out, "  layers' numbers       %s of %s within their f32 bounds\n",
+            tool_count_text(c->runs - c->runs_beyond, n),
+            tool_count_text(c->runs, m));
+    fprintf(out,
+            "  predictions           %s certified, %s equal, %s undecided, "
+            "%lld different\n",
+            tool_count_text(c->certified, n), tool_count_text(c->equal, m),
+            tool_count_text(c->undecided, (char[32]){0}),
+            (long long)c->different);
+    if (!c->holds)
+        print_reason(c, out);
 }
 
 /* -------------------------------------------------------------------- JSON */
@@ -243,10 +274,36 @@ void json_bool(tool_json *j, const char *key, bool value)
     fputs(value ? "true" : "false", j->out);
 }
 
-void tool_json_verdict(tool_json *j, const char *key, const ptf_verdict *v)
+void tool_json_certificate(tool_json *j, const char *key,
+                           const ptf_certificate *c)
 {
     json_open(j, key, '{');
-    json_string(j, "level", ptf_level_name(ptf_verdict_level(v)));
+    json_bool(j, "holds", c->holds);
+    json_string(j, "reason", c->reason);
+    json_string(j, "layer", c->layer);
+    json_int(j, "parameters", c->parameters);
+    json_int(j, "parameters_open", c->parameters_open);
+    json_int(j, "parameters_wrong", c->parameters_wrong);
+    json_real(j, "radius", c->radius);
+    json_real(j, "function_gap", c->function_gap);
+    json_int(j, "function_apart", c->function_apart);
+    json_real(j, "weight_rounding", c->weight_rounding);
+    json_real(j, "evaluation_a", c->evaluation_a);
+    json_real(j, "evaluation_b", c->evaluation_b);
+    json_int(j, "runs", c->runs);
+    json_int(j, "runs_beyond", c->runs_beyond);
+    json_int(j, "certified", c->certified);
+    json_int(j, "equal", c->equal);
+    json_int(j, "undecided", c->undecided);
+    json_int(j, "different", c->different);
+    json_close(j, '}');
+}
+
+void tool_json_verdict(tool_json *j, const char *key, const ptf_verdict *v,
+                       ptf_level level)
+{
+    json_open(j, key, '{');
+    json_string(j, "level", ptf_level_name(level));
     json_int(j, "samples", v->samples);
     json_int(j, "outputs", v->outputs);
     json_int(j, "unequal_bits", v->unequal_bits);

@@ -141,6 +141,10 @@ ptf_status tool_compare(const ptf_net *a, const ptf_net *b,
                         const tool_inputs *inputs, int threads,
                         ptf_verdict *verdict, ptf_error *err);
 
+/* Runs 'check' on all samples, a batch at a time. */
+ptf_status tool_check(ptf_check *check, const tool_inputs *inputs,
+                      ptf_error *err);
+
 /*
  * Runs 'slid' on images of shape 'large' and 'net' on every crop of the shape
  * 'window' at multiples of slide->stride; adds each window's outputs.
@@ -167,14 +171,11 @@ void tool_print_layers(const ptf_net *before, const ptf_net *after, FILE *out);
 #define TOOL_ATOL 1e-6
 #define TOOL_RTOL 1e-5
 
-/*
- * True when the verdict is one that the rewrite owes: BITWISE for an exact
- * one, SAME PREDICTIONS within the tolerance for one that rounds.
- */
-bool tool_promise_kept(const ptf_rewrite *rewrite, const ptf_verdict *verdict);
-
 /* The figures of a verdict, indented by two. */
 void tool_print_verdict(const ptf_verdict *verdict, FILE *out);
+
+/* The figures of a certificate, indented by two. */
+void tool_print_certificate(const ptf_certificate *certificate, FILE *out);
 
 /*
  * A writer for JSON objects: it places the commas and the indentation.  'key'
@@ -193,8 +194,11 @@ void json_int(tool_json *json, const char *key, int64_t value);
 void json_real(tool_json *json, const char *key, double value);
 void json_bool(tool_json *json, const char *key, bool value);
 
+/* 'level' is the verdict's own or, with a certificate, the check's. */
 void tool_json_verdict(tool_json *json, const char *key,
-                       const ptf_verdict *verdict);
+                       const ptf_verdict *verdict, ptf_level level);
+void tool_json_certificate(tool_json *json, const char *key,
+                           const ptf_certificate *certificate);
 void tool_json_layers(tool_json *json, const char *key, const ptf_net *net);
 
 #endif

@@ -13,6 +13,7 @@ enum { GROUP_ROWS = 100 };
 
 static const char *const level_names[] = {
     [PTF_BITWISE] = "BITWISE",
+    [PTF_CERTIFIED] = "CERTIFIED",
     [PTF_SAME_PREDICTIONS] = "SAME PREDICTIONS",
     [PTF_WITHIN_TOLERANCE] = "WITHIN TOLERANCE",
     [PTF_DIFFERENT] = "DIFFERENT",

@@ -43,7 +43,7 @@ class BatchNorms(ProgramTest):
         for ending in ENDINGS:
             target = f"out{ending}"
             said = self.succeed("bnfuse", *SMALL_NET, target)
-            self.assertIn("verdict: SAME PREDICTIONS", said)
+            self.assertIn("verdict: CERTIFIED", said)
             self.assertIn(f"{target}: written\n", said)
             after = read(self.path(target))
             self.assertEqual(list(after), [
@@ -87,7 +87,7 @@ class BatchNorms(ProgramTest):
         self.assertEqual(report["output"], "out.pt")
         self.assertEqual(report["verdict"]["samples"], 13)
         self.assertEqual(report["verdict"]["outputs"], 130)
-        self.assertEqual(report["verdict"]["level"], "SAME PREDICTIONS")
+        self.assertEqual(report["verdict"]["level"], "CERTIFIED")
         self.assertLess(report["verdict"]["max_abs"], 1e-5)
         self.assertLess(report["verdict"]["max_squares_per_100"], 1e-8)
         kinds = [layer["layer"].split("(")[0] for layer in report["after"]]

@@ -1,0 +1,76 @@
+/*
+ * certify: a network against a rewrite of it.  Pairs layers, sets up the ideal
+ * that lies between the two, runs all three, and adds up what is proved.  See
+ * the checks in ptfold.h, and docs/equivalence.md for the reasoning.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#ifndef PTF_CERTIFY_H
+#define PTF_CERTIFY_H
+
+#include "enclose/enclose.h"
+
+/* What a node of B stands for in A. */
+typedef struct ptf_pair {
+    int layer; /* the node that does the same work, or -1 */
+    int value; /* the node whose value it has: behind the batch norms that B
+                  has folded into it; -1 with 'layer' */
+} ptf_pair;
+
+/* Why there can be no ideal; both NULL when there can be one. */
+typedef struct ptf_mismatch {
+    const char *reason;
+    const char *layer;
+} ptf_mismatch;
+
+/*
+ * Pairs each node of B.  'pairs' has room for B's nodes and 'folded' for A's:
+ * those that stand for a batch norm that is inside a layer of B.  'mismatch'
+ * names the first layer with parameters, of either net, that has no
+ * counterpart.
+ */
+ptf_status ptf_pair_nets(const ptf_net *a, const ptf_net *b,
+                         const ptf_net *model, ptf_pair *pairs, bool *folded,
+                         ptf_mismatch *mismatch, ptf_error *err);
+
+/* The next node of A behind 'node' that is folded into it, or -1. */
+int ptf_next_folded(const ptf_net *a, const bool *folded, int node);
+
+/*
+ * The numbers of the ideal, per node of B, from those of A, per node of A:
+ * A's weights as they are, with its batch norms behind them as scale and
+ * shift.
+ */
+ptf_status ptf_ideal_numbers(ptf_arena *arena, const ptf_net *a,
+                             const ptf_net *b, const ptf_pair *pairs,
+                             const bool *folded, const ptf_numbers *numbers,
+                             ptf_numbers *ideal, ptf_error *err);
+
+/*
+ * Holds the parameters of node 'b' against the ideal.  'a' is its
+ * counterpart, 'ideal' what ptf_ideal_numbers() gives.  'out' has room for
+ * PTF_ROLE_COUNT; *count are used.
+ */
+ptf_status ptf_check_parameters(const ptf_node *a, const ptf_node *b,
+                                const ptf_numbers *ideal,
+                                ptf_parameter_check *out, int *count,
+                                ptf_error *err);
+
+/* What is known of the outputs for one input. */
+typedef struct ptf_outcome {
+    int64_t outputs;
+    const float *run_a, *run_b;
+    ptf_balls a, ideal, b; /* 'ideal' may have no value */
+} ptf_outcome;
+
+/* Adds one input to the figures on functions and predictions. */
+void ptf_certificate_add(ptf_certificate *certificate,
+                         const ptf_outcome *outcome);
+
+/*
+ * True when radii are so small that a wrong formula could not hide: at most
+ * 2^-16 of the largest output.
+ */
+bool ptf_outcome_is_sharp(const ptf_outcome *outcome);
+
+#endif

@@ -1,0 +1,274 @@
+/*
+ * Setting up a check, and what it has found.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "certify/check.h"
+
+/* -------------------------------------------------------------------- make */
+
+/* Arrays of a side that depend on the net alone. */
+static ptf_status make_side(ptf_check *c, int which, const ptf_net *net,
+                            ptf_error *err)
+{
+    size_t nodes = (size_t)net->node_count;
+    ptf_side *side = &c->sides[which];
+    side->net = net;
+    side->taps = ptf_arena_array(&c->arena, nodes, sizeof(*side->taps));
+    side->steps = ptf_arena_array(&c->arena, nodes, sizeof(*side->steps));
+    side->inside = ptf_arena_array(&c->arena, nodes, sizeof(*side->inside));
+    return side->taps && side->steps && side->inside ? PTF_OK
+                                                     : ptf_fail_memory(err);
+}
+
+/* Marks what lies between a layer of A and the last norm folded into it. */
+static void mark_inside(const ptf_net *a, const ptf_pair *pair, bool *inside)
+{
+    int node = pair->value;
+    while (node >= 0 && node != pair->layer) {
+        node = a->nodes[node].inputs[0];
+        inside[node] = true;
+    }
+}
+
+static ptf_status pair_nets(ptf_check *c, bool *folded, ptf_error *err)
+{
+    const ptf_net *a = c->sides[PTF_A].net, *b = c->sides[PTF_B].net;
+    ptf_status status = ptf_pair_nets(a, b, c->options.model, c->pairs, folded,
+                                      &c->mismatch, err);
+    for (int i = 1; status == PTF_OK && i < b->node_count; i++)
+        mark_inside(a, &c->pairs[i], c->sides[PTF_A].inside);
+    return status;
+}
+
+static ptf_status read_numbers(ptf_check *c, const ptf_net *net,
+                               const ptf_numbers **out, ptf_error *err)
+{
+    ptf_numbers *numbers =
+        ptf_arena_array(&c->arena, (size_t)net->node_count, sizeof(*numbers));
+    if (numbers == NULL)
+        return ptf_fail_memory(err);
+    *out = numbers;
+    ptf_status status = PTF_OK;
+    for (int i = 1; status == PTF_OK && i < net->node_count; i++)
+        status = ptf_numbers_read(&c->arena, &net->nodes[i], &numbers[i], err);
+    return status;
+}
+
+static ptf_status check_parameters(ptf_check *c, const ptf_numbers *ideal,
+                                   ptf_error *err)
+{
+    const ptf_net *a = c->sides[PTF_A].net, *b = c->sides[PTF_B].net;
+    size_t most = (size_t)b->node_count * PTF_ROLE_COUNT;
+    c->parameters = ptf_arena_array(&c->arena, most, sizeof(*c->parameters));
+    c->parameter_nodes =
+        ptf_arena_array(&c->arena, most, sizeof(*c->parameter_nodes));
+    if (c->parameters == NULL || c->parameter_nodes == NULL)
+        return ptf_fail_memory(err);
+    ptf_status status = PTF_OK;
+    for (int i = 1; status == PTF_OK && i < b->node_count; i++) {
+        int count = 0;
+        if (c->pairs[i].layer >= 0)
+            status = ptf_check_parameters(
+                &a->nodes[c->pairs[i].layer], &b->nodes[i], &ideal[i],
+                c->parameters + c->parameter_count, &count, err);
+        for (int k = 0; k < count; k++)
+            c->parameter_nodes[c->parameter_count++] = i;
+    }
+    return status;
+}
+
+/* The numbers of all three, and B's parameters against the ideal. */
+static ptf_status make_numbers(ptf_check *c, const bool *folded,
+                               const ptf_numbers *numbers[PTF_SIDES],
+                               ptf_error *err)
+{
+    const ptf_net *a = c->sides[PTF_A].net, *b = c->sides[PTF_B].net;
+    ptf_numbers *ideal =
+        ptf_arena_array(&c->arena, (size_t)b->node_count, sizeof(*ideal));
+    if (ideal == NULL)
+        return ptf_fail_memory(err);
+    numbers[PTF_I] = ideal;
+    ptf_status status = read_numbers(c, a, &numbers[PTF_A], err);
+    if (status == PTF_OK)
+        status = read_numbers(c, b, &numbers[PTF_B], err);
+    if (status == PTF_OK)
+        status = ptf_ideal_numbers(&c->arena, a, b, c->pairs, folded,
+                                   numbers[PTF_A], ideal, err);
+    if (status == PTF_OK)
+        status = check_parameters(c, ideal, err);
+    return status;
+}
+
+static ptf_status make_enclosures(ptf_check *c, const ptf_shape *input,
+                                  const ptf_numbers *const *numbers,
+                                  ptf_error *err)
+{
+    ptf_status status = PTF_OK;
+    c->group = INT64_MAX;
+    for (int i = 0; status == PTF_OK && i < PTF_SIDES; i++) {
+        if (i == PTF_I && c->mismatch.reason != NULL)
+            continue;
+        const ptf_net *net = c->sides[i == PTF_A ? PTF_A : PTF_B].net;
+        status = ptf_enclosure_make_with(
+            net, numbers[i], input, c->options.threads, &c->enclosures[i], err);
+        if (status == PTF_OK &&
+            ptf_enclosure_group(c->enclosures[i]) < c->group)
+            c->group = ptf_enclosure_group(c->enclosures[i]);
+    }
+    return status;
+}
+
+/* Both nets must give the same numbers of outputs, at layers that pair too. */
+static ptf_status check_sizes(ptf_check *c, ptf_error *err)
+{
+    ptf_shape a = ptf_enclosure_output(c->enclosures[PTF_A]);
+    ptf_shape b = ptf_enclosure_output(c->enclosures[PTF_B]);
+    c->inputs = ptf_shape_numel(ptf_enclosure_shape(c->enclosures[PTF_A], 0));
+    c->outputs_each = ptf_shape_numel(&a);
+    if (c->outputs_each != ptf_shape_numel(&b))
+        return ptf_fail(err, PTF_ARGUMENT, NULL, PTF_NO_OFFSET,
+                        "the networks have %lld and %lld outputs",
+                        (long long)c->outputs_each,
+                        (long long)ptf_shape_numel(&b));
+    for (int i = 1; i < c->sides[PTF_B].net->node_count; i++) {
+        int value = c->pairs[i].value;
+        if (value < 0 ||
+            ptf_shape_numel(ptf_enclosure_shape(c->enclosures[PTF_A], value)) ==
+                ptf_shape_numel(ptf_enclosure_shape(c->enclosures[PTF_B], i)))
+            continue;
+        c->pairs[i].value = -1;
+        if (c->mismatch.reason == NULL)
+            c->mismatch = (ptf_mismatch){
+                "gives values of another shape than its counterpart",
+                c->sides[PTF_B].net->nodes[i].name};
+    }
+    return PTF_OK;
+}
+
+static ptf_status make_plans(ptf_check *c, const ptf_shape *input,
+                             ptf_error *err)
+{
+    size_t room = (size_t)(c->group * c->outputs_each);
+    ptf_status status = PTF_OK;
+    for (int i = PTF_A; status == PTF_OK && i <= PTF_B; i += PTF_B - PTF_A) {
+        ptf_side *side = &c->sides[i];
+        ptf_plan_options options = {.threads = c->options.threads};
+        side->out = ptf_arena_array(&c->arena, room, sizeof(float));
+        side->kept_out = ptf_arena_array(&c->arena, room, sizeof(float));
+        if (side->out == NULL || side->kept_out == NULL)
+            return ptf_fail_memory(err);
+        status = ptf_plan_make(side->net, input, c->group, &options,
+                               &side->plan, err);
+        options.keep = true;
+        if (status == PTF_OK)
+            status = ptf_plan_make(side->net, input, c->group, &options,
+                                   &side->kept, err);
+    }
+    return status;
+}
+
+static ptf_status make_room(ptf_check *c, ptf_error *err)
+{
+    c->silent = ptf_arena_array(&c->arena, (size_t)c->group, sizeof(bool));
+    if (c->silent == NULL)
+        return ptf_fail_memory(err);
+    for (int i = 0; i < PTF_SIDES; i++) {
+        if (c->enclosures[i] == NULL)
+            continue;
+        c->outputs[i] = ptf_balls_new(&c->arena, c->group * c->outputs_each);
+        if (c->outputs[i].value == NULL)
+            return ptf_fail_memory(err);
+    }
+    return PTF_OK;
+}
+
+static void name_layers(ptf_check *c)
+{
+    const ptf_net *a = c->sides[PTF_A].net, *b = c->sides[PTF_B].net;
+    for (int i = 1; i < b->node_count; i++) {
+        int value = c->pairs[i].value;
+        c->layers[i].name_a = value >= 0 ? a->nodes[value].name : NULL;
+        c->layers[i].name_b = b->nodes[i].name;
+        c->layers[i].op = b->nodes[i].class_name;
+        c->layers[i].difference.atol = c->options.atol;
+        c->layers[i].difference.rtol = c->options.rtol;
+    }
+}
+
+static ptf_status make(ptf_check *c, const ptf_net *a, const ptf_net *b,
+                       const ptf_shape *input, ptf_error *err)
+{
+    const ptf_numbers *numbers[PTF_SIDES] = {NULL};
+    size_t nodes = (size_t)b->node_count;
+    bool *folded =
+        ptf_arena_array(&c->arena, (size_t)a->node_count, sizeof(*folded));
+    c->pairs = ptf_arena_array(&c->arena, nodes, sizeof(*c->pairs));
+    c->layers = ptf_arena_array(&c->arena, nodes, sizeof(*c->layers));
+    if (folded == NULL || c->pairs == NULL || c->layers == NULL)
+        return ptf_fail_memory(err);
+    ptf_status status = make_side(c, PTF_A, a, err);
+    if (status == PTF_OK)
+        status = make_side(c, PTF_B, b, err);
+    if (status == PTF_OK)
+        status = pair_nets(c, folded, err);
+    if (status == PTF_OK)
+        status = make_numbers(c, folded, numbers, err);
+    if (status == PTF_OK)
+        status = make_enclosures(c, input, numbers, err);
+    if (status == PTF_OK)
+        status = check_sizes(c, err);
+    if (status == PTF_OK)
+        status = make_plans(c, input, err);
+    if (status == PTF_OK)
+        status = make_room(c, err);
+    if (status == PTF_OK)
+        name_layers(c);
+    return status;
+}
+
+ptf_status ptf_check_make(const ptf_net *a, const ptf_net *b,
+                          const ptf_shape *input,
+                          const ptf_check_options *options, ptf_check **out,
+                          ptf_error *err)
+{
+    *out = NULL;
+    if (!a->has_tensors || !b->has_tensors)
+        return ptf_fail(err, PTF_ARGUMENT, NULL, PTF_NO_OFFSET,
+                        "nets without numbers cannot be compared");
+    ptf_check *c = ptf_alloc(sizeof(*c));
+    if (c == NULL)
+        return ptf_fail_memory(err);
+    c->options = *options;
+    ptf_verdict_init(&c->verdict, options->atol, options->rtol);
+    ptf_status status = make(c, a, b, input, err);
+    if (status == PTF_OK)
+        *out = c;
+    else
+        ptf_check_free(c);
+    return status;
+}
+
+void ptf_check_free(ptf_check *c)
+{
+    if (c == NULL)
+        return;
+    for (int i = 0; i < PTF_SIDES; i++) {
+        ptf_enclosure_free(c->enclosures[i]);
+        ptf_plan_free(c->sides[i].plan);
+        ptf_plan_free(c->sides[i].kept);
+    }
+    ptf_arena_free(&c->arena);
+    ptf_free(c);
+}
+
+ptf_status ptf_check_run(ptf_check *c, const float *in, int64_t count,
+                         ptf_error *err)
+{
+    ptf_status status = PTF_OK;
+    for (int64_t n = 0; status == PTF_OK && n < count; n += c->group) {
+        int64_t group = count - n < c->group ? count - n : c->group;
+        status = ptf_check_group(c, in + n * c->inputs, group, err);
+    }
+    return status;
+}

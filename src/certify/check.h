@@ -1,0 +1,50 @@
+/*
+ * check: the state of a ptf_check.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#ifndef PTF_CERTIFY_CHECK_H
+#define PTF_CERTIFY_CHECK_H
+
+#include "certify/certify.h"
+
+/* The three enclosures; I is not there when layers have no counterpart. */
+enum { PTF_A, PTF_I, PTF_B, PTF_SIDES };
+
+/* A net that runs. */
+typedef struct ptf_side {
+    const ptf_net *net;
+    ptf_plan *plan; /* as anyone would run it */
+    ptf_plan *kept; /* the same, keeping what its layers give */
+    float *out;     /* group x outputs */
+    float *kept_out;
+    const float **taps;  /* per node: what it gave in the last run */
+    const float **steps; /* the same, NULL inside of what B has folded */
+    bool *inside;        /* per node: a folded batch norm follows */
+} ptf_side;
+
+struct ptf_check {
+    ptf_arena arena;
+    ptf_check_options options;
+    ptf_side sides[PTF_SIDES]; /* PTF_I has none */
+    ptf_enclosure *enclosures[PTF_SIDES];
+    ptf_balls outputs[PTF_SIDES]; /* group x outputs */
+    bool *silent;                 /* per input: an enclosure says nothing */
+    int64_t group, inputs, outputs_each;
+    ptf_pair *pairs;         /* per node of B */
+    ptf_layer_check *layers; /* per node of B */
+    ptf_parameter_check *parameters;
+    int parameter_count;
+    int *parameter_nodes; /* of B */
+    ptf_mismatch mismatch;
+    ptf_mismatch broken; /* the first thing that no figure shows */
+    ptf_verdict verdict;
+    ptf_certificate certificate;
+    const char *beyond; /* the first layer whose run is beyond its bound */
+};
+
+/* Runs at most a group. */
+ptf_status ptf_check_group(ptf_check *check, const float *in, int64_t count,
+                           ptf_error *err);
+
+#endif

@@ -1,0 +1,98 @@
+/*
+ * What the enclosures of the outputs say about functions, roundings and
+ * predictions.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "certify/certify.h"
+
+#include <math.h>
+
+bool ptf_outcome_is_sharp(const ptf_outcome *o)
+{
+    double most = 0, radius = 0;
+    for (int64_t k = 0; k < o->outputs; k++) {
+        most = fmax(most, fabs(o->a.value[k]));
+        radius = fmax(radius, o->a.radius[k] + o->b.radius[k]);
+    }
+    return radius <= 0x1p-16 * most || !(radius > PTF_TINY_F);
+}
+
+/* ---------------------------------------------------------------- functions */
+
+static void raise_to(double *most, double x)
+{
+    *most = fmax(*most, x);
+}
+
+static void add_output(ptf_certificate *c, const ptf_outcome *o, int64_t k)
+{
+    raise_to(&c->evaluation_a, fabs((double)o->run_a[k] - o->a.value[k]));
+    raise_to(&c->evaluation_b, fabs((double)o->run_b[k] - o->b.value[k]));
+    if (o->ideal.value == NULL)
+        return;
+    double gap = fabs(o->a.value[k] - o->ideal.value[k]);
+    double radius = o->a.radius[k] + o->ideal.radius[k];
+    raise_to(&c->function_gap, gap);
+    raise_to(&c->radius, radius);
+    raise_to(&c->weight_rounding, fabs(o->b.value[k] - o->ideal.value[k]));
+    /* The subtraction itself rounds. */
+    c->function_apart += !(gap * (1 - 4 * PTF_U) <= radius);
+}
+
+/* -------------------------------------------------------------- predictions */
+
+static int64_t first_largest(const float *x, int64_t n)
+{
+    int64_t best = 0;
+    for (int64_t i = 1; i < n; i++)
+        best = x[i] > x[best] ? i : best;
+    return best;
+}
+
+/* True when output 'top' is proved to be above all others. */
+static bool is_top(ptf_balls balls, int64_t n, int64_t top)
+{
+    for (int64_t k = 0; k < n; k++) {
+        double margin = balls.value[top] - balls.value[k];
+        double radius = balls.radius[top] + balls.radius[k];
+        if (k != top && !(margin * (1 - 4 * PTF_U) > radius))
+            return false;
+    }
+    return true;
+}
+
+/* How far roundings, each known, and radii can have moved output k. */
+static double accounted(const ptf_outcome *o, int64_t k)
+{
+    double moved = fabs((double)o->run_a[k] - o->a.value[k]) +
+                   fabs((double)o->run_b[k] - o->b.value[k]) + o->a.radius[k] +
+                   o->b.radius[k];
+    if (o->ideal.value != NULL)
+        moved += fabs(o->b.value[k] - o->ideal.value[k]) + o->ideal.radius[k];
+    return moved;
+}
+
+static void add_prediction(ptf_certificate *c, const ptf_outcome *o)
+{
+    int64_t i = first_largest(o->run_a, o->outputs);
+    int64_t j = first_largest(o->run_b, o->outputs);
+    if (i == j) {
+        bool proved =
+            is_top(o->a, o->outputs, i) && is_top(o->b, o->outputs, i);
+        c->certified += proved;
+        c->equal += !proved;
+        return;
+    }
+    double margin = o->a.value[i] - o->a.value[j];
+    bool near = margin <= accounted(o, i) + accounted(o, j);
+    c->undecided += near;
+    c->different += !near;
+}
+
+void ptf_certificate_add(ptf_certificate *c, const ptf_outcome *o)
+{
+    for (int64_t k = 0; k < o->outputs; k++)
+        add_output(c, o, k);
+    add_prediction(c, o);
+}

@@ -1,0 +1,264 @@
+/*
+ * One group of inputs through both nets and all enclosures.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "certify/check.h"
+
+#include <math.h>
+
+static void note_broken(ptf_check *c, const char *reason, const char *layer)
+{
+    if (c->broken.reason == NULL)
+        c->broken = (ptf_mismatch){reason, layer};
+}
+
+/* --------------------------------------------------------------------- runs */
+
+/* Both plans of a side; what they give must be the same bits. */
+static ptf_status run_side(ptf_check *c, int which, const float *in,
+                           int64_t count, ptf_error *err)
+{
+    ptf_side *side = &c->sides[which];
+    ptf_status status = ptf_plan_run(side->plan, in, count, side->out, err);
+    if (status == PTF_OK)
+        status = ptf_plan_run(side->kept, in, count, side->kept_out, err);
+    if (status != PTF_OK)
+        return status;
+    side->taps[0] = in;
+    for (int i = 1; i < side->net->node_count; i++) {
+        ptf_shape shape;
+        side->taps[i] = ptf_plan_layer(side->kept, (size_t)(i - 1), &shape);
+    }
+    for (int i = 0; i < side->net->node_count; i++)
+        side->steps[i] = side->inside[i] ? NULL : side->taps[i];
+    size_t size = (size_t)(count * c->outputs_each) * sizeof(float);
+    if (memcmp(side->out, side->kept_out, size) != 0)
+        note_broken(c, "gives other bits when its layers are looked at",
+                    side->net->nodes[side->net->output].name);
+    return PTF_OK;
+}
+
+/* Balls through the whole net; keeps those of the outputs. */
+static ptf_status enclose_side(ptf_check *c, int which, const float *in,
+                               int64_t count, ptf_error *err)
+{
+    ptf_enclosure *enc = c->enclosures[which];
+    const ptf_net *net = c->sides[which == PTF_A ? PTF_A : PTF_B].net;
+    const float **taps = ptf_alloc((size_t)net->node_count * sizeof(*taps));
+    if (taps == NULL)
+        return ptf_fail_memory(err);
+    taps[0] = in;
+    ptf_status status = ptf_enclosure_run_taps(enc, taps, count, false, err);
+    ptf_free(taps);
+    for (int64_t n = 0; status == PTF_OK && n < count; n++) {
+        ptf_balls balls = ptf_enclosure_node(enc, net->output, n);
+        size_t size = (size_t)c->outputs_each * sizeof(double);
+        memcpy(c->outputs[which].value + n * c->outputs_each, balls.value,
+               size);
+        memcpy(c->outputs[which].radius + n * c->outputs_each, balls.radius,
+               size);
+        int bad = ptf_enclosure_bad(enc, n);
+        c->silent[n] |= bad >= 0;
+        if (bad >= 0)
+            note_broken(c, "overflows: its exact value is not known",
+                        net->nodes[bad].name);
+    }
+    return status;
+}
+
+/* ------------------------------------------------------------------- layers */
+
+/* One layer of A and I, as functions of the nets' inputs. */
+static void compare_functions(ptf_check *c, int node, int64_t count)
+{
+    ptf_layer_check *layer = &c->layers[node];
+    int64_t size =
+        ptf_shape_numel(ptf_enclosure_shape(c->enclosures[PTF_I], node));
+    for (int64_t n = 0; n < count; n++) {
+        if (c->silent[n])
+            continue;
+        ptf_balls a =
+            ptf_enclosure_node(c->enclosures[PTF_A], c->pairs[node].value, n);
+        ptf_balls ideal = ptf_enclosure_node(c->enclosures[PTF_I], node, n);
+        for (int64_t k = 0; k < size; k++) {
+            double gap = fabs(a.value[k] - ideal.value[k]);
+            double radius = a.radius[k] + ideal.radius[k];
+            layer->radius = fmax(layer->radius, radius);
+            layer->function_apart += !(gap * (1 - 4 * PTF_U) <= radius);
+        }
+    }
+}
+
+/* How many numbers of a layer's run are outside of what f32 allows. */
+static int64_t beyond(const ptf_enclosure *enc, const float *tap, int node,
+                      int64_t count)
+{
+    int64_t size = ptf_shape_numel(ptf_enclosure_shape(enc, node)), n = 0;
+    for (int64_t i = 0; i < count; i++) {
+        ptf_balls balls = ptf_enclosure_node(enc, node, i);
+        for (int64_t k = 0; k < size; k++) {
+            double off = fabs((double)tap[i * size + k] - balls.value[k]);
+            n += !(off * (1 - 4 * PTF_U) <= balls.radius[k]);
+        }
+    }
+    return n;
+}
+
+/* Each layer's run on the inputs that it had. */
+static void check_runs(ptf_check *c, int which, int64_t count)
+{
+    const ptf_side *side = &c->sides[which];
+    for (int i = 1; i < side->net->node_count; i++) {
+        int64_t n = beyond(c->enclosures[which], side->taps[i], i, count);
+        c->certificate.runs +=
+            count *
+            ptf_shape_numel(ptf_enclosure_shape(c->enclosures[which], i));
+        c->certificate.runs_beyond += n;
+        if (n > 0 && c->beyond == NULL)
+            c->beyond = side->net->nodes[i].name;
+        if (which == PTF_B)
+            c->layers[i].runs_beyond += n;
+        for (int k = 1; which == PTF_A && k < c->sides[PTF_B].net->node_count;
+             k++)
+            c->layers[k].runs_beyond += c->pairs[k].value == i ? n : 0;
+    }
+}
+
+static double largest_gap(const double *a, const double *b, int64_t n)
+{
+    double most = 0;
+    for (int64_t k = 0; k < n; k++)
+        most = fmax(most, fabs(a[k] - b[k]));
+    return most;
+}
+
+static double largest_rounding(const float *run, const double *m, int64_t n)
+{
+    double most = 0;
+    for (int64_t k = 0; k < n; k++)
+        most = fmax(most, fabs((double)run[k] - m[k]));
+    return most;
+}
+
+/*
+ * run B - run A = (run B - B(y)) + (B(y) - I(y)) + (I(y) - A(x))
+ *                 - (run A - A(x)),
+ * where x and y are the inputs that the layer had in A and in B.
+ */
+static void attribute(ptf_check *c, int node, int64_t count)
+{
+    ptf_layer_check *layer = &c->layers[node];
+    int value = c->pairs[node].value;
+    int64_t size =
+        ptf_shape_numel(ptf_enclosure_shape(c->enclosures[PTF_B], node));
+    for (int64_t n = 0; n < count; n++) {
+        const float *run_a = c->sides[PTF_A].taps[value] + n * size;
+        const float *run_b = c->sides[PTF_B].taps[node] + n * size;
+        ptf_balls a = ptf_enclosure_node(c->enclosures[PTF_A], value, n);
+        ptf_balls b = ptf_enclosure_node(c->enclosures[PTF_B], node, n);
+        double *parts[] = {&layer->evaluation_a, &layer->evaluation_b};
+        double found[] = {largest_rounding(run_a, a.value, size),
+                          largest_rounding(run_b, b.value, size)};
+        for (int i = 0; i < 2; i++)
+            *parts[i] = fmax(*parts[i], found[i]);
+        ptf_difference_add(&layer->difference, run_a, run_b, size);
+        if (c->enclosures[PTF_I] == NULL)
+            continue;
+        ptf_balls ideal = ptf_enclosure_node(c->enclosures[PTF_I], node, n);
+        layer->weight_rounding = fmax(layer->weight_rounding,
+                                      largest_gap(b.value, ideal.value, size));
+        layer->inherited =
+            fmax(layer->inherited, largest_gap(ideal.value, a.value, size));
+    }
+}
+
+/* -------------------------------------------------------------------- group */
+
+/* Calls 'visit' for every node of B that has a counterpart's value. */
+static void each_layer(ptf_check *c, int64_t count,
+                       void (*visit)(ptf_check *c, int node, int64_t count))
+{
+    for (int i = 1; i < c->sides[PTF_B].net->node_count; i++) {
+        if (c->pairs[i].value >= 0)
+            visit(c, i, count);
+    }
+}
+
+static ptf_status run_functions(ptf_check *c, const float *in, int64_t count,
+                                ptf_error *err)
+{
+    ptf_status status = PTF_OK;
+    for (int64_t n = 0; n < count; n++)
+        c->silent[n] = false;
+    for (int i = 0; status == PTF_OK && i < PTF_SIDES; i++) {
+        if (c->enclosures[i] != NULL)
+            status = enclose_side(c, i, in, count, err);
+    }
+    if (status == PTF_OK && c->enclosures[PTF_I] != NULL)
+        each_layer(c, count, compare_functions);
+    return status;
+}
+
+static ptf_status run_layers(ptf_check *c, int64_t count, ptf_error *err)
+{
+    ptf_status status = ptf_enclosure_run_taps(
+        c->enclosures[PTF_A], c->sides[PTF_A].steps, count, true, err);
+    if (status == PTF_OK)
+        status = ptf_enclosure_run_taps(
+            c->enclosures[PTF_B], c->sides[PTF_B].steps, count, true, err);
+    if (status == PTF_OK && c->options.layers && c->enclosures[PTF_I] != NULL)
+        status = ptf_enclosure_run_taps(
+            c->enclosures[PTF_I], c->sides[PTF_B].steps, count, false, err);
+    if (status != PTF_OK)
+        return status;
+    check_runs(c, PTF_A, count);
+    check_runs(c, PTF_B, count);
+    if (c->options.layers)
+        each_layer(c, count, attribute);
+    return PTF_OK;
+}
+
+static void add_outcomes(ptf_check *c, int64_t count)
+{
+    int64_t size = c->outputs_each;
+    const ptf_balls *o = c->outputs;
+    for (int64_t n = 0; n < count; n++) {
+        ptf_outcome outcome = {.outputs = size,
+                               .run_a = c->sides[PTF_A].out + n * size,
+                               .run_b = c->sides[PTF_B].out + n * size};
+        ptf_balls *to[] = {&outcome.a, &outcome.ideal, &outcome.b};
+        for (int i = 0; i < PTF_SIDES; i++) {
+            if (o[i].value != NULL)
+                *to[i] =
+                    (ptf_balls){o[i].value + n * size, o[i].radius + n * size};
+        }
+        if (c->silent[n]) {
+            c->certificate.undecided++;
+            continue;
+        }
+        if (!ptf_outcome_is_sharp(&outcome))
+            note_broken(
+                c, "has radii so wide that a fault could hide",
+                c->sides[PTF_B].net->nodes[c->sides[PTF_B].net->output].name);
+        ptf_certificate_add(&c->certificate, &outcome);
+    }
+}
+
+ptf_status ptf_check_group(ptf_check *c, const float *in, int64_t count,
+                           ptf_error *err)
+{
+    ptf_status status = run_side(c, PTF_A, in, count, err);
+    if (status == PTF_OK)
+        status = run_side(c, PTF_B, in, count, err);
+    if (status == PTF_OK)
+        status = run_functions(c, in, count, err);
+    if (status == PTF_OK)
+        status = run_layers(c, count, err);
+    if (status != PTF_OK)
+        return status;
+    ptf_verdict_add(&c->verdict, c->sides[PTF_A].out, c->sides[PTF_B].out,
+                    count, c->outputs_each);
+    add_outcomes(c, count);
+    return PTF_OK;
+}

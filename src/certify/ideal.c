@@ -1,0 +1,320 @@
+/*
+ * The ideal: B's graph with A's numbers.  Where B has batch norms folded into
+ * weights, so has the ideal, as products of the original's numbers in double
+ * with their radii: w s and b s + t, for y = (w x + b) s + t.  B's parameters
+ * are held against these one by one.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "certify/certify.h"
+#include "verify/verify.h"
+
+#include <math.h>
+
+/* Balls (1, 0) and (0, 0) for every channel. */
+static ptf_status identity(ptf_arena *arena, int64_t channels, ptf_numbers *out,
+                           ptf_error *err)
+{
+    out->scale = ptf_balls_new(arena, channels);
+    out->shift = ptf_balls_new(arena, channels);
+    if (out->scale.value == NULL || out->shift.value == NULL)
+        return ptf_fail_memory(err);
+    for (int64_t c = 0; c < channels; c++)
+        out->scale.value[c] = 1;
+    return PTF_OK;
+}
+
+/* z = (x scale + shift) s + t = x (scale s) + (shift s + t) per channel. */
+static void compose(ptf_numbers *n, ptf_balls s, ptf_balls t, int64_t channels)
+{
+    for (int64_t c = 0; c < channels; c++) {
+        ptf_ball_scale_shift(n->scale.value[c], n->scale.radius[c], s.value[c],
+                             s.radius[c], 0, 0, &n->scale.value[c],
+                             &n->scale.radius[c]);
+        ptf_ball_scale_shift(n->shift.value[c], n->shift.radius[c], s.value[c],
+                             s.radius[c], t.value[c], t.radius[c],
+                             &n->shift.value[c], &n->shift.radius[c]);
+    }
+}
+
+static ptf_status copy_scale(ptf_arena *arena, const ptf_numbers *from,
+                             int64_t channels, ptf_numbers *out, ptf_error *err)
+{
+    ptf_status status = identity(arena, channels, out, err);
+    if (status == PTF_OK && from->scale.value != NULL)
+        compose(out, from->scale, from->shift, channels);
+    return status;
+}
+
+/* Scale and shift go into the weights and the bias. */
+static ptf_status fold(ptf_arena *arena, int64_t channels, ptf_numbers *n,
+                       ptf_error *err)
+{
+    ptf_balls bias = n->bias;
+    n->bias = ptf_balls_new(arena, channels);
+    if (n->bias.value == NULL)
+        return ptf_fail_memory(err);
+    for (int64_t c = 0; c < channels; c++)
+        ptf_ball_scale_shift(bias.value != NULL ? bias.value[c] : 0, 0,
+                             n->scale.value[c], n->scale.radius[c],
+                             n->shift.value[c], n->shift.radius[c],
+                             &n->bias.value[c], &n->bias.radius[c]);
+    n->weight_scale = n->scale;
+    n->scale = n->shift = (ptf_balls){NULL, NULL};
+    return PTF_OK;
+}
+
+/* The numbers of A's node and of the batch norms folded into it, as B has
+ * them. */
+static ptf_status ideal_product(ptf_arena *arena, const ptf_net *a,
+                                const bool *folded, int node,
+                                const ptf_numbers *numbers, const ptf_node *b,
+                                ptf_numbers *out, ptf_error *err)
+{
+    int64_t channels = a->nodes[node].attrs.out_channels;
+    bool epilogue = b->tensors[PTF_SCALE] != NULL;
+    *out = numbers[node];
+    int norm = ptf_next_folded(a, folded, node);
+    if (norm < 0 && (out->scale.value != NULL) == epilogue)
+        return PTF_OK;
+    ptf_status status = copy_scale(arena, &numbers[node], channels, out, err);
+    for (; status == PTF_OK && norm >= 0;
+         norm = ptf_next_folded(a, folded, norm))
+        compose(out, numbers[norm].scale, numbers[norm].shift, channels);
+    return status == PTF_OK && !epilogue ? fold(arena, channels, out, err)
+                                         : status;
+}
+
+/* A's statistics with B's eps: another eps is another function. */
+static ptf_status ideal_norm(ptf_arena *arena, const ptf_node *a,
+                             const ptf_node *b, ptf_numbers *out,
+                             ptf_error *err)
+{
+    ptf_node node = *a;
+    node.attrs.eps = b->attrs.eps;
+    return ptf_numbers_read(arena, &node, out, err);
+}
+
+ptf_status ptf_ideal_numbers(ptf_arena *arena, const ptf_net *a,
+                             const ptf_net *b, const ptf_pair *pairs,
+                             const bool *folded, const ptf_numbers *numbers,
+                             ptf_numbers *ideal, ptf_error *err)
+{
+    ptf_status status = PTF_OK;
+    for (int i = 1; status == PTF_OK && i < b->node_count; i++) {
+        int from = pairs[i].layer;
+        ideal[i] = (ptf_numbers){0};
+        if (from < 0)
+            continue;
+        if (numbers[from].norms != NULL)
+            status = ideal_product(arena, a, folded, from, numbers,
+                                   &b->nodes[i], &ideal[i], err);
+        else if (numbers[from].scale.value != NULL)
+            status = ideal_norm(arena, &a->nodes[from], &b->nodes[i], &ideal[i],
+                                err);
+    }
+    return status;
+}
+
+/* -------------------------------------------------------------- parameters */
+
+/* What a parameter should be: a ball for each number. */
+typedef struct wanted {
+    const float *f32; /* exact numbers; or */
+    const double *f64;
+    ptf_balls balls;
+    ptf_balls scale; /* for weights: multiplies row c, or no value */
+    int64_t row;     /* numbers of a row */
+} wanted;
+
+static void ball_of(const wanted *w, int64_t i, double *value, double *radius)
+{
+    if (w->balls.value != NULL) {
+        *value = w->balls.value[i];
+        *radius = w->balls.radius[i];
+        return;
+    }
+    double x = w->f32 != NULL ? (double)w->f32[i] : w->f64[i];
+    *value = x;
+    *radius = 0;
+    if (w->scale.value == NULL)
+        return;
+    int64_t c = i / w->row;
+    *value = x * w->scale.value[c];
+    *radius =
+        (fabs(x) * w->scale.radius[c] + PTF_U * fabs(*value)) * (1 + 0x1p-40) +
+        PTF_TINY;
+}
+
+/* One number of B.  'exact' says that it is an f32. */
+static void add_number(ptf_parameter_check *p, const wanted *w, int64_t i,
+                       float found, bool exact)
+{
+    double value, radius;
+    ball_of(w, i, &value, &radius);
+    float low = (float)(value - radius), high = (float)(value + radius);
+    bool open = low < high && (found >= low && found <= high);
+    bool right = exact && !(found < low) && !(found > high) && !isnan(found);
+    p->count++;
+    p->open += exact && open;
+    p->wrong += !right;
+    int bin = right ? 0 : ptf_ulp_bin((float)value, found);
+    p->ulps[bin]++;
+    double off = fabs((double)found - value);
+    if (!(off <= fabs((double)p->worst_found - p->worst_ideal))) {
+        p->worst = i;
+        p->worst_ideal = value;
+        p->worst_found = found;
+    }
+}
+
+static void merge(ptf_parameter_check *to, const ptf_parameter_check *from)
+{
+    to->count += from->count;
+    to->open += from->open;
+    to->wrong += from->wrong;
+    for (int i = 0; i < PTF_ULP_BINS; i++)
+        to->ulps[i] += from->ulps[i];
+    if (fabs((double)from->worst_found - from->worst_ideal) <=
+        fabs((double)to->worst_found - to->worst_ideal))
+        return;
+    to->worst = from->worst;
+    to->worst_ideal = from->worst_ideal;
+    to->worst_found = from->worst_found;
+}
+
+/* Numbers that are f32 in place, or doubles, or all the same. */
+typedef struct found {
+    const float *f32;
+    double *f64;
+    float constant;
+} found;
+
+static void add_numbers(const found *f, const wanted *w, int64_t count,
+                        ptf_parameter_check *out)
+{
+    const int64_t part = 65536;
+#pragma omp parallel for
+    for (int64_t first = 0; first < count; first += part) {
+        ptf_parameter_check some = {0};
+        for (int64_t i = first; i < count && i < first + part; i++) {
+            float x = f->f32 != NULL ? f->f32[i] : f->constant;
+            double off = 0;
+            if (f->f64 != NULL) {
+                x = (float)f->f64[i];
+                off = fabs((double)x - f->f64[i]);
+            }
+            add_number(&some, w, i, x, !(off > 0));
+        }
+#pragma omp critical
+        merge(out, &some);
+    }
+}
+
+static ptf_status check_tensor(const ptf_tensor *tensor, const wanted *w,
+                               ptf_parameter_check *out, ptf_error *err)
+{
+    int64_t count = ptf_tensor_numel(tensor);
+    found f = {.f32 = ptf_tensor_f32(tensor)};
+    ptf_status status = PTF_OK;
+    if (f.f32 == NULL) {
+        f.f64 = ptf_alloc((size_t)count * sizeof(*f.f64));
+        status = f.f64 != NULL ? ptf_tensor_read_f64(tensor, f.f64, err)
+                               : ptf_fail_memory(err);
+    }
+    *out = (ptf_parameter_check){.name = tensor->name};
+    if (status == PTF_OK)
+        add_numbers(&f, w, count, out);
+    ptf_free(f.f64);
+    return status;
+}
+
+/* Exact numbers, or 'otherwise' where there are none. */
+static ptf_status plain(ptf_arena *arena, const ptf_tensor *from,
+                        int64_t channels, double otherwise, ptf_balls *out,
+                        ptf_error *err)
+{
+    *out = ptf_balls_new(arena, channels);
+    if (out->value == NULL)
+        return ptf_fail_memory(err);
+    if (from != NULL)
+        return ptf_tensor_read_f64(from, out->value, err);
+    for (int64_t c = 0; c < channels; c++)
+        out->value[c] = otherwise;
+    return PTF_OK;
+}
+
+/* What 'role' of a product should be. */
+static ptf_status want_product(ptf_arena *arena, const ptf_node *b,
+                               ptf_role role, const ptf_numbers *ideal,
+                               wanted *out, ptf_error *err)
+{
+    int64_t channels = b->attrs.out_channels;
+    *out = (wanted){0};
+    if (role == PTF_WEIGHT) {
+        out->f32 = ideal->f32;
+        out->f64 = ideal->f64;
+        out->scale = ideal->weight_scale;
+        out->row = ptf_tensor_numel(b->tensors[role]) / channels;
+        return PTF_OK;
+    }
+    out->balls = role == PTF_BIAS    ? ideal->bias
+                 : role == PTF_SCALE ? ideal->scale
+                                     : ideal->shift;
+    if (out->balls.value == NULL)
+        return plain(arena, NULL, channels, role == PTF_SCALE, &out->balls,
+                     err);
+    return PTF_OK;
+}
+
+/*
+ * A bias that is not there is zeros and a gamma ones.  That is told only where
+ * it is wrong, under the layer's name.
+ */
+static void check_absent(const ptf_node *node, float constant, const wanted *w,
+                         ptf_parameter_check *out, int *count)
+{
+    found f = {.constant = constant};
+    ptf_parameter_check check = {.name = node->name};
+    add_numbers(&f, w, node->attrs.out_channels, &check);
+    if (check.wrong > 0)
+        out[(*count)++] = check;
+}
+
+static ptf_status check_role(ptf_arena *arena, const ptf_node *a,
+                             const ptf_node *b, ptf_role role,
+                             const ptf_numbers *ideal, ptf_parameter_check *out,
+                             int *count, ptf_error *err)
+{
+    bool product = ideal->norms != NULL;
+    const ptf_tensor *tensor = b->tensors[role];
+    bool optional = role == PTF_BIAS || (role == PTF_WEIGHT && !product);
+    if (role == PTF_NUM_BATCHES || (tensor == NULL && !optional))
+        return PTF_OK;
+    float otherwise = role == PTF_WEIGHT ? 1.0F : 0.0F;
+    wanted w = {0};
+    ptf_status status =
+        product ? want_product(arena, b, role, ideal, &w, err)
+                : plain(arena, a->tensors[role], b->attrs.out_channels,
+                        (double)otherwise, &w.balls, err);
+    if (status == PTF_OK && tensor != NULL)
+        return check_tensor(tensor, &w, &out[(*count)++], err);
+    if (status == PTF_OK)
+        check_absent(b, otherwise, &w, out, count);
+    return status;
+}
+
+ptf_status ptf_check_parameters(const ptf_node *a, const ptf_node *b,
+                                const ptf_numbers *ideal,
+                                ptf_parameter_check *out, int *count,
+                                ptf_error *err)
+{
+    ptf_arena arena = {NULL};
+    ptf_status status = PTF_OK;
+    *count = 0;
+    for (int role = 0; status == PTF_OK && role < PTF_ROLE_COUNT; role++)
+        status =
+            check_role(&arena, a, b, (ptf_role)role, ideal, out, count, err);
+    ptf_arena_free(&arena);
+    return status;
+}

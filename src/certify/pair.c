@@ -1,0 +1,193 @@
+/*
+ * Which layer of one net stands for which of the other.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "certify/certify.h"
+
+static bool is_norm(const ptf_node *node)
+{
+    return node->op == PTF_OP_BATCHNORM1D || node->op == PTF_OP_BATCHNORM2D;
+}
+
+static bool is_product(const ptf_node *node)
+{
+    return node->op == PTF_OP_CONV1D || node->op == PTF_OP_CONV2D ||
+           node->op == PTF_OP_LINEAR;
+}
+
+/* Layers that rewrites may drop: they move no number, or can be folded. */
+static bool is_optional(const ptf_node *node)
+{
+    return is_norm(node) || node->op == PTF_OP_FLATTEN ||
+           ptf_op_info(node->op)->identity;
+}
+
+/* The same work: equal ops, or products with as many weights and channels. */
+static bool is_alike(const ptf_node *a, const ptf_node *b)
+{
+    if (!is_product(a) || !is_product(b))
+        return a->op == b->op &&
+               (!is_norm(a) || a->attrs.out_channels == b->attrs.out_channels);
+    const ptf_tensor *v = a->tensors[PTF_WEIGHT], *w = b->tensors[PTF_WEIGHT];
+    return v != NULL && w != NULL && v->shape[0] == w->shape[0] &&
+           ptf_tensor_numel(v) == ptf_tensor_numel(w);
+}
+
+/* -------------------------------------------------------------- the pairing */
+
+/* The node of 'ancestor' that a node of its rewritten net comes from. */
+static int trace(const ptf_net *net, int node, const ptf_net *ancestor)
+{
+    while (net != NULL && net != ancestor) {
+        node = net->nodes[node].origin;
+        net = net->parent;
+    }
+    return net == ancestor ? node : -1;
+}
+
+/* True when the nets have the same layers under the same names. */
+static bool is_same_graph(const ptf_net *a, const ptf_net *b)
+{
+    if (a->node_count != b->node_count)
+        return false;
+    for (int i = 1; i < a->node_count; i++) {
+        if (a->nodes[i].op != b->nodes[i].op ||
+            strcmp(a->nodes[i].name, b->nodes[i].name) != 0)
+            return false;
+    }
+    return true;
+}
+
+static bool pair_by_log(const ptf_net *a, const ptf_net *b,
+                        const ptf_net *model, ptf_pair *pairs)
+{
+    if (trace(b, 0, a) >= 0)
+        model = b;
+    if (model == NULL || trace(model, 0, a) < 0 || !is_same_graph(model, b))
+        return false;
+    for (int i = 0; i < b->node_count; i++)
+        pairs[i].layer = trace(model, i, a);
+    return true;
+}
+
+/* In order; what is optional may be missing on either side. */
+static bool pair_in_order(const ptf_net *a, const ptf_net *b, ptf_pair *pairs)
+{
+    int next = 1;
+    for (int i = 1; i < b->node_count; i++) {
+        const ptf_node *node = &b->nodes[i];
+        int at = next;
+        while (at < a->node_count && !is_alike(&a->nodes[at], node) &&
+               is_optional(&a->nodes[at]))
+            at++;
+        bool found = at < a->node_count && is_alike(&a->nodes[at], node);
+        if (!found && (!is_optional(node) || is_norm(node)))
+            return false;
+        pairs[i].layer = found ? at : -1;
+        next = found ? at + 1 : next;
+    }
+    return true;
+}
+
+static void pair_by_name(const ptf_net *a, const ptf_net *b, ptf_pair *pairs)
+{
+    for (int i = 1; i < b->node_count; i++) {
+        pairs[i].layer = -1;
+        for (int k = 1; k < a->node_count && !b->nodes[i].implied; k++) {
+            if (is_alike(&a->nodes[k], &b->nodes[i]) &&
+                strcmp(a->nodes[k].name, b->nodes[i].name) == 0)
+                pairs[i].layer = k;
+        }
+    }
+}
+
+/* ---------------------------------------------------------- folded norms */
+
+/* The only node that reads 'node', or -1. */
+static int only_reader(const ptf_net *net, int node)
+{
+    if (ptf_net_consumers(net, node) != 1)
+        return -1;
+    for (int i = node + 1; i < net->node_count; i++) {
+        for (int k = 0; k < net->nodes[i].input_count; k++) {
+            if (net->nodes[i].inputs[k] == node)
+                return i;
+        }
+    }
+    return -1;
+}
+
+/* The batch norm that 'node' leads to through Dropout and Identity, or -1. */
+static int next_norm(const ptf_net *net, int node)
+{
+    do {
+        node = only_reader(net, node);
+    } while (node >= 0 && ptf_op_info(net->nodes[node].op)->identity);
+    return node >= 0 && is_norm(&net->nodes[node]) ? node : -1;
+}
+
+int ptf_next_folded(const ptf_net *a, const bool *folded, int node)
+{
+    int norm = next_norm(a, node);
+    return norm >= 0 && folded[norm] ? norm : -1;
+}
+
+/* Batch norms behind the pair's layer that have no counterpart in B. */
+static void fold(const ptf_net *a, const bool *used, ptf_pair *pair,
+                 bool *folded)
+{
+    pair->value = pair->layer;
+    if (pair->layer < 0 || !is_product(&a->nodes[pair->layer]))
+        return;
+    for (int norm = next_norm(a, pair->layer); norm >= 0 && !used[norm];
+         norm = next_norm(a, norm)) {
+        folded[norm] = true;
+        pair->value = norm;
+    }
+}
+
+/* ------------------------------------------------------------------- check */
+
+static void find_mismatch(const ptf_net *a, const ptf_net *b,
+                          const ptf_pair *pairs, const bool *used,
+                          const bool *folded, ptf_mismatch *out)
+{
+    for (int i = 1; i < b->node_count && out->reason == NULL; i++) {
+        const ptf_node *node = &b->nodes[i];
+        if ((is_product(node) || is_norm(node)) && pairs[i].layer < 0)
+            *out = (ptf_mismatch){"has no counterpart in the original",
+                                  node->name};
+    }
+    for (int i = 1; i < a->node_count && out->reason == NULL; i++) {
+        const ptf_node *node = &a->nodes[i];
+        if ((is_product(node) || is_norm(node)) && !used[i] && !folded[i])
+            *out = (ptf_mismatch){"of the original has no counterpart",
+                                  node->name};
+    }
+}
+
+ptf_status ptf_pair_nets(const ptf_net *a, const ptf_net *b,
+                         const ptf_net *model, ptf_pair *pairs, bool *folded,
+                         ptf_mismatch *mismatch, ptf_error *err)
+{
+    bool *used = ptf_alloc((size_t)a->node_count * sizeof(*used));
+    if (used == NULL)
+        return ptf_fail_memory(err);
+    *mismatch = (ptf_mismatch){NULL, NULL};
+    if (!pair_by_log(a, b, model, pairs) && !pair_in_order(a, b, pairs))
+        pair_by_name(a, b, pairs);
+    for (int i = 1; i < b->node_count; i++) {
+        bool alike = pairs[i].layer >= 0 &&
+                     is_alike(&a->nodes[pairs[i].layer], &b->nodes[i]);
+        pairs[i].layer = alike ? pairs[i].layer : -1;
+        if (alike)
+            used[pairs[i].layer] = true;
+    }
+    pairs[0] = (ptf_pair){0, 0};
+    for (int i = 1; i < b->node_count; i++)
+        fold(a, used, &pairs[i], folded);
+    find_mismatch(a, b, pairs, used, folded, mismatch);
+    ptf_free(used);
+    return PTF_OK;
+}

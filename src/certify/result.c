@@ -1,0 +1,129 @@
+/*
+ * What a check has found: levels and their reasons.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "certify/check.h"
+
+/* The first parameter of B that is not the f32 nearest to the ideal. */
+static const char *wrong_parameter(const ptf_check *c)
+{
+    for (int i = 0; i < c->parameter_count; i++) {
+        if (c->parameters[i].wrong > 0)
+            return c->parameters[i].name;
+    }
+    return NULL;
+}
+
+/* The first layer of B that is another function than A's. */
+static const char *layer_apart(const ptf_check *c)
+{
+    for (int i = 1; i < c->sides[PTF_B].net->node_count; i++) {
+        if (c->layers[i].function_apart > 0)
+            return c->layers[i].name_b;
+    }
+    return NULL;
+}
+
+/* Why there is no certificate, the cause before its consequences. */
+static ptf_mismatch find_reason(const ptf_check *c)
+{
+    const ptf_certificate *f = &c->certificate;
+    const char *parameter = wrong_parameter(c), *apart = layer_apart(c);
+    if (c->verdict.samples == 0)
+        return (ptf_mismatch){"nothing was compared", NULL};
+    if (c->mismatch.reason != NULL)
+        return c->mismatch;
+    if (c->broken.reason != NULL)
+        return c->broken;
+    if (parameter != NULL)
+        return (ptf_mismatch){"is not the ideal parameter rounded to f32",
+                              parameter};
+    if (apart != NULL || f->function_apart > 0)
+        return (ptf_mismatch){"is another function than in the original",
+                              apart};
+    if (c->beyond != NULL)
+        return (ptf_mismatch){"is further from its exact value than f32 "
+                              "rounding allows",
+                              c->beyond};
+    if (f->different > 0)
+        return (ptf_mismatch){"predictions differ beyond the rounding", NULL};
+    return (ptf_mismatch){NULL, NULL};
+}
+
+void ptf_check_certificate(const ptf_check *c, ptf_certificate *out)
+{
+    ptf_mismatch why = find_reason(c);
+    *out = c->certificate;
+    out->reason = why.reason;
+    out->layer = why.layer;
+    out->holds = why.reason == NULL;
+    for (int i = 0; i < c->parameter_count; i++) {
+        out->parameters += c->parameters[i].count;
+        out->parameters_open += c->parameters[i].open;
+        out->parameters_wrong += c->parameters[i].wrong;
+    }
+}
+
+const ptf_verdict *ptf_check_verdict(const ptf_check *c)
+{
+    return &c->verdict;
+}
+
+ptf_level ptf_check_level(const ptf_check *c)
+{
+    ptf_certificate certificate;
+    ptf_level level = ptf_verdict_level(&c->verdict);
+    if (level == PTF_BITWISE || level == PTF_UNDECIDED)
+        return level;
+    ptf_check_certificate(c, &certificate);
+    return certificate.holds ? PTF_CERTIFIED : level;
+}
+
+bool ptf_check_parameter(const ptf_check *c, size_t index,
+                         ptf_parameter_check *out)
+{
+    if (index >= (size_t)c->parameter_count)
+        return false;
+    *out = c->parameters[index];
+    return true;
+}
+
+/* ------------------------------------------------------------------- layers */
+
+static int64_t wrong_parameters_of(const ptf_check *c, int node)
+{
+    int64_t wrong = 0;
+    for (int i = 0; i < c->parameter_count; i++)
+        wrong += c->parameter_nodes[i] == node ? c->parameters[i].wrong : 0;
+    return wrong;
+}
+
+static ptf_level level_of(const ptf_check *c, int node)
+{
+    const ptf_layer_check *layer = &c->layers[node];
+    const ptf_difference *d = &layer->difference;
+    if (d->count == 0 || d->not_finite > 0)
+        return PTF_UNDECIDED;
+    if (d->unequal_bits == 0)
+        return PTF_BITWISE;
+    if (c->enclosures[PTF_I] != NULL && layer->function_apart == 0 &&
+        layer->runs_beyond == 0 && wrong_parameters_of(c, node) == 0)
+        return PTF_CERTIFIED;
+    return d->beyond_tolerance == 0 ? PTF_WITHIN_TOLERANCE : PTF_DIFFERENT;
+}
+
+bool ptf_check_layer(const ptf_check *c, size_t index, ptf_layer_check *out)
+{
+    const ptf_net *b = c->sides[PTF_B].net;
+    if (!c->options.layers)
+        return false;
+    for (int i = 1; i < b->node_count; i++) {
+        if (c->pairs[i].value < 0 || index-- > 0)
+            continue;
+        *out = c->layers[i];
+        out->level = level_of(c, i);
+        return true;
+    }
+    return false;
+}
