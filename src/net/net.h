@@ -115,7 +115,7 @@ struct ptf_net {
     bool has_tensors;
     const ptf_tensor **tensors; /* all nodes' tensors in state dict order */
     size_t tensor_count;
-    const ptf_net *parent; /* the net before the last rewrite, or NULL */
+    const ptf_net *parent;       /* the net before the last rewrite, or NULL */
     const char *const *rewrites; /* names, in the order applied */
     int rewrite_count;
 };

@@ -98,9 +98,10 @@ ptf_status tool_check(ptf_check *check, const tool_inputs *inputs,
         in != NULL ? PTF_OK : tool_error(err, PTF_MEMORY, "out of memory");
     for (int64_t i = 0; status == PTF_OK && i < inputs->count; i += BATCH) {
         int64_t n = smaller(BATCH, inputs->count - i);
-        for (int64_t k = 0; k < n; k++)
-            tool_inputs_get(inputs, i + k, in + k * size);
-        status = ptf_check_run(check, in, n, err);
+        for (int64_t k = 0; status == PTF_OK && k < n; k++)
+            status = tool_inputs_get(inputs, i + k, in + k * size, err);
+        if (status == PTF_OK)
+            status = ptf_check_run(check, in, n, err);
     }
     free(in);
     return status;
