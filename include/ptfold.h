@@ -932,11 +932,11 @@ typedef struct ptf_difference {
     int64_t not_finite;       /* NaN or infinite in either */
     int64_t beyond_tolerance; /* |a - b| > atol + rtol * |a|, as NumPy has it */
     int64_t ulps[PTF_ULP_BINS];
-    double max_abs;           /* largest |a - b| */
-    int64_t worst;            /* where: counts all numbers added so far */
+    double max_abs; /* largest |a - b| */
+    int64_t worst;  /* where: counts all numbers added so far */
     float worst_a, worst_b;
-    double max_ref;           /* largest |a| */
-    double sum_squares;       /* of a - b */
+    double max_ref;     /* largest |a| */
+    double sum_squares; /* of a - b */
 } ptf_difference;
 
 /* Adds 'count' pairs; start with atol and rtol set and the rest zero. */
@@ -1041,14 +1041,14 @@ typedef struct ptf_layer_check {
     const char *name_b;
     const char *op;
     ptf_difference difference;
-    double radius;           /* largest r_A + r_I of balls through the nets */
-    int64_t function_apart;  /* numbers in which A and I are proved to differ */
-    double weight_rounding;  /* on the inputs that B's layer had */
+    double radius;          /* largest r_A + r_I of balls through the nets */
+    int64_t function_apart; /* numbers in which A and I are proved to differ */
+    double weight_rounding; /* on the inputs that B's layer had */
     double evaluation_a;
     double evaluation_b;
-    double inherited;        /* from different inputs of the layer */
-    int64_t runs_beyond;     /* outside of the f32 bound, in A or B */
-    ptf_level level;         /* BITWISE, CERTIFIED, WITHIN TOLERANCE, ... */
+    double inherited;    /* from different inputs of the layer */
+    int64_t runs_beyond; /* outside of the f32 bound, in A or B */
+    ptf_level level;     /* BITWISE, CERTIFIED, WITHIN TOLERANCE, ... */
 } ptf_layer_check;
 
 /* With options->layers: by number in B's order; false behind the last. */
