@@ -386,11 +386,17 @@ PTF_API void ptf_net_print_text(const ptf_net *net, FILE *out);
  * it names the first layer for which that is not so, and 'reason' says why:
  * zero padding (a crop sees zeros where the image goes on), pooling whose
  * windows depend on the map's size, or a layer that takes one size only.
+ *
+ * When only padding and cut windows stand in the way, 'any_size' is true: the
+ * net runs on larger images, but the features of a window differ from its
+ * crop's within 'border' pixels (rows, columns) of the window's edges.
  */
 typedef struct ptf_slide {
     int64_t stride[2];
     const char *blocker;
     const char *reason;
+    bool any_size;
+    int64_t border[2];
 } ptf_slide;
 
 PTF_API void ptf_net_slide(const ptf_net *net, ptf_slide *out);

@@ -55,20 +55,46 @@ static bool has_stride(ptf_op op)
            op == PTF_OP_MAXPOOL2D || op == PTF_OP_AVGPOOL2D;
 }
 
+/* Reasons that leave the net able to run on any size of image. */
+static bool takes_any_size(const ptf_node *node)
+{
+    return has_stride(node->op) || blocks_sliding(node) == NULL;
+}
+
+/*
+ * Counts at 'edge[d]' the rows or columns of the layer's output, from either
+ * edge of a window, that padding or features changed by it reach.
+ */
+static bool advance(const ptf_node *node, int d, ptf_slide *out,
+                    int64_t edge[2])
+{
+    int64_t stride = node->attrs.stride[d], reach;
+    if (!ptf_mul_i64(out->stride[d], stride, &out->stride[d]) ||
+        !ptf_add_i64(edge[d], node->attrs.padding[d], &reach))
+        return false;
+    if (node->attrs.ceil_mode)
+        reach = reach > 0 ? reach : 1;
+    edge[d] = reach / stride + (reach % stride != 0);
+    return ptf_mul_i64(edge[d], out->stride[d], &out->border[d]);
+}
+
 void ptf_net_slide(const ptf_net *net, ptf_slide *out)
 {
-    *out = (ptf_slide){.stride = {1, 1}};
+    int64_t edge[2] = {0, 0};
+    *out = (ptf_slide){.stride = {1, 1}, .any_size = true};
     for (int i = 0; i < net->node_count; i++) {
         const ptf_node *node = &net->nodes[i];
+        out->any_size = out->any_size && takes_any_size(node);
         if (out->blocker == NULL && blocks_sliding(node) != NULL) {
             out->blocker = node->implied ? "the implied flatten" : node->name;
             out->reason = blocks_sliding(node);
         }
         for (int d = 0; d < 2 && has_stride(node->op); d++) {
-            if (!ptf_mul_i64(out->stride[d], node->attrs.stride[d],
-                             &out->stride[d]))
-                out->blocker = node->name,
-                out->reason = "makes the stride overflow";
+            if (advance(node, d, out, edge))
+                continue;
+            out->any_size = false;
+            out->blocker = node->name;
+            out->reason = "makes the stride overflow";
         }
     }
 }

@@ -141,6 +141,29 @@ static void keep_below(ptf_leaves *leaves, const char *key)
         leaves->count = kept;
 }
 
+/* The first parts of the tensors' names, each once: "model, ema". */
+static const char *list_keys(ptf_checkpoint *ckpt, const ptf_leaf *leaves,
+                             size_t count)
+{
+    enum { SHOWN = 8 };
+    const char *text = "", *last = "";
+    size_t last_size = 0;
+    int shown = 0;
+    for (size_t i = 0; i < count && text != NULL; i++) {
+        const char *name = leaves[i].name;
+        size_t size = strcspn(name, ".");
+        if (size == last_size && memcmp(name, last, size) == 0)
+            continue;
+        if (++shown > SHOWN)
+            return ptf_arena_printf(&ckpt->arena, "%s, ...", text);
+        text = ptf_arena_printf(&ckpt->arena, "%s%s%.*s", text,
+                                shown > 1 ? ", " : "", (int)size, name);
+        last = name;
+        last_size = size;
+    }
+    return text;
+}
+
 static ptf_status select_key(ptf_checkpoint *ckpt, const char *key, bool arrays,
                              ptf_leaves *out, ptf_error *err)
 {
@@ -153,11 +176,13 @@ static ptf_status select_key(ptf_checkpoint *ckpt, const char *key, bool arrays,
     keep_below(out, key);
     if (out->count > 0 || all == 0)
         return PTF_OK;
-    const char *example = out->items[0].name;
-    status = ptf_fail(err, PTF_ARGUMENT, &origin, PTF_NO_OFFSET,
-                      "expected tensors below the key '%s', found none; the "
-                      "first tensor is '%s'",
-                      key, example);
+    const char *names = list_keys(ckpt, out->items, all);
+    status = names == NULL
+                 ? ptf_fail_memory(err)
+                 : ptf_fail(err, PTF_ARGUMENT, &origin, PTF_NO_OFFSET,
+                            "expected tensors below the key '%s', found none; "
+                            "there are --key %s",
+                            key, names);
     ptf_free(out->items);
     *out = (ptf_leaves){NULL, 0, 0};
     return status;

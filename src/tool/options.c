@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <getopt.h>
+#include <math.h>
 
 enum { MAX_OPTIONS = 40, FIRST_VALUE = 256, VALUE_HELP = 1024, VALUE_VERSION };
 
@@ -53,12 +54,29 @@ static bool set_count(const tool_option *option, const char *text)
     return true;
 }
 
+static bool set_real(const tool_option *option, const char *text)
+{
+    char *end;
+    double value = strtod(text, &end);
+    if (end == text || *end != '\0' || !(value >= (double)option->least) ||
+        (isfinite(value) && value > (double)option->most)) {
+        tool_usage_error("--%s: expected a number from %lld to %lld, found "
+                         "\"%s\"",
+                         option->name, (long long)option->least,
+                         (long long)option->most, text);
+        return false;
+    }
+    *(double *)option->target = value;
+    return true;
+}
+
 static bool set_option(const tool_option *option, const char *text)
 {
     switch (option->kind) {
     case OPTION_FLAG: *(bool *)option->target = true; return true;
     case OPTION_TEXT: *(const char **)option->target = text; return true;
     case OPTION_COUNT: return set_count(option, text);
+    case OPTION_REAL: return set_real(option, text);
     }
     return false;
 }
@@ -70,6 +88,34 @@ static const tool_option *find_option(const tool_option *options, int value)
             return &options[i];
     }
     return NULL;
+}
+
+/* getopt stopped at the word before 'optind', or inside it. */
+static int refuse_option(char *const *argv, const tool_option *options)
+{
+    char text[128];
+    const char *given = argv[optind - 1];
+    size_t size = strcspn(given, "=");
+    tool_suggestion s = {.word = given + 2, .prefix = "--"};
+    if (strncmp(given, "--", 2) != 0 || given[size] == '=')
+        return tool_usage_error("%s: unknown option or missing value", given);
+    for (; options->name != NULL; options++) {
+        if (strcmp(options->name, given + 2) == 0)
+            return tool_usage_error("%s: expected a value", given);
+        tool_suggest(&s, options->name);
+    }
+    return tool_usage_error("%s: unknown option%s", given,
+                            tool_suggestion_text(&s, text));
+}
+
+static int check_count(int found, int count)
+{
+    int least = count < 0 ? -count : count;
+    if (count < 0 ? found >= least : found == least)
+        return TOOL_GO_ON;
+    return tool_usage_error("expected %s%d file name%s, found %d",
+                            count < 0 ? "at least " : "", least,
+                            least == 1 ? "" : "s", found);
 }
 
 int tool_parse(int argc, char **argv, const char *help,
@@ -96,14 +142,10 @@ int tool_parse(int argc, char **argv, const char *help,
         }
         const tool_option *option = find_option(options, value);
         if (option == NULL)
-            return tool_usage_error("%s: unknown option or missing value",
-                                    argv[optind - 1]);
+            return refuse_option(argv, options);
         if (!set_option(option, optarg))
             return EXIT_USAGE;
     }
-    if (argc - optind != count)
-        return tool_usage_error("expected %d file name%s, found %d", count,
-                                count == 1 ? "" : "s", argc - optind);
     *operands = argv + optind;
-    return TOOL_GO_ON;
+    return check_count(argc - optind, count);
 }

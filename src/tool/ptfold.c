@@ -14,6 +14,7 @@ static const struct {
      "how fast a network runs, beside the machine's limits"},
     {"convert", tool_convert, "write the tensors in another file format"},
     {"info", tool_info, "show what is in a checkpoint, stage by stage"},
+    {"run", tool_run, "run a network on images"},
 };
 
 static void print_help(FILE *out)
@@ -24,6 +25,16 @@ static void print_help(FILE *out)
     fputs("\n\"ptfold COMMAND --help\" tells more.  See also bnfuse and "
           "lnin-convert.\n",
           out);
+}
+
+static int unknown_command(const char *name)
+{
+    char text[128];
+    tool_suggestion s = {.word = name, .prefix = "ptfold "};
+    for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
+        tool_suggest(&s, commands[i].name);
+    return tool_usage_error("unknown command \"%s\"%s", name,
+                            tool_suggestion_text(&s, text));
 }
 
 int main(int argc, char **argv)
@@ -42,8 +53,10 @@ int main(int argc, char **argv)
         return tool_finish(EXIT_EQUIVALENT);
     }
     for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
-        if (strcmp(argv[1], commands[i].name) == 0)
+        if (strcmp(argv[1], commands[i].name) == 0) {
+            tool_command(commands[i].name);
             return commands[i].run(argc - 1, argv + 1);
+        }
     }
-    return tool_usage_error("unknown command \"%s\"", argv[1]);
+    return unknown_command(argv[1]);
 }

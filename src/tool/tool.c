@@ -8,13 +8,22 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <unistd.h>
 
 static const char *program_name = "ptfold";
+static const char *command_name = ""; /* with a space before it */
 
 void tool_start(const char *program)
 {
     program_name = program;
     signal(SIGXFSZ, SIG_IGN);
+}
+
+void tool_command(const char *name)
+{
+    static char text[32];
+    snprintf(text, sizeof(text), " %s", name);
+    command_name = text;
 }
 
 int tool_exit_code(ptf_status status)
@@ -53,7 +62,7 @@ int tool_usage_error(const char *fmt, ...)
     va_start(args, fmt);
     vfprintf(stderr, fmt, args);
     va_end(args);
-    fprintf(stderr, "; see %s --help\n", program_name);
+    fprintf(stderr, "; see %s%s --help\n", program_name, command_name);
     return EXIT_USAGE;
 }
 
@@ -71,8 +80,8 @@ int tool_finish(int code)
 
 enum { MAX_TEXT = 1 << 20 };
 
-/* The whole file with a zero behind it; free() it. */
-static ptf_status read_text(const char *path, char **out, ptf_error *err)
+ptf_status tool_read_text(const char *path, const char *what, char **out,
+                          ptf_error *err)
 {
     FILE *f = fopen(path, "re");
     if (f == NULL)
@@ -87,10 +96,9 @@ static ptf_status read_text(const char *path, char **out, ptf_error *err)
         status = tool_error(err, PTF_IO, "%s: cannot read: %s", path,
                             strerror(errno));
     else if (size > MAX_TEXT || memchr(text, '\0', size) != NULL)
-        status = tool_error(err, PTF_FORMAT,
-                            "%s: expected the text of print(model), found "
-                            "something else",
-                            path);
+        status =
+            tool_error(err, PTF_FORMAT, "%s: expected %s, found something else",
+                       path, what);
     fclose(f);
     if (status != PTF_OK) {
         free(text);
@@ -99,6 +107,17 @@ static ptf_status read_text(const char *path, char **out, ptf_error *err)
     text[size] = '\0';
     *out = text;
     return PTF_OK;
+}
+
+/* Neither a built-in network nor a file. */
+static ptf_status refuse_arch(const char *arch, ptf_error *err)
+{
+    char text[128];
+    tool_suggestion s = {.word = arch, .prefix = "--arch "};
+    for (size_t i = 0; ptf_arch_name(i) != NULL; i++)
+        tool_suggest(&s, ptf_arch_name(i));
+    return tool_error(err, PTF_IO, "%s: cannot open: %s%s", arch,
+                      strerror(errno), tool_suggestion_text(&s, text));
 }
 
 /* The architecture's text and a name for it in messages. */
@@ -113,7 +132,10 @@ static ptf_status find_text(const tool_source *source, tool_net *net,
         *text = ptf_arch_text(arch);
         if (*text != NULL)
             return PTF_OK;
-        ptf_status status = read_text(arch, &net->text, err);
+        if (access(arch, F_OK) != 0)
+            return refuse_arch(arch, err);
+        ptf_status status =
+            tool_read_text(arch, "the text of print(model)", &net->text, err);
         *text = net->text;
         return status;
     }
@@ -148,7 +170,7 @@ ptf_status tool_net_open(const tool_source *source, tool_net *out,
     const char *text, *name;
     ptf_status status =
         ptf_checkpoint_open(source->path, &options, &out->ckpt, err);
-    if (status == PTF_OK)
+    if (status == PTF_OK && !source->unverified)
         status = ptf_checkpoint_verify(out->ckpt, err);
     if (status == PTF_OK)
         status = find_text(source, out, &text, &name, err);

@@ -20,6 +20,7 @@
 int tool_bench(int argc, char **argv);
 int tool_convert(int argc, char **argv);
 int tool_info(int argc, char **argv);
+int tool_run(int argc, char **argv);
 
 /* ------------------------------------------------------------ exit and fail */
 
@@ -36,6 +37,9 @@ int tool_exit_code(ptf_status status);
 
 /* Call first: lets a full disk be an error instead of a signal. */
 void tool_start(const char *program);
+
+/* The command that runs, for the pointer to its --help. */
+void tool_command(const char *name);
 
 /* "PROGRAM: MESSAGE" on stderr; returns the exit code for it. */
 int tool_fail(const ptf_error *err);
@@ -57,6 +61,7 @@ typedef enum tool_option_kind {
     OPTION_FLAG,  /* bool: given or not */
     OPTION_TEXT,  /* const char *: the value */
     OPTION_COUNT, /* int64_t: a number in [least, most] */
+    OPTION_REAL,  /* double: any number from least to most, or infinity */
 } tool_option_kind;
 
 /* One row of a program's table of options, which a row without name ends. */
@@ -71,13 +76,57 @@ typedef struct tool_option {
 enum { TOOL_GO_ON = -1 };
 
 /*
- * Sets what the arguments say; *operands are the 'count' others.  Answers
+ * Sets what the arguments say; *operands are the others, with NULL behind
+ * them: 'count' of them, or at least -count when it is negative.  Answers
  * --help and --version itself.  Returns TOOL_GO_ON or the code to exit with.
  */
 int tool_parse(int argc, char **argv, const char *help,
                const tool_option *options, int count, char ***operands);
 
+/*
+ * Looks for the known word that an unknown one was meant to be: set 'word'
+ * and 'prefix', offer every known word, then take the text, which is empty or
+ * "; did you mean PREFIXWORD?".
+ */
+typedef struct tool_suggestion {
+    const char *word, *prefix;
+    const char *best;
+    int distance;
+} tool_suggestion;
+
+void tool_suggest(tool_suggestion *suggestion, const char *known);
+const char *tool_suggestion_text(const tool_suggestion *suggestion,
+                                 char text[128]);
+
+/* ----------------------------------------------------------------- progress */
+
+/* Long work, as stderr shows it.  Call at() as often as is handy. */
+typedef struct tool_progress {
+    const char *what, *unit; /* "comparing", "images" */
+    int64_t total;
+    double start, next;
+    bool terminal, shown;
+} tool_progress;
+
+void tool_progress_start(tool_progress *progress, const char *what,
+                         const char *unit, int64_t total);
+void tool_progress_at(tool_progress *progress, int64_t done);
+void tool_progress_end(tool_progress *progress);
+
+/* No progress from now on. */
+void tool_progress_quiet(void);
+
+/* Seconds on a clock that only goes forward. */
+double tool_now(void);
+
 /* ----------------------------------------------------------------- networks */
+
+/*
+ * A whole text file of up to a megabyte, to be freed; 'what' says in messages
+ * what it should hold.
+ */
+ptf_status tool_read_text(const char *path, const char *what, char **out,
+                          ptf_error *err);
 
 /* Which network a command works on, as its options say. */
 typedef struct tool_source {
@@ -85,6 +134,7 @@ typedef struct tool_source {
     const char *arch;  /* --arch FILE|NAME, or NULL */
     const char *key;   /* --key, or NULL */
     const char *input; /* --input CxHxW, or NULL */
+    bool unverified;   /* leave the checksums of the tensor data alone */
 } tool_source;
 
 /* An open checkpoint and its net. */
@@ -97,7 +147,7 @@ typedef struct tool_net {
 } tool_net;
 
 /*
- * Opens the checkpoint, verifies its checksums, finds the architecture (the
+ * Opens the checkpoint, verifies its checksums (unless told not to), finds the architecture (the
  * option, the text that the file carries, or the built-in that fits), and
  * makes the net.
  */

@@ -56,9 +56,9 @@ class ProgramTest(unittest.TestCase):
         return subprocess.run(
             [PROGRAMS / program, *args], cwd=self.folder,
             env={**quiet_threads(), **options.pop("env", {})},
-            stdin=subprocess.DEVNULL, timeout=300,
-            **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE,
-               **options})
+            timeout=300,
+            **{"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE,
+               "stderr": subprocess.PIPE, **options})
 
     def succeed(self, program, *args, **options):
         """Runs it; it must end well and say nothing on stderr."""

@@ -1,0 +1,118 @@
+/*
+ * What is said of a heat map: where windows lie, what each class scored.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "tool/map.h"
+
+static void print_peak(const map_job *j, int64_t k)
+{
+    char text[24], n[32];
+    const map_peak *p = &j->peaks[k];
+    const int64_t *s = j->slide.stride, *w = j->picture.window;
+    printf("%-16s %11s %12.6g  (%lld, %lld)  x %lld-%lld, y %lld-%lld\n",
+           run_name(&j->run->names, k, text), tool_count_text(p->won, n),
+           (double)p->score, (long long)p->row, (long long)p->column,
+           (long long)(p->column * s[1]),
+           (long long)(p->column * s[1] + w[1] - 1), (long long)(p->row * s[0]),
+           (long long)(p->row * s[0] + w[0] - 1));
+}
+
+/* The classes that won windows, or else all when there are few. */
+static bool is_shown(const map_job *j, int64_t k)
+{
+    enum { FEW = 20 };
+    return j->output.dim[0] <= FEW || j->peaks[k].won > 0 || k == j->class;
+}
+
+void map_print_text(const map_job *j)
+{
+    const run_options *o = j->run->options;
+    char shape[64], text[24];
+    const int64_t *s = j->slide.stride, *w = j->picture.window;
+    printf("%s: %s, %lld x %lld windows of %lld x %lld pixels (width x "
+           "height)\n",
+           o->inputs[0], tool_shape_text(&j->image, shape),
+           (long long)j->output.dim[2], (long long)j->output.dim[1],
+           (long long)w[1], (long long)w[0]);
+    printf("window (row i, column j): pixels x from %lld * j, y from %lld * i "
+           "on\n",
+           (long long)s[1], (long long)s[0]);
+    if (j->slide.blocker != NULL)
+        printf("windows are not equal to crops: %s %s; features differ within "
+               "%lld rows and %lld columns of a window's edges\n",
+               j->slide.blocker, j->slide.reason, (long long)j->slide.border[0],
+               (long long)j->slide.border[1]);
+    printf("\n%-16s %11s %12s  at window, pixels\n", "class", "windows won",
+           "best score");
+    for (int64_t k = 0; k < j->output.dim[0]; k++) {
+        if (is_shown(j, k))
+            print_peak(j, k);
+    }
+    printf("\n%s: the %s of %s, colours from %.6g to %.6g", o->map,
+           o->has_beta ? "share" : "score",
+           j->class < 0 ? "the best class"
+                        : run_name(&j->run->names, j->class, text),
+           j->picture.low, j->picture.high);
+    if (o->overlay > 0)
+        printf(", over the image\n");
+    else
+        printf(", %lld x %lld pixels a window\n", (long long)j->picture.scale,
+               (long long)j->picture.scale);
+    if (o->npy != NULL)
+        printf("%s: %s\n", o->npy, tool_shape_text(&j->output, shape));
+}
+
+static void json_pair(tool_json *json, const char *key, int64_t y, int64_t x)
+{
+    json_open(json, key, '[');
+    json_int(json, NULL, y);
+    json_int(json, NULL, x);
+    json_close(json, ']');
+}
+
+static void json_peaks(const map_job *j, tool_json *json)
+{
+    char text[24];
+    json_open(json, "classes", '[');
+    for (int64_t k = 0; k < j->output.dim[0]; k++) {
+        const char *name = run_name(&j->run->names, k, text);
+        json_open(json, NULL, '{');
+        json_int(json, "class", k);
+        json_string(json, "class_name", name == text ? NULL : name);
+        json_int(json, "windows_won", j->peaks[k].won);
+        json_real(json, "best_score", (double)j->peaks[k].score);
+        json_pair(json, "window", j->peaks[k].row, j->peaks[k].column);
+        json_close(json, '}');
+    }
+    json_close(json, ']');
+}
+
+void map_print_json(const map_job *j)
+{
+    const run_options *o = j->run->options;
+    char shape[64];
+    tool_json json = {.out = stdout};
+    json_open(&json, NULL, '{');
+    json_string(&json, "program", "ptfold run");
+    json_string(&json, "version", ptf_version());
+    json_string(&json, "checkpoint", o->source.path);
+    json_string(&json, "network", ptf_net_name(j->run->net->net));
+    json_string(&json, "image", o->inputs[0]);
+    json_string(&json, "input", tool_shape_text(&j->image, shape));
+    json_string(&json, "output", tool_shape_text(&j->output, shape));
+    json_string(&json, "isa", ptf_isa_name());
+    json_pair(&json, "window", j->picture.window[0], j->picture.window[1]);
+    json_pair(&json, "stride", j->slide.stride[0], j->slide.stride[1]);
+    json_bool(&json, "windows_equal_crops", j->slide.blocker == NULL);
+    json_string(&json, "windows_differ_because", j->slide.reason);
+    json_pair(&json, "border", j->slide.border[0], j->slide.border[1]);
+    json_peaks(j, &json);
+    json_string(&json, "map", o->map);
+    json_int(&json, "map_class", j->class);
+    json_string(&json, "map_shows", o->has_beta ? "share" : "score");
+    json_real(&json, "map_low", j->picture.low);
+    json_real(&json, "map_high", j->picture.high);
+    json_string(&json, "npy", o->npy);
+    json_close(&json, '}');
+}

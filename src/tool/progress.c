@@ -1,0 +1,92 @@
+/*
+ * Progress of long work on stderr: a bar on a terminal, else a line every ten
+ * seconds; nothing for work that is over before anyone could wonder.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "tool/tool.h"
+
+#include <time.h>
+#include <unistd.h>
+
+/* Seconds: until the first sign, and between two of them. */
+static const double patience = 0.5, frame = 0.1, silence = 10.0;
+
+static bool quiet;
+
+void tool_progress_quiet(void)
+{
+    quiet = true;
+}
+
+double tool_now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static bool is_terminal(void)
+{
+    const char *term = getenv("TERM");
+    return isatty(STDERR_FILENO) && term != NULL && strcmp(term, "dumb") != 0;
+}
+
+void tool_progress_start(tool_progress *p, const char *what, const char *unit,
+                         int64_t total)
+{
+    *p = (tool_progress){.what = what,
+                         .unit = unit,
+                         .total = total,
+                         .start = tool_now(),
+                         .terminal = is_terminal()};
+    p->next = p->start + (p->terminal ? patience : silence);
+}
+
+/* "1:02:03" or "0:07" */
+static const char *duration(double seconds, char text[32])
+{
+    long s = seconds < 1e6 ? (long)(seconds + 0.5) : 999999;
+    if (s >= 3600)
+        snprintf(text, 32, "%ld:%02ld:%02ld", s / 3600, s / 60 % 60, s % 60);
+    else
+        snprintf(text, 32, "%ld:%02ld", s / 60, s % 60);
+    return text;
+}
+
+static void print_bar(double share)
+{
+    enum { WIDTH = 24 };
+    char bar[WIDTH + 1];
+    int full = (int)(share * WIDTH);
+    for (int i = 0; i < WIDTH; i++)
+        bar[i] = i < full ? '#' : '.';
+    bar[WIDTH] = '\0';
+    fprintf(stderr, "\r\033[K[%s] ", bar);
+}
+
+void tool_progress_at(tool_progress *p, int64_t done)
+{
+    double now = tool_now();
+    if (quiet || now < p->next || p->total < 1)
+        return;
+    char left[32];
+    double spent = now - p->start, share = (double)done / (double)p->total;
+    double rate = (double)done / spent;
+    if (p->terminal)
+        print_bar(share);
+    fprintf(stderr, "%s: %3.0f %%, %.4g %s/s, %s left%s", p->what,
+            100.0 * share, rate, p->unit,
+            duration(rate > 0 ? (double)(p->total - done) / rate : 0.0, left),
+            p->terminal ? "" : "\n");
+    fflush(stderr);
+    p->shown = p->terminal;
+    p->next = now + (p->terminal ? frame : silence);
+}
+
+void tool_progress_end(tool_progress *p)
+{
+    if (p->shown)
+        fputs("\r\033[K", stderr);
+    p->shown = false;
+}

@@ -1,0 +1,303 @@
+/*
+ * ptfold run: a network on images.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "tool/run.h"
+
+#include <errno.h>
+#include <unistd.h>
+
+static const char help[] =
+    "usage: ptfold run [options] CHECKPOINT INPUT...\n"
+    "\n"
+    "Runs a network on images: PNG, JPEG, PPM, PGM, arrays (.npy, .npz),\n"
+    "CIFAR-10 (binary files, Python batches), folders of these, - for stdin.\n"
+    "\n"
+    "  --top K           classes shown per image (default 5, or 1 for many)\n"
+    "  --labels FILE     names of the classes, one a line\n"
+    "  --beta B          softmax(B x), and nu_B(x) = log(sum exp(B x)) / B\n"
+    "  --npy FILE        all outputs as an array\n"
+    "  --json            the report as JSON\n"
+    "\n"
+    "Of an image, in this order (bytes are divided by 255):\n"
+    "  --resize WxH|N    Pillow's bilinear filter; N: the shorter side\n"
+    "  --crop WxH        the middle\n"
+    "  --scale S         divide numbers by S instead\n"
+    "  --mean A,B,C      subtract, then divide by\n"
+    "  --std A,B,C\n"
+    "  --layout nchw|nhwc, --array NAME   of .npy; which of .npz\n"
+    "\n"
+    "On a larger image, one output per window:\n"
+    "  --map FILE        a heat map (.png, .ppm) of scores, or, with --beta, of\n"
+    "                    softmax's shares; --npy: all scores\n"
+    "  --class NAME|N    of this class (default: the best of each window)\n"
+    "  --overlay A       over the image, with weight A from 0 to 1\n"
+    "  --allow-border    also where padding makes windows differ from crops\n"
+    "\n"
+    "  --arch FILE|NAME  the text of print(model), or a built-in network\n"
+    "  --key PATH        the state dict inside the file (model_state_dict)\n"
+    "  --input CxHxW     shape of one input; default: what the text says\n"
+    "  --batch N         images at once; --threads N\n"
+    "  --verify          compare the checkpoint's checksums first\n"
+    "  --force           replace outputs that exist\n"
+    "  -q, --quiet       no progress\n"
+    "  --help, --version\n"
+    "\n"
+    "Example: ptfold run --map map.png --class cat net2.pt street.png\n";
+
+/* ------------------------------------------------------------------ options */
+
+/* "36x38" as width, height; "36" as {36, 0}. */
+static bool parse_size(const char *text, bool one_will_do, int64_t out[2])
+{
+    char *end;
+    int64_t width = strtoll(text, &end, 10);
+    if (end == text || width < 1)
+        return false;
+    out[0] = width;
+    out[1] = 0;
+    if (*end == '\0')
+        return one_will_do;
+    const char *second = end + 1;
+    out[1] = width;
+    out[0] = *end == 'x' ? strtoll(second, &end, 10) : 0;
+    return end != second && *end == '\0' && out[0] >= 1;
+}
+
+enum { LIST = 8 };
+
+/* "0.5,0.4,0.3"; the count, or 0 when it is no such list. */
+static int parse_list(const char *text, float out[LIST])
+{
+    for (int count = 0; count < LIST; text++) {
+        char *end;
+        out[count++] = strtof(text, &end);
+        if (end == text || (*end != ',' && *end != '\0'))
+            return 0;
+        text = end;
+        if (*end == '\0')
+            return count;
+    }
+    return 0;
+}
+
+/* The image options as texts. */
+typedef struct image_texts {
+    const char *resize, *crop, *mean, *std, *layout;
+    double scale;
+    float mean_list[LIST], std_list[LIST];
+} image_texts;
+
+static int refuse_text(const char *option, const char *expected,
+                       const char *text)
+{
+    return tool_usage_error("--%s: expected %s, found \"%s\"", option, expected,
+                            text);
+}
+
+static int set_image(image_texts *t, ptf_image_options *image)
+{
+    if (t->resize != NULL && !parse_size(t->resize, true, image->resize))
+        return refuse_text("resize", "WIDTHxHEIGHT or a number", t->resize);
+    if (t->crop != NULL && !parse_size(t->crop, false, image->crop))
+        return refuse_text("crop", "WIDTHxHEIGHT", t->crop);
+    if (t->mean != NULL)
+        image->mean_count = parse_list(t->mean, t->mean_list);
+    if (t->std != NULL)
+        image->std_count = parse_list(t->std, t->std_list);
+    if (t->mean != NULL && image->mean_count == 0)
+        return refuse_text("mean", "numbers with commas", t->mean);
+    if (t->std != NULL && image->std_count == 0)
+        return refuse_text("std", "numbers with commas", t->std);
+    image->mean = t->mean_list;
+    image->std = t->std_list;
+    image->scale = (float)t->scale;
+    if (t->layout == NULL)
+        return TOOL_GO_ON;
+    image->channels_last = strcmp(t->layout, "nhwc") == 0;
+    if (!image->channels_last && strcmp(t->layout, "nchw") != 0)
+        return refuse_text("layout", "nchw or nhwc", t->layout);
+    return TOOL_GO_ON;
+}
+
+static int check_options(run_options *o)
+{
+    if (o->quiet)
+        tool_progress_quiet();
+    o->source.unverified = !o->verify;
+    if (o->map == NULL && (o->map_class != NULL || o->overlay > 0))
+        return tool_usage_error("--class and --overlay: expected --map, too");
+    for (o->input_count = 0; o->inputs[o->input_count] != NULL;)
+        o->input_count++;
+    return TOOL_GO_ON;
+}
+
+/* Returns TOOL_GO_ON or the code to exit with. */
+static int parse(int argc, char **argv, run_options *o, image_texts *t,
+                 const char **labels)
+{
+    double beta = -1;
+    const tool_option table[] = {
+        {"allow-border", 0, OPTION_FLAG, &o->allow_border, 0, 0},
+        {"arch", 0, OPTION_TEXT, &o->source.arch, 0, 0},
+        {"array", 0, OPTION_TEXT, &o->image.array, 0, 0},
+        {"batch", 0, OPTION_COUNT, &o->batch, 1, 1 << 20},
+        {"beta", 0, OPTION_REAL, &beta, 0, 1000000000000},
+        {"class", 0, OPTION_TEXT, &o->map_class, 0, 0},
+        {"crop", 0, OPTION_TEXT, &t->crop, 0, 0},
+        {"force", 0, OPTION_FLAG, &o->force, 0, 0},
+        {"input", 0, OPTION_TEXT, &o->source.input, 0, 0},
+        {"json", 0, OPTION_FLAG, &o->json, 0, 0},
+        {"key", 0, OPTION_TEXT, &o->source.key, 0, 0},
+        {"labels", 0, OPTION_TEXT, labels, 0, 0},
+        {"layout", 0, OPTION_TEXT, &t->layout, 0, 0},
+        {"map", 0, OPTION_TEXT, &o->map, 0, 0},
+        {"mean", 0, OPTION_TEXT, &t->mean, 0, 0},
+        {"npy", 0, OPTION_TEXT, &o->npy, 0, 0},
+        {"overlay", 0, OPTION_REAL, &o->overlay, 0, 1},
+        {"quiet", 'q', OPTION_FLAG, &o->quiet, 0, 0},
+        {"resize", 0, OPTION_TEXT, &t->resize, 0, 0},
+        {"scale", 0, OPTION_REAL, &t->scale, 0, 1000000000},
+        {"std", 0, OPTION_TEXT, &t->std, 0, 0},
+        {"threads", 0, OPTION_COUNT, &o->threads, 1, 1024},
+        {"top", 0, OPTION_COUNT, &o->top, 1, 1 << 20},
+        {"verify", 0, OPTION_FLAG, &o->verify, 0, 0},
+        {0},
+    };
+    char **operands;
+    int code = tool_parse(argc, argv, help, table, -2, &operands);
+    if (code != TOOL_GO_ON)
+        return code;
+    o->source.path = operands[0];
+    o->inputs = operands + 1;
+    o->has_beta = beta >= 0;
+    o->beta = o->has_beta ? beta : 1.0;
+    code = set_image(t, &o->image);
+    return code == TOOL_GO_ON ? check_options(o) : code;
+}
+
+ptf_status run_check_target(const run_options *o, const char *path,
+                            ptf_error *err)
+{
+    if (path == NULL || o->force || access(path, F_OK) != 0)
+        return PTF_OK;
+    return tool_error(err, PTF_ARGUMENT,
+                      "%s: the output exists; give --force to replace it",
+                      path);
+}
+
+/* ------------------------------------------------------------------- labels */
+
+const char *run_name(const run_names *names, int64_t label, char text[24])
+{
+    const char *known = NULL;
+    if (names->names != NULL)
+        known = label >= 0 && label < names->count ? names->names[label] : NULL;
+    else
+        known = ptf_images_class(names->images, label);
+    if (known != NULL)
+        return known;
+    snprintf(text, 24, "%lld", (long long)label);
+    return text;
+}
+
+/* Cuts a text into its lines, in place; an empty last one is none. */
+static const char **split_lines(char *text, int64_t *count)
+{
+    *count = 1;
+    for (const char *p = text; *p != '\0'; p++)
+        *count += *p == '\n';
+    const char **lines = calloc((size_t)*count, sizeof(*lines));
+    if (lines == NULL)
+        return NULL;
+    for (int64_t i = 0; i < *count; i++) {
+        lines[i] = text;
+        text += strcspn(text, "\n");
+        if (text > lines[i] && text[-1] == '\r')
+            text[-1] = '\0';
+        *text++ = '\0';
+    }
+    while (*count > 0 && lines[*count - 1][0] == '\0')
+        --*count;
+    return lines;
+}
+
+/* Reads --labels FILE; '*text' and '*lines' are to be freed. */
+static ptf_status read_labels(const char *path, char **text,
+                              const char ***lines, run_names *names,
+                              ptf_error *err)
+{
+    ptf_status status = tool_read_text(path, "names, one a line", text, err);
+    if (status != PTF_OK)
+        return status;
+    for (char *p = *text; *p != '\0'; p++) {
+        if ((unsigned char)*p < ' ' && *p != '\n' && *p != '\r')
+            *p = '?'; /* nothing that a terminal would obey */
+    }
+    *lines = split_lines(*text, &names->count);
+    names->names = *lines;
+    return *lines != NULL ? PTF_OK
+                          : tool_error(err, PTF_MEMORY, "out of memory");
+}
+
+/* ------------------------------------------------------------------ running */
+
+/* How arrays are read, and whether pictures are made grey or RGB. */
+static void fit_images(const tool_net *net, ptf_image_options *image)
+{
+    if (!net->has_input)
+        return;
+    image->rank = net->input.rank;
+    if (net->input.rank == 3 &&
+        (net->input.dim[0] == 1 || net->input.dim[0] == 3))
+        image->channels = net->input.dim[0];
+}
+
+static ptf_status open_and_run(run_options *o, const tool_net *net,
+                               const run_names *names, ptf_error *err)
+{
+    run r = {.options = o, .net = net, .names = *names};
+    fit_images(net, &o->image);
+    ptf_status status = run_check_target(o, o->npy, err);
+    if (status == PTF_OK)
+        status = run_check_target(o, o->map, err);
+    if (status == PTF_OK)
+        status = ptf_images_open((const char *const *)o->inputs, o->input_count,
+                                 &o->image, &r.images, err);
+    if (status != PTF_OK)
+        return status;
+    r.names.images = r.images;
+    if (ptf_images_skipped(r.images) > 0 && !o->quiet)
+        fprintf(stderr, "ptfold: %lld other files are left out\n",
+                (long long)ptf_images_skipped(r.images));
+    status = o->map != NULL ? run_map(&r, err) : run_classify(&r, err);
+    ptf_images_close(r.images);
+    return status;
+}
+
+int tool_run(int argc, char **argv)
+{
+    run_options o = {0};
+    image_texts texts = {0};
+    const char *labels = NULL;
+    int code = parse(argc, argv, &o, &texts, &labels);
+    if (code != TOOL_GO_ON)
+        return code;
+    static ptf_error err;
+    tool_net net = {0};
+    run_names names = {0};
+    char *text = NULL;
+    const char **lines = NULL;
+    ptf_status status = PTF_OK;
+    if (labels != NULL)
+        status = read_labels(labels, &text, &lines, &names, &err);
+    if (status == PTF_OK)
+        status = tool_net_open(&o.source, &net, &err);
+    if (status == PTF_OK)
+        status = open_and_run(&o, &net, &names, &err);
+    tool_net_close(&net);
+    free(lines);
+    free(text);
+    return status == PTF_OK ? tool_finish(EXIT_EQUIVALENT) : tool_fail(&err);
+}

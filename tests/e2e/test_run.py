@@ -1,0 +1,298 @@
+"""ptfold run: tables, arrays, heat maps, and what it refuses.
+
+SPDX-License-Identifier: Apache-2.0
+"""
+import json
+import random
+import signal
+import struct
+import subprocess
+import time
+import unittest
+
+import checkpoint
+from programs import (DAMAGED, EQUIVALENT, PROGRAMS, SOURCE, SYSTEM,
+                      UNSUPPORTED, USAGE, ProgramTest, quiet_threads)
+
+IMAGES = SOURCE / "tests" / "images"
+WINDOW, STRIDE, CLASSES = 8, 2, 5
+TEXT = f"""# input: 3x{WINDOW}x{WINDOW}
+Tiny(
+  (features): Sequential(
+    (0): Conv2d(3, 4, kernel_size=(3, 3), stride=(1, 1))
+    (1): ReLU()
+    (2): MaxPool2d(kernel_size=2, stride=2, padding=0, dilation=1, \
+ceil_mode=False)
+  )
+  (classifier): Linear(in_features=36, out_features={CLASSES}, bias=True)
+)
+"""
+PADDED = TEXT.replace("stride=(1, 1))", "stride=(1, 1), padding=(1, 1))"
+                      ).replace("in_features=36", "in_features=64")
+
+
+def floats(numbers):
+    numbers = list(numbers)
+    return struct.pack(f"<{len(numbers)}f", *numbers)
+
+
+def ppm(width, height, pixels):
+    return b"P6\n%d %d\n255\n" % (width, height) + bytes(pixels)
+
+
+def read_npy(data):
+    """(shape, bytes of the elements) of an f32 array."""
+    assert data[:8] == b"\x93NUMPY\x01\x00"
+    size = struct.unpack_from("<H", data, 8)[0]
+    header = eval(data[10:10 + size])  # our own file
+    assert header["descr"] == "<f4" and not header["fortran_order"]
+    return header["shape"], data[10 + size:]
+
+
+class RunTest(ProgramTest):
+    def setUp(self):
+        super().setUp()
+        self.random = random.Random(1)
+        self.write_net("net", TEXT, 36)
+
+    def write_net(self, name, text, features):
+        def some(*shape):
+            count = 1
+            for n in shape:
+                count *= n
+            return shape, floats(self.random.uniform(-1, 1)
+                                 for _ in range(count))
+        checkpoint.write_torch(self.path(f"{name}.pt"), {
+            "features.0.weight": some(4, 3, 3, 3),
+            "features.0.bias": some(4),
+            "classifier.weight": some(CLASSES, features),
+            "classifier.bias": some(CLASSES),
+        })
+        self.write(f"{name}.txt", text.encode())
+
+    def image(self, name, width, height):
+        pixels = bytes(self.random.randrange(256)
+                       for _ in range(3 * width * height))
+        self.write(name, ppm(width, height, pixels))
+        return pixels
+
+    def args(self, *rest, net="net"):
+        return ["run", "--arch", f"{net}.txt", *rest[:-1], f"{net}.pt",
+                rest[-1]]
+
+    def npy(self, name):
+        return read_npy(self.path(name).read_bytes())
+
+
+class Classes(RunTest):
+    def test_the_table_is_the_array(self):
+        self.image("a.ppm", WINDOW, WINDOW)
+        text = self.succeed("ptfold", *self.args("--npy", "out.npy", "a.ppm"))
+        shape, data = self.npy("out.npy")
+        self.assertEqual(shape, (1, CLASSES))
+        scores = struct.unpack(f"<{CLASSES}f", data)
+        order = sorted(range(CLASSES), key=lambda k: -scores[k])
+        rows = [line.split()[-4:] for line in text.splitlines()[1:]]
+        self.assertEqual([int(row[1]) for row in rows], order)
+        for row in rows:
+            self.assertAlmostEqual(float(row[2]), scores[int(row[1])], 4)
+        self.assertAlmostEqual(sum(float(row[3]) for row in rows), 1, 5)
+
+    def test_names_and_nu_in_json(self):
+        self.image("a.ppm", WINDOW, WINDOW)
+        self.write("names", b"ant\nbee\ncat\r\ndog\neel\n")
+        report = self.report("ptfold", *self.args(
+            "--labels", "names", "--beta", "1000", "--top", "2", "a.ppm"))
+        image = report["images"][0]
+        self.assertEqual(len(image["top"]), 2)
+        self.assertIn(image["top"][0]["class_name"],
+                      ["ant", "bee", "cat", "dog", "eel"])
+        self.assertAlmostEqual(image["nu"], image["top"][0]["score"], 2)
+
+    def report(self, program, command, *args):
+        return json.loads(self.succeed(program, command, "--json", *args))
+
+    def test_accuracy_of_folders(self):
+        """The labels are what the net says, but for one image."""
+        self.write("names", b"a\nb\nc\nd\ne\n")
+        said = []
+        for i in range(12):
+            self.image(f"{i}.ppm", WINDOW, WINDOW)
+            report = self.report("ptfold", *self.args(f"{i}.ppm"))
+            said.append(report["images"][0]["top"][0]["class"])
+        for k in range(CLASSES):
+            self.path(f"set/{'abcde'[k]}").mkdir(parents=True)
+        for i, k in enumerate(said):
+            k = (k + 1) % CLASSES if i == 7 else k
+            self.path(f"{i}.ppm").rename(
+                self.path(f"set/{'abcde'[k]}/{i}.ppm"))
+        report = self.report("ptfold", *self.args("set"))
+        self.assertEqual((report["labelled"], report["right"]), (12, 11))
+        self.assertEqual(sum(c["images"] for c in report["classes"]), 12)
+        self.assertEqual(sum(c["predicted"] for c in report["classes"]), 12)
+        text = self.succeed("ptfold", *self.args("set"))
+        self.assertIn("11 of 12 images right: 91.67 %", text)
+
+    def test_an_image_through_stdin_and_resized(self):
+        with open(IMAGES / "rgb.jpg", "rb") as file:
+            done = self.run_program(
+                "ptfold", *self.args("--resize", "8x8", "--npy", "a.npy", "-"),
+                stdin=file)
+        self.assertEqual(done.returncode, EQUIVALENT, done.stderr)
+        self.succeed("ptfold", *self.args("--resize", "8x8", "--npy", "b.npy",
+                                          IMAGES / "rgb.jpg"))
+        self.assertEqual(self.npy("a.npy"), self.npy("b.npy"))
+
+    def test_batches_change_nothing(self):
+        self.path("set").mkdir()
+        for i in range(7):
+            self.image(f"set/{i}.ppm", WINDOW, WINDOW)
+        for batch in ("1", "3", "100"):
+            self.succeed("ptfold", *self.args(
+                "--batch", batch, "--npy", f"{batch}.npy", "set"))
+            self.assertEqual(self.npy(f"{batch}.npy"), self.npy("1.npy"))
+
+
+class Maps(RunTest):
+    def test_each_window_is_the_net_on_its_crop(self):
+        width, height = 61, 43
+        pixels = self.image("large.ppm", width, height)
+        text = self.succeed("ptfold", *self.args(
+            "--map", "map.ppm", "--npy", "map.npy", "large.ppm"))
+        shape, data = self.npy("map.npy")
+        rows, columns = (height - WINDOW) // STRIDE + 1, \
+            (width - WINDOW) // STRIDE + 1
+        self.assertEqual(shape, (CLASSES, rows, columns))
+        self.assertIn(f"{columns} x {rows} windows of 8 x 8 pixels", text)
+        scores = [data[i:i + 4] for i in range(0, len(data), 4)]
+        for i, j in [(0, 0), (0, columns - 1), (rows - 1, 0), (7, 11),
+                     (rows - 1, columns - 1)]:
+            crop = b"".join(
+                pixels[3 * (y * width + STRIDE * j):][:3 * WINDOW]
+                for y in range(STRIDE * i, STRIDE * i + WINDOW))
+            self.write("crop.ppm", ppm(WINDOW, WINDOW, crop))
+            self.succeed("ptfold", *self.args("--npy", "crop.npy", "--force",
+                                              "crop.ppm"))
+            window = b"".join(scores[(k * rows + i) * columns + j]
+                              for k in range(CLASSES))
+            self.assertEqual(self.npy("crop.npy")[1], window)
+
+    def picture(self, name):
+        """(width, height, rows of pixels)"""
+        magic, size, most, pixels = self.path(name).read_bytes().split(
+            b"\n", 3)
+        width, height = map(int, size.split())
+        self.assertEqual((magic, most, len(pixels)),
+                         (b"P6", b"255", 3 * width * height))
+        return width, height, [pixels[3 * width * y:3 * width * (y + 1)]
+                               for y in range(height)]
+
+    def test_the_picture_shows_the_values(self):
+        self.image("large.ppm", 60, 40)
+        self.succeed("ptfold", *self.args(
+            "--map", "map.ppm", "--class", "2", "--npy", "map.npy",
+            "large.ppm"))
+        (_, rows, columns), data = self.npy("map.npy")
+        plane = struct.unpack_from(f"<{rows * columns}f", data,
+                                   4 * 2 * rows * columns)
+        width, height, pixels = self.picture("map.ppm")
+        scale = 256 // columns
+        self.assertEqual((width, height),
+                         (columns * scale, rows * scale + 27))
+        brightness = [sum(pixels[i * scale][3 * j * scale:][:3])
+                      for i in range(rows) for j in range(columns)]
+        low, high = (f(range(len(plane)), key=plane.__getitem__)
+                     for f in (min, max))
+        self.assertEqual((brightness[low], brightness[high]), (0, 3 * 255))
+        self.assertEqual(max(pixels[rows * scale + 2]), 255)  # the legend
+
+    def test_the_overlay_has_the_size_of_the_image(self):
+        pixels = self.image("large.ppm", 200, 50)
+        self.succeed("ptfold", *self.args(
+            "--map", "map.ppm", "--overlay", "0.5", "large.ppm"))
+        width, height, rows = self.picture("map.ppm")
+        self.assertEqual((width, height), (200, 50 + 27))
+        self.assertEqual(rows[0], pixels[:600])  # no window has its middle
+        self.assertNotEqual(rows[25], pixels[3 * 200 * 25:][:600])
+
+    def test_padding_needs_a_word(self):
+        self.write_net("padded", PADDED, 64)
+        self.image("large.ppm", 30, 30)
+        self.refuse(UNSUPPORTED, ["features.0", "--allow-border",
+                                  "within 2 rows"],
+                    "ptfold", *self.args("--map", "map.ppm", "large.ppm",
+                                         net="padded"))
+        text = self.succeed("ptfold", *self.args(
+            "--map", "map.ppm", "--allow-border", "large.ppm", net="padded"))
+        self.assertIn("windows are not equal to crops: features.0", text)
+
+    def test_an_interrupted_run_leaves_nothing(self):
+        self.write("large.pgm", b"P5\n9000 9000\n255\n" + bytes(81000000))
+        before = set(self.contents())
+        args = self.args("--map", "map.ppm", "--npy", "map.npy", "large.pgm")
+        process = subprocess.Popen([PROGRAMS / "ptfold", *args],
+                                   cwd=self.folder, env=quiet_threads())
+        time.sleep(0.5)
+        process.send_signal(signal.SIGINT)
+        if process.wait(60) == EQUIVALENT:
+            self.skipTest("it was faster than the signal")
+        self.assertEqual(process.returncode, -signal.SIGINT)
+        self.assertEqual(set(self.contents()), before)
+
+
+class Refusals(RunTest):
+    def test_images_that_do_not_fit(self):
+        self.image("a.ppm", WINDOW, WINDOW)
+        self.image("wide.ppm", WINDOW + 1, WINDOW)
+        self.write("cut.ppm", ppm(WINDOW, WINDOW, bytes(100)))
+        self.write("text", b"not an image")
+        self.write("few", b"one\ntwo\n")
+        self.write("empty", b"")
+        self.write("exists", b"old")
+        self.path("folder").mkdir()
+        png = (IMAGES / "rgb.png").read_bytes()
+        self.write("broken.png", png[:len(png) // 2])
+        self.write("batch", (IMAGES / "batch").read_bytes()[:5000])
+        for status, words, *args in (
+                (USAGE, ["wide.ppm", "3x8x8", "3x8x9"], "wide.ppm"),
+                (DAMAGED, ["cut.ppm: @107", "row of pixels"], "cut.ppm"),
+                (DAMAGED, ["broken.png: @", "PNG"], "--resize", "8x8",
+                 "broken.png"),
+                (DAMAGED, ["batch"], "batch"),
+                (UNSUPPORTED, ["text: @0", "something else"], "text"),
+                (DAMAGED, ["empty"], "empty"),
+                (SYSTEM, ["none.png", "cannot open"], "none.png"),
+                (USAGE, ["folder", "none"], "folder"),
+                (USAGE, ["expected 5 names", "found 2"], "--labels", "few",
+                 "a.ppm"),
+                (USAGE, ["exists", "--force"], "--npy", "exists", "a.ppm"),
+                (USAGE, ["exists", "--force"], "--map", "exists", "a.ppm"),
+                (USAGE, ["--resize", "\"8\u00d78\""], "--resize",
+                 "8\u00d78", "a.ppm"),
+                (USAGE, ["--mean"], "--mean", "1,2,", "a.ppm"),
+                (USAGE, ["mean", "3 channels", "found 2"], "--mean", "1,2",
+                 "a.ppm"),
+                (USAGE, ["--layout"], "--layout", "chw", "a.ppm"),
+                (USAGE, ["--map"], "--class", "1", "a.ppm"),
+                (USAGE, ["--class", "below 5"], "--map", "m.ppm", "--class",
+                 "5", "a.ppm"),
+                (USAGE, ["at least 3x8x8"], "--map", "m.ppm", "--resize",
+                 "7x9", "a.ppm"),
+                (USAGE, ["--overlay"], "--overlay", "1.5", "a.ppm"),
+                (USAGE, ["--quiet"], "--quite", "a.ppm")):
+            self.refuse(status, words, "ptfold", *self.args(*args))
+
+    def test_labels_beyond_the_outputs(self):
+        self.path("set").mkdir()
+        for k in range(CLASSES + 1):
+            self.path(f"set/{k}").mkdir()
+        self.image(f"set/{CLASSES}/a.ppm", WINDOW, WINDOW)
+        done = self.run_program("ptfold", *self.args("--npy", "out.npy",
+                                                     "set"))
+        self.assertEqual(done.returncode, USAGE)
+        self.assertIn(b"expected a label below 5, found 5", done.stderr)
+        self.assertFalse(self.path("out.npy").exists())
+
+
+if __name__ == "__main__":
+    unittest.main()
