@@ -223,7 +223,7 @@ static const struct {
                              DICT(ITEM("v") ITEM("u"))) "."),
      &key_a, PTF_OK, "w[]=1;"},
     {BYTES("\x80\2" DICT(FORGE_TEXT1("a") DICT(ITEM("w"))) "."), &key_none,
-     PTF_ARGUMENT, "'a.w'"},
+     PTF_ARGUMENT, "there are --key a"},
     {BYTES("\x80\2" DICT(FORGE_TEXT1("a")
                              DICT(FORGE_TEXT1("b") DICT(ITEM("w")))) "."),
      &key_ab, PTF_OK, "w[]=1;"},
