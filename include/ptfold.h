@@ -124,6 +124,10 @@ PTF_API int64_t ptf_tensor_numel(const ptf_tensor *tensor);
 PTF_API ptf_status ptf_tensor_read_f32(const ptf_tensor *tensor, float *out,
                                        ptf_error *err);
 
+/* The same as doubles; exact except for 64-bit integers. */
+PTF_API ptf_status ptf_tensor_read_f64(const ptf_tensor *tensor, double *out,
+                                       ptf_error *err);
+
 /* Where a tensor's bytes lie. */
 typedef struct ptf_place {
     size_t size;         /* bytes of all elements */

@@ -13,7 +13,7 @@
 
 #include <cmocka.h>
 
-enum { FIXTURE_MAX = 64 };
+enum { FIXTURE_MAX = 128 };
 
 typedef struct fixture_entry {
     char name[128];

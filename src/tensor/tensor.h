@@ -37,10 +37,6 @@ size_t ptf_tensor_bytes(const ptf_tensor *tensor);
  */
 const float *ptf_tensor_f32(const ptf_tensor *tensor);
 
-/* All elements in C order as doubles; exact except for 64-bit integers. */
-ptf_status ptf_tensor_read_f64(const ptf_tensor *tensor, double *out,
-                               ptf_error *err);
-
 /*
  * The index in C order of the first element that is NaN or infinite, or -1;
  * also -1 for dtypes other than f64, f32, f16 and bf16.

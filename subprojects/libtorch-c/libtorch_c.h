@@ -7,7 +7,7 @@
  * passes this boundary.  Tensors live on the CPU; shapes include the batch.
  *
  * A program that must not depend on libtorch loads the module at run time:
- * see load.h.
+ * see ltc_load.h.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -61,6 +61,9 @@ LTC_API int ltc_set_mkldnn(int enabled);
 LTC_API int ltc_tensor_make(const void *data, ltc_dtype dtype, int rank,
                             const int64_t *shape, int requires_grad,
                             ltc_tensor **out);
+/* A tensor of the same shape and dtype, full of 'value'. */
+LTC_API int ltc_full_like(const ltc_tensor *tensor, double value,
+                          ltc_tensor **out);
 LTC_API void ltc_tensor_free(ltc_tensor *tensor); /* NULL is fine */
 
 LTC_API int ltc_tensor_rank(const ltc_tensor *tensor, int *out);

@@ -8,6 +8,7 @@
 #include <ATen/Context.h>
 #include <ATen/Parallel.h>
 #include <ATen/ops/from_blob.h>
+#include <ATen/ops/full_like.h>
 #include <torch/version.h>
 
 #include <cstring>
@@ -74,6 +75,12 @@ int ltc_tensor_make(const void *data, ltc_dtype dtype, int rank,
                                             ltc_scalar_type(dtype));
         return borrowed.clone().set_requires_grad(requires_grad != 0);
     });
+}
+
+int ltc_full_like(const ltc_tensor *tensor, double value, ltc_tensor **out)
+{
+    return ltc_give(
+        out, [&] { return at::full_like(ltc_value(tensor).detach(), value); });
 }
 
 void ltc_tensor_free(ltc_tensor *tensor)

@@ -4,7 +4,7 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
-#include "load.h"
+#include "ltc_load.h"
 
 #include <math.h>
 #include <stdio.h>

@@ -19,6 +19,7 @@ typedef struct ltc_api {
     __typeof__(ltc_set_threads) *set_threads;
     __typeof__(ltc_set_mkldnn) *set_mkldnn;
     __typeof__(ltc_tensor_make) *tensor_make;
+    __typeof__(ltc_full_like) *full_like;
     __typeof__(ltc_tensor_free) *tensor_free;
     __typeof__(ltc_tensor_rank) *tensor_rank;
     __typeof__(ltc_tensor_shape) *tensor_shape;

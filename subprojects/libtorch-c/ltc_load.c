@@ -3,7 +3,7 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
-#include "load.h"
+#include "ltc_load.h"
 
 #include <dlfcn.h>
 #include <string.h>
@@ -18,6 +18,7 @@ static const struct {
     {"ltc_set_threads", offsetof(ltc_api, set_threads)},
     {"ltc_set_mkldnn", offsetof(ltc_api, set_mkldnn)},
     {"ltc_tensor_make", offsetof(ltc_api, tensor_make)},
+    {"ltc_full_like", offsetof(ltc_api, full_like)},
     {"ltc_tensor_free", offsetof(ltc_api, tensor_free)},
     {"ltc_tensor_rank", offsetof(ltc_api, tensor_rank)},
     {"ltc_tensor_shape", offsetof(ltc_api, tensor_shape)},
