@@ -321,8 +321,8 @@ static ptf_status run_rows(map_job *j, ptf_error *err)
     stripe = stripe < height ? stripe : height;
     j->picture = (run_picture){.rows = height,
                                .columns = j->output.dim[2],
-                               .low = INFINITY,
-                               .high = -INFINITY,
+                               .low = HUGE_VAL,
+                               .high = -HUGE_VAL,
                                .image = j->image};
     for (int d = 0; d < 2; d++) {
         j->picture.window[d] = j->run->net->input.dim[d + 1];
