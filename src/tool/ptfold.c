@@ -14,6 +14,7 @@ static const struct {
      "how fast a network runs, beside the machine's limits"},
     {"convert", tool_convert, "write the tensors in another file format"},
     {"info", tool_info, "show what is in a checkpoint, stage by stage"},
+    {"ops", tool_ops, "count operations and memory, layer by layer"},
     {"run", tool_run, "run a network on images"},
 };
 

@@ -5,6 +5,7 @@
  */
 #include "tool/tool.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -162,22 +163,62 @@ static ptf_status find_input(const char *input, tool_net *net, ptf_error *err)
     return PTF_OK;
 }
 
+/* The net of what 'source' names, with the checkpoint that is open, if any. */
+static ptf_status make_net(const tool_source *source, tool_net *out,
+                           ptf_error *err)
+{
+    const char *text, *name;
+    ptf_status status = find_text(source, out, &text, &name, err);
+    if (status == PTF_OK)
+        status = ptf_net_make(text, name, out->ckpt, &out->net, err);
+    if (status == PTF_OK)
+        status = find_input(source->input, out, err);
+    return status;
+}
+
 ptf_status tool_net_open(const tool_source *source, tool_net *out,
                          ptf_error *err)
 {
     *out = (tool_net){0};
     ptf_open_options options = {.key = source->key};
-    const char *text, *name;
     ptf_status status =
         ptf_checkpoint_open(source->path, &options, &out->ckpt, err);
     if (status == PTF_OK && !source->unverified)
         status = ptf_checkpoint_verify(out->ckpt, err);
     if (status == PTF_OK)
-        status = find_text(source, out, &text, &name, err);
-    if (status == PTF_OK)
-        status = ptf_net_make(text, name, out->ckpt, &out->net, err);
-    if (status == PTF_OK)
-        status = find_input(source->input, out, err);
+        status = make_net(source, out, err);
+    if (status != PTF_OK)
+        tool_net_close(out);
+    return status;
+}
+
+/*
+ * A text begins with a comment or a class name and has no control characters;
+ * checkpoints of every kind have some, or begin with a brace, at once.
+ */
+static bool is_text_file(const char *path)
+{
+    unsigned char head[16];
+    FILE *f = fopen(path, "rbe");
+    size_t size = f != NULL ? fread(head, 1, sizeof(head), f) : 0;
+    if (f != NULL)
+        fclose(f);
+    bool text = size > 0 && (head[0] == '#' || isalpha(head[0]));
+    for (size_t i = 0; i < size; i++)
+        text = text && (head[i] >= ' ' || isspace(head[i]));
+    return text;
+}
+
+ptf_status tool_net_find(const tool_source *source, tool_net *out,
+                         ptf_error *err)
+{
+    tool_source unread = *source;
+    unread.unverified = true;
+    if (ptf_arch_text(source->path) == NULL && !is_text_file(source->path))
+        return tool_net_open(&unread, out, err);
+    *out = (tool_net){0};
+    unread.arch = source->path;
+    ptf_status status = make_net(&unread, out, err);
     if (status != PTF_OK)
         tool_net_close(out);
     return status;

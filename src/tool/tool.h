@@ -20,6 +20,7 @@
 int tool_bench(int argc, char **argv);
 int tool_convert(int argc, char **argv);
 int tool_info(int argc, char **argv);
+int tool_ops(int argc, char **argv);
 int tool_run(int argc, char **argv);
 
 /* ------------------------------------------------------------ exit and fail */
@@ -152,6 +153,13 @@ typedef struct tool_net {
  * makes the net.
  */
 ptf_status tool_net_open(const tool_source *source, tool_net *out,
+                         ptf_error *err);
+/*
+ * The same for a command that needs no numbers: the path may also be the name
+ * of a built-in network, or a file with the text of print(model); then there
+ * is no checkpoint.  Checksums are not read.
+ */
+ptf_status tool_net_find(const tool_source *source, tool_net *out,
                          ptf_error *err);
 void tool_net_close(tool_net *net);
 
