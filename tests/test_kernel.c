@@ -193,6 +193,11 @@ static void check_linear(void)
 {
     int64_t terms = some_terms(), channels = some_channels();
     int64_t batch = between(1, 20);
+    if (next() % 16 == 0) { /* so many weights that they are asked for ahead */
+        terms += 1024;
+        channels += 256;
+        batch = between(1, 8);
+    }
     uint64_t wild = odds();
     snprintf(shape, sizeof(shape), "%" PRId64 " -> %" PRId64 " x %" PRId64,
              terms, channels, batch);

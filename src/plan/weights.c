@@ -16,7 +16,7 @@
  * packed block by block while they are used: a second copy of them would cost
  * more memory than packing costs time.
  */
-enum { PACK_AT_MOST = 32 << 20 };
+enum { PACK_AT_MOST = 128 << 20 };
 
 /* ------------------------------------------------------------------ in place */
 
