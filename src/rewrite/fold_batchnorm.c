@@ -11,7 +11,11 @@
  */
 #include "rewrite/batchnorm.h"
 
+#include <float.h>
 #include <math.h>
+
+/* Below that, starting threads takes longer than scaling the weights. */
+enum { WORTH_THREADS = 1 << 18 };
 
 /* The batch norms behind one layer, as one: w' = w * scale, b' = bias. */
 typedef struct fold {
@@ -82,7 +86,31 @@ static ptf_tensor row_of(const ptf_tensor *weight, int64_t channel)
     return row;
 }
 
-static bool scale_row(double *row, int64_t count, double scale, float *out)
+/* The weights of one layer, on their way through threads. */
+typedef struct scaling {
+    const ptf_tensor *weight;
+    const float *plain; /* the same where they lie as f32 in C order, or NULL */
+    double *numbers;    /* room for one channel per thread */
+    const double *scale;
+    int64_t count; /* weights of a channel */
+    float *out;
+    bool *finite; /* per channel: whether all results are */
+} scaling;
+
+/* Written so that compilers make vectors of it. */
+static bool scale_plain(const float *row, int64_t count, double scale,
+                        float *out)
+{
+    int wrong = 0;
+    for (int64_t k = 0; k < count; k++) {
+        out[k] = (float)((double)row[k] * scale);
+        wrong |= !(fabsf(out[k]) <= FLT_MAX);
+    }
+    return wrong == 0;
+}
+
+static bool scale_row(const double *row, int64_t count, double scale,
+                      float *out)
 {
     bool finite = true;
     for (int64_t k = 0; k < count; k++) {
@@ -90,6 +118,28 @@ static bool scale_row(double *row, int64_t count, double scale, float *out)
         finite &= isfinite(out[k]) != 0;
     }
     return finite;
+}
+
+static ptf_status read_channel(const scaling *s, int64_t channel,
+                               double *numbers, ptf_error *err)
+{
+    ptf_tensor row = row_of(s->weight, channel);
+    return ptf_tensor_read_f64(&row, numbers, err);
+}
+
+static void scale_channel(void *context, int64_t channel, int thread)
+{
+    const scaling *s = context;
+    float *out = s->out + channel * s->count;
+    double scale = s->scale[channel];
+    if (s->plain != NULL) {
+        const float *row = s->plain + channel * s->count;
+        s->finite[channel] = scale_plain(row, s->count, scale, out);
+        return;
+    }
+    double *numbers = s->numbers + thread * s->count;
+    s->finite[channel] = read_channel(s, channel, numbers, NULL) == PTF_OK &&
+                         scale_row(numbers, s->count, scale, out);
 }
 
 /* Which number of a row is at fault: one that was read, or a product. */
@@ -102,28 +152,42 @@ static double worst_of(const double *row, int64_t count)
     return 0;
 }
 
+static ptf_status scale_all(const scaling *s, const ptf_node *layer,
+                            int threads, int64_t channels, ptf_error *err)
+{
+    ptf_each(threads, channels, scale_channel, (void *)(uintptr_t)s);
+    int64_t c = 0;
+    while (c < channels && s->finite[c])
+        c++;
+    if (c == channels)
+        return PTF_OK;
+    ptf_status status = read_channel(s, c, s->numbers, err);
+    return status == PTF_OK
+               ? refuse_number(layer, "weight", worst_of(s->numbers, s->count),
+                               c, err)
+               : status;
+}
+
 static ptf_status fold_weight(ptf_arena *arena, ptf_node *layer, const fold *f,
                               ptf_error *err)
 {
     const ptf_tensor *old = layer->tensors[PTF_WEIGHT];
-    float *data = NULL;
-    ptf_tensor *folded = ptf_tensor_new(arena, old->rank, old->shape, &data);
     ptf_tensor row = row_of(old, 0);
-    int64_t count = ptf_tensor_numel(&row);
-    double *numbers = ptf_arena_array(arena, (size_t)count, sizeof(double));
-    if (folded == NULL || numbers == NULL)
+    scaling s = {.weight = old,
+                 .plain = ptf_tensor_f32(old),
+                 .scale = f->scale,
+                 .count = ptf_tensor_numel(&row)};
+    bool few = f->channels * s.count < WORTH_THREADS;
+    int threads = few ? 1 : ptf_thread_count();
+    ptf_tensor *folded = ptf_tensor_new(arena, old->rank, old->shape, &s.out);
+    s.numbers = ptf_arena_array(arena, (size_t)threads * (size_t)s.count,
+                                sizeof(double));
+    s.finite = ptf_arena_array(arena, (size_t)f->channels, sizeof(bool));
+    if (folded == NULL || s.numbers == NULL || s.finite == NULL)
         return ptf_fail_memory(err);
-    for (int64_t c = 0; c < f->channels; c++) {
-        row = row_of(old, c);
-        ptf_status status = ptf_tensor_read_f64(&row, numbers, err);
-        if (status != PTF_OK)
-            return status;
-        if (!scale_row(numbers, count, f->scale[c], data + c * count))
-            return refuse_number(layer, "weight", worst_of(numbers, count), c,
-                                 err);
-    }
+    ptf_status status = scale_all(&s, layer, threads, f->channels, err);
     layer->tensors[PTF_WEIGHT] = folded;
-    return PTF_OK;
+    return status;
 }
 
 static ptf_status fold_bias(ptf_arena *arena, ptf_node *layer, const fold *f,

@@ -23,7 +23,8 @@ static const char help[] =
     "  --key PATH        the state dict inside the file (model_state_dict)\n"
     "  --check N         compare on N random inputs of each size (default 2)\n"
     "  --seed S          where the random inputs start (default 1)\n"
-    "  --no-check        write without comparing\n"
+    "  --no-check        write without comparing; weights go from file to\n"
+    "                    file unread, a .pt's with their checksums\n"
     "  --threads N       default: the CPUs that this process may use\n"
     "  --json            the report as JSON\n"
     "  --help, --version\n"
@@ -82,6 +83,7 @@ static int parse(int argc, char **argv, options *o)
     if (code != TOOL_GO_ON)
         return code;
     o->source.path = operands[0];
+    o->source.unverified = o->no_check;
     o->default_output = default_output(o->source.path);
     if (o->output == NULL)
         o->output = o->default_output;

@@ -104,6 +104,11 @@ class BadFiles(ProgramTest):
                         *args("bad.pt", FIXTURES / f"{stem}.txt", "out.pt"))
         self.refuse(DAMAGED, ["bad.pt: ", "data/", "CRC-32"], "ptfold",
                     "info", "--verify", "bad.pt")
+        # Unread, the weights keep the checksum that they do not have.
+        self.succeed(program, "--no-check",
+                     *args("bad.pt", FIXTURES / f"{stem}.txt", "kept.pt"))
+        self.refuse(DAMAGED, ["kept.pt: ", "CRC-32"], "ptfold", "info",
+                    "--verify", "kept.pt")
 
 
 class BadContents(ProgramTest):
