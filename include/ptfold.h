@@ -417,7 +417,8 @@ PTF_API void ptf_net_print(const ptf_net *net, FILE *out);
  *
  * The file is complete or absent: it is written beside the target under
  * another name, synced, and renamed.  'path' must not be a file that 'source'
- * is mapped from.  Equal input gives equal bytes.
+ * is mapped from; the checksums in that file are compared meanwhile, and where
+ * one differs no file appears (PTF_FORMAT).  Equal input gives equal bytes.
  */
 PTF_API ptf_status ptf_net_save(const ptf_net *net, const char *path,
                                 const ptf_checkpoint *source, ptf_error *err);

@@ -176,6 +176,33 @@ static ptf_status close_output(ptf_output *out, ptf_status status,
     return status;
 }
 
+/*
+ * Writes while another thread compares the checksums: both read all of the
+ * data, and the kernel, which copies it, leaves a processor free.
+ */
+static ptf_status write_verified(const ptf_checkpoint *ckpt,
+                                 const ptf_save *save, ptf_save_format *write,
+                                 ptf_output *out, ptf_error *err)
+{
+    ptf_status written = PTF_OK, verified = PTF_OK;
+    if (ckpt == NULL)
+        return write(save, out, err);
+    ptf_error *damage = ptf_alloc(sizeof(*damage));
+    if (damage == NULL)
+        return ptf_fail_memory(err);
+#pragma omp parallel sections num_threads(2)
+    {
+#pragma omp section
+        written = write(save, out, err);
+#pragma omp section
+        verified = ptf_checkpoint_verify(ckpt, damage);
+    }
+    if (verified != PTF_OK && err != NULL)
+        *err = *damage;
+    ptf_free(damage);
+    return verified != PTF_OK ? verified : written;
+}
+
 ptf_status ptf_tensors_save(const ptf_tensor *const *tensors, size_t count,
                             const ptf_metadata *metadata, size_t metadata_count,
                             const char *path, const ptf_checkpoint *source,
@@ -185,8 +212,10 @@ ptf_status ptf_tensors_save(const ptf_tensor *const *tensors, size_t count,
     ptf_save_format *write = NULL;
     ptf_output *out = NULL;
     ptf_status status = open_output(&save, source, &write, &out, err);
-    return status == PTF_OK ? close_output(out, write(&save, out, err), err)
-                            : status;
+    if (status == PTF_OK)
+        status = close_output(
+            out, write_verified(source, &save, write, out, err), err);
+    return status;
 }
 
 /* -------------------------------------------------------- whole checkpoints */
@@ -219,31 +248,6 @@ static ptf_status list_all(const ptf_checkpoint *ckpt, ptf_arena *arena,
         tensors[i] = ptf_checkpoint_tensor(ckpt, i);
     out->tensors = tensors;
     return PTF_OK;
-}
-
-/*
- * Writes while another thread compares the checksums: both read all of the
- * data, and the kernel, which copies it, leaves a processor free.
- */
-static ptf_status write_verified(const ptf_checkpoint *ckpt,
-                                 const ptf_save *save, ptf_save_format *write,
-                                 ptf_output *out, ptf_error *err)
-{
-    ptf_status written = PTF_OK, verified = PTF_OK;
-    ptf_error *damage = ptf_alloc(sizeof(*damage));
-    if (damage == NULL)
-        return ptf_fail_memory(err);
-#pragma omp parallel sections num_threads(2)
-    {
-#pragma omp section
-        written = write(save, out, err);
-#pragma omp section
-        verified = ptf_checkpoint_verify(ckpt, damage);
-    }
-    if (verified != PTF_OK && err != NULL)
-        *err = *damage;
-    ptf_free(damage);
-    return verified != PTF_OK ? verified : written;
 }
 
 ptf_status ptf_checkpoint_save(const ptf_checkpoint *ckpt, const char *path,

@@ -78,6 +78,7 @@ static int parse(int argc, char **argv, options *o)
     if (code != TOOL_GO_ON)
         return code;
     o->source.path = operands[0];
+    o->source.unverified = o->no_check;
     o->output = operands[1];
     o->rewrite = find_fold(fold);
     if (o->rewrite == NULL)

@@ -100,15 +100,12 @@ class BadFiles(ProgramTest):
             at = bytes(data).index(largest)
             data[at + 5] ^= 1
             self.write("bad.pt", data)
-            self.refuse(DAMAGED, ["bad.pt: ", "data/", "CRC-32"], program,
-                        *args("bad.pt", FIXTURES / f"{stem}.txt", "out.pt"))
+            for option in ([], ["--no-check"]):
+                self.refuse(DAMAGED, ["bad.pt: ", "data/", "CRC-32"], program,
+                            *option, *args("bad.pt", FIXTURES / f"{stem}.txt",
+                                           "out.pt"))
         self.refuse(DAMAGED, ["bad.pt: ", "data/", "CRC-32"], "ptfold",
                     "info", "--verify", "bad.pt")
-        # Unread, the weights keep the checksum that they do not have.
-        self.succeed(program, "--no-check",
-                     *args("bad.pt", FIXTURES / f"{stem}.txt", "kept.pt"))
-        self.refuse(DAMAGED, ["kept.pt: ", "CRC-32"], "ptfold", "info",
-                    "--verify", "kept.pt")
 
 
 class BadContents(ProgramTest):
