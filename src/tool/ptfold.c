@@ -13,6 +13,8 @@ static const struct {
     {"bench", tool_bench,
      "how fast a network runs, beside the machine's limits"},
     {"convert", tool_convert, "write the tensors in another file format"},
+    {"grad", tool_grad,
+     "the derivatives of an output by the input and the parameters"},
     {"info", tool_info, "show what is in a checkpoint, stage by stage"},
     {"ops", tool_ops, "count operations and memory, layer by layer"},
     {"run", tool_run, "run a network on images"},

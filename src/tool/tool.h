@@ -19,6 +19,7 @@
 /* Each takes its name as argv[0] and returns the code to exit with. */
 int tool_bench(int argc, char **argv);
 int tool_convert(int argc, char **argv);
+int tool_grad(int argc, char **argv);
 int tool_info(int argc, char **argv);
 int tool_ops(int argc, char **argv);
 int tool_run(int argc, char **argv);

@@ -1,0 +1,343 @@
+/*
+ * ptfold grad: the derivatives of one output of a network.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "tool/tool.h"
+
+#include <math.h>
+
+static const char help[] =
+    "usage: ptfold grad [options] CHECKPOINT INPUT\n"
+    "\n"
+    "How one output of a network depends on each number of an image (PNG,\n"
+    "JPEG, PPM, .npy, ...; bytes are divided by 255) and on each parameter.\n"
+    "\n"
+    "  --output I          which output (default: the largest); where the\n"
+    "                      output is a map, the sum of channel I\n"
+    "  --wrt LIST          input, params or input,params (default: input)\n"
+    "  -o, --out FILE      write the gradients (.safetensors or .pt); that by\n"
+    "                      the input is called \"input\"\n"
+    "  --saliency FILE     a picture (.png, .ppm) of the largest derivative by\n"
+    "                      a channel of each pixel; white is the largest of all\n"
+    "  --index N           which image of INPUT, when it has several (0)\n"
+    "  --arch FILE|NAME    the text of print(model), or a built-in network\n"
+    "  --input CxHxW       shape of one input; default: what the text says\n"
+    "  --key PATH          the state dict inside the file\n"
+    "  --threads N         default: the CPUs that this process may use\n"
+    "  --json              the report as JSON\n"
+    "  --help, --version\n"
+    "\n"
+    "Example: ptfold grad --saliency cat-saliency.png alexnet.pt cat.png\n";
+
+typedef struct options {
+    tool_source source;
+    const char *image, *wrt, *out, *saliency;
+    int64_t output, index, threads;
+    bool json;
+} options;
+
+typedef struct gradient {
+    const options *options;
+    ptf_gradient *g;
+    ptf_shape input, output;
+    float *in, *out, *cotangent;
+    int64_t which; /* the output that is differentiated */
+    double value;
+} gradient;
+
+/* ------------------------------------------------------------------ options */
+
+/* Which gradients the list names, or 0 when it is none. */
+static unsigned parse_wrt(const char *text)
+{
+    unsigned by = 0;
+    while (*text != '\0') {
+        size_t size = strcspn(text, ",");
+        if (size == 5 && strncmp(text, "input", size) == 0)
+            by |= PTF_BY_INPUT;
+        else if (size == 6 && strncmp(text, "params", size) == 0)
+            by |= PTF_BY_PARAMETERS;
+        else
+            return 0;
+        text += size + (text[size] == ',');
+    }
+    return by;
+}
+
+/* ---------------------------------------------------------------- gradients */
+
+static ptf_status read_input(gradient *d, const tool_net *net, ptf_error *err)
+{
+    const options *o = d->options;
+    tool_inputs inputs;
+    ptf_status status = tool_inputs_open(
+        o->image, net->has_input ? &net->input : NULL, &inputs, err);
+    if (status != PTF_OK)
+        return status;
+    d->input = inputs.shape;
+    d->in = calloc((size_t)ptf_shape_numel(&d->input), sizeof(float));
+    if (o->index >= inputs.count)
+        status = tool_error(
+            err, PTF_ARGUMENT, "%s: expected --index below %lld, found %lld",
+            o->image, (long long)inputs.count, (long long)o->index);
+    else if (d->in == NULL)
+        status = tool_error(err, PTF_MEMORY, "out of memory");
+    else
+        status = tool_inputs_get(&inputs, o->index, d->in, err);
+    tool_inputs_free(&inputs);
+    return status;
+}
+
+/* The sum over channel 'c' of the output. */
+static double channel_sum(const gradient *d, int64_t c)
+{
+    int64_t pixels = ptf_shape_numel(&d->output) / d->output.dim[0];
+    double sum = 0;
+    for (int64_t i = 0; i < pixels; i++)
+        sum += (double)d->out[c * pixels + i];
+    return sum;
+}
+
+static int64_t largest_output(const gradient *d)
+{
+    int64_t best = 0;
+    for (int64_t c = 1; c < d->output.dim[0]; c++) {
+        if (channel_sum(d, c) > channel_sum(d, best))
+            best = c;
+    }
+    return best;
+}
+
+/* Forward, the choice of an output, and back. */
+static ptf_status differentiate(gradient *d, ptf_error *err)
+{
+    int64_t channels = d->output.dim[0];
+    int64_t pixels = ptf_shape_numel(&d->output) / channels;
+    d->out = calloc((size_t)(channels * pixels), sizeof(float));
+    d->cotangent = calloc((size_t)(channels * pixels), sizeof(float));
+    if (d->out == NULL || d->cotangent == NULL)
+        return tool_error(err, PTF_MEMORY, "out of memory");
+    ptf_status status = ptf_gradient_run(d->g, d->in, 1, d->out, err);
+    if (status != PTF_OK)
+        return status;
+    d->which = d->options->output;
+    if (d->which >= channels)
+        return tool_error(err, PTF_ARGUMENT,
+                          "--output: expected one of the outputs 0 to %lld, "
+                          "found %lld",
+                          (long long)channels - 1, (long long)d->which);
+    if (d->which < 0)
+        d->which = largest_output(d);
+    d->value = channel_sum(d, d->which);
+    for (int64_t i = 0; i < pixels; i++)
+        d->cotangent[d->which * pixels + i] = 1.0F;
+    return ptf_gradient_back(d->g, d->cotangent, err);
+}
+
+/* ----------------------------------------------------------------- saliency */
+
+/* The largest derivative by a channel of pixel i, without its sign. */
+static float salience(const float *g, int64_t channels, int64_t plane,
+                      int64_t i)
+{
+    float most = 0.0F;
+    for (int64_t c = 0; c < channels; c++) {
+        float size = fabsf(g[c * plane + i]);
+        most = size > most ? size : most;
+    }
+    return most;
+}
+
+static ptf_status paint(const gradient *d, ptf_sink *sink, unsigned char *row,
+                        ptf_error *err)
+{
+    int64_t width = d->input.dim[2], plane = d->input.dim[1] * width;
+    const float *g = ptf_gradient_input(d->g);
+    float most = 0.0F;
+    for (int64_t i = 0; i < plane; i++)
+        most = fmaxf(most, salience(g, d->input.dim[0], plane, i));
+    ptf_status status = PTF_OK;
+    for (int64_t i = 0; i < plane && status == PTF_OK; i++) {
+        float size = salience(g, d->input.dim[0], plane, i);
+        float grey = isfinite(most) && most > 0 ? 255.0F * (size / most) : 0;
+        memset(row + 3 * (i % width), (int)(grey + 0.5F), 3);
+        if ((i + 1) % width == 0)
+            status = ptf_sink_write(sink, row, (size_t)(3 * width), err);
+    }
+    return status;
+}
+
+static ptf_status save_saliency(const gradient *d, const char *path,
+                                ptf_error *err)
+{
+    if (d->input.rank != 3)
+        return tool_error(err, PTF_ARGUMENT,
+                          "--saliency: the input is no image");
+    ptf_sink *sink;
+    unsigned char *row = calloc((size_t)d->input.dim[2], 3);
+    if (row == NULL)
+        return tool_error(err, PTF_MEMORY, "out of memory");
+    ptf_status status =
+        ptf_picture_create(path, d->input.dim[2], d->input.dim[1], &sink, err);
+    if (status == PTF_OK) {
+        status = paint(d, sink, row, err);
+        if (status == PTF_OK)
+            status = ptf_sink_commit(sink, err);
+        else
+            ptf_sink_abort(sink);
+    }
+    free(row);
+    return status;
+}
+
+/* ------------------------------------------------------------------- report */
+
+/* Largest magnitude (NaN if there is one) and Euclidean norm. */
+typedef struct size {
+    double largest, norm;
+} size;
+
+static size size_of(const float *g, int64_t n)
+{
+    size s = {0, 0};
+    for (int64_t i = 0; i < n; i++) {
+        double x = fabs((double)g[i]);
+        s.largest = x > s.largest || isnan(x) ? x : s.largest;
+        s.norm += x * x;
+    }
+    s.norm = sqrt(s.norm);
+    return s;
+}
+
+static void print_one(const char *name, const float *g, int64_t n,
+                      tool_json *json)
+{
+    size s = size_of(g, n);
+    if (json == NULL) {
+        printf("  %-32s %12lld  %12.6g  %12.6g\n", name, (long long)n,
+               s.largest, s.norm);
+        return;
+    }
+    json_open(json, NULL, '{');
+    json_string(json, "name", name);
+    json_int(json, "numbers", n);
+    json_real(json, "largest", s.largest);
+    json_real(json, "norm", s.norm);
+    json_close(json, '}');
+}
+
+static void print_all(const gradient *d, tool_json *json)
+{
+    const float *input = ptf_gradient_input(d->g);
+    if (input != NULL)
+        print_one("input", input, ptf_shape_numel(&d->input), json);
+    for (size_t i = 0; i < ptf_gradient_tensor_count(d->g); i++) {
+        const ptf_tensor *t = ptf_gradient_tensor(d->g, i);
+        print_one(t->name, t->data, ptf_tensor_numel(t), json);
+    }
+}
+
+static void print_text(const gradient *d)
+{
+    printf("output %lld is %.9g; its derivatives by\n\n  %-32s %12s  %12s  "
+           "%12s\n",
+           (long long)d->which, d->value, "", "numbers", "largest", "norm");
+    print_all(d, NULL);
+    const char *files[] = {d->options->out, d->options->saliency};
+    for (int i = 0; i < 2; i++) {
+        if (files[i] != NULL)
+            printf("\n%s: written", files[i]);
+    }
+    if (files[0] != NULL || files[1] != NULL)
+        putchar('\n');
+}
+
+static void print_json(const gradient *d)
+{
+    char text[64];
+    tool_json j = {.out = stdout};
+    json_open(&j, NULL, '{');
+    json_string(&j, "input", tool_shape_text(&d->input, text));
+    json_int(&j, "output", d->which);
+    json_real(&j, "value", d->value);
+    json_open(&j, "gradients", '[');
+    print_all(d, &j);
+    json_close(&j, ']');
+    json_close(&j, '}');
+}
+
+/* ------------------------------------------------------------------ command */
+
+static ptf_status run(gradient *d, const tool_net *net, unsigned by,
+                      ptf_error *err)
+{
+    const options *o = d->options;
+    ptf_gradient_options how = {.by = by, .threads = (int)o->threads};
+    ptf_status status = read_input(d, net, err);
+    if (status == PTF_OK)
+        status = ptf_gradient_make(net->net, &d->input, 1, &how, &d->g, err);
+    if (status != PTF_OK)
+        return status;
+    d->output = ptf_gradient_output(d->g);
+    status = differentiate(d, err);
+    if (status == PTF_OK && o->out != NULL)
+        status = ptf_gradient_save(d->g, o->out, err);
+    if (status == PTF_OK && o->saliency != NULL)
+        status = save_saliency(d, o->saliency, err);
+    if (status == PTF_OK && o->json)
+        print_json(d);
+    else if (status == PTF_OK)
+        print_text(d);
+    return status;
+}
+
+static ptf_status grad(const options *o, unsigned by, ptf_error *err)
+{
+    tool_net net;
+    ptf_status status = tool_net_open(&o->source, &net, err);
+    if (status != PTF_OK)
+        return status;
+    gradient d = {.options = o};
+    status = run(&d, &net, by, err);
+    ptf_gradient_free(d.g);
+    free(d.in);
+    free(d.out);
+    free(d.cotangent);
+    tool_net_close(&net);
+    return status;
+}
+
+int tool_grad(int argc, char **argv)
+{
+    options o = {.wrt = "input", .output = -1};
+    const tool_option table[] = {
+        {"arch", 0, OPTION_TEXT, &o.source.arch, 0, 0},
+        {"index", 0, OPTION_COUNT, &o.index, 0, INT64_MAX},
+        {"input", 0, OPTION_TEXT, &o.source.input, 0, 0},
+        {"json", 0, OPTION_FLAG, &o.json, 0, 0},
+        {"key", 0, OPTION_TEXT, &o.source.key, 0, 0},
+        {"out", 'o', OPTION_TEXT, &o.out, 0, 0},
+        {"output", 0, OPTION_COUNT, &o.output, 0, INT64_MAX},
+        {"saliency", 0, OPTION_TEXT, &o.saliency, 0, 0},
+        {"threads", 0, OPTION_COUNT, &o.threads, 1, 1024},
+        {"wrt", 0, OPTION_TEXT, &o.wrt, 0, 0},
+        {0},
+    };
+    char **operands;
+    int code = tool_parse(argc, argv, help, table, 2, &operands);
+    if (code != TOOL_GO_ON)
+        return code;
+    unsigned by = parse_wrt(o.wrt);
+    if (by == 0)
+        return tool_usage_error("--wrt: expected input, params or both with a "
+                                "comma, found \"%s\"",
+                                o.wrt);
+    if (o.saliency != NULL)
+        by |= PTF_BY_INPUT;
+    o.source.path = operands[0];
+    o.image = operands[1];
+    static ptf_error err;
+    ptf_status status = grad(&o, by, &err);
+    return status == PTF_OK ? tool_finish(EXIT_EQUIVALENT) : tool_fail(&err);
+}
