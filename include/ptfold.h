@@ -263,6 +263,12 @@ PTF_API const char *ptf_checkpoint_opaque(const ptf_checkpoint *ckpt,
                                           size_t index);
 
 /*
+ * True when the file holds a whole model (torch.save(model)) that is an
+ * nn.Sequential, so that ptf_net_make() needs no text.
+ */
+PTF_API bool ptf_checkpoint_has_model(const ptf_checkpoint *ckpt);
+
+/*
  * Writes all tensors of 'ckpt' under their names to 'path', bit for bit, and
  * with them the texts of its metadata.  The ending decides the format, as in
  * ptf_net_save(), and the file is complete or absent.  The checksums on file
@@ -336,6 +342,9 @@ PTF_API ptf_status ptf_arch_recognise(const ptf_checkpoint *ckpt,
  * Makes a net from the text that Python's print(model) prints.  'text_name'
  * stands in messages for the text's file.  Lines that start with '#' are
  * comments; "# input: 3x32x32" names the usual input.
+ *
+ * With 'text' NULL the checkpoint must hold a whole model made of nested
+ * nn.Sequential, whose attributes say the same as the text.
  *
  * 'ckpt' gives the parameters; every key and shape must agree, and the error
  * lists each one that does not.  With NULL the net has no numbers: it can be

@@ -12,6 +12,10 @@
 ptf_status ptf_net_parse(const char *text, const char *text_name, ptf_net **out,
                          ptf_error *err);
 
+/* The same from the whole model that the checkpoint holds. */
+ptf_status ptf_net_parse_model(const ptf_checkpoint *ckpt, ptf_net **out,
+                               ptf_error *err);
+
 /* Gives each layer its tensors, or says everything that does not agree. */
 ptf_status ptf_net_bind(ptf_net *net, const ptf_checkpoint *ckpt,
                         ptf_error *err);

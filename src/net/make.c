@@ -340,7 +340,12 @@ ptf_status ptf_net_make(const char *text, const char *text_name,
                         const ptf_checkpoint *ckpt, ptf_net **out,
                         ptf_error *err)
 {
-    ptf_status status = ptf_net_parse(text, text_name, out, err);
+    *out = NULL;
+    if (text == NULL && ckpt == NULL)
+        return ptf_fail(err, PTF_ARGUMENT, NULL, PTF_NO_OFFSET,
+                        "expected a text or a checkpoint, found neither");
+    ptf_status status = text != NULL ? ptf_net_parse(text, text_name, out, err)
+                                     : ptf_net_parse_model(ckpt, out, err);
     if (status != PTF_OK || ckpt == NULL)
         return status;
     status = ptf_net_bind(*out, ckpt, err);

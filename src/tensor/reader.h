@@ -48,6 +48,7 @@ struct ptf_checkpoint {
     size_t made_bytes; /* spent on storages that are not in the file */
     ptf_metadata *metadata;
     size_t metadata_count;
+    const ptf_value *selected; /* what has the tensors; NULL if unknown */
     const char **opaque; /* globals that are not understood, sorted */
     size_t opaque_count;
     ptf_checkpoint **shards; /* the files of an index, else none */

@@ -188,6 +188,22 @@ static ptf_status select_key(ptf_checkpoint *ckpt, const char *key, bool arrays,
     return status;
 }
 
+/* The value at a dotted path of dict keys, or NULL. */
+static const ptf_value *follow(const ptf_value *at, const char *key)
+{
+    char part[256];
+    while (at != NULL && *key != '\0') {
+        size_t size = strcspn(key, ".");
+        if (size >= sizeof(part))
+            return NULL;
+        memcpy(part, key, size);
+        part[size] = '\0';
+        at = ptf_dict_find(at, part);
+        key += key[size] == '.' ? size + 1 : size;
+    }
+    return at;
+}
+
 /* ---------------------------------------------------------------- prefixes */
 
 /* What DataParallel and torch.compile() put before every name. */
@@ -228,8 +244,10 @@ ptf_status ptf_leaves_select(ptf_checkpoint *ckpt,
         *out = (ptf_leaves){NULL, 0, 0};
         if (options->key != NULL) {
             status = select_key(ckpt, options->key, arrays == 1, out, err);
+            ckpt->selected = follow(ckpt->pickle.root, options->key);
         } else {
             status = find_state_dict(ckpt, arrays == 1, &from, err);
+            ckpt->selected = from;
             if (status == PTF_OK)
                 status =
                     ptf_leaves_collect(ckpt, from, NULL, arrays == 1, out, err);

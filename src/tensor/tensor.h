@@ -75,6 +75,48 @@ const ptf_file *ptf_checkpoint_file(const ptf_checkpoint *ckpt);
 ptf_status ptf_checkpoint_check_output(const ptf_checkpoint *ckpt,
                                        const char *path, ptf_error *err);
 
+/* ------------------------------------------------------------ whole models */
+
+/* A pickled nn.Module; it lives as long as the checkpoint. */
+typedef struct ptf_module ptf_module;
+
+/* A piece of text without a zero at its end. */
+typedef struct ptf_text_span {
+    const char *text;
+    size_t size;
+} ptf_text_span;
+
+/* The module that the checkpoint's tensors are the state dict of, or NULL. */
+const ptf_module *ptf_checkpoint_module(const ptf_checkpoint *ckpt);
+
+/* True when its class comes from that package; '*name' is the class's. */
+bool ptf_module_is(const ptf_module *module, const char *package,
+                   const char **name);
+
+/* Its children in order; NULL for one that is no module, such as None. */
+size_t ptf_module_child_count(const ptf_module *module);
+const ptf_module *ptf_module_child(const ptf_module *module, size_t index,
+                                   ptf_text_span *name);
+
+/* The names of all its attributes; false behind the last. */
+bool ptf_module_attribute(const ptf_module *module, size_t index,
+                          ptf_text_span *name);
+
+/* True when the parameter is there and not None. */
+bool ptf_module_has_parameter(const ptf_module *module, const char *name);
+
+enum { PTF_VALUE_TEXT = 128 };
+
+/*
+ * The attribute as Python prints it: numbers, True, None, lower case words
+ * without quotes, rows of them as tuples, "{}".  False for anything else, and
+ * when there is no such attribute.
+ */
+bool ptf_module_value(const ptf_module *module, const char *name,
+                      char text[PTF_VALUE_TEXT]);
+
+/* ----------------------------------------------------------------- writing */
+
 /* A text entry for a file's metadata. */
 typedef struct ptf_metadata {
     const char *key, *value;

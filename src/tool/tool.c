@@ -121,7 +121,10 @@ static ptf_status refuse_arch(const char *arch, ptf_error *err)
                       strerror(errno), tool_suggestion_text(&s, text));
 }
 
-/* The architecture's text and a name for it in messages. */
+/*
+ * The architecture's text and a name for it in messages.  No text: the
+ * checkpoint holds a whole model.
+ */
 static ptf_status find_text(const tool_source *source, tool_net *net,
                             const char **text, const char **name,
                             ptf_error *err)
@@ -142,7 +145,7 @@ static ptf_status find_text(const tool_source *source, tool_net *net,
     }
     *name = source->path;
     *text = ptf_checkpoint_metadata(net->ckpt, "architecture");
-    if (*text != NULL)
+    if (*text != NULL || ptf_checkpoint_has_model(net->ckpt))
         return PTF_OK;
     ptf_status status = ptf_arch_recognise(net->ckpt, name, err);
     if (status == PTF_OK)

@@ -149,9 +149,9 @@ typedef struct tool_net {
 } tool_net;
 
 /*
- * Opens the checkpoint, verifies its checksums (unless told not to), finds the architecture (the
- * option, the text that the file carries, or the built-in that fits), and
- * makes the net.
+ * Opens the checkpoint, verifies its checksums (unless told not to), finds
+ * the architecture (the option, the text or the model in the file, or the
+ * built-in that fits), and makes the net.
  */
 ptf_status tool_net_open(const tool_source *source, tool_net *out,
                          ptf_error *err);

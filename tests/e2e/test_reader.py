@@ -73,6 +73,32 @@ class Info(Reader):
                 self.assertNotIn(control, text)
 
 
+class WholeModel(Reader):
+    """whole.pt is what torch.save(nn.Sequential(...)) wrote."""
+
+    def test_it_needs_no_architecture(self):
+        text = self.succeed("ptfold", "info", "--stage", "text",
+                            FIXTURES / "whole.pt")
+        self.assertEqual(text, """\
+Sequential(
+  (0): Conv2d(1, 2, kernel_size=(3, 3), stride=(1, 1))
+  (1): BatchNorm2d(2, eps=1e-05, momentum=0.1, affine=True, """
+                         """track_running_stats=True)
+  (2): ReLU()
+  (3): MaxPool2d(kernel_size=2, stride=2, padding=0, dilation=1, """
+                         """ceil_mode=False)
+  (4): Sequential(
+    (0): Flatten(start_dim=1, end_dim=-1)
+    (1): Linear(in_features=18, out_features=3, bias=True)
+  )
+)
+""")
+        report = self.report("bnfuse", "--input", "1x8x8",
+                             FIXTURES / "whole.pt", "out.bin")
+        self.assertTrue(report["equivalent"])
+        self.assertNotIn("1.running_mean", self.tensors("out.bin"))
+
+
 class Convert(Reader):
     def test_every_fixture_keeps_every_bit(self):
         for source in fixtures():

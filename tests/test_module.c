@@ -1,0 +1,197 @@
+/*
+ * Whole models in a checkpoint: what their attributes say, and what is not
+ * taken from them.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "forge.h"
+#include "net/net.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+/* Strings, whose length stands in front, and what modules are made of. */
+#define TEXT(length, text) "X" length "\0\0\0" text
+#define PARAMETERS         TEXT("\x0b", "_parameters")
+#define CHILDREN           TEXT("\x08", "_modules")
+#define NO_PARAMETERS      PARAMETERS "}"
+#define NO_CHILDREN        CHILDREN "}"
+#define MODULE(class_name, state) \
+    "ctorch.nn.modules." class_name "\n)\x81}(" state "ub"
+#define SEQUENTIAL(children) \
+    MODULE("container\nSequential", NO_PARAMETERS CHILDREN "}(" children "u")
+#define CHILD(name, module) FORGE_TEXT1(name) module
+
+/* 3 features to 2, without a bias. */
+#define LINEAR(more)                                                        \
+    MODULE("linear\nLinear",                                                \
+           PARAMETERS "}(" TEXT("\6", "weight") FORGE_MATRIX TEXT(          \
+               "\4", "bias") "Nu" NO_CHILDREN TEXT("\x0b", "in_features")   \
+               FORGE_INT("\3") TEXT("\x0c", "out_features") FORGE_INT("\2") \
+                   more)
+#define DROPOUT(p)                                                          \
+    MODULE("dropout\nDropout2d", NO_PARAMETERS NO_CHILDREN FORGE_TEXT1("p") \
+                                     p TEXT("\7", "inplace") "\x89")
+#define RELU(more) MODULE("activation\nReLU", NO_PARAMETERS NO_CHILDREN more)
+#define MAXPOOL(kernel, more)                                               \
+    MODULE("pooling\nMaxPool2d",                                            \
+           NO_PARAMETERS NO_CHILDREN TEXT("\x0b", "kernel_size") kernel     \
+               TEXT("\6", "stride") "K\2" TEXT("\7", "padding") "K\0" TEXT( \
+                   "\x08", "dilation") "K\1" TEXT("\x09",                   \
+                                                  "ceil_mode") "\x89" more)
+
+#define FILE_OF(root) "\x80\2" root "."
+#define BYTES(text)   text, sizeof(text) - 1
+
+static const struct {
+    const char *pickle;
+    size_t size;
+    ptf_status status;
+    const char *text; /* of the net, or in the message */
+} models[] = {
+    {BYTES(FILE_OF(SEQUENTIAL(CHILD("0", LINEAR("")) CHILD("1", RELU(""))))),
+     PTF_OK,
+     "Sequential(\n"
+     "  (0): Linear(in_features=3, out_features=2, bias=False)\n"
+     "  (1): ReLU()\n"
+     ")\n"},
+    /* inside a dict, nested, with names and an alias */
+    {BYTES(FILE_OF("}" TEXT("\5", "model") SEQUENTIAL(
+         CHILD("a", SEQUENTIAL(CHILD("b", LINEAR("")) CHILD(
+                        "c", DROPOUT("G\x3f\xe0\0\0\0\0\0\0"))))) "s")),
+     PTF_OK,
+     "Sequential(\n"
+     "  (a): Sequential(\n"
+     "    (b): Linear(in_features=3, out_features=2, bias=False)\n"
+     "    (c): Dropout2d(p=0.5, inplace=False)\n"
+     "  )\n"
+     ")\n"},
+    /* attributes that are known to change nothing */
+    {BYTES(FILE_OF(SEQUENTIAL(
+         CHILD("0",
+               MAXPOOL("K\2K\3\x86", TEXT("\x0e", "return_indices") "\x89"))
+             CHILD("1", LINEAR(TEXT("\x08", "training") "\x88" TEXT(
+                            "\x0e", "_forward_hooks") "}"))))),
+     PTF_OK,
+     "Sequential(\n"
+     "  (0): MaxPool2d(kernel_size=(2, 3), stride=2, padding=0, dilation=1, "
+     "ceil_mode=False)\n"
+     "  (1): Linear(in_features=3, out_features=2, bias=False)\n"
+     ")\n"},
+    /* and others */
+    {BYTES(FILE_OF(SEQUENTIAL(
+         CHILD("0", LINEAR(TEXT("\x0e", "_forward_hooks") "}K\1K\2s"))))),
+     PTF_UNSUPPORTED, "layer '0' has an attribute '_forward_hooks'"},
+    {BYTES(FILE_OF(SEQUENTIAL(CHILD("0", LINEAR(TEXT("\4", "gain") "K\2"))))),
+     PTF_UNSUPPORTED, "layer '0' has an attribute 'gain'"},
+    {BYTES(FILE_OF(SEQUENTIAL(CHILD("0", LINEAR("K\1K\2"))))), PTF_UNSUPPORTED,
+     "layer '0' has an attribute ''"},
+    {BYTES(FILE_OF(SEQUENTIAL(CHILD("0", LINEAR("")) CHILD(
+         "1", MAXPOOL("K\2", TEXT("\x0e", "return_indices") "\x88"))))),
+     PTF_UNSUPPORTED, "layer '1' has an attribute 'return_indices'"},
+    {BYTES(FILE_OF(SEQUENTIAL(CHILD("0", LINEAR(""))
+                                  CHILD("1", MAXPOOL("}K\1K\2s", ""))))),
+     PTF_UNSUPPORTED, "layer '1' lacks the attribute 'kernel_size'"},
+    /* classes */
+    {BYTES(FILE_OF(SEQUENTIAL(CHILD("0", LINEAR(""))
+                                  CHILD("1", MODULE("activation\nGELU",
+                                                    NO_PARAMETERS //
+                                                        NO_CHILDREN))))),
+     PTF_UNSUPPORTED, "layer '1' is a GELU"},
+    {BYTES(FILE_OF(SEQUENTIAL(CHILD("0", LINEAR("")) CHILD(
+         "1", "ctorch.nn.modulesque\nReLU\n)\x81}(" NO_PARAMETERS NO_CHILDREN
+              "ub")))),
+     PTF_UNSUPPORTED, "a class 'ReLU' that is not PyTorch's"},
+    {BYTES(FILE_OF(SEQUENTIAL(CHILD("0", LINEAR("")) CHILD("1", "N")))),
+     PTF_UNSUPPORTED, "layer '1' is no module"},
+    {BYTES(FILE_OF(SEQUENTIAL(CHILD("\"", LINEAR(""))))), PTF_UNSUPPORTED,
+     "a plain name"},
+    /* a Sequential that contains itself beside a layer */
+    {BYTES(FILE_OF("ctorch.nn.modules.container\nSequential\n)\x81q\0}(" //
+                   NO_PARAMETERS CHILDREN "}(" CHILD("0", LINEAR(""))    //
+                   CHILD("1", "h\0") "uub")),
+     PTF_UNSUPPORTED, "too large or too deep"},
+    /* numbers that do not fit what the attributes say */
+    {BYTES(FILE_OF(SEQUENTIAL(CHILD("0", LINEAR("")) CHILD("1", LINEAR(""))))),
+     PTF_UNSUPPORTED, "the number of channels of its input is another"},
+    {BYTES(FILE_OF("}" FORGE_TEXT1("w") FORGE_MATRIX "s")), PTF_ARGUMENT,
+     "expected a whole model"},
+};
+
+static char *print(const ptf_net *net)
+{
+    char *text = NULL;
+    size_t size = 0;
+    FILE *out = open_memstream(&text, &size);
+    assert_non_null(out);
+    ptf_net_print_text(net, out);
+    fclose(out);
+    return text;
+}
+
+static ptf_checkpoint *open_model(size_t i)
+{
+    static forge_zip zip;
+    ptf_checkpoint *ckpt;
+    ptf_error err;
+    forge_make_checkpoint(models[i].pickle, models[i].size, forge_numbers,
+                          sizeof(forge_numbers), &zip);
+    if (ptf_checkpoint_open_memory(zip.bytes, zip.size, "f", NULL, &ckpt,
+                                   &err) != PTF_OK)
+        fail_msg("model %zu: %s", i, err.message);
+    return ckpt;
+}
+
+static void a_sequential_says_what_it_is_or_is_refused(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < PTF_ARRAY_SIZE(models); i++) {
+        ptf_checkpoint *ckpt = open_model(i);
+        ptf_net *net;
+        ptf_error err = {PTF_OK, ""};
+        ptf_status status = ptf_net_make(NULL, NULL, ckpt, &net, &err);
+        char *text = status == PTF_OK ? print(net) : NULL;
+        bool same = text != NULL ? strcmp(text, models[i].text) == 0
+                                 : strstr(err.message, models[i].text) != NULL;
+        if (status != models[i].status || !same)
+            fail_msg("model %zu: expected %d '%s', found %d '%s'", i,
+                     (int)models[i].status, models[i].text, (int)status,
+                     text != NULL ? text : err.message);
+        assert_true(ptf_checkpoint_has_model(ckpt) ==
+                    (models[i].status != PTF_ARGUMENT));
+        free(text);
+        ptf_net_free(net);
+        ptf_checkpoint_close(ckpt);
+    }
+}
+
+static void every_failing_allocation_is_reported(void **state)
+{
+    (void)state;
+    ptf_checkpoint *ckpt = open_model(1);
+    ptf_status status = PTF_MEMORY;
+    long n = 0;
+    for (; status != PTF_OK; n++) {
+        ptf_net *net;
+        ptf_alloc_fail_after(n);
+        status = ptf_net_make(NULL, NULL, ckpt, &net, NULL);
+        ptf_alloc_fail_after(-1);
+        assert_true(status == PTF_OK || status == PTF_MEMORY);
+        ptf_net_free(net);
+    }
+    assert_true(n > 5);
+    ptf_checkpoint_close(ckpt);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_sequential_says_what_it_is_or_is_refused),
+        cmocka_unit_test(every_failing_allocation_is_reported),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
