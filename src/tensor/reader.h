@@ -49,7 +49,7 @@ struct ptf_checkpoint {
     ptf_metadata *metadata;
     size_t metadata_count;
     const ptf_value *selected; /* what has the tensors; NULL if unknown */
-    const char **opaque; /* globals that are not understood, sorted */
+    const char **opaque;       /* globals that are not understood, sorted */
     size_t opaque_count;
     ptf_checkpoint **shards; /* the files of an index, else none */
     size_t shard_count;
