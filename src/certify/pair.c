@@ -23,9 +23,27 @@ static bool is_optional(const ptf_node *node)
            ptf_op_info(node->op)->identity;
 }
 
-/* The same work: equal ops, or products with as many weights and channels. */
+static bool is_pool(const ptf_node *node)
+{
+    return node->op == PTF_OP_MAXPOOL2D || node->op == PTF_OP_AVGPOOL2D ||
+           node->op == PTF_OP_ADAPTIVE_AVGPOOL2D;
+}
+
+static bool is_activation(const ptf_node *node)
+{
+    const ptf_op_row *row = ptf_op_info(node->op);
+    return row->elementwise && !row->identity && !is_norm(node);
+}
+
+/*
+ * In the same place: products with as many weights and channels, batch norms
+ * of as many channels, two pools, two activations.  Whether they compute the
+ * same is for the numbers to say.
+ */
 static bool is_alike(const ptf_node *a, const ptf_node *b)
 {
+    if ((is_pool(a) && is_pool(b)) || (is_activation(a) && is_activation(b)))
+        return true;
     if (!is_product(a) || !is_product(b))
         return a->op == b->op &&
                (!is_norm(a) || a->attrs.out_channels == b->attrs.out_channels);

@@ -59,3 +59,25 @@ ptf_status tool_inputs_get(const tool_inputs *inputs, int64_t index, float *out,
     return status == PTF_OK ? ptf_images_read(inputs->images, index, out, err)
                             : status;
 }
+
+ptf_status tool_inputs_sha256(const tool_inputs *inputs, char hex[65],
+                              ptf_error *err)
+{
+    int64_t size = ptf_shape_numel(&inputs->shape);
+    float *all = calloc((size_t)inputs->count, (size_t)size * sizeof(*all));
+    if (all == NULL)
+        return tool_error(err, PTF_MEMORY, "out of memory");
+    ptf_status status = PTF_OK;
+    for (int64_t i = 0; status == PTF_OK && i < inputs->count; i++)
+        status = tool_inputs_get(inputs, i, all + i * size, err);
+    ptf_tensor tensor = {.name = "inputs",
+                         .dtype = PTF_F32,
+                         .rank = 1,
+                         .shape = {inputs->count * size},
+                         .stride = {1},
+                         .data = all};
+    if (status == PTF_OK)
+        status = ptf_tensor_sha256(&tensor, hex, err);
+    free(all);
+    return status;
+}

@@ -12,6 +12,8 @@ static const struct {
 } commands[] = {
     {"bench", tool_bench,
      "how fast a network runs, beside the machine's limits"},
+    {"check", tool_check_nets,
+     "hold a network against its rewrite, and say what is proved"},
     {"convert", tool_convert, "write the tensors in another file format"},
     {"grad", tool_grad,
      "the derivatives of an output by the input and the parameters"},

@@ -18,6 +18,7 @@
 
 /* Each takes its name as argv[0] and returns the code to exit with. */
 int tool_bench(int argc, char **argv);
+int tool_check_nets(int argc, char **argv);
 int tool_convert(int argc, char **argv);
 int tool_grad(int argc, char **argv);
 int tool_info(int argc, char **argv);
@@ -189,6 +190,10 @@ void tool_inputs_free(tool_inputs *inputs);
 /* Sample 'index' in C order.  PTF_ARGUMENT when it has another shape. */
 ptf_status tool_inputs_get(const tool_inputs *inputs, int64_t index, float *out,
                            ptf_error *err);
+
+/* SHA-256 of all samples as f32 in C order, one after the other. */
+ptf_status tool_inputs_sha256(const tool_inputs *inputs, char hex[65],
+                              ptf_error *err);
 
 /* --------------------------------------------------------------- comparison */
 

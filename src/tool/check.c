@@ -1,0 +1,325 @@
+/*
+ * ptfold check: a network against a rewrite of it, layer by layer.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "tool/check.h"
+
+#include <errno.h>
+#include <math.h>
+
+static const char help[] =
+    "usage: ptfold check [options] A B\n"
+    "       ptfold check [options] NET --invariance\n"
+    "\n"
+    "Runs the original A and B, which should compute the same, on the same\n"
+    "inputs, and says layer by layer what differs, what of it is rounding and\n"
+    "how much is proved.  B may come from ptfold or from any other tool.\n"
+    "\n"
+    "  --require LEVEL   bitwise, certified (default), argmax or tolerance:\n"
+    "                    what B must reach for exit status 0\n"
+    "  --atol X, --rtol X\n"
+    "                    tolerance (default 1e-6, 1e-5)\n"
+    "  --data PATH       compare on images: a file or a folder\n"
+    "  --random N        compare on N random inputs (default 8)\n"
+    "  --seed S          where the random inputs start (default 1)\n"
+    "  --input CxHxW     shape of one input; default: what A's text says\n"
+    "  --arch FILE|NAME, --arch-b FILE|NAME\n"
+    "                    the text of print(model), or a built-in network;\n"
+    "                    default: the text in the file, or the built-in that\n"
+    "                    fits\n"
+    "  --key PATH, --key-b PATH\n"
+    "                    the state dict inside the file (model_state_dict)\n"
+    "  --threads N       default: the CPUs that this process may use\n"
+    "  --json            the report as JSON\n"
+    "  --junit FILE      also write a JUnit report for a CI server\n"
+    "  --invariance      run one network with every instruction set and with\n"
+    "                    several numbers of threads and batch sizes; all bits\n"
+    "                    must be equal\n"
+    "  --help, --version\n"
+    "\n"
+    "Exit status: 0 the requirement holds, 1 it does not, 2 usage,\n"
+    "3 unsupported, 4 damaged input, 5 I/O or memory.\n"
+    "\n"
+    "Example: ptfold check smallNetSaved out.bin --require certified\n";
+
+typedef struct options {
+    tool_source a, b;
+    const char *data, *junit;
+    check_require require;
+    int64_t random, seed, threads;
+    double atol, rtol;
+    bool json, invariance;
+} options;
+
+static const char *const require_names[REQUIRE_COUNT] = {
+    [REQUIRE_BITWISE] = "bitwise",
+    [REQUIRE_CERTIFIED] = "certified",
+    [REQUIRE_ARGMAX] = "argmax",
+    [REQUIRE_TOLERANCE] = "tolerance",
+};
+
+const char *check_require_name(check_require require)
+{
+    return require_names[require];
+}
+
+static int set_require(const char *text, check_require *out)
+{
+    for (int i = 0; i < REQUIRE_COUNT; i++) {
+        if (strcmp(text, require_names[i]) == 0) {
+            *out = (check_require)i;
+            return TOOL_GO_ON;
+        }
+    }
+    return tool_usage_error("--require: expected bitwise, certified, argmax or "
+                            "tolerance, found \"%s\"",
+                            text);
+}
+
+static bool has_flag(int argc, char **argv, const char *flag)
+{
+    for (int i = 1; i < argc; i++) {
+        if (strcmp(argv[i], flag) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* Returns TOOL_GO_ON or the code to exit with. */
+static int parse(int argc, char **argv, options *o)
+{
+    *o =
+        (options){.random = 8, .seed = 1, .atol = TOOL_ATOL, .rtol = TOOL_RTOL};
+    const char *require = "certified";
+    const tool_option table[] = {
+        {"arch", 0, OPTION_TEXT, &o->a.arch, 0, 0},
+        {"arch-b", 0, OPTION_TEXT, &o->b.arch, 0, 0},
+        {"atol", 0, OPTION_REAL, &o->atol, 0, INT64_MAX},
+        {"data", 0, OPTION_TEXT, &o->data, 0, 0},
+        {"input", 0, OPTION_TEXT, &o->a.input, 0, 0},
+        {"invariance", 0, OPTION_FLAG, &o->invariance, 0, 0},
+        {"json", 0, OPTION_FLAG, &o->json, 0, 0},
+        {"junit", 0, OPTION_TEXT, &o->junit, 0, 0},
+        {"key", 0, OPTION_TEXT, &o->a.key, 0, 0},
+        {"key-b", 0, OPTION_TEXT, &o->b.key, 0, 0},
+        {"random", 0, OPTION_COUNT, &o->random, 1, 1000000},
+        {"require", 0, OPTION_TEXT, &require, 0, 0},
+        {"rtol", 0, OPTION_REAL, &o->rtol, 0, INT64_MAX},
+        {"seed", 0, OPTION_COUNT, &o->seed, 0, INT64_MAX},
+        {"threads", 0, OPTION_COUNT, &o->threads, 1, 1024},
+        {0},
+    };
+    char **operands;
+    int count = has_flag(argc, argv, "--invariance") ? 1 : 2;
+    int code = tool_parse(argc, argv, help, table, count, &operands);
+    if (code != TOOL_GO_ON)
+        return code;
+    o->a.path = operands[0];
+    o->b.path = count == 2 ? operands[1] : NULL;
+    if (isinf(o->atol) || isinf(o->rtol))
+        return tool_usage_error("an infinite tolerance checks nothing");
+    return set_require(require, &o->require);
+}
+
+static ptf_status open_inputs(const options *o, const tool_net *net,
+                              tool_inputs *out, ptf_error *err)
+{
+    if (o->data != NULL)
+        return tool_inputs_open(o->data, net->has_input ? &net->input : NULL,
+                                out, err);
+    if (!net->has_input)
+        return tool_error(err, PTF_ARGUMENT,
+                          "%s: the architecture does not say its input's "
+                          "shape; give --input CxHxW",
+                          o->a.path);
+    *out = tool_inputs_random(o->random, (uint64_t)o->seed, net->input);
+    return PTF_OK;
+}
+
+/* ---------------------------------------------------------------- the log */
+
+/* Nets made from A one after the other; each borrows from the one before. */
+enum { MOST_REWRITES = 8 };
+
+typedef struct replay {
+    ptf_net *nets[MOST_REWRITES];
+    int count;
+} replay;
+
+static void replay_free(replay *r)
+{
+    while (r->count > 0)
+        ptf_net_free(r->nets[--r->count]);
+}
+
+/*
+ * Does to A what B's file says was done.  When that is not possible, layers
+ * are paired without it; a wrong log can make no wrong pair look right.
+ */
+static const ptf_net *replay_log(const tool_net *a, const tool_net *b,
+                                 replay *r)
+{
+    const char *log = ptf_checkpoint_metadata(b->ckpt, "rewrites");
+    const ptf_net *net = a->net;
+    while (log != NULL && *log != '\0') {
+        char name[64];
+        size_t size = strcspn(log, ",");
+        if (size >= sizeof(name) || r->count == MOST_REWRITES)
+            return NULL;
+        memcpy(name, log, size);
+        name[size] = '\0';
+        const ptf_rewrite *rewrite = ptf_rewrite_find(name);
+        if (rewrite == NULL ||
+            ptf_net_rewrite(net, rewrite, a->has_input ? &a->input : NULL,
+                            &r->nets[r->count], NULL) != PTF_OK)
+            return NULL;
+        net = r->nets[r->count++];
+        log += size + (log[size] == ',');
+    }
+    return r->count > 0 ? net : NULL;
+}
+
+/* ------------------------------------------------------------------ results */
+
+check_first check_find_first(const ptf_check *check)
+{
+    check_first first = {NULL, NULL, NULL};
+    ptf_layer_check layer;
+    for (size_t i = 0; ptf_check_layer(check, i, &layer); i++) {
+        if (first.bit == NULL && layer.difference.unequal_bits > 0)
+            first.bit = layer.name_b;
+        if (first.bound == NULL && layer.level > PTF_CERTIFIED)
+            first.bound = layer.name_b;
+        if (first.tolerance == NULL && layer.difference.beyond_tolerance > 0)
+            first.tolerance = layer.name_b;
+    }
+    return first;
+}
+
+static bool is_met(const ptf_check *check, check_require require)
+{
+    const ptf_verdict *v = ptf_check_verdict(check);
+    ptf_level level = ptf_check_level(check);
+    if (level == PTF_UNDECIDED)
+        return false;
+    switch (require) {
+    case REQUIRE_BITWISE: return level == PTF_BITWISE;
+    case REQUIRE_CERTIFIED: return level <= PTF_CERTIFIED;
+    case REQUIRE_ARGMAX: return v->argmax_equal == v->samples;
+    case REQUIRE_TOLERANCE: return v->beyond_tolerance == 0;
+    case REQUIRE_COUNT: break;
+    }
+    return false;
+}
+
+static ptf_status fill_evidence(const options *o, const tool_net *a,
+                                const tool_net *b, const tool_inputs *inputs,
+                                check_evidence *e, ptf_error *err)
+{
+    *e = (check_evidence){
+        .path_a = o->a.path,
+        .path_b = o->b.path,
+        .data = o->data,
+        .samples = inputs->count,
+        .seed = o->seed,
+        .threads = o->threads > 0 ? o->threads : ptf_thread_count(),
+        .atol = o->atol,
+        .rtol = o->rtol,
+        .input = inputs->shape,
+    };
+    ptf_status status = ptf_checkpoint_sha256(a->ckpt, e->sha256_a, err);
+    if (status == PTF_OK)
+        status = ptf_checkpoint_sha256(b->ckpt, e->sha256_b, err);
+    if (status == PTF_OK)
+        status = tool_inputs_sha256(inputs, e->sha256_inputs, err);
+    return status;
+}
+
+static ptf_status write_junit(const check_report *r, const char *path,
+                              ptf_error *err)
+{
+    FILE *f = fopen(path, "we");
+    if (f == NULL)
+        return tool_error(err, PTF_IO, "%s: cannot open: %s", path,
+                          strerror(errno));
+    check_print_junit(r, f);
+    bool failed = ferror(f) != 0;
+    if (fclose(f) != 0 || failed)
+        return tool_error(err, PTF_IO, "%s: cannot write", path);
+    return PTF_OK;
+}
+
+static ptf_status report(const options *o, check_report *r, ptf_error *err)
+{
+    (o->json ? check_print_json : check_print_text)(r, stdout);
+    return o->junit != NULL ? write_junit(r, o->junit, err) : PTF_OK;
+}
+
+static ptf_status compare(const options *o, const tool_net *a,
+                          const tool_net *b, const tool_inputs *inputs,
+                          bool *met, ptf_error *err)
+{
+    replay log = {.count = 0};
+    check_report r = {.require = o->require};
+    ptf_check *check = NULL;
+    ptf_check_options how = {.threads = (int)o->threads,
+                             .atol = o->atol,
+                             .rtol = o->rtol,
+                             .layers = true,
+                             .model = replay_log(a, b, &log)};
+    ptf_status status =
+        ptf_check_make(a->net, b->net, &inputs->shape, &how, &check, err);
+    if (status == PTF_OK)
+        status = tool_check(check, inputs, err);
+    if (status == PTF_OK)
+        status = fill_evidence(o, a, b, inputs, &r.evidence, err);
+    if (status == PTF_OK) {
+        r.check = check;
+        r.from_log = how.model != NULL;
+        *met = r.met = is_met(check, o->require);
+        status = report(o, &r, err);
+    }
+    ptf_check_free(check);
+    replay_free(&log);
+    return status;
+}
+
+/* ---------------------------------------------------------------------- run */
+
+/* Opens what the command works on, and closes it. */
+static ptf_status run(const options *o, int *code, ptf_error *err)
+{
+    tool_net a = {0}, b = {0};
+    tool_inputs inputs = {0};
+    bool met = false;
+    ptf_status status = tool_net_open(&o->a, &a, err);
+    if (status == PTF_OK && o->b.path != NULL)
+        status = tool_net_open(&o->b, &b, err);
+    if (status == PTF_OK)
+        status = ptf_net_check_numbers(a.net, err);
+    if (status == PTF_OK && b.net != NULL)
+        status = ptf_net_check_numbers(b.net, err);
+    if (status == PTF_OK)
+        status = open_inputs(o, &a, &inputs, err);
+    if (status == PTF_OK && o->invariance)
+        status = check_invariance(&a, &inputs, o->json, &met, err);
+    else if (status == PTF_OK)
+        status = compare(o, &a, &b, &inputs, &met, err);
+    *code = met ? EXIT_EQUIVALENT : EXIT_NOT_EQUIVALENT;
+    tool_inputs_free(&inputs);
+    tool_net_close(&b);
+    tool_net_close(&a);
+    return status;
+}
+
+int tool_check_nets(int argc, char **argv)
+{
+    options o;
+    int code = parse(argc, argv, &o);
+    if (code != TOOL_GO_ON)
+        return code;
+    static ptf_error err;
+    ptf_status status = run(&o, &code, &err);
+    return status == PTF_OK ? tool_finish(code) : tool_fail(&err);
+}

@@ -1,0 +1,59 @@
+/*
+ * check: what "ptfold check" reports, and the three ways to write it.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#ifndef PTF_TOOL_CHECK_H
+#define PTF_TOOL_CHECK_H
+
+#include "tool/tool.h"
+
+/* What --require may ask for. */
+typedef enum check_require {
+    REQUIRE_BITWISE,
+    REQUIRE_CERTIFIED,
+    REQUIRE_ARGMAX,
+    REQUIRE_TOLERANCE,
+    REQUIRE_COUNT,
+} check_require;
+
+/* "bitwise" and so on. */
+const char *check_require_name(check_require require);
+
+/* Everything that makes the result reproducible. */
+typedef struct check_evidence {
+    const char *path_a, *path_b, *data; /* data: NULL for random inputs */
+    char sha256_a[65], sha256_b[65], sha256_inputs[65];
+    int64_t samples, seed, threads;
+    double atol, rtol;
+    ptf_shape input;
+} check_evidence;
+
+typedef struct check_report {
+    const ptf_check *check;
+    check_require require;
+    bool met;
+    bool from_log; /* layers were paired by the log in B's file */
+    check_evidence evidence;
+} check_report;
+
+/* The first layer that diverges, in three senses; NULL where none does. */
+typedef struct check_first {
+    const char *bit, *bound, *tolerance;
+} check_first;
+
+check_first check_find_first(const ptf_check *check);
+
+void check_print_text(const check_report *report, FILE *out);
+void check_print_json(const check_report *report, FILE *out);
+void check_print_junit(const check_report *report, FILE *out);
+
+/*
+ * "ptfold check NET --invariance": digests of the outputs for all instruction
+ * sets, some numbers of threads and batch sizes, as a table; *same when all
+ * are equal.
+ */
+ptf_status check_invariance(const tool_net *net, const tool_inputs *inputs,
+                            bool json, bool *same, ptf_error *err);
+
+#endif

@@ -1,0 +1,187 @@
+/*
+ * The report of ptfold check as JSON and for CI servers.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "tool/check.h"
+
+/* -------------------------------------------------------------------- JSON */
+
+/* A float as C writes it in hexadecimal, so that no bit is lost. */
+static void json_hex(tool_json *j, const char *key, double value)
+{
+    char text[48];
+    snprintf(text, sizeof(text), "%a", value);
+    json_string(j, key, text);
+}
+
+static void json_ulps(tool_json *j, const int64_t ulps[PTF_ULP_BINS])
+{
+    json_open(j, "ulps", '{');
+    for (int i = 0; i < PTF_ULP_BINS; i++)
+        json_int(j, ptf_ulp_label(i), ulps[i]);
+    json_close(j, '}');
+}
+
+static void json_layer(tool_json *j, const ptf_layer_check *l)
+{
+    const ptf_difference *d = &l->difference;
+    json_open(j, NULL, '{');
+    json_string(j, "a", l->name_a);
+    json_string(j, "b", l->name_b);
+    json_string(j, "op", l->op);
+    json_string(j, "level", ptf_level_name(l->level));
+    json_int(j, "numbers", d->count);
+    json_int(j, "unequal_bits", d->unequal_bits);
+    json_int(j, "not_finite", d->not_finite);
+    json_int(j, "beyond_tolerance", d->beyond_tolerance);
+    json_real(j, "max_abs", d->max_abs);
+    json_real(j, "max_ref", d->max_ref);
+    json_real(j, "sum_squares", d->sum_squares);
+    json_ulps(j, d->ulps);
+    json_int(j, "worst", d->worst);
+    json_hex(j, "worst_a", (double)d->worst_a);
+    json_hex(j, "worst_b", (double)d->worst_b);
+    json_real(j, "radius", l->radius);
+    json_int(j, "function_apart", l->function_apart);
+    json_int(j, "runs_beyond", l->runs_beyond);
+    json_real(j, "weight_rounding", l->weight_rounding);
+    json_real(j, "evaluation_a", l->evaluation_a);
+    json_real(j, "evaluation_b", l->evaluation_b);
+    json_real(j, "inherited", l->inherited);
+    json_close(j, '}');
+}
+
+static void json_parameter(tool_json *j, const ptf_parameter_check *p)
+{
+    json_open(j, NULL, '{');
+    json_string(j, "name", p->name);
+    json_int(j, "numbers", p->count);
+    json_int(j, "open", p->open);
+    json_int(j, "wrong", p->wrong);
+    json_ulps(j, p->ulps);
+    json_int(j, "worst", p->worst);
+    json_hex(j, "worst_ideal", p->worst_ideal);
+    json_hex(j, "worst_found", (double)p->worst_found);
+    json_close(j, '}');
+}
+
+static void json_evidence(tool_json *j, const check_report *r)
+{
+    const check_evidence *e = &r->evidence;
+    char shape[64];
+    json_open(j, "evidence", '{');
+    json_string(j, "a", e->path_a);
+    json_string(j, "a_sha256", e->sha256_a);
+    json_string(j, "b", e->path_b);
+    json_string(j, "b_sha256", e->sha256_b);
+    json_string(j, "inputs", e->data != NULL ? e->data : "random");
+    json_string(j, "inputs_sha256", e->sha256_inputs);
+    json_string(j, "input", tool_shape_text(&e->input, shape));
+    json_int(j, "samples", e->samples);
+    json_int(j, "seed", e->seed);
+    json_real(j, "atol", e->atol);
+    json_real(j, "rtol", e->rtol);
+    json_string(j, "isa", ptf_isa_name());
+    json_int(j, "threads", e->threads);
+    json_string(j, "version", ptf_version());
+    json_string(j, "paired_by", r->from_log ? "log" : "order");
+    json_close(j, '}');
+}
+
+void check_print_json(const check_report *r, FILE *out)
+{
+    tool_json j = {.out = out};
+    ptf_certificate certificate;
+    ptf_layer_check layer;
+    ptf_parameter_check parameter;
+    check_first first = check_find_first(r->check);
+    ptf_check_certificate(r->check, &certificate);
+    json_open(&j, NULL, '{');
+    json_string(&j, "program", "ptfold check");
+    json_string(&j, "required", check_require_name(r->require));
+    json_bool(&j, "met", r->met);
+    tool_json_verdict(&j, "verdict", ptf_check_verdict(r->check),
+                      ptf_check_level(r->check));
+    tool_json_certificate(&j, "certificate", &certificate);
+    json_string(&j, "first_bit", first.bit);
+    json_string(&j, "first_beyond_bound", first.bound);
+    json_string(&j, "first_beyond_tolerance", first.tolerance);
+    json_open(&j, "layers", '[');
+    for (size_t i = 0; ptf_check_layer(r->check, i, &layer); i++)
+        json_layer(&j, &layer);
+    json_close(&j, ']');
+    json_open(&j, "parameters", '[');
+    for (size_t i = 0; ptf_check_parameter(r->check, i, &parameter); i++)
+        json_parameter(&j, &parameter);
+    json_close(&j, ']');
+    json_evidence(&j, r);
+    json_close(&j, '}');
+}
+
+/* ------------------------------------------------------------------- JUnit */
+
+static void put_xml(FILE *out, const char *text)
+{
+    for (const char *p = text != NULL ? text : ""; *p != '\0'; p++) {
+        switch (*p) {
+        case '<': fputs("&lt;", out); break;
+        case '>': fputs("&gt;", out); break;
+        case '&': fputs("&amp;", out); break;
+        case '"': fputs("&quot;", out); break;
+        default: putc((unsigned char)*p < 0x20 ? '?' : *p, out);
+        }
+    }
+}
+
+static void put_case(FILE *out, const char *name, bool failed,
+                     const char *message)
+{
+    fputs("  <testcase classname=\"ptfold.check\" name=\"", out);
+    put_xml(out, name);
+    if (!failed) {
+        fputs("\"/>\n", out);
+        return;
+    }
+    fputs("\"><failure message=\"", out);
+    put_xml(out, message);
+    fputs("\"/></testcase>\n", out);
+}
+
+/* A layer fails where it is worse than what the outputs must be. */
+static bool layer_fails(const check_report *r, const ptf_layer_check *l)
+{
+    ptf_level most =
+        r->require == REQUIRE_BITWISE ? PTF_BITWISE : PTF_CERTIFIED;
+    return !r->met && r->require <= REQUIRE_CERTIFIED && l->level > most;
+}
+
+void check_print_junit(const check_report *r, FILE *out)
+{
+    ptf_layer_check layer;
+    ptf_certificate c;
+    char message[512];
+    int tests = 1, failures = !r->met;
+    for (size_t i = 0; ptf_check_layer(r->check, i, &layer); i++) {
+        tests++;
+        failures += layer_fails(r, &layer);
+    }
+    ptf_check_certificate(r->check, &c);
+    fputs("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n", out);
+    fprintf(out,
+            "<testsuite name=\"ptfold check\" tests=\"%d\" failures=\"%d\">\n",
+            tests, failures);
+    snprintf(message, sizeof(message), "verdict %s, required %s%s%s%s%s",
+             ptf_level_name(ptf_check_level(r->check)),
+             check_require_name(r->require), c.reason != NULL ? ": " : "",
+             c.layer != NULL ? c.layer : "", c.layer != NULL ? " " : "",
+             c.reason != NULL ? c.reason : "");
+    put_case(out, "outputs", !r->met, message);
+    for (size_t i = 0; ptf_check_layer(r->check, i, &layer); i++) {
+        const char *name = layer.name_b[0] != '\0' ? layer.name_b : "flatten";
+        snprintf(message, sizeof(message), "%s, largest difference %.3e",
+                 ptf_level_name(layer.level), layer.difference.max_abs);
+        put_case(out, name, layer_fails(r, &layer), message);
+    }
+    fputs("</testsuite>\n", out);
+}
