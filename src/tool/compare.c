@@ -55,9 +55,12 @@ static ptf_status compare_batches(runner *a, runner *b,
         return tool_error(err, PTF_ARGUMENT,
                           "the networks have %lld and %lld outputs",
                           (long long)a->out_size, (long long)b->out_size);
-    for (int64_t done = 0; done < inputs->count; done += BATCH) {
+    ptf_status status = PTF_OK;
+    tool_progress progress;
+    tool_progress_start(&progress, "comparing", "inputs", inputs->count);
+    for (int64_t done = 0; done < inputs->count && status == PTF_OK;
+         done += BATCH) {
         int64_t n = smaller(BATCH, inputs->count - done);
-        ptf_status status = PTF_OK;
         for (int64_t i = 0; i < n && status == PTF_OK; i++)
             status =
                 tool_inputs_get(inputs, done + i, a->in + i * a->in_size, err);
@@ -65,11 +68,12 @@ static ptf_status compare_batches(runner *a, runner *b,
             status = ptf_plan_run(a->plan, a->in, n, a->out, err);
         if (status == PTF_OK)
             status = ptf_plan_run(b->plan, a->in, n, b->out, err);
-        if (status != PTF_OK)
-            return status;
-        ptf_verdict_add(verdict, a->out, b->out, n, a->out_size);
+        if (status == PTF_OK)
+            ptf_verdict_add(verdict, a->out, b->out, n, a->out_size);
+        tool_progress_at(&progress, done + n);
     }
-    return PTF_OK;
+    tool_progress_end(&progress);
+    return status;
 }
 
 ptf_status tool_compare(const ptf_net *a, const ptf_net *b,
@@ -157,10 +161,16 @@ static ptf_status compare_image(runner *net, runner *slid,
                                 const tool_inputs *large, float *row,
                                 ptf_verdict *verdict, ptf_error *err)
 {
+    tool_progress progress;
+    tool_progress_start(&progress, "comparing windows", "rows",
+                        slid->output.dim[1]);
     ptf_status status = ptf_plan_run(slid->plan, slid->in, 1, slid->out, err);
-    for (int64_t y = 0; status == PTF_OK && y < slid->output.dim[1]; y++)
+    for (int64_t y = 0; status == PTF_OK && y < slid->output.dim[1]; y++) {
         status = compare_row(net, slid, slide, window, &large->shape, y, row,
                              verdict, err);
+        tool_progress_at(&progress, y + 1);
+    }
+    tool_progress_end(&progress);
     return status;
 }
 

@@ -26,6 +26,7 @@ static const char help[] =
     "  --no-check        write without comparing\n"
     "  --threads N       default: the CPUs that this process may use\n"
     "  --json            the report as JSON\n"
+    "  -q, --quiet       no progress\n"
     "  --help, --version\n"
     "\n"
     "Exit status: 0 equivalent, 1 not equivalent, 2 usage, 3 unsupported,\n"
@@ -41,7 +42,7 @@ typedef struct options {
     const char *output;
     char *default_output; /* to be freed */
     int64_t check, seed, threads;
-    bool no_check, json;
+    bool no_check, quiet, json;
 } options;
 
 /* "dir/net1.pt" gives "dir/net1.net2.pt"; a name without ending gets one. */
@@ -72,6 +73,7 @@ static int parse(int argc, char **argv, options *o)
         {"json", 0, OPTION_FLAG, &o->json, 0, 0},
         {"key", 0, OPTION_TEXT, &o->source.key, 0, 0},
         {"no-check", 0, OPTION_FLAG, &o->no_check, 0, 0},
+        {"quiet", 'q', OPTION_FLAG, &o->quiet, 0, 0},
         {"output", 'o', OPTION_TEXT, &o->output, 0, 0},
         {"seed", 0, OPTION_COUNT, &o->seed, 0, INT64_MAX},
         {"threads", 0, OPTION_COUNT, &o->threads, 1, 1024},
@@ -81,6 +83,8 @@ static int parse(int argc, char **argv, options *o)
     int code = tool_parse(argc, argv, help, table, 1, &operands);
     if (code != TOOL_GO_ON)
         return code;
+    if (o->quiet)
+        tool_progress_quiet();
     o->source.path = operands[0];
     o->source.unverified = o->no_check;
     o->default_output = default_output(o->source.path);
