@@ -132,7 +132,7 @@ static void every_tensor_has_the_bytes_that_were_saved(void **state)
     assert_int_equal(index, ptf_checkpoint_tensor_count(ckpt));
     ptf_checkpoint_close(ckpt);
     fclose(table);
-    assert_int_equal(files, 13);
+    assert_int_equal(files, 14);
 }
 
 /* What sample() of make.py makes. */

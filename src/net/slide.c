@@ -84,17 +84,17 @@ void ptf_net_slide(const ptf_net *net, ptf_slide *out)
     *out = (ptf_slide){.stride = {1, 1}, .any_size = true};
     for (int i = 0; i < net->node_count; i++) {
         const ptf_node *node = &net->nodes[i];
+        const char *reason = blocks_sliding(node);
         out->any_size = out->any_size && takes_any_size(node);
-        if (out->blocker == NULL && blocks_sliding(node) != NULL) {
-            out->blocker = node->implied ? "the implied flatten" : node->name;
-            out->reason = blocks_sliding(node);
-        }
         for (int d = 0; d < 2 && has_stride(node->op); d++) {
             if (advance(node, d, out, edge))
                 continue;
             out->any_size = false;
-            out->blocker = node->name;
-            out->reason = "makes the stride overflow";
+            reason = "makes the stride overflow";
         }
+        if (out->blocker != NULL || reason == NULL)
+            continue;
+        out->blocker = node->implied ? "the implied flatten" : node->name;
+        out->reason = reason;
     }
 }

@@ -300,12 +300,7 @@ static ptf_status prepare(bench *b, const tool_net *net, ptf_net **slid,
         return tool_error(err, PTF_ARGUMENT,
                           "--input: expected CxHxW (3x32x32), found \"%s\"",
                           o->input);
-    if (o->input == NULL && !net->has_input)
-        return tool_error(err, PTF_ARGUMENT,
-                          "%s: the architecture does not say its input; give "
-                          "--input CxHxW",
-                          o->source.path);
-    return PTF_OK;
+    return o->input == NULL ? tool_need_input(net, &o->source, err) : PTF_OK;
 }
 
 static bool known_format(const char *format)

@@ -100,11 +100,9 @@ static ptf_status make_inputs(const options *o, const tool_net *net,
     if (o->data != NULL)
         return tool_inputs_open(o->data, net->has_input ? &net->input : NULL,
                                 inputs, err);
-    if (!net->has_input)
-        return tool_error(err, PTF_ARGUMENT,
-                          "%s: the architecture does not say its input's "
-                          "shape; give --input CxHxW",
-                          o->source.path);
+    ptf_status status = tool_need_input(net, &o->source, err);
+    if (status != PTF_OK)
+        return status;
     *inputs = tool_inputs_random(o->check, (uint64_t)o->seed, net->input);
     return PTF_OK;
 }

@@ -23,8 +23,11 @@ static const char help[] =
     "  --stage tensors   one line per tensor\n"
     "  --stage net       the network as a graph\n"
     "  --stage text      the network as print(model) prints it\n"
-    "  --arch FILE|NAME  for the last two: the text of print(model), or a\n"
+    "  --stage plan      how it runs: kernels, shapes, buffers, memory\n"
+    "  --arch FILE|NAME  for the last three: the text of print(model), or a\n"
     "                    built-in network; default: the built-in that fits\n"
+    "  --input CxHxW     for a plan; default: what the text says\n"
+    "  --batch N         for a plan: inputs at a time (default 1)\n"
     "  --help, --version\n"
     "\n"
     "Example: ptfold info --tensors --sha256 net1.pt\n";
@@ -32,9 +35,24 @@ static const char help[] =
 typedef struct options {
     tool_source source;
     const char *stage; /* NULL: a description */
+    int64_t batch;
     bool verify, json, keep_prefix;
     tool_description what;
 } options;
+
+static ptf_status print_plan(const options *o, const tool_net *net,
+                             ptf_error *err)
+{
+    ptf_plan *plan = NULL;
+    ptf_status status = tool_need_input(net, &o->source, err);
+    if (status == PTF_OK)
+        status =
+            ptf_plan_make(net->net, &net->input, o->batch, NULL, &plan, err);
+    if (status == PTF_OK)
+        ptf_plan_print(plan, stdout);
+    ptf_plan_free(plan);
+    return status;
+}
 
 static ptf_status print_net(const options *o, ptf_error *err)
 {
@@ -42,12 +60,14 @@ static ptf_status print_net(const options *o, ptf_error *err)
     ptf_status status = tool_net_open(&o->source, &net, err);
     if (status != PTF_OK)
         return status;
-    if (strcmp(o->stage, "net") == 0)
+    if (strcmp(o->stage, "plan") == 0)
+        status = print_plan(o, &net, err);
+    else if (strcmp(o->stage, "net") == 0)
         ptf_net_print(net.net, stdout);
     else
         ptf_net_print_text(net.net, stdout);
     tool_net_close(&net);
-    return PTF_OK;
+    return status;
 }
 
 /* 'stage' is NULL for a description. */
@@ -86,19 +106,22 @@ static ptf_status print_stage(const options *o, ptf_error *err)
         if (strcmp(o->stage, stages[i].name) == 0)
             return print_checkpoint(o, &stages[i].stage, err);
     }
-    if (strcmp(o->stage, "net") == 0 || strcmp(o->stage, "text") == 0)
+    if (strcmp(o->stage, "net") == 0 || strcmp(o->stage, "text") == 0 ||
+        strcmp(o->stage, "plan") == 0)
         return print_net(o, err);
     return tool_error(err, PTF_ARGUMENT,
-                      "--stage: expected archive, values, tensors, net or "
-                      "text, found \"%s\"",
+                      "--stage: expected archive, values, tensors, net, "
+                      "text or plan, found \"%s\"",
                       o->stage);
 }
 
 int tool_info(int argc, char **argv)
 {
-    options o = {0};
+    options o = {.batch = 1};
     const tool_option table[] = {
         {"arch", 0, OPTION_TEXT, &o.source.arch, 0, 0},
+        {"batch", 0, OPTION_COUNT, &o.batch, 1, 1 << 20},
+        {"input", 0, OPTION_TEXT, &o.source.input, 0, 0},
         {"json", 0, OPTION_FLAG, &o.json, 0, 0},
         {"keep-prefix", 0, OPTION_FLAG, &o.keep_prefix, 0, 0},
         {"key", 0, OPTION_TEXT, &o.source.key, 0, 0},

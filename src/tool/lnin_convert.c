@@ -244,11 +244,8 @@ static ptf_status run(const options *o, bool *reached, ptf_error *err)
     tool_net net;
     ptf_net *converted = NULL;
     ptf_status status = tool_net_open(&o->source, &net, err);
-    if (status == PTF_OK && !net.has_input)
-        status = tool_error(err, PTF_ARGUMENT,
-                            "%s: the architecture does not say its input's "
-                            "shape; give --input CxHxW",
-                            o->source.path);
+    if (status == PTF_OK)
+        status = tool_need_input(&net, &o->source, err);
     if (status == PTF_OK)
         status = ptf_net_rewrite(net.net, rewrite, &net.input, &converted, err);
     report r = {.before = &net, .after = converted, .checked = !o->no_check};

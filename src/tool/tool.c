@@ -179,6 +179,17 @@ static ptf_status make_net(const tool_source *source, tool_net *out,
     return status;
 }
 
+ptf_status tool_need_input(const tool_net *net, const tool_source *source,
+                           ptf_error *err)
+{
+    if (net->has_input)
+        return PTF_OK;
+    return tool_error(err, PTF_ARGUMENT,
+                      "%s: the architecture does not say its input's shape; "
+                      "give --input CxHxW",
+                      source->path);
+}
+
 ptf_status tool_net_open(const tool_source *source, tool_net *out,
                          ptf_error *err)
 {

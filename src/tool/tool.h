@@ -165,6 +165,10 @@ ptf_status tool_net_find(const tool_source *source, tool_net *out,
                          ptf_error *err);
 void tool_net_close(tool_net *net);
 
+/* PTF_ARGUMENT when neither the text nor --input says the input's shape. */
+ptf_status tool_need_input(const tool_net *net, const tool_source *source,
+                           ptf_error *err);
+
 /* ------------------------------------------------------------------- inputs */
 
 /* Samples for a check: drawn from a seed, or images from files. */

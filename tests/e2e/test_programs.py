@@ -196,6 +196,22 @@ class LinearLayers(ProgramTest):
 
 
 class Info(ProgramTest):
+    def test_a_plan_names_steps_kernels_and_memory(self):
+        def plan(*args):
+            self.fixture("net1.pt")
+            return self.succeed("ptfold", "info", "--stage", "plan", *NET1,
+                                *args, env={"PTF_ISA": "ref"})
+        text = plan("--batch", "3")
+        self.assertRegex(text, r"\Aplan of Net1: ref, \d+ threads?, batch 3, "
+                               r"\d+ bytes\n")
+        for words in ("in 3x32x32 -> ", "-> out 10", "+bias", "+relu"):
+            self.assertIn(words, text)
+        self.succeed("lnin-convert", *NET1, "-o", "net2.bin")
+        slid = self.succeed("ptfold", "info", "--stage", "plan", "--input",
+                            "3x36x38", "net2.bin")
+        self.assertIn("in 3x36x38 -> ", slid)
+        self.assertIn("-> out 10x5x7", slid)
+
     def test_every_stage_of_every_fixture(self):
         stages = ("archive", "values", "tensors")
         for source in sorted(FIXTURES.iterdir()):

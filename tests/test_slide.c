@@ -1,0 +1,96 @@
+/*
+ * What ptf_net_slide() says of each layer: what moves with the image, by
+ * which stride, and what keeps a net from being slid.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "fixture.h"
+
+static const char free_to_slide[] =
+    "Sequential(\n"
+    "  (0): Conv2d(3, 4, kernel_size=(3, 3), stride=(2, 1), dilation=(1, 2))\n"
+    "  (1): BatchNorm2d(4, eps=1e-05, momentum=0.1, affine=True, "
+    "track_running_stats=True)\n"
+    "  (2): ReLU()\n"
+    "  (3): MaxPool2d(kernel_size=2, stride=2, padding=0, dilation=1, "
+    "ceil_mode=False)\n"
+    "  (4): LeakyReLU(negative_slope=0.1)\n"
+    "  (5): AvgPool2d(kernel_size=3, stride=(1, 3), padding=0)\n"
+    "  (6): Dropout(p=0.5, inplace=False)\n"
+    "  (7): Identity()\n"
+    "  (8): Softmax(dim=1)\n"
+    ")\n";
+
+static void strides_multiply_along_the_net(void **state)
+{
+    (void)state;
+    ptf_net *net = fixture_net(free_to_slide);
+    ptf_slide slide;
+    ptf_net_slide(net, &slide);
+    assert_null(slide.blocker);
+    assert_int_equal(slide.stride[0], 2 * 2 * 1);
+    assert_int_equal(slide.stride[1], 1 * 2 * 3);
+    ptf_net_free(net);
+}
+
+static void a_layer_that_blocks_sliding_is_named_with_the_reason(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *layer, *reason;
+    } cases[] = {
+        {"Conv2d(3, 3, kernel_size=(3, 3), stride=(1, 1), padding=(0, 1))",
+         "pads"},
+        {"Conv2d(3, 3, kernel_size=(3, 3), stride=(1, 1), padding=same)",
+         "pads"},
+        {"MaxPool2d(kernel_size=2, stride=2, padding=1, dilation=1, "
+         "ceil_mode=False)",
+         "pads"},
+        {"MaxPool2d(kernel_size=3, stride=2, padding=0, dilation=1, "
+         "ceil_mode=True)",
+         "rounds its output size up"},
+        {"AdaptiveAvgPool2d(output_size=(6, 6))", "size of the map"},
+        {"Flatten(start_dim=1, end_dim=-1)", "one size"},
+        {"Linear(in_features=3, out_features=2, bias=True)", "one size"},
+        {"Softmax(dim=2)", "normalises over positions"},
+    };
+    for (size_t i = 0; i < PTF_ARRAY_SIZE(cases); i++) {
+        char text[512];
+        snprintf(text, sizeof(text),
+                 "Net(\n  (pool): AvgPool2d(kernel_size=2, stride=2, "
+                 "padding=0)\n  (last): %s\n)\n",
+                 cases[i].layer);
+        ptf_net *net = fixture_net(text);
+        ptf_slide slide;
+        ptf_net_slide(net, &slide);
+        assert_non_null(slide.blocker);
+        assert_non_null(strstr(slide.reason, cases[i].reason));
+        if (strstr(cases[i].layer, "Linear") == NULL)
+            assert_string_equal(slide.blocker, "last");
+        ptf_net_free(net);
+    }
+}
+
+static void strides_that_overflow_block(void **state)
+{
+    (void)state;
+    ptf_net *net = fixture_net(
+        "Sequential(\n"
+        "  (0-9): 10 x AvgPool2d(kernel_size=1, stride=1000000, padding=0)\n"
+        ")\n");
+    ptf_slide slide;
+    ptf_net_slide(net, &slide);
+    assert_string_equal(slide.blocker, "3");
+    assert_non_null(strstr(slide.reason, "overflow"));
+    ptf_net_free(net);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(strides_multiply_along_the_net),
+        cmocka_unit_test(a_layer_that_blocks_sliding_is_named_with_the_reason),
+        cmocka_unit_test(strides_that_overflow_block),
+    };
+    return cmocka_run_group_tests_name("slide", tests, NULL, NULL);
+}
