@@ -412,6 +412,15 @@ static void check_pools_back(void)
     fast->backward->add_taps(&v, &part, d, 0, w, got);
     fast->backward->settle(got, n);
     check("add_taps", want, got, n);
+    v.window.stride[0] = v.window.stride[1] = 1;
+    v.out.height = between(1, v.out.height);
+    v.out.width = between(1, v.out.width);
+    memset(want, 0, (size_t)n * sizeof(float));
+    part = (ptf_part){0, v.out.height, 0, v.out.width};
+    ref->backward->add_taps(&v, &part, d, 0, w, want);
+    ref->backward->settle(want, n);
+    fast->backward->take_taps(&v, d, w, got);
+    check("take_taps", want, got, n);
     ref->backward->max_pool(&v.in, &v.out, &v.window, x, d, want);
     fast->backward->max_pool(&v.in, &v.out, &v.window, x, d, got);
     check("max_pool back", want, got, n);

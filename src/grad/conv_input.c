@@ -85,9 +85,12 @@ static void add_alone(void *context, int64_t i, int thread)
         p->n->d + ((p->first + i / p->channels) * v->out.channels + p->group) *
                       pixels_of(&v->out);
     int64_t channel = p->group * group_in(v) + i % p->channels;
-    p->g->kernels->backward->add_taps(v, &p->part, d, 0,
-                                      p->n->weights + channel * taps_of(v),
-                                      plane_of(p, i));
+    const float *factors = p->n->weights + channel * taps_of(v);
+    const ptf_backward *back = p->g->kernels->backward;
+    if (v->window.stride[0] == 1 && v->window.stride[1] == 1)
+        back->take_taps(v, d, factors, plane_of(p, i));
+    else
+        back->add_taps(v, &p->part, d, 0, factors, plane_of(p, i));
 }
 
 static void settle_plane(void *context, int64_t i, int thread)
