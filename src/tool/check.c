@@ -4,6 +4,7 @@
  * SPDX-License-Identifier: Apache-2.0
  */
 #include "tool/check.h"
+#include "tool/oracle_check.h"
 
 #include <errno.h>
 #include <math.h>
@@ -11,6 +12,7 @@
 static const char help[] =
     "usage: ptfold check [options] A B\n"
     "       ptfold check [options] NET --invariance\n"
+    "       ptfold check [options] NET --oracle libtorch\n"
     "\n"
     "Runs the original A and B, which should compute the same, on the same\n"
     "inputs, and says layer by layer what differs, what of it is rounding and\n"
@@ -36,6 +38,9 @@ static const char help[] =
     "  --invariance      run one network with every instruction set and with\n"
     "                    several numbers of threads and batch sizes; all bits\n"
     "                    must be equal\n"
+    "  --oracle libtorch run one network also with PyTorch's own operators, in\n"
+    "                    f32 and in double; all outputs must be where rounding\n"
+    "                    can explain them\n"
     "  --help, --version\n"
     "\n"
     "Exit status: 0 the requirement holds, 1 it does not, 2 usage,\n"
@@ -45,7 +50,7 @@ static const char help[] =
 
 typedef struct options {
     tool_source a, b;
-    const char *data, *junit;
+    const char *data, *junit, *oracle;
     check_require require;
     int64_t random, seed, threads;
     double atol, rtol;
@@ -79,8 +84,10 @@ static int set_require(const char *text, check_require *out)
 
 static bool has_flag(int argc, char **argv, const char *flag)
 {
+    size_t size = strlen(flag);
     for (int i = 1; i < argc; i++) {
-        if (strcmp(argv[i], flag) == 0)
+        if (strncmp(argv[i], flag, size) == 0 &&
+            (argv[i][size] == '\0' || argv[i][size] == '='))
             return true;
     }
     return false;
@@ -103,6 +110,7 @@ static int parse(int argc, char **argv, options *o)
         {"junit", 0, OPTION_TEXT, &o->junit, 0, 0},
         {"key", 0, OPTION_TEXT, &o->a.key, 0, 0},
         {"key-b", 0, OPTION_TEXT, &o->b.key, 0, 0},
+        {"oracle", 0, OPTION_TEXT, &o->oracle, 0, 0},
         {"random", 0, OPTION_COUNT, &o->random, 1, 1000000},
         {"require", 0, OPTION_TEXT, &require, 0, 0},
         {"rtol", 0, OPTION_REAL, &o->rtol, 0, INT64_MAX},
@@ -111,10 +119,15 @@ static int parse(int argc, char **argv, options *o)
         {0},
     };
     char **operands;
-    int count = has_flag(argc, argv, "--invariance") ? 1 : 2;
+    bool alone = has_flag(argc, argv, "--invariance") ||
+                 has_flag(argc, argv, "--oracle");
+    int count = alone ? 1 : 2;
     int code = tool_parse(argc, argv, help, table, count, &operands);
     if (code != TOOL_GO_ON)
         return code;
+    if (o->oracle != NULL && strcmp(o->oracle, "libtorch") != 0)
+        return tool_usage_error("--oracle: expected libtorch, found \"%s\"",
+                                o->oracle);
     o->a.path = operands[0];
     o->b.path = count == 2 ? operands[1] : NULL;
     if (isinf(o->atol) || isinf(o->rtol))
@@ -304,6 +317,9 @@ static ptf_status run(const options *o, int *code, ptf_error *err)
         status = open_inputs(o, &a, &inputs, err);
     if (status == PTF_OK && o->invariance)
         status = check_invariance(&a, &inputs, o->json, &met, err);
+    else if (status == PTF_OK && o->oracle != NULL)
+        status =
+            oracle_check_net(&a, &inputs, (int)o->threads, o->json, &met, err);
     else if (status == PTF_OK)
         status = compare(o, &a, &b, &inputs, &met, err);
     *code = met ? EXIT_EQUIVALENT : EXIT_NOT_EQUIVALENT;
