@@ -3,11 +3,11 @@
 usage: heatmap.py FOLDER
 
 Trains for two minutes on drawn shapes (images.py), and on shapes cut in half
-and plain colours as "nothing", and writes shapes.pt (a state dict), shapes.txt (print(model)), shapes.names and
-scene.ppm, on which the shapes lie about.  Then:
+and plain colours as "nothing".  Writes shapes.pt (a state dict), shapes.txt
+(print(model)), shapes.names and scene.ppm, on which shapes lie about.  Then:
 
-    ptfold run --arch shapes.txt --labels shapes.names --map map.png \\
-        --class ring --overlay 0.6 shapes.pt scene.ppm
+    ptfold run --arch shapes.txt --labels shapes.names --beta 1 \\
+        --map map.png --class ring --overlay 0.65 shapes.pt scene.ppm
 
 SPDX-License-Identifier: Apache-2.0
 """

@@ -15,7 +15,7 @@ static const char help[] =
     "is written only if its outputs are equal bit for bit, on inputs of the\n"
     "original size and, window by window, on a larger image.\n"
     "\n"
-    "  -o FILE           default: CHECKPOINT's name ending in .net2.pt\n"
+    "  -o, --output FILE default: CHECKPOINT's name ending in .net2.pt\n"
     "                    (.pt or .pth for PyTorch, .bin or .safetensors)\n"
     "  --input CxHxW     shape of one input; default: what the text says\n"
     "  --arch FILE|NAME  the text of print(model), or a built-in network;\n"

@@ -1,0 +1,31 @@
+# bash completion for ptfold, bnfuse and lnin-convert.  Commands and options
+# are asked from --help, so that they are those of the installed programs.
+#
+# SPDX-License-Identifier: Apache-2.0
+# shellcheck shell=bash
+
+_ptfold_options() {
+    "$@" --help 2>/dev/null | grep -oE -- '--[a-z][a-z0-9-]*' | sort -u
+}
+
+_ptfold() {
+    local word=${COMP_WORDS[COMP_CWORD]} program=${COMP_WORDS[0]}
+    local -a command=("$program")
+    COMPREPLY=()
+    if [[ ${program##*/} == ptfold ]]; then
+        if [[ $COMP_CWORD == 1 && $word != -* ]]; then
+            mapfile -t COMPREPLY < <(compgen -W "$("$program" --help \
+                2>/dev/null | awk '/^  [a-z]/ { print $1 }')" -- "$word")
+            return
+        fi
+        [[ $COMP_CWORD -gt 1 ]] && command+=("${COMP_WORDS[1]}")
+    fi
+    if [[ $word == -* ]]; then
+        mapfile -t COMPREPLY < <(compgen -W "$(_ptfold_options \
+            "${command[@]}")" -- "$word")
+    else
+        mapfile -t COMPREPLY < <(compgen -f -- "$word")
+    fi
+}
+
+complete -o filenames -F _ptfold ptfold bnfuse lnin-convert

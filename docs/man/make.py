@@ -1,0 +1,67 @@
+#!/usr/bin/env python3
+"""Makes a manual page's source for scdoc from what a program's --help says.
+
+usage: make.py SUMMARY VERSION PROGRAM [COMMAND]
+
+SPDX-License-Identifier: Apache-2.0
+"""
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+STATUS = """# EXIT STATUS
+
+*0*
+	done, and equivalent where two networks were compared
+*1*
+	not equivalent
+*2*
+	wrong usage
+*3*
+	sound input that is not supported
+*4*
+	damaged or hostile input
+*5*
+	input, output or memory failed
+"""
+
+
+def escape(text):
+    return re.sub(r"([\\*_#`<>~\[\]|])", r"\\\1", text)
+
+
+def paragraph(text):
+    """Text as a paragraph; lines that are set in columns keep their form."""
+    lines = text.split("\n")
+    if any(line.startswith(" ") for line in lines):
+        return "```\n" + "\n".join(lines) + "\n```\n"
+    return "\n".join(map(escape, lines)) + "\n"
+
+
+def main():
+    if len(sys.argv) not in (4, 5):
+        sys.exit(__doc__)
+    summary, version, program, *command = sys.argv[1:]
+    text = subprocess.run([program, *command, "--help"], check=True,
+                          stdout=subprocess.PIPE, text=True).stdout
+    name = "-".join([Path(program).name, *command])
+    usage, *parts = text.strip().split("\n\n")
+    parts = [p for p in parts if not p.startswith("Exit status:")]
+    examples = [p for p in parts if p.startswith("Example")]
+    print(f'{name}(1) "" "ptfold {version}"\n')
+    print(f"# NAME\n\n{name} - {escape(summary)}\n")
+    lines = [line.removeprefix("usage:").strip() for line in usage.split("\n")]
+    print("# SYNOPSIS\n\n" + "\n\n".join(map(escape, lines)) + "\n")
+    print("# DESCRIPTION\n")
+    for part in parts:
+        if part not in examples:
+            print(paragraph(part))
+    for part in examples:
+        print(f"# EXAMPLE\n\n{escape(part.split(':', 1)[1].strip())}\n")
+    print(STATUS)
+    print("# SEE ALSO\n\n*ptfold*(1), *bnfuse*(1), *lnin-convert*(1)")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,52 @@
+"""What the programs say of themselves: --help, and what it leaves out.
+
+SPDX-License-Identifier: Apache-2.0
+"""
+import re
+import subprocess
+import unittest
+
+from programs import PROGRAMS, SOURCE
+
+TABLE = re.compile(r"""\{\s*"([a-z][a-z0-9-]*)",\s*(?:0|'.'),\s*OPTION_""")
+
+
+def commands():
+    """(words of the command, the file that has its table of options)"""
+    tool = SOURCE / "src" / "tool"
+    for path in sorted(tool.glob("*.c")):
+        usage = re.search(r'"usage: ((?:bnfuse|lnin-convert|ptfold [a-z]+))\b',
+                          path.read_text())
+        if usage:
+            yield usage.group(1).split(), path
+
+
+def help_of(words):
+    return subprocess.run([PROGRAMS / words[0], *words[1:], "--help"],
+                          check=True, stdout=subprocess.PIPE,
+                          text=True).stdout
+
+
+class Help(unittest.TestCase):
+    def test_all_commands_are_found(self):
+        listed = re.findall(r"^  ([a-z]+) ", help_of(["ptfold"]), re.MULTILINE)
+        found = [words[1] for words, _ in commands() if len(words) == 2]
+        self.assertEqual(sorted(found), sorted(listed))
+
+    def test_it_fits_a_terminal_and_has_an_example(self):
+        for words, _ in commands():
+            text = help_of(words)
+            with self.subTest(" ".join(words)):
+                self.assertLessEqual(max(map(len, text.split("\n"))), 80)
+                self.assertRegex(text, rf"\nExample: {' '.join(words)} ")
+
+    def test_it_names_the_options_that_there_are(self):
+        for words, path in commands():
+            options = set(TABLE.findall(path.read_text()))
+            said = set(re.findall(r"--([a-z][a-z0-9-]*)", help_of(words)))
+            with self.subTest(" ".join(words)):
+                self.assertEqual(said - {"help", "version"}, options)
+
+
+if __name__ == "__main__":
+    unittest.main()
