@@ -41,4 +41,4 @@ rm "$library"/libptfold.so* # what is left is static
 example static "$@" docs/examples/fold.c \
     $(pkg-config --static --cflags --libs ptfold)
 
-"$(find "$root" -name bnfuse)" --version
+"$(find "$root" -path '*/bin/bnfuse')" --version

@@ -13,17 +13,17 @@ from pathlib import Path
 STATUS = """# EXIT STATUS
 
 *0*
-	done, and equivalent where two networks were compared
+\tdone, and equivalent where two networks were compared
 *1*
-	not equivalent
+\tnot equivalent
 *2*
-	wrong usage
+\twrong usage
 *3*
-	sound input that is not supported
+\tsound input that is not supported
 *4*
-	damaged or hostile input
+\tdamaged or hostile input
 *5*
-	input, output or memory failed
+\tinput, output or memory failed
 """
 
 
