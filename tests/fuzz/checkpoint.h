@@ -1,13 +1,13 @@
 /*
  * What a fuzzer does with a checkpoint: opens it, with all names and with
- * the usual choice, and reads every number.
+ * the usual choice, asks for all that it says, and reads every number.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
 #ifndef PTF_FUZZ_CHECKPOINT_H
 #define PTF_FUZZ_CHECKPOINT_H
 
-#include "tensor/tensor.h"
+#include "net/net.h"
 
 static inline void fuzz_tensors(const ptf_checkpoint *ckpt)
 {
@@ -25,6 +25,22 @@ static inline void fuzz_tensors(const ptf_checkpoint *ckpt)
     }
 }
 
+static inline void fuzz_facts(const ptf_checkpoint *ckpt)
+{
+    ptf_facts facts;
+    ptf_slice slice;
+    ptf_net *net;
+    size_t entries = 0, opaque = 0;
+    ptf_checkpoint_facts(ckpt, &facts);
+    while (ptf_checkpoint_entry(ckpt, entries, &slice))
+        entries++;
+    while (ptf_checkpoint_opaque(ckpt, opaque) != NULL)
+        opaque++;
+    if (entries == facts.entry_count && ptf_checkpoint_has_model(ckpt) &&
+        ptf_net_make(NULL, NULL, ckpt, &net, NULL) == PTF_OK)
+        ptf_net_free(net);
+}
+
 static inline void fuzz_checkpoint(const void *data, size_t size,
                                    const char *key)
 {
@@ -32,8 +48,10 @@ static inline void fuzz_checkpoint(const void *data, size_t size,
     ptf_checkpoint *ckpt;
     ptf_error err;
     if (ptf_checkpoint_open_memory(data, size, "fuzz", &options, &ckpt, &err) ==
-        PTF_OK)
+        PTF_OK) {
+        fuzz_facts(ckpt);
         fuzz_tensors(ckpt);
+    }
     ptf_checkpoint_close(ckpt);
 }
 
