@@ -345,6 +345,44 @@ static void safetensors_headers_are_checked_in_full(void **state)
     }
 }
 
+static void expect_first(const bytes *file, const ptf_open_options *options,
+                         size_t count, const char *name)
+{
+    ptf_checkpoint *ckpt;
+    assert_int_equal(ptf_checkpoint_open_memory(file->data, file->size, "f",
+                                                options, &ckpt, NULL),
+                     PTF_OK);
+    assert_int_equal(ptf_checkpoint_tensor_count(ckpt), count);
+    assert_string_equal(ptf_checkpoint_tensor(ckpt, 0)->name, name);
+    assert_ptr_equal(ptf_checkpoint_find(ckpt, name),
+                     ptf_checkpoint_tensor(ckpt, 0));
+    ptf_checkpoint_close(ckpt);
+}
+
+static void keys_and_prefixes_work_on_names_of_safetensors(void **state)
+{
+    (void)state;
+    bytes file;
+    ptf_checkpoint *ckpt;
+    ptf_error err;
+    make_safetensors_of(&file,
+                        "{\"module.ab.v\":{\"dtype\":\"F32\",\"shape\":[4],"
+                        "\"data_offsets\":[0,16]},"
+                        "\"module.a.b\":{\"dtype\":\"F32\",\"shape\":[2],"
+                        "\"data_offsets\":[16,24]}}",
+                        24);
+    expect_first(&file, NULL, 2, "ab.v");
+    expect_first(&file, &(ptf_open_options){NULL, true}, 2, "module.ab.v");
+    expect_first(&file, &(ptf_open_options){"", true}, 2, "module.ab.v");
+    expect_first(&file, &(ptf_open_options){"module", true}, 2, "ab.v");
+    expect_first(&file, &(ptf_open_options){"module.a", true}, 1, "b");
+    assert_int_equal(ptf_checkpoint_open_memory(file.data, file.size, "f",
+                                                &(ptf_open_options){"a", true},
+                                                &ckpt, &err),
+                     PTF_ARGUMENT);
+    assert_non_null(strstr(err.message, "there are --key module"));
+}
+
 static void safetensors_metadata_can_be_asked_for(void **state)
 {
     (void)state;
@@ -448,6 +486,7 @@ int main(void)
         cmocka_unit_test(legacy_streams_are_read_and_checked),
         cmocka_unit_test(the_head_of_a_legacy_stream_is_checked),
         cmocka_unit_test(safetensors_headers_are_checked_in_full),
+        cmocka_unit_test(keys_and_prefixes_work_on_names_of_safetensors),
         cmocka_unit_test(safetensors_metadata_can_be_asked_for),
         cmocka_unit_test(every_stage_prints_itself),
         cmocka_unit_test(the_digest_is_that_of_the_whole_file),

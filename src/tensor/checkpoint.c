@@ -164,15 +164,13 @@ static ptf_status read_pickled(ptf_checkpoint *ckpt,
 static ptf_status read_kind(ptf_checkpoint *ckpt,
                             const ptf_open_options *options, ptf_error *err)
 {
-    switch (ckpt->archive.kind) {
-    case PTF_ARCHIVE_SAFETENSORS: return ptf_safetensors_read(ckpt, err);
-    case PTF_ARCHIVE_INDEX: return ptf_shards_read(ckpt, err);
-    case PTF_ARCHIVE_TORCH:
-    case PTF_ARCHIVE_TORCHSCRIPT:
-    case PTF_ARCHIVE_LEGACY:
-    case PTF_ARCHIVE_KIND_COUNT: break;
-    }
-    return read_pickled(ckpt, options, err);
+    ptf_archive_kind kind = ckpt->archive.kind;
+    if (kind != PTF_ARCHIVE_SAFETENSORS && kind != PTF_ARCHIVE_INDEX)
+        return read_pickled(ckpt, options, err);
+    ptf_status status = kind == PTF_ARCHIVE_INDEX
+                            ? ptf_shards_read(ckpt, err)
+                            : ptf_safetensors_read(ckpt, err);
+    return status == PTF_OK ? ptf_tensors_select(ckpt, options, err) : status;
 }
 
 /* Takes over ckpt, whose file is open. */

@@ -133,7 +133,7 @@ bool ptf_dtype_find(const char *name, ptf_dtype *out);
 
 /* A tensor under its dotted name, not yet rebuilt. */
 typedef struct ptf_leaf {
-    const char *name;
+    const char *name; /* first: see select.c */
     const ptf_value *value;
     const char *problem; /* why it cannot have this name, or NULL */
 } ptf_leaf;
@@ -155,6 +155,13 @@ ptf_status ptf_leaves_collect(ptf_checkpoint *ckpt, ptf_value *from,
 ptf_status ptf_leaves_select(ptf_checkpoint *ckpt,
                              const ptf_open_options *options, ptf_leaves *out,
                              ptf_error *err);
+
+/*
+ * Keeps of the checkpoint's own tensors what the options mean: for files that
+ * hold one flat list of names.
+ */
+ptf_status ptf_tensors_select(ptf_checkpoint *ckpt,
+                              const ptf_open_options *options, ptf_error *err);
 
 /* -------------------------------------------------------------- file kinds */
 

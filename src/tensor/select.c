@@ -123,34 +123,55 @@ static ptf_status find_state_dict(ptf_checkpoint *ckpt, bool arrays,
     return PTF_OK;
 }
 
+/* ------------------------------------------------------------------- names */
+
+/* Names 'step' bytes apart, each the first member of something. */
+typedef struct names {
+    void *first;
+    size_t count, step;
+} names;
+
+static const char **name_at(const names *n, size_t i)
+{
+    return (const char **)((char *)n->first + i * n->step);
+}
+
 /* ------------------------------------------------------------------ by key */
+
+/* The name's part behind 'key' and a dot; NULL when it is not below. */
+static const char *part_below(const char *name, const char *key)
+{
+    size_t size = strlen(key);
+    if (size == 0)
+        return name;
+    if (strncmp(name, key, size) != 0 ||
+        (name[size] != '.' && name[size] != '\0'))
+        return NULL;
+    return name + size + (name[size] == '.');
+}
 
 /* Keeps what lies below 'key', without it. */
 static void keep_below(ptf_leaves *leaves, const char *key)
 {
-    size_t size = strlen(key), kept = 0;
-    for (size_t i = 0; i < leaves->count && size > 0; i++) {
+    size_t kept = 0;
+    for (size_t i = 0; i < leaves->count; i++) {
         ptf_leaf leaf = leaves->items[i];
-        if (strncmp(leaf.name, key, size) != 0 ||
-            (leaf.name[size] != '.' && leaf.name[size] != '\0'))
-            continue;
-        leaf.name += leaf.name[size] == '.' ? size + 1 : size;
-        leaves->items[kept++] = leaf;
+        leaf.name = part_below(leaf.name, key);
+        if (leaf.name != NULL)
+            leaves->items[kept++] = leaf;
     }
-    if (size > 0)
-        leaves->count = kept;
+    leaves->count = kept;
 }
 
-/* The first parts of the tensors' names, each once: "model, ema". */
-static const char *list_keys(ptf_checkpoint *ckpt, const ptf_leaf *leaves,
-                             size_t count)
+/* The first parts of the names, each once: "model, ema". */
+static const char *list_keys(ptf_checkpoint *ckpt, const names *n)
 {
     enum { SHOWN = 8 };
     const char *text = "", *last = "";
     size_t last_size = 0;
     int shown = 0;
-    for (size_t i = 0; i < count && text != NULL; i++) {
-        const char *name = leaves[i].name;
+    for (size_t i = 0; i < n->count && text != NULL; i++) {
+        const char *name = *name_at(n, i);
         size_t size = strcspn(name, ".");
         if (size == last_size && memcmp(name, last, size) == 0)
             continue;
@@ -164,25 +185,31 @@ static const char *list_keys(ptf_checkpoint *ckpt, const ptf_leaf *leaves,
     return text;
 }
 
+static ptf_status fail_key(ptf_checkpoint *ckpt, const char *key,
+                           const names *n, ptf_error *err)
+{
+    ptf_origin origin = {ckpt->file.name, NULL};
+    const char *keys = list_keys(ckpt, n);
+    return keys == NULL
+               ? ptf_fail_memory(err)
+               : ptf_fail(err, PTF_ARGUMENT, &origin, PTF_NO_OFFSET,
+                          "expected tensors below the key '%s', found none; "
+                          "there are --key %s",
+                          key, keys);
+}
+
 static ptf_status select_key(ptf_checkpoint *ckpt, const char *key, bool arrays,
                              ptf_leaves *out, ptf_error *err)
 {
-    ptf_origin origin = ptf_value_origin(ckpt);
     ptf_status status =
         ptf_leaves_collect(ckpt, ckpt->pickle.root, NULL, arrays, out, err);
-    if (status != PTF_OK)
+    if (status != PTF_OK || out->count == 0)
         return status;
-    size_t all = out->count;
+    names all = {out->items, out->count, sizeof(*out->items)};
     keep_below(out, key);
-    if (out->count > 0 || all == 0)
+    if (out->count > 0)
         return PTF_OK;
-    const char *names = list_keys(ckpt, out->items, all);
-    status = names == NULL
-                 ? ptf_fail_memory(err)
-                 : ptf_fail(err, PTF_ARGUMENT, &origin, PTF_NO_OFFSET,
-                            "expected tensors below the key '%s', found none; "
-                            "there are --key %s",
-                            key, names);
+    status = fail_key(ckpt, key, &all, err);
     ptf_free(out->items);
     *out = (ptf_leaves){NULL, 0, 0};
     return status;
@@ -209,27 +236,52 @@ static const ptf_value *follow(const ptf_value *at, const char *key)
 /* What DataParallel and torch.compile() put before every name. */
 static const char *const prefixes[] = {"module.", "_orig_mod."};
 
-static bool all_have(const ptf_leaves *leaves, const char *prefix)
+static bool all_have(const names *n, const char *prefix)
 {
     size_t size = strlen(prefix);
-    for (size_t i = 0; i < leaves->count; i++) {
-        const char *name = leaves->items[i].name;
+    for (size_t i = 0; i < n->count; i++) {
+        const char *name = *name_at(n, i);
         if (strncmp(name, prefix, size) != 0 || name[size] == '\0')
             return false;
     }
-    return leaves->count > 0;
+    return n->count > 0;
 }
 
-static bool strip_once(ptf_leaves *leaves)
+static bool strip_once(const names *n)
 {
     for (size_t p = 0; p < PTF_ARRAY_SIZE(prefixes); p++) {
-        if (!all_have(leaves, prefixes[p]))
+        if (!all_have(n, prefixes[p]))
             continue;
-        for (size_t i = 0; i < leaves->count; i++)
-            leaves->items[i].name += strlen(prefixes[p]);
+        for (size_t i = 0; i < n->count; i++)
+            *name_at(n, i) += strlen(prefixes[p]);
         return true;
     }
     return false;
+}
+
+static void strip_prefixes(const names *n, const ptf_open_options *options)
+{
+    while (!options->keep_prefix && strip_once(n))
+        continue;
+}
+
+ptf_status ptf_tensors_select(ptf_checkpoint *ckpt,
+                              const ptf_open_options *options, ptf_error *err)
+{
+    names all = {ckpt->tensors, ckpt->count, sizeof(*ckpt->tensors)};
+    size_t kept = 0;
+    for (size_t i = 0; i < ckpt->count && options->key != NULL; i++) {
+        ptf_tensor t = ckpt->tensors[i];
+        t.name = part_below(t.name, options->key);
+        if (t.name != NULL)
+            ckpt->tensors[kept++] = t;
+    }
+    if (options->key != NULL && kept == 0 && all.count > 0)
+        return fail_key(ckpt, options->key, &all, err);
+    if (options->key != NULL)
+        all.count = ckpt->count = kept;
+    strip_prefixes(&all, options);
+    return PTF_OK;
 }
 
 ptf_status ptf_leaves_select(ptf_checkpoint *ckpt,
@@ -255,7 +307,7 @@ ptf_status ptf_leaves_select(ptf_checkpoint *ckpt,
         if (status != PTF_OK)
             return status;
     }
-    while (!options->keep_prefix && strip_once(out))
-        continue;
+    strip_prefixes(&(names){out->items, out->count, sizeof(*out->items)},
+                   options);
     return PTF_OK;
 }
