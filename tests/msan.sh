@@ -31,11 +31,14 @@ cd "$build"
 # shellcheck disable=SC2086 # lists of words
 "$clang" $flags -c "$root"/tests/msan.c "$root"/tests/forge.c \
     "$root"/src/base/*.c
-for folder in archive pickle tensor; do
+for folder in archive pickle tensor net; do
     mkdir "$folder"
     # shellcheck disable=SC2086
     (cd "$folder" && "$clang" $flags -c "$root"/src/$folder/*.c)
 done
+python3 "$root/src/net/embed.py" texts.c "$root"/checkpoints/*.txt
+# shellcheck disable=SC2086
+"$clang" $flags -I"$root/src/net" -c texts.c
 
 link() {
     program=$1

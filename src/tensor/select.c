@@ -133,7 +133,8 @@ typedef struct names {
 
 static const char **name_at(const names *n, size_t i)
 {
-    return (const char **)((char *)n->first + i * n->step);
+    void *at = (char *)n->first + i * n->step;
+    return at;
 }
 
 /* ------------------------------------------------------------------ by key */
