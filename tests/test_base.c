@@ -9,6 +9,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -263,6 +264,34 @@ static void the_parallel_checksum_is_the_same(void **state)
     free(data);
 }
 
+/* What ptf_cgroup_limit() makes of a file with this text, of 8 CPUs. */
+static int limit_of(const char *text)
+{
+    char path[] = "/tmp/ptfold-cgroup-XXXXXX";
+    int fd = mkstemp(path);
+    assert_true(fd >= 0);
+    assert_int_equal(write(fd, text, strlen(text)), strlen(text));
+    close(fd);
+    int limit = ptf_cgroup_limit(path, 8);
+    unlink(path);
+    return limit;
+}
+
+static void a_control_group_limits_the_threads(void **state)
+{
+    (void)state;
+    assert_int_equal(limit_of("max 100000\n"), 8);
+    assert_int_equal(limit_of("200000 100000\n"), 2);
+    assert_int_equal(limit_of("150000 100000\n"), 2);
+    assert_int_equal(limit_of("1000 100000\n"), 1);
+    assert_int_equal(limit_of("1600000 100000\n"), 8);
+    assert_int_equal(limit_of("50000 0\n"), 8);
+    assert_int_equal(limit_of("-1\n"), 8);
+    assert_int_equal(limit_of(""), 8);
+    assert_int_equal(ptf_cgroup_limit("/nonexistent/cpu.max", 3), 3);
+    assert_true(ptf_thread_count() >= 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -276,6 +305,7 @@ int main(void)
         cmocka_unit_test(an_arena_copies_and_prints_text),
         cmocka_unit_test(allocations_fail_from_the_nth_on),
         cmocka_unit_test(a_buffer_grows_and_keeps_its_bytes),
+        cmocka_unit_test(a_control_group_limits_the_threads),
         cmocka_unit_test(a_buffer_remembers_that_memory_ran_out),
         cmocka_unit_test(a_cursor_takes_little_endian_numbers),
         cmocka_unit_test(a_cursor_never_passes_the_end),

@@ -9,8 +9,6 @@ import numpy
 
 import nets
 
-SLID = "net2"
-
 
 class Shape(ctypes.Structure):
     _fields_ = [("rank", ctypes.c_int), ("dim", ctypes.c_int64 * 3)]

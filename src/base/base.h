@@ -250,4 +250,11 @@ bool ptf_isa_here(ptf_isa isa);
 ptf_isa ptf_isa_default(void);
 bool ptf_isa_parse(const char *text, ptf_isa *out);
 
+/*
+ * The CPUs that a control group grants, rounded up, or 'most' where there is
+ * no lower limit.  The file holds "QUOTA PERIOD" in microseconds, as version
+ * 2's cpu.max does.
+ */
+int ptf_cgroup_limit(const char *path, int most);
+
 #endif

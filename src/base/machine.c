@@ -70,13 +70,9 @@ const char *ptf_isa_name(void)
 
 /* ------------------------------------------------------------------ threads */
 
-/*
- * The CPU share that the control group grants, rounded up, or 'most' where
- * there is no limit: cgroup v2's cpu.max is "QUOTA PERIOD" in microseconds.
- */
-static int cgroup_limit(int most)
+int ptf_cgroup_limit(const char *path, int most)
 {
-    FILE *f = fopen("/sys/fs/cgroup/cpu.max", "re");
+    FILE *f = fopen(path, "re");
     if (f == NULL)
         return most;
     char line[64] = "";
@@ -100,5 +96,5 @@ int ptf_thread_count(void)
         cpus = CPU_COUNT(&set);
     else if (sysconf(_SC_NPROCESSORS_ONLN) > 0)
         cpus = (int)sysconf(_SC_NPROCESSORS_ONLN);
-    return cgroup_limit(cpus);
+    return ptf_cgroup_limit("/sys/fs/cgroup/cpu.max", cpus);
 }

@@ -331,6 +331,7 @@ int tool_bench(int argc, char **argv)
     if (!known_format(o.format))
         return tool_usage_error("--format: expected md, csv or json");
     o.source.path = operands[0];
+    o.source.unverified = true;
     static ptf_error err;
     tool_net net;
     ptf_status status = tool_net_open(&o.source, &net, &err);
