@@ -2,6 +2,7 @@
 
 SPDX-License-Identifier: Apache-2.0
 """
+import os
 import re
 from pathlib import Path
 
@@ -12,16 +13,21 @@ TEXT_ENDINGS = C_ENDINGS | {".py", ".sh", ".md", ".txt", ".build", ".tsv",
 NOT_OURS = re.compile(r"^(build.*|out|\.git|__pycache__)$")
 
 
+def skipped(path):
+    """Caches, outputs, and folders that meson builds in, whatever their name."""
+    return NOT_OURS.match(path.name) or (path / "meson-private").is_dir()
+
+
 def files(*folders, endings):
     """Files below the folders, sorted; builds and caches left out."""
     found = []
     for folder in folders:
-        for path in sorted((ROOT / folder).rglob("*")):
-            parts = path.relative_to(ROOT).parts
-            if path.is_file() and path.suffix in endings and not any(
-                    NOT_OURS.match(part) for part in parts):
-                found.append(path)
-    return found
+        for where, subfolders, names in os.walk(ROOT / folder):
+            subfolders[:] = [s for s in subfolders
+                             if not skipped(Path(where) / s)]
+            found += [Path(where) / n for n in names
+                      if Path(n).suffix in endings]
+    return sorted(found)
 
 
 def name(path):
