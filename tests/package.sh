@@ -22,10 +22,10 @@ git archive --prefix=ptfold/ HEAD | tar -x -C "$work"
 lintian --fail-on error,warning "$work"/ptfold_*.changes
 
 for package in "$work"/*.deb; do
-    dpkg-deb --extract "$package" "$work/root"
+    dpkg-deb --extract "$package" "$work/unpacked"
     echo "$(basename "$package"): $(stat -c %s "$package") bytes"
 done
 fixtures=$PWD/checkpoints/fixtures
-"$work/root/usr/bin/bnfuse" --arch "$fixtures/small_net.txt" \
+"$work/unpacked/usr/bin/bnfuse" --arch "$fixtures/small_net.txt" \
     "$fixtures/small_net.pt" "$work/out.pt"
-man -l "$work/root/usr/share/man/man1/bnfuse.1.gz" >/dev/null
+man -l "$work/unpacked/usr/share/man/man1/bnfuse.1.gz" >/dev/null
