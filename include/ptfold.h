@@ -474,7 +474,7 @@ typedef struct ptf_operations {
     int64_t macs;            /* a weight times a value, added to a sum */
     int64_t multiplications; /* those of the multiply-adds included */
     int64_t additions;       /* likewise, and subtractions */
-    int64_t others;          /* comparisons, divisions, exponentials */
+    int64_t others;          /* comparisons, divisions, exp, log */
 } ptf_operations;
 
 /* What a tool counts as an operation. */

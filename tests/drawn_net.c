@@ -157,6 +157,8 @@ static void add_activation(drawn_net *r)
         "LeakyReLU(negative_slope=0.3, inplace=True)",
         "Sigmoid()",
         "Tanh()",
+        "Softplus(beta=1.0, threshold=20.0)",
+        "Softplus(beta=2.5, threshold=3)",
     };
     begin_child(r);
     print(r, "%s\n", texts[draw(r, PTF_ARRAY_SIZE(texts))]);

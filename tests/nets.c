@@ -154,6 +154,8 @@ void add_plain(build *b, ptf_op op)
 {
     ptf_node *node = add(b, op);
     node->attrs.negative_slope = 0.01;
+    node->attrs.beta = 2.5;
+    node->attrs.threshold = 3.0;
     node->attrs.dim = 1;
     node->attrs.p = 0.5;
     node->attrs.output_size[0] = 3;
@@ -219,7 +221,7 @@ void build_1d(build *b)
     add_norm(b);
     add_plain(b, PTF_OP_RELU);
     add_conv(b, 40, 3, 1, 0, 3, 2);
-    add_plain(b, PTF_OP_RELU);
+    add_plain(b, PTF_OP_SOFTPLUS);
     add_linear(b, 17);
 }
 

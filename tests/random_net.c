@@ -48,10 +48,13 @@ static bool shape_of(random_net *r, ptf_shape *out)
 
 static void add_activation(random_net *r, int *index)
 {
-    static const char *const names[] = {
-        "ReLU()", "LeakyReLU(negative_slope=0.125)", "Sigmoid()", "Tanh()",
-        "Dropout(p=0.5, inplace=False)"};
-    add(r, index, "%s", names[random_net_between(r, 0, 4)]);
+    static const char *const names[] = {"ReLU()",
+                                        "LeakyReLU(negative_slope=0.125)",
+                                        "Sigmoid()",
+                                        "Tanh()",
+                                        "Softplus(beta=0.5, threshold=20.0)",
+                                        "Dropout(p=0.5, inplace=False)"};
+    add(r, index, "%s", names[random_net_between(r, 0, 5)]);
 }
 
 static void add_conv(random_net *r, int *index, int in, int rank)

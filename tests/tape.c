@@ -169,6 +169,11 @@ static void activate(const layer *l, bool back)
         } else if (l->op == PTF_OP_TANH) {
             y = tanh(x);
             slope = 1.0 / (cosh(x) * cosh(x));
+        } else if (l->op == PTF_OP_SOFTPLUS) {
+            double z = l->a->beta * x;
+            bool bent = !(z > l->a->threshold);
+            y = bent ? log1p(exp(z)) / l->a->beta : x;
+            slope = bent ? 1.0 / (1.0 + exp(-z)) : 1.0;
         }
         if (back)
             l->dx[i] += l->d[i] * slope;
@@ -277,6 +282,7 @@ static void run_layer(const layer *l, bool back)
     case PTF_OP_LEAKY_RELU:
     case PTF_OP_SIGMOID:
     case PTF_OP_TANH:
+    case PTF_OP_SOFTPLUS:
     case PTF_OP_FLATTEN:
     case PTF_OP_DROPOUT:
     case PTF_OP_IDENTITY: activate(l, back); break;

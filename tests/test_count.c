@@ -194,6 +194,22 @@ static void every_layer_counts_its_own_operations(void **unused)
     release(&b);
 }
 
+static void a_softplus_counts_its_own_operations(void **unused)
+{
+    (void)unused;
+    ptf_count_options back = {.input_gradient = true, .batch = 2};
+    counted c = count_net("Softplus(beta=1.0, threshold=20.0)", "3x4x5", &back);
+    const ptf_operations *forward = &c.total.forward;
+    const ptf_operations *gradient = &c.total.input_gradient;
+    assert_int_equal(forward->multiplications, 120);
+    assert_int_equal(forward->additions, 2 * 120);
+    assert_int_equal(forward->others, 4 * 120); /* max, exp, log, / */
+    assert_int_equal(gradient->multiplications, 120);
+    assert_int_equal(gradient->additions, 120);
+    assert_int_equal(gradient->others, 3 * 120); /* threshold, exp, / */
+    release(&c);
+}
+
 static void bytes_are_those_of_f32(void **unused)
 {
     (void)unused;
@@ -406,6 +422,7 @@ int main(void)
         cmocka_unit_test(the_course_s_nets_count_as_their_layers_say),
         cmocka_unit_test(an_epilogue_counts_as_the_batch_norm_before),
         cmocka_unit_test(every_layer_counts_its_own_operations),
+        cmocka_unit_test(a_softplus_counts_its_own_operations),
         cmocka_unit_test(bytes_are_those_of_f32),
         cmocka_unit_test(adaptive_windows_are_counted_exactly),
         cmocka_unit_test(a_gradient_costs_two_forward_passes_less_one_layer),

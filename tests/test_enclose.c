@@ -300,6 +300,12 @@ static long double sigmoid(long double x)
 {
     return 1 / (1 + expl(-x));
 }
+/* beta 1.5, threshold 20 */
+static long double softplus(long double x)
+{
+    long double z = (long double)1.5 * x;
+    return z > 20 ? x : log1pl(expl(z)) / (long double)1.5;
+}
 
 static void enclose_leaky(int64_t n, ptf_balls in, ptf_balls out)
 {
@@ -316,6 +322,11 @@ static void enclose_tanh(int64_t n, ptf_balls in, ptf_balls out)
     ptf_enclose_tanh(n, false, in, out);
 }
 
+static void enclose_softplus(int64_t n, ptf_balls in, ptf_balls out)
+{
+    ptf_enclose_softplus(n, 1.5, 20, false, in, out);
+}
+
 static void pointwise_layers_hold_the_exact_value(void **unused)
 {
     (void)unused;
@@ -323,10 +334,9 @@ static void pointwise_layers_hold_the_exact_value(void **unused)
         void (*layer)(int64_t n, ptf_balls in, ptf_balls out);
         function *exact;
     } cases[] = {
-        {ptf_enclose_relu, relu},
-        {enclose_leaky, leaky},
-        {enclose_sigmoid, sigmoid},
-        {enclose_tanh, tanhl},
+        {ptf_enclose_relu, relu},     {enclose_leaky, leaky},
+        {enclose_sigmoid, sigmoid},   {enclose_tanh, tanhl},
+        {enclose_softplus, softplus},
     };
     static scene s;
     for (size_t c = 0; c < sizeof cases / sizeof *cases; c++)
@@ -340,6 +350,23 @@ static void pointwise_layers_hold_the_exact_value(void **unused)
                 assert_true(s.out_radius[i] < 0x1p-19);
             }
         }
+}
+
+/* A ball around the threshold holds both sides of the drop, and no more. */
+static void a_softplus_that_drops_is_enclosed(void **unused)
+{
+    (void)unused;
+    const double beta = -2, threshold = 1, r = 0x1p-10;
+    const double centres[] = {-0.5 - r / 2, -0.5, -0.5 + r / 2};
+    for (int i = 0; i < 3; i++) {
+        double m = centres[i], y, radius;
+        ptf_balls in = {&m, &(double){r}}, out = {&y, &radius};
+        ptf_enclose_softplus(1, beta, threshold, false, in, out);
+        double above = m - r, below = m + r; /* z = beta x > threshold, not */
+        assert_true(fabs(above - y) <= radius);
+        assert_true(fabs(log1p(exp(beta * below)) / beta - y) <= radius);
+        assert_true(radius < log1p(exp(-threshold)) / 2 + 2 * r);
+    }
 }
 
 /* A batch norm of 64 channels: weights, bias, shift as mean, scale as var. */
@@ -542,6 +569,7 @@ int main(void)
         cmocka_unit_test(one_dimension_is_a_map_of_height_1),
         cmocka_unit_test(exp_keeps_its_error),
         cmocka_unit_test(pointwise_layers_hold_the_exact_value),
+        cmocka_unit_test(a_softplus_that_drops_is_enclosed),
         cmocka_unit_test(batch_norm_holds_the_exact_value),
         cmocka_unit_test(softmax_holds_the_exact_value),
         cmocka_unit_test(pools_hold_the_exact_value),

@@ -37,9 +37,10 @@ static const char many_text[] =
     "  (8): Sigmoid()\n"
     "  (9): Conv2d(40, 3, kernel_size=(3, 3), stride=(1, 1), padding=(1, 1))\n"
     "  (10): AdaptiveAvgPool2d(output_size=(2, 2))\n"
-    "  (11): Flatten(start_dim=1, end_dim=-1)\n"
-    "  (12): Linear(in_features=12, out_features=7, bias=True)\n"
-    "  (13): Softmax(dim=1)\n"
+    "  (11): Softplus(beta=0.7, threshold=20.0)\n"
+    "  (12): Flatten(start_dim=1, end_dim=-1)\n"
+    "  (13): Linear(in_features=12, out_features=7, bias=True)\n"
+    "  (14): Softmax(dim=1)\n"
     ")\n";
 
 /* Runs the tiny net on (1, 2, 3, 4) with every parameter 'weight'. */

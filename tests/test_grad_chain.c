@@ -92,6 +92,10 @@ static double sigma(const chain *c, double z, double *slope)
         *slope = 1.0 - tanh(z) * tanh(z);
         return tanh(z);
     }
+    if (strcmp(c->sigma, "Softplus(beta=1.0, threshold=20.0)") == 0) {
+        *slope = 1.0 / (1.0 + exp(-z));
+        return log(1.0 + exp(z));
+    }
     *slope = z > 0 ? 1.0 : 0.0;
     return z > 0 ? z : 0.0;
 }
@@ -214,7 +218,8 @@ static void expect_differences(const chain *c)
 static void chains_have_the_gradients_of_their_matrices(void **unused)
 {
     (void)unused;
-    static const char *const sigmas[] = {"Sigmoid()", "Tanh()", "ReLU()"};
+    static const char *const sigmas[] = {"Sigmoid()", "Tanh()", "ReLU()",
+                                         "Softplus(beta=1.0, threshold=20.0)"};
     for (uint64_t i = 0; i < PTF_ARRAY_SIZE(sigmas) * MOST_LAYERS * 4; i++) {
         chain c;
         chain_make(&c, sigmas[i % PTF_ARRAY_SIZE(sigmas)],

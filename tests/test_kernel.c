@@ -347,6 +347,10 @@ static void check_pointwise(void)
     ref->tanh(want, x, n);
     fast->tanh(got, x, n);
     check("tanh", want, got, n);
+    double slant = ldexp(1.0, (int)between(-20, 20)), bend = (double)slope;
+    ref->softplus(want, x, n, slant, bend);
+    fast->softplus(got, x, n, slant, bend);
+    check("softplus", want, got, n);
     const float *scale = filled(channels, 9), *shift = filled(channels, 9);
     ref->scale_shift(want, x, channels, pixels, scale, shift);
     fast->scale_shift(got, x, channels, pixels, scale, shift);
@@ -462,6 +466,9 @@ static void check_pointwise_back(void)
     a->tanh(want, d, x, n);
     b->tanh(got, d, x, n);
     check("tanh back", want, got, n);
+    a->softplus(want, d, x, n, 0.75, 2.0);
+    b->softplus(got, d, x, n, 0.75, 2.0);
+    check("softplus back", want, got, n);
     a->softmax(want, d, x, 1, n, 1);
     b->softmax(got, d, x, 1, n, 1);
     check("softmax back", want, got, n);
@@ -530,6 +537,11 @@ static void check_ref(void)
     ref->tanh(y, x, 5);
     expect("tanh(0.5)", 0.46211717F, y[3]);
     expect("tanh(-0)", -0.0F, y[1]);
+    ref->softplus(y, x, 5, 2.0, 20.0);
+    expect("softplus(-1)", 0.06346400552F, y[0]);
+    expect("softplus(NaN)", word(PTF_NAN_BITS), y[2]);
+    expect("softplus(0.5)", 0.65663081F, y[3]);
+    expect("softplus(100)", 100.0F, y[4]);
     float logits[3] = {1.0F, 2.0F, 3.0F};
     ref->softmax(y, logits, 1.0, 1, 3, 1);
     expect("softmax", 0.66524094F, y[2]);

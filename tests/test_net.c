@@ -56,6 +56,8 @@ static const struct {
     {"LeakyReLU(negative_slope=0.2, inplace=True)", "3", "3"},
     {"Sigmoid()", "3", "3"},
     {"Tanh()", "3", "3"},
+    {"Softplus(beta=1.0, threshold=20.0)", "3", "3"},
+    {"Softplus(beta=-0.5, threshold=3.5)", "2x3x4", "2x3x4"},
     {"Softmax(dim=1)", "3", "3"},
     {"Softmax(dim=-1)", "2x3x4", "2x3x4"},
     {"Softmax(dim=None)", "2x3x4", "2x3x4"},
@@ -327,6 +329,8 @@ static const struct {
     {"Conv2d(3, 4, kernel_size=(3, 3), stride=(2, 2), padding=same)",
      PTF_UNSUPPORTED, "padding=same with a stride"},
     {"LeakyReLU(negative_slope=nan)", PTF_UNSUPPORTED, "negative_slope=nan"},
+    {"Softplus(beta=1e-40, threshold=20)", PTF_UNSUPPORTED, "Softplus with a"},
+    {"Softplus(beta=1)", PTF_UNSUPPORTED, "does not state threshold"},
     {"AvgPool2d(kernel_size=3, stride=2, padding=1)", PTF_UNSUPPORTED,
      "count_include_pad=True"},
     {"MaxPool2d(kernel_size=3, stride=2, padding=2, dilation=1, "

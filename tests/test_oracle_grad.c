@@ -180,7 +180,8 @@ static void chains_have_autograds_gradients(void **state)
 {
     (void)state;
     static const char *const sigmas[] = {"Sigmoid()", "Tanh()", "ReLU()",
-                                         "LeakyReLU(negative_slope=0.1)"};
+                                         "LeakyReLU(negative_slope=0.1)",
+                                         "Softplus(beta=1.0, threshold=20.0)"};
     for (size_t s = 0; s < PTF_ARRAY_SIZE(sigmas); s++) {
         for (int layers = 1; layers <= MOST_LAYERS; layers++) {
             drawn_net net;

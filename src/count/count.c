@@ -15,6 +15,7 @@ static const ptf_family families[PTF_OP_COUNT] = {
     [PTF_OP_LEAKY_RELU] = PTF_LEAKY_RELU,
     [PTF_OP_SIGMOID] = PTF_SIGMOID,
     [PTF_OP_TANH] = PTF_TANH,
+    [PTF_OP_SOFTPLUS] = PTF_SOFTPLUS,
     [PTF_OP_SOFTMAX] = PTF_SOFTMAX,
     [PTF_OP_MAXPOOL2D] = PTF_MAX_POOL,
     [PTF_OP_AVGPOOL2D] = PTF_AVG_POOL,
@@ -98,6 +99,7 @@ static int64_t count_taps(tally *t, const ptf_node *node, const ptf_shape *in,
     case PTF_LEAKY_RELU:
     case PTF_SIGMOID:
     case PTF_TANH:
+    case PTF_SOFTPLUS:
     case PTF_SOFTMAX:
     case PTF_FAMILY_COUNT: break;
     }

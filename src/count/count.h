@@ -35,6 +35,7 @@ typedef enum ptf_family {
     PTF_LEAKY_RELU,
     PTF_SIGMOID,
     PTF_TANH,
+    PTF_SOFTPLUS,
     PTF_SOFTMAX,
     PTF_MAX_POOL,
     PTF_AVG_POOL,

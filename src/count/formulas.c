@@ -15,6 +15,8 @@
  *   relu       a comparison for each number; leaky: and a multiplication.
  *   sigmoid    1 / (1 + exp(-x)); x: g * y * (1 - y).
  *   tanh       e = exp(-2 |x|), (1 - e) / (1 + e); x: g * (1 - y * y).
+ *   softplus   z = beta x, (max(z, 0) + log(1 + exp(-|z|))) / beta or x; x:
+ *              g / (1 + exp(-beta x)) or g.
  *   softmax    for n numbers n - 1 comparisons, n subtractions, n exponentials,
  *              n - 1 additions, n divisions; x: y * (g - sum of g * y).
  *   pooling    max: comparisons; x: g is added where the maximum was.
@@ -42,6 +44,9 @@ const ptf_formulas ptf_forward_formulas[PTF_FAMILY_COUNT] = {
     [PTF_TANH] = {.multiplications = {[PTF_INPUTS] = 1},
                   .additions = {[PTF_INPUTS] = 2},
                   .others = {[PTF_INPUTS] = 2}},
+    [PTF_SOFTPLUS] = {.multiplications = {[PTF_INPUTS] = 1},
+                      .additions = {[PTF_INPUTS] = 2},
+                      .others = {[PTF_INPUTS] = 4}},
     [PTF_SOFTMAX] = {.additions = {[PTF_INPUTS] = 2, [PTF_VECTORS] = -1},
                      .others = {[PTF_INPUTS] = 3, [PTF_VECTORS] = -1}},
     [PTF_MAX_POOL] = {.others = {[PTF_TAPS] = 1, [PTF_OUTPUTS] = -1}},
@@ -64,6 +69,9 @@ const ptf_formulas ptf_input_gradient_formulas[PTF_FAMILY_COUNT] = {
                      .additions = {[PTF_INPUTS] = 1}},
     [PTF_TANH] = {.multiplications = {[PTF_INPUTS] = 2},
                   .additions = {[PTF_INPUTS] = 1}},
+    [PTF_SOFTPLUS] = {.multiplications = {[PTF_INPUTS] = 1},
+                      .additions = {[PTF_INPUTS] = 1},
+                      .others = {[PTF_INPUTS] = 3}},
     [PTF_SOFTMAX] = {.multiplications = {[PTF_INPUTS] = 2},
                      .additions = {[PTF_INPUTS] = 2}},
     [PTF_MAX_POOL] = {.additions = {[PTF_OUTPUTS] = 1}},

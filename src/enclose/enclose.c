@@ -198,6 +198,10 @@ static void run_simple(const ptf_enclosure *enc, int i, bool executed,
         break;
     case PTF_OP_SIGMOID: ptf_enclose_sigmoid(n, executed, in, out); break;
     case PTF_OP_TANH: ptf_enclose_tanh(n, executed, in, out); break;
+    case PTF_OP_SOFTPLUS:
+        ptf_enclose_softplus(n, node->attrs.beta, node->attrs.threshold,
+                             executed, in, out);
+        break;
     case PTF_OP_SOFTMAX: run_softmax(node, to, executed, in, out); break;
     case PTF_OP_MAXPOOL2D:
         ptf_enclose_max_pool(&node->attrs, from, to, in, out);

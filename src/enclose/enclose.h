@@ -116,6 +116,8 @@ void ptf_enclose_leaky_relu(int64_t n, double slope, bool executed,
                             ptf_balls in, ptf_balls out);
 void ptf_enclose_sigmoid(int64_t n, bool executed, ptf_balls in, ptf_balls out);
 void ptf_enclose_tanh(int64_t n, bool executed, ptf_balls in, ptf_balls out);
+void ptf_enclose_softplus(int64_t n, double beta, double threshold,
+                          bool executed, ptf_balls in, ptf_balls out);
 
 /* Over the middle index of [outer][n][inner]; may work in place. */
 void ptf_enclose_softmax(int64_t outer, int64_t n, int64_t inner, bool executed,

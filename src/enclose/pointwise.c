@@ -120,8 +120,9 @@ double ptf_enclose_exp(double x)
 
 /*
  * Lipschitz bound 1/4.  A run computes in double, off by less than 2^-48, and
- * rounds once; twice f covers both, here and for tanh and softmax.  With e = exp(-|x|) both forms, 1 / (1 + e) and
- * e / (1 + e), are off by the relative error of e twice and 3u.
+ * rounds once; twice f covers both, here and below.  With e = exp(-|x|) both
+ * forms, 1 / (1 + e) and e / (1 + e), are off by the relative error of e twice
+ * and 3u.
  */
 void ptf_enclose_sigmoid(int64_t n, bool executed, ptf_balls in, ptf_balls out)
 {
@@ -151,6 +152,56 @@ void ptf_enclose_tanh(int64_t n, bool executed, ptf_balls in, ptf_balls out)
         out.value[i] = isnan(m) ? m : copysign(y, m);
         r = (r + 4 * PTF_EXP_ERROR) * UP;
         out.radius[i] = r + 2 * executed_by(executed, y, r);
+    }
+}
+
+/*
+ * log(1 + t) = 2 atanh(s) for t in 0 .. 1 and s = t / (2 + t) <= 1/3.  s is
+ * off by 2u, the series by 3u with its remainder, the product by u: 8u with
+ * room.
+ */
+static double log1p_of(double t)
+{
+    double s = t / (2.0 + t), sum = 0;
+    for (int k = 33; k > 0; k -= 2)
+        sum = sum * s * s + 1.0 / k;
+    return 2.0 * s * sum;
+}
+
+/*
+ * max(z, 0) + log(1 + exp(-|z|)) and a bound of its error, where z is off by
+ * u |z|.  An argument of exp that is off by u |z| and the error of exp move the
+ * logarithm by as much relative to itself, because e / (1 + e) is below
+ * log(1 + e).
+ */
+static double bend(double z, double *error)
+{
+    double linear = fmax(z, 0.0), rest = log1p_of(ptf_enclose_exp(-fabs(z)));
+    *error = PTF_U * (linear + (fabs(z) + 10) * rest + (linear + rest)) +
+             PTF_EXP_ERROR * rest + PTF_TINY;
+    return linear + rest;
+}
+
+/*
+ * Lipschitz bound 1 on both sides of z = beta x = threshold, where the output
+ * drops from bend(z) / beta to x, by bend(-threshold) / beta; further on the
+ * two are nearer.  A ball that may reach it takes the drop into its radius.
+ */
+void ptf_enclose_softplus(int64_t n, double beta, double threshold,
+                          bool executed, ptf_balls in, ptf_balls out)
+{
+    double size = fabs(beta), error;
+    double drop = bend(-threshold, &error) + error;
+    for (int64_t i = 0; i < n; i++) {
+        double m = in.value[i], r = in.radius[i], z = beta * m;
+        double y = bend(z, &error) / beta;
+        bool near = !(fabs(z - threshold) >
+                      (size * r + 4 * PTF_U * fabs(z) + PTF_TINY) * UP);
+        bool above = z > threshold;
+        r += above ? 0.0 : error / size + 2 * PTF_U * fabs(y);
+        r = (r + (near ? drop / size : 0.0)) * UP + PTF_TINY;
+        out.value[i] = above ? m : y;
+        out.radius[i] = r + 2 * executed_by(executed, out.value[i], r);
     }
 }
 

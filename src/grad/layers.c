@@ -38,6 +38,9 @@ static void activation_part(void *context, int64_t i, int thread)
         back->sigmoid(dx, d, x, n);
     else if (op == PTF_OP_TANH)
         back->tanh(dx, d, x, n);
+    else if (op == PTF_OP_SOFTPLUS)
+        back->softplus(dx, d, x, n, r->node->attrs.beta,
+                       r->node->attrs.threshold);
     else
         memcpy(dx, d, (size_t)n * sizeof(float));
 }
@@ -143,6 +146,7 @@ void ptf_back_layer(const ptf_gradient *g, int i, float *dx)
     case PTF_OP_LEAKY_RELU:
     case PTF_OP_SIGMOID:
     case PTF_OP_TANH:
+    case PTF_OP_SOFTPLUS:
     case PTF_OP_FLATTEN:
     case PTF_OP_DROPOUT:
     case PTF_OP_IDENTITY:

@@ -30,6 +30,8 @@
  *                rounded once.
  *   tanh         d * 4 * e / ((1 + e) * (1 + e)) with e = exp(-2 |x|), in
  *                double, rounded once.
+ *   softplus     d where beta * x > threshold, and elsewhere
+ *                d / (1 + exp(-beta * x)), in double, rounded once.
  *   softmax      y * (d - dot) where dot is the sum of d * y in index order
  *                (acc = fma(d, y, acc)), all in double, rounded once.
  *   max_pool     dx = +0; windows in row, column order add their d where
@@ -52,7 +54,7 @@ typedef struct ptf_part {
 
 /*
  * Maps are whole images (first 0, rows height).  dx must not overlap d, but
- * the pointwise ones (up to tanh) may work in place.
+ * the pointwise ones (up to softplus) may work in place.
  */
 typedef struct ptf_backward {
     void (*scale)(float *dx, const float *d, int64_t channels, int64_t pixels,
@@ -62,6 +64,8 @@ typedef struct ptf_backward {
                        float slope);
     void (*sigmoid)(float *dx, const float *d, const float *x, int64_t n);
     void (*tanh)(float *dx, const float *d, const float *x, int64_t n);
+    void (*softplus)(float *dx, const float *d, const float *x, int64_t n,
+                     double beta, double threshold);
     /* d[outer][n][inner] as in the forward pass, whose result is y. */
     void (*softmax)(float *dx, const float *d, const float *y, int64_t outer,
                     int64_t n, int64_t inner);

@@ -19,6 +19,9 @@
  *   leaky_relu   x > 0 ? x : x * slope.
  *   sigmoid      1 / (1 + exp(-x)) in double, rounded once.
  *   tanh         in double, rounded once; see pointwise.inc.
+ *   softplus     z = beta * x; x where z > threshold, and elsewhere
+ *                (max(z, 0) + log(1 + exp(-|z|))) / beta, in double, rounded
+ *                once; see pointwise.inc.
  *   softmax      m = the largest x; e_i = exp(beta * (x_i - m)) in double;
  *                the sum of e_i in index order in double; e_i / sum rounded
  *                once.  beta is 1 in a layer.
@@ -101,7 +104,7 @@ typedef struct ptf_product {
 /*
  * The kernels of one instruction set.  Maps of one image; 'n' counts floats.
  * Outputs and inputs must not overlap, except that the pointwise ones (up to
- * tanh) may work in place.
+ * softplus) may work in place.
  */
 typedef struct ptf_kernels {
     ptf_isa isa;
@@ -112,6 +115,8 @@ typedef struct ptf_kernels {
     void (*leaky_relu)(float *y, const float *x, int64_t n, float slope);
     void (*sigmoid)(float *y, const float *x, int64_t n);
     void (*tanh)(float *y, const float *x, int64_t n);
+    void (*softplus)(float *y, const float *x, int64_t n, double beta,
+                     double threshold);
     /* x[outer][n][inner], over the middle index. */
     void (*softmax)(float *y, const float *x, double beta, int64_t outer,
                     int64_t n, int64_t inner);

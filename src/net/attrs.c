@@ -13,6 +13,8 @@
 #include "net/attrs.h"
 #include "net/number.h"
 
+#include <float.h>
+#include <math.h>
 #include <stddef.h>
 
 #define AT(member) offsetof(ptf_attrs, member)
@@ -27,6 +29,7 @@ enum {
     RELU = 1U << PTF_OP_RELU,
     LEAKY = 1U << PTF_OP_LEAKY_RELU,
     FLATTEN = 1U << PTF_OP_FLATTEN,
+    SOFTPLUS = 1U << PTF_OP_SOFTPLUS,
     SOFTMAX = 1U << PTF_OP_SOFTMAX,
     DROPOUT = 1U << PTF_OP_DROPOUT,
 
@@ -74,6 +77,8 @@ static const ptf_field fields[] = {
 
     {LEAKY, "negative_slope", PTF_KIND_FLOAT, STATED, AT(negative_slope), 0, 0},
     {RELU | LEAKY, "inplace", PTF_KIND_BOOL, 0, AT(inplace), 0, 0},
+    {SOFTPLUS, "beta", PTF_KIND_FLOAT, STATED, AT(beta), 0, 0},
+    {SOFTPLUS, "threshold", PTF_KIND_FLOAT, STATED, AT(threshold), 0, 0},
     {SOFTMAX, "dim", PTF_KIND_INT, STATED, AT(dim), -8, AT(dim_none)},
     {FLATTEN, "start_dim", PTF_KIND_INT, STATED, AT(start_dim), -8, 0},
     {FLATTEN, "end_dim", PTF_KIND_INT, STATED, AT(end_dim), -8, 0},
@@ -104,6 +109,8 @@ void ptf_attrs_default(ptf_op op, ptf_attrs *out)
         .count_include_pad = true,
         .ceil_mode_unsaid = op == PTF_OP_AVGPOOL2D,
         .negative_slope = 0.01,
+        .beta = 1.0,
+        .threshold = 20.0,
         .start_dim = 1,
         .end_dim = -1,
         .p = 0.5,
@@ -375,6 +382,15 @@ static const char *check_pool(ptf_op op, ptf_attrs *a, bool ceil_mode_said,
     return NULL;
 }
 
+/* PyTorch divides by beta, and has it in f32. */
+static const char *check_softplus(const ptf_attrs *a)
+{
+    double size = fabs(a->beta);
+    return size >= (double)FLT_MIN && size <= (double)FLT_MAX
+               ? NULL
+               : "a beta that is 0 or infinite as an f32";
+}
+
 static bool was_seen(ptf_op op, uint64_t seen, size_t at)
 {
     for (const ptf_field *f = ptf_field_next(op, NULL); f != NULL;
@@ -395,6 +411,8 @@ static const char *check_whole(ptf_op op, uint64_t seen, ptf_attrs *a,
     if ((bit & (MAXPOOL | AVGPOOL)) != 0)
         wrong = check_pool(op, a, was_seen(op, seen, AT(ceil_mode)),
                            was_seen(op, seen, AT(count_include_pad)));
+    if ((bit & SOFTPLUS) != 0)
+        wrong = check_softplus(a);
     if ((bit & BATCHNORM) != 0)
         a->out_channels = a->in_channels;
     if (wrong == NULL)

@@ -21,6 +21,7 @@ typedef enum ptf_op {
     PTF_OP_LEAKY_RELU,
     PTF_OP_SIGMOID,
     PTF_OP_TANH,
+    PTF_OP_SOFTPLUS,
     PTF_OP_SOFTMAX,
     PTF_OP_MAXPOOL2D,
     PTF_OP_AVGPOOL2D,
@@ -67,6 +68,7 @@ typedef struct ptf_attrs {
     bool ceil_mode_unsaid;  /* AvgPool2d does not print it */
     int64_t output_size[2]; /* adaptive pooling; 0: as the input (None) */
     double negative_slope;
+    double beta, threshold;     /* softplus */
     int64_t start_dim, end_dim; /* flatten */
     int64_t dim;                /* softmax */
     bool dim_none;

@@ -192,6 +192,7 @@ static const ptf_op_row op_table[PTF_OP_COUNT] = {
     [PTF_OP_LEAKY_RELU] = {"LeakyReLU", same_shape, true, false},
     [PTF_OP_SIGMOID] = {"Sigmoid", same_shape, true, false},
     [PTF_OP_TANH] = {"Tanh", same_shape, true, false},
+    [PTF_OP_SOFTPLUS] = {"Softplus", same_shape, true, false},
     [PTF_OP_SOFTMAX] = {"Softmax", softmax_shape, false, false},
     [PTF_OP_MAXPOOL2D] = {"MaxPool2d", pool_shape, false, false},
     [PTF_OP_AVGPOOL2D] = {"AvgPool2d", avgpool_shape, false, false},

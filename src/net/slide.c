@@ -42,6 +42,7 @@ static const char *blocks_sliding(const ptf_node *node)
     case PTF_OP_LEAKY_RELU:
     case PTF_OP_SIGMOID:
     case PTF_OP_TANH:
+    case PTF_OP_SOFTPLUS:
     case PTF_OP_DROPOUT:
     case PTF_OP_IDENTITY:
     case PTF_OP_COUNT: return NULL;

@@ -86,7 +86,8 @@ static ptf_status fill_step(ptf_plan *plan, ptf_step *step, ptf_error *err)
     case PTF_OP_RELU:
     case PTF_OP_LEAKY_RELU:
     case PTF_OP_SIGMOID:
-    case PTF_OP_TANH: ptf_step_pointwise(step); return PTF_OK;
+    case PTF_OP_TANH:
+    case PTF_OP_SOFTPLUS: ptf_step_pointwise(step); return PTF_OK;
     case PTF_OP_INPUT: ptf_step_copy(step); return PTF_OK;
     case PTF_OP_FLATTEN:
     case PTF_OP_DROPOUT:

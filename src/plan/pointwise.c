@@ -36,6 +36,8 @@ static void activate_part(void *context, int64_t i, int thread)
         k->sigmoid(y, x, n);
     else if (op == PTF_OP_TANH)
         k->tanh(y, x, n);
+    else if (op == PTF_OP_SOFTPLUS)
+        k->softplus(y, x, n, s->node->attrs.beta, s->node->attrs.threshold);
     else
         memcpy(y, x, (size_t)n * sizeof(float));
 }

@@ -211,6 +211,35 @@ ptf_status oracle_bound_pointwise(oracle_walk *walk, const oracle_value *in,
     return PTF_OK;
 }
 
+/* What is left of a softplus times beta when z or -z is taken away. */
+static double bend(double z)
+{
+    return fmax(z, 0) + log1p(exp(-fabs(z)));
+}
+
+/*
+ * The slope is 1 at most, but at the threshold the output drops to x.  In units
+ * of u: beta and z = beta x are rounded, exp and log1p are off by 2 ULP, and a
+ * division follows, each relative to at most |x| + log(2) / beta.
+ */
+ptf_status oracle_bound_softplus(oracle_walk *walk, const oracle_value *in,
+                                 oracle_value *out)
+{
+    double beta = fabs(oracle_number(walk->layer.text, "beta", 1));
+    double sign = oracle_number(walk->layer.text, "beta", 1) / beta;
+    double threshold = oracle_number(walk->layer.text, "threshold", 20);
+    double u = roundoff(walk);
+    for (int64_t i = 0; i < out->count; i++) {
+        double r = in->bound[i], x = fabs(in->numbers[i]) + 2 * r;
+        double away = fabs(sign * beta * in->numbers[i] - threshold);
+        double blur = 2 * beta * r + 8 * u * (beta * x + fabs(threshold));
+        out->bound[i] = r * UP + 8 * u * (x + 1 / beta) + tiny(walk);
+        if (away <= blur)
+            out->bound[i] += bend(-threshold) / beta * UP;
+    }
+    return PTF_OK;
+}
+
 /*
  * Arguments that are off by r, and by u |x - max| from the subtraction, move
  * each output by a factor within exp(2 r) and exp(2 u |x - max|); exp, the

@@ -193,10 +193,8 @@ static const struct {
     const char *class_name;
     ltc_activation function;
 } activations[] = {
-    {"ReLU", LTC_RELU},
-    {"LeakyReLU", LTC_LEAKY_RELU},
-    {"Sigmoid", LTC_SIGMOID},
-    {"Tanh", LTC_TANH},
+    {"ReLU", LTC_RELU}, {"LeakyReLU", LTC_LEAKY_RELU}, {"Sigmoid", LTC_SIGMOID},
+    {"Tanh", LTC_TANH}, {"Softplus", LTC_SOFTPLUS},
 };
 
 static ptf_status run_activation(oracle_walk *walk, const ltc_tensor *x,
@@ -206,9 +204,13 @@ static ptf_status run_activation(oracle_walk *walk, const ltc_tensor *x,
     size_t i = 0;
     while (strcmp(activations[i].class_name, walk->layer.op) != 0)
         i++;
-    double slope = oracle_number(walk->layer.text, "negative_slope", 0.01);
-    return oracle_check(
-        walk, walk->torch->activate(x, activations[i].function, slope, out));
+    const char *text = walk->layer.text;
+    bool soft = activations[i].function == LTC_SOFTPLUS;
+    double parameters[2] = {soft ? oracle_number(text, "beta", 1)
+                                 : oracle_number(text, "negative_slope", 0.01),
+                            oracle_number(text, "threshold", 20)};
+    return oracle_check(walk, walk->torch->activate(x, activations[i].function,
+                                                    parameters, out));
 }
 
 static ptf_status run_softmax(oracle_walk *walk, const ltc_tensor *x,
@@ -254,6 +256,7 @@ static const oracle_row rows[] = {
     {"LeakyReLU", run_activation, oracle_bound_pointwise},
     {"Sigmoid", run_activation, oracle_bound_pointwise},
     {"Tanh", run_activation, oracle_bound_pointwise},
+    {"Softplus", run_activation, oracle_bound_softplus},
     {"Softmax", run_softmax, oracle_bound_softmax},
     {"Flatten", run_flatten, oracle_bound_choice},
     {"Dropout", run_nothing, oracle_bound_choice},

@@ -76,6 +76,8 @@ ptf_status oracle_bound_choice(oracle_walk *walk, const oracle_value *in,
                                oracle_value *out);
 ptf_status oracle_bound_pointwise(oracle_walk *walk, const oracle_value *in,
                                   oracle_value *out);
+ptf_status oracle_bound_softplus(oracle_walk *walk, const oracle_value *in,
+                                 oracle_value *out);
 ptf_status oracle_bound_softmax(oracle_walk *walk, const oracle_value *in,
                                 oracle_value *out);
 

@@ -38,7 +38,7 @@ typedef struct ltc_tensor ltc_tensor;
 typedef struct ltc_module ltc_module;
 
 /* Changes when a function changes its meaning or its arguments. */
-#define LTC_ABI 1
+#define LTC_ABI 2
 LTC_API int ltc_abi(void);
 
 /* "1.13.0": the libtorch that the module was built against. */
@@ -108,7 +108,10 @@ LTC_API int ltc_avg_pool(const ltc_tensor *x, const ltc_window *window,
 LTC_API int ltc_adaptive_avg_pool2d(const ltc_tensor *x, int64_t height,
                                     int64_t width, ltc_tensor **out);
 
-/* 'parameter': the slope of leaky_relu, beta of softplus, else unused. */
+/*
+ * 'parameters': the slope of leaky_relu, beta and threshold of softplus; the
+ * others have none, and it may be NULL.
+ */
 typedef enum ltc_activation {
     LTC_RELU,
     LTC_LEAKY_RELU,
@@ -117,7 +120,7 @@ typedef enum ltc_activation {
     LTC_SOFTPLUS,
 } ltc_activation;
 LTC_API int ltc_activate(const ltc_tensor *x, ltc_activation function,
-                         double parameter, ltc_tensor **out);
+                         const double *parameters, ltc_tensor **out);
 LTC_API int ltc_softmax(const ltc_tensor *x, int64_t dim, ltc_tensor **out);
 LTC_API int ltc_log_sum_exp(const ltc_tensor *x, int64_t dim, ltc_tensor **out);
 LTC_API int ltc_flatten(const ltc_tensor *x, int64_t start_dim, int64_t end_dim,

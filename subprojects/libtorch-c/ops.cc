@@ -133,16 +133,20 @@ int ltc_adaptive_avg_pool2d(const ltc_tensor *x, int64_t height, int64_t width,
     });
 }
 
-int ltc_activate(const ltc_tensor *x, ltc_activation function, double parameter,
-                 ltc_tensor **out)
+int ltc_activate(const ltc_tensor *x, ltc_activation function,
+                 const double *parameters, ltc_tensor **out)
 {
     return ltc_give(out, [&] {
+        bool has_some = function == LTC_LEAKY_RELU || function == LTC_SOFTPLUS;
+        if (has_some && parameters == nullptr)
+            throw ltc_argument_error("ltc_activate: no parameters");
         switch (function) {
         case LTC_RELU: return at::relu(ltc_value(x));
-        case LTC_LEAKY_RELU: return at::leaky_relu(ltc_value(x), parameter);
+        case LTC_LEAKY_RELU: return at::leaky_relu(ltc_value(x), parameters[0]);
         case LTC_SIGMOID: return at::sigmoid(ltc_value(x));
         case LTC_TANH: return at::tanh(ltc_value(x));
-        case LTC_SOFTPLUS: return at::softplus(ltc_value(x), parameter);
+        case LTC_SOFTPLUS:
+            return at::softplus(ltc_value(x), parameters[0], parameters[1]);
         }
         throw ltc_argument_error("ltc_activate: no such function");
     });

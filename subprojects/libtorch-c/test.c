@@ -85,8 +85,8 @@ static void bad_arguments_are_refused(void)
     solid.dims = 3;
     expect_refusal(torch.max_pool(x, &solid, &out), LTC_ARGUMENT, &out,
                    "1 nor 2 dimensions");
-    expect_refusal(torch.activate(x, (ltc_activation)99, 0, &out), LTC_ARGUMENT,
-                   &out, "no such function");
+    expect_refusal(torch.activate(x, (ltc_activation)99, NULL, &out),
+                   LTC_ARGUMENT, &out, "no such function");
     CHECK(torch.module_load(NULL, NULL) == LTC_ARGUMENT);
     CHECK(torch.grad(NULL, NULL, NULL, 1, &out) == LTC_ARGUMENT);
     torch.tensor_free(x);

@@ -56,6 +56,7 @@ def layer(rng, channels):
             nn.AdaptiveAvgPool2d((rng.randint(1, 4), rng.randint(1, 4)))]
         ), channels
     return rng.choice([nn.ReLU(), nn.LeakyReLU(0.2), nn.Sigmoid(), nn.Tanh(),
+                       nn.Softplus(),
                        nn.Dropout(0.3)]), channels
 
 
