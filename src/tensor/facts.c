@@ -135,6 +135,8 @@ static const struct {
     {"numpy", "ndarray"},
     {"numpy.core.multiarray", NULL},
     {"numpy._core.multiarray", NULL},
+    {"numpy.core.numeric", "_frombuffer"},
+    {"numpy._core.numeric", "_frombuffer"},
 };
 
 static bool ends_with(const char *text, const char *ending)

@@ -1,6 +1,7 @@
 /*
  * NumPy arrays and scalars as NumPy pickles them: _reconstruct() with a
- * state of version, shape, dtype, order and bytes; scalar(dtype, bytes).
+ * state of version, shape, dtype, order and bytes; scalar(dtype, bytes); from
+ * protocol 5 on _frombuffer(bytes, dtype, shape, order).
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -17,18 +18,63 @@ static const struct {
     {"c8", PTF_C64}, {"c16", PTF_C128},
 };
 
+/* The modules that NumPy 1 and NumPy 2 name. */
 static bool is_call(const ptf_value *value, const char *name)
 {
     if (value->kind != PTF_OBJECT)
         return false;
     const ptf_value *callee = value->items[PTF_CALLEE];
     return ptf_value_is_global(callee, "numpy.core.multiarray", name) ||
-           ptf_value_is_global(callee, "numpy._core.multiarray", name);
+           ptf_value_is_global(callee, "numpy._core.multiarray", name) ||
+           ptf_value_is_global(callee, "numpy.core.numeric", name) ||
+           ptf_value_is_global(callee, "numpy._core.numeric", name);
 }
 
+/* What an array is made of; a scalar has neither shape nor order. */
+typedef struct parts {
+    const ptf_value *dtype, *shape, *order, *bytes;
+} parts;
+
+/* False when the call has not the form that NumPy writes. */
+static bool take_apart(const ptf_value *value, parts *out)
+{
+    const ptf_value *args = value->items[PTF_ARGS];
+    const ptf_value *state = value->items[PTF_STATE];
+    ptf_value *const *v = args->items;
+    if (is_call(value, "scalar")) {
+        *out = args->count == 2 ? (parts){v[0], NULL, NULL, v[1]} : (parts){0};
+    } else if (is_call(value, "_frombuffer")) {
+        *out = args->count == 4 ? (parts){v[1], v[2], v[3], v[0]} : (parts){0};
+    } else {
+        bool sound = state != NULL && state->kind == PTF_TUPLE;
+        v = sound ? state->items : NULL;
+        *out = sound && state->count == 5 ? (parts){v[2], v[1], v[3], v[4]}
+                                          : (parts){0};
+    }
+    return out->bytes != NULL;
+}
+
+/* The code in dtype('f8', ...), or NULL. */
+static const ptf_value *code_of(const ptf_value *dtype)
+{
+    if (dtype->kind != PTF_OBJECT ||
+        !ptf_value_is_global(dtype->items[PTF_CALLEE], "numpy", "dtype") ||
+        dtype->items[PTF_ARGS]->count < 1)
+        return NULL;
+    const ptf_value *code = dtype->items[PTF_ARGS]->items[0];
+    bool text = code->kind == PTF_STRING || code->kind == PTF_BYTES;
+    return text && code->count > 0 ? code : NULL;
+}
+
+/* Arrays of objects, texts, records and dates are left where they are. */
 bool ptf_value_is_array(const ptf_value *value)
 {
-    return is_call(value, "_reconstruct") || is_call(value, "scalar");
+    parts p;
+    if (!is_call(value, "_reconstruct") && !is_call(value, "scalar") &&
+        !is_call(value, "_frombuffer"))
+        return false;
+    const ptf_value *code = take_apart(value, &p) ? code_of(p.dtype) : NULL;
+    return code == NULL || strchr("OUSVMma", code->text[0]) == NULL;
 }
 
 static ptf_status fail(const ptf_checkpoint *ckpt, const char *name,
@@ -55,16 +101,13 @@ bool ptf_array_code(const char *text, size_t size, ptf_dtype *out)
 /* dtype('f8', ...) with a state (version, byte order, ...). */
 bool ptf_array_dtype(const ptf_value *value, ptf_dtype *out, bool *swap)
 {
-    if (value->kind != PTF_OBJECT ||
-        !ptf_value_is_global(value->items[PTF_CALLEE], "numpy", "dtype") ||
-        value->items[PTF_ARGS]->count < 1)
+    const ptf_value *code = code_of(value);
+    if (code == NULL)
         return false;
     const ptf_value *state = value->items[PTF_STATE];
     *swap = state != NULL && state->kind == PTF_TUPLE && state->count > 1 &&
             ptf_value_is(state->items[1], ">");
-    const ptf_value *code = value->items[PTF_ARGS]->items[0];
-    return (code->kind == PTF_STRING || code->kind == PTF_BYTES) &&
-           ptf_array_code(code->text, code->count, out);
+    return ptf_array_code(code->text, code->count, out);
 }
 
 /* Latin-1 in UTF-8 back to bytes: how Python 3 writes bytes in protocol 2. */
@@ -138,33 +181,33 @@ static ptf_status fill(ptf_checkpoint *ckpt, const ptf_value *bytes, bool swap,
     return PTF_OK;
 }
 
+/* A flag, or the letter F. */
+static bool is_fortran(const ptf_value *order)
+{
+    return (order->kind == PTF_BOOLEAN && order->boolean) ||
+           (order->kind == PTF_INT && order->integer != 0) ||
+           ptf_value_is(order, "F");
+}
+
 ptf_status ptf_array_rebuild(ptf_checkpoint *ckpt, const ptf_value *value,
                              const char *name, ptf_tensor *out, ptf_error *err)
 {
     *out = (ptf_tensor){.name = name};
     bool swap = false;
-    const ptf_value *args = value->items[PTF_ARGS];
-    const ptf_value *state = value->items[PTF_STATE];
-    if (is_call(value, "scalar")) {
-        if (args->count < 2 ||
-            !ptf_array_dtype(args->items[0], &out->dtype, &swap))
-            return fail(ckpt, name, "a number", err);
-        return fill(ckpt, args->items[1], swap, out, err);
-    }
-    if (state == NULL || state->kind != PTF_TUPLE || state->count != 5)
-        return fail(ckpt, name, "an array's state", err);
-    if (!ptf_array_dtype(state->items[2], &out->dtype, &swap))
+    parts p;
+    if (!take_apart(value, &p))
+        return fail(ckpt, name, "an array as NumPy pickles it", err);
+    if (!ptf_array_dtype(p.dtype, &out->dtype, &swap))
         return fail(ckpt, name, "numbers of a known dtype", err);
-    ptf_status status = ptf_read_dims(ckpt, state->items[1], name, "shape",
-                                      out->shape, &out->rank, err);
+    ptf_status status = PTF_OK;
+    if (p.shape != NULL)
+        status = ptf_read_dims(ckpt, p.shape, name, "shape", out->shape,
+                               &out->rank, err);
     if (status == PTF_OK)
-        status = fill(ckpt, state->items[4], swap, out, err);
+        status = fill(ckpt, p.bytes, swap, out, err);
     if (status != PTF_OK)
         return status;
-    const ptf_value *order = state->items[3];
-    bool fortran = (order->kind == PTF_BOOLEAN && order->boolean) ||
-                   (order->kind == PTF_INT && order->integer != 0);
-    if (fortran)
+    if (p.order != NULL && is_fortran(p.order))
         ptf_tensor_set_fortran(out);
     else
         ptf_tensor_set_strides(out);
