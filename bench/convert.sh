@@ -39,15 +39,15 @@ compare "net1.pt to net2.pt, $(stat -c %s net1.pt) bytes" 7 \
     -n "cp, not synced" "cp net1.pt out.pt" \
     -n "cp, then sync" "cp net1.pt out.pt && sync out.pt" \
     -n "lnin-convert --no-check" \
-    "$programs/lnin-convert --no-check net1.pt -o out.pt" \
+    "$programs/lnin-convert --force --no-check net1.pt -o out.pt" \
     -n "Python" "$job convert net1.pt out.pt"
 compare "smallNetSaved folded" 10 \
     -n "Python" "$job fold smallNetSaved out.pt" \
     -n "bnfuse --no-check, .bin" \
-    "$programs/bnfuse --no-check smallNetSaved out.bin" \
+    "$programs/bnfuse --force --no-check smallNetSaved out.bin" \
     -n "bnfuse --no-check, .pt" \
-    "$programs/bnfuse --no-check smallNetSaved out.pt" \
-    -n "bnfuse, 8 inputs compared" "$programs/bnfuse smallNetSaved out.bin"
+    "$programs/bnfuse --force --no-check smallNetSaved out.pt" \
+    -n "bnfuse, 8 inputs compared" "$programs/bnfuse --force smallNetSaved out.bin"
 compare "open net1.pt and list its tensors" 30 \
     -n "ptfold --version" "$programs/ptfold --version" \
     -n "ptfold info" "$programs/ptfold info net1.pt" \
@@ -59,8 +59,8 @@ peak() {
     shift
     python3 "$here/bench/peak.py" "$@"
 }
-peak "lnin-convert --no-check" "$programs/lnin-convert" --no-check net1.pt \
+peak "lnin-convert --no-check" "$programs/lnin-convert" --force --no-check net1.pt \
     -o out.pt
-peak "bnfuse --no-check" "$programs/bnfuse" --no-check smallNetSaved out.bin
+peak "bnfuse --no-check" "$programs/bnfuse" --force --no-check smallNetSaved out.bin
 # shellcheck disable=SC2086 # a list of words
 peak "Python, net1.pt" $job convert net1.pt out.pt

@@ -60,10 +60,10 @@ fi
 /usr/bin/python3 checkpoints/make.py --out "$out" ${data:+--data "$data"}
 
 step "batch norm folded away"
-run build-demo/src/tool/bnfuse "$out/smallNetSaved" "$out/out.bin"
+run build-demo/src/tool/bnfuse --force "$out/smallNetSaved" "$out/out.bin"
 
 step "fully connected layers turned into convolutions"
-run build-demo/src/tool/lnin-convert "$out/net1.pt"
+run build-demo/src/tool/lnin-convert --force "$out/net1.pt"
 
 printf '\n'
 ls -l "$out"

@@ -27,7 +27,7 @@ expect() {
 
 expect "run" ptfold ru
 expect "--labels --layout" ptfold run --la
-expect "--fold" bnfuse --fo
+expect "--fold --force" bnfuse --fo
 expect "--output" lnin-convert --outp
 for shell in zsh fish; do
     command -v $shell >/dev/null || continue

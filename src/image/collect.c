@@ -22,7 +22,7 @@ static ptf_status read_all(int fd, const char *name, ptf_buffer *out,
                            ptf_error *err)
 {
     enum { STEP = 1 << 16 };
-    static const char nothing[STEP];
+    static char nothing[STEP];
     ptf_origin origin = {name, NULL};
     for (;;) {
         size_t size = out->size;

@@ -105,14 +105,14 @@ static void print_json(tool_json *j, const line *l)
     json_open(j, NULL, '{');
     json_int(j, "batch", l->batch);
     json_int(j, "threads", l->threads);
-    json_string(j, "layer", l->layer);
-    json_string(j, "kernel", l->kernel);
-    json_real(j, "least_seconds", l->least);
-    json_real(j, "median_seconds", l->median);
-    json_real(j, "flops", l->flops);
-    json_real(j, "weight_bytes", l->weight_bytes);
-    json_real(j, "peak_flops_per_second", l->peak);
-    json_real(j, "read_bytes_per_second", l->bandwidth);
+    json_text(j, "layer", l->layer);
+    json_text(j, "kernel", l->kernel);
+    json_number(j, "least_seconds", l->least);
+    json_number(j, "median_seconds", l->median);
+    json_number(j, "flops", l->flops);
+    json_number(j, "weight_bytes", l->weight_bytes);
+    json_number(j, "peak_flops_per_second", l->peak);
+    json_number(j, "read_bytes_per_second", l->bandwidth);
     json_close(j, '}');
 }
 

@@ -29,6 +29,7 @@ static const char help[] =
     "  --data FILE       compare on images: a file (PNG, JPEG, PPM, .npy, .npz,\n"
     "                    CIFAR-10) or a folder of them\n"
     "  --no-check        write without comparing\n"
+    "  --force           replace OUTPUT if it exists\n"
     "  --threads N       default: the CPUs that this process may use\n"
     "  --json            the report as JSON\n"
     "  -q, --quiet       no progress\n"
@@ -44,7 +45,7 @@ typedef struct options {
     const char *output, *data;
     const ptf_rewrite *rewrite;
     int64_t check, seed, threads;
-    bool no_check, quiet, json;
+    bool no_check, force, quiet, json;
 } options;
 
 static const ptf_rewrite *find_fold(const char *text)
@@ -66,6 +67,7 @@ static int parse(int argc, char **argv, options *o)
         {"check", 0, OPTION_COUNT, &o->check, 1, 1000000},
         {"data", 0, OPTION_TEXT, &o->data, 0, 0},
         {"fold", 0, OPTION_TEXT, &fold, 0, 0},
+        {"force", 0, OPTION_FLAG, &o->force, 0, 0},
         {"input", 0, OPTION_TEXT, &o->source.input, 0, 0},
         {"json", 0, OPTION_FLAG, &o->json, 0, 0},
         {"key", 0, OPTION_TEXT, &o->source.key, 0, 0},
@@ -178,17 +180,17 @@ static void print_json(const options *o, const report *r)
 {
     tool_json j = {.out = stdout};
     json_open(&j, NULL, '{');
-    json_string(&j, "program", "bnfuse");
-    json_string(&j, "version", ptf_version());
-    json_string(&j, "checkpoint", o->source.path);
-    json_string(&j, "network", ptf_net_name(r->before));
-    json_string(&j, "rewrite", o->rewrite->name);
-    json_string(&j, "output", r->reached ? o->output : NULL);
+    json_text(&j, "program", "bnfuse");
+    json_text(&j, "version", ptf_version());
+    json_text(&j, "checkpoint", o->source.path);
+    json_text(&j, "network", ptf_net_name(r->before));
+    json_text(&j, "rewrite", o->rewrite->name);
+    json_text(&j, "output", r->reached ? o->output : NULL);
     json_bool(&j, "checked", r->check != NULL);
     json_bool(&j, "equivalent", r->check != NULL && r->reached);
-    json_string(&j, "inputs", o->data != NULL ? o->data : "random");
+    json_text(&j, "inputs", o->data != NULL ? o->data : "random");
     json_int(&j, "seed", o->seed);
-    json_string(&j, "isa", ptf_isa_name());
+    json_text(&j, "isa", ptf_isa_name());
     tool_json_layers(&j, "before", r->before);
     tool_json_layers(&j, "after", r->after);
     if (r->check != NULL) {
@@ -229,10 +231,13 @@ int main(int argc, char **argv)
         return code;
 
     static ptf_error err;
-    tool_net net;
+    tool_net net = {0};
     ptf_net *folded = NULL;
     bool reached = false;
-    ptf_status status = tool_net_open(&o.source, &net, &err);
+    ptf_status status =
+        tool_check_target(o.output, o.source.path, o.force, &err);
+    if (status == PTF_OK)
+        status = tool_net_open(&o.source, &net, &err);
     if (status == PTF_OK)
         status = ptf_net_rewrite(net.net, o.rewrite, NULL, &folded, &err);
     if (status == PTF_OK)

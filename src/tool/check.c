@@ -35,6 +35,7 @@ static const char help[] =
     "  --threads N       default: the CPUs that this process may use\n"
     "  --json            the report as JSON\n"
     "  --junit FILE      also write a JUnit report for a CI server\n"
+    "  --force           replace that report if it exists\n"
     "  --invariance      run one network with every instruction set and with\n"
     "                    several numbers of threads and batch sizes; all bits\n"
     "                    must be equal\n"
@@ -54,7 +55,7 @@ typedef struct options {
     check_require require;
     int64_t random, seed, threads;
     double atol, rtol;
-    bool json, invariance;
+    bool json, invariance, force;
 } options;
 
 static const char *const require_names[REQUIRE_COUNT] = {
@@ -104,6 +105,7 @@ static int parse(int argc, char **argv, options *o)
         {"arch-b", 0, OPTION_TEXT, &o->b.arch, 0, 0},
         {"atol", 0, OPTION_REAL, &o->atol, 0, INT64_MAX},
         {"data", 0, OPTION_TEXT, &o->data, 0, 0},
+        {"force", 0, OPTION_FLAG, &o->force, 0, 0},
         {"input", 0, OPTION_TEXT, &o->a.input, 0, 0},
         {"invariance", 0, OPTION_FLAG, &o->invariance, 0, 0},
         {"json", 0, OPTION_FLAG, &o->json, 0, 0},
@@ -306,7 +308,11 @@ static ptf_status run(const options *o, int *code, ptf_error *err)
     tool_net a = {0}, b = {0};
     tool_inputs inputs = {0};
     bool met = false;
-    ptf_status status = tool_net_open(&o->a, &a, err);
+    ptf_status status = tool_check_target(o->junit, o->a.path, o->force, err);
+    if (status == PTF_OK && o->b.path != NULL)
+        status = tool_check_target(o->junit, o->b.path, o->force, err);
+    if (status == PTF_OK)
+        status = tool_net_open(&o->a, &a, err);
     if (status == PTF_OK && o->b.path != NULL)
         status = tool_net_open(&o->b, &b, err);
     if (status == PTF_OK)

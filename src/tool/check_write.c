@@ -12,7 +12,7 @@ static void json_hex(tool_json *j, const char *key, double value)
 {
     char text[48];
     snprintf(text, sizeof(text), "%a", value);
-    json_string(j, key, text);
+    json_text(j, key, text);
 }
 
 static void json_ulps(tool_json *j, const int64_t ulps[PTF_ULP_BINS])
@@ -27,35 +27,35 @@ static void json_layer(tool_json *j, const ptf_layer_check *l)
 {
     const ptf_difference *d = &l->difference;
     json_open(j, NULL, '{');
-    json_string(j, "a", l->name_a);
-    json_string(j, "b", l->name_b);
-    json_string(j, "op", l->op);
-    json_string(j, "level", ptf_level_name(l->level));
+    json_text(j, "a", l->name_a);
+    json_text(j, "b", l->name_b);
+    json_text(j, "op", l->op);
+    json_text(j, "level", ptf_level_name(l->level));
     json_int(j, "numbers", d->count);
     json_int(j, "unequal_bits", d->unequal_bits);
     json_int(j, "not_finite", d->not_finite);
     json_int(j, "beyond_tolerance", d->beyond_tolerance);
-    json_real(j, "max_abs", d->max_abs);
-    json_real(j, "max_ref", d->max_ref);
-    json_real(j, "sum_squares", d->sum_squares);
+    json_number(j, "max_abs", d->max_abs);
+    json_number(j, "max_ref", d->max_ref);
+    json_number(j, "sum_squares", d->sum_squares);
     json_ulps(j, d->ulps);
     json_int(j, "worst", d->worst);
     json_hex(j, "worst_a", (double)d->worst_a);
     json_hex(j, "worst_b", (double)d->worst_b);
-    json_real(j, "radius", l->radius);
+    json_number(j, "radius", l->radius);
     json_int(j, "function_apart", l->function_apart);
     json_int(j, "runs_beyond", l->runs_beyond);
-    json_real(j, "weight_rounding", l->weight_rounding);
-    json_real(j, "evaluation_a", l->evaluation_a);
-    json_real(j, "evaluation_b", l->evaluation_b);
-    json_real(j, "inherited", l->inherited);
+    json_number(j, "weight_rounding", l->weight_rounding);
+    json_number(j, "evaluation_a", l->evaluation_a);
+    json_number(j, "evaluation_b", l->evaluation_b);
+    json_number(j, "inherited", l->inherited);
     json_close(j, '}');
 }
 
 static void json_parameter(tool_json *j, const ptf_parameter_check *p)
 {
     json_open(j, NULL, '{');
-    json_string(j, "name", p->name);
+    json_text(j, "name", p->name);
     json_int(j, "numbers", p->count);
     json_int(j, "open", p->open);
     json_int(j, "wrong", p->wrong);
@@ -71,21 +71,21 @@ static void json_evidence(tool_json *j, const check_report *r)
     const check_evidence *e = &r->evidence;
     char shape[64];
     json_open(j, "evidence", '{');
-    json_string(j, "a", e->path_a);
-    json_string(j, "a_sha256", e->sha256_a);
-    json_string(j, "b", e->path_b);
-    json_string(j, "b_sha256", e->sha256_b);
-    json_string(j, "inputs", e->data != NULL ? e->data : "random");
-    json_string(j, "inputs_sha256", e->sha256_inputs);
-    json_string(j, "input", tool_shape_text(&e->input, shape));
+    json_text(j, "a", e->path_a);
+    json_text(j, "a_sha256", e->sha256_a);
+    json_text(j, "b", e->path_b);
+    json_text(j, "b_sha256", e->sha256_b);
+    json_text(j, "inputs", e->data != NULL ? e->data : "random");
+    json_text(j, "inputs_sha256", e->sha256_inputs);
+    json_text(j, "input", tool_shape_text(&e->input, shape));
     json_int(j, "samples", e->samples);
     json_int(j, "seed", e->seed);
-    json_real(j, "atol", e->atol);
-    json_real(j, "rtol", e->rtol);
-    json_string(j, "isa", ptf_isa_name());
+    json_number(j, "atol", e->atol);
+    json_number(j, "rtol", e->rtol);
+    json_text(j, "isa", ptf_isa_name());
     json_int(j, "threads", e->threads);
-    json_string(j, "version", ptf_version());
-    json_string(j, "paired_by", r->from_log ? "log" : "order");
+    json_text(j, "version", ptf_version());
+    json_text(j, "paired_by", r->from_log ? "log" : "order");
     json_close(j, '}');
 }
 
@@ -98,15 +98,15 @@ void check_print_json(const check_report *r, FILE *out)
     check_first first = check_find_first(r->check);
     ptf_check_certificate(r->check, &certificate);
     json_open(&j, NULL, '{');
-    json_string(&j, "program", "ptfold check");
-    json_string(&j, "required", check_require_name(r->require));
+    json_text(&j, "program", "ptfold check");
+    json_text(&j, "required", check_require_name(r->require));
     json_bool(&j, "met", r->met);
     tool_json_verdict(&j, "verdict", ptf_check_verdict(r->check),
                       ptf_check_level(r->check));
     tool_json_certificate(&j, "certificate", &certificate);
-    json_string(&j, "first_bit", first.bit);
-    json_string(&j, "first_beyond_bound", first.bound);
-    json_string(&j, "first_beyond_tolerance", first.tolerance);
+    json_text(&j, "first_bit", first.bit);
+    json_text(&j, "first_beyond_bound", first.bound);
+    json_text(&j, "first_beyond_tolerance", first.tolerance);
     json_open(&j, "layers", '[');
     for (size_t i = 0; ptf_check_layer(r->check, i, &layer); i++)
         json_layer(&j, &layer);

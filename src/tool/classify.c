@@ -279,7 +279,7 @@ static void json_class(job *j, const char *key, int64_t class)
     json_int(&j->json, key, class);
     snprintf(name, sizeof(name), "%s_name", key);
     const char *known = run_name(&j->run->names, class, text);
-    json_string(&j->json, name, known == text ? NULL : known);
+    json_text(&j->json, name, known == text ? NULL : known);
 }
 
 static void json_image(job *j, const ptf_image_info *info, const float *scores,
@@ -287,19 +287,19 @@ static void json_image(job *j, const ptf_image_info *info, const float *scores,
 {
     tool_json *json = &j->json;
     json_open(json, NULL, '{');
-    json_string(json, "image", info->name);
+    json_text(json, "image", info->name);
     if (info->label >= 0)
         json_class(j, "label", info->label);
     if (j->run->options->has_beta)
-        json_real(json, "nu", nu);
+        json_number(json, "nu", nu);
     json_open(json, "top", '[');
     for (int64_t i = 0; i < j->top; i++) {
         int64_t class = j->order[i];
         json_open(json, NULL, '{');
         json_class(j, "class", class);
-        json_real(json, "score", (double)scores[class]);
+        json_number(json, "score", (double)scores[class]);
         if (j->shares)
-            json_real(json, "share", (double)j->share[class]);
+            json_number(json, "share", (double)j->share[class]);
         json_close(json, '}');
     }
     json_close(json, ']');
@@ -312,15 +312,15 @@ static void json_start(job *j)
     char shape[64];
     j->json.out = stdout;
     json_open(&j->json, NULL, '{');
-    json_string(&j->json, "program", "ptfold run");
-    json_string(&j->json, "version", ptf_version());
-    json_string(&j->json, "checkpoint", o->source.path);
-    json_string(&j->json, "network", ptf_net_name(j->run->net->net));
-    json_string(&j->json, "input", tool_shape_text(&j->input, shape));
-    json_string(&j->json, "output", tool_shape_text(&j->output, shape));
-    json_string(&j->json, "isa", ptf_isa_name());
+    json_text(&j->json, "program", "ptfold run");
+    json_text(&j->json, "version", ptf_version());
+    json_text(&j->json, "checkpoint", o->source.path);
+    json_text(&j->json, "network", ptf_net_name(j->run->net->net));
+    json_text(&j->json, "input", tool_shape_text(&j->input, shape));
+    json_text(&j->json, "output", tool_shape_text(&j->output, shape));
+    json_text(&j->json, "isa", ptf_isa_name());
     if (o->has_beta)
-        json_real(&j->json, "beta", o->beta);
+        json_number(&j->json, "beta", o->beta);
     json_open(&j->json, "images", '[');
 }
 
@@ -343,7 +343,7 @@ static void json_end(job *j)
         }
         json_close(json, ']');
     }
-    json_string(json, "npy", j->run->options->npy);
+    json_text(json, "npy", j->run->options->npy);
     json_close(json, '}');
 }
 

@@ -20,6 +20,7 @@ static const char help[] =
     "  --key PATH        the state dict inside the file (model_state_dict);\n"
     "                    '' for all tensors under their full names\n"
     "  --strip-prefix    leave out 'module.' where every name has it\n"
+    "  --force           replace OUT if it exists\n"
     "  --json            what was done, as JSON\n"
     "  --help, --version\n"
     "\n"
@@ -27,7 +28,7 @@ static const char help[] =
 
 typedef struct options {
     const char *in, *out, *key;
-    bool strip, json;
+    bool strip, force, json;
 } options;
 
 typedef struct figures {
@@ -76,24 +77,26 @@ static void print_json(const options *o, const ptf_checkpoint *ckpt,
     const char *name;
     tool_json j = {.out = stdout};
     json_open(&j, NULL, '{');
-    json_string(&j, "input", o->in);
-    json_string(&j, "output", o->out);
+    json_text(&j, "input", o->in);
+    json_text(&j, "output", o->out);
     json_int(&j, "tensors", (int64_t)f->tensors);
     json_int(&j, "bytes", f->bytes);
     json_int(&j, "sharing_memory", (int64_t)f->shared);
     json_open(&j, "left_out", '[');
     for (size_t i = 0; (name = ptf_checkpoint_opaque(ckpt, i)) != NULL; i++)
-        json_string(&j, NULL, name);
+        json_text(&j, NULL, name);
     json_close(&j, ']');
     json_close(&j, '}');
 }
 
 static ptf_status convert(const options *o, ptf_error *err)
 {
-    ptf_checkpoint *ckpt;
+    ptf_checkpoint *ckpt = NULL;
     figures f = {0};
     ptf_open_options open = {.key = o->key, .keep_prefix = !o->strip};
-    ptf_status status = ptf_checkpoint_open(o->in, &open, &ckpt, err);
+    ptf_status status = tool_check_target(o->out, o->in, o->force, err);
+    if (status == PTF_OK)
+        status = ptf_checkpoint_open(o->in, &open, &ckpt, err);
     if (status == PTF_OK)
         status = count(ckpt, &f, err);
     if (status == PTF_OK)
@@ -110,6 +113,7 @@ int tool_convert(int argc, char **argv)
 {
     options o = {0};
     const tool_option table[] = {
+        {"force", 0, OPTION_FLAG, &o.force, 0, 0},
         {"json", 0, OPTION_FLAG, &o.json, 0, 0},
         {"key", 0, OPTION_TEXT, &o.key, 0, 0},
         {"strip-prefix", 0, OPTION_FLAG, &o.strip, 0, 0},

@@ -254,23 +254,23 @@ static ptf_status json_tensor(tool_json *j, const ptf_tensor *t,
     char digest[65];
     ptf_tensor_locate(t, &place);
     json_open(j, NULL, '{');
-    json_string(j, "name", t->name);
-    json_string(j, "dtype", ptf_dtype_name(t->dtype));
+    json_text(j, "name", t->name);
+    json_text(j, "dtype", ptf_dtype_name(t->dtype));
     json_dims(j, "shape", t->shape, t->rank);
     json_dims(j, "stride", t->stride, t->rank);
-    json_string(j, "storage", place.storage);
+    json_text(j, "storage", place.storage);
     json_int(j, "offset", (int64_t)(place.offset / ptf_dtype_size(t->dtype)));
     json_int(j, "bytes", (int64_t)place.size);
     if (place.file != NULL) {
-        json_string(j, "file", place.file);
+        json_text(j, "file", place.file);
         json_int(j, "file_offset", (int64_t)place.file_offset);
     }
     if (relation->with != NULL)
-        json_string(j, relation->tied ? "tied_to" : "shares_memory_with",
-                    relation->with->name);
+        json_text(j, relation->tied ? "tied_to" : "shares_memory_with",
+                  relation->with->name);
     ptf_status status = sha256 ? ptf_tensor_sha256(t, digest, err) : PTF_OK;
     if (sha256 && status == PTF_OK)
-        json_string(j, "sha256", digest);
+        json_text(j, "sha256", digest);
     json_close(j, '}');
     return status;
 }
@@ -283,12 +283,12 @@ static void json_entries(tool_json *j, const ptf_checkpoint *ckpt)
         char crc[16];
         snprintf(crc, sizeof(crc), "%08x", (unsigned)s.crc);
         json_open(j, NULL, '{');
-        json_string(j, "file", s.file);
-        json_string(j, "name", s.name);
+        json_text(j, "file", s.file);
+        json_text(j, "name", s.name);
         json_int(j, "offset", (int64_t)s.offset);
         json_int(j, "bytes", (int64_t)s.size);
         json_int(j, "packed", (int64_t)s.packed);
-        json_string(j, "crc32", s.has_crc ? crc : NULL);
+        json_text(j, "crc32", s.has_crc ? crc : NULL);
         json_close(j, '}');
     }
     json_close(j, ']');
@@ -300,11 +300,11 @@ static void json_texts(tool_json *j, const ptf_checkpoint *ckpt)
     json_open(j, "metadata", '{');
     for (size_t i = 0; (text = ptf_checkpoint_metadata_key(ckpt, i)) != NULL;
          i++)
-        json_string(j, text, ptf_checkpoint_metadata(ckpt, text));
+        json_text(j, text, ptf_checkpoint_metadata(ckpt, text));
     json_close(j, '}');
     json_open(j, "opaque", '[');
     for (size_t i = 0; (text = ptf_checkpoint_opaque(ckpt, i)) != NULL; i++)
-        json_string(j, NULL, text);
+        json_text(j, NULL, text);
     json_close(j, ']');
 }
 
@@ -313,11 +313,11 @@ static void json_facts(tool_json *j, const ptf_checkpoint *ckpt,
 {
     ptf_facts f;
     ptf_checkpoint_facts(ckpt, &f);
-    json_string(j, "file", path);
-    json_string(j, "kind", f.kind);
+    json_text(j, "file", path);
+    json_text(j, "kind", f.kind);
     json_int(j, "version", f.version);
-    json_string(j, "byteorder", f.byteorder);
-    json_string(j, "root", f.root);
+    json_text(j, "byteorder", f.byteorder);
+    json_text(j, "root", f.root);
     json_int(j, "bytes", (int64_t)f.size);
 }
 
@@ -336,7 +336,7 @@ ptf_status tool_describe_json(const ptf_checkpoint *ckpt, const char *path,
         json_open(&j, NULL, '{');
         json_facts(&j, ckpt, path);
         if (what->sha256)
-            json_string(&j, "sha256", digest);
+            json_text(&j, "sha256", digest);
         json_entries(&j, ckpt);
         json_texts(&j, ckpt);
         json_open(&j, "tensors", '[');

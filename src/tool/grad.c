@@ -24,6 +24,7 @@ static const char help[] =
     "  --arch FILE|NAME    the text of print(model), or a built-in network\n"
     "  --input CxHxW       shape of one input; default: what the text says\n"
     "  --key PATH          the state dict inside the file\n"
+    "  --force             replace outputs that exist\n"
     "  --threads N         default: the CPUs that this process may use\n"
     "  --json              the report as JSON\n"
     "  --help, --version\n"
@@ -34,7 +35,7 @@ typedef struct options {
     tool_source source;
     const char *image, *wrt, *out, *saliency;
     int64_t output, index, threads;
-    bool json;
+    bool force, json;
 } options;
 
 typedef struct gradient {
@@ -220,10 +221,10 @@ static void print_one(const char *name, const float *g, int64_t n,
         return;
     }
     json_open(json, NULL, '{');
-    json_string(json, "name", name);
+    json_text(json, "name", name);
     json_int(json, "numbers", n);
-    json_real(json, "largest", s.largest);
-    json_real(json, "norm", s.norm);
+    json_number(json, "largest", s.largest);
+    json_number(json, "norm", s.norm);
     json_close(json, '}');
 }
 
@@ -258,9 +259,9 @@ static void print_json(const gradient *d)
     char text[64];
     tool_json j = {.out = stdout};
     json_open(&j, NULL, '{');
-    json_string(&j, "input", tool_shape_text(&d->input, text));
+    json_text(&j, "input", tool_shape_text(&d->input, text));
     json_int(&j, "output", d->which);
-    json_real(&j, "value", d->value);
+    json_number(&j, "value", d->value);
     json_open(&j, "gradients", '[');
     print_all(d, &j);
     json_close(&j, ']');
@@ -292,10 +293,23 @@ static ptf_status run(gradient *d, const tool_net *net, unsigned by,
     return status;
 }
 
+static ptf_status check_targets(const options *o, ptf_error *err)
+{
+    const char *targets[] = {o->out, o->saliency};
+    const char *inputs[] = {o->source.path, o->image};
+    ptf_status status = PTF_OK;
+    for (int i = 0; i < 4 && status == PTF_OK; i++)
+        status =
+            tool_check_target(targets[i / 2], inputs[i % 2], o->force, err);
+    return status;
+}
+
 static ptf_status grad(const options *o, unsigned by, ptf_error *err)
 {
     tool_net net;
-    ptf_status status = tool_net_open(&o->source, &net, err);
+    ptf_status status = check_targets(o, err);
+    if (status == PTF_OK)
+        status = tool_net_open(&o->source, &net, err);
     if (status != PTF_OK)
         return status;
     gradient d = {.options = o};
@@ -313,6 +327,7 @@ int tool_grad(int argc, char **argv)
     options o = {.wrt = "input", .output = -1};
     const tool_option table[] = {
         {"arch", 0, OPTION_TEXT, &o.source.arch, 0, 0},
+        {"force", 0, OPTION_FLAG, &o.force, 0, 0},
         {"index", 0, OPTION_COUNT, &o.index, 0, INT64_MAX},
         {"input", 0, OPTION_TEXT, &o.source.input, 0, 0},
         {"json", 0, OPTION_FLAG, &o.json, 0, 0},

@@ -56,10 +56,10 @@ static void add_way(matrix *m, const way *w, const char *hex)
         return;
     }
     json_open(&m->writer, NULL, '{');
-    json_string(&m->writer, "isa", w->isa);
+    json_text(&m->writer, "isa", w->isa);
     json_int(&m->writer, "threads", w->threads);
     json_int(&m->writer, "batch", w->batch);
-    json_string(&m->writer, "outputs_sha256", hex);
+    json_text(&m->writer, "outputs_sha256", hex);
     json_close(&m->writer, '}');
 }
 
@@ -156,8 +156,8 @@ static void print_windows(matrix *m, const ptf_slide *slide,
     if (m->json) {
         json_int(&m->writer, "windows", v->samples);
         json_int(&m->writer, "windows_unequal_bits", v->unequal_bits);
-        json_string(&m->writer, "windows_blocked_because",
-                    v->samples > 0 ? NULL : slide->reason);
+        json_text(&m->writer, "windows_blocked_because",
+                  v->samples > 0 ? NULL : slide->reason);
         return;
     }
     if (v->samples > 0)
@@ -177,8 +177,8 @@ static void print_head(matrix *m, const tool_inputs *inputs)
     }
     m->writer = (tool_json){.out = stdout};
     json_open(&m->writer, NULL, '{');
-    json_string(&m->writer, "program", "ptfold check --invariance");
-    json_string(&m->writer, "version", ptf_version());
+    json_text(&m->writer, "program", "ptfold check --invariance");
+    json_text(&m->writer, "version", ptf_version());
     json_open(&m->writer, "runs", '[');
 }
 

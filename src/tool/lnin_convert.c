@@ -24,6 +24,7 @@ static const char help[] =
     "  --check N         compare on N random inputs of each size (default 2)\n"
     "  --seed S          where the random inputs start (default 1)\n"
     "  --no-check        write without comparing\n"
+    "  --force           replace FILE if it exists\n"
     "  --threads N       default: the CPUs that this process may use\n"
     "  --json            the report as JSON\n"
     "  -q, --quiet       no progress\n"
@@ -42,7 +43,7 @@ typedef struct options {
     const char *output;
     char *default_output; /* to be freed */
     int64_t check, seed, threads;
-    bool no_check, quiet, json;
+    bool no_check, force, quiet, json;
 } options;
 
 /* "dir/net1.pt" gives "dir/net1.net2.pt"; a name without ending gets one. */
@@ -69,6 +70,7 @@ static int parse(int argc, char **argv, options *o)
     const tool_option table[] = {
         {"arch", 0, OPTION_TEXT, &o->source.arch, 0, 0},
         {"check", 0, OPTION_COUNT, &o->check, 1, 1000000},
+        {"force", 0, OPTION_FLAG, &o->force, 0, 0},
         {"input", 0, OPTION_TEXT, &o->source.input, 0, 0},
         {"json", 0, OPTION_FLAG, &o->json, 0, 0},
         {"key", 0, OPTION_TEXT, &o->source.key, 0, 0},
@@ -199,26 +201,26 @@ static void print_json(const options *o, const report *r)
     char shape[64];
     tool_json j = {.out = stdout};
     json_open(&j, NULL, '{');
-    json_string(&j, "program", "lnin-convert");
-    json_string(&j, "version", ptf_version());
-    json_string(&j, "checkpoint", o->source.path);
-    json_string(&j, "network", ptf_net_name(r->before->net));
-    json_string(&j, "rewrite", "linear_to_conv");
-    json_string(&j, "output", r->reached ? o->output : NULL);
+    json_text(&j, "program", "lnin-convert");
+    json_text(&j, "version", ptf_version());
+    json_text(&j, "checkpoint", o->source.path);
+    json_text(&j, "network", ptf_net_name(r->before->net));
+    json_text(&j, "rewrite", "linear_to_conv");
+    json_text(&j, "output", r->reached ? o->output : NULL);
     json_bool(&j, "checked", r->checked);
     json_bool(&j, "equivalent", r->checked && r->reached);
     json_int(&j, "seed", o->seed);
-    json_string(&j, "isa", ptf_isa_name());
-    json_string(&j, "input", tool_shape_text(&r->before->input, shape));
+    json_text(&j, "isa", ptf_isa_name());
+    json_text(&j, "input", tool_shape_text(&r->before->input, shape));
     tool_json_layers(&j, "before", r->before->net);
     tool_json_layers(&j, "after", r->after);
-    json_string(&j, "windows_blocked_by", r->slide.blocker);
-    json_string(&j, "windows_blocked_because", r->slide.reason);
+    json_text(&j, "windows_blocked_by", r->slide.blocker);
+    json_text(&j, "windows_blocked_because", r->slide.reason);
     if (r->checked)
         tool_json_verdict(&j, "same_size", &r->same,
                           ptf_verdict_level(&r->same));
     if (r->windows_checked) {
-        json_string(&j, "large", tool_shape_text(&r->large, shape));
+        json_text(&j, "large", tool_shape_text(&r->large, shape));
         tool_json_verdict(&j, "windows", &r->slid, ptf_verdict_level(&r->slid));
     }
     json_close(&j, '}');
@@ -241,9 +243,12 @@ static ptf_status convert(const options *o, report *r, ptf_error *err)
 static ptf_status run(const options *o, bool *reached, ptf_error *err)
 {
     const ptf_rewrite *rewrite = ptf_rewrite_find("linear_to_conv");
-    tool_net net;
+    tool_net net = {0};
     ptf_net *converted = NULL;
-    ptf_status status = tool_net_open(&o->source, &net, err);
+    ptf_status status =
+        tool_check_target(o->output, o->source.path, o->force, err);
+    if (status == PTF_OK)
+        status = tool_net_open(&o->source, &net, err);
     if (status == PTF_OK)
         status = tool_need_input(&net, &o->source, err);
     if (status == PTF_OK)

@@ -47,11 +47,11 @@ static int64_t number(const ptf_count *count, size_t column)
 static void json_numbers(tool_json *j, const ptf_count *count)
 {
     char shape[64];
-    json_string(j, "input", tool_shape_text(&count->input, shape));
-    json_string(j, "output", tool_shape_text(&count->output, shape));
+    json_text(j, "input", tool_shape_text(&count->input, shape));
+    json_text(j, "output", tool_shape_text(&count->output, shape));
     for (size_t i = 0; i < COLUMNS; i++)
         json_int(j, columns[i].name, number(count, i));
-    json_real(j, "operations_per_byte", ptf_count_intensity(count));
+    json_number(j, "operations_per_byte", ptf_count_intensity(count));
 }
 
 static void json_classes(tool_json *j, const ops_net *net)
@@ -60,13 +60,13 @@ static void json_classes(tool_json *j, const ops_net *net)
     for (int i = 0; i < OPS_CLASSES; i++) {
         const ptf_count *c = &net->classes[i];
         json_open(j, NULL, '{');
-        json_string(j, "of", ops_class_names[i]);
+        json_text(j, "of", ops_class_names[i]);
         json_int(j, "parameters", c->parameters);
-        json_real(j, "parameters_percent",
-                  ops_percent(c->parameters, net->total.parameters));
+        json_number(j, "parameters_percent",
+                    ops_percent(c->parameters, net->total.parameters));
         json_int(j, "conventional", c->conventional);
-        json_real(j, "conventional_percent",
-                  ops_percent(c->conventional, net->total.conventional));
+        json_number(j, "conventional_percent",
+                    ops_percent(c->conventional, net->total.conventional));
         json_int(j, "gradient_macs", ops_gradient_macs(c));
         json_close(j, '}');
     }
@@ -76,15 +76,15 @@ static void json_classes(tool_json *j, const ops_net *net)
 static void json_net(tool_json *j, const ops_net *net)
 {
     json_open(j, NULL, '{');
-    json_string(j, "source", net->source);
-    json_string(j, "network", net->total.name);
+    json_text(j, "source", net->source);
+    json_text(j, "network", net->total.name);
     json_open(j, "layers", '[');
     for (size_t i = 0; i < net->count; i++) {
         if (!ops_is_shown(net, i))
             continue;
         json_open(j, NULL, '{');
-        json_string(j, "name", net->layers[i].name);
-        json_string(j, "op", net->layers[i].op);
+        json_text(j, "name", net->layers[i].name);
+        json_text(j, "op", net->layers[i].op);
         json_numbers(j, &net->layers[i]);
         json_close(j, '}');
     }
@@ -101,10 +101,10 @@ void ops_print_json(const ops_report *report)
 {
     tool_json j = {.out = stdout};
     json_open(&j, NULL, '{');
-    json_string(&j, "program", "ptfold ops");
-    json_string(&j, "version", ptf_version());
-    json_string(&j, "convention", report->convention->name);
-    json_string(&j, "unit", report->convention->unit);
+    json_text(&j, "program", "ptfold ops");
+    json_text(&j, "version", ptf_version());
+    json_text(&j, "convention", report->convention->name);
+    json_text(&j, "unit", report->convention->unit);
     json_int(&j, "batch", report->batch);
     json_open(&j, "networks", '[');
     for (int i = 0; i < report->net_count; i++)

@@ -151,20 +151,20 @@ static void print_json(const session *s)
 {
     tool_json j = {.out = stdout};
     json_open(&j, NULL, '{');
-    json_string(&j, "program", "ptfold check --oracle");
-    json_string(&j, "libtorch", s->torch.torch_version());
+    json_text(&j, "program", "ptfold check --oracle");
+    json_text(&j, "libtorch", s->torch.torch_version());
     json_int(&j, "samples", s->inputs->count);
     json_int(&j, "outputs", s->inputs->count * s->out_size);
     for (int i = 0; i < CLAIMS; i++) {
         const finding *f = &s->findings[i];
         json_open(&j, claims[i].key, '{');
-        json_real(&j, "max_abs", f->max_abs);
-        json_real(&j, "part_of_bound", f->part);
+        json_number(&j, "max_abs", f->max_abs);
+        json_number(&j, "part_of_bound", f->part);
         json_int(&j, "beyond", f->beyond);
         json_int(&j, "undecided", f->undecided);
         json_close(&j, '}');
     }
-    json_string(&j, "verdict", verdict_of(s));
+    json_text(&j, "verdict", verdict_of(s));
     json_close(&j, '}');
 }
 

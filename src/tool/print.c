@@ -243,7 +243,7 @@ void json_close(tool_json *j, char bracket)
         putc('\n', j->out);
 }
 
-void json_string(tool_json *j, const char *key, const char *value)
+void json_text(tool_json *j, const char *key, const char *value)
 {
     put_member(j, key);
     if (value == NULL)
@@ -259,7 +259,7 @@ void json_int(tool_json *j, const char *key, int64_t value)
 }
 
 /* JSON has no NaN and no infinity; both become null. */
-void json_real(tool_json *j, const char *key, double value)
+void json_number(tool_json *j, const char *key, double value)
 {
     put_member(j, key);
     if (isfinite(value))
@@ -279,17 +279,17 @@ void tool_json_certificate(tool_json *j, const char *key,
 {
     json_open(j, key, '{');
     json_bool(j, "holds", c->holds);
-    json_string(j, "reason", c->reason);
-    json_string(j, "layer", c->layer);
+    json_text(j, "reason", c->reason);
+    json_text(j, "layer", c->layer);
     json_int(j, "parameters", c->parameters);
     json_int(j, "parameters_open", c->parameters_open);
     json_int(j, "parameters_wrong", c->parameters_wrong);
-    json_real(j, "radius", c->radius);
-    json_real(j, "function_gap", c->function_gap);
+    json_number(j, "radius", c->radius);
+    json_number(j, "function_gap", c->function_gap);
     json_int(j, "function_apart", c->function_apart);
-    json_real(j, "weight_rounding", c->weight_rounding);
-    json_real(j, "evaluation_a", c->evaluation_a);
-    json_real(j, "evaluation_b", c->evaluation_b);
+    json_number(j, "weight_rounding", c->weight_rounding);
+    json_number(j, "evaluation_a", c->evaluation_a);
+    json_number(j, "evaluation_b", c->evaluation_b);
     json_int(j, "runs", c->runs);
     json_int(j, "runs_beyond", c->runs_beyond);
     json_int(j, "certified", c->certified);
@@ -303,23 +303,23 @@ void tool_json_verdict(tool_json *j, const char *key, const ptf_verdict *v,
                        ptf_level level)
 {
     json_open(j, key, '{');
-    json_string(j, "level", ptf_level_name(level));
+    json_text(j, "level", ptf_level_name(level));
     json_int(j, "samples", v->samples);
     json_int(j, "outputs", v->outputs);
     json_int(j, "unequal_bits", v->unequal_bits);
     json_int(j, "not_finite", v->not_finite);
-    json_real(j, "max_abs", v->max_abs);
-    json_real(j, "max_ref", v->max_ref);
+    json_number(j, "max_abs", v->max_abs);
+    json_number(j, "max_ref", v->max_ref);
     json_int(j, "worst_sample", v->worst_sample);
     json_int(j, "worst_output", v->worst_output);
-    json_real(j, "worst_a", (double)v->worst_a);
-    json_real(j, "worst_b", (double)v->worst_b);
-    json_real(j, "max_squares_per_100", v->max_group_squares);
+    json_number(j, "worst_a", (double)v->worst_a);
+    json_number(j, "worst_b", (double)v->worst_b);
+    json_number(j, "max_squares_per_100", v->max_group_squares);
     json_int(j, "argmax_equal", v->argmax_equal);
     json_int(j, "argmax_undecided", v->argmax_undecided);
     json_int(j, "argmax_different", v->argmax_different);
-    json_real(j, "atol", v->atol);
-    json_real(j, "rtol", v->rtol);
+    json_number(j, "atol", v->atol);
+    json_number(j, "rtol", v->rtol);
     json_close(j, '}');
 }
 
@@ -330,8 +330,8 @@ void tool_json_layers(tool_json *j, const char *key, const ptf_net *net)
         ptf_layer layer;
         ptf_net_layer(net, i, &layer);
         json_open(j, NULL, '{');
-        json_string(j, "name", layer.name);
-        json_string(j, "layer", layer.text);
+        json_text(j, "name", layer.name);
+        json_text(j, "layer", layer.text);
         json_int(j, "parameters", layer.parameters);
         json_close(j, '}');
     }

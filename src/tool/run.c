@@ -6,7 +6,6 @@
 #include "tool/run.h"
 
 #include <errno.h>
-#include <unistd.h>
 
 static const char help[] =
     "usage: ptfold run [options] CHECKPOINT INPUT...\n"
@@ -177,16 +176,6 @@ static int parse(int argc, char **argv, run_options *o, image_texts *t,
     return code == TOOL_GO_ON ? check_options(o) : code;
 }
 
-ptf_status run_check_target(const run_options *o, const char *path,
-                            ptf_error *err)
-{
-    if (path == NULL || o->force || access(path, F_OK) != 0)
-        return PTF_OK;
-    return tool_error(err, PTF_ARGUMENT,
-                      "%s: the output exists; give --force to replace it",
-                      path);
-}
-
 /* ------------------------------------------------------------------- labels */
 
 const char *run_name(const run_names *names, int64_t label, char text[24])
@@ -243,6 +232,19 @@ static ptf_status read_labels(const char *path, char **text,
 
 /* ------------------------------------------------------------------ running */
 
+/* Before anything is read: what is written must not be there, nor an input. */
+static ptf_status check_targets(const run_options *o, ptf_error *err)
+{
+    const char *targets[] = {o->npy, o->map};
+    ptf_status status = PTF_OK;
+    for (int i = 0; i < 2 && status == PTF_OK; i++) {
+        status = tool_check_target(targets[i], o->source.path, o->force, err);
+        for (size_t k = 0; k < o->input_count && status == PTF_OK; k++)
+            status = tool_check_target(targets[i], o->inputs[k], o->force, err);
+    }
+    return status;
+}
+
 /* How arrays are read, and whether pictures are made grey or RGB. */
 static void fit_images(const tool_net *net, ptf_image_options *image)
 {
@@ -259,12 +261,9 @@ static ptf_status open_and_run(run_options *o, const tool_net *net,
 {
     run r = {.options = o, .net = net, .names = *names};
     fit_images(net, &o->image);
-    ptf_status status = run_check_target(o, o->npy, err);
-    if (status == PTF_OK)
-        status = run_check_target(o, o->map, err);
-    if (status == PTF_OK)
-        status = ptf_images_open((const char *const *)o->inputs, o->input_count,
-                                 &o->image, &r.images, err);
+    ptf_status status =
+        ptf_images_open((const char *const *)o->inputs, o->input_count,
+                        &o->image, &r.images, err);
     if (status != PTF_OK)
         return status;
     r.names.images = r.images;
@@ -289,8 +288,8 @@ int tool_run(int argc, char **argv)
     run_names names = {0};
     char *text = NULL;
     const char **lines = NULL;
-    ptf_status status = PTF_OK;
-    if (labels != NULL)
+    ptf_status status = check_targets(&o, &err);
+    if (status == PTF_OK && labels != NULL)
         status = read_labels(labels, &text, &lines, &names, &err);
     if (status == PTF_OK)
         status = tool_net_open(&o.source, &net, &err);

@@ -48,10 +48,6 @@ ptf_status run_classify(const run *r, ptf_error *err);
 /* One output for each class and window of a larger image. */
 ptf_status run_map(const run *r, ptf_error *err);
 
-/* PTF_ARGUMENT when there is a file at 'path' and no --force. */
-ptf_status run_check_target(const run_options *o, const char *path,
-                            ptf_error *err);
-
 /* The larger of two scores; NaN is the smallest. */
 static inline bool run_better(float a, float b)
 {

@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static const char *program_name = "ptfold";
@@ -75,6 +76,25 @@ int tool_finish(int code)
         return EXIT_SYSTEM;
     }
     return code;
+}
+
+ptf_status tool_check_target(const char *path, const char *input, bool force,
+                             ptf_error *err)
+{
+    struct stat target, source;
+    if (path == NULL || stat(path, &target) != 0 || !S_ISREG(target.st_mode))
+        return PTF_OK; /* nothing is lost; writing says what is wrong */
+    if (input != NULL && stat(input, &source) == 0 &&
+        target.st_dev == source.st_dev && target.st_ino == source.st_ino)
+        return tool_error(err, PTF_ARGUMENT,
+                          "%s: the output is the input itself; give another "
+                          "name",
+                          path);
+    if (force)
+        return PTF_OK;
+    return tool_error(err, PTF_ARGUMENT,
+                      "%s: the output exists; give --force to replace it",
+                      path);
 }
 
 /* ----------------------------------------------------------------- networks */

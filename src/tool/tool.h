@@ -101,6 +101,13 @@ void tool_suggest(tool_suggestion *suggestion, const char *known);
 const char *tool_suggestion_text(const tool_suggestion *suggestion,
                                  char text[128]);
 
+/*
+ * PTF_ARGUMENT when 'path' (or NULL) is a file that would be replaced without
+ * --force, or the file 'input' (or NULL) itself.
+ */
+ptf_status tool_check_target(const char *path, const char *input, bool force,
+                             ptf_error *err);
+
 /* ----------------------------------------------------------------- progress */
 
 /* Long work, as stderr shows it.  Call at() as often as is handy. */
@@ -257,9 +264,9 @@ typedef struct tool_json {
 
 void json_open(tool_json *json, const char *key, char bracket);
 void json_close(tool_json *json, char bracket);
-void json_string(tool_json *json, const char *key, const char *value);
+void json_text(tool_json *json, const char *key, const char *value);
 void json_int(tool_json *json, const char *key, int64_t value);
-void json_real(tool_json *json, const char *key, double value);
+void json_number(tool_json *json, const char *key, double value);
 void json_bool(tool_json *json, const char *key, bool value);
 
 /* 'level' is the verdict's own or, with a certificate, the check's. */

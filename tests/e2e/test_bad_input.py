@@ -128,8 +128,8 @@ class BadContents(ProgramTest):
         """Otherwise the refusals below would prove nothing."""
         for program, (stem, args) in CONVERTERS.items():
             self.changed(stem, lambda tensors: None)
-            self.succeed(program, *args("in.pt", FIXTURES / f"{stem}.txt",
-                                        "out.pt"))
+            self.succeed(program, "--force", *args(
+                "in.pt", FIXTURES / f"{stem}.txt", "out.pt"))
 
     def test_tensors_that_do_not_fit(self):
         def missing(tensors):
@@ -184,9 +184,10 @@ class BadContents(ProgramTest):
         for program, (stem, args) in CONVERTERS.items():
             arch = FIXTURES / f"{stem}.txt"
             self.fixture(f"{stem}.pt")
-            self.succeed(program, *args(f"{stem}.pt", arch, "done.bin"))
-            self.refuse(UNSUPPORTED, ["done.bin: ", "nothing to rewrite"],
-                        program, *args("done.bin", arch, "out.pt")[2:])
+            done = f"{program}.bin"
+            self.succeed(program, *args(f"{stem}.pt", arch, done))
+            self.refuse(UNSUPPORTED, [f"{done}: ", "nothing to rewrite"],
+                        program, *args(done, arch, "out.pt")[2:])
 
     def test_numbers_that_no_trained_network_has(self):
         rows = (
@@ -263,15 +264,66 @@ class BadTargets(ProgramTest):
             self.path("link3.pt").hardlink_to(self.path(source))
             for target in (source, f"./{source}", self.path(source),
                            "link.pt", "link2.pt", "link3.pt"):
-                self.refuse(USAGE, [f"{target}: ", "input"], program,
-                            *args(target))
+                for force in ([], ["--force"]):
+                    self.refuse(USAGE, [f"{target}: ", "input"], program,
+                                *force, *args(target))
+
+    def test_an_old_target_needs_a_word(self):
+        self.write("old.pt", b"old")
+        self.path("link.pt").symlink_to("old.pt")
+        for program, args, source in self.each():
+            for target in ("old.pt", "link.pt"):
+                self.refuse(USAGE, [f"{target}: ", "exists", "--force"],
+                            program, *args(target))
+            self.refuse(USAGE, ["old.pt: ", "exists", "--force"], "ptfold",
+                        "convert", source, "old.pt")
+            self.succeed(program, "--force", *args("link.pt"))
+            self.assertTrue(self.path("link.pt").is_symlink())
+            self.assertNotEqual(self.write_back("old.pt", b"old"), b"old")
+        # The name that nobody gave is no exception.
+        arch = FIXTURES / "net1.txt"
+        self.succeed("lnin-convert", "--arch", arch, "net1.pt")
+        self.refuse(USAGE, ["net1.net2.pt: ", "--force"], "lnin-convert",
+                    "--arch", arch, "net1.pt")
+
+    def write_back(self, name, data):
+        """What the file holds; afterwards it holds 'data'."""
+        found = self.path(name).read_bytes()
+        self.write(name, data)
+        return found
+
+    def test_old_reports_and_pictures_need_a_word(self):
+        self.fixture("small_net.pt")
+        self.write("old.xml", b"old")
+        self.write("old.png", b"old")
+        self.write("old.pt", b"old")
+        self.write("a.ppm", b"P6 8 8 255\n" + bytes(192))
+        net = ["--arch", FIXTURES / "small_net.txt", "small_net.pt"]
+        for target, *args in (
+                ("old.xml", "check", *net, "small_net.pt", "--arch-b",
+                 FIXTURES / "small_net.txt", "--junit", "old.xml"),
+                ("old.pt", "grad", *net, "a.ppm", "-o", "old.pt"),
+                ("old.png", "grad", *net, "a.ppm", "--saliency", "old.png"),
+                ("old.pt", "run", *net, "a.ppm", "--npy", "old.pt")):
+            self.refuse(USAGE, [f"{target}: ", "exists", "--force"], "ptfold",
+                        *args)
+            self.succeed("ptfold", *args, "--force")
+            self.assertNotEqual(self.write_back(target, b"old"), b"old")
+        for args in (("check", *net, "small_net.pt", "--junit"),
+                     ("grad", *net, "a.ppm", "--saliency"),
+                     ("run", *net, "a.ppm", "--npy")):
+            self.refuse(USAGE, ["small_net.pt: ", "the input itself"],
+                        "ptfold", *args, "small_net.pt", "--force")
+        self.refuse(USAGE, ["a.ppm: ", "the input itself"], "ptfold", "run",
+                    *net, "a.ppm", "--npy", "a.ppm", "--force")
 
     def test_an_old_target_stays_when_nothing_is_written(self):
         self.write("out.pt", b"old")
         for program, args, source in self.each():
             data = bytearray(self.path(source).read_bytes())
             self.write(source, data[:-1])
-            self.refuse(DAMAGED, [f"{source}: "], program, *args("out.pt"))
+            self.refuse(DAMAGED, [f"{source}: "], program, "--force",
+                        *args("out.pt"))
 
     def test_a_file_size_limit(self):
         """As a full disk: the signal must not kill, and nothing stays."""

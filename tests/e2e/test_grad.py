@@ -92,7 +92,7 @@ class Gradients(ProgramTest):
 
     def check(self, net, x, output):
         self.save(net, x)
-        self.succeed("ptfold", "grad", "--arch", "net.txt", "--wrt",
+        self.succeed("ptfold", "grad", "--force", "--arch", "net.txt", "--wrt",
                      "input,params", "--output", str(output), "-o", "g.bin",
                      "net.pt", "x.npy")
         x = x[None].requires_grad_()

@@ -120,7 +120,7 @@ class BatchNorms(ProgramTest):
 
     def test_an_old_target_is_replaced(self):
         self.write("out.pt", b"old")
-        self.succeed("bnfuse", *SMALL_NET, "out.pt")
+        self.succeed("bnfuse", "--force", *SMALL_NET, "out.pt")
         self.assertEqual(len(read(self.path("out.pt"))), 8)
         self.assertEqual(set(self.contents()), {"out.pt", "small_net.pt"})
 
@@ -183,7 +183,7 @@ class LinearLayers(ProgramTest):
     def test_every_instruction_set_gives_bitwise_and_the_same_file(self):
         files = set()
         for isa in ("ref", "avx2", "avx512", "neon"):
-            report = self.report("lnin-convert", *NET1, "-o", "out.bin",
+            report = self.report("lnin-convert", "--force", *NET1, "-o", "out.bin",
                                  env={"PTF_ISA": isa})
             self.assertTrue(report["equivalent"])
             files.add(self.path("out.bin").read_bytes())
@@ -265,7 +265,8 @@ class BuiltIn(ProgramTest):
 
     def test_small_net_is_recognised_by_its_keys(self):
         self.small_net()
-        reports = [self.report("bnfuse", *arch, "smallNetSaved", "out.bin")
+        reports = [self.report("bnfuse", "--force", *arch, "smallNetSaved",
+                               "out.bin")
                    for arch in ((), ("--arch", "smallNetTrain"))]
         self.assertEqual(reports[0], reports[1])
         self.assertEqual(reports[0]["network"], "smallNetTrain")

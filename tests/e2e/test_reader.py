@@ -111,12 +111,14 @@ class Convert(Reader):
             steps = [(key, source, "b.pt"), ([], "b.pt", "c.pth")]
             if lacks:
                 self.refuse(UNSUPPORTED, ["safetensors has no dtype"],
-                            "ptfold", "convert", source, "a.safetensors")
+                            "ptfold", "convert", "--force", source,
+                            "a.safetensors")
             else:
                 steps += [(key, source, "a.safetensors"),
                           ([], "a.safetensors", "d.pt"), ([], "d.pt", "e.bin")]
             for options, old, new in steps:
-                self.succeed("ptfold", "convert", *options, old, new)
+                self.succeed("ptfold", "convert", "--force", *options, old,
+                             new)
                 with self.subTest(source=source.name, step=new):
                     self.assertEqual(self.tensors(new), wanted)
                     self.succeed("ptfold", "info", "--verify", new)
@@ -154,7 +156,7 @@ class Convert(Reader):
         self.succeed("ptfold", "convert", "m.index.json", "one.pt")
         self.assertEqual(checkpoint.read_torch(self.path("one.pt")), tensors)
         self.refuse(USAGE, ["is the input itself"], "ptfold", "convert",
-                    "m.index.json", "2.safetensors")
+                    "--force", "m.index.json", "2.safetensors")
         self.path("2.safetensors").write_bytes(b"")
         self.refuse(DAMAGED, ["2.safetensors: ", "file is empty"], "ptfold",
                     "convert", "m.index.json", "two.pt")
@@ -181,9 +183,9 @@ class Convert(Reader):
         self.succeed("ptfold", "convert", source, "a.pt")
         self.assertTrue(all(n.startswith("module.")
                             for n in self.tensors("a.pt")))
-        self.succeed("ptfold", "convert", "--strip-prefix", source, "a.pt")
+        self.succeed("ptfold", "convert", "--strip-prefix", source, "b.pt")
         self.assertFalse(any(n.startswith("module.")
-                             for n in self.tensors("a.pt")))
+                             for n in self.tensors("b.pt")))
 
     def test_damage_is_not_passed_on(self):
         data = bytearray((FIXTURES / "small_net.pt").read_bytes())
@@ -196,7 +198,8 @@ class Convert(Reader):
         tensors = {f"w{i}": ((100000,), os.urandom(400000)) for i in range(6)}
         checkpoint.write_safetensors(self.path("in.safetensors"), tensors, {})
         old = b"the old file"
-        command = [PROGRAMS / "ptfold", "convert", "in.safetensors", "out.pt"]
+        command = [PROGRAMS / "ptfold", "convert", "--force",
+                   "in.safetensors", "out.pt"]
         start = time.monotonic()
         self.succeed("ptfold", "convert", "in.safetensors", "out.pt")
         longest = time.monotonic() - start
