@@ -1,6 +1,7 @@
 /*
  * Gradients against libtorch's autograd in double: drawn nets with
- * convolutions, and chains of one-channel convolutions of 1 to 6 layers.
+ * convolutions, chains of one-channel convolutions of 1 to 6 layers, and the
+ * smooth maximum, whose gradient is the softmax.
  *
  * A gradient in f32 is a sum of products of numbers that carry the rounding of
  * the run forward.  No number may be off by more than 2^-17 (128 roundings) of
@@ -193,6 +194,50 @@ static void chains_have_autograds_gradients(void **state)
     }
 }
 
+/* libtorch's logsumexp of beta x, over beta, and its gradient by beta x. */
+static void smooth_maximum(const double *u, int64_t n, double *log,
+                           double *share)
+{
+    const int64_t shape[2] = {1, n};
+    ltc_tensor *x = NULL, *y = NULL, *one = NULL, *by = NULL;
+    assert_int_equal(torch.tensor_make(u, LTC_F64, 2, shape, 1, &x), LTC_OK);
+    assert_int_equal(torch.log_sum_exp(x, 1, &y), LTC_OK);
+    assert_int_equal(torch.full_like(y, 1, &one), LTC_OK);
+    assert_int_equal(torch.grad(y, one, &x, 1, &by), LTC_OK);
+    assert_int_equal(torch.tensor_read(y, LTC_F64, log, 1), LTC_OK);
+    assert_int_equal(torch.tensor_read(by, LTC_F64, share, n), LTC_OK);
+    torch.tensor_free(by);
+    torch.tensor_free(one);
+    torch.tensor_free(y);
+    torch.tensor_free(x);
+}
+
+/* In double beta x is off by 2^-53 of itself, and exp of it by as much. */
+static void nu_has_autograds_value_and_gradient(void **state)
+{
+    (void)state;
+    enum { MOST = 40, VECTORS = 400 };
+    for (unsigned i = 0; i < VECTORS; i++) {
+        float drawn[MOST + 2], x[MOST], got[MOST];
+        double u[MOST], share[MOST], log, nu;
+        size_t n = 1 + i % MOST;
+        ptf_random_fill(judging.first, i, drawn, MOST + 2);
+        double beta = pow(10, 60 * (double)drawn[MOST] - 30);
+        double width = 60 * (double)drawn[MOST + 1] / beta;
+        for (size_t k = 0; k < n; k++) {
+            x[k] = (float)(width * (2 * (double)drawn[k] - 1));
+            u[k] = beta * (double)x[k];
+        }
+        smooth_maximum(u, (int64_t)n, &log, share);
+        assert_int_equal(ptf_log_sum_exp(beta, x, n, &nu, NULL), PTF_OK);
+        assert_int_equal(ptf_softmax(beta, x, n, got, NULL), PTF_OK);
+        assert_true(fabs(nu - log / beta) <= 64 * 0x1p-48 / beta);
+        for (size_t k = 0; k < n; k++)
+            assert_true(fabs((double)got[k] - share[k]) <=
+                        (0x1p-24 + 0x1p-40) * share[k] + 0x1p-149);
+    }
+}
+
 static void a_softmax_has_autograds_gradients(void **state)
 {
     (void)state;
@@ -220,6 +265,7 @@ int main(int argc, char **argv)
         return code;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(drawn_nets_have_autograds_gradients),
+        cmocka_unit_test(nu_has_autograds_value_and_gradient),
         cmocka_unit_test(a_softmax_has_autograds_gradients),
         cmocka_unit_test(chains_have_autograds_gradients),
     };

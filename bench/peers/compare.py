@@ -50,7 +50,7 @@ class Worker:
     def __init__(self, engine, python, item, folder, threads):
         _, net, ours, theirs, shape, batch, _ = item
         self.engine = engine
-        file = os.path.join(folder, ours if engine == "ptfold" else theirs)
+        file = os.path.join(folder, ours if "ptfold" in engine else theirs)
         environment = dict(os.environ, OMP_NUM_THREADS=str(threads))
         for name in ("OPENBLAS_CORETYPE", "ONEDNN_MAX_CPU_ISA",
                      "DNNL_MAX_CPU_ISA", "ATEN_CPU_CAPABILITY", "PTF_ISA"):
@@ -97,6 +97,10 @@ def engines_of(options, batch):
         engines.append(("torch-old", options.old_torch))
     if batch == 1:
         engines += [("ncnn", sys.executable), ("ncnn-direct", sys.executable)]
+    if options.gradients:
+        engines = [("ptfold", sys.executable)] + [
+            (e + "-gradient", python) for e, python in engines
+            if "ptfold" in e or "torch" in e]
     chosen = options.engines.split(",") if options.engines else None
     return [e for e in engines if chosen is None or e[0] in chosen]
 
@@ -106,9 +110,10 @@ def error_of(worker, exact):
 
 
 def exact_output(options, item):
-    """The outputs of an evaluation in double, by PyTorch."""
+    """The outputs, or gradients, of an evaluation in double, by PyTorch."""
     torch = options.torch or sys.executable
-    worker = Worker("torch-double", torch, item, options.folder, 1)
+    engine = "torch-double" + ("-gradient" if options.gradients else "")
+    worker = Worker(engine, torch, item, options.folder, 1)
     y = worker.output()
     worker.close()
     return y
@@ -133,6 +138,8 @@ def measure(options, item, threads):
         exact = exact_output(options, item)
     for w in workers:
         s = seconds[w.engine]
+        gradient = "gradient" in w.engine
+        passes = 2 if gradient else 1
         pairs = list(zip(s, limits))
         yield {
             "work": name, "input": shape, "batch": batch, "threads": threads,
@@ -140,11 +147,14 @@ def measure(options, item, threads):
             "least": min(s),
             "ratio": statistics.median(
                 a / b for a, b in zip(s, seconds[workers[0].engine])),
-            "fma": statistics.median(flops / t / l[0] for t, l in pairs),
-            "read": statistics.median(weights / t / l[1] for t, l in pairs),
+            "fma": statistics.median(passes * flops / t / l[0]
+                                     for t, l in pairs),
+            "read": statistics.median(passes * weights / t / l[1]
+                                      for t, l in pairs),
             "limits": [statistics.median(l[i] for l in limits)
                        for i in (0, 1)],
-            "error": None if exact is None else error_of(w, exact),
+            "error": error_of(w, exact)
+            if exact is not None and gradient == options.gradients else None,
         }
     for w in workers:
         w.close()
@@ -171,6 +181,9 @@ def main():
     parser.add_argument("--only", default="", help="NET or NET:BATCH of a row")
     parser.add_argument("--errors", action="store_true",
                         help="batch 1: compare with an evaluation in double")
+    parser.add_argument("--gradients", action="store_true",
+                        help="ptfold forward; forward and by the input of "
+                        "ptfold and PyTorch")
     parser.add_argument("--json", help="write all figures here, too")
     options = parser.parse_args()
     print("| work | batch | threads | engine | median ms | least ms | time / "

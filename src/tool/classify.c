@@ -221,6 +221,12 @@ static void print_head(const job *j)
     putchar('\n');
 }
 
+/* Towards beta 0 nu grows without bound. */
+static bool diverges(const job *j, double nu)
+{
+    return !(j->run->options->beta > 0) && isinf(nu) && nu > 0;
+}
+
 static void print_image(const job *j, const ptf_image_info *info,
                         const float *scores, double nu)
 {
@@ -237,7 +243,9 @@ static void print_image(const job *j, const ptf_image_info *info,
                run_name(&j->run->names, class, text), (double)scores[class]);
         if (j->shares)
             printf(" %10.6f", (double)j->share[class]);
-        if (j->run->options->has_beta && i == 0)
+        if (j->run->options->has_beta && i == 0 && diverges(j, nu))
+            printf(" %14s", "diverges");
+        else if (j->run->options->has_beta && i == 0)
             printf(" %14.9g", nu);
         putchar('\n');
     }
@@ -292,6 +300,8 @@ static void json_image(job *j, const ptf_image_info *info, const float *scores,
         json_class(j, "label", info->label);
     if (j->run->options->has_beta)
         json_number(json, "nu", nu);
+    if (j->run->options->has_beta && diverges(j, nu))
+        json_bool(json, "nu_diverges", true);
     json_open(json, "top", '[');
     for (int64_t i = 0; i < j->top; i++) {
         int64_t class = j->order[i];

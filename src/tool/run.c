@@ -15,7 +15,8 @@ static const char help[] =
     "\n"
     "  --top K           classes shown per image (default 5, or 1 for many)\n"
     "  --labels FILE     names of the classes, one a line\n"
-    "  --beta B          softmax(B x), and nu_B(x) = log(sum exp(B x)) / B\n"
+    "  --beta B          softmax(B x), and nu_B(x) = log(sum exp(B x)) / B;\n"
+    "                    0, inf (the largest) or from 1e-30 to 1e30\n"
     "  --npy FILE        all outputs as an array\n"
     "  --json            the report as JSON\n"
     "\n"
@@ -120,6 +121,22 @@ static int set_image(image_texts *t, ptf_image_options *image)
     return TOOL_GO_ON;
 }
 
+/* The library knows what beta may be. */
+static int set_beta(const char *text, run_options *o)
+{
+    const float logit = 0;
+    double nu;
+    char *end = NULL;
+    o->has_beta = text != NULL;
+    o->beta = o->has_beta ? strtod(text, &end) : 1.0;
+    if (o->has_beta &&
+        (end == text || *end != '\0' ||
+         ptf_log_sum_exp(o->beta, &logit, 1, &nu, NULL) != PTF_OK))
+        return refuse_text("beta", "0, inf or a number from 1e-30 to 1e30",
+                           text);
+    return TOOL_GO_ON;
+}
+
 static int check_options(run_options *o)
 {
     if (o->quiet)
@@ -136,13 +153,13 @@ static int check_options(run_options *o)
 static int parse(int argc, char **argv, run_options *o, image_texts *t,
                  const char **labels)
 {
-    double beta = -1;
+    const char *beta = NULL;
     const tool_option table[] = {
         {"allow-border", 0, OPTION_FLAG, &o->allow_border, 0, 0},
         {"arch", 0, OPTION_TEXT, &o->source.arch, 0, 0},
         {"array", 0, OPTION_TEXT, &o->image.array, 0, 0},
         {"batch", 0, OPTION_COUNT, &o->batch, 1, 1 << 20},
-        {"beta", 0, OPTION_REAL, &beta, 0, 1000000000000},
+        {"beta", 0, OPTION_TEXT, &beta, 0, 0},
         {"class", 0, OPTION_TEXT, &o->map_class, 0, 0},
         {"crop", 0, OPTION_TEXT, &t->crop, 0, 0},
         {"force", 0, OPTION_FLAG, &o->force, 0, 0},
@@ -170,9 +187,9 @@ static int parse(int argc, char **argv, run_options *o, image_texts *t,
         return code;
     o->source.path = operands[0];
     o->inputs = operands + 1;
-    o->has_beta = beta >= 0;
-    o->beta = o->has_beta ? beta : 1.0;
-    code = set_image(t, &o->image);
+    code = set_beta(beta, o);
+    if (code == TOOL_GO_ON)
+        code = set_image(t, &o->image);
     return code == TOOL_GO_ON ? check_options(o) : code;
 }
 

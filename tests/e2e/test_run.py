@@ -3,6 +3,7 @@
 SPDX-License-Identifier: Apache-2.0
 """
 import json
+import math
 import random
 import signal
 import struct
@@ -108,6 +109,32 @@ class Classes(RunTest):
         self.assertIn(image["top"][0]["class_name"],
                       ["ant", "bee", "cat", "dog", "eel"])
         self.assertAlmostEqual(image["nu"], image["top"][0]["score"], 2)
+
+    def test_nu_and_shares_from_beta_0_to_infinity(self):
+        self.image("a.ppm", WINDOW, WINDOW)
+        for beta in "0", "1e-30", "0.5", "1e30", "inf":
+            options = self.args("--beta", beta, "a.ppm")
+            image = self.report("ptfold", *options)["images"][0]
+            text = self.succeed("ptfold", *options).splitlines()
+            scores = [one["score"] for one in image["top"]]
+            shares = [one["share"] for one in image["top"]]
+            b = float(beta)
+            weights = [math.exp(b * (s - scores[0])) if b < 1e30 else
+                       float(s == scores[0]) for s in scores]
+            for share, weight in zip(shares, weights):
+                self.assertAlmostEqual(share, weight / sum(weights), 6)
+            if b == 0:
+                self.assertIs(image["nu_diverges"], True)
+                self.assertEqual(text[1].split()[-1], "diverges")
+                continue
+            self.assertNotIn("nu_diverges", image)
+            nu = scores[0] + math.log(sum(weights)) / b
+            self.assertLess(abs(image["nu"] / nu - 1), 1e-12)
+            self.assertLess(abs(float(text[1].split()[-1]) / nu - 1), 1e-8)
+        for beta in "-1", "1e-31", "1e31", "nan", "-inf", "", "1x":
+            self.refuse(USAGE, "--beta: expected 0, inf or a number from "
+                        "1e-30 to 1e30", "ptfold",
+                        *self.args("--beta", beta, "a.ppm"))
 
     def report(self, program, command, *args):
         return json.loads(self.succeed(program, command, "--json", *args))
