@@ -205,14 +205,19 @@ ptf_status ptf_output_write(ptf_output *out, const void *data, size_t size,
 ptf_status ptf_output_copy(ptf_output *out, const ptf_file *source,
                            const void *data, size_t size, ptf_error *err);
 /*
- * Writes at a place of the file, which grows to hold it; gaps are zeros.  Not
- * to be mixed with the two above.
+ * Writes at a place of the file, which grows to hold it; gaps are zeros.  The
+ * two above go on where they were, so after them it is for changes only.
  */
 ptf_status ptf_output_write_at(ptf_output *out, uint64_t offset,
                                const void *data, size_t size, ptf_error *err);
 /* File systems share bytes in units of this size. */
 enum { PTF_PAGE = 4096 };
 uint64_t ptf_output_offset(const ptf_output *out);
+/*
+ * Starts what is not yet on its way to the disk, and does not wait for it:
+ * for who has something else to do before ptf_output_commit().
+ */
+void ptf_output_flush(ptf_output *out);
 /* Both release 'out'. */
 ptf_status ptf_output_commit(ptf_output *out, ptf_error *err);
 void ptf_output_abort(ptf_output *out);

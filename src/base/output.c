@@ -170,15 +170,19 @@ void ptf_output_expect(ptf_output *out, uint64_t size)
         out->reserved = size;
 }
 
+void ptf_output_flush(ptf_output *out)
+{
+    sync_file_range(out->fd, (off_t)out->flushing,
+                    (off_t)(out->offset - out->flushing),
+                    SYNC_FILE_RANGE_WRITE);
+    out->flushing = out->offset;
+}
+
 static void output_advance(ptf_output *out, size_t size)
 {
     out->offset += size;
-    if (out->offset - out->flushing >= FLUSH_STEP) {
-        sync_file_range(out->fd, (off_t)out->flushing,
-                        (off_t)(out->offset - out->flushing),
-                        SYNC_FILE_RANGE_WRITE);
-        out->flushing = out->offset;
-    }
+    if (out->offset - out->flushing >= FLUSH_STEP)
+        ptf_output_flush(out);
 }
 
 ptf_status ptf_output_write(ptf_output *out, const void *data, size_t size,

@@ -65,7 +65,7 @@ static ptf_status list_rewrites(ptf_arena *arena, const ptf_net *net,
     return list != NULL ? PTF_OK : ptf_fail_memory(err);
 }
 
-/* Formats with room for texts; hashing the source of others would be idle. */
+/* Formats with room for texts. */
 static bool keeps_texts(const char *path)
 {
     const char *dot = strrchr(path, '.');
@@ -77,20 +77,17 @@ static ptf_status save(ptf_arena *arena, const ptf_net *net, const char *path,
                        const char *text, const ptf_checkpoint *source,
                        ptf_error *err)
 {
-    char hash[65] = "";
     const char *rewrites = NULL;
     ptf_status status = list_rewrites(arena, net, source, &rewrites, err);
-    if (status == PTF_OK && source != NULL && keeps_texts(path))
-        status = ptf_checkpoint_sha256(source, hash, err);
     if (status != PTF_OK)
         return status;
     const ptf_metadata metadata[] = {
         {"architecture", text},
         {"ptfold", ptf_version()},
         {"rewrites", rewrites},
-        {"source_sha256", hash}, /* the last: left out without a source */
+        {"source_sha256", ptf_source_sha256}, /* the last: may be left out */
     };
-    size_t count = PTF_ARRAY_SIZE(metadata) - (hash[0] == '\0');
+    size_t count = PTF_ARRAY_SIZE(metadata) - (source == NULL);
     return ptf_tensors_save(net->tensors, net->tensor_count, metadata,
                             keeps_texts(path) ? count : 0, path, source, err);
 }

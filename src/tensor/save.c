@@ -176,31 +176,73 @@ static ptf_status close_output(ptf_output *out, ptf_status status,
     return status;
 }
 
+/* What becomes known of the source while the tensors are written. */
+typedef struct source_facts {
+    ptf_status sound, hashed;
+    ptf_error damage;
+    char digest[65];
+} source_facts;
+
 /*
- * Writes while another thread compares the checksums: both read all of the
- * data, and the kernel, which copies it, leaves a processor free.
+ * Writes while other threads compare the checksums and, if it is asked for,
+ * hash the source: all read all of the data, and the kernel, which copies it,
+ * leaves a processor free.
  */
-static ptf_status write_verified(const ptf_checkpoint *ckpt,
-                                 const ptf_save *save, ptf_save_format *write,
-                                 ptf_output *out, ptf_error *err)
+static ptf_status write_beside(const ptf_checkpoint *source,
+                               const ptf_save *save, bool hash,
+                               ptf_save_format *write, ptf_output *out,
+                               source_facts *facts, ptf_error *err)
 {
-    ptf_status written = PTF_OK, verified = PTF_OK;
-    if (ckpt == NULL)
-        return write(save, out, err);
-    ptf_error *damage = ptf_alloc(sizeof(*damage));
-    if (damage == NULL)
-        return ptf_fail_memory(err);
-#pragma omp parallel sections num_threads(2)
+    ptf_status written = PTF_OK;
+#pragma omp parallel sections num_threads(3)
     {
 #pragma omp section
-        written = write(save, out, err);
+        {
+            written = write(save, out, err);
+            ptf_output_flush(out);
+        }
 #pragma omp section
-        verified = ptf_checkpoint_verify(ckpt, damage);
+        if (hash)
+            facts->hashed = ptf_checkpoint_sha256(source, facts->digest, NULL);
+#pragma omp section
+        facts->sound = ptf_checkpoint_verify(source, &facts->damage);
     }
-    if (verified != PTF_OK && err != NULL)
-        *err = *damage;
-    ptf_free(damage);
-    return verified != PTF_OK ? verified : written;
+    if (facts->sound != PTF_OK && err != NULL)
+        *err = facts->damage;
+    if (facts->sound != PTF_OK || written != PTF_OK)
+        return facts->sound != PTF_OK ? facts->sound : written;
+    return facts->hashed == PTF_OK ? PTF_OK : ptf_fail_memory(err);
+}
+
+static bool wants_digest(const ptf_save *save)
+{
+    for (size_t i = 0; i < save->metadata_count; i++) {
+        if (save->metadata[i].value == ptf_source_sha256)
+            return true;
+    }
+    return false;
+}
+
+static ptf_status write_verified(const ptf_checkpoint *source,
+                                 const ptf_save *tensors,
+                                 ptf_save_format *write, ptf_output *out,
+                                 ptf_error *err)
+{
+    uint64_t digest_at = 0;
+    ptf_save save = *tensors;
+    save.digest_at = &digest_at;
+    if (source == NULL)
+        return write(&save, out, err);
+    source_facts *facts = ptf_alloc(sizeof(*facts));
+    if (facts == NULL)
+        return ptf_fail_memory(err);
+    ptf_status status = write_beside(source, &save, wants_digest(&save), write,
+                                     out, facts, err);
+    if (status == PTF_OK && digest_at > 0)
+        status = ptf_output_write_at(out, digest_at, facts->digest,
+                                     strlen(facts->digest), err);
+    ptf_free(facts);
+    return status;
 }
 
 ptf_status ptf_tensors_save(const ptf_tensor *const *tensors, size_t count,
@@ -208,7 +250,11 @@ ptf_status ptf_tensors_save(const ptf_tensor *const *tensors, size_t count,
                             const char *path, const ptf_checkpoint *source,
                             ptf_error *err)
 {
-    ptf_save save = {tensors, count, metadata, metadata_count, path, false};
+    ptf_save save = {.tensors = tensors,
+                     .count = count,
+                     .metadata = metadata,
+                     .metadata_count = metadata_count,
+                     .path = path};
     ptf_save_format *write = NULL;
     ptf_output *out = NULL;
     ptf_status status = open_output(&save, source, &write, &out, err);

@@ -16,6 +16,7 @@ typedef struct ptf_save {
     size_t metadata_count;
     const char *path;
     bool share; /* tensors of one storage stay so, where the format can */
+    uint64_t *digest_at; /* gets the place of the source's digest, if asked */
 } ptf_save;
 
 /* Which payload of the file has a tensor's elements. */
@@ -60,9 +61,12 @@ ptf_status ptf_save_payload(const ptf_tensor *tensor, ptf_output *out,
 /* Bytes of all tensors. */
 uint64_t ptf_save_size(const ptf_save *save);
 
-/* The texts as a JSON object of strings, for either format. */
-void ptf_save_put_metadata(ptf_buffer *b, const ptf_metadata *metadata,
-                           size_t count);
+/*
+ * The texts as a JSON object of strings, for either format.  Returns where in
+ * 'b' the source's digest is to be put, 0 when no text is ptf_source_sha256.
+ */
+uint64_t ptf_save_put_metadata(ptf_buffer *b, const ptf_metadata *metadata,
+                               size_t count);
 
 /* The file that ptf_save_payload() lets the kernel copy from, or NULL. */
 const ptf_file *ptf_save_source(const ptf_tensor *tensor);

@@ -83,17 +83,25 @@ static void put_string(ptf_buffer *b, const char *text)
     ptf_buffer_add(b, "\"", 1);
 }
 
-void ptf_save_put_metadata(ptf_buffer *b, const ptf_metadata *metadata,
-                           size_t count)
+/* As long as the digest will be, and as plain. */
+const char ptf_source_sha256[65] = "0000000000000000000000000000000000000000"
+                                   "000000000000000000000000";
+
+uint64_t ptf_save_put_metadata(ptf_buffer *b, const ptf_metadata *metadata,
+                               size_t count)
 {
+    uint64_t digest_at = 0;
     ptf_buffer_add(b, "{", 1);
     for (size_t i = 0; i < count; i++) {
         ptf_buffer_add_text(b, i > 0 ? "," : "");
         put_string(b, metadata[i].key);
         ptf_buffer_add(b, ":", 1);
+        if (metadata[i].value == ptf_source_sha256)
+            digest_at = b->size + 1;
         put_string(b, metadata[i].value);
     }
     ptf_buffer_add(b, "}", 1);
+    return digest_at;
 }
 
 static void put_tensor(ptf_buffer *b, const placed *p)
@@ -154,7 +162,8 @@ static ptf_status save_header(const ptf_save *save, placed *places,
     ptf_buffer_add(&b, "{", 1);
     if (save->metadata_count > 0) {
         ptf_buffer_add_text(&b, "\"__metadata__\":");
-        ptf_save_put_metadata(&b, save->metadata, save->metadata_count);
+        *save->digest_at =
+            ptf_save_put_metadata(&b, save->metadata, save->metadata_count);
     }
     for (size_t i = 0; i < save->count; i++) {
         ptf_buffer_add_text(&b, i > 0 || save->metadata_count > 0 ? "," : "");

@@ -122,6 +122,12 @@ typedef struct ptf_metadata {
     const char *key, *value;
 } ptf_metadata;
 
+/*
+ * As a value, for safetensors that have a source: the SHA-256 of the source,
+ * which is worked out while the tensors are written.
+ */
+extern const char ptf_source_sha256[65];
+
 const ptf_metadata *ptf_checkpoint_texts(const ptf_checkpoint *ckpt,
                                          size_t *count);
 
