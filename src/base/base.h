@@ -173,6 +173,11 @@ typedef struct ptf_file {
 
 ptf_status ptf_file_open(const char *path, ptf_file *out, ptf_error *err);
 void ptf_file_close(ptf_file *file);
+/*
+ * Takes the pages out of this process, which close would have to do; they
+ * come back from the page cache when they are read again.
+ */
+void ptf_file_release(const ptf_file *file);
 
 /*
  * A file that appears under its name complete or not at all.  It is written

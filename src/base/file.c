@@ -52,6 +52,12 @@ ptf_status ptf_file_open(const char *path, ptf_file *out, ptf_error *err)
     return status;
 }
 
+void ptf_file_release(const ptf_file *file)
+{
+    if (file->fd >= 0)
+        madvise((void *)(uintptr_t)file->data, file->size, MADV_DONTNEED);
+}
+
 void ptf_file_close(ptf_file *file)
 {
     if (file->fd < 0)

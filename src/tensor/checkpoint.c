@@ -301,6 +301,13 @@ ptf_status ptf_checkpoint_check_output(const ptf_checkpoint *ckpt,
     return status;
 }
 
+void ptf_checkpoint_release(const ptf_checkpoint *ckpt)
+{
+    ptf_file_release(&ckpt->file);
+    for (size_t i = 0; i < ckpt->shard_count; i++)
+        ptf_checkpoint_release(ckpt->shards[i]);
+}
+
 ptf_status ptf_checkpoint_verify(const ptf_checkpoint *ckpt, ptf_error *err)
 {
     ptf_status status = ptf_archive_verify(&ckpt->archive, err);

@@ -167,15 +167,6 @@ static ptf_status open_output(const ptf_save *save,
                             : status;
 }
 
-static ptf_status close_output(ptf_output *out, ptf_status status,
-                               ptf_error *err)
-{
-    if (status == PTF_OK)
-        return ptf_output_commit(out, err);
-    ptf_output_abort(out);
-    return status;
-}
-
 /* What becomes known of the source while the tensors are written. */
 typedef struct source_facts {
     ptf_status sound, hashed;
@@ -245,23 +236,51 @@ static ptf_status write_verified(const ptf_checkpoint *source,
     return status;
 }
 
+/*
+ * Puts the complete file in its place.  Its last bytes are waited for while
+ * the source's pages leave this process; none is looked at any more.
+ */
+static ptf_status commit(const ptf_checkpoint *source, ptf_output *out,
+                         ptf_error *err)
+{
+    ptf_status status = PTF_OK;
+#pragma omp parallel sections num_threads(2) if (source != NULL)
+    {
+#pragma omp section
+        status = ptf_output_commit(out, err);
+#pragma omp section
+        if (source != NULL)
+            ptf_checkpoint_release(source);
+    }
+    return status;
+}
+
+static ptf_status save_all(const ptf_save *save, const ptf_checkpoint *source,
+                           ptf_error *err)
+{
+    ptf_save_format *write = NULL;
+    ptf_output *out = NULL;
+    ptf_status status = open_output(save, source, &write, &out, err);
+    if (status != PTF_OK)
+        return status;
+    status = write_verified(source, save, write, out, err);
+    if (status == PTF_OK)
+        return commit(source, out, err);
+    ptf_output_abort(out);
+    return status;
+}
+
 ptf_status ptf_tensors_save(const ptf_tensor *const *tensors, size_t count,
                             const ptf_metadata *metadata, size_t metadata_count,
                             const char *path, const ptf_checkpoint *source,
                             ptf_error *err)
 {
-    ptf_save save = {.tensors = tensors,
-                     .count = count,
-                     .metadata = metadata,
-                     .metadata_count = metadata_count,
-                     .path = path};
-    ptf_save_format *write = NULL;
-    ptf_output *out = NULL;
-    ptf_status status = open_output(&save, source, &write, &out, err);
-    if (status == PTF_OK)
-        status = close_output(
-            out, write_verified(source, &save, write, out, err), err);
-    return status;
+    const ptf_save save = {.tensors = tensors,
+                           .count = count,
+                           .metadata = metadata,
+                           .metadata_count = metadata_count,
+                           .path = path};
+    return save_all(&save, source, err);
 }
 
 /* -------------------------------------------------------- whole checkpoints */
@@ -301,17 +320,12 @@ ptf_status ptf_checkpoint_save(const ptf_checkpoint *ckpt, const char *path,
 {
     ptf_arena arena = {NULL};
     ptf_save save = {.path = path, .share = true};
-    ptf_save_format *write = NULL;
-    ptf_output *out = NULL;
     save.metadata = ptf_checkpoint_texts(ckpt, &save.metadata_count);
     ptf_status status = check_exact(ckpt, path, err);
     if (status == PTF_OK)
         status = list_all(ckpt, &arena, &save, err);
     if (status == PTF_OK)
-        status = open_output(&save, ckpt, &write, &out, err);
-    if (status == PTF_OK)
-        status = close_output(out, write_verified(ckpt, &save, write, out, err),
-                              err);
+        status = save_all(&save, ckpt, err);
     ptf_arena_free(&arena);
     return status;
 }

@@ -75,6 +75,9 @@ const ptf_file *ptf_checkpoint_file(const ptf_checkpoint *ckpt);
 ptf_status ptf_checkpoint_check_output(const ptf_checkpoint *ckpt,
                                        const char *path, ptf_error *err);
 
+/* ptf_file_release() of all its files. */
+void ptf_checkpoint_release(const ptf_checkpoint *ckpt);
+
 /* ------------------------------------------------------------ whole models */
 
 /* A pickled nn.Module; it lives as long as the checkpoint. */
