@@ -236,6 +236,12 @@ typedef struct ptf_facts {
     size_t size;           /* bytes, of all files */
     size_t entry_count;
     size_t file_count; /* an index counts with its shards */
+    /*
+     * Objects in the chosen state dict that hold tensors or arrays but are no
+     * modules or containers.  They are not looked into, so what is in them is
+     * not among the tensors.
+     */
+    size_t closed_count;
 } ptf_facts;
 
 PTF_API void ptf_checkpoint_facts(const ptf_checkpoint *ckpt, ptf_facts *out);

@@ -133,17 +133,22 @@ static char *print(const ptf_net *net)
     return text;
 }
 
-static ptf_checkpoint *open_model(size_t i)
+static ptf_checkpoint *open_pickle(const char *pickle, size_t size)
 {
     static forge_zip zip;
     ptf_checkpoint *ckpt;
     ptf_error err;
-    forge_make_checkpoint(models[i].pickle, models[i].size, forge_numbers,
-                          sizeof(forge_numbers), &zip);
+    forge_make_checkpoint(pickle, size, forge_numbers, sizeof(forge_numbers),
+                          &zip);
     if (ptf_checkpoint_open_memory(zip.bytes, zip.size, "f", NULL, &ckpt,
                                    &err) != PTF_OK)
-        fail_msg("model %zu: %s", i, err.message);
+        fail_msg("%s", err.message);
     return ckpt;
+}
+
+static ptf_checkpoint *open_model(size_t i)
+{
+    return open_pickle(models[i].pickle, models[i].size);
 }
 
 static void a_sequential_says_what_it_is_or_is_refused(void **state)
@@ -187,11 +192,30 @@ static void every_failing_allocation_is_reported(void **state)
     ptf_checkpoint_close(ckpt);
 }
 
+/* Beside a tensor: two objects with tensors, and one without. */
+static void objects_with_tensors_inside_are_counted(void **state)
+{
+    (void)state;
+    static const char pickle[] =
+        FILE_OF("}(" FORGE_TEXT1("w") FORGE_MATRIX                        //
+                    FORGE_TEXT1("a") "cx\nPair\n" FORGE_MATRIX "\x85\x81" //
+                FORGE_TEXT1("b") "cx\nState\n)R}" FORGE_TEXT1("t")        //
+                FORGE_MATRIX "sb"                                         //
+                FORGE_TEXT1("c") "cx\nState\n)Ru");
+    ptf_checkpoint *ckpt = open_pickle(pickle, sizeof(pickle) - 1);
+    ptf_facts facts;
+    ptf_checkpoint_facts(ckpt, &facts);
+    assert_int_equal(ptf_checkpoint_tensor_count(ckpt), 1);
+    assert_int_equal(facts.closed_count, 2);
+    ptf_checkpoint_close(ckpt);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_sequential_says_what_it_is_or_is_refused),
         cmocka_unit_test(every_failing_allocation_is_reported),
+        cmocka_unit_test(objects_with_tensors_inside_are_counted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

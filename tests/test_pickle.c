@@ -257,9 +257,26 @@ static void nesting_is_bounded(void **state)
     assert_int_equal(read_repeated("\x80\2N", "\x85", 1, 300000, ".", &err),
                      PTF_FORMAT);
     assert_non_null(strstr(err.message, "256 deep"));
-    /* a list that contains itself often is not deep */
-    assert_int_equal(read_repeated("\x80\2]p0\n(", "g0\n", 3, 300, "e.", &err),
-                     PTF_OK);
+    /* an object that contains itself often is not deep */
+    assert_int_equal(
+        read_repeated("\x80\2cx\ny\n)Rp0\n(", "g0\n", 3, 300, "e.", &err),
+        PTF_OK);
+}
+
+static void containers_do_not_contain_themselves(void **state)
+{
+    (void)state;
+    static const char *const cycles[] = {"\x80\2]p0\ng0\na.",
+                                         "\x80\2]p0\ng0\n\x85"
+                                         "a.",
+                                         "\x80\2]p0\n}Ng0\nsa.",
+                                         "\x80\2]}p0\nN]g0\nasa."};
+    for (size_t i = 0; i < PTF_ARRAY_SIZE(cycles); i++) {
+        ptf_error err;
+        assert_int_equal(read_repeated(cycles[i], "", 0, 0, "", &err),
+                         PTF_FORMAT);
+        assert_non_null(strstr(err.message, "contains itself"));
+    }
 }
 
 static void sharing_cannot_blow_a_tree_up(void **state)
@@ -274,10 +291,22 @@ static void sharing_cannot_blow_a_tree_up(void **state)
     assert_non_null(strstr(err.message, "blows up"));
 }
 
+/* Whatever is repeated, memory stays bounded. */
 static void the_number_of_values_is_bounded(void **state)
 {
     (void)state;
     ptf_error err;
+    static const char *const pieces[] = {"N", "2", "(", "\x94"};
+    for (size_t i = 0; i < PTF_ARRAY_SIZE(pieces); i++) {
+        assert_int_equal(read_repeated("\x80\2(N", pieces[i], 1,
+                                       PTF_PICKLE_MAX_OPCODES, "t.", &err),
+                         PTF_FORMAT);
+        assert_non_null(strstr(err.message, "opcodes"));
+    }
+    assert_int_equal(read_repeated("\x80\2(", "N\x85", 2,
+                                   PTF_PICKLE_MAX_CONTAINERS, "t.", &err),
+                     PTF_FORMAT);
+    assert_non_null(strstr(err.message, "containers"));
     assert_int_equal(
         read_repeated("\x80\2(", "]", 1, PTF_PICKLE_MAX_VALUES, "l.", &err),
         PTF_FORMAT);
@@ -287,7 +316,7 @@ static void the_number_of_values_is_bounded(void **state)
 static void a_value_that_contains_itself_can_be_printed(void **state)
 {
     (void)state;
-    static const char bytes[] = "\x80\2]q\0h\0a.";
+    static const char bytes[] = "\x80\2cx\ny\n)Rq\0h\0a.";
     ptf_arena arena = {NULL};
     ptf_pickle pickle;
     assert_int_equal(ptf_pickle_read((const uint8_t *)bytes, sizeof(bytes) - 1,
@@ -312,6 +341,7 @@ int main(void)
         cmocka_unit_test(memo_keeps_references),
         cmocka_unit_test(hostile_pickles_are_refused),
         cmocka_unit_test(nesting_is_bounded),
+        cmocka_unit_test(containers_do_not_contain_themselves),
         cmocka_unit_test(sharing_cannot_blow_a_tree_up),
         cmocka_unit_test(the_number_of_values_is_bounded),
         cmocka_unit_test(a_value_that_contains_itself_can_be_printed),

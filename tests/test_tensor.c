@@ -271,12 +271,19 @@ static const struct {
     {BYTES("\x80\2}."
            "x"),
      NULL, PTF_FORMAT, "1 more bytes"},
+    /* tensors in nothing but an object of another class */
+    {BYTES("\x80\2ca\nb\n)R" DICT(ITEM("w")) "b."), NULL, PTF_UNSUPPORTED,
+     "an object of a.b, which is not looked into"},
+    /* what extends a dict or a list is looked into */
+    {BYTES("\x80\2ca\nb\n)R(" ITEM("w") "u."), NULL, PTF_OK, "w[]=1;"},
     /* unknown objects beside tensors are left alone */
     {BYTES("\x80\2" DICT(ITEM("w") FORGE_TEXT1("x") "cevil\nmake\n)R") "."),
      NULL, PTF_OK, "w[]=1;"},
-    /* a dict that contains itself */
-    {BYTES("\x80\2}q\0(" ITEM("w") FORGE_TEXT1("x") "h\0u."), NULL, PTF_OK,
-     "w[]=1;"},
+    /* a dict that contains itself; an object that knows what contains it */
+    {BYTES("\x80\2}q\0(" ITEM("w") FORGE_TEXT1("x") "h\0u."), NULL, PTF_FORMAT,
+     "contains itself"},
+    {BYTES("\x80\2}q\0(" ITEM("w") FORGE_TEXT1("x") "ca\nb\n)Rh\0bu."), NULL,
+     PTF_OK, "w[]=1;"},
     /* a module: parameters, buffers but non-persistent ones, children */
     {BYTES("\x80\2ca\nNet\n)\x81" DICT(
          TEXT("\x08", "_modules") DICT(FORGE_TEXT1("m") "ca\nNet\n)\x81" DICT(

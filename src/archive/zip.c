@@ -170,7 +170,7 @@ static ptf_status read_local(zip_reader *zip, const header *h, uint64_t *data)
 {
     uint64_t left =
         h->local < zip->directory.offset ? zip->directory.offset - h->local : 0;
-    const uint8_t *p = zip->data + h->local;
+    const uint8_t *p = zip->data + (left > 0 ? h->local : 0);
     if (left < LOCAL_SIZE || memcmp(p, "PK\3\4", 4) != 0)
         return FAIL(zip, h->local, "expected the local header of '%s'",
                     h->name);

@@ -8,9 +8,12 @@
 #include "pickle/unpickle.h"
 
 /*
- * Names that run programs or code.  No checkpoint needs them, so a file that
- * mentions one is hostile even though nothing would happen here.
+ * Names that run programs or code, or read files and pickles.  No checkpoint
+ * needs them, so a file that mentions one is hostile even though nothing would
+ * happen here.
  */
+static const char all_names[] = "*"; /* of the module, not of those below */
+
 static const struct {
     const char *module;
     const char *name; /* NULL: all of the module and those below it */
@@ -19,32 +22,53 @@ static const struct {
     {"posix", NULL},
     {"nt", NULL},
     {"sys", NULL},
-    {"subprocess", NULL},
-    {"commands", NULL},
-    {"pty", NULL},
-    {"runpy", NULL},
-    {"shutil", NULL},
-    {"socket", NULL},
-    {"webbrowser", NULL},
+    {"subprocess", all_names},
+    {"commands", all_names},
+    {"pty", all_names},
+    {"runpy", all_names},
+    {"shutil", all_names},
+    {"socket", all_names},
+    {"webbrowser", all_names},
     {"importlib", NULL},
     {"ctypes", NULL},
-    {"pdb", NULL},
-    {"timeit", NULL},
-    {"code", NULL},
+    {"pdb", all_names},
+    {"timeit", all_names},
+    {"code", all_names},
     {"pip", NULL},
-    {"pkgutil", NULL},
+    {"pkgutil", all_names},
     {"asyncio", NULL},
     {"multiprocessing", NULL},
-    {"_posixsubprocess", NULL},
-    {"bdb", NULL},
-    {"cProfile", NULL},
-    {"doctest", NULL},
-    {"pydoc", NULL},
+    {"_posixsubprocess", all_names},
+    {"bdb", all_names},
+    {"cProfile", all_names},
+    {"doctest", all_names},
+    {"pydoc", all_names},
     {"ensurepip", NULL},
     {"venv", NULL},
     {"distutils", NULL},
     {"idlelib", NULL},
     {"lib2to3", NULL},
+    {"imp", all_names},
+    {"marshal", all_names},
+    {"profile", all_names},
+    {"trace", all_names},
+    {"zipimport", all_names},
+    {"torch.hub", all_names},
+    {"numpy.f2py", NULL},
+    {"numpy.testing", NULL},
+    {"io", "open"},
+    {"_io", "open"},
+    {"_io", "FileIO"},
+    {"pickle", "load"},
+    {"pickle", "loads"},
+    {"_pickle", "load"},
+    {"_pickle", "loads"},
+    {"cPickle", "load"},
+    {"cPickle", "loads"},
+    {"torch", "load"},
+    {"torch.serialization", "load"},
+    {"torch.jit", "load"},
+    {"builtins", "breakpoint"},
     {"builtins", "eval"},
     {"builtins", "exec"},
     {"builtins", "compile"},
@@ -64,7 +88,8 @@ static bool is_forbidden(const ptf_global *g)
         const char *name = forbidden[i].name;
         if (strncmp(g->module, forbidden[i].module, n) != 0)
             continue;
-        if (g->module[n] == '\0' ? name == NULL || strcmp(g->name, name) == 0
+        if (g->module[n] == '\0' ? name == NULL || name == all_names ||
+                                       strcmp(g->name, name) == 0
                                  : g->module[n] == '.' && name == NULL)
             return true;
     }
@@ -263,11 +288,11 @@ static ptf_status push_object(ptf_unpickler *u, ptf_value *callee,
         ptf_arena_array(u->arena, PTF_PARTS, sizeof(*object->items));
     if (object->items == NULL)
         return ptf_fail_memory(u->c.err);
-    u->containers++;
     object->count = PTF_PARTS;
     object->items[PTF_CALLEE] = callee;
     object->items[PTF_ARGS] = args;
-    return ptf_unpickle_push(u, object);
+    status = ptf_unpickle_count_container(u);
+    return status == PTF_OK ? ptf_unpickle_push(u, object) : status;
 }
 
 ptf_status ptf_op_reduce(ptf_unpickler *u)

@@ -24,7 +24,11 @@ ptf_status ptf_unpickle_append(ptf_unpickler *u, ptf_value *to,
     size_t total = to->count + count;
     if (total > UINT32_MAX / 2)
         return UNPICKLE_FAIL(u, "expected at most %u items", UINT32_MAX / 2);
-    u->containers += to->count == 0 && count > 0;
+    if (to->count == 0 && count > 0) {
+        ptf_status status = ptf_unpickle_count_container(u);
+        if (status != PTF_OK)
+            return status;
+    }
     if (capacity_for(to, total) > capacity_for(to, to->count)) {
         ptf_value **larger =
             ptf_arena_array(u->arena, capacity_for(to, total), sizeof(*larger));

@@ -10,10 +10,16 @@
 
 #include "base/base.h"
 
-/* Bounds.  The largest seen in real files: 1 MB, 10^5 values, nesting 40. */
+/*
+ * Bounds.  The largest seen in real files: 1 MB, 10^5 values, nesting 40.  A
+ * vocabulary of two million words fits.  Whatever a pickle says, reading it
+ * takes less than 256 MB.
+ */
 enum {
     PTF_PICKLE_MAX_SIZE = 64 << 20,
+    PTF_PICKLE_MAX_OPCODES = 8 << 20,
     PTF_PICKLE_MAX_VALUES = 4 << 20,
+    PTF_PICKLE_MAX_CONTAINERS = 1 << 20,
     PTF_PICKLE_MAX_GLOBALS = 4096,
     PTF_PICKLE_MAX_NESTING = 256,
 };
@@ -47,8 +53,8 @@ enum {
 
 /*
  * One value.  Text is borrowed from the pickle or its arena and has no zero
- * at its end.  Values may be shared, and lists, dicts and objects may contain
- * themselves: walkers must not follow them blindly.
+ * at its end.  Values may be shared, and objects may contain themselves:
+ * walkers must not follow them blindly.
  */
 typedef struct ptf_value ptf_value;
 struct ptf_value {
@@ -113,8 +119,8 @@ void ptf_value_print(const ptf_value *value, size_t max_lines, FILE *out);
 
 /*
  * Walks the finished tree once: refuses nesting beyond the bound, a tree
- * that sharing makes larger than 2^32 values, and a dict with the same key
- * twice; sets 'marked'.
+ * that sharing makes larger than 2^32 values, a dict with the same key twice,
+ * and lists, dicts and tuples that contain themselves; sets 'marked'.
  */
 ptf_status ptf_value_check(ptf_value *root, size_t container_count,
                            const ptf_origin *origin,

@@ -122,6 +122,14 @@ ptf_status ptf_unpickle_make(ptf_unpickler *u, ptf_kind kind, ptf_value **out)
     return PTF_OK;
 }
 
+ptf_status ptf_unpickle_count_container(ptf_unpickler *u)
+{
+    if (++u->containers > PTF_PICKLE_MAX_CONTAINERS)
+        return UNPICKLE_FAIL(u, "expected at most %d containers",
+                             PTF_PICKLE_MAX_CONTAINERS);
+    return PTF_OK;
+}
+
 ptf_status ptf_unpickle_push_copy(ptf_unpickler *u, ptf_value value)
 {
     ptf_value *v = NULL;
@@ -201,6 +209,9 @@ static ptf_status run_opcode(ptf_unpickler *u)
     ptf_status status = ptf_take_u8(&u->c, &u->opcode, "an opcode");
     if (status != PTF_OK)
         return status;
+    if (++u->opcodes > PTF_PICKLE_MAX_OPCODES)
+        return UNPICKLE_FAIL(u, "expected at most %d opcodes",
+                             PTF_PICKLE_MAX_OPCODES);
     u->op_name = opcodes[u->opcode].name;
     if (u->op_name == NULL)
         return UNPICKLE_FAIL(u, "expected a pickle opcode, found byte %02x",

@@ -22,9 +22,10 @@ typedef struct ptf_unpickler {
     size_t persistent_count, persistent_capacity;
     const ptf_global **globals; /* a hash table */
     size_t global_count;
-    size_t values, containers; /* containers: values that have others */
-    size_t at;                 /* where the opcode that runs stands */
-    const char *op_name;       /* of that opcode */
+    size_t opcodes, values;
+    size_t containers;   /* values that have others */
+    size_t at;           /* where the opcode that runs stands */
+    const char *op_name; /* of that opcode */
     uint8_t opcode;
     bool stopped;
     ptf_value *none, *yes, *no, *empty; /* need no copy each */
@@ -35,6 +36,9 @@ ptf_status ptf_unpickle_push(ptf_unpickler *u, ptf_value *value);
 /* Makes an empty value of a kind, within the bound on their number. */
 ptf_status ptf_unpickle_make(ptf_unpickler *u, ptf_kind kind, ptf_value **out);
 ptf_status ptf_unpickle_push_copy(ptf_unpickler *u, ptf_value value);
+
+/* Counts one more container, within the bound on their number. */
+ptf_status ptf_unpickle_count_container(ptf_unpickler *u);
 
 /* Demands 'n' values above the topmost mark. */
 ptf_status ptf_unpickle_need(ptf_unpickler *u, size_t n);

@@ -177,11 +177,31 @@ static ptf_status leave(walk *w)
     return status;
 }
 
+/*
+ * A cycle closes at 'child', which is on the stack.  Objects know each other
+ * (a layer its model); a list, dict or tuple that contains itself has names
+ * without end.
+ */
+static ptf_status check_cycle(const walk *w, const ptf_value *child)
+{
+    for (size_t i = w->depth; i-- > 0;) {
+        if (w->stack[i].value->kind == PTF_OBJECT)
+            return PTF_OK;
+        if (w->stack[i].value == child)
+            break;
+    }
+    return ptf_fail(w->err, PTF_FORMAT, w->origin, PTF_NO_OFFSET,
+                    "expected a tree of values, found a container that "
+                    "contains itself");
+}
+
 static ptf_status enter_child(walk *w, frame *top)
 {
     ptf_value *child = top->value->items[top->next++];
-    if (child == NULL || child->busy) /* absent, or a cycle closes here */
+    if (child == NULL)
         return PTF_OK;
+    if (child->busy)
+        return check_cycle(w, child);
     if (ptf_value_children(child) == 0 && child->kind != PTF_OBJECT)
         return absorb(w, top, &(facts){child, 1, 1, true});
     facts *f = facts_of(w, child);

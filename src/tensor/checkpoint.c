@@ -101,18 +101,26 @@ static ptf_status rebuild_all(ptf_checkpoint *ckpt, const ptf_leaves *leaves,
     return status;
 }
 
+static ptf_status fail_closed(const ptf_checkpoint *ckpt,
+                              const ptf_value *object, ptf_error *err)
+{
+    ptf_origin origin = ptf_value_origin(ckpt);
+    const ptf_value *callee = object->items[PTF_CALLEE];
+    bool global = callee->kind == PTF_GLOBAL;
+    return ptf_fail(err, PTF_UNSUPPORTED, &origin, PTF_NO_OFFSET,
+                    "expected tensors, found an object of %s%s%s, which is "
+                    "not looked into",
+                    global ? callee->global->module : "", global ? "." : "",
+                    global ? callee->global->name : "a computed class");
+}
+
 /* A root that cannot be a state dict, whatever is in it. */
 static ptf_status check_root(const ptf_checkpoint *ckpt, ptf_error *err)
 {
     ptf_origin origin = ptf_value_origin(ckpt);
     const ptf_value *root = ckpt->pickle.root;
-    if (root->kind == PTF_OBJECT && !root->marked &&
-        root->items[PTF_CALLEE]->kind == PTF_GLOBAL &&
-        root->items[PTF_STATE] == NULL)
-        return ptf_fail(err, PTF_UNSUPPORTED, &origin, PTF_NO_OFFSET,
-                        "expected tensors, found an object of %s.%s",
-                        root->items[PTF_CALLEE]->global->module,
-                        root->items[PTF_CALLEE]->global->name);
+    if (root->kind == PTF_OBJECT && !root->marked && !ptf_value_is_open(root))
+        return fail_closed(ckpt, root, err);
     if (root->kind == PTF_DICT || root->kind == PTF_LIST ||
         root->kind == PTF_TUPLE || root->kind == PTF_OBJECT)
         return PTF_OK;
@@ -129,7 +137,10 @@ static ptf_status find_tensors(ptf_checkpoint *ckpt,
         status = ptf_leaves_select(ckpt, options, &leaves, err);
     if (status != PTF_OK)
         return status;
-    status = rebuild_all(ckpt, &leaves, err);
+    ckpt->closed_count = leaves.closed_count;
+    status = leaves.count == 0 && leaves.closed_count > 0
+                 ? fail_closed(ckpt, leaves.closed, err)
+                 : rebuild_all(ckpt, &leaves, err);
     ptf_free(leaves.items);
     return status;
 }

@@ -29,6 +29,7 @@ void ptf_checkpoint_facts(const ptf_checkpoint *ckpt, ptf_facts *out)
         const ptf_checkpoint *file = file_at(ckpt, i);
         out->size += file->file.size;
         out->entry_count += file->archive.count;
+        out->closed_count += file->closed_count;
     }
 }
 

@@ -51,6 +51,7 @@ struct ptf_checkpoint {
     const ptf_value *selected; /* what has the tensors; NULL if unknown */
     const char **opaque;       /* globals that are not understood, sorted */
     size_t opaque_count;
+    size_t closed_count;     /* objects with tensors, not looked into */
     ptf_checkpoint **shards; /* the files of an index, else none */
     size_t shard_count;
     bool is_shard; /* named by an index */
@@ -141,7 +142,15 @@ typedef struct ptf_leaf {
 typedef struct ptf_leaves {
     ptf_leaf *items;
     size_t count, capacity;
+    size_t closed_count;     /* objects with tensors, not looked into */
+    const ptf_value *closed; /* one of them */
 } ptf_leaves;
+
+/*
+ * True for a module, a TorchScript object, and what extends a dict or list:
+ * the objects that are looked into.
+ */
+bool ptf_value_is_open(const ptf_value *object);
 
 /*
  * Lists the tensors (with 'arrays', the NumPy arrays) below 'from', which

@@ -38,7 +38,7 @@ static bool has_own_tensors(const ptf_value *value, bool arrays)
 static ptf_status count_leaves(ptf_checkpoint *ckpt, ptf_value *value,
                                bool arrays, size_t *count, ptf_error *err)
 {
-    ptf_leaves leaves = {NULL, 0, 0};
+    ptf_leaves leaves = {0};
     ptf_status status =
         ptf_leaves_collect(ckpt, value, NULL, arrays, &leaves, err);
     *count = leaves.count;
@@ -212,7 +212,7 @@ static ptf_status select_key(ptf_checkpoint *ckpt, const char *key, bool arrays,
         return PTF_OK;
     status = fail_key(ckpt, key, &all, err);
     ptf_free(out->items);
-    *out = (ptf_leaves){NULL, 0, 0};
+    *out = (ptf_leaves){0};
     return status;
 }
 
@@ -290,11 +290,11 @@ ptf_status ptf_leaves_select(ptf_checkpoint *ckpt,
                              ptf_error *err)
 {
     ptf_status status = PTF_OK;
-    *out = (ptf_leaves){NULL, 0, 0};
+    *out = (ptf_leaves){0};
     for (int arrays = 0; arrays < 2 && out->count == 0; arrays++) {
         ptf_value *from = ckpt->pickle.root;
         ptf_free(out->items);
-        *out = (ptf_leaves){NULL, 0, 0};
+        *out = (ptf_leaves){0};
         if (options->key != NULL) {
             status = select_key(ckpt, options->key, arrays == 1, out, err);
             ckpt->selected = follow(ckpt->pickle.root, options->key);

@@ -169,12 +169,25 @@ static bool is_of_module(const ptf_value *object, const char *module,
             (below && callee->global->module[n] == '.'));
 }
 
+bool ptf_value_is_open(const ptf_value *object)
+{
+    return ptf_dict_find(object->items[PTF_STATE], "_modules") != NULL ||
+           is_of_module(object, "__torch__", true) ||
+           is_of_module(object, "torch.jit._pickle", false) ||
+           object->items[PTF_PAIRS] != NULL || object->items[PTF_ITEMS] != NULL;
+}
+
 static ptf_status walk_object(walk *w, ptf_value *object, const char *prefix,
                               const char *problem)
 {
     const ptf_value *state = object->items[PTF_STATE];
     const ptf_value *args = object->items[PTF_ARGS];
     ptf_status status = PTF_OK;
+    if (!ptf_value_is_open(object)) {
+        w->out->closed_count++;
+        w->out->closed = object;
+        return PTF_OK;
+    }
     if (is_of_module(object, "torch.jit._pickle", false) && args->count > 0)
         return walk_value(w, args->items[0], prefix, problem);
     if (state != NULL && ptf_dict_find(state, "_modules") != NULL)
@@ -236,7 +249,7 @@ ptf_status ptf_leaves_collect(ptf_checkpoint *ckpt, ptf_value *from,
     ptf_status status = walk_value(&w, from, prefix, NULL);
     if (status != PTF_OK) {
         ptf_free(out->items);
-        *out = (ptf_leaves){NULL, 0, 0};
+        *out = (ptf_leaves){0};
     }
     return status;
 }

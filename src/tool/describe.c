@@ -183,6 +183,12 @@ static void print_texts(const ptf_checkpoint *ckpt)
         put_text(name);
         putchar('\n');
     }
+    ptf_facts f;
+    ptf_checkpoint_facts(ckpt, &f);
+    if (f.closed_count > 0)
+        printf("not looked into: objects of such classes with tensors or "
+               "arrays in them, %zu\n",
+               f.closed_count);
 }
 
 static void print_dims(const char *before, const int64_t *dims, int rank)
@@ -319,6 +325,7 @@ static void json_facts(tool_json *j, const ptf_checkpoint *ckpt,
     json_text(j, "byteorder", f.byteorder);
     json_text(j, "root", f.root);
     json_int(j, "bytes", (int64_t)f.size);
+    json_int(j, "closed_objects", (int64_t)f.closed_count);
 }
 
 ptf_status tool_describe_json(const ptf_checkpoint *ckpt, const char *path,

@@ -157,9 +157,8 @@ Point = collections.namedtuple("Point", "x y")
 
 
 def loop():
-    it = [1]
-    it.append(it)
-    it.append({"self": it})
+    it = Settings()
+    it.children = [it, {"parent": it}]
     return it
 
 
@@ -424,8 +423,6 @@ def walk(made, prefix, arrays, out):
         for key, value in made.items():
             walk(value, join(prefix, key), arrays, out)
     elif isinstance(made, (list, tuple)) and type(made) in (list, tuple):
-        if made and made[-1:] and any(v is made for v in made):
-            return  # contains itself
         for i, value in enumerate(made):
             walk(value, join(prefix, i), arrays, out)
 
