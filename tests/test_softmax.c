@@ -211,12 +211,18 @@ static void nu_keeps_what_is_far_below_the_largest(void **unused)
     state = 3;
     for (int i = 0; i < 500; i++) {
         double beta = pow(10, uniform(-30, 2));
-        float x[3] = {0.0F, (float)(uniform(-700, 0) / beta),
-                      (float)(uniform(-700, 0) / beta)};
+        double room = i % 2 == 0 ? -900 : -700; /* exp(-745) is 0 in double */
+        float x[3] = {0.0F, (float)(uniform(room, 0) / beta),
+                      (float)(uniform(room, 0) / beta)};
         check_nu(beta, x, 3);
     }
     float x[2] = {0.0F, -1e32F};
     assert_true(nu_of(1e-30, x, 2) > 3e-14);
+    x[1] = -8e32F;
+    check_nu(1e-30, x, 2);
+    assert_true(nu_of(1e-30, x, 2) > 3e-318);
+    x[1] = -FLT_MAX;
+    assert_true(nu_of(1e-30, x, 2) <= 0 && nu_of(1e30, x, 2) <= 0);
     float y[3] = {1.0F, -INFINITY, 2.0F}, present[2] = {1.0F, 2.0F};
     double all = nu_of(1.0, y, 3), two = nu_of(1.0, present, 2);
     assert_memory_equal(&all, &two, sizeof(all));

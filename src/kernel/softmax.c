@@ -81,9 +81,6 @@ static pair divide(pair a, double b)
 
 static const pair one = {1.0, 0.0};
 
-/* Below this, exp counts as 0. */
-static const double least_exponent = -708.0;
-
 /* 1 / n! for n = 10, 9, ... 1 */
 static const pair inverse_factorials[] = {
     {0x1.27e4fb7789f5cp-22, 0x1.cbbc05b4fa99ap-76},
@@ -100,16 +97,15 @@ static const pair inverse_factorials[] = {
 
 static const pair ln2 = {0x1.62e42fefa39efp-1, 0x1.abc9e3b39803fp-56};
 
-/* exp(y) = power * (1 + rest) */
+/* exp(y) = 2^n * (1 + rest) */
 typedef struct exponential {
-    double power; /* 2^n */
+    int n;
     pair rest;
 } exponential;
 
 /*
  * y = n ln 2 + r with |r| <= 0.35.  exp(r) - 1 is the Taylor polynomial of
  * degree 10 at r / 512, squared nine times: (1 + e)^2 - 1 = 2 e + e^2.
- * 'y' is in -708 .. 708.
  */
 static exponential exp_of(pair y)
 {
@@ -124,7 +120,7 @@ static exponential exp_of(pair y)
         e = multiply(add(e, inverse_factorials[i]), r);
     for (int i = 0; i < SQUARINGS; i++)
         e = add(scaled(e, 2.0), multiply(e, e));
-    return (exponential){ldexp(1.0, (int)n), e};
+    return (exponential){(int)n, e};
 }
 
 /* log(1 + t) for t >= 0 with a relative error below 2^-30. */
@@ -155,9 +151,9 @@ static pair log1p_of(pair t)
 {
     double y = log1p_about(t.hi);
     exponential e = exp_of((pair){-y, 0.0});
-    pair power = {e.power, 0.0};
-    pair less_one = add(scaled(e.rest, e.power), add(power, negative(one)));
-    pair d = multiply(t, scaled(add(one, e.rest), e.power));
+    pair power = {ldexp(1.0, e.n), 0.0};
+    pair less_one = add(scaled(e.rest, power.hi), add(power, negative(one)));
+    pair d = multiply(t, scaled(add(one, e.rest), power.hi));
     d = add(d, less_one);
     double curve = d.hi * d.hi * (d.hi * (1.0 / 3.0) - 0.5);
     return add((pair){y, 0.0}, add(d, (pair){curve, 0.0}));
@@ -202,17 +198,44 @@ static ptf_status check(double beta, size_t n, ptf_error *err)
     return PTF_OK;
 }
 
-/* The sum of exp(beta * (x_i - m)) over all but the first largest, m. */
-static pair sum_of_others(double beta, const float *x, size_t n, size_t largest)
+/* beta * (x_i - m) */
+static pair argument(double beta, float x, float most)
 {
-    pair sum = {0.0, 0.0};
+    pair gap = two_sum((double)x, -(double)most);
+    return add(two_product(beta, gap.hi), two_product(beta, gap.lo));
+}
+
+/* value * 2^n */
+typedef struct scaled_pair {
+    pair value;
+    int n;
+} scaled_pair;
+
+/*
+ * The sum of exp(beta * (x_i - m)) over all but the first largest, m.  Where
+ * even the largest term is below 2^-800, n is not 0: over a beta of 1e-30 it
+ * may still be a number.
+ */
+static scaled_pair sum_of_others(double beta, const float *x, size_t n,
+                                 size_t largest)
+{
+    const double tiny = -600.0, lost = -700.0, nothing = -2000.0;
+    double most = -(double)INFINITY;
     for (size_t i = 0; i < n; i++) {
-        pair gap = two_sum((double)x[i], -(double)x[largest]);
-        if (i == largest || beta * gap.hi < least_exponent)
+        double y = argument(beta, x[i], x[largest]).hi;
+        most = i != largest && y > most ? y : most;
+    }
+    scaled_pair sum = {{0.0, 0.0}, 0};
+    if (most < nothing)
+        return sum;
+    sum.n = most < tiny ? (int)(most / ln2.hi) : 0;
+    for (size_t i = 0; i < n; i++) {
+        pair y = argument(beta, x[i], x[largest]);
+        if (i == largest || !(y.hi > most + lost))
             continue;
-        pair y = add(two_product(beta, gap.hi), two_product(beta, gap.lo));
         exponential e = exp_of(y);
-        sum = add(sum, scaled(add(one, e.rest), e.power));
+        sum.value =
+            add(sum.value, scaled(add(one, e.rest), ldexp(1.0, e.n - sum.n)));
     }
     return sum;
 }
@@ -232,8 +255,12 @@ ptf_status ptf_log_sum_exp(double beta, const float *x, size_t n, double *nu,
     else if (beta < 1e-30)
         *nu = (double)INFINITY;
     else {
-        pair log = log1p_of(sum_of_others(beta, x, n, s.first_largest));
-        *nu = add((pair){most, 0.0}, divide(log, beta)).hi;
+        scaled_pair rest = sum_of_others(beta, x, n, s.first_largest);
+        /* log(1 + t) of a tiny t is t. */
+        pair log = rest.n == 0 ? log1p_of(rest.value) : rest.value;
+        pair above = divide(log, beta);
+        above = (pair){ldexp(above.hi, rest.n), ldexp(above.lo, rest.n)};
+        *nu = add((pair){most, 0.0}, above).hi;
     }
     return PTF_OK;
 }
