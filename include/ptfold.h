@@ -62,6 +62,26 @@ PTF_API const char *ptf_version(void);
  */
 PTF_API void ptf_print_escaped(FILE *out, const char *text, size_t size);
 
+/* --------------------------------------------------------------- long work */
+
+/* "verifying" or "writing": 'done' of 'total' bytes. */
+typedef void ptf_watch_function(void *to, const char *what, uint64_t done,
+                                uint64_t total);
+
+/*
+ * From now on, functions that this thread calls and that take long tell
+ * 'watch' how far they are, in this thread; NULL: nobody.
+ */
+PTF_API void ptf_watch(ptf_watch_function *watch, void *to);
+
+/*
+ * For a signal handler that ends the process: removes the temporary files of
+ * outputs that are being written.  There are some only on file systems
+ * without nameless files.  No other function of the library may be called
+ * afterwards.
+ */
+PTF_API void ptf_remove_temporaries(void);
+
 /* ----------------------------------------------------------------- tensors */
 
 #define PTF_MAX_RANK 8

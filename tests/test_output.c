@@ -101,6 +101,56 @@ static void abort_leaves_nothing(void **state)
     ptf_output_abort(NULL);
 }
 
+static void what_a_handler_removes(void **state)
+{
+    (void)state;
+    ptf_output *out, *other;
+    faults.no_nameless = true;
+    assert_int_equal(write_new(in_folder("x"), NULL, NULL), PTF_OK);
+    assert_int_equal(ptf_output_open(in_folder("y"), NULL, &out, NULL), PTF_OK);
+    assert_int_equal(ptf_output_open(in_folder("z"), NULL, &other, NULL),
+                     PTF_OK);
+    assert_int_equal(folder_count(), 3);
+    ptf_remove_temporaries();
+    assert_int_equal(folder_count(), 1); /* x was finished */
+    ptf_output_abort(out);
+    ptf_output_abort(other);
+}
+
+typedef struct heard {
+    int calls;
+    uint64_t done, total;
+} heard;
+
+static void hear(void *to, const char *what, uint64_t done, uint64_t total)
+{
+    heard *h = to;
+    assert_string_equal(what, "writing");
+    assert_true(done >= h->done);
+    *h = (heard){h->calls + 1, done, total};
+}
+
+static void a_watcher_hears_of_every_step(void **state)
+{
+    (void)state;
+    static uint8_t data[LARGE];
+    heard h = {0};
+    ptf_output *out;
+    assert_int_equal(ptf_output_open(in_folder("x"), NULL, &out, NULL), PTF_OK);
+    ptf_watch(hear, &h);
+    assert_int_equal(ptf_output_write(out, data, 100, NULL), PTF_OK);
+    assert_int_equal(h.calls, 0); /* of how many? */
+    ptf_output_expect(out, LARGE);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(ptf_output_write(out, data, LARGE / 3, NULL), PTF_OK);
+    ptf_watch(NULL, NULL);
+    assert_int_equal(ptf_output_write(out, data, 100, NULL), PTF_OK);
+    assert_int_equal(h.calls, 3);
+    assert_int_equal(h.done, LARGE); /* never more */
+    assert_int_equal(h.total, LARGE);
+    ptf_output_abort(out);
+}
+
 static void an_old_file_is_replaced_whole(void **state)
 {
     (void)state;
@@ -329,6 +379,8 @@ int main(void)
         TEST(a_named_temporary_file_serves_as_well),
         TEST(the_usual_mode_is_given),
         TEST(abort_leaves_nothing),
+        TEST(what_a_handler_removes),
+        TEST(a_watcher_hears_of_every_step),
         TEST(an_old_file_is_replaced_whole),
         TEST(a_link_is_followed_not_replaced),
         TEST(the_input_is_refused_under_any_name),

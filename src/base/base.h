@@ -40,6 +40,12 @@ ptf_status ptf_fail_memory(ptf_error *err);
 /* PTF_IO with strerror(errno): "FILE: cannot VERB: reason". */
 ptf_status ptf_fail_errno(ptf_error *err, const char *file, const char *verb);
 
+#ifdef __clang_analyzer__ /* reads one file at a time: say what comes back */
+#define ptf_fail(err, status, ...) (ptf_fail(err, status, __VA_ARGS__), status)
+#define ptf_fail_memory(err)       (ptf_fail_memory(err), PTF_MEMORY)
+#define ptf_fail_errno(...)        (ptf_fail_errno(__VA_ARGS__), PTF_IO)
+#endif
+
 /* ----------------------------------------------------------- checked sizes */
 
 /* Each returns false, leaving *out alone, when the result does not fit. */
@@ -226,6 +232,9 @@ void ptf_output_flush(ptf_output *out);
 /* Both release 'out'. */
 ptf_status ptf_output_commit(ptf_output *out, ptf_error *err);
 void ptf_output_abort(ptf_output *out);
+
+/* Tells the watcher of this thread, if it has one; see ptf_watch(). */
+void ptf_report(const char *what, uint64_t done, uint64_t total);
 
 /* CRC-32 as zip has it, of 'size' more bytes after 'crc' (0 at the start). */
 uint32_t ptf_crc32(uint32_t crc, const void *data, size_t size);

@@ -130,8 +130,9 @@ static void put_place(text *t, const ptf_origin *origin, uint64_t offset)
         text_put(t, ": ", 2);
 }
 
-ptf_status ptf_fail(ptf_error *err, ptf_status status, const ptf_origin *origin,
-                    uint64_t offset, const char *fmt, ...)
+ptf_status(ptf_fail)(ptf_error *err, ptf_status status,
+                     const ptf_origin *origin, uint64_t offset, const char *fmt,
+                     ...)
 {
     if (err == NULL)
         return status;
@@ -148,12 +149,12 @@ ptf_status ptf_fail(ptf_error *err, ptf_status status, const ptf_origin *origin,
     return status;
 }
 
-ptf_status ptf_fail_memory(ptf_error *err)
+ptf_status(ptf_fail_memory)(ptf_error *err)
 {
     return ptf_fail(err, PTF_MEMORY, NULL, PTF_NO_OFFSET, "out of memory");
 }
 
-ptf_status ptf_fail_errno(ptf_error *err, const char *file, const char *verb)
+ptf_status(ptf_fail_errno)(ptf_error *err, const char *file, const char *verb)
 {
     ptf_origin origin = {file, NULL};
     return ptf_fail(err, errno == ENOMEM ? PTF_MEMORY : PTF_IO, &origin,

@@ -13,6 +13,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -26,16 +27,53 @@ struct ptf_output {
     uint64_t offset;
     uint64_t flushing; /* up to here the kernel was told to write back */
     uint64_t reserved; /* bytes for which there is room on disk */
+    uint64_t expected; /* the size, as far as it is known */
 };
 
 /* Write-back is started in steps, so that the final sync has little left. */
 enum { FLUSH_STEP = 32 << 20 };
+
+/* --------------------------------------------------------- temporary names */
+
+/* Those that a signal handler is to remove; further ones may be left over. */
+enum { MOST_TEMPORARIES = 64 };
+static _Atomic(const char *) temporaries[MOST_TEMPORARIES];
+
+static void replace_temporary(const char *old, const char *new)
+{
+    for (int i = 0; i < MOST_TEMPORARIES; i++) {
+        const char *expected = old;
+        if (atomic_compare_exchange_strong(&temporaries[i], &expected, new))
+            return;
+    }
+}
+
+static void remember(const char *name)
+{
+    replace_temporary(NULL, name);
+}
+
+static void forget(const char *name)
+{
+    replace_temporary(name, NULL);
+}
+
+void ptf_remove_temporaries(void)
+{
+    for (int i = 0; i < MOST_TEMPORARIES; i++) {
+        const char *name = atomic_load(&temporaries[i]);
+        if (name != NULL)
+            unlink(name);
+    }
+}
 
 /* ----------------------------------------------------------------- opening */
 
 static void output_free(ptf_output *out)
 {
 #pragma omp taskwait /* none may outlive the descriptor */
+    if (out->temporary != NULL)
+        forget(out->temporary);
     if (out->fd >= 0)
         close(out->fd);
     ptf_free(out->path);
@@ -125,6 +163,7 @@ static ptf_status output_create(ptf_output *o, ptf_error *err)
     o->fd = open_nameless(o->target);
     if (o->fd >= 0)
         return PTF_OK;
+    remember(o->temporary);
     o->fd = mkostemp(o->temporary, O_CLOEXEC);
     if (o->fd < 0)
         return ptf_fail_errno(err, o->path, "write");
@@ -167,6 +206,7 @@ void ptf_output_expect(ptf_output *out, uint64_t size)
 {
     if (size > INT64_MAX || size <= out->reserved)
         return;
+    out->expected = size;
     if (fallocate(out->fd, FALLOC_FL_KEEP_SIZE, 0, (off_t)size) == 0)
         out->reserved = size;
 }
@@ -185,6 +225,7 @@ void ptf_output_flush(ptf_output *out)
 static void output_advance(ptf_output *out, size_t size)
 {
     out->offset += size;
+    ptf_report("writing", out->offset, out->expected);
     if (out->offset - out->flushing >= FLUSH_STEP)
         ptf_output_flush(out);
 }
@@ -294,12 +335,14 @@ static bool output_link(ptf_output *out)
             out->named = name == out->temporary;
             return true;
         }
+        forget(out->temporary);
         if (errno != EEXIST)
             return false;
         name = out->temporary;
         size_t end = strlen(name);
         snprintf(out->temporary + end - 6, 7, "%06u",
                  ((unsigned)getpid() + i) % 1000000);
+        remember(out->temporary);
     }
     return false;
 }

@@ -262,11 +262,12 @@ static ptf_status read_options(const ptf_count_options *options, counting *c,
         return ptf_fail(err, PTF_ARGUMENT, NULL, PTF_NO_OFFSET,
                         "a batch of %lld: it must be at least 1",
                         (long long)c->batch);
-    c->convention = ptf_convention_formulas(
-        o->convention != NULL ? o->convention : ptf_convention_at(0));
+    const ptf_convention *convention =
+        o->convention != NULL ? o->convention : ptf_convention_at(0);
+    c->convention = ptf_convention_formulas(convention);
     if (c->convention == NULL)
         return ptf_fail(err, PTF_ARGUMENT, NULL, PTF_NO_OFFSET,
-                        "there is no convention \"%s\"", o->convention->name);
+                        "there is no convention \"%s\"", convention->name);
     c->wanted[0] = o->input_gradient;
     return PTF_OK;
 }

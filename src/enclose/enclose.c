@@ -50,7 +50,8 @@ static ptf_status allocate(ptf_enclosure *enc, ptf_error *err)
         total += enc->sizes[i];
         most = enc->sizes[i] > most ? enc->sizes[i] : most;
     }
-    int64_t room = MOST_BALLS / (total + most);
+    int64_t each = total + most;
+    int64_t room = each > 0 ? MOST_BALLS / each : 1;
     enc->group = room < 1 ? 1 : room > MOST_IMAGES ? MOST_IMAGES : room;
     enc->staged = ptf_balls_new(&enc->arena, most * enc->group);
     enc->bad =

@@ -19,8 +19,8 @@ ptf_status ptf_net_fail(ptf_error *err, ptf_status status, const ptf_net *net,
     return ptf_fail(err, status, &origin, PTF_NO_OFFSET, "%s", message);
 }
 
-ptf_status ptf_node_fail(ptf_error *err, ptf_status status,
-                         const ptf_node *node, const char *fmt, ...)
+ptf_status(ptf_node_fail)(ptf_error *err, ptf_status status,
+                          const ptf_node *node, const char *fmt, ...)
 {
     char message[4096];
     va_list args;

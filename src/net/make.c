@@ -237,7 +237,7 @@ static ptf_status add_child(maker *m, const ptf_item *item, int parent,
 {
     int start = m->next_line;
     for (int64_t i = 0; i < item->count; i++) {
-        const char *path;
+        const char *path = NULL;
         m->next_line = start;
         m->line = m->text.lines[start - 1].number;
         ptf_status status =

@@ -196,6 +196,10 @@ ptf_status ptf_net_fail(ptf_error *err, ptf_status status, const ptf_net *net,
 ptf_status ptf_node_fail(ptf_error *err, ptf_status status,
                          const ptf_node *node, const char *fmt, ...)
     PTF_PRINTF(4, 5);
+#ifdef __clang_analyzer__ /* see ptf_fail() */
+#define ptf_node_fail(err, status, ...) \
+    (ptf_node_fail(err, status, __VA_ARGS__), status)
+#endif
 
 /* "3x32x32" into 'text'. */
 void ptf_shape_text(const ptf_shape *shape, char text[64]);

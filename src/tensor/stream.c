@@ -49,7 +49,7 @@ static ptf_status stream_chunk(stream *s, const ptf_tensor *t)
  */
 static ptf_status stream_tensor(stream *s, const ptf_tensor *t)
 {
-    if (ptf_tensor_bytes(t) <= CHUNK)
+    if (ptf_tensor_bytes(t) <= CHUNK || t->shape[0] < 1)
         return stream_chunk(s, t);
     size_t step = ptf_tensor_bytes(t) / (size_t)t->shape[0];
     int64_t count = step <= CHUNK ? (int64_t)(CHUNK / step) : 1;

@@ -42,6 +42,7 @@ static const char help[] =
     "  --oracle libtorch run one network also with PyTorch's own operators, in\n"
     "                    f32 and in double; all outputs must be where rounding\n"
     "                    can explain them\n"
+    "  -q, --quiet       no progress\n"
     "  --help, --version\n"
     "\n"
     "Exit status: 0 the requirement holds, 1 it does not, 2 usage,\n"
@@ -55,7 +56,7 @@ typedef struct options {
     check_require require;
     int64_t random, seed, threads;
     double atol, rtol;
-    bool json, invariance, force;
+    bool json, invariance, force, quiet;
 } options;
 
 static const char *const require_names[REQUIRE_COUNT] = {
@@ -113,6 +114,7 @@ static int parse(int argc, char **argv, options *o)
         {"key", 0, OPTION_TEXT, &o->a.key, 0, 0},
         {"key-b", 0, OPTION_TEXT, &o->b.key, 0, 0},
         {"oracle", 0, OPTION_TEXT, &o->oracle, 0, 0},
+        {"quiet", 'q', OPTION_FLAG, &o->quiet, 0, 0},
         {"random", 0, OPTION_COUNT, &o->random, 1, 1000000},
         {"require", 0, OPTION_TEXT, &require, 0, 0},
         {"rtol", 0, OPTION_REAL, &o->rtol, 0, INT64_MAX},
@@ -127,6 +129,8 @@ static int parse(int argc, char **argv, options *o)
     int code = tool_parse(argc, argv, help, table, count, &operands);
     if (code != TOOL_GO_ON)
         return code;
+    if (o->quiet)
+        tool_progress_quiet();
     if (o->oracle != NULL && strcmp(o->oracle, "libtorch") != 0)
         return tool_usage_error("--oracle: expected libtorch, found \"%s\"",
                                 o->oracle);

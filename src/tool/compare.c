@@ -100,13 +100,17 @@ ptf_status tool_check(ptf_check *check, const tool_inputs *inputs,
     float *in = calloc((size_t)(BATCH * size), sizeof(*in));
     ptf_status status =
         in != NULL ? PTF_OK : tool_error(err, PTF_MEMORY, "out of memory");
+    tool_progress progress;
+    tool_progress_start(&progress, "checking", "inputs", inputs->count);
     for (int64_t i = 0; status == PTF_OK && i < inputs->count; i += BATCH) {
         int64_t n = smaller(BATCH, inputs->count - i);
+        tool_progress_at(&progress, i);
         for (int64_t k = 0; status == PTF_OK && k < n; k++)
             status = tool_inputs_get(inputs, i + k, in + k * size, err);
         if (status == PTF_OK)
             status = ptf_check_run(check, in, n, err);
     }
+    tool_progress_end(&progress);
     free(in);
     return status;
 }

@@ -22,13 +22,14 @@ static const char help[] =
     "  --strip-prefix    leave out 'module.' where every name has it\n"
     "  --force           replace OUT if it exists\n"
     "  --json            what was done, as JSON\n"
+    "  -q, --quiet       no progress\n"
     "  --help, --version\n"
     "\n"
     "Example: ptfold convert net1.pt net1.safetensors\n";
 
 typedef struct options {
     const char *in, *out, *key;
-    bool strip, force, json;
+    bool strip, force, json, quiet;
 } options;
 
 typedef struct figures {
@@ -116,6 +117,7 @@ int tool_convert(int argc, char **argv)
         {"force", 0, OPTION_FLAG, &o.force, 0, 0},
         {"json", 0, OPTION_FLAG, &o.json, 0, 0},
         {"key", 0, OPTION_TEXT, &o.key, 0, 0},
+        {"quiet", 'q', OPTION_FLAG, &o.quiet, 0, 0},
         {"strip-prefix", 0, OPTION_FLAG, &o.strip, 0, 0},
         {0},
     };
@@ -123,6 +125,8 @@ int tool_convert(int argc, char **argv)
     int code = tool_parse(argc, argv, help, table, 2, &operands);
     if (code != TOOL_GO_ON)
         return code;
+    if (o.quiet)
+        tool_progress_quiet();
     o.in = operands[0];
     o.out = operands[1];
     static ptf_error err;

@@ -219,20 +219,25 @@ static ptf_status find_value(map_job *j, const float *at, int64_t plane,
     return status;
 }
 
-static void widen_range(run_picture *p, const float *values)
+static void widen_range(const float *values, int64_t count, double *low,
+                        double *high)
 {
-    for (int64_t x = 0; x < p->columns; x++) {
-        if (!isfinite(values[x]))
+    for (int64_t i = 0; i < count; i++) {
+        double v = (double)values[i];
+        if (!isfinite(v))
             continue;
-        p->low = (double)values[x] < p->low ? (double)values[x] : p->low;
-        p->high = (double)values[x] > p->high ? (double)values[x] : p->high;
+        *low = v < *low ? v : *low;
+        *high = v > *high ? v : *high;
     }
 }
 
 static ptf_status keep_values(map_job *j, ptf_error *err)
 {
     size_t n = (size_t)j->output.dim[2];
-    widen_range(&j->picture, j->best);
+    double low = j->picture.low, high = j->picture.high;
+    widen_range(j->best, j->output.dim[2], &low, &high);
+    j->picture.low = low;
+    j->picture.high = high;
     if (fwrite(j->best, sizeof(float), n, j->values) != n)
         return tool_error(err, PTF_IO, "cannot write a temporary file: %s",
                           strerror(errno));

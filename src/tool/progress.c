@@ -6,6 +6,7 @@
  */
 #include "tool/tool.h"
 
+#include <signal.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -13,6 +14,7 @@
 static const double patience = 0.5, frame = 0.1, silence = 10.0;
 
 static bool quiet;
+static volatile sig_atomic_t bar_shown;
 
 void tool_progress_quiet(void)
 {
@@ -54,6 +56,15 @@ static const char *duration(double seconds, char text[32])
     return text;
 }
 
+/* Bytes come in large numbers. */
+static void print_rate(double rate, const char *unit)
+{
+    if (strcmp(unit, "bytes") == 0)
+        fprintf(stderr, "%.4g MB/s", 1e-6 * rate);
+    else
+        fprintf(stderr, "%.4g %s/s", rate, unit);
+}
+
 static void print_bar(double share)
 {
     enum { WIDTH = 24 };
@@ -75,12 +86,14 @@ void tool_progress_at(tool_progress *p, int64_t done)
     double rate = (double)done / spent;
     if (p->terminal)
         print_bar(share);
-    fprintf(stderr, "%s: %3.0f %%, %.4g %s/s, %s left%s", p->what,
-            100.0 * share, rate, p->unit,
+    fprintf(stderr, "%s: %3.0f %%, ", p->what, 100.0 * share);
+    print_rate(rate, p->unit);
+    fprintf(stderr, ", %s left%s",
             duration(rate > 0 ? (double)(p->total - done) / rate : 0.0, left),
             p->terminal ? "" : "\n");
     fflush(stderr);
     p->shown = p->terminal;
+    bar_shown = p->terminal;
     p->next = now + (p->terminal ? frame : silence);
 }
 
@@ -89,4 +102,31 @@ void tool_progress_end(tool_progress *p)
     if (p->shown)
         fputs("\r\033[K", stderr);
     p->shown = false;
+    bar_shown = 0;
+}
+
+void tool_progress_break(void)
+{
+    if (bar_shown)
+        (void)!write(STDERR_FILENO, "\n", 1);
+    bar_shown = 0;
+}
+
+/* Of one kind of work at a time; the next one begins where one ends. */
+static void on_report(void *to, const char *what, uint64_t done, uint64_t total)
+{
+    tool_progress *p = to;
+    if (p->what != what || p->total != (int64_t)total)
+        tool_progress_start(p, what, "bytes", (int64_t)total);
+    tool_progress_at(p, (int64_t)done);
+    if (done >= total) {
+        tool_progress_end(p);
+        p->what = NULL;
+    }
+}
+
+void tool_progress_watch(void)
+{
+    static tool_progress watched;
+    ptf_watch(on_report, &watched);
 }

@@ -28,7 +28,7 @@ static void print_help(FILE *out)
     for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
         fprintf(out, "  %-10s %s\n", commands[i].name, commands[i].summary);
     fputs("\n\"ptfold COMMAND --help\" tells more.  See also bnfuse and "
-          "lnin-convert.\n",
+          "lnin-convert.\n\nExample: ptfold info net1.pt\n",
           out);
 }
 

@@ -15,10 +15,27 @@
 static const char *program_name = "ptfold";
 static const char *command_name = ""; /* with a space before it */
 
+/* Whoever waits for the program sees that the signal ended it. */
+static void on_signal(int number)
+{
+    ptf_remove_temporaries();
+    tool_progress_break();
+    raise(number);
+}
+
 void tool_start(const char *program)
 {
     program_name = program;
     signal(SIGXFSZ, SIG_IGN);
+    static const int signals[] = {SIGHUP, SIGINT, SIGTERM};
+    for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++) {
+        struct sigaction action = {.sa_handler = on_signal,
+                                   .sa_flags = (int)SA_RESETHAND};
+        struct sigaction old;
+        if (sigaction(signals[i], NULL, &old) == 0 && old.sa_handler != SIG_IGN)
+            sigaction(signals[i], &action, NULL); /* nohup stays nohup */
+    }
+    tool_progress_watch();
 }
 
 void tool_command(const char *name)
@@ -43,11 +60,12 @@ int tool_exit_code(ptf_status status)
 
 int tool_fail(const ptf_error *err)
 {
+    tool_progress_break();
     fprintf(stderr, "%s: %s\n", program_name, err->message);
     return tool_exit_code(err->status);
 }
 
-ptf_status tool_error(ptf_error *err, ptf_status status, const char *fmt, ...)
+ptf_status(tool_error)(ptf_error *err, ptf_status status, const char *fmt, ...)
 {
     va_list args;
     va_start(args, fmt);

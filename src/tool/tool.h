@@ -38,7 +38,10 @@ enum {
 
 int tool_exit_code(ptf_status status);
 
-/* Call first: lets a full disk be an error instead of a signal. */
+/*
+ * Call first: lets a full disk be an error instead of a signal, removes what
+ * is unfinished when a signal ends the program, shows progress.
+ */
 void tool_start(const char *program);
 
 /* The command that runs, for the pointer to its --help. */
@@ -50,6 +53,11 @@ int tool_fail(const ptf_error *err);
 /* Fills 'err' as the library does and returns 'status'. */
 ptf_status tool_error(ptf_error *err, ptf_status status, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
+
+#ifdef __clang_analyzer__ /* reads one file at a time: say what comes back */
+#define tool_error(err, status, ...) \
+    (tool_error(err, status, __VA_ARGS__), status)
+#endif
 
 /* A usage error: the message and a pointer to --help; returns EXIT_USAGE. */
 int tool_usage_error(const char *fmt, ...)
@@ -122,6 +130,12 @@ void tool_progress_start(tool_progress *progress, const char *what,
                          const char *unit, int64_t total);
 void tool_progress_at(tool_progress *progress, int64_t done);
 void tool_progress_end(tool_progress *progress);
+
+/* What the library reports of its own long work is shown from now on. */
+void tool_progress_watch(void);
+
+/* Leaves the line of a bar that is shown; a signal handler may call it. */
+void tool_progress_break(void);
 
 /* No progress from now on. */
 void tool_progress_quiet(void);
