@@ -22,10 +22,7 @@ python=$folder/venv/bin/python
 
 if [ ! -x "$python" ]; then
     python3 -m venv "$folder/venv"
-    "$python" -m pip install -q torch==2.13.0 \
-        --index-url https://download.pytorch.org/whl/cpu \
-        --extra-index-url https://pypi.org/simple
-    "$python" -m pip install -q numpy onnx onnxruntime ncnn
+    "$python" -m pip install -q torch==2.13.0 numpy onnx onnxruntime ncnn
 fi
 
 cd "$folder"
