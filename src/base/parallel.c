@@ -5,6 +5,10 @@
  */
 #include "base/base.h"
 
+#include <omp.h>
+
+enum { PARTS_OF_THREAD = 8 };
+
 /*
  * The caller may have told its processor to flush subnormals or to round
  * another way (programs linked with -ffast-math do).  Each task runs with
@@ -37,25 +41,32 @@ static void arithmetic_leave(uint64_t old)
 #endif
 }
 
-static void each_part(int64_t count, ptf_task *task, void *context, int thread,
-                      int threads)
+/* Part 'part' of 'parts' of all tasks. */
+static void each_part(int64_t count, ptf_task *task, void *context,
+                      int64_t part, int64_t parts, int thread)
 {
     uint64_t old = arithmetic_enter();
-    int64_t end = count * (thread + 1) / threads;
-    for (int64_t i = count * thread / threads; i < end; i++)
+    int64_t end = count * (part + 1) / parts;
+    for (int64_t i = count * part / parts; i < end; i++)
         task(context, i, thread);
     arithmetic_leave(old);
 }
 
+/*
+ * A thread takes the next part when it is done with one, so that one which
+ * the system holds up does not hold up the others.
+ */
 void ptf_each(int threads, int64_t count, ptf_task *task, void *context)
 {
     if (count < threads)
         threads = (int)count;
     if (threads <= 1) {
-        each_part(count, task, context, 0, 1);
+        each_part(count, task, context, 0, 1, 0);
         return;
     }
-#pragma omp parallel for num_threads(threads) schedule(static)
-    for (int thread = 0; thread < threads; thread++)
-        each_part(count, task, context, thread, threads);
+    int64_t most = (int64_t)threads * PARTS_OF_THREAD;
+    int64_t parts = count < most ? count : most;
+#pragma omp parallel for num_threads(threads) schedule(dynamic)
+    for (int64_t part = 0; part < parts; part++)
+        each_part(count, task, context, part, parts, omp_get_thread_num());
 }

@@ -139,7 +139,7 @@ typedef struct ptf_kernels {
     int64_t panel_channels; /* channels of a full panel */
     int64_t tile_pixels;    /* pixels that the inner loop takes at once */
     int64_t direct_pixels;  /* most pixels that direct() takes */
-    size_t scratch_size;    /* bytes that product() needs of its caller */
+    size_t scratch_size;    /* bytes that product(), direct() need */
 
     /*
      * Weight rows 'row_stride' apart into a panel [terms][width], where width
@@ -155,10 +155,10 @@ typedef struct ptf_kernels {
                     int64_t p0, int64_t p1, void *scratch);
     /*
      * The same for few pixels, straight from the row-major weights, which it
-     * reads once in order.  1x1 maps, no taps, y_channel 1.
+     * reads once.  1x1 maps, no taps, y_channel 1.
      */
     void (*direct)(const ptf_product *product, int64_t c0, int64_t c1,
-                   int64_t p0, int64_t p1);
+                   int64_t p0, int64_t p1, void *scratch);
     /* For measuring: 'rounds' times spin_flops operations in registers. */
     void (*spin)(int64_t rounds, float *out);
     double spin_flops;

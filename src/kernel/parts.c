@@ -5,6 +5,9 @@
  */
 #include "kernel/kernel.h"
 
+/* Parts for each thread, so that all end at about the same time. */
+enum { PARTS_OF_THREAD = 4 };
+
 typedef struct parts {
     const ptf_kernels *kernels;
     const ptf_products *products;
@@ -47,23 +50,40 @@ static void run_part(void *context, int64_t i, int thread)
 }
 
 /*
- * One part per thread: of all ways to cut, the one whose largest part has the
- * fewest tiles, and of these the one with the most channel parts, because
- * parts that share no channels share no weights.
+ * What one thread does, in tiles of one panel, when the product of each group
+ * is cut into so many parts.  A panel that is packed on the way, once for each
+ * part that has it, costs about as much as a tile.
+ */
+static int64_t cost_of(const parts *p, int threads, bool packs, int64_t c,
+                       int64_t n)
+{
+    int64_t panels =
+        ceil_div(p->products->channels, p->kernels->panel_channels);
+    int64_t tiles = ceil_div(p->products->pixels, p->kernels->tile_pixels);
+    return ceil_div(p->products->groups * c * n, threads) *
+           ceil_div(panels, c) * (ceil_div(tiles, n) + packs);
+}
+
+/*
+ * Of all ways to cut, one that costs least; of these the one with the fewest
+ * parts of pixels, because each of them reads all its weights, and then with
+ * the most parts.
  */
 static void choose_cut(parts *p, int threads)
 {
     const ptf_products *all = p->products;
-    int64_t panels = ceil_div(all->channels, p->kernels->panel_channels);
-    int64_t tiles = ceil_div(all->pixels, p->kernels->tile_pixels);
+    ptf_product q = all->of(all->context, 0);
+    bool packs = q.panels == NULL && q.turned == 0;
+    int64_t most = ceil_div((int64_t)threads * PARTS_OF_THREAD, all->groups);
     int64_t best = INT64_MAX;
-    for (int64_t c = all->groups > 1 ? 1 : threads; c >= 1; c--) {
-        int64_t n = all->groups > 1 ? 1 : threads / c;
-        int64_t cost = ceil_div(panels, c) * ceil_div(tiles, n);
-        if (cost < best) {
-            best = cost;
-            p->channel_parts = c;
-            p->pixel_parts = n;
+    for (int64_t n = 1; n <= most; n++) {
+        for (int64_t c = most / n; c >= 1; c--) {
+            int64_t cost = cost_of(p, threads, packs, c, n);
+            if (cost < best) {
+                best = cost;
+                p->channel_parts = c;
+                p->pixel_parts = n;
+            }
         }
     }
 }
@@ -71,8 +91,9 @@ static void choose_cut(parts *p, int threads)
 void ptf_products_run(const ptf_kernels *kernels, int threads,
                       const ptf_products *products)
 {
-    parts p = {.kernels = kernels, .products = products};
-    choose_cut(&p, threads);
+    parts p = {kernels, products, 1, 1};
+    if (threads > 1)
+        choose_cut(&p, threads);
     ptf_each(threads, products->groups * p.channel_parts * p.pixel_parts,
              run_part, &p);
 }

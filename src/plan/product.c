@@ -128,15 +128,23 @@ static ptf_product product_of(const void *context, int64_t group)
     return group_product(context, group);
 }
 
+/* More than threads, so that all end at about the same time. */
+static int64_t direct_parts(const ptf_plan *plan)
+{
+    return plan->threads > 1 ? 4 * plan->threads : 1;
+}
+
 static void direct_part(void *context, int64_t i, int thread)
 {
     const product_run *r = context;
-    (void)thread;
+    const ptf_kernels *kernels = r->plan->kernels;
     ptf_product q = group_product(r, 0);
     int64_t c0, c1;
-    ptf_cut(i, r->plan->threads, q.channels, r->plan->kernels->lanes, &c0, &c1);
+    ptf_cut(i, direct_parts(r->plan), q.channels, kernels->lanes, &c0, &c1);
     if (c0 < c1)
-        r->plan->kernels->direct(&q, c0, c1, 0, r->pixels);
+        kernels->direct(&q, c0, c1, 0, r->pixels,
+                        r->plan->scratch +
+                            (size_t)thread * kernels->scratch_size);
 }
 
 static void run_product(const ptf_plan *plan, const ptf_step *step,
@@ -148,7 +156,7 @@ static void run_product(const ptf_plan *plan, const ptf_step *step,
     if (step->padded[1] > 0)
         ptf_plan_each(plan, piece->count * v->in.channels, pad_plane, &run);
     if (step->side_by_side && run.pixels <= plan->kernels->direct_pixels) {
-        ptf_plan_each(plan, plan->threads, direct_part, &run);
+        ptf_plan_each(plan, direct_parts(plan), direct_part, &run);
         return;
     }
     ptf_products products = {.of = product_of,
