@@ -576,6 +576,7 @@ typedef struct ptf_plan_options {
     const char *isa;     /* "ref", "avx2", "avx512", "neon"; NULL: best */
     size_t memory_limit; /* bytes of what ptf_plan_memory() counts; 0: none */
     bool keep;           /* every layer's output, for ptf_plan_layer() */
+    int runs;            /* how many there will be at least; 0: not known */
 } ptf_plan_options;
 
 /*
@@ -583,6 +584,10 @@ typedef struct ptf_plan_options {
  * checks all shapes, chooses kernels, packs weights where that pays.  The
  * result is the same bits whatever the options say.  One plan is for one
  * thread at a time.  The plan borrows the net.
+ *
+ * Weights of a layer beyond 128 MB are used where they are, unless there will
+ * be so many runs that a second copy, which each run reads faster, pays for
+ * its making; ptf_plan_memory() then counts it.
  *
  * A memory limit makes the plan run a batch in parts and an image in stripes
  * of rows; PTF_MEMORY when even that takes more.  Images whose feature maps

@@ -26,6 +26,7 @@ def check_row(row, layers):
     assert 0 < float(row["least_seconds"]) <= float(row["median_seconds"])
     assert float(row["peak_flops_per_second"]) >= 0
     assert float(row["read_bytes_per_second"]) > 0
+    assert (int(row["plan_bytes"]) > 0) == (row["layer"] == "")
     assert row["layer"] in layers or row["layer"] == ""
 
 
@@ -52,9 +53,9 @@ check_rows(list(csv.DictReader(bench("--format", "csv", *RUNS).splitlines())),
            float)
 check_rows(json.loads(bench("--format", "json", *RUNS)), float)
 lines = bench(*RUNS).splitlines()
-assert len(lines) == 2 + 36 and {l.count("|") for l in lines} == {10}, lines
+assert len(lines) == 2 + 36 and {l.count("|") for l in lines} == {11}, lines
 for column in ("least ms", "median ms", "GFLOP/s", "FMA peak",
-               "read bandwidth"):
+               "read bandwidth", "plan MB"):
     assert column in lines[0]
 assert len(bench("--batch", "2", "--threads", "1", "--repeat", "1", "--slide",
                  "--input", "3x40x36").splitlines()) == 3

@@ -226,6 +226,52 @@ static void plans_agree_with_an_evaluation_written_apart(void **unused)
     finish(&b);
 }
 
+/* -------------------------------------------------------------- large weights */
+
+enum { WIDE_BATCH = 13, WIDE_IN = 8200, WIDE_OUT = 4100 }; /* 134.5 MB */
+
+/* The outputs of a plan made for so many runs; the caller frees. */
+static float *wide_outputs(const build *b, const float *in, int many,
+                           size_t limit, size_t *memory)
+{
+    ptf_plan_options options = {.runs = many, .memory_limit = limit};
+    ptf_plan *plan;
+    assert_int_equal(
+        ptf_plan_make(&b->net, &b->input, WIDE_BATCH, &options, &plan, NULL),
+        PTF_OK);
+    float *out = ptf_alloc((size_t)WIDE_BATCH * WIDE_OUT * sizeof(float));
+    assert_non_null(out);
+    assert_int_equal(ptf_plan_run(plan, in, WIDE_BATCH, out, NULL), PTF_OK);
+    *memory = ptf_plan_memory(plan);
+    ptf_plan_free(plan);
+    return out;
+}
+
+static void large_weights_are_copied_for_many_runs_only(void **unused)
+{
+    (void)unused;
+    size_t weights = (size_t)WIDE_IN * WIDE_OUT * sizeof(float);
+    size_t memory[3], room = weights / 2;
+    build b;
+    start(&b, 1, WIDE_IN, 0, 0);
+    add_linear(&b, WIDE_OUT);
+    float *in = samples(&b, WIDE_BATCH);
+    float *once = wide_outputs(&b, in, 0, 0, &memory[0]);
+    float *often = wide_outputs(&b, in, 100, 0, &memory[1]);
+    float *limited = wide_outputs(&b, in, 100, room, &memory[2]);
+    size_t size = (size_t)WIDE_BATCH * WIDE_OUT * sizeof(float);
+    assert_memory_equal(once, often, size);
+    assert_memory_equal(once, limited, size);
+    assert_true(memory[0] < room && memory[2] < room);
+    if (ptf_kernels_get(ptf_isa_default())->product != NULL)
+        assert_true(memory[1] >= memory[0] + weights);
+    ptf_free(once);
+    ptf_free(often);
+    ptf_free(limited);
+    ptf_free(in);
+    finish(&b);
+}
+
 /* ---------------------------------------------------------------- refusals */
 
 static void a_memory_limit_is_kept_or_named(void **unused)
@@ -305,6 +351,7 @@ int main(void)
         cmocka_unit_test(a_slid_net_gives_the_bits_of_its_crops),
         cmocka_unit_test(an_epilogue_gives_the_bits_of_the_batch_norm_alone),
         cmocka_unit_test(plans_agree_with_an_evaluation_written_apart),
+        cmocka_unit_test(large_weights_are_copied_for_many_runs_only),
         cmocka_unit_test(a_memory_limit_is_kept_or_named),
         cmocka_unit_test(failed_allocations_are_reported),
         cmocka_unit_test(wrong_arguments_are_refused),

@@ -20,7 +20,7 @@ class Shape(ctypes.Structure):
 class Options(ctypes.Structure):
     _fields_ = [("threads", ctypes.c_int), ("isa", ctypes.c_char_p),
                 ("memory_limit", ctypes.c_size_t), ("keep", ctypes.c_bool),
-                ("room", ctypes.c_char * 256)]
+                ("runs", ctypes.c_int), ("room", ctypes.c_char * 256)]
 
 
 class GradientOptions(ctypes.Structure):
@@ -95,8 +95,9 @@ def prepare_gradient(name, path, shape, batch, threads):
 def prepare(engine, name, path, shape, batch, threads):
     if "gradient" in engine:
         return prepare_gradient(name, path, shape, batch, threads)
+    # The others copy weights when a session is made; so may a plan.
     plan = make(lib.ptf_plan_make, name, path, shape, batch,
-                Options(threads=threads))
+                Options(threads=threads, runs=1000))
     out = lib.ptf_plan_output(plan)
     y = numpy.empty([batch] + list(out.dim[:out.rank]), numpy.float32)
 

@@ -226,6 +226,7 @@ static ptf_status choose_kernels(ptf_plan *plan,
                         ? options->threads
                         : ptf_thread_count();
     plan->keep = options != NULL && options->keep;
+    plan->runs = options != NULL ? options->runs : 0;
     plan->memory_limit = options != NULL ? options->memory_limit : 0;
     return PTF_OK;
 }

@@ -70,6 +70,7 @@ struct ptf_plan {
     const ptf_kernels *kernels;
     int threads;
     bool keep;       /* every node has a step and a buffer of its own */
+    int runs;        /* that its maker expects; 0: not known */
     int64_t most;    /* images of a run */
     int64_t batch;   /* of these at a time, because memory is limited */
     double ran;      /* images of the last run, and where they were */

@@ -21,6 +21,8 @@ static const char help[] =
     "                    usual input, so that --input may be larger\n"
     "  --per-layer       a line for each step, too\n"
     "  --repeat N        runs of each kind (9)\n"
+    "  --runs N          what the plan is made for (1000); with 1, weights\n"
+    "                    beyond 128 MB are not copied\n"
     "  --format md|csv|json\n"
     "  --arch FILE|NAME  the text of print(model), or a built-in network\n"
     "  --key PATH        the state dict inside the file\n"
@@ -32,7 +34,7 @@ typedef struct options {
     tool_source source;
     const char *batch, *threads, *input, *format;
     bool slide, per_layer;
-    int64_t repeat;
+    int64_t repeat, runs;
 } options;
 
 enum { LIST = 16, MOST_RUNS = 1000 };
@@ -43,6 +45,7 @@ typedef struct line {
     int64_t batch, threads;
     double least, median; /* seconds */
     double flops, weight_bytes;
+    size_t plan_bytes;      /* that the plan holds; 0 for a step */
     double peak, bandwidth; /* of the machine with these threads */
 } line;
 
@@ -85,19 +88,21 @@ static double share(double part, double whole)
 static void print_md(const line *l)
 {
     printf("| %5lld | %d | %-16s | %-11s | %9.3f | %9.3f | %7.1f | %5.1f %% | "
-           "%5.1f %% |\n",
+           "%5.1f %% | %7.1f |\n",
            (long long)l->batch, (int)l->threads,
            l->layer[0] != '\0' ? l->layer : "all", l->kernel, 1e3 * l->least,
            1e3 * l->median, 1e-9 * l->flops / l->median,
            share(l->flops / l->median, l->peak),
-           share(l->weight_bytes / l->median, l->bandwidth));
+           share(l->weight_bytes / l->median, l->bandwidth),
+           1e-6 * (double)l->plan_bytes);
 }
 
 static void print_csv(const line *l)
 {
-    printf("%lld,%d,%s,%s,%.9f,%.9f,%.0f,%.0f,%.0f,%.0f\n", (long long)l->batch,
-           (int)l->threads, l->layer, l->kernel, l->least, l->median, l->flops,
-           l->weight_bytes, l->peak, l->bandwidth);
+    printf("%lld,%d,%s,%s,%.9f,%.9f,%.0f,%.0f,%.0f,%.0f,%zu\n",
+           (long long)l->batch, (int)l->threads, l->layer, l->kernel, l->least,
+           l->median, l->flops, l->weight_bytes, l->peak, l->bandwidth,
+           l->plan_bytes);
 }
 
 static void print_json(tool_json *j, const line *l)
@@ -113,6 +118,7 @@ static void print_json(tool_json *j, const line *l)
     json_number(j, "weight_bytes", l->weight_bytes);
     json_number(j, "peak_flops_per_second", l->peak);
     json_number(j, "read_bytes_per_second", l->bandwidth);
+    json_int(j, "plan_bytes", (int64_t)l->plan_bytes);
     json_close(j, '}');
 }
 
@@ -130,14 +136,15 @@ static void print_head(bench *b)
 {
     if (strcmp(b->options->format, "csv") == 0) {
         puts("batch,threads,layer,kernel,least_seconds,median_seconds,flops,"
-             "weight_bytes,peak_flops_per_second,read_bytes_per_second");
+             "weight_bytes,peak_flops_per_second,read_bytes_per_second,"
+             "plan_bytes");
     } else if (strcmp(b->options->format, "json") == 0) {
         b->json.out = stdout;
         json_open(&b->json, NULL, '[');
     } else {
         puts("| batch | threads | layer | kernel | least ms | median ms | "
-             "GFLOP/s | of FMA peak | of read bandwidth |\n"
-             "|--:|--:|---|---|--:|--:|--:|--:|--:|");
+             "GFLOP/s | of FMA peak | of read bandwidth | plan MB |\n"
+             "|--:|--:|---|---|--:|--:|--:|--:|--:|--:|");
     }
 }
 
@@ -209,6 +216,7 @@ static void print_plan(bench *b, const ptf_plan *plan, line l, double *times)
     int64_t runs = b->options->repeat;
     line all = l;
     all.layer = all.kernel = "";
+    all.plan_bytes = ptf_plan_memory(plan);
     for (size_t i = 0; i < ptf_plan_step_count(plan); i++) {
         ptf_step_info info;
         ptf_plan_step(plan, i, &info);
@@ -230,7 +238,8 @@ static void print_plan(bench *b, const ptf_plan *plan, line l, double *times)
 static ptf_status bench_one(bench *b, int64_t batch, int64_t threads,
                             ptf_error *err)
 {
-    ptf_plan_options how = {.threads = (int)threads};
+    ptf_plan_options how = {.threads = (int)threads,
+                            .runs = (int)b->options->runs};
     ptf_plan *plan;
     ptf_status status =
         ptf_plan_make(b->net, &b->shape, batch, &how, &plan, err);
@@ -311,7 +320,8 @@ static bool known_format(const char *format)
 
 int tool_bench(int argc, char **argv)
 {
-    options o = {.batch = "1,10,100", .format = "md", .repeat = 9};
+    options o = {
+        .batch = "1,10,100", .format = "md", .repeat = 9, .runs = MOST_RUNS};
     const tool_option table[] = {
         {"arch", 0, OPTION_TEXT, &o.source.arch, 0, 0},
         {"batch", 0, OPTION_TEXT, &o.batch, 0, 0},
@@ -320,6 +330,7 @@ int tool_bench(int argc, char **argv)
         {"key", 0, OPTION_TEXT, &o.source.key, 0, 0},
         {"per-layer", 0, OPTION_FLAG, &o.per_layer, 0, 0},
         {"repeat", 0, OPTION_COUNT, &o.repeat, 1, MOST_RUNS},
+        {"runs", 0, OPTION_COUNT, &o.runs, 1, MOST_RUNS},
         {"slide", 0, OPTION_FLAG, &o.slide, 0, 0},
         {"threads", 0, OPTION_TEXT, &o.threads, 0, 0},
         {0},
