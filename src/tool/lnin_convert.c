@@ -146,18 +146,32 @@ static void plan_windows(report *r)
 
 /* ------------------------------------------------------------------ report */
 
+/* The next layer from *index on that has numbers; false behind the last. */
+static bool next_with_numbers(const ptf_net *net, size_t *index, ptf_layer *out)
+{
+    while (*index < ptf_net_layer_count(net)) {
+        ptf_net_layer(net, (*index)++, out);
+        if (out->parameters > 0)
+            return true;
+    }
+    return false;
+}
+
+/*
+ * Layers with numbers stay as many and in order; names may change where a
+ * Flatten before them went away.
+ */
 static void print_conversions(const report *r)
 {
-    for (size_t i = 0; i < ptf_net_layer_count(r->after); i++) {
-        ptf_layer after;
-        ptf_net_layer(r->after, i, &after);
-        for (size_t k = 0; k < ptf_net_layer_count(r->before->net); k++) {
-            ptf_layer before;
-            ptf_net_layer(r->before->net, k, &before);
-            if (strcmp(before.op, "Linear") == 0 && after.name[0] != '\0' &&
-                strcmp(before.name, after.name) == 0)
-                printf("  %s: %s -> %s\n", after.name, before.text, after.text);
-        }
+    ptf_layer before, after;
+    size_t i = 0, k = 0;
+    while (next_with_numbers(r->before->net, &i, &before) &&
+           next_with_numbers(r->after, &k, &after)) {
+        if (strcmp(before.op, "Linear") != 0 || strcmp(after.op, "Linear") == 0)
+            continue;
+        bool renamed = strcmp(before.name, after.name) != 0;
+        printf("  %s: %s -> %s%s%s\n", before.name, before.text,
+               renamed ? after.name : "", renamed ? ": " : "", after.text);
     }
 }
 

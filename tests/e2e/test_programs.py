@@ -169,6 +169,30 @@ class LinearLayers(ProgramTest):
         self.assertIn("70 windows on larger images 3x36x38", said)
         self.assertEqual(set(self.contents()), {"net1.pt", "net1.net2.pt"})
 
+    def test_layers_that_a_flatten_renumbers_are_told_apart(self):
+        linear = "Linear(in_features={}, out_features={}, bias=True)"
+        first, second = linear.format(48, 5), linear.format(5, 2)
+        self.write("text", f"""# input: 3x4x4
+Sequential(
+  (0): Flatten(start_dim=1, end_dim=-1)
+  (1): {first}
+  (2): ReLU()
+  (3): {second}
+)
+""".encode())
+        numbers = [k / 7 - 2 for k in range(240)]
+        checkpoint.write_torch(self.path("in.pt"), {
+            "1.weight": checkpoint.tensor((5, 48), numbers),
+            "1.bias": checkpoint.tensor((5,), numbers[:5]),
+            "3.weight": checkpoint.tensor((2, 5), numbers[:10]),
+            "3.bias": checkpoint.tensor((2,), numbers[:2])})
+        said = self.succeed("lnin-convert", "--arch", "text", "in.pt")
+        self.assertIn(f"  1: {first} -> 0: Conv2d(3, 5, kernel_size=(4, 4), "
+                      "stride=(1, 1))\n", said)
+        self.assertIn(f"  3: {second} -> 2: Conv2d(5, 2, kernel_size=(1, 1), "
+                      "stride=(1, 1))\n", said)
+        self.assertEqual(said.count("verdict: BITWISE"), 2)
+
     def test_json_and_the_number_of_windows(self):
         report = self.report("lnin-convert", *NET1, "--check", "3",
                              "--output", "out.safetensors")
