@@ -29,9 +29,9 @@ static double draw(void)
 /* Balls, a real point in each of them, and weights; all f32 but the point. */
 typedef struct scene {
     double value[MOST], radius[MOST], point[MOST];
+    float narrow[MOST]; /* the weights */
     double weights[MOST], bias[MOST], scale[MOST], shift[MOST];
-    double none[MOST], norms[MOST]; /* radii of exact numbers */
-    double out_value[MOST], out_radius[MOST];
+    double none[MOST], norms[MOST], out_value[MOST], out_radius[MOST];
 } scene;
 
 static const ptf_enclose_pass one_image = {1, 2, false};
@@ -43,6 +43,7 @@ static void fill(scene *s, double radius)
         s->radius[i] = radius;
         s->point[i] = s->value[i] + (draw() > 0 ? radius : -radius);
         s->weights[i] = draw();
+        s->narrow[i] = (float)s->weights[i];
         s->bias[i] = draw();
         s->scale[i] = draw();
         s->shift[i] = draw();
@@ -71,19 +72,24 @@ static void add_product(mpq_t sum, double a, double b)
     mpq_clears(p, q, NULL);
 }
 
+static void scale_by(mpq_t sum, double by)
+{
+    mpq_t product;
+    mpq_init(product);
+    add_product(product, by, 1.0);
+    mpq_mul(sum, sum, product);
+    mpq_clear(product);
+}
+
 /* (sum + bias) scale + shift, as far as 'affine' has them. */
 static void finish(mpq_t sum, const ptf_numbers *numbers, int64_t channel)
 {
-    mpq_t scale;
     if (numbers->bias.value)
         add_product(sum, numbers->bias.value[channel], 1.0);
     if (!numbers->scale.value)
         return;
-    mpq_init(scale);
-    mpq_set_d(scale, numbers->scale.value[channel]);
-    mpq_mul(sum, sum, scale);
+    scale_by(sum, numbers->scale.value[channel]);
     add_product(sum, numbers->shift.value[channel], 1.0);
-    mpq_clear(scale);
 }
 
 /* True when 'exact' lies within shrink * radius of the value. */
@@ -111,7 +117,9 @@ static int linear_outside(scene *s, int64_t inputs, int64_t outputs,
     for (int64_t j = 0; j < outputs; j++) {
         mpq_set_ui(sum, 0, 1);
         for (int64_t k = 0; k < inputs; k++)
-            add_product(sum, numbers->f64[j * inputs + k], s->point[k]);
+            add_product(sum, s->weights[j * inputs + k], s->point[k]);
+        if (numbers->weight_scale.value)
+            scale_by(sum, numbers->weight_scale.value[j]);
         finish(sum, numbers, j);
         outside += !inside(sum, s->out_value[j], s->out_radius[j], shrink);
     }
@@ -135,6 +143,16 @@ static ptf_numbers numbers_of(scene *s, int64_t terms)
                          .shift = {s->shift, s->none}};
 }
 
+/* In double, in f32, and in f32 with a batch norm folded into them. */
+static void vary_weights(scene *s, int kind, ptf_numbers *numbers)
+{
+    numbers->f32 = kind > 0 ? s->narrow : NULL;
+    if (kind < 2)
+        return;
+    numbers->weight_scale = numbers->scale;
+    numbers->scale = numbers->shift = (ptf_balls){NULL, NULL};
+}
+
 static void the_exact_linear_layer_is_inside(void **unused)
 {
     (void)unused;
@@ -144,6 +162,7 @@ static void the_exact_linear_layer_is_inside(void **unused)
         fill(&s, round % 2 ? 0.0 : 0x1p-30);
         int64_t inputs = 1 + round * 5, outputs = 17;
         ptf_numbers numbers = numbers_of(&s, inputs);
+        vary_weights(&s, round % 3, &numbers);
         assert_int_equal(ptf_enclose_linear(&one_image, inputs, outputs,
                                             &numbers, before(&s), after(&s),
                                             NULL),

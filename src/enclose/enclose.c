@@ -10,7 +10,7 @@
 #include <math.h>
 
 /* Images of a group: some tiles' lanes, as far as their balls find room. */
-enum { MOST_IMAGES = 32, MOST_BALLS = 1 << 22 };
+enum { MOST_IMAGES = 64, MOST_BALLS = 1 << 23 };
 
 struct ptf_enclosure {
     ptf_arena arena;
@@ -259,8 +259,17 @@ static ptf_balls stage(const ptf_enclosure *enc, int node,
     return enc->staged;
 }
 
+/* Finite balls stay so in layers that only choose among them. */
+static bool keeps_finite(const ptf_node *node)
+{
+    return node->op == PTF_OP_RELU || node->op == PTF_OP_FLATTEN ||
+           node->op == PTF_OP_MAXPOOL2D || ptf_op_info(node->op)->identity;
+}
+
 static void note_bad(ptf_enclosure *enc, int node, int64_t count)
 {
+    if (node > 0 && keeps_finite(&enc->net->nodes[node]))
+        return;
 #pragma omp parallel for num_threads(enc->threads)
     for (int64_t n = 0; n < count; n++) {
         bool finite = ptf_balls_first_bad(ptf_enclosure_node(enc, node, n),

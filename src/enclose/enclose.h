@@ -31,6 +31,8 @@
 #define PTF_TINY 0x1p-1000
 /* Twice what an f32 operation loses when its result is subnormal. */
 #define PTF_TINY_F 0x1p-149
+/* Nothing is known of products with a smaller scale, except with 0. */
+#define PTF_LEAST_SCALE 0x1p-500
 /* The most terms of a sum for which the bounds below are derived. */
 #define PTF_MAX_TERMS ((int64_t)1 << 32)
 

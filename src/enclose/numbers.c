@@ -80,7 +80,7 @@ static void set_norm(int64_t channels, double *const p[4], double eps,
         double a = p[0][c] / sqrt(p[3][c] + eps);
         double product = p[2][c] * a, b = p[1][c] - product;
         /* A quotient that underflows has no relative error bound. */
-        bool lost = fabs(p[0][c]) > 0 && fabs(a) < 0x1p-900;
+        bool lost = fabs(p[0][c]) > 0 && fabs(a) < PTF_LEAST_SCALE;
         scale.value[c] = a;
         scale.radius[c] = lost ? HUGE_VAL : 4 * PTF_U * fabs(a) * UP;
         shift.value[c] = b;
@@ -121,16 +121,22 @@ ptf_status ptf_numbers_norm(ptf_arena *arena, const ptf_node *node,
 
 /* ----------------------------------------------------------------- weights */
 
-/* Bounds of the rows' norms; 2^-500 keeps squares from underflow. */
+/*
+ * Bounds of the rows' norms.  2^-500 keeps squares from underflow, and with it
+ * the relative error u of w s covers products of which one underflows, as long
+ * as |s| is PTF_LEAST_SCALE or more.  Where a run rounds weights to f32 first,
+ * 2^-125 does the same for what becomes subnormal there: 2^-24 of it is 2^-149.
+ */
 static void set_norms(const ptf_numbers *n, int64_t rows, int64_t terms)
 {
+    double floor = n->rounded ? 0x1p-125 : 0x1p-500;
 #pragma omp parallel for
     for (int64_t j = 0; j < rows; j++) {
         double sum[8] = {0};
         for (int64_t k = 0; k < terms; k++) {
             double w = n->f32 != NULL ? (double)n->f32[j * terms + k]
                                       : n->f64[j * terms + k];
-            w = fabs(w) + 0x1p-500;
+            w = fabs(w) + floor;
             sum[k % 8] += w * w;
         }
         for (int i = 1; i < 8; i++)

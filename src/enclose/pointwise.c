@@ -14,9 +14,14 @@
 
 int64_t ptf_balls_first_bad(ptf_balls balls, int64_t count)
 {
-    double all = 0; /* 0, or NaN when there is a bad one */
-    for (int64_t i = 0; i < count; i++)
+    double some[8] = {0}, all = 0; /* 0, or NaN when there is a bad one */
+    for (int64_t i = 0; i < count / 8 * 8; i += 8)
+        for (int k = 0; k < 8; k++)
+            some[k] += 0 * balls.value[i + k] + 0 * balls.radius[i + k];
+    for (int64_t i = count / 8 * 8; i < count; i++)
         all += 0 * balls.value[i] + 0 * balls.radius[i];
+    for (int k = 0; k < 8; k++)
+        all += some[k];
     for (int64_t i = 0; isnan(all) && i < count; i++)
         if (!isfinite(balls.value[i]) || !isfinite(balls.radius[i]))
             return i;
@@ -108,8 +113,8 @@ double ptf_enclose_exp(double x)
 {
     static const double high = 0x1.62e42feep-1; /* 32 bits */
     static const double low = 0x1.a39ef35793c76p-33;
-    if (x < -700)
-        return 0.0;
+    if (!(x >= -700))
+        return isnan(x) ? x : 0.0;
     double k = rint(x * 0x1.71547652b82fep+0);
     double t = (x - k * high) - k * low;
     double sum = 1.0;

@@ -23,20 +23,13 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
-#include "enclose/enclose.h"
-#include "enclose/tile.h"
+#include "enclose/product.h"
 
 #include <math.h>
 #include <omp.h>
 
-#define UP (1.0 + 0x1p-18)
-
-/* Added before squaring, so that no square underflows. */
-#define FLOOR 0x1p-500
-
 enum {
     ROWS = PTF_TILE_ROWS,
-    LANES = PTF_TILE_LANES,
     TERMS = PTF_TILE_TERMS,
     TASK_ROWS = 8 * ROWS,
     TASK_PANELS = 8,
@@ -49,24 +42,6 @@ double ptf_gamma(int64_t n, double u)
     double nu = (double)n * u;
     return nu < 0x1p-6 ? nu / (1.0 - nu) * (1.0 + 0x1p-50) : HUGE_VAL;
 }
-
-/* One layer on a group of images; a linear layer has maps of 1x1. */
-typedef struct product {
-    const ptf_enclose_pass *pass;
-    const ptf_numbers *numbers;
-    ptf_balls in, out;
-    int64_t kernel[2], stride[2], padding[2], dilation[2];
-    int64_t height, width, out_height, out_width;
-    int64_t groups, group_in, group_out;
-    int64_t terms, pixels; /* pixels: of all images */
-    const ptf_tile *tile;
-    double g, tiny;
-    double *squares; /* [image][group][pixel]: sums of t^2 over channels */
-    double *panels;  /* [panel][terms][LANES] */
-    double *norms;   /* [panel][LANES]: ||t|| */
-    struct scratch *scratch; /* per thread */
-    int64_t chunk;           /* panels that there is room for */
-} product;
 
 static const ptf_tile *choose_tile(void)
 {
@@ -82,7 +57,7 @@ static const ptf_tile *choose_tile(void)
 }
 
 /* g of the comment above. */
-static double growth(const product *p)
+static double growth(const ptf_product *p)
 {
     int64_t k = p->terms;
     double g = ptf_gamma(2 + (k < TERMS ? k : TERMS) + k / TERMS, PTF_U);
@@ -93,81 +68,6 @@ static double growth(const product *p)
     return g + (p->numbers->rounded ? PTF_F * (1 + 0x1p-5) : 0);
 }
 
-/* ------------------------------------------------------------------ gather */
-
-/* Sums of t^2 over the channels of one group of one image. */
-static void square(const product *p, int64_t image, int64_t group)
-{
-    int64_t plane = p->height * p->width;
-    double *sum = p->squares + (image * p->groups + group) * plane;
-    int64_t first = (image * p->groups + group) * p->group_in * plane;
-    for (int64_t i = 0; i < plane; i++)
-        sum[i] = 0;
-    for (int64_t c = 0; c < p->group_in; c++) {
-        const double *m = p->in.value + first + c * plane;
-        const double *r = p->in.radius + first + c * plane;
-        for (int64_t i = 0; i < plane; i++) {
-            double t = r[i] + p->g * (fabs(m[i]) + r[i]) + FLOOR;
-            sum[i] += t * t;
-        }
-    }
-}
-
-/* Where a tap of each lane's pixel lies. */
-typedef struct lanes {
-    int64_t map[LANES]; /* image and group; -1: no such pixel */
-    int64_t row[LANES], column[LANES];
-    int64_t at[LANES]; /* in the map's first channel; -1: in the padding */
-} lanes;
-
-static void set_lanes(const product *p, int64_t group, int64_t first, lanes *l)
-{
-    int64_t map = p->out_height * p->out_width;
-    for (int i = 0; i < LANES; i++) {
-        int64_t pixel = first + i, q = pixel % map;
-        l->map[i] = pixel < p->pixels ? pixel / map * p->groups + group : -1;
-        l->row[i] = q / p->out_width * p->stride[0] - p->padding[0];
-        l->column[i] = q % p->out_width * p->stride[1] - p->padding[1];
-    }
-}
-
-static void move_lanes(const product *p, int64_t tap, lanes *l, double *sum)
-{
-    int64_t down = tap / p->kernel[1] * p->dilation[0];
-    int64_t right = tap % p->kernel[1] * p->dilation[1];
-    int64_t plane = p->height * p->width;
-    for (int i = 0; i < LANES; i++) {
-        int64_t row = l->row[i] + down, column = l->column[i] + right;
-        bool inside = l->map[i] >= 0 && row >= 0 && row < p->height &&
-                      column >= 0 && column < p->width;
-        int64_t at = row * p->width + column;
-        sum[i] += inside ? p->squares[l->map[i] * plane + at] : 0;
-        l->at[i] = inside ? l->map[i] * p->group_in * plane + at : -1;
-    }
-}
-
-/* The terms of LANES pixels, from 'first' on, and their ||t||. */
-static void gather(const product *p, int64_t group, int64_t first, double *x,
-                   double *norm)
-{
-    int64_t plane = p->height * p->width;
-    int64_t area = p->kernel[0] * p->kernel[1];
-    double sum[LANES] = {0};
-    lanes l;
-    set_lanes(p, group, first, &l);
-    for (int64_t tap = 0; tap < area; tap++) {
-        move_lanes(p, tap, &l, sum);
-        for (int64_t c = 0; c < p->group_in; c++) {
-            const double *m = p->in.value + c * plane;
-            double *to = x + (c * area + tap) * LANES;
-            for (int i = 0; i < LANES; i++)
-                to[i] = l.at[i] < 0 ? 0 : m[l.at[i]];
-        }
-    }
-    for (int i = 0; i < LANES; i++)
-        norm[i] = sqrt(sum[i]) * UP;
-}
-
 /* ----------------------------------------------------------------- multiply */
 
 static void multiply_row(double *w, int64_t count, double scale)
@@ -176,16 +76,28 @@ static void multiply_row(double *w, int64_t count, double scale)
         w[k] *= scale;
 }
 
-/* Terms from .. from + count - 1 of 'rows' rows, and zeros up to a tile. */
-static void load_weights(const product *p, int64_t row, int64_t rows,
+/*
+ * Weights from f32.  Rows are far apart, and a stretch of one is too short for
+ * the processor to see what comes next: asks for the following one.
+ */
+static void widen(const ptf_product *p, int64_t at, int64_t count, double *w)
+{
+    const float *from = p->numbers->f32 + at;
+    for (int k = 0; k < TERMS; k += 16)
+        __builtin_prefetch(from + TERMS + k);
+    p->tile->widen(from, count, w);
+}
+
+/* Terms from .. from + count - 1 of 'rows' rows, and zeros for a tile's rest. */
+static void load_weights(const ptf_product *p, int64_t row, int64_t rows,
                          int64_t from, int64_t count, double *w)
 {
-    for (int64_t j = 0; j < rows || j % ROWS > 0; j++, w += TERMS) {
+    for (int64_t j = 0; j < ROWS; j++, w += TERMS) {
         int64_t at = (row + j) * p->terms + from;
         if (j >= rows)
             memset(w, 0, (size_t)count * sizeof(*w));
         else if (p->numbers->f32 != NULL)
-            p->tile->widen(p->numbers->f32 + at, count, w);
+            widen(p, at, count, w);
         else
             memcpy(w, p->numbers->f64 + at, (size_t)count * sizeof(*w));
         if (j < rows && p->numbers->weight_scale.value != NULL)
@@ -198,7 +110,7 @@ typedef struct number {
     double value, radius;
 } number;
 
-static number number_of(const product *p, const ptf_balls *balls, int64_t i)
+static number number_of(const ptf_product *p, const ptf_balls *balls, int64_t i)
 {
     number n = {0, 0};
     if (balls->value == NULL)
@@ -213,7 +125,7 @@ static number number_of(const product *p, const ptf_balls *balls, int64_t i)
  * What follows the sums of one channel: bias, then scale and shift where there
  * are any.  An operation adds u, and f in a run, of its result.
  */
-static void finish(const product *p, int64_t channel, const double *sum,
+static void finish(const ptf_product *p, int64_t channel, const double *sum,
                    const double *norms, double y[LANES], double r[LANES])
 {
     const ptf_numbers *n = p->numbers;
@@ -245,28 +157,65 @@ static void finish(const product *p, int64_t channel, const double *sum,
         r[i] = r[i] * UP + PTF_TINY;
 }
 
-/* Balls of one channel to where pixels 'first' and on have them. */
-static void store(const product *p, int64_t channel, int64_t first,
-                  const double *y, const double *r)
+/* Where the outputs of a panel lie. */
+typedef struct targets {
+    int64_t count;     /* lanes that have a pixel */
+    int64_t at[LANES]; /* in channel 0 of the pixel's image */
+} targets;
+
+static void set_targets(const ptf_product *p, int64_t first, targets *t)
 {
     int64_t map = p->out_height * p->out_width;
-    int64_t channels = p->groups * p->group_out;
-    for (int64_t i = 0; i < LANES && first + i < p->pixels; i++) {
-        int64_t image = (first + i) / map, pixel = (first + i) % map;
-        int64_t at = (image * channels + channel) * map + pixel;
-        p->out.value[at] = y[i];
-        p->out.radius[at] = r[i];
+    int64_t size = p->groups * p->group_out * map;
+    t->count = p->pixels - first < LANES ? p->pixels - first : LANES;
+    for (int64_t i = 0; i < t->count; i++)
+        t->at[i] = (first + i) / map * size + (first + i) % map;
+}
+
+static void store(const ptf_product *p, int64_t channel, const targets *t,
+                  const double *y, const double *r)
+{
+    int64_t skip = channel * p->out_height * p->out_width;
+    for (int64_t i = 0; i < t->count; i++) {
+        p->out.value[skip + t->at[i]] = y[i];
+        p->out.radius[skip + t->at[i]] = r[i];
     }
 }
 
-/* Weights and sums of one thread. */
+/* Weights of a tile and sums of a task, of one thread. */
 typedef struct scratch {
-    double w[TASK_ROWS * TERMS];
+    double w[ROWS * TERMS];
     double sum[TASK_PANELS][TASK_ROWS * LANES];
 } scratch;
 
+/* A linear layer on so few images that tiles would be mostly empty. */
+static bool is_short(const ptf_product *p)
+{
+    bool linear = p->terms == p->group_in && p->groups == 1 &&
+                  p->height * p->width == 1 && p->padding[0] == 0 &&
+                  p->padding[1] == 0;
+    return linear && p->pixels <= 4 && p->numbers->f32 != NULL;
+}
+
+/*
+ * The sums of a short task.  A row's scale comes after the sum: one rounding
+ * more for each term, in place of its product with the weight.
+ */
+static void multiply_short(const ptf_product *p, int64_t row, int64_t rows,
+                           double *sum)
+{
+    const double *scale = p->numbers->weight_scale.value;
+    for (int64_t j = 0; j < rows; j++)
+        for (int64_t i = 0; i < p->pixels; i++) {
+            double s =
+                p->tile->dot(p->terms, p->numbers->f32 + (row + j) * p->terms,
+                             p->in.value + i * p->terms);
+            sum[j * LANES + i] = scale != NULL ? s * scale[row + j] : s;
+        }
+}
+
 /* TASK_ROWS channels of a group, from 'row' on, for 'count' panels. */
-static void multiply(const product *p, int64_t group, int64_t row,
+static void multiply(const ptf_product *p, int64_t group, int64_t row,
                      int64_t panel, int64_t count, int64_t first, scratch *s)
 {
     int64_t rows = p->group_out - row;
@@ -274,30 +223,35 @@ static void multiply(const product *p, int64_t group, int64_t row,
     int64_t channel = group * p->group_out + row;
     first += panel * LANES;
     memset(s->sum, 0, sizeof(s->sum));
-    for (int64_t from = 0; from < p->terms; from += TERMS) {
+    if (is_short(p))
+        multiply_short(p, row, rows, s->sum[0]);
+    for (int64_t from = 0; !is_short(p) && from < p->terms; from += TERMS) {
         int64_t n = p->terms - from < TERMS ? p->terms - from : TERMS;
-        load_weights(p, channel, rows, from, n, s->w);
-        for (int64_t i = 0; i < count; i++) {
-            const double *x =
-                p->panels + ((panel + i) * p->terms + from) * LANES;
-            for (int64_t j = 0; j < rows; j += ROWS)
-                p->tile->add(n, p->pixels - first - i * LANES, s->w + j * TERMS,
-                             x, s->sum[i] + j * LANES);
+        for (int64_t j = 0; j < rows; j += ROWS) {
+            load_weights(p, channel + j, rows - j, from, n, s->w);
+            for (int64_t i = 0; i < count; i++)
+                p->tile->add(n, p->pixels - first - i * LANES, s->w,
+                             p->panels +
+                                 ((panel + i) * p->terms + from) * LANES,
+                             s->sum[i] + j * LANES);
         }
     }
-    for (int64_t i = 0; i < count; i++)
+    for (int64_t i = 0; i < count; i++) {
+        targets t;
+        set_targets(p, first + i * LANES, &t);
         for (int64_t j = 0; j < rows; j++) {
             double y[LANES], r[LANES];
             finish(p, channel + j, s->sum[i] + j * LANES,
                    p->norms + (panel + i) * LANES, y, r);
-            store(p, channel + j, first + i * LANES, y, r);
+            store(p, channel + j, &t, y, r);
         }
+    }
 }
 
 /* ---------------------------------------------------------------------- run */
 
 /* Pixels from 'first' on, as many as the chunk has panels for. */
-static void run_chunk(const product *p, int64_t group, int64_t first)
+static void run_chunk(const ptf_product *p, int64_t group, int64_t first)
 {
     int64_t panels = (p->pixels - first + LANES - 1) / LANES;
     panels = panels < p->chunk ? panels : p->chunk;
@@ -305,8 +259,9 @@ static void run_chunk(const product *p, int64_t group, int64_t first)
     int64_t panel_parts = (panels + TASK_PANELS - 1) / TASK_PANELS;
 #pragma omp parallel for num_threads(p->pass->threads)
     for (int64_t i = 0; i < panels; i++)
-        gather(p, group, first + i * LANES, p->panels + i * p->terms * LANES,
-               p->norms + i * LANES);
+        ptf_product_gather(p, group, first + i * LANES,
+                           p->panels + i * p->terms * LANES,
+                           p->norms + i * LANES);
 #pragma omp parallel for num_threads(p->pass->threads)
     for (int64_t i = 0; i < row_parts * panel_parts; i++) {
         int64_t panel = i / row_parts * TASK_PANELS;
@@ -317,7 +272,7 @@ static void run_chunk(const product *p, int64_t group, int64_t first)
     }
 }
 
-static ptf_status allocate(product *p, ptf_error *err)
+static ptf_status allocate(ptf_product *p, ptf_error *err)
 {
     size_t panel = (size_t)p->terms * LANES * sizeof(double);
     int64_t panels = (p->pixels + LANES - 1) / LANES;
@@ -335,7 +290,7 @@ static ptf_status allocate(product *p, ptf_error *err)
                : ptf_fail_memory(err);
 }
 
-static ptf_status run(product *p, ptf_error *err)
+static ptf_status run(ptf_product *p, ptf_error *err)
 {
     if (p->terms > PTF_MAX_TERMS)
         return ptf_fail(err, PTF_UNSUPPORTED, NULL, PTF_NO_OFFSET,
@@ -349,7 +304,7 @@ static ptf_status run(product *p, ptf_error *err)
     if (status == PTF_OK) {
 #pragma omp parallel for num_threads(p->pass->threads)
         for (int64_t i = 0; i < p->pass->images * p->groups; i++)
-            square(p, i / p->groups, i % p->groups);
+            ptf_product_square(p, i / p->groups, i % p->groups);
         for (int64_t group = 0; group < p->groups; group++)
             for (int64_t at = 0; at < p->pixels; at += p->chunk * LANES)
                 run_chunk(p, group, at);
@@ -365,7 +320,7 @@ ptf_status ptf_enclose_linear(const ptf_enclose_pass *pass, int64_t inputs,
                               int64_t outputs, const ptf_numbers *numbers,
                               ptf_balls in, ptf_balls out, ptf_error *err)
 {
-    product p = {
+    ptf_product p = {
         .pass = pass,
         .numbers = numbers,
         .in = in,
@@ -392,7 +347,7 @@ ptf_status ptf_enclose_conv(const ptf_enclose_pass *pass,
                             ptf_balls out, ptf_error *err)
 {
     bool flat = in_shape->rank == 2; /* one-dimensional: a map of height 1 */
-    product p = {
+    ptf_product p = {
         .pass = pass,
         .numbers = numbers,
         .in = in,

@@ -20,6 +20,11 @@ typedef struct ptf_tile {
      */
     void (*add)(int64_t terms, int64_t lanes, const double *w, const double *x,
                 double *sum);
+    /*
+     * The sum of w[k] x[k], PTF_TILE_TERMS at a stretch; each stretch has no
+     * more roundings on the way of a term than a sum one by one.
+     */
+    double (*dot)(int64_t terms, const float *w, const double *x);
     /* f32 numbers as doubles. */
     void (*widen)(const float *from, int64_t n, double *to);
 } ptf_tile;

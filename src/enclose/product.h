@@ -1,0 +1,43 @@
+/*
+ * product: one convolution or linear layer on balls; see product.c for the
+ * bounds.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#ifndef PTF_ENCLOSE_PRODUCT_H
+#define PTF_ENCLOSE_PRODUCT_H
+
+#include "enclose/enclose.h"
+#include "enclose/tile.h"
+
+/* Makes good what a norm or a radius loses in its own computation. */
+#define UP (1.0 + 0x1p-18)
+
+enum { LANES = PTF_TILE_LANES };
+
+/* One layer on a group of images; a linear layer has maps of 1x1. */
+typedef struct ptf_product {
+    const ptf_enclose_pass *pass;
+    const ptf_numbers *numbers;
+    ptf_balls in, out;
+    int64_t kernel[2], stride[2], padding[2], dilation[2];
+    int64_t height, width, out_height, out_width;
+    int64_t groups, group_in, group_out;
+    int64_t terms, pixels; /* pixels: of all images */
+    const ptf_tile *tile;
+    double g, tiny;
+    double *squares; /* [image][group][pixel]: sums of t^2 over channels */
+    double *panels;  /* [panel][terms][LANES] */
+    double *norms;   /* [panel][LANES]: ||t|| */
+    struct scratch *scratch; /* per thread */
+    int64_t chunk;           /* panels that there is room for */
+} ptf_product;
+
+/* Sums of t^2 over the channels of one group of one image. */
+void ptf_product_square(const ptf_product *p, int64_t image, int64_t group);
+
+/* The terms of LANES pixels, from 'first' on, and their ||t||. */
+void ptf_product_gather(const ptf_product *p, int64_t group, int64_t first,
+                        double *x, double *norm);
+
+#endif
