@@ -1029,11 +1029,31 @@ PTF_API void ptf_check_free(ptf_check *check);
 PTF_API ptf_status ptf_check_run(ptf_check *check, const float *in,
                                  int64_t count, ptf_error *err);
 
+/*
+ * The prediction of one input is its largest output, the first of them where
+ * several are.
+ */
+typedef enum ptf_prediction {
+    PTF_PREDICTION_CERTIFIED, /* both runs agree, and it is proved that both
+                                 real functions do so too */
+    PTF_PREDICTION_EQUAL,     /* both runs agree, without that proof */
+    PTF_PREDICTION_UNDECIDED, /* they differ, between outputs that are nearer
+                                 than the rounding; or nothing is known */
+    PTF_PREDICTION_DIFFERENT, /* they differ beyond it */
+} ptf_prediction;
+
+/* "certified" and so on. */
+PTF_API const char *ptf_prediction_name(ptf_prediction prediction);
+
 /* What a certificate rests on, over all inputs so far. */
 typedef struct ptf_certificate {
     bool holds;
     const char *reason; /* why it does not; NULL when it does */
     const char *layer;  /* of B, where that happens; NULL: none in particular */
+    bool explained;     /* all of the difference is that B has the parameters
+                           that it has, and rounding in evaluation: so it is
+                           when a certificate holds, and when parameters alone
+                           stand in its way */
 
     /* Parameters of B against the ideal ones. */
     int64_t parameters;
@@ -1052,16 +1072,18 @@ typedef struct ptf_certificate {
     int64_t runs;        /* numbers held against their bounds */
     int64_t runs_beyond; /* outside */
 
-    /* Predictions: the largest output of each input. */
-    int64_t certified; /* agree, and so do the real functions, by margins above
-                          the radii */
-    int64_t equal;     /* agree, without that proof */
-    int64_t undecided; /* differ, between outputs nearer than the rounding */
-    int64_t different; /* differ beyond it */
+    int64_t predictions[PTF_PREDICTION_DIFFERENT + 1]; /* inputs of each kind */
 } ptf_certificate;
 
 PTF_API void ptf_check_certificate(const ptf_check *check,
                                    ptf_certificate *out);
+
+/*
+ * The inputs whose predictions are not certified, by number: 'index' counts
+ * them, *sample counts all inputs.  False behind the last.
+ */
+PTF_API bool ptf_check_open(const ptf_check *check, size_t index,
+                            int64_t *sample, ptf_prediction *kind);
 
 /* The outputs' comparison, and the strongest level that holds. */
 PTF_API const ptf_verdict *ptf_check_verdict(const ptf_check *check);

@@ -63,9 +63,9 @@ typedef struct ptf_outcome {
     ptf_balls a, ideal, b; /* 'ideal' may have no value */
 } ptf_outcome;
 
-/* Adds one input to the figures on functions and predictions. */
-void ptf_certificate_add(ptf_certificate *certificate,
-                         const ptf_outcome *outcome);
+/* Adds one input to the figures on functions; what is known of its class. */
+ptf_prediction ptf_certificate_add(ptf_certificate *certificate,
+                                   const ptf_outcome *outcome);
 
 /*
  * True when radii are so small that a wrong formula could not hide: at most

@@ -259,6 +259,7 @@ void ptf_check_free(ptf_check *c)
         ptf_plan_free(c->sides[i].kept);
     }
     ptf_arena_free(&c->arena);
+    ptf_free(c->open);
     ptf_free(c);
 }
 

@@ -23,6 +23,12 @@ typedef struct ptf_side {
     bool *inside;        /* per node: a folded batch norm follows */
 } ptf_side;
 
+/* An input whose prediction is not certified. */
+typedef struct ptf_open {
+    int64_t sample;
+    ptf_prediction kind;
+} ptf_open;
+
 struct ptf_check {
     ptf_arena arena;
     ptf_check_options options;
@@ -40,6 +46,8 @@ struct ptf_check {
     ptf_mismatch broken; /* the first thing that no figure shows */
     ptf_verdict verdict;
     ptf_certificate certificate;
+    ptf_open *open;
+    size_t open_count, open_room;
     const char *beyond; /* the first layer whose run is beyond its bound */
 };
 

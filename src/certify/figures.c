@@ -50,13 +50,18 @@ static int64_t first_largest(const float *x, int64_t n)
     return best;
 }
 
-/* True when output 'top' is proved to be above all others. */
+/*
+ * True when output 'top' is proved to be the first of the largest: above those
+ * before it, and not below those behind it, which exact zeros behind a ReLU
+ * can be.
+ */
 static bool is_top(ptf_balls balls, int64_t n, int64_t top)
 {
     for (int64_t k = 0; k < n; k++) {
         double margin = balls.value[top] - balls.value[k];
         double radius = balls.radius[top] + balls.radius[k];
-        if (k != top && !(margin * (1 - 4 * PTF_U) > radius))
+        double sure = margin * (1 - 4 * PTF_U);
+        if (k != top && !(k < top ? sure > radius : sure >= radius))
             return false;
     }
     return true;
@@ -73,26 +78,31 @@ static double accounted(const ptf_outcome *o, int64_t k)
     return moved;
 }
 
-static void add_prediction(ptf_certificate *c, const ptf_outcome *o)
+static ptf_prediction predict(const ptf_outcome *o)
 {
     int64_t i = first_largest(o->run_a, o->outputs);
     int64_t j = first_largest(o->run_b, o->outputs);
     if (i == j) {
         bool proved =
             is_top(o->a, o->outputs, i) && is_top(o->b, o->outputs, i);
-        c->certified += proved;
-        c->equal += !proved;
-        return;
+        return proved ? PTF_PREDICTION_CERTIFIED : PTF_PREDICTION_EQUAL;
     }
     double margin = o->a.value[i] - o->a.value[j];
-    bool near = margin <= accounted(o, i) + accounted(o, j);
-    c->undecided += near;
-    c->different += !near;
+    return margin <= accounted(o, i) + accounted(o, j)
+               ? PTF_PREDICTION_UNDECIDED
+               : PTF_PREDICTION_DIFFERENT;
 }
 
-void ptf_certificate_add(ptf_certificate *c, const ptf_outcome *o)
+const char *ptf_prediction_name(ptf_prediction prediction)
+{
+    static const char *const names[] = {"certified", "equal", "undecided",
+                                        "different"};
+    return names[prediction];
+}
+
+ptf_prediction ptf_certificate_add(ptf_certificate *c, const ptf_outcome *o)
 {
     for (int64_t k = 0; k < o->outputs; k++)
         add_output(c, o, k);
-    add_prediction(c, o);
+    return predict(o);
 }

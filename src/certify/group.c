@@ -219,11 +219,34 @@ static ptf_status run_layers(ptf_check *c, int64_t count, ptf_error *err)
     return PTF_OK;
 }
 
-static void add_outcomes(ptf_check *c, int64_t count)
+/* Counts the prediction of input number 'sample', and keeps an open one. */
+static ptf_status add_prediction(ptf_check *c, int64_t sample,
+                                 ptf_prediction kind, ptf_error *err)
+{
+    c->certificate.predictions[kind]++;
+    if (kind == PTF_PREDICTION_CERTIFIED)
+        return PTF_OK;
+    if (c->open_count == c->open_room) {
+        size_t room = 2 * c->open_room + 16;
+        ptf_open *open = ptf_realloc(c->open, room * sizeof(*open));
+        if (open == NULL)
+            return ptf_fail_memory(err);
+        c->open = open;
+        c->open_room = room;
+    }
+    c->open[c->open_count++] = (ptf_open){sample, kind};
+    return PTF_OK;
+}
+
+/* 'first' is the number of the group's first input. */
+static ptf_status add_outcomes(ptf_check *c, int64_t first, int64_t count,
+                               ptf_error *err)
 {
     int64_t size = c->outputs_each;
+    const ptf_net *b = c->sides[PTF_B].net;
     const ptf_balls *o = c->outputs;
-    for (int64_t n = 0; n < count; n++) {
+    ptf_status status = PTF_OK;
+    for (int64_t n = 0; status == PTF_OK && n < count; n++) {
         ptf_outcome outcome = {.outputs = size,
                                .run_a = c->sides[PTF_A].out + n * size,
                                .run_b = c->sides[PTF_B].out + n * size};
@@ -233,16 +256,16 @@ static void add_outcomes(ptf_check *c, int64_t count)
                 *to[i] =
                     (ptf_balls){o[i].value + n * size, o[i].radius + n * size};
         }
-        if (c->silent[n]) {
-            c->certificate.undecided++;
-            continue;
+        ptf_prediction kind = PTF_PREDICTION_UNDECIDED;
+        if (!c->silent[n]) {
+            if (!ptf_outcome_is_sharp(&outcome))
+                note_broken(c, "has radii so wide that a fault could hide",
+                            b->nodes[b->output].name);
+            kind = ptf_certificate_add(&c->certificate, &outcome);
         }
-        if (!ptf_outcome_is_sharp(&outcome))
-            note_broken(
-                c, "has radii so wide that a fault could hide",
-                c->sides[PTF_B].net->nodes[c->sides[PTF_B].net->output].name);
-        ptf_certificate_add(&c->certificate, &outcome);
+        status = add_prediction(c, first + n, kind, err);
     }
+    return status;
 }
 
 ptf_status ptf_check_group(ptf_check *c, const float *in, int64_t count,
@@ -257,8 +280,8 @@ ptf_status ptf_check_group(ptf_check *c, const float *in, int64_t count,
         status = run_layers(c, count, err);
     if (status != PTF_OK)
         return status;
+    int64_t first = c->verdict.samples;
     ptf_verdict_add(&c->verdict, c->sides[PTF_A].out, c->sides[PTF_B].out,
                     count, c->outputs_each);
-    add_outcomes(c, count);
-    return PTF_OK;
+    return add_outcomes(c, first, count, err);
 }

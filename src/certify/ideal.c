@@ -46,7 +46,8 @@ static ptf_status copy_scale(ptf_arena *arena, const ptf_numbers *from,
     return status;
 }
 
-/* Scale and shift go into the weights and the bias. */
+/* Scale and shift go into the weights and the bias.  Two norms in a row may
+ * have a scale that is too small for the bounds of the products with it. */
 static ptf_status fold(ptf_arena *arena, int64_t channels, ptf_numbers *n,
                        ptf_error *err)
 {
@@ -59,6 +60,11 @@ static ptf_status fold(ptf_arena *arena, int64_t channels, ptf_numbers *n,
                              n->scale.value[c], n->scale.radius[c],
                              n->shift.value[c], n->shift.radius[c],
                              &n->bias.value[c], &n->bias.radius[c]);
+    for (int64_t c = 0; c < channels; c++) {
+        double size = fabs(n->scale.value[c]);
+        if (size > 0 && size < PTF_LEAST_SCALE)
+            n->scale.radius[c] = HUGE_VAL;
+    }
     n->weight_scale = n->scale;
     n->scale = n->shift = (ptf_balls){NULL, NULL};
     return PTF_OK;

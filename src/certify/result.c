@@ -25,6 +25,16 @@ static const char *layer_apart(const ptf_check *c)
     return NULL;
 }
 
+/* The first layer of B whose run, or whose counterpart's, is not finite. */
+static const char *layer_not_finite(const ptf_check *c)
+{
+    for (int i = 1; i < c->sides[PTF_B].net->node_count; i++) {
+        if (c->layers[i].difference.not_finite > 0)
+            return c->layers[i].name_b;
+    }
+    return NULL;
+}
+
 /* Why there is no certificate, the cause before its consequences. */
 static ptf_mismatch find_reason(const ptf_check *c)
 {
@@ -36,6 +46,9 @@ static ptf_mismatch find_reason(const ptf_check *c)
         return c->mismatch;
     if (c->broken.reason != NULL)
         return c->broken;
+    if (c->verdict.not_finite > 0)
+        return (ptf_mismatch){"gives NaN or infinity in f32",
+                              layer_not_finite(c)};
     if (parameter != NULL)
         return (ptf_mismatch){"is not the ideal parameter rounded to f32",
                               parameter};
@@ -46,7 +59,7 @@ static ptf_mismatch find_reason(const ptf_check *c)
         return (ptf_mismatch){"is further from its exact value than f32 "
                               "rounding allows",
                               c->beyond};
-    if (f->different > 0)
+    if (f->predictions[PTF_PREDICTION_DIFFERENT] > 0)
         return (ptf_mismatch){"predictions differ beyond the rounding", NULL};
     return (ptf_mismatch){NULL, NULL};
 }
@@ -58,11 +71,26 @@ void ptf_check_certificate(const ptf_check *c, ptf_certificate *out)
     out->reason = why.reason;
     out->layer = why.layer;
     out->holds = why.reason == NULL;
+    const char *parameter = wrong_parameter(c);
+    out->explained =
+        out->holds || (parameter != NULL && why.layer == parameter &&
+                       out->function_apart == 0 && out->runs_beyond == 0 &&
+                       layer_apart(c) == NULL);
     for (int i = 0; i < c->parameter_count; i++) {
         out->parameters += c->parameters[i].count;
         out->parameters_open += c->parameters[i].open;
         out->parameters_wrong += c->parameters[i].wrong;
     }
+}
+
+bool ptf_check_open(const ptf_check *c, size_t index, int64_t *sample,
+                    ptf_prediction *kind)
+{
+    if (index >= c->open_count)
+        return false;
+    *sample = c->open[index].sample;
+    *kind = c->open[index].kind;
+    return true;
 }
 
 const ptf_verdict *ptf_check_verdict(const ptf_check *c)

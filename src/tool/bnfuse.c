@@ -147,13 +147,11 @@ static void print_check(const options *o, const report *r)
 {
     char n[32];
     const ptf_verdict *verdict = ptf_check_verdict(r->check);
-    ptf_certificate certificate;
-    ptf_check_certificate(r->check, &certificate);
     printf("\n%s on %s %s\n", o->rewrite->name,
            tool_count_text(verdict->samples, n),
            o->data != NULL ? "images" : "random inputs");
     tool_print_verdict(verdict, stdout);
-    tool_print_certificate(&certificate, stdout);
+    tool_print_certificate(r->check, stdout);
     printf("verdict: %s (the rewrite %s and owes %s)\n",
            ptf_level_name(ptf_check_level(r->check)),
            o->rewrite->promise == PTF_EXACT ? "is exact" : "rounds weights",
@@ -194,11 +192,9 @@ static void print_json(const options *o, const report *r)
     tool_json_layers(&j, "before", r->before);
     tool_json_layers(&j, "after", r->after);
     if (r->check != NULL) {
-        ptf_certificate certificate;
-        ptf_check_certificate(r->check, &certificate);
         tool_json_verdict(&j, "verdict", ptf_check_verdict(r->check),
                           ptf_check_level(r->check));
-        tool_json_certificate(&j, "certificate", &certificate);
+        tool_json_certificate(&j, "certificate", r->check);
     }
     json_close(&j, '}');
 }

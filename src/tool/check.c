@@ -35,15 +35,24 @@ static const char help[] =
     "  --threads N       default: the CPUs that this process may use\n"
     "  --json            the report as JSON\n"
     "  --junit FILE      also write a JUnit report for a CI server\n"
-    "  --force           replace that report if it exists\n"
-    "  --invariance      run one network with every instruction set and with\n"
-    "                    several numbers of threads and batch sizes; all bits\n"
-    "                    must be equal\n"
+    "  --enclosures FILE also write the balls that hold the exact outputs\n"
+    "  --force           replace those files if they exist\n"
+    "  --invariance      run one network with every instruction set, with several\n"
+    "                    numbers of threads and batch sizes, and slid over larger\n"
+    "                    images where it can be; all bits must be equal\n"
     "  --oracle libtorch run one network also with PyTorch's own operators, in\n"
     "                    f32 and in double; all outputs must be where rounding\n"
     "                    can explain them\n"
     "  -q, --quiet       no progress\n"
     "  --help, --version\n"
+    "\n"
+    "bitwise: all output bits are equal.  certified: A and B with unrounded\n"
+    "parameters are the same function up to bounds near 1e-9 of the outputs, each\n"
+    "parameter of B is the f32 nearest to it, and each number of both runs is\n"
+    "within the bound on f32 rounding.  argmax: the largest output is the same\n"
+    "for all inputs.  tolerance: |A - B| <= atol + rtol * the largest |A| of the\n"
+    "input.  All of it is about the inputs that were run; NaN, infinity and no\n"
+    "input at all are UNDECIDED, which meets nothing.\n"
     "\n"
     "Exit status: 0 the requirement holds, 1 it does not, 2 usage,\n"
     "3 unsupported, 4 damaged input, 5 I/O or memory.\n"
@@ -52,7 +61,7 @@ static const char help[] =
 
 typedef struct options {
     tool_source a, b;
-    const char *data, *junit, *oracle;
+    const char *data, *junit, *enclosures, *oracle;
     check_require require;
     int64_t random, seed, threads;
     double atol, rtol;
@@ -106,6 +115,7 @@ static int parse(int argc, char **argv, options *o)
         {"arch-b", 0, OPTION_TEXT, &o->b.arch, 0, 0},
         {"atol", 0, OPTION_REAL, &o->atol, 0, INT64_MAX},
         {"data", 0, OPTION_TEXT, &o->data, 0, 0},
+        {"enclosures", 0, OPTION_TEXT, &o->enclosures, 0, 0},
         {"force", 0, OPTION_FLAG, &o->force, 0, 0},
         {"input", 0, OPTION_TEXT, &o->a.input, 0, 0},
         {"invariance", 0, OPTION_FLAG, &o->invariance, 0, 0},
@@ -136,6 +146,9 @@ static int parse(int argc, char **argv, options *o)
                                 o->oracle);
     o->a.path = operands[0];
     o->b.path = count == 2 ? operands[1] : NULL;
+    if (count == 1 && (o->junit != NULL || o->enclosures != NULL))
+        return tool_usage_error(
+            "--junit and --enclosures are for two networks");
     if (isinf(o->atol) || isinf(o->rtol))
         return tool_usage_error("an infinite tolerance checks nothing");
     return set_require(require, &o->require);
@@ -293,6 +306,9 @@ static ptf_status compare(const options *o, const tool_net *a,
         status = tool_check(check, inputs, err);
     if (status == PTF_OK)
         status = fill_evidence(o, a, b, inputs, &r.evidence, err);
+    if (status == PTF_OK && o->enclosures != NULL)
+        status =
+            check_write_enclosures(a->net, b->net, inputs, o->enclosures, err);
     if (status == PTF_OK) {
         r.check = check;
         r.from_log = how.model != NULL;
@@ -306,15 +322,26 @@ static ptf_status compare(const options *o, const tool_net *a,
 
 /* ---------------------------------------------------------------------- run */
 
+/* No file that is written is one that is read, or there without --force. */
+static ptf_status check_targets(const options *o, ptf_error *err)
+{
+    const char *const targets[] = {o->junit, o->enclosures};
+    ptf_status status = PTF_OK;
+    for (int i = 0; status == PTF_OK && i < 2; i++) {
+        status = tool_check_target(targets[i], o->a.path, o->force, err);
+        if (status == PTF_OK && o->b.path != NULL)
+            status = tool_check_target(targets[i], o->b.path, o->force, err);
+    }
+    return status;
+}
+
 /* Opens what the command works on, and closes it. */
 static ptf_status run(const options *o, int *code, ptf_error *err)
 {
     tool_net a = {0}, b = {0};
     tool_inputs inputs = {0};
     bool met = false;
-    ptf_status status = tool_check_target(o->junit, o->a.path, o->force, err);
-    if (status == PTF_OK && o->b.path != NULL)
-        status = tool_check_target(o->junit, o->b.path, o->force, err);
+    ptf_status status = check_targets(o, err);
     if (status == PTF_OK)
         status = tool_net_open(&o->a, &a, err);
     if (status == PTF_OK && o->b.path != NULL)

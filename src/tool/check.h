@@ -49,6 +49,14 @@ void check_print_json(const check_report *report, FILE *out);
 void check_print_junit(const check_report *report, FILE *out);
 
 /*
+ * Writes the enclosures of both nets' outputs for all inputs, one a line: the
+ * net (A or B), the input, the output, and value and radius in hexadecimal.
+ */
+ptf_status check_write_enclosures(const ptf_net *a, const ptf_net *b,
+                                  const tool_inputs *inputs, const char *path,
+                                  ptf_error *err);
+
+/*
  * "ptfold check NET --invariance": digests of the outputs for all instruction
  * sets, some numbers of threads and batch sizes, as a table; *same when all
  * are equal.

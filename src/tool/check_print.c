@@ -115,9 +115,7 @@ static void print_evidence(const check_report *r, FILE *out)
 
 void check_print_text(const check_report *r, FILE *out)
 {
-    ptf_certificate certificate;
     const ptf_verdict *v = ptf_check_verdict(r->check);
-    ptf_check_certificate(r->check, &certificate);
     print_layers(r->check, out);
     print_distances(r->check, out);
     print_parameters(r->check, out);
@@ -125,7 +123,7 @@ void check_print_text(const check_report *r, FILE *out)
     fprintf(out, "\noutputs\n");
     tool_print_verdict(v, out);
     fprintf(out, "  smallest tolerance    atol %.3e with rtol 0\n", v->max_abs);
-    tool_print_certificate(&certificate, out);
+    tool_print_certificate(r->check, out);
     print_evidence(r, out);
     fprintf(out, "\nverdict: %s, required: %s: %s\n",
             ptf_level_name(ptf_check_level(r->check)),

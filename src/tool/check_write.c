@@ -92,18 +92,16 @@ static void json_evidence(tool_json *j, const check_report *r)
 void check_print_json(const check_report *r, FILE *out)
 {
     tool_json j = {.out = out};
-    ptf_certificate certificate;
     ptf_layer_check layer;
     ptf_parameter_check parameter;
     check_first first = check_find_first(r->check);
-    ptf_check_certificate(r->check, &certificate);
     json_open(&j, NULL, '{');
     json_text(&j, "program", "ptfold check");
     json_text(&j, "required", check_require_name(r->require));
     json_bool(&j, "met", r->met);
     tool_json_verdict(&j, "verdict", ptf_check_verdict(r->check),
                       ptf_check_level(r->check));
-    tool_json_certificate(&j, "certificate", &certificate);
+    tool_json_certificate(&j, "certificate", r->check);
     json_text(&j, "first_bit", first.bit);
     json_text(&j, "first_beyond_bound", first.bound);
     json_text(&j, "first_beyond_tolerance", first.tolerance);

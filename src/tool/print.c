@@ -158,11 +158,38 @@ static void print_reason(const ptf_certificate *c, FILE *out)
     fprintf(out, "  no certificate        %s%s%s\n",
             c->layer != NULL ? c->layer : "", c->layer != NULL ? " " : "",
             c->reason);
+    if (c->explained)
+        fprintf(out, "  but explained         the parameters that B has, and "
+                     "rounding in the runs, are all\n"
+                     "                        of the difference\n");
 }
 
-void tool_print_certificate(const ptf_certificate *c, FILE *out)
+/* How many predictions of each kind, and which inputs are not certified. */
+static void print_predictions(const ptf_check *check, const ptf_certificate *c,
+                              FILE *out)
+{
+    enum { MOST = 8 };
+    char n[32];
+    for (int kind = 0; kind <= PTF_PREDICTION_DIFFERENT; kind++)
+        fprintf(out, "%s%s %s", kind == 0 ? "  predictions           " : ", ",
+                tool_count_text(c->predictions[kind], n),
+                ptf_prediction_name((ptf_prediction)kind));
+    ptf_prediction kind;
+    int64_t sample;
+    size_t i = 0;
+    for (; i < MOST && ptf_check_open(check, i, &sample, &kind); i++)
+        fprintf(out, "%s%lld (%s)",
+                i == 0 ? "\n  not certified         samples " : ", ",
+                (long long)sample, ptf_prediction_name(kind));
+    fprintf(out, "%s\n",
+            ptf_check_open(check, i, &sample, &kind) ? ", ..." : "");
+}
+
+void tool_print_certificate(const ptf_check *check, FILE *out)
 {
     char n[32], m[32];
+    ptf_certificate certificate, *c = &certificate;
+    ptf_check_certificate(check, c);
     fprintf(out, "  parameters            %s of %s are the ideal ones rounded",
             tool_count_text(c->parameters - c->parameters_wrong, n),
             tool_count_text(c->parameters, m));
@@ -181,12 +208,7 @@ void tool_print_certificate(const ptf_certificate *c, FILE *out)
     fprintf(out, "  layers' numbers       %s of %s within their f32 bounds\n",
             tool_count_text(c->runs - c->runs_beyond, n),
             tool_count_text(c->runs, m));
-    fprintf(out,
-            "  predictions           %s certified, %s equal, %s undecided, "
-            "%lld different\n",
-            tool_count_text(c->certified, n), tool_count_text(c->equal, m),
-            tool_count_text(c->undecided, (char[32]){0}),
-            (long long)c->different);
+    print_predictions(check, c, out);
     if (!c->holds)
         print_reason(c, out);
 }
@@ -274,13 +296,34 @@ void json_bool(tool_json *j, const char *key, bool value)
     fputs(value ? "true" : "false", j->out);
 }
 
-void tool_json_certificate(tool_json *j, const char *key,
-                           const ptf_certificate *c)
+static void json_predictions(tool_json *j, const ptf_check *check,
+                             const ptf_certificate *c)
 {
+    for (int kind = 0; kind <= PTF_PREDICTION_DIFFERENT; kind++)
+        json_int(j, ptf_prediction_name((ptf_prediction)kind),
+                 c->predictions[kind]);
+    ptf_prediction kind;
+    int64_t sample;
+    json_open(j, "not_certified", '[');
+    for (size_t i = 0; ptf_check_open(check, i, &sample, &kind); i++) {
+        json_open(j, NULL, '{');
+        json_int(j, "sample", sample);
+        json_text(j, "prediction", ptf_prediction_name(kind));
+        json_close(j, '}');
+    }
+    json_close(j, ']');
+}
+
+void tool_json_certificate(tool_json *j, const char *key,
+                           const ptf_check *check)
+{
+    ptf_certificate certificate, *c = &certificate;
+    ptf_check_certificate(check, c);
     json_open(j, key, '{');
     json_bool(j, "holds", c->holds);
     json_text(j, "reason", c->reason);
     json_text(j, "layer", c->layer);
+    json_bool(j, "explained", c->explained);
     json_int(j, "parameters", c->parameters);
     json_int(j, "parameters_open", c->parameters_open);
     json_int(j, "parameters_wrong", c->parameters_wrong);
@@ -292,10 +335,7 @@ void tool_json_certificate(tool_json *j, const char *key,
     json_number(j, "evaluation_b", c->evaluation_b);
     json_int(j, "runs", c->runs);
     json_int(j, "runs_beyond", c->runs_beyond);
-    json_int(j, "certified", c->certified);
-    json_int(j, "equal", c->equal);
-    json_int(j, "undecided", c->undecided);
-    json_int(j, "different", c->different);
+    json_predictions(j, check, c);
     json_close(j, '}');
 }
 

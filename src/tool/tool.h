@@ -264,7 +264,7 @@ void tool_print_layers(const ptf_net *before, const ptf_net *after, FILE *out);
 void tool_print_verdict(const ptf_verdict *verdict, FILE *out);
 
 /* The figures of a certificate, indented by two. */
-void tool_print_certificate(const ptf_certificate *certificate, FILE *out);
+void tool_print_certificate(const ptf_check *check, FILE *out);
 
 /*
  * A writer for JSON objects: it places the commas and the indentation.  'key'
@@ -287,7 +287,7 @@ void json_bool(tool_json *json, const char *key, bool value);
 void tool_json_verdict(tool_json *json, const char *key,
                        const ptf_verdict *verdict, ptf_level level);
 void tool_json_certificate(tool_json *json, const char *key,
-                           const ptf_certificate *certificate);
+                           const ptf_check *check);
 void tool_json_layers(tool_json *json, const char *key, const ptf_net *net);
 
 #endif

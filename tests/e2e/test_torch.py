@@ -6,13 +6,14 @@ as well.
 
 SPDX-License-Identifier: Apache-2.0
 """
+import json
 import os
 import subprocess
 import sys
 import unittest
 from pathlib import Path
 
-from programs import SOURCE, ProgramTest, quiet_threads
+from programs import DIFFERENT, SOURCE, ProgramTest, quiet_threads
 
 LOADER = Path(__file__).resolve().parent / "torch_loads.py"
 
@@ -42,6 +43,55 @@ class PyTorch(ProgramTest):
             self.assertEqual(report["windows"]["level"], "BITWISE")
             self.assertEqual(report["windows"]["samples"], 70)
 
+    def fuse_with_pytorch(self):
+        """PyTorch's own fold of the small net, in f32, to fused.pt."""
+        sys.path.insert(0, str(SOURCE / "checkpoints"))
+        import nets
+        from torch.nn.utils import fusion
+        model = nets.smallNetTrain(**nets.SMALL_NET)
+        model.load_state_dict(torch.load(self.path("smallNetSaved")))
+        model.eval()
+        fused = nets.smallNetTest(**nets.SMALL_NET).eval()
+        for name in ("conv1", "conv2", "fc1"):
+            fuse = (fusion.fuse_linear_bn_eval if name == "fc1"
+                    else fusion.fuse_conv_bn_eval)
+            layers = getattr(model, name)
+            getattr(fused, name)[0] = fuse(layers[0], layers[1])
+        fused.fc2[0] = model.fc2[0]
+        torch.save(fused.state_dict(), self.path("fused.pt"))
+
+    def test_pytorch_s_own_fold_is_ulps_off_and_explained(self):
+        self.make_files()
+        self.fuse_with_pytorch()
+        nets = ("--arch", "smallNetTrain.txt", "--arch-b", "smallNetTest.txt",
+                "smallNetSaved", "fused.pt")
+        done = self.run_program("ptfold", "check", "--json", *nets)
+        report = json.loads(done.stdout)
+        self.assertEqual(done.returncode, DIFFERENT)
+        certificate = report["certificate"]
+        self.assertFalse(certificate["holds"])
+        self.assertTrue(certificate["explained"])
+        self.assertGreater(certificate["parameters_wrong"], 0)
+        off = {p["name"]: p["ulps"] for p in report["parameters"]}
+        self.assertEqual(certificate["layer"],
+                         next(n for n in off if off[n]["0"] < sum(
+                             off[n].values())))
+        for name in ("conv1.0.weight", "fc1.0.weight"):
+            few = sum(off[name][bin] for bin in ("0", "1", "2", "3-4"))
+            self.assertEqual(few, sum(off[name].values()))
+        for name in ("fc2.0.weight", "fc2.0.bias"): # not folded
+            self.assertEqual(off[name]["0"], sum(off[name].values()))
+        self.assertLess(certificate["weight_rounding"], 1e-4)
+        self.succeed("ptfold", "check", "--require", "argmax", *nets)
+        # A channel that was forgotten is no rounding.
+        state = torch.load(self.path("fused.pt"))
+        state["conv2.0.bias"][1] = 0
+        torch.save(state, self.path("fused.pt"))
+        done = self.run_program("ptfold", "check", "--json", *nets)
+        worst = {p["name"]: p["worst"] for p in
+                 json.loads(done.stdout)["parameters"]}
+        self.assertEqual(worst["conv2.0.bias"], 1)
+
     def test_both_programs_with_this_pytorch_and_a_newer_one(self):
         self.make_files()
         print(self.run_python(sys.executable, LOADER))
@@ -54,7 +104,7 @@ class PyTorch(ProgramTest):
 
 if __name__ == "__main__":
     try:
-        import torch  # noqa: F401
+        import torch
     except ImportError:
         print("skipped: this Python has no PyTorch")
         sys.exit(77)

@@ -1,0 +1,435 @@
+"""ptfold check: its figures, its exit status, and its enclosures before a judge.
+
+The judge is tests/exact.c, in PTF_EXACT; empty where GMP is missing, and then
+that test is skipped.
+
+SPDX-License-Identifier: Apache-2.0
+"""
+import hashlib
+import json
+import math
+import os
+import random
+import re
+import struct
+import subprocess
+import unittest
+from xml.etree import ElementTree
+
+import checkpoint
+from programs import (DAMAGED, DIFFERENT, FIXTURES, PROGRAMS, SOURCE, SYSTEM,
+                      USAGE, ProgramTest)
+
+EXAMPLES = SOURCE / "docs" / "examples"
+
+EXACT = os.environ.get("PTF_EXACT", "")
+ARCH = FIXTURES / "small_net.txt"
+SMALL_NET = ("--arch", ARCH, "small_net.pt", "folded.bin")
+
+# The layers that the judge knows, in small.
+TEXTS = (
+    """# input: 2x6x5
+Net(
+  (a): Sequential(
+    (0): Conv2d(2, 4, kernel_size=(3, 3), stride=(1, 1), padding=(1, 1))
+    (1): BatchNorm2d(4, eps=1e-05, momentum=0.1, affine=True, track_running_stats=True)
+    (2): ReLU()
+  )
+  (b): MaxPool2d(kernel_size=2, stride=2, padding=0, dilation=1, ceil_mode=False)
+  (c): Flatten(start_dim=1, end_dim=-1)
+  (d): Linear(in_features=24, out_features=5, bias=True)
+  (e): BatchNorm1d(5, eps=1e-05, momentum=0.1, affine=True, track_running_stats=True)
+)
+""",
+    """# input: 4x7x6
+Net(
+  (0): Conv2d(4, 6, kernel_size=(2, 3), stride=(2, 1), padding=(0, 2), dilation=(1, 2), groups=2, bias=False)
+  (1): BatchNorm2d(6, eps=0.001, momentum=0.1, affine=True, track_running_stats=True)
+  (2): LeakyReLU(negative_slope=0.1)
+  (3): AvgPool2d(kernel_size=3, stride=1, padding=0)
+  (4): Conv2d(6, 3, kernel_size=(1, 1), stride=(1, 1))
+  (5): Linear(in_features=12, out_features=7, bias=False)
+  (6): ReLU()
+)
+""",
+    """# input: 3x4x4
+Net(
+  (0): Conv2d(3, 3, kernel_size=(3, 3), stride=(1, 1), padding=(1, 1), groups=3)
+  (1): BatchNorm2d(3, eps=1e-05, momentum=0.1, affine=True, track_running_stats=True)
+  (2): Conv2d(3, 4, kernel_size=(3, 3), stride=(1, 1), padding=(1, 1))
+  (3): BatchNorm2d(4, eps=1e-05, momentum=0.1, affine=True, track_running_stats=True)
+  (4): ReLU()
+  (5): Dropout(p=0.5, inplace=False)
+  (6): Linear(in_features=64, out_features=3, bias=True)
+)
+""",
+    # A map of one pixel, of which a padded window sees nothing.
+    """# input: 2x3x3
+Net(
+  (0): Conv2d(2, 3, kernel_size=(3, 3), stride=(1, 1))
+  (1): Conv2d(3, 4, kernel_size=(1, 1), stride=(3, 3), padding=(1, 1))
+  (2): BatchNorm2d(4, eps=1e-05, momentum=0.1, affine=True, track_running_stats=True)
+  (3): Linear(in_features=4, out_features=3, bias=True)
+)
+""",
+    """# input: 3x10x10
+Net(
+  (0): Linear(in_features=300, out_features=4, bias=True)
+  (1): BatchNorm1d(4, eps=1e-05, momentum=0.1, affine=True, track_running_stats=True)
+)
+""")
+
+
+def draw(text, seed):
+    """Tensors for a text, f32 numbers of many magnitudes."""
+    dice, tensors = random.Random(seed), {}
+    prefix = []
+
+    def numbers(count, low=-1.0):
+        return [dice.uniform(low, 1) * 2.0 ** dice.randint(-3, 1)
+                for _ in range(count)]
+
+    for line in text.split("\n")[2:-2]:
+        name, _, layer = line.strip(" )").partition(": ")
+        if line.strip() == ")":
+            prefix.pop()
+            continue
+        key = ".".join([*prefix, name.strip("(").rstrip(")")])
+        if layer.startswith("Sequential"):
+            prefix.append(key)
+            continue
+        sizes = [int(n) for n in re.findall(r"\d+", layer)]
+        if layer.startswith("Conv2d"):
+            groups = re.search(r"groups=(\d+)", layer)
+            shape = (sizes[1 + 1], sizes[1] // int(groups[1] if groups else 1),
+                     sizes[3], sizes[4])
+        elif layer.startswith("Linear"):
+            shape = (sizes[1], sizes[0])
+        elif layer.startswith("BatchNorm"):
+            n = sizes[1]
+            for role, low in (("weight", -1), ("bias", -1),
+                              ("running_mean", -1), ("running_var", 0.01)):
+                tensors[f"{key}.{role}"] = checkpoint.tensor(
+                    (n,), numbers(n, low))
+            continue
+        else:
+            continue
+        tensors[f"{key}.weight"] = checkpoint.tensor(
+            shape, numbers(math.prod(shape)))
+        if "bias=False" not in layer:
+            tensors[f"{key}.bias"] = checkpoint.tensor(
+                shape[:1], numbers(shape[0]))
+    return tensors
+
+
+def npy(shape, numbers):
+    head = (f"{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}, }}")
+    head = head.ljust(117) + "\n"
+    return (b"\x93NUMPY\x01\x00" + struct.pack("<H", len(head)) +
+            head.encode() + struct.pack(f"<{len(numbers)}f", *numbers))
+
+
+class Judged(ProgramTest):
+    SAMPLES = 2
+
+    def judge(self, side, balls):
+        """The judge's exit status, and its rows of (side, n, k, m, distance)."""
+        self.write("balls.txt", "".join(
+            f"{' '.join(row)}\n" for row in balls).encode())
+        done = subprocess.run(
+            [EXACT, f"{side}.safetensors", "in.npy", "balls.txt", side],
+            cwd=self.folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            text=True, timeout=300)
+        self.assertLess(done.returncode, 2, done.stderr)
+        return done.returncode, [r.split() for r in done.stdout.splitlines()]
+
+    def make(self, text, seed):
+        """A net and its fold, inputs, and the enclosures of both."""
+        checkpoint.write_safetensors(
+            self.path("A.safetensors"), draw(text, seed),
+            {"architecture": text, "format": "pt"})
+        shape = (self.SAMPLES, *map(int, re.search(
+            r"input: (\d+)x(\d+)x(\d+)", text).groups()))
+        dice = random.Random(seed + 1)
+        self.write("in.npy", npy(shape, [
+            dice.uniform(-1, 1) for _ in range(math.prod(shape))]))
+        self.path("B.safetensors").unlink(missing_ok=True)
+        self.succeed("bnfuse", "A.safetensors", "B.safetensors")
+        self.succeed("ptfold", "check", "--data", "in.npy", "--enclosures",
+                     "out.txt", "--force", "A.safetensors", "B.safetensors")
+        return [line.split() for line in
+                self.path("out.txt").read_text().splitlines()[1:]]
+
+    @unittest.skipUnless(EXACT, "no GMP, so no judge")
+    def test_every_exact_output_is_inside(self):
+        for seed, text in enumerate(TEXTS * 3):
+            balls = self.make(text, seed)
+            for side in "AB":
+                own = [b for b in balls if b[0] == side]
+                status, rows = self.judge(side, own)
+                self.assertEqual((status, len(rows)), (0, len(own)), rows)
+
+    @unittest.skipUnless(EXACT, "no GMP, so no judge")
+    def test_a_ball_that_is_one_ulp_too_small_is_seen(self):
+        balls = [b for b in self.make(TEXTS[0], 7) if b[0] == "A"]
+        _, rows = self.judge("A", balls)
+        tight = [[*b[:4], row[4]] for b, row in zip(balls, rows)]
+        self.assertEqual(self.judge("A", tight)[0], 0)
+        radius = float.fromhex(tight[3][4])
+        self.assertGreater(radius, 0)
+        tight[3][4] = math.nextafter(radius, 0).hex()
+        status, rows = self.judge("A", tight)
+        self.assertEqual(status, 1)
+        self.assertEqual([r[2] for r in rows if r[-1] == "OUTSIDE"],
+                         [tight[3][2]])
+        # The other net's balls are not this one's.
+        other = [[side if side == "A" else "A", *rest]
+                 for side, *rest in self.make(TEXTS[0], 7) if side == "B"]
+        self.assertEqual(self.judge("A", other)[0], 1)
+
+
+class Reports(ProgramTest):
+    def setUp(self):
+        super().setUp()
+        self.fixture("small_net.pt")
+        self.succeed("bnfuse", "--arch", ARCH, "small_net.pt", "folded.bin")
+
+    def check(self, *args):
+        done = self.run_program("ptfold", "check", "--json", *args, *SMALL_NET)
+        self.assertEqual(done.stderr, b"")
+        return done.returncode, json.loads(done.stdout)
+
+    def test_all_figures_are_there_and_add_up(self):
+        status, report = self.check()
+        self.assertEqual((status, report["met"]), (0, True))
+        self.assertEqual(report["verdict"]["level"], "CERTIFIED")
+        for layer in report["layers"]:
+            self.assertEqual(sum(layer["ulps"].values()), layer["numbers"])
+            self.assertEqual(layer["ulps"]["0"] == layer["numbers"],
+                             layer["unequal_bits"] == 0)
+            apart = abs(float.fromhex(layer["worst_a"]) -
+                        float.fromhex(layer["worst_b"]))
+            self.assertEqual(apart, layer["max_abs"])
+            parts = sum(layer[p] for p in ("weight_rounding", "evaluation_a",
+                                           "evaluation_b", "inherited"))
+            self.assertLessEqual(apart, parts * (1 + 1e-12))
+        for parameter in report["parameters"]:
+            self.assertEqual(parameter["ulps"]["0"], parameter["numbers"])
+        first = report["first_bit"]
+        unequal = [l["b"] for l in report["layers"] if l["unequal_bits"]]
+        self.assertEqual(first, unequal[0])
+        self.assertIsNone(report["first_beyond_bound"])
+        c = report["certificate"]
+        self.assertEqual(sum(c[k] for k in ("certified", "equal", "undecided",
+                                            "different")), 8)
+        self.assertEqual(len(c["not_certified"]), 8 - c["certified"])
+        self.assertLess(report["verdict"]["max_squares_per_100"], 1e-9)
+
+    def test_outputs_that_are_all_zero_have_a_certain_first_largest(self):
+        tensors = checkpoint.read_torch(FIXTURES / "small_net.pt")
+        tensors["fc2.0.bias"] = checkpoint.tensor((10,), [-1e3] * 10)
+        checkpoint.write_torch(self.path("small_net.pt"), tensors)
+        self.succeed("bnfuse", "--force", *SMALL_NET)
+        report = self.check()[1]
+        self.assertEqual(report["verdict"]["max_ref"], 0)
+        self.assertEqual(report["certificate"]["certified"], 8)
+        # The last two outputs, equal and above the others by the same bias.
+        tensors["fc2.0.weight"] = checkpoint.tensor((10, 5), [0.5] * 50)
+        tensors["fc2.0.bias"] = checkpoint.tensor((10,), [0.0] * 8 + [1.0] * 2)
+        checkpoint.write_torch(self.path("small_net.pt"), tensors)
+        self.succeed("bnfuse", "--force", *SMALL_NET)
+        certificate = self.check()[1]["certificate"]
+        self.assertEqual(certificate["equal"], 8)
+        self.assertEqual(certificate["not_certified"], [
+            {"sample": i, "prediction": "equal"} for i in range(8)])
+
+    def test_the_evidence_names_the_bytes(self):
+        evidence = self.check("--seed", "5", "--threads", "2")[1]["evidence"]
+        for side, name in (("a", "small_net.pt"), ("b", "folded.bin")):
+            self.assertEqual(
+                evidence[f"{side}_sha256"],
+                hashlib.sha256(self.path(name).read_bytes()).hexdigest())
+        self.assertEqual((evidence["seed"], evidence["threads"]), (5, 2))
+        self.assertEqual(evidence["paired_by"], "log")
+        other = self.check("--seed", "6")[1]["evidence"]
+        self.assertNotEqual(evidence["inputs_sha256"], other["inputs_sha256"])
+        self.assertEqual(self.check("--seed", "6")[1]["evidence"], other)
+
+    def test_the_exit_status_is_the_requirement(self):
+        for level, status in (("bitwise", DIFFERENT), ("certified", 0),
+                              ("argmax", 0), ("tolerance", 0)):
+            self.assertEqual(self.check("--require", level)[0], status, level)
+        self.assertEqual(self.check("--require", "tolerance", "--atol", "0",
+                                    "--rtol", "0")[0], DIFFERENT)
+
+    def test_files_are_for_two_networks_and_not_overwritten(self):
+        for option in ("--junit", "--enclosures"):
+            for alone in (["--invariance"], ["--oracle", "libtorch"]):
+                self.refuse(USAGE, ["two networks"], "ptfold", "check", option,
+                            "out.txt", *alone, *SMALL_NET[:3])
+            self.refuse(USAGE, ["folded.bin"], "ptfold", "check", option,
+                        "folded.bin", "--force", *SMALL_NET)
+            self.write("old.txt", b"old")
+            self.refuse(USAGE, ["old.txt", "--force"], "ptfold", "check",
+                        option, "old.txt", *SMALL_NET)
+            self.succeed("ptfold", "check", option, "old.txt", "--force",
+                         *SMALL_NET)
+            self.assertNotEqual(self.path("old.txt").read_bytes(), b"old")
+
+    def test_junit_names_the_layer(self):
+        metadata, tensors = checkpoint.read_safetensors(
+            self.path("folded.bin"))
+        shape, data = tensors["conv2.0.weight"]
+        data = bytearray(data)
+        data[40] ^= 1
+        tensors["conv2.0.weight"] = shape, bytes(data)
+        checkpoint.write_safetensors(self.path("folded.bin"), tensors, metadata)
+        status, report = self.check("--junit", "report.xml")
+        self.assertEqual(status, DIFFERENT)
+        self.assertEqual(report["certificate"]["layer"], "conv2.0.weight")
+        self.assertEqual(report["first_beyond_bound"], "conv2.0")
+        suite = ElementTree.parse(self.path("report.xml")).getroot()
+        failed = [c.get("name") for c in suite if c.find("failure") is not None]
+        self.assertEqual(failed, ["outputs", "conv2.0"])
+        self.assertEqual((suite.get("tests"), suite.get("failures")),
+                         (str(len(suite)), "2"))
+        message = suite[0].find("failure").get("message")
+        self.assertIn("conv2.0.weight is not the ideal parameter", message)
+
+
+class ContinuousIntegration(ProgramTest):
+    """docs/examples/certificate.sh, and the step that calls it on GitHub."""
+
+    def setUp(self):
+        super().setUp()
+        self.path("models").mkdir()
+        script = EXAMPLES / "certificate.sh"
+        self.write("models/certificate.sh", script.read_bytes())
+        self.fixture("small_net.pt").rename(self.path("models/net.pt"))
+        self.write("models/net.txt", ARCH.read_bytes())
+        self.succeed("bnfuse", "--arch", ARCH, "models/net.pt",
+                     "models/folded.pt")
+        layers = [line for line in ARCH.read_text().splitlines()
+                  if "BatchNorm" not in line]
+        self.write("models/folded.txt", "\n".join(layers).replace(
+            "(2): ReLU", "(1): ReLU").encode())
+        self.path("models/images").mkdir()
+        for i in range(3):
+            self.write(f"models/images/{i}.ppm", b"P6 8 8 255\n" + bytes(
+                (i * 37 + k * k) % 256 for k in range(192)))
+
+    def step(self):
+        """The step of the workflow, run as its shell would."""
+        text = (EXAMPLES / "certificate.yml").read_text()
+        command = re.search(r"Check the certificate\n +run: (.*?)\n +- ", text,
+                            re.DOTALL)[1]
+        return subprocess.run(
+            ["sh", "-c", " ".join(command.split())], cwd=self.folder,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            env={**os.environ, "PATH": f"{PROGRAMS}:{os.environ['PATH']}"})
+
+    def test_it_passes_while_the_certificate_holds(self):
+        done = self.step()
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        self.assertEqual(done.stdout,
+                         "verdict: CERTIFIED, required: certified: met\n")
+        suite = ElementTree.parse(self.path("certificate.xml")).getroot()
+        self.assertEqual(suite.get("failures"), "0")
+
+    def test_it_fails_when_one_bit_changes(self):
+        tensors = checkpoint.read_torch(self.path("models/folded.pt"))
+        shape, data = tensors["fc1.0.bias"]
+        tensors["fc1.0.bias"] = shape, bytes([data[0] ^ 1]) + data[1:]
+        checkpoint.write_torch(self.path("models/folded.pt"), tensors)
+        done = self.step()
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("no certificate        fc1.0.bias", done.stdout)
+        self.assertIn("beyond what is proved fc1.0,", done.stdout)
+        self.assertIn("NOT MET", done.stdout)
+        self.assertIn("is not certified", done.stderr)
+
+    def test_it_fails_when_nothing_can_be_told(self):
+        self.path("models/images/0.ppm").write_bytes(b"P6 8 8 255\n")
+        self.assertEqual(self.step().returncode, DAMAGED)
+        self.path("models/folded.pt").unlink()
+        self.assertEqual(self.step().returncode, SYSTEM)
+
+
+class BadInput(ProgramTest):
+    """A clear error, or UNDECIDED with its reason; never a pass."""
+
+    def setUp(self):
+        super().setUp()
+        self.fixture("small_net.pt")
+        self.succeed("bnfuse", "--arch", ARCH, "small_net.pt", "folded.bin")
+
+    def refuse_check(self, status, words, *args, nets=SMALL_NET):
+        self.refuse(status, words, "ptfold", "check", *args, *nets)
+
+    def undecided(self, reason, *args, nets=SMALL_NET):
+        for level in ("bitwise", "certified", "argmax", "tolerance"):
+            done = self.run_program("ptfold", "check", "--json", "--require",
+                                    level, *args, *nets)
+            report = json.loads(done.stdout)
+            self.assertEqual(done.returncode, DIFFERENT)
+            self.assertEqual(report["verdict"]["level"], "UNDECIDED")
+            self.assertIn(reason, report["certificate"]["reason"])
+            self.assertFalse(report["certificate"]["holds"])
+            self.assertFalse(report["met"])
+
+    def images(self, samples, numbers):
+        self.write("in.npy", npy((samples, 3, 8, 8),
+                                 [0.5] * (samples * 192 - len(numbers)) +
+                                 list(numbers)))
+        return "--data", "in.npy"
+
+    def test_weights_that_are_no_numbers(self):
+        for value in (math.nan, math.inf, -math.inf):
+            tensors = checkpoint.read_torch(FIXTURES / "small_net.pt")
+            shape, data = tensors["fc2.0.weight"]
+            tensors["fc2.0.weight"] = shape, struct.pack("<f", value) + data[4:]
+            checkpoint.write_torch(self.path("small_net.pt"), tensors)
+            self.refuse_check(DAMAGED, ["fc2.0.weight", "element 0"])
+
+    def test_activations_that_are_no_numbers(self):
+        for value in (math.nan, math.inf, -math.inf):
+            self.undecided("not known", *self.images(3, [value]))
+        # Known in double, but too large for the runs.
+        self.undecided("infinity in f32", *self.images(2, [3e38] * 192))
+
+    def test_shapes_that_do_not_fit(self):
+        self.refuse_check(USAGE, ["small_net.pt", "layer"], "--input", "3x9x9")
+        self.refuse_check(USAGE, ["small_net.pt"], "--input", "1x8x8")
+        self.write("wide.npy", npy((1, 3, 9, 9), [0.5] * 243))
+        self.refuse_check(USAGE, ["small_net.pt"], "--data", "wide.npy")
+        text = ("Net(\n  (0): Flatten(start_dim=1, end_dim=-1)\n"
+                "  (1): Linear(in_features=192, out_features=9, bias=True)\n)\n")
+        tensors = {"1.weight": checkpoint.tensor((9, 192), [0.5] * 1728),
+                   "1.bias": checkpoint.tensor((9,), [0.5] * 9)}
+        checkpoint.write_safetensors(self.path("nine.safetensors"), tensors,
+                                     {"architecture": text})
+        self.refuse_check(USAGE, ["10", "9", "outputs"], nets=(
+            "--arch", ARCH, "small_net.pt", "nine.safetensors"))
+
+    def test_sets_without_data(self):
+        self.write("none.bin", b"")
+        self.write("none.npy", npy((0, 3, 8, 8), []))
+        self.path("nothing").mkdir()
+        for name, status in (("none.bin", DAMAGED), ("none.npy", DAMAGED),
+                             ("nothing", USAGE), ("absent", SYSTEM)):
+            with self.subTest(name):
+                self.refuse_check(status, [f"{name}"], "--data", name)
+        self.refuse_check(USAGE, ["--random"], "--random", "0")
+
+    def test_images_of_other_sizes(self):
+        folder = self.path("images")
+        folder.mkdir()
+        for name, size in (("a", 8), ("b", 7)):
+            (folder / f"{name}.ppm").write_bytes(
+                f"P6 {size} {size} 255\n".encode() + bytes(3 * size * size))
+        self.refuse_check(USAGE, ["b.ppm", "expected", "3x8x8", "3x7x7"],
+                          "--data", "images")
+
+
+if __name__ == "__main__":
+    unittest.main()
