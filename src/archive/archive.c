@@ -12,6 +12,7 @@ static const char *const kind_names[PTF_ARCHIVE_KIND_COUNT] = {
     [PTF_ARCHIVE_TORCH] = "torch zip",
     [PTF_ARCHIVE_TORCHSCRIPT] = "TorchScript zip",
     [PTF_ARCHIVE_LEGACY] = "legacy torch stream",
+    [PTF_ARCHIVE_TAR] = "torch 0.1 tar",
     [PTF_ARCHIVE_SAFETENSORS] = "safetensors",
     [PTF_ARCHIVE_INDEX] = "index of shards",
 };
@@ -201,14 +202,16 @@ static ptf_status open_zip(ptf_archive *archive, ptf_error *err)
 
 /* -------------------------------------------------------- the other kinds */
 
-static ptf_status set_entries(ptf_archive *archive, const ptf_entry *entries,
-                              size_t count, ptf_error *err)
+ptf_status ptf_archive_set_entries(ptf_archive *archive,
+                                   const ptf_entry *entries, size_t count,
+                                   ptf_error *err)
 {
     archive->entries =
         ptf_arena_array(&archive->arena, count, sizeof(*entries));
     if (archive->entries == NULL)
         return ptf_fail_memory(err);
-    memcpy(archive->entries, entries, count * sizeof(*entries));
+    if (count > 0)
+        memcpy(archive->entries, entries, count * sizeof(*entries));
     archive->count = count;
     return index_names(archive, err);
 }
@@ -229,7 +232,7 @@ static ptf_status open_legacy(ptf_archive *archive, size_t start,
     const ptf_file *file = archive->file;
     archive->kind = PTF_ARCHIVE_LEGACY;
     ptf_entry stream = slice(file, "stream", start, file->size - start);
-    return set_entries(archive, &stream, 1, err);
+    return ptf_archive_set_entries(archive, &stream, 1, err);
 }
 
 /* The longest header that the format's own reader takes. */
@@ -251,7 +254,23 @@ static ptf_status open_safetensors(ptf_archive *archive, ptf_error *err)
         slice(file, "header", 8, (size_t)header),
         slice(file, "data", start, file->size - start),
     };
-    return set_entries(archive, entries, 2, err);
+    return ptf_archive_set_entries(archive, entries, 2, err);
+}
+
+static ptf_status open_tar(ptf_archive *archive, ptf_error *err)
+{
+    static const char *const parts[] = {"storages", "tensors", "pickle"};
+    ptf_origin origin = {archive->file->name, NULL};
+    archive->kind = PTF_ARCHIVE_TAR;
+    ptf_status status = ptf_tar_open(archive, err);
+    for (size_t i = 0; i < PTF_ARRAY_SIZE(parts) && status == PTF_OK; i++) {
+        if (ptf_archive_find(archive, parts[i]) == NULL)
+            status = ptf_fail(err, PTF_UNSUPPORTED, &origin, PTF_NO_OFFSET,
+                              "expected a PyTorch checkpoint, found a tar "
+                              "archive without the member '%s'; unpack it",
+                              parts[i]);
+    }
+    return status;
 }
 
 static ptf_status open_index(ptf_archive *archive, ptf_error *err)
@@ -259,7 +278,7 @@ static ptf_status open_index(ptf_archive *archive, ptf_error *err)
     const ptf_file *file = archive->file;
     archive->kind = PTF_ARCHIVE_INDEX;
     ptf_entry index = slice(file, "index", 0, file->size);
-    return set_entries(archive, &index, 1, err);
+    return ptf_archive_set_entries(archive, &index, 1, err);
 }
 
 /* ----------------------------------------------------------- open and close */
@@ -276,6 +295,7 @@ ptf_status ptf_archive_open(const ptf_file *file, ptf_archive *out,
     switch (kind) {
     case PTF_SNIFFED_ZIP: status = open_zip(out, err); break;
     case PTF_SNIFFED_LEGACY: status = open_legacy(out, start, err); break;
+    case PTF_SNIFFED_TAR: status = open_tar(out, err); break;
     case PTF_SNIFFED_SAFETENSORS: status = open_safetensors(out, err); break;
     case PTF_SNIFFED_JSON: status = open_index(out, err); break;
     }

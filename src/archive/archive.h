@@ -14,6 +14,7 @@ typedef enum ptf_archive_kind {
     PTF_ARCHIVE_TORCH,       /* zip of torch.save() since 1.6 */
     PTF_ARCHIVE_TORCHSCRIPT, /* zip of torch.jit.save() */
     PTF_ARCHIVE_LEGACY,      /* pickles and raw storages in a row, to 1.5 */
+    PTF_ARCHIVE_TAR,         /* a tar of three parts, to 0.1.9 */
     PTF_ARCHIVE_SAFETENSORS,
     PTF_ARCHIVE_INDEX, /* JSON that says which files have the tensors */
     PTF_ARCHIVE_KIND_COUNT,
@@ -26,7 +27,7 @@ const char *ptf_archive_kind_name(ptf_archive_kind kind);
  * One slice.  In zips 'name' is what stands behind the root and its slash
  * ("data/0"); folders end with a slash.  A legacy stream is one entry named
  * "stream", which starts behind the magic number; a safetensors file has
- * "header" and "data", an index is one entry "index".
+ * "header" and "data", a tar its members, an index is one entry "index".
  */
 typedef struct ptf_entry {
     const char *name;
@@ -91,6 +92,7 @@ void ptf_archive_print(const ptf_archive *archive, FILE *out);
 typedef enum ptf_sniffed {
     PTF_SNIFFED_ZIP,
     PTF_SNIFFED_LEGACY,
+    PTF_SNIFFED_TAR,
     PTF_SNIFFED_SAFETENSORS,
     PTF_SNIFFED_JSON,
 } ptf_sniffed;
@@ -102,6 +104,14 @@ typedef enum ptf_sniffed {
  */
 ptf_status ptf_sniff(const ptf_file *file, ptf_sniffed *out, size_t *start,
                      ptf_error *err);
+
+/* Makes these the archive's entries, copied, and sorts their names. */
+ptf_status ptf_archive_set_entries(ptf_archive *archive,
+                                   const ptf_entry *entries, size_t count,
+                                   ptf_error *err);
+
+/* Lists the members of a tar as entries. */
+ptf_status ptf_tar_open(ptf_archive *archive, ptf_error *err);
 
 /* What the end records say about a zip's directory. */
 typedef struct ptf_zip_directory {

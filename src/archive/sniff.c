@@ -34,9 +34,6 @@ static const signature signatures[] = {
      "xz data", "unpack it with unxz"},
     {BYTES(0, "\x28\xb5\x2f\xfd"), "zstd data", "unpack it with unzstd"},
     {BYTES(0, "Rar!"), "a rar archive", "unpack it with unrar"},
-    {BYTES(257, "ustar"), "a tar archive",
-     "PyTorch 0.1 saved such files: load and save it again with a PyTorch "
-     "that reads it"},
     {BYTES(0, "\x89HDF"), "an HDF5 file (Keras?)",
      "save the weights from PyTorch"},
     {BYTES(0, "\x89PNG"), "a PNG image", "give the checkpoint"},
@@ -156,6 +153,9 @@ ptf_status ptf_sniff(const ptf_file *file, ptf_sniffed *out, size_t *start,
                             "expected a PyTorch checkpoint, found %s; %s",
                             s->what, s->advice);
     }
+    *out = PTF_SNIFFED_TAR;
+    if (has_bytes(file, 257, "ustar", 5))
+        return PTF_OK;
     *out = PTF_SNIFFED_JSON;
     if (is_json(file))
         return PTF_OK;

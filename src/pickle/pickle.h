@@ -86,6 +86,7 @@ typedef struct ptf_pickle {
     size_t persistent_count;
     const ptf_global *const *globals; /* every global, once, in any order */
     size_t global_count;
+    size_t container_count; /* values that have others */
 } ptf_pickle;
 
 /*
@@ -98,6 +99,18 @@ ptf_status ptf_pickle_read(const uint8_t *data, size_t size,
                            const ptf_origin *origin,
                            bool (*marks)(const ptf_value *object),
                            ptf_arena *arena, ptf_pickle *out, ptf_error *err);
+
+/*
+ * What ptf_pickle_read() does with the finished tree, for one that was changed
+ * since; 'container_count' is the most that may now have others.  Refuses
+ * nesting beyond the bound, a tree that sharing makes larger than 2^32 values,
+ * a dict with the same key twice, and lists, dicts and tuples that contain
+ * themselves; sets 'marked'.
+ */
+ptf_status ptf_value_check(ptf_value *root, size_t container_count,
+                           const ptf_origin *origin,
+                           bool (*marks)(const ptf_value *object),
+                           ptf_error *err);
 
 /* True for a string (or bytes) that equals 'text'. */
 bool ptf_value_is(const ptf_value *value, const char *text);
@@ -116,16 +129,6 @@ ptf_value *ptf_dict_find(const ptf_value *dict, const char *key);
 void ptf_value_print(const ptf_value *value, size_t max_lines, FILE *out);
 
 /* ----------------------------------------------- between the folder's files */
-
-/*
- * Walks the finished tree once: refuses nesting beyond the bound, a tree
- * that sharing makes larger than 2^32 values, a dict with the same key twice,
- * and lists, dicts and tuples that contain themselves; sets 'marked'.
- */
-ptf_status ptf_value_check(ptf_value *root, size_t container_count,
-                           const ptf_origin *origin,
-                           bool (*marks)(const ptf_value *object),
-                           ptf_error *err);
 
 /* The values right below: items, pairs, parts. */
 static inline size_t ptf_value_children(const ptf_value *value)

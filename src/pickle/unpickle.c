@@ -255,7 +255,8 @@ static ptf_status finish(ptf_unpickler *u, ptf_pickle *out)
             globals[n++] = u->globals[i];
     }
     *out = (ptf_pickle){u->stack[0],         u->c.pos, persistent,
-                        u->persistent_count, globals,  u->global_count};
+                        u->persistent_count, globals,  u->global_count,
+                        u->containers};
     return PTF_OK;
 }
 

@@ -164,9 +164,10 @@ static ptf_status index_names(ptf_checkpoint *ckpt, ptf_error *err)
 static ptf_status read_pickled(ptf_checkpoint *ckpt,
                                const ptf_open_options *options, ptf_error *err)
 {
-    ptf_status status = ckpt->archive.kind == PTF_ARCHIVE_LEGACY
-                            ? ptf_legacy_read(ckpt, err)
-                            : read_zip(ckpt, err);
+    ptf_archive_kind kind = ckpt->archive.kind;
+    ptf_status status = kind == PTF_ARCHIVE_LEGACY ? ptf_legacy_read(ckpt, err)
+                        : kind == PTF_ARCHIVE_TAR  ? ptf_tar_read(ckpt, err)
+                                                   : read_zip(ckpt, err);
     if (status == PTF_OK)
         status = ptf_opaque_list(ckpt, err);
     return status == PTF_OK ? find_tensors(ckpt, options, err) : status;

@@ -76,6 +76,11 @@ ptf_status ptf_storages_load(ptf_checkpoint *ckpt, ptf_error *err);
 ptf_status ptf_storage_find(const ptf_checkpoint *ckpt, const ptf_value *value,
                             ptf_storage_view *out, ptf_error *err);
 
+/* Sets what a storage class (torch.FloatStorage) says of its elements. */
+ptf_status ptf_storage_find_class(const ptf_checkpoint *ckpt,
+                                  const ptf_value *value, ptf_held_storage *out,
+                                  ptf_error *err);
+
 /*
  * A storage of 'size' fresh bytes in the checkpoint's arena.  Together they
  * may not be out of proportion to the file.
@@ -176,6 +181,9 @@ ptf_status ptf_tensors_select(ptf_checkpoint *ckpt,
 
 /* The pickles and storages of a legacy stream. */
 ptf_status ptf_legacy_read(ptf_checkpoint *ckpt, ptf_error *err);
+
+/* The three parts of a tar. */
+ptf_status ptf_tar_read(ptf_checkpoint *ckpt, ptf_error *err);
 
 /* The header and tensors of a safetensors file. */
 ptf_status ptf_safetensors_read(ptf_checkpoint *ckpt, ptf_error *err);

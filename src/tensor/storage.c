@@ -37,8 +37,11 @@ enum { MAX_KEY = 256 };
 
 ptf_origin ptf_value_origin(const ptf_checkpoint *ckpt)
 {
-    bool legacy = ckpt->archive.kind == PTF_ARCHIVE_LEGACY;
-    return (ptf_origin){ckpt->file.name, legacy ? "stream" : "data.pkl"};
+    ptf_archive_kind kind = ckpt->archive.kind;
+    return (ptf_origin){ckpt->file.name, kind == PTF_ARCHIVE_LEGACY ? "stream"
+                                         : kind == PTF_ARCHIVE_TAR
+                                             ? "pickle"
+                                             : "data.pkl"};
 }
 
 #define FAIL(ckpt, err, status, ...)                                        \
@@ -49,8 +52,9 @@ ptf_origin ptf_value_origin(const ptf_checkpoint *ckpt)
 
 /* --------------------------------------------------------- reading the ids */
 
-static ptf_status find_class(const ptf_checkpoint *ckpt, const ptf_value *value,
-                             ptf_held_storage *out, ptf_error *err)
+ptf_status ptf_storage_find_class(const ptf_checkpoint *ckpt,
+                                  const ptf_value *value, ptf_held_storage *out,
+                                  ptf_error *err)
 {
     if (value->kind != PTF_GLOBAL)
         FAIL(ckpt, err, PTF_FORMAT, "expected a storage's class");
@@ -256,7 +260,7 @@ static ptf_status load_storage(ptf_checkpoint *ckpt, const ptf_value *value,
     if (id == NULL)
         return PTF_FORMAT;
     ptf_held_storage s = {.numel = id->items[4]->integer};
-    ptf_status status = find_class(ckpt, id->items[1], &s, err);
+    ptf_status status = ptf_storage_find_class(ckpt, id->items[1], &s, err);
     if (status != PTF_OK)
         return status;
     char key[MAX_KEY + 1];

@@ -25,7 +25,6 @@ import hashlib
 import io
 import pathlib
 import random
-import struct
 import sys
 import warnings
 import zipfile
@@ -33,6 +32,9 @@ import zipfile
 import numpy
 import torch
 from torch import nn
+
+from drawn_containers import (big_endian, rezip, without_checksums,
+                              write_tar)
 
 warnings.filterwarnings("ignore")
 
@@ -313,56 +315,6 @@ def draw_object(draw, dtypes):
 
 # ----------------------------------------------------------------- containers
 
-def rezip(data, compression, change=lambda name, data: data, folders=False):
-    """The same entries as another program packs them."""
-    old, out = zipfile.ZipFile(io.BytesIO(data)), io.BytesIO()
-    with zipfile.ZipFile(out, "w", compression) as new:
-        names = old.namelist()
-        root = names[0].split("/")[0]
-        if folders:
-            for name in (root + "/", root + "/data/"):
-                new.writestr(zipfile.ZipInfo(name), b"")
-        for name in names:
-            new.writestr(name, change(name, old.read(name)))
-    return out.getvalue()
-
-
-def without_checksums(data):
-    """As a PyTorch writes it that was told to compute none."""
-    data = bytearray(data)
-    for signature, at in ((b"PK\7\x08", 4), (b"PK\1\2", 16)):
-        start = 0
-        for entry in zipfile.ZipFile(io.BytesIO(bytes(data))).infolist():
-            crc = struct.pack("<I", entry.CRC)
-            found = data.find(signature, start)
-            while entry.file_size and data[found + at:found + at + 4] != crc:
-                found = data.find(signature, found + 1)
-            if entry.file_size:
-                data[found + at:found + at + 4] = bytes(4)
-    return bytes(data)
-
-
-def big_endian(data, dtype):
-    width = torch.empty(0, dtype=dtype).element_size()
-    width //= 2 if dtype.is_complex else 1
-
-    def change(name, data):
-        if name.endswith("/byteorder"):
-            return b"big"
-        if "/data/" not in name:
-            return data
-        return b"".join(data[i:i + width][::-1]
-                        for i in range(0, len(data), width))
-    data = rezip(data, zipfile.ZIP_STORED, change)
-    if b"/byteorder" in data:
-        return data
-    out = io.BytesIO(data)
-    with zipfile.ZipFile(out, "a") as more:
-        root = more.namelist()[0].split("/")[0]
-        more.writestr(root + "/byteorder", "big")
-    return out.getvalue()
-
-
 def write(draw, path, made, dtypes):
     options = {"pickle_protocol": draw.choice([2, 2, 2, 1, 3, 4, 5])}
     how = draw.choice(["zip", "zip", "memory", "legacy", "legacy", "deflated",
@@ -385,6 +337,17 @@ def write(draw, path, made, dtypes):
     elif how == "big-endian":
         data = big_endian(data, dtypes[0])
     path.write_bytes(data)
+
+
+def draw_tar(draw, path):
+    """Writes one; what today's PyTorch reads from it."""
+    shared, made = {}, {"net": nn.Linear, "epoch": 3, "more": []}
+    for i in range(draw.randrange(1, 6)):
+        made[f"w{i}"] = draw_tensor(draw, TYPED, shared).detach()
+        made[f"w{i}"] = made[f"w{i}"].as_subclass(torch.Tensor)
+    made["more"].append(made["w0"])
+    write_tar(draw, path, made)
+    return torch.load(path, weights_only=False)
 
 
 class Scripted(nn.Module):
@@ -454,8 +417,11 @@ def draw_file(draw, folder, number):
     """Writes one file; a list of (name, tensor)."""
     path = folder / draw.choice(["%d.pt", "net %d.pth", "a.b-%d.bin", "%d",
                                  "é%d.ckpt"]).replace("%d", str(number))
-    if draw.random() < 0.08:
+    kind = draw.random()
+    if kind < 0.08:
         made = write_script(draw, path)
+    elif kind < 0.16:
+        made = draw_tar(draw, path)
     else:
         dtypes = [draw.choice(DTYPES)] if draw.random() < 0.3 else DTYPES
         made = draw_object(draw, dtypes)
