@@ -278,6 +278,7 @@ ptf_status tool_net_find(const tool_source *source, tool_net *out,
 
 void tool_net_close(tool_net *net)
 {
+    fflush(stdout); /* giving back a large file takes as long as reading it */
     ptf_net_free(net->net);
     ptf_checkpoint_close(net->ckpt);
     free(net->text);
