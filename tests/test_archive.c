@@ -396,6 +396,35 @@ static void a_deflate_bomb_is_refused(void **state)
 
 /* ---------------------------------------------------------------- checksums */
 
+/* Our reading of a sound file, changed; or the file behind it. */
+static void the_second_reader_must_agree(void **state)
+{
+    (void)state;
+    enum { NAME, SIZE, CRC, METHOD, ROOT, COUNT, FILE_ITSELF, WAYS };
+    for (int way = 0; way < WAYS; way++) {
+        forge_zip zip;
+        ptf_error err;
+        ptf_archive archive;
+        make_sound(&zip);
+        ptf_file file = {"f", zip.bytes, zip.size, -1};
+        assert_int_equal(ptf_archive_open(&file, &archive, &err), PTF_OK);
+        assert_int_equal(ptf_zip_compare(&archive, &err), PTF_OK);
+        ptf_entry *entry = &archive.entries[1];
+        switch (way) {
+        case NAME: entry->name = "other"; break;
+        case SIZE: entry->size++; break;
+        case CRC: entry->crc ^= 1; break;
+        case METHOD: entry->deflated = true; break;
+        case ROOT: archive.root = ""; break;
+        case COUNT: archive.count--; break;
+        case FILE_ITSELF: memset(zip.bytes + zip.end, 0, 4); break;
+        }
+        assert_int_equal(ptf_zip_compare(&archive, &err), PTF_FORMAT);
+        assert_non_null(strstr(err.message, "two zip readers disagree"));
+        ptf_archive_close(&archive);
+    }
+}
+
 static void checksum_zero_means_not_computed(void **state)
 {
     (void)state;
@@ -490,6 +519,7 @@ int main(void)
         cmocka_unit_test(compressed_entries_are_inflated_and_checked),
         cmocka_unit_test(an_inflated_size_other_than_declared_is_refused),
         cmocka_unit_test(a_deflate_bomb_is_refused),
+        cmocka_unit_test(the_second_reader_must_agree),
         cmocka_unit_test(checksum_zero_means_not_computed),
         cmocka_unit_test(large_storages_are_verified_in_blocks),
         cmocka_unit_test(wrong_files_are_called_by_their_names),

@@ -9,7 +9,9 @@
 #include "image/image.h"
 
 #include <setjmp.h>
+#include <signal.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -478,6 +480,81 @@ static void pictures_that_are_written_are_read_back(void **state)
     assert_int_equal(folder_count(), 2);
 }
 
+/* Writes noise as a picture or an array of 100 x 100 where there is no room. */
+static ptf_status write_without_room(const char *name)
+{
+    enum { SIDE = 100 };
+    static float noise[SIDE * SIDE];
+    const int64_t shape[] = {SIDE, SIDE};
+    const char *path = in_folder(name);
+    bool array = strstr(name, ".npy") != NULL;
+    ptf_sink *sink;
+    ptf_random_fill(1, 0, noise, SIDE * SIDE);
+    ptf_status status = array
+                            ? ptf_npy_create(path, 2, shape, &sink, &err)
+                            : ptf_picture_create(path, SIDE, SIDE, &sink, &err);
+    if (status != PTF_OK)
+        return status;
+    size_t size = array ? sizeof(noise) : (size_t)3 * SIDE * SIDE;
+    status = ptf_sink_write(sink, noise, size, &err);
+    if (status == PTF_OK)
+        return ptf_sink_commit(sink, &err);
+    ptf_sink_abort(sink);
+    return status;
+}
+
+static void a_full_disk_is_an_error_without_a_trace(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"x.npy", "x.ppm", "x.png"};
+    static const rlim_t room[] = {0, 1, 40, 5000, 20000};
+    struct rlimit old, limit;
+    getrlimit(RLIMIT_FSIZE, &old);
+    limit = old;
+    signal(SIGXFSZ, SIG_IGN);
+    for (size_t i = 0; i < PTF_ARRAY_SIZE(names); i++) {
+        for (size_t k = 0; k < PTF_ARRAY_SIZE(room); k++) {
+            limit.rlim_cur = room[k];
+            setrlimit(RLIMIT_FSIZE, &limit);
+            ptf_status status = write_without_room(names[i]);
+            setrlimit(RLIMIT_FSIZE, &old);
+            assert_int_equal(status, PTF_IO);
+            assert_non_null(strstr(err.message, "cannot write"));
+            assert_int_equal(folder_count(), 0);
+        }
+        must(write_without_room(names[i]));
+        assert_int_equal(unlink(in_folder(names[i])), 0);
+    }
+    signal(SIGXFSZ, SIG_DFL);
+}
+
+static void targets_of_no_size_are_refused(void **state)
+{
+    (void)state;
+    static const int64_t sides[] = {0, -1, (int64_t)1 << 40};
+    ptf_sink *sink;
+    for (size_t i = 0; i < PTF_ARRAY_SIZE(sides); i++) {
+        assert_int_equal(
+            ptf_picture_create(in_folder("x.png"), sides[i], 5, &sink, &err),
+            PTF_ARGUMENT);
+        assert_int_equal(
+            ptf_picture_create(in_folder("x.ppm"), 5, sides[i], &sink, &err),
+            PTF_ARGUMENT);
+    }
+    const int64_t huge[] = {(int64_t)1 << 40, (int64_t)1 << 40};
+    assert_int_equal(ptf_npy_create(in_folder("x.npy"), 2, huge, &sink, &err),
+                     PTF_ARGUMENT);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal((i == 0 ? ptf_picture_create(in_folder("no/x.png"), 5,
+                                                      5, &sink, &err)
+                          : i == 1 ? ptf_picture_create(in_folder("no/x.ppm"),
+                                                        5, 5, &sink, &err)
+                                   : ptf_npy_create(in_folder("no/x.npy"), 1,
+                                                    &sides[2], &sink, &err)),
+                         PTF_IO);
+    assert_int_equal(folder_count(), 0);
+}
+
 int main(int argc, char **argv)
 {
     folder = argc > 1 ? argv[1] : "tests/images";
@@ -497,6 +574,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(running_out_of_memory_leaves_nothing_behind),
         IN_FOLDER(arrays_that_are_written_are_read_back),
         IN_FOLDER(pictures_that_are_written_are_read_back),
+        IN_FOLDER(a_full_disk_is_an_error_without_a_trace),
+        IN_FOLDER(targets_of_no_size_are_refused),
     };
     if (argc > 2)
         cmocka_set_test_filter(argv[2]);

@@ -140,6 +140,18 @@ class Convert(Reader):
         self.assertEqual(json.loads(note)["tied"], "base")
         self.assertNotIn("expanded", json.loads(note))
 
+    def test_the_report_in_json(self):
+        said = json.loads(self.succeed("ptfold", "convert", "--json", "-q",
+                                       FIXTURES / "views.pt",
+                                       "a.safetensors"))
+        wanted = self.tensors(FIXTURES / "views.pt")
+        self.assertEqual(said["tensors"], len(wanted))
+        self.assertEqual((said["output"], said["sharing_memory"]),
+                         ("a.safetensors", 5))
+        said = json.loads(self.succeed("ptfold", "convert", "--json",
+                                       FIXTURES / "whole.pt", "b.pt"))
+        self.assertIsInstance(said["left_out"], list)
+
     def test_metadata_goes_along(self):
         texts = {"architecture": "Net(\n)", "quote \" \\": "ü\n\t"}
         checkpoint.write_safetensors(self.path("a.safetensors"),

@@ -10,6 +10,7 @@ import struct
 import subprocess
 import time
 import unittest
+import zlib
 
 import checkpoint
 from programs import (DAMAGED, EQUIVALENT, PROGRAMS, SOURCE, SYSTEM,
@@ -30,6 +31,25 @@ ceil_mode=False)
 """
 PADDED = TEXT.replace("stride=(1, 1))", "stride=(1, 1), padding=(1, 1))"
                       ).replace("in_features=36", "in_features=64")
+
+
+def interlaced_png(width, height, pixels):
+    """A PNG in Adam7 order, which Pillow does not write."""
+    def chunk(kind, data):
+        return (struct.pack(">I", len(data)) + kind + data +
+                struct.pack(">I", zlib.crc32(kind + data)))
+
+    rows = b""
+    for x0, y0, dx, dy in ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8),
+                           (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2),
+                           (0, 1, 1, 2)):
+        for y in range(y0, height if x0 < width else 0, dy):
+            rows += b"\0" + b"".join(
+                pixels[3 * (y * width + x):][:3]
+                for x in range(x0, width, dx))
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 1)
+    return (b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) +
+            chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b""))
 
 
 def floats(numbers):
@@ -203,6 +223,43 @@ class Maps(RunTest):
             window = b"".join(scores[(k * rows + i) * columns + j]
                               for k in range(CLASSES))
             self.assertEqual(self.npy("crop.npy")[1], window)
+
+    def test_the_report_in_json(self):
+        self.image("large.ppm", 60, 40)
+        report = self.report("ptfold", *self.args(
+            "--map", "map.ppm", "--npy", "map.npy", "--class", "3",
+            "large.ppm"))
+        (_, rows, columns), data = self.npy("map.npy")
+        self.assertEqual(report["output"], f"{CLASSES}x{rows}x{columns}")
+        self.assertEqual((report["window"], report["stride"]),
+                         ([WINDOW, WINDOW], [STRIDE, STRIDE]))
+        self.assertTrue(report["windows_equal_crops"])
+        self.assertEqual(sum(c["windows_won"] for c in report["classes"]),
+                         rows * columns)
+        scores = struct.unpack(f"<{CLASSES * rows * columns}f", data)
+        for k, found in enumerate(report["classes"]):
+            plane = scores[k * rows * columns:][:rows * columns]
+            best = max(range(len(plane)), key=plane.__getitem__)
+            self.assertEqual(found["window"], list(divmod(best, columns)))
+            self.assertAlmostEqual(found["best_score"], plane[best], 5)
+        plane = scores[3 * rows * columns:][:rows * columns]
+        self.assertAlmostEqual(report["map_low"], min(plane), 5)
+        self.assertAlmostEqual(report["map_high"], max(plane), 5)
+
+    def report(self, program, command, *args):
+        return json.loads(self.succeed(program, command, "--json", *args))
+
+    def test_interlaced_images(self):
+        pixels = self.image("large.ppm", 29, 21)
+        whole = interlaced_png(29, 21, pixels)
+        self.write("large.png", whole)
+        for name in ("large.ppm", "large.png"):
+            self.succeed("ptfold", *self.args("--map", "map.ppm", "--npy",
+                                              f"{name}.npy", "--force", name))
+        self.assertEqual(self.npy("large.ppm.npy"), self.npy("large.png.npy"))
+        self.write("cut.png", whole[:len(whole) // 2])
+        self.refuse(DAMAGED, ["cut.png: "], "ptfold", *self.args(
+            "--map", "cut.ppm", "cut.png"))
 
     def picture(self, name):
         """(width, height, rows of pixels)"""
