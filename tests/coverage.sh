@@ -14,12 +14,12 @@ least=${1:-85}
 
 sh tests/install.sh gcc meson ninja-build pkg-config gcovr libcmocka-dev \
     libgmp-dev libmpfr-dev libzip-dev zlib1g-dev libjansson-dev libssl-dev \
-    libdeflate-dev libpng-dev libjpeg-dev
+    libdeflate-dev libpng-dev libjpeg-dev g++ libtorch-dev
 build="build-test/coverage"
 rm -rf "$build"
 # Counters of threads must not lose counts: they would even become negative.
 CC=gcc meson setup "$build" -Db_coverage=true -Dbuildtype=debug \
-    -Doptimization=1 -Dlibtorch=disabled -Dc_args=-fprofile-update=atomic \
+    -Doptimization=1 -Dc_args=-fprofile-update=atomic \
     >/dev/null
 ninja -C "$build" --quiet 2>/dev/null
 meson test -C "$build" --no-rebuild --timeout-multiplier 10 || true

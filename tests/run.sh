@@ -1,6 +1,7 @@
 #!/bin/sh
 # Installs what is missing, builds with gcc, with clang and with sanitizers,
-# and runs all tests in each.  The last line says "N passed, N failed".
+# and runs all tests in each; then come the gates, each of which is a test.
+# The last line says "N passed, N failed".
 #
 # SPDX-License-Identifier: Apache-2.0
 set -u
@@ -10,7 +11,8 @@ packages="gcc clang libclang-rt-14-dev libomp-dev meson ninja-build pkg-config
 libzip-dev zlib1g-dev libjansson-dev libssl-dev libdeflate-dev libcmocka-dev
 libgmp-dev libmpfr-dev libbz2-dev python3 qemu-user gcc-aarch64-linux-gnu
 libc6-dev-arm64-cross g++ libtorch-dev python3-torch python3-numpy libpng-dev
-libjpeg-dev python3-pil clang-format shellcheck scdoc man-db zsh fish"
+libjpeg-dev python3-pil clang-format shellcheck scdoc man-db zsh fish
+clang-tools gcovr dpkg-dev debhelper lintian git"
 
 passed=0
 failed=0
@@ -42,6 +44,19 @@ run_build() {
     failed=$((failed + bad))
 }
 
+# gate NAME COMMAND...: a check of the whole.
+gate() {
+    echo "== $1"
+    shift
+    if "$@" >"$log" 2>&1; then
+        cat "$log"
+        passed=$((passed + 1))
+    else
+        tail -n 60 "$log"
+        failed=$((failed + 1))
+    fi
+}
+
 # shellcheck disable=SC2086 # a list of words
 sh tests/install.sh $packages || exit 1
 mkdir -p build-test
@@ -53,6 +68,12 @@ run_build clang clang --werror -Dlibtorch=disabled
 # Instrumentation makes gcc 12 warn of format strings that are not there.
 run_build sanitize gcc -Dbuildtype=debugoptimized -Dlibtorch=disabled \
     -Db_sanitize=address,undefined
+
+gate coverage sh tests/coverage.sh
+gate "static analysis" sh tests/analyse.sh
+gate "the same bytes twice" sh tests/reproducible.sh build-test/gcc
+gate "one static file" sh tests/static.sh build-test/gcc/src/tool/bnfuse
+gate "Debian packages" sh tests/package.sh
 
 echo "$passed passed, $failed failed"
 [ "$failed" = 0 ] && [ "$passed" -gt 0 ]
