@@ -50,18 +50,26 @@ static void run_part(void *context, int64_t i, int thread)
 }
 
 /*
- * What one thread does, in tiles of one panel, when the product of each group
- * is cut into so many parts.  A panel that is packed on the way, once for each
- * part that has it, costs about as much as a tile.
+ * What one thread does, in eighths of a tile of one panel, when the product of
+ * each group is cut into so many parts.  A panel that is packed on the way,
+ * once for each part that has it, costs about as much as a tile; copying the
+ * terms of a product without taps, once for copied_for channels of a part,
+ * about an eighth of each tile.
  */
-static int64_t cost_of(const parts *p, int threads, bool packs, int64_t c,
-                       int64_t n)
+static int64_t cost_of(const parts *p, const ptf_product *q, int threads,
+                       int64_t c, int64_t n)
 {
+    bool packs = q->panels == NULL && q->turned == 0;
     int64_t panels =
         ceil_div(p->products->channels, p->kernels->panel_channels);
     int64_t tiles = ceil_div(p->products->pixels, p->kernels->tile_pixels);
+    int64_t of_part = ceil_div(panels, c), copies = 0;
+    if (q->taps == NULL)
+        copies = ceil_div(of_part * p->kernels->panel_channels,
+                          p->kernels->copied_for);
     return ceil_div(p->products->groups * c * n, threads) *
-           ceil_div(panels, c) * (ceil_div(tiles, n) + packs);
+           (8 * of_part * (ceil_div(tiles, n) + packs) +
+            copies * ceil_div(tiles, n));
 }
 
 /*
@@ -73,12 +81,11 @@ static void choose_cut(parts *p, int threads)
 {
     const ptf_products *all = p->products;
     ptf_product q = all->of(all->context, 0);
-    bool packs = q.panels == NULL && q.turned == 0;
     int64_t most = ceil_div((int64_t)threads * PARTS_OF_THREAD, all->groups);
     int64_t best = INT64_MAX;
     for (int64_t n = 1; n <= most; n++) {
         for (int64_t c = most / n; c >= 1; c--) {
-            int64_t cost = cost_of(p, threads, packs, c, n);
+            int64_t cost = cost_of(p, &q, threads, c, n);
             if (cost < best) {
                 best = cost;
                 p->channel_parts = c;
