@@ -900,9 +900,9 @@ PTF_API const char *ptf_enclosure_undecided(const ptf_enclosure *enclosure);
  * PTF_ARGUMENT.
  *
  * The error of nu is below 0.51 units in its last place plus 2^-90 |max x|:
- * the terms of nu may cancel.  Every share is within one unit in its last place, subnormal
- * ones too, and with beta 1 has the bits of a Softmax layer.  'out' and 'x'
- * must not overlap.
+ * the terms of nu may cancel.  Every share is within one unit in its last
+ * place, subnormal ones too, and with beta 1 has the bits of a Softmax layer.
+ * 'out' and 'x' must not overlap.
  */
 PTF_API ptf_status ptf_log_sum_exp(double beta, const float *x, size_t n,
                                    double *nu, ptf_error *err);

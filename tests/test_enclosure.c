@@ -87,6 +87,35 @@ static void a_net_with_infinity_is_undecided(void **unused)
     assert_true(isnan(value[0]) && isinf(radius[0]));
 }
 
+static const char hole_text[] =
+    "# input: 1x4x4\n"
+    "Hole(\n"
+    "  (0): Conv2d(1, 1, kernel_size=(1, 1), stride=(1, 1))\n"
+    "  (1): MaxPool2d(kernel_size=2, stride=1, padding=1, dilation=5, "
+    "ceil_mode=False)\n"
+    ")\n";
+
+/* The pool's only window has all its taps in the padding: -inf. */
+static void a_maximum_of_nothing_is_undecided(void **unused)
+{
+    (void)unused;
+    static const float in[16] = {1};
+    static fixture f;
+    ptf_enclosure *enc = NULL;
+    ptf_shape shape;
+    double value, radius;
+    fixture_init(&f, hole_text);
+    fixture_make(&f);
+    assert_true(ptf_net_input(f.net, &shape));
+    assert_int_equal(ptf_enclosure_make(f.net, &shape, &enc, NULL), PTF_OK);
+    assert_int_equal(ptf_enclosure_run(enc, in, 1, &value, &radius, NULL),
+                     PTF_OK);
+    assert_true(isnan(value) && isinf(radius));
+    assert_string_equal(ptf_enclosure_undecided(enc), "1");
+    ptf_enclosure_free(enc);
+    fixture_free(&f);
+}
+
 /* How many outputs of a run lie outside of their balls. */
 static int outside(const ptf_enclosure *enc, int output, int count,
                    const float *out, int64_t numel)
@@ -138,6 +167,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_whole_net_is_enclosed),
         cmocka_unit_test(a_net_with_infinity_is_undecided),
+        cmocka_unit_test(a_maximum_of_nothing_is_undecided),
         cmocka_unit_test(what_the_kernels_compute_is_inside_executed_balls),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

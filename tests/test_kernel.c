@@ -198,7 +198,7 @@ static void check_linear(void)
         channels += 256;
         batch = between(1, 8);
     } else if (next() % 64 == 0) { /* so many that direct() cuts the terms */
-        terms += 100000 / fast->direct_pixels;
+        terms += 220000 / fast->direct_pixels;
         channels = between(1, 40);
         batch = between(fast->direct_pixels, 2 * fast->direct_pixels);
     }

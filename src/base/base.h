@@ -247,7 +247,8 @@ typedef void ptf_task(void *context, int64_t i, int thread);
 
 /*
  * Runs task(context, i, thread) for i in 0 .. count - 1, some neighbours at a
- * time on one thread, of which there are at most 'threads'.  Tasks have IEEE 754's default arithmetic, whatever the caller's is.
+ * time on one thread, of which there are at most 'threads'.  Tasks have IEEE
+ * 754's default arithmetic, whatever the caller's is.
  */
 void ptf_each(int threads, int64_t count, ptf_task *task, void *context);
 

@@ -35,6 +35,9 @@ static const char *layer_not_finite(const ptf_check *c)
     return NULL;
 }
 
+/* The one reason that explains a difference. */
+static const char not_rounded[] = "is not the ideal parameter rounded to f32";
+
 /* Why there is no certificate, the cause before its consequences. */
 static ptf_mismatch find_reason(const ptf_check *c)
 {
@@ -50,8 +53,7 @@ static ptf_mismatch find_reason(const ptf_check *c)
         return (ptf_mismatch){"gives NaN or infinity in f32",
                               layer_not_finite(c)};
     if (parameter != NULL)
-        return (ptf_mismatch){"is not the ideal parameter rounded to f32",
-                              parameter};
+        return (ptf_mismatch){not_rounded, parameter};
     if (apart != NULL || f->function_apart > 0)
         return (ptf_mismatch){"is another function than in the original",
                               apart};
@@ -71,11 +73,9 @@ void ptf_check_certificate(const ptf_check *c, ptf_certificate *out)
     out->reason = why.reason;
     out->layer = why.layer;
     out->holds = why.reason == NULL;
-    const char *parameter = wrong_parameter(c);
     out->explained =
-        out->holds || (parameter != NULL && why.layer == parameter &&
-                       out->function_apart == 0 && out->runs_beyond == 0 &&
-                       layer_apart(c) == NULL);
+        out->holds || (why.reason == not_rounded && out->function_apart == 0 &&
+                       out->runs_beyond == 0 && layer_apart(c) == NULL);
     for (int i = 0; i < c->parameter_count; i++) {
         out->parameters += c->parameters[i].count;
         out->parameters_open += c->parameters[i].open;

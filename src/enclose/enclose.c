@@ -259,11 +259,14 @@ static ptf_balls stage(const ptf_enclosure *enc, int node,
     return enc->staged;
 }
 
-/* Finite balls stay so in layers that only choose among them. */
+/*
+ * Finite balls stay so in layers that pass them on.  Not in a max pool: where
+ * a window lies in the padding alone it gives -inf.
+ */
 static bool keeps_finite(const ptf_node *node)
 {
     return node->op == PTF_OP_RELU || node->op == PTF_OP_FLATTEN ||
-           node->op == PTF_OP_MAXPOOL2D || ptf_op_info(node->op)->identity;
+           ptf_op_info(node->op)->identity;
 }
 
 static void note_bad(ptf_enclosure *enc, int node, int64_t count)

@@ -21,7 +21,8 @@
  *   tanh         in double, rounded once; see pointwise.inc.
  *   softplus     z = beta * x; x where z > threshold, and elsewhere
  *                (max(z, 0) + log(1 + exp(-|z|))) / beta, in double, rounded
- *                once; see pointwise.inc.
+ *                once; see pointwise.inc.  PyTorch compares in f32, so that
+ *                it may take the other side where z rounds to the threshold.
  *   softmax      m = the largest x; e_i = exp(beta * (x_i - m)) in double;
  *                the sum of e_i in index order in double; e_i / sum rounded
  *                once.  beta is 1 in a layer.
@@ -156,7 +157,8 @@ typedef struct ptf_kernels {
                     int64_t p0, int64_t p1, void *scratch);
     /*
      * The same for few pixels, straight from the row-major weights, which it
-     * reads once.  1x1 maps, no taps, y_channel 1.
+     * reads once.  1x1 maps, no taps, y_channel 1.  y may hold sums of some
+     * of the terms meanwhile.
      */
     void (*direct)(const ptf_product *product, int64_t c0, int64_t c1,
                    int64_t p0, int64_t p1, void *scratch);

@@ -82,9 +82,10 @@ static void choose_cut(parts *p, int threads)
     const ptf_products *all = p->products;
     ptf_product q = all->of(all->context, 0);
     int64_t most = ceil_div((int64_t)threads * PARTS_OF_THREAD, all->groups);
+    int64_t panels = ceil_div(all->channels, p->kernels->panel_channels);
     int64_t best = INT64_MAX;
     for (int64_t n = 1; n <= most; n++) {
-        for (int64_t c = most / n; c >= 1; c--) {
+        for (int64_t c = min_i64(most / n, panels); c >= 1; c--) {
             int64_t cost = cost_of(p, &q, threads, c, n);
             if (cost < best) {
                 best = cost;

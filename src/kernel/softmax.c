@@ -213,7 +213,7 @@ typedef struct scaled_pair {
 
 /*
  * The sum of exp(beta * (x_i - m)) over all but the first largest, m.  Where
- * even the largest term is below 2^-800, n is not 0: over a beta of 1e-30 it
+ * even the largest term is below 2^-865, n is not 0: over a beta of 1e-30 it
  * may still be a number.
  */
 static scaled_pair sum_of_others(double beta, const float *x, size_t n,

@@ -388,7 +388,7 @@ static const char *check_softplus(const ptf_attrs *a)
     double size = fabs(a->beta);
     return size >= (double)FLT_MIN && size <= (double)FLT_MAX
                ? NULL
-               : "a beta that is 0 or infinite as an f32";
+               : "a beta that is no normal f32";
 }
 
 static bool was_seen(ptf_op op, uint64_t seen, size_t at)

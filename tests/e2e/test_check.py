@@ -243,6 +243,26 @@ class Reports(ProgramTest):
         self.assertEqual(certificate["not_certified"], [
             {"sample": i, "prediction": "equal"} for i in range(8)])
 
+    def test_radii_that_prove_nothing_explain_nothing(self):
+        """Terms of 1e20 that cancel, and a bias that one side lacks."""
+        text = ("# input: 1\nWide(\n"
+                "  (0): Linear(in_features=1, out_features=2, bias=True)\n"
+                "  (1): Linear(in_features=2, out_features=1, bias={})\n)\n")
+        tensors = {"0.weight": checkpoint.tensor((2, 1), [1, 1]),
+                   "0.bias": checkpoint.tensor((2,), [0.5, 0.5]),
+                   "1.weight": checkpoint.tensor((1, 2), [1e20, -1e20]),
+                   "1.bias": checkpoint.tensor((1,), [1])}
+        self.write("a.txt", text.format("True").encode())
+        self.write("b.txt", text.format("False").encode())
+        checkpoint.write_torch(self.path("a.pt"), tensors)
+        del tensors["1.bias"]
+        checkpoint.write_torch(self.path("b.pt"), tensors)
+        done = self.run_program("ptfold", "check", "--json", "--arch", "a.txt",
+                                "--arch-b", "b.txt", "a.pt", "b.pt")
+        certificate = json.loads(done.stdout)["certificate"]
+        self.assertIn("so wide", certificate["reason"])
+        self.assertFalse(certificate["explained"])
+
     def test_the_evidence_names_the_bytes(self):
         evidence = self.check("--seed", "5", "--threads", "2")[1]["evidence"]
         for side, name in (("a", "small_net.pt"), ("b", "folded.bin")):
