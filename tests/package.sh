@@ -7,7 +7,7 @@
 # SPDX-License-Identifier: Apache-2.0
 set -eu
 cd "$(dirname "$0")/.."
-sh tests/install.sh dpkg-dev debhelper lintian scdoc meson pkg-config python3 \
+sh tests/install.sh build-essential dpkg-dev debhelper lintian scdoc meson pkg-config python3 \
     libzip-dev zlib1g-dev libjansson-dev libssl-dev libdeflate-dev \
     libpng-dev libjpeg-dev
 

@@ -7,7 +7,7 @@
 set -u
 cd "$(dirname "$0")/.." || exit 1
 
-packages="gcc clang libclang-rt-14-dev libomp-dev meson ninja-build pkg-config
+packages="build-essential gcc clang libclang-rt-14-dev libomp-dev meson ninja-build pkg-config
 libzip-dev zlib1g-dev libjansson-dev libssl-dev libdeflate-dev libcmocka-dev
 libgmp-dev libmpfr-dev libbz2-dev python3 qemu-user gcc-aarch64-linux-gnu
 libc6-dev-arm64-cross g++ libtorch-dev python3-torch python3-numpy libpng-dev

@@ -266,11 +266,9 @@ static void nesting_is_bounded(void **state)
 static void containers_do_not_contain_themselves(void **state)
 {
     (void)state;
-    static const char *const cycles[] = {"\x80\2]p0\ng0\na.",
-                                         "\x80\2]p0\ng0\n\x85"
-                                         "a.",
-                                         "\x80\2]p0\n}Ng0\nsa.",
-                                         "\x80\2]}p0\nN]g0\nasa."};
+    static const char *const cycles[] = {
+        "\x80\2]p0\ng0\na.", "\x80\2]p0\ng0\n\205a.", "\x80\2]p0\n}Ng0\nsa.",
+        "\x80\2]}p0\nN]g0\nasa."};
     for (size_t i = 0; i < PTF_ARRAY_SIZE(cycles); i++) {
         ptf_error err;
         assert_int_equal(read_repeated(cycles[i], "", 0, 0, "", &err),

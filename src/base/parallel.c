@@ -5,7 +5,11 @@
  */
 #include "base/base.h"
 
+#ifdef _OPENMP
 #include <omp.h>
+#else
+#define omp_get_thread_num() 0
+#endif
 
 enum { PARTS_OF_THREAD = 8 };
 
