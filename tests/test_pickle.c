@@ -311,6 +311,28 @@ static void the_number_of_values_is_bounded(void **state)
     assert_non_null(strstr(err.message, "values"));
 }
 
+/* A tree with more containers than its caller counted must not hang. */
+static void a_wrong_count_of_containers_is_refused(void **state)
+{
+    (void)state;
+    enum { MANY = 100 };
+    ptf_value leaf = {.kind = PTF_NONE}, *leaves[] = {&leaf};
+    ptf_value lists[MANY], *items[MANY];
+    ptf_value root = {.kind = PTF_LIST, .count = MANY, .items = items};
+    ptf_error err = {PTF_OK, ""};
+    for (size_t i = 0; i < MANY; i++) {
+        lists[i] = (ptf_value){.kind = PTF_LIST, .count = 1, .items = leaves};
+        items[i] = &lists[i];
+    }
+    assert_int_equal(
+        ptf_value_check(&root, 1, &(ptf_origin){"f", "p"}, NULL, &err),
+        PTF_FORMAT);
+    assert_non_null(strstr(err.message, "containers"));
+    assert_int_equal(
+        ptf_value_check(&root, MANY + 1, &(ptf_origin){"f", "p"}, NULL, NULL),
+        PTF_OK);
+}
+
 static void a_value_that_contains_itself_can_be_printed(void **state)
 {
     (void)state;
@@ -342,6 +364,7 @@ int main(void)
         cmocka_unit_test(containers_do_not_contain_themselves),
         cmocka_unit_test(sharing_cannot_blow_a_tree_up),
         cmocka_unit_test(the_number_of_values_is_bounded),
+        cmocka_unit_test(a_wrong_count_of_containers_is_refused),
         cmocka_unit_test(a_value_that_contains_itself_can_be_printed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -51,10 +51,13 @@ static void put_member(tar *out, const char *name, char type, const void *data,
 #define NONE_OF "\x80\2]."
 
 /* Storage 1 has six floats, 5 is its second half; tensors 2 and 3. */
-#define STORAGES                                                            \
-    "\x80\2K\1.\x80\2K\1" FORGE_TEXT1("c") "ctorch\nFloatStorage\n\x87." Q( \
-        "\6") "\0\0\0\0\0\0\x80\x3f\0\0\0\x40\0\0\x40\x40"                  \
-              "\0\0\x80\x40\0\0\xa0\x40\x80\2](K\5K\1K\3K\3ta."
+#define HEAD "\x80\2K\1.\x80\2K\1" FORGE_TEXT1("c")
+#define FLOATS                                             \
+    HEAD "ctorch\nFloatStorage\n\x87." Q(                  \
+        "\6") "\0\0\0\0\0\0\x80\x3f\0\0\0\x40\0\0\x40\x40" \
+              "\0\0\x80\x40\0\0\xa0\x40"
+#define VIEW(offset, count) "\x80\2](K\5K\1" offset count "ta."
+#define STORAGES            FLOATS VIEW("K\3", "K\3")
 #define TENSOR(key, storage, ...) \
     "\x80\2" key storage "ctorch\nFloatTensor\n\x87." __VA_ARGS__
 #define TENSORS                                                                \
@@ -141,6 +144,28 @@ static void a_sound_tar_is_read_and_any_part_of_it_refused(void **state)
     }
 }
 
+/* Its offset counts from the start of the view, as in PyTorch's own reader. */
+static void a_view_of_a_view_is_read(void **state)
+{
+    (void)state;
+    static const parts nested = {
+        NULL, 0, TEXT(FLOATS "\x80\2]((K\5K\1K\3K\3t(K\6K\5K\1K\2te."),
+        TEXT("\x80\2K\1." TENSOR("K\2", "K\6",
+                                 "\1\0\0\0\0\0\0\0" Q("\2") Q("\1") Q("\0"))),
+        TEXT("\x80\2}" FORGE_TEXT1("a") "K\2Qs.")};
+    static tar file;
+    static const float expected[] = {4, 5};
+    ptf_checkpoint *ckpt;
+    float out[2];
+    make_tar(&nested, &file);
+    assert_int_equal(open_bytes(file.bytes, file.size, &ckpt, NULL), PTF_OK);
+    const ptf_tensor *t = ptf_checkpoint_find(ckpt, "a");
+    assert_int_equal(ptf_tensor_numel(t), 2);
+    assert_int_equal(ptf_tensor_read_f32(t, out, NULL), PTF_OK);
+    assert_memory_equal(out, expected, sizeof(expected));
+    ptf_checkpoint_close(ckpt);
+}
+
 static void read_if_sound(const tar *file)
 {
     ptf_checkpoint *ckpt;
@@ -201,7 +226,6 @@ static void every_failing_allocation_is_reported(void **state)
     {                                                      \
         NULL, 0, TEXT(STORAGES), TEXT(TENSORS), TEXT(text) \
     }
-#define HEAD "\x80\2K\1.\x80\2K\1" FORGE_TEXT1("c")
 
 static const struct {
     parts parts;
@@ -228,6 +252,17 @@ static const struct {
      "evil.Storage"},
     {WITH_STORAGES("\x80\2K\0.\x80\2N."), "list of views"},
     {WITH_STORAGES("\x80\2K\0.\x80\2](K\5K\1K\0K\0ta."), "that is there"},
+    {WITH_STORAGES(FLOATS VIEW("](K\1e", "K\3")), "inside its storage"},
+    {WITH_STORAGES(FLOATS VIEW("N", "K\3")), "inside its storage"},
+    {WITH_STORAGES(FLOATS VIEW("K\0", "N")), "inside its storage"},
+    {WITH_STORAGES(FLOATS VIEW("J\xff\xff\xff\xff", "K\1")),
+     "inside its storage"},
+    {WITH_STORAGES(FLOATS VIEW("K\7", "K\0")), "inside its storage"},
+    {WITH_STORAGES(FLOATS VIEW("K\4", "K\3")), "inside its storage"},
+    {WITH_STORAGES(FLOATS VIEW("K\4", "J\xff\xff\xff\xff")),
+     "inside its storage"},
+    {WITH_STORAGES(FLOATS "\x80\2]((K\5K\1K\3K\2t(K\6K\5K\0K\3te."),
+     "inside its storage"}, /* of the view, inside what it views */
     {WITH_TENSORS(TENSOR("K\2", "K\7", "\0\0\0\0\0\0\0\0" Q("\0"))),
      "that is there"},
     {WITH_TENSORS(TENSOR("K\2", "K\1", "\xff\xff\xff\xff\0\0\0\0" Q("\0"))),
@@ -318,6 +353,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_sound_tar_is_read_and_any_part_of_it_refused),
+        cmocka_unit_test(a_view_of_a_view_is_read),
         cmocka_unit_test(a_flipped_bit_does_no_harm),
         cmocka_unit_test(every_failing_allocation_is_reported),
         cmocka_unit_test(damaged_parts_are_refused),

@@ -211,7 +211,7 @@ void ptf_output_expect(ptf_output *out, uint64_t size)
         out->reserved = size;
 }
 
-/* To hand a disk its work takes time, too: a task for a thread that has none. */
+/* To hand a disk its work takes time, too: a task for an idle thread. */
 void ptf_output_flush(ptf_output *out)
 {
     int fd = out->fd;

@@ -102,10 +102,11 @@ ptf_status ptf_pickle_read(const uint8_t *data, size_t size,
 
 /*
  * What ptf_pickle_read() does with the finished tree, for one that was changed
- * since; 'container_count' is the most that may now have others.  Refuses
- * nesting beyond the bound, a tree that sharing makes larger than 2^32 values,
- * a dict with the same key twice, and lists, dicts and tuples that contain
- * themselves; sets 'marked'.
+ * since; 'container_count' is the most that may now have others: it sizes a
+ * table, and a tree that overfills that is refused.  Refuses nesting beyond
+ * the bound, a tree that sharing makes larger than 2^32 values, a dict with
+ * the same key twice, and lists, dicts and tuples that contain themselves;
+ * sets 'marked'.
  */
 ptf_status ptf_value_check(ptf_value *root, size_t container_count,
                            const ptf_origin *origin,

@@ -55,6 +55,7 @@ typedef struct walk {
     ptf_error *err;
     facts *table; /* open addressing, keyed by address */
     size_t mask;
+    size_t used; /* at most mask: a free slot ends every search */
     frame *stack;
     size_t depth;
 } walk;
@@ -79,6 +80,10 @@ static ptf_status push(walk *w, ptf_value *value, facts *f)
         return ptf_fail(w->err, PTF_FORMAT, w->origin, PTF_NO_OFFSET,
                         "expected values nested at most %d deep",
                         PTF_PICKLE_MAX_NESTING);
+    if (w->used == w->mask)
+        return ptf_fail(w->err, PTF_FORMAT, w->origin, PTF_NO_OFFSET,
+                        "expected at most %zu containers", w->used);
+    w->used++;
     *f = (facts){value, 1, 1, false};
     w->stack[w->depth++] = (frame){value, f, 0};
     value->busy = true;
@@ -217,8 +222,12 @@ ptf_status ptf_value_check(ptf_value *root, size_t container_count,
     while (size < 2 * container_count)
         size *= 2;
     frame stack[PTF_PICKLE_MAX_NESTING];
-    walk w = {origin,   marks, err, ptf_alloc(size * sizeof(facts)),
-              size - 1, stack, 0};
+    walk w = {.origin = origin,
+              .marks = marks,
+              .err = err,
+              .table = ptf_alloc(size * sizeof(facts)),
+              .mask = size - 1,
+              .stack = stack};
     if (w.table == NULL)
         return ptf_fail_memory(err);
     ptf_status status = push(&w, root, facts_of(&w, root));

@@ -13,6 +13,7 @@
 typedef struct tar_storage {
     const ptf_held_storage *held;
     ptf_value *id;
+    int64_t offset, numel; /* the part, in elements of what is held */
 } tar_storage;
 
 typedef struct tar_parts {
@@ -80,7 +81,7 @@ static ptf_status take_i64(tar_parts *t, int64_t *out, const char *what)
     return status;
 }
 
-/* -------------------------------------------------------------- making values */
+/* ------------------------------------------------------------ making values */
 
 static ptf_value *make(tar_parts *t, ptf_value value)
 {
@@ -133,7 +134,7 @@ static ptf_value *make_id(tar_parts *t, const ptf_held_storage *held,
     return make_with(t, PTF_PERSISTENT, &id, 1);
 }
 
-/* ------------------------------------------------------------------- storages */
+/* ----------------------------------------------------------------- storages */
 
 /* The text of a key: 0.1 took the address of the object, as number or text. */
 static ptf_status key_text(const tar_parts *t, const ptf_value *key,
@@ -163,12 +164,12 @@ static ptf_status add(tar_parts *t, ptf_text_table *table, const char *key,
 }
 
 static ptf_status add_storage(tar_parts *t, const char *key,
-                              const ptf_held_storage *held, ptf_value *id)
+                              tar_storage storage)
 {
     tar_storage *s = ptf_arena_alloc(&t->ckpt->arena, sizeof(*s));
     if (s != NULL)
-        *s = (tar_storage){held, id};
-    return add(t, &t->storages, key, id != NULL ? s : NULL);
+        *s = storage;
+    return add(t, &t->storages, key, storage.id != NULL ? s : NULL);
 }
 
 /* (key, location, class), a count, and the elements. */
@@ -199,15 +200,18 @@ static ptf_status take_storage(tar_parts *t)
     if (held == NULL)
         return ptf_fail_memory(t->c.err);
     *held = found;
-    status = add_storage(
-        t, key, held,
-        make_id(t, held, items[2], make(t, (ptf_value){.kind = PTF_NONE})));
+    ptf_value *none = make(t, (ptf_value){.kind = PTF_NONE});
+    ptf_value *id = make_id(t, held, items[2], none);
+    status = add_storage(t, key, (tar_storage){held, id, 0, held->numel});
     if (status == PTF_OK && !ptf_text_table_add(&t->ckpt->storages, key, held))
         return ptf_fail_memory(t->c.err);
     return status;
 }
 
-/* (key, key of a storage, offset, count): a storage inside another. */
+/*
+ * (key, key of a storage, offset, count): a storage inside another, which may
+ * be a view itself; the offset counts from where that one starts.
+ */
 static ptf_status take_view(tar_parts *t, const ptf_value *view)
 {
     const char *key = NULL, *root = NULL;
@@ -221,9 +225,17 @@ static ptf_status take_view(tar_parts *t, const ptf_value *view)
     const tar_storage *s = ptf_text_table_find(&t->storages, root);
     if (s == NULL)
         return fail(t, "expected a view of a storage that is there");
-    ptf_value *part = TUPLE(t, view->items[0], view->items[2], view->items[3]);
-    return add_storage(t, key, s->held,
-                       make_id(t, s->held, s->id->items[0]->items[1], part));
+    const ptf_value *offset = view->items[2], *numel = view->items[3];
+    if (offset->kind != PTF_INT || numel->kind != PTF_INT ||
+        offset->integer < 0 || numel->integer < 0 ||
+        numel->integer > s->numel - offset->integer)
+        return fail(t, "expected a view inside its storage");
+    tar_storage part = {s->held, NULL, s->offset + offset->integer,
+                        numel->integer};
+    part.id = make_id(t, s->held, s->id->items[0]->items[1],
+                      TUPLE(t, make_text(t, key), make_int(t, part.offset),
+                            make_int(t, part.numel)));
+    return add_storage(t, key, part);
 }
 
 static ptf_status read_storages(tar_parts *t)
@@ -243,7 +255,7 @@ static ptf_status read_storages(tar_parts *t)
     return status;
 }
 
-/* -------------------------------------------------------------------- tensors */
+/* ------------------------------------------------------------------ tensors */
 
 static ptf_value *take_dims(tar_parts *t, uint32_t rank, ptf_status *status)
 {
@@ -274,7 +286,7 @@ static ptf_value *make_call(tar_parts *t, ptf_value *args)
                : NULL;
 }
 
-/* (key, key of its storage, class), rank and four bytes, size, stride, offset */
+/* (key, its storage's key, class), rank, four bytes, size, stride, offset */
 static ptf_status take_tensor(tar_parts *t)
 {
     ptf_value **items = NULL;
@@ -316,7 +328,7 @@ static ptf_status read_tensors(tar_parts *t)
     return status;
 }
 
-/* ----------------------------------------------------------------- the object */
+/* --------------------------------------------------------------- the object */
 
 /* Puts what a persistent id stands for in its place. */
 static ptf_status resolve(tar_parts *t, ptf_value *value)
