@@ -230,8 +230,10 @@ int main(int argc, char **argv)
     tool_net net = {0};
     ptf_net *folded = NULL;
     bool reached = false;
-    ptf_status status =
-        tool_check_target(o.output, o.source.path, o.force, &err);
+    const char *const read[] = {o.source.path, o.source.arch, o.data};
+    const char *const written[] = {o.output};
+    ptf_status status = tool_check_targets(TOOL_PATHS(read),
+                                           TOOL_PATHS(written), o.force, &err);
     if (status == PTF_OK)
         status = tool_net_open(&o.source, &net, &err);
     if (status == PTF_OK)

@@ -325,14 +325,11 @@ static ptf_status compare(const options *o, const tool_net *a,
 /* No file that is written is one that is read, or there without --force. */
 static ptf_status check_targets(const options *o, ptf_error *err)
 {
-    const char *const targets[] = {o->junit, o->enclosures};
-    ptf_status status = PTF_OK;
-    for (int i = 0; status == PTF_OK && i < 2; i++) {
-        status = tool_check_target(targets[i], o->a.path, o->force, err);
-        if (status == PTF_OK && o->b.path != NULL)
-            status = tool_check_target(targets[i], o->b.path, o->force, err);
-    }
-    return status;
+    const char *const read[] = {o->a.path, o->a.arch, o->b.path, o->b.arch,
+                                o->data};
+    const char *const written[] = {o->junit, o->enclosures};
+    return tool_check_targets(TOOL_PATHS(read), TOOL_PATHS(written), o->force,
+                              err);
 }
 
 /* Opens what the command works on, and closes it. */

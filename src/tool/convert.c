@@ -95,7 +95,9 @@ static ptf_status convert(const options *o, ptf_error *err)
     ptf_checkpoint *ckpt = NULL;
     figures f = {0};
     ptf_open_options open = {.key = o->key, .keep_prefix = !o->strip};
-    ptf_status status = tool_check_target(o->out, o->in, o->force, err);
+    const char *const read[] = {o->in}, *const written[] = {o->out};
+    ptf_status status = tool_check_targets(TOOL_PATHS(read),
+                                           TOOL_PATHS(written), o->force, err);
     if (status == PTF_OK)
         status = ptf_checkpoint_open(o->in, &open, &ckpt, err);
     if (status == PTF_OK)

@@ -295,13 +295,10 @@ static ptf_status run(gradient *d, const tool_net *net, unsigned by,
 
 static ptf_status check_targets(const options *o, ptf_error *err)
 {
-    const char *targets[] = {o->out, o->saliency};
-    const char *inputs[] = {o->source.path, o->image};
-    ptf_status status = PTF_OK;
-    for (int i = 0; i < 4 && status == PTF_OK; i++)
-        status =
-            tool_check_target(targets[i / 2], inputs[i % 2], o->force, err);
-    return status;
+    const char *const read[] = {o->source.path, o->source.arch, o->image};
+    const char *const written[] = {o->out, o->saliency};
+    return tool_check_targets(TOOL_PATHS(read), TOOL_PATHS(written), o->force,
+                              err);
 }
 
 static ptf_status grad(const options *o, unsigned by, ptf_error *err)

@@ -259,8 +259,10 @@ static ptf_status run(const options *o, bool *reached, ptf_error *err)
     const ptf_rewrite *rewrite = ptf_rewrite_find("linear_to_conv");
     tool_net net = {0};
     ptf_net *converted = NULL;
-    ptf_status status =
-        tool_check_target(o->output, o->source.path, o->force, err);
+    const char *const read[] = {o->source.path, o->source.arch};
+    const char *const written[] = {o->output};
+    ptf_status status = tool_check_targets(TOOL_PATHS(read),
+                                           TOOL_PATHS(written), o->force, err);
     if (status == PTF_OK)
         status = tool_net_open(&o->source, &net, err);
     if (status == PTF_OK)

@@ -250,15 +250,22 @@ static ptf_status read_labels(const char *path, char **text,
 /* ------------------------------------------------------------------ running */
 
 /* Before anything is read: what is written must not be there, nor an input. */
-static ptf_status check_targets(const run_options *o, ptf_error *err)
+static ptf_status check_targets(const run_options *o, const char *labels,
+                                ptf_error *err)
 {
-    const char *targets[] = {o->npy, o->map};
-    ptf_status status = PTF_OK;
-    for (int i = 0; i < 2 && status == PTF_OK; i++) {
-        status = tool_check_target(targets[i], o->source.path, o->force, err);
-        for (size_t k = 0; k < o->input_count && status == PTF_OK; k++)
-            status = tool_check_target(targets[i], o->inputs[k], o->force, err);
-    }
+    const char *const written[] = {o->npy, o->map};
+    const char *const options[] = {o->source.path, o->source.arch, labels};
+    enum { OPTIONS = sizeof(options) / sizeof(options[0]) };
+    tool_paths read = {.count = OPTIONS + o->input_count};
+    const char **paths = calloc(read.count, sizeof(*paths));
+    if (paths == NULL)
+        return tool_error(err, PTF_MEMORY, "out of memory");
+    memcpy(paths, options, sizeof(options));
+    memcpy(paths + OPTIONS, o->inputs, o->input_count * sizeof(*paths));
+    read.path = paths;
+    ptf_status status =
+        tool_check_targets(read, TOOL_PATHS(written), o->force, err);
+    free(paths);
     return status;
 }
 
@@ -305,7 +312,7 @@ int tool_run(int argc, char **argv)
     run_names names = {0};
     char *text = NULL;
     const char **lines = NULL;
-    ptf_status status = check_targets(&o, &err);
+    ptf_status status = check_targets(&o, labels, &err);
     if (status == PTF_OK && labels != NULL)
         status = read_labels(labels, &text, &lines, &names, &err);
     if (status == PTF_OK)

@@ -109,12 +109,24 @@ void tool_suggest(tool_suggestion *suggestion, const char *known);
 const char *tool_suggestion_text(const tool_suggestion *suggestion,
                                  char text[128]);
 
+/* Names of files and folders; NULL is an option that was not given. */
+typedef struct tool_paths {
+    const char *const *path;
+    size_t count;
+} tool_paths;
+
+/* All of an array. */
+#define TOOL_PATHS(array) \
+    ((tool_paths){(array), sizeof(array) / sizeof((array)[0])})
+
 /*
- * PTF_ARGUMENT when 'path' (or NULL) is a file that would be replaced without
- * --force, or the file 'input' (or NULL) itself.
+ * Call before anything is written, with all that the command reads and
+ * writes.  PTF_ARGUMENT when a file that would be written is also read, by
+ * whatever name or out of a folder of images; when two that would be written
+ * are one; or when one is there and 'force' is not set.
  */
-ptf_status tool_check_target(const char *path, const char *input, bool force,
-                             ptf_error *err);
+ptf_status tool_check_targets(tool_paths read, tool_paths written, bool force,
+                              ptf_error *err);
 
 /* ----------------------------------------------------------------- progress */
 

@@ -317,6 +317,62 @@ class BadTargets(ProgramTest):
         self.refuse(USAGE, ["a.ppm: ", "the input itself"], "ptfold", "run",
                     *net, "a.ppm", "--npy", "a.ppm", "--force")
 
+    def all_kinds(self):
+        """Files for every option; the options that name the network."""
+        for name in ("small_net.pt", "small_net.txt", "net1.pt"):
+            self.fixture(name)
+        picture = b"P6 8 8 255\n" + bytes(192)
+        self.write("d.ppm", picture)
+        self.write("labels", b"cat\ndog\n")
+        self.path("imgs/cat").mkdir(parents=True)
+        self.write("imgs/x.ppm", picture)
+        self.path("imgs/cat/y.ppm").write_bytes(picture)
+        self.path("imgs/link.ppm").symlink_to("../d.ppm")
+        return ["--arch", "small_net.txt", "small_net.pt"]
+
+    def test_no_file_that_is_read_is_a_target(self):
+        net = self.all_kinds()
+        self.fixture("small_net.txt").rename(self.path("arch.bin"))
+        self.fixture("small_net.txt")
+        check = ["check", *net, "small_net.pt", "--arch-b", "arch.bin"]
+        self.path("data.bin").hardlink_to(self.path("d.ppm"))
+        arch = ["--arch", "arch.bin", "small_net.pt"]
+        for target, program, *args in (
+                ("d.ppm", "ptfold", *check, "--data", "d.ppm",
+                 "--enclosures"),
+                ("imgs/x.ppm", "ptfold", *check, "--data", "imgs", "--junit"),
+                ("small_net.txt", "ptfold", *check, "--junit"),
+                ("arch.bin", "ptfold", *check, "--junit"),
+                ("labels", "ptfold", "run", *net, "d.ppm", "--labels",
+                 "labels", "--npy"),
+                ("small_net.txt", "ptfold", "run", *net, "d.ppm", "--npy"),
+                ("imgs/x.ppm", "ptfold", "run", *net, "imgs", "--npy"),
+                ("imgs/cat/y.ppm", "ptfold", "run", *net, "imgs/", "--map"),
+                ("d.ppm", "ptfold", "run", *net, "imgs", "--npy"),
+                ("arch.bin", "ptfold", "grad", *arch, "d.ppm", "-o"),
+                ("arch.bin", "bnfuse", *arch),
+                ("data.bin", "bnfuse", *net, "--data", "d.ppm"),
+                ("arch.bin", "lnin-convert", "--arch", "arch.bin", "net1.pt",
+                 "-o")):
+            with self.subTest(program=program, args=args, target=target):
+                self.refuse(USAGE, [f"{target}: the output is ", "input"],
+                            program, *args, target, "--force")
+
+    def test_two_outputs_are_two_files(self):
+        net = self.all_kinds()
+        self.write("old.png", b"old")
+        self.path("link.png").symlink_to("old.png")
+        check = ["check", *net, "small_net.pt", "--arch-b", "small_net.txt"]
+        for first, second, *args in (
+                ("--junit", "--enclosures", *check),
+                ("-o", "--saliency", "grad", *net, "d.ppm"),
+                ("--npy", "--map", "run", *net, "d.ppm")):
+            for target in ("new.png", "old.png", "link.png"):
+                other = "old.png" if target == "link.png" else target
+                self.refuse(USAGE, ["png: two outputs are the same file"],
+                            "ptfold", *args, first, target, second, other,
+                            "--force")
+
     def test_an_old_target_stays_when_nothing_is_written(self):
         self.write("out.pt", b"old")
         for program, args, source in self.each():
