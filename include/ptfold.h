@@ -64,13 +64,17 @@ PTF_API void ptf_print_escaped(FILE *out, const char *text, size_t size);
 
 /* --------------------------------------------------------------- long work */
 
-/* "verifying" or "writing": 'done' of 'total' bytes. */
+/*
+ * "verifying" or "writing" (constants of the library): 'done' of 'total'
+ * bytes.  It must return soon and call nothing of the library.
+ */
 typedef void ptf_watch_function(void *to, const char *what, uint64_t done,
                                 uint64_t total);
 
 /*
  * From now on, functions that this thread calls and that take long tell
- * 'watch' how far they are, in this thread; NULL: nobody.
+ * 'watch' how far they are, in this thread, as far as it has a part in the
+ * work; NULL: nobody.  'to' is handed on, and must live as long.
  */
 PTF_API void ptf_watch(ptf_watch_function *watch, void *to);
 
@@ -852,7 +856,8 @@ PTF_API ptf_status ptf_gradient_save(const ptf_gradient *gradient,
 /*
  * A second evaluation of a net, in double and apart from plans, that carries
  * a rigorous bound: the outputs of the net as a real function of its
- * parameters and of the given input lie within 'radius' of 'value'.
+ * parameters and of the given input lie within 'radius' of 'value'.  The
+ * calling program must not have changed IEEE 754's default arithmetic.
  */
 typedef struct ptf_enclosure ptf_enclosure;
 

@@ -27,8 +27,8 @@
 
 enum { ROOT_BITS = 1000, SLACK_BITS = 500, DEPTH = 8 };
 
-__attribute__((noreturn, format(printf, 1, 2))) static void
-stop(const char *fmt, ...)
+__attribute__((noreturn, format(printf, 1, 2))) static void stop(
+    const char *fmt, ...)
 {
     va_list args;
     va_start(args, fmt);

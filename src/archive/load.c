@@ -222,13 +222,15 @@ ptf_status ptf_archive_verify(const ptf_archive *archive, ptf_error *err)
     if (blocks == NULL)
         return ptf_fail_memory(err);
     list_blocks(archive, blocks);
-    uint64_t done = 0, total = (uint64_t)count * CRC_BLOCK;
+    uint64_t done = 0, total = 0;
+    for (size_t i = 0; i < count; i++)
+        total += blocks[i].size;
 #pragma omp parallel for schedule(dynamic) if (count > 1)
     for (size_t i = 0; i < count; i++) {
         uint64_t now;
         blocks[i].crc = ptf_crc32(0, blocks[i].data, blocks[i].size);
 #pragma omp atomic capture
-        now = done += CRC_BLOCK;
+        now = done += blocks[i].size;
         ptf_report("verifying", now, total); /* one of the threads is heard */
     }
     ptf_report("verifying", total, total);
