@@ -781,6 +781,10 @@ PTF_API ptf_status ptf_sink_write_at(ptf_sink *sink, int64_t at,
 PTF_API ptf_status ptf_sink_commit(ptf_sink *sink, ptf_error *err);
 PTF_API void ptf_sink_abort(ptf_sink *sink);
 
+/* Writes 'size' bytes of text; the file is complete or absent, too. */
+PTF_API ptf_status ptf_text_save(const char *path, const char *text,
+                                 size_t size, ptf_error *err);
+
 /* --------------------------------------------------------------- gradients */
 
 /*

@@ -1,5 +1,5 @@
 /*
- * Results into files: NumPy arrays and pictures.
+ * Results into files: NumPy arrays, pictures and texts.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -316,4 +316,18 @@ void ptf_sink_abort(ptf_sink *sink)
         return;
     ptf_output_abort(sink->output);
     sink_free(sink);
+}
+
+ptf_status ptf_text_save(const char *path, const char *text, size_t size,
+                         ptf_error *err)
+{
+    ptf_output *output;
+    ptf_status status = ptf_output_open(path, NULL, &output, err);
+    if (status != PTF_OK)
+        return status;
+    status = ptf_output_write_at(output, 0, text, size, err);
+    if (status == PTF_OK)
+        return ptf_output_commit(output, err);
+    ptf_output_abort(output);
+    return status;
 }

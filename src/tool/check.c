@@ -6,7 +6,6 @@
 #include "tool/check.h"
 #include "tool/oracle_check.h"
 
-#include <errno.h>
 #include <math.h>
 
 static const char help[] =
@@ -271,21 +270,23 @@ static ptf_status fill_evidence(const options *o, const tool_net *a,
 static ptf_status write_junit(const check_report *r, const char *path,
                               ptf_error *err)
 {
-    FILE *f = fopen(path, "we");
-    if (f == NULL)
-        return tool_error(err, PTF_IO, "%s: cannot open: %s", path,
-                          strerror(errno));
-    check_print_junit(r, f);
-    bool failed = ferror(f) != 0;
-    if (fclose(f) != 0 || failed)
-        return tool_error(err, PTF_IO, "%s: cannot write", path);
-    return PTF_OK;
+    tool_text text;
+    ptf_status status = tool_text_open(&text, err);
+    if (status != PTF_OK)
+        return status;
+    check_print_junit(r, text.out);
+    return tool_text_save(&text, path, err);
 }
 
 static ptf_status report(const options *o, check_report *r, ptf_error *err)
 {
+    if (o->junit != NULL) {
+        ptf_status status = write_junit(r, o->junit, err);
+        if (status != PTF_OK)
+            return status;
+    }
     (o->json ? check_print_json : check_print_text)(r, stdout);
-    return o->junit != NULL ? write_junit(r, o->junit, err) : PTF_OK;
+    return PTF_OK;
 }
 
 static ptf_status compare(const options *o, const tool_net *a,

@@ -6,8 +6,6 @@
  */
 #include "tool/check.h"
 
-#include <errno.h>
-
 /* One input through one net's enclosure, a line for each output. */
 static ptf_status write_input(ptf_enclosure *enclosure, const char *side,
                               int64_t sample, const float *in, double *balls,
@@ -52,16 +50,16 @@ ptf_status check_write_enclosures(const ptf_net *a, const ptf_net *b,
                                   const tool_inputs *inputs, const char *path,
                                   ptf_error *err)
 {
-    FILE *out = fopen(path, "we");
-    if (out == NULL)
-        return tool_error(err, PTF_IO, "%s: cannot open: %s", path,
-                          strerror(errno));
-    fprintf(out, "# net sample output value radius\n");
-    ptf_status status = write_net(a, "A", inputs, out, err);
+    tool_text text;
+    ptf_status status = tool_text_open(&text, err);
+    if (status != PTF_OK)
+        return status;
+    fprintf(text.out, "# net sample output value radius\n");
+    status = write_net(a, "A", inputs, text.out, err);
     if (status == PTF_OK)
-        status = write_net(b, "B", inputs, out, err);
-    bool failed = ferror(out) != 0;
-    if ((fclose(out) != 0 || failed) && status == PTF_OK)
-        status = tool_error(err, PTF_IO, "%s: cannot write", path);
+        status = write_net(b, "B", inputs, text.out, err);
+    if (status == PTF_OK)
+        return tool_text_save(&text, path, err);
+    tool_text_drop(&text);
     return status;
 }

@@ -201,6 +201,31 @@ ptf_status tool_check_targets(tool_paths read, tool_paths written, bool force,
     return status;
 }
 
+ptf_status tool_text_open(tool_text *text, ptf_error *err)
+{
+    *text = (tool_text){0};
+    text->out = open_memstream(&text->text, &text->size);
+    return text->out != NULL ? PTF_OK
+                             : tool_error(err, PTF_MEMORY, "out of memory");
+}
+
+ptf_status tool_text_save(tool_text *text, const char *path, ptf_error *err)
+{
+    bool failed = ferror(text->out) != 0;
+    failed |= fclose(text->out) != 0;
+    ptf_status status = failed
+                            ? tool_error(err, PTF_MEMORY, "out of memory")
+                            : ptf_text_save(path, text->text, text->size, err);
+    free(text->text);
+    return status;
+}
+
+void tool_text_drop(tool_text *text)
+{
+    fclose(text->out);
+    free(text->text);
+}
+
 /* ----------------------------------------------------------------- networks */
 
 enum { MAX_TEXT = 1 << 20 };

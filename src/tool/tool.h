@@ -128,6 +128,19 @@ typedef struct tool_paths {
 ptf_status tool_check_targets(tool_paths read, tool_paths written, bool force,
                               ptf_error *err);
 
+/* A report that becomes a file when it is whole. */
+typedef struct tool_text {
+    FILE *out; /* into memory */
+    char *text;
+    size_t size;
+} tool_text;
+
+ptf_status tool_text_open(tool_text *text, ptf_error *err);
+
+/* Both release 'text'. */
+ptf_status tool_text_save(tool_text *text, const char *path, ptf_error *err);
+void tool_text_drop(tool_text *text);
+
 /* ----------------------------------------------------------------- progress */
 
 /* Long work, as stderr shows it.  Call at() as often as is handy. */

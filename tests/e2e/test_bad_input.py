@@ -234,6 +234,14 @@ class BadContents(ProgramTest):
             self.refuse(status, words, "bnfuse", "--data", name, *arguments)
 
 
+def limited(size):
+    """Lets a program write no file that is larger."""
+    def limit():
+        signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+    return limit
+
+
 class BadTargets(ProgramTest):
     """Outputs that cannot be written, or must not be."""
 
@@ -381,14 +389,21 @@ class BadTargets(ProgramTest):
             self.refuse(DAMAGED, [f"{source}: "], program, "--force",
                         *args("out.pt"))
 
+    def test_a_report_is_replaced_as_a_whole(self):
+        """What was there stays when the disk is full."""
+        net = self.all_kinds()
+        self.succeed("bnfuse", *net, "folded.bin")
+        self.write("old.txt", b"old")
+        for option in ("--junit", "--enclosures"):
+            args = ("check", *net, "folded.bin", "--random", "64",
+                    "--require", "bitwise", "--force", option)
+            for target in ("old.txt", "new.txt"):
+                self.refuse(SYSTEM, [f"{target}: ", "cannot write"], "ptfold",
+                            *args, target, preexec_fn=limited(1024))
+            self.refuse(SYSTEM, ["none/x: "], "ptfold", *args, "none/x")
+
     def test_a_file_size_limit(self):
         """As a full disk: the signal must not kill, and nothing stays."""
-        def limited(size):
-            def limit():
-                signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
-                resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
-            return limit
-
         for program, args, _ in self.each():
             for ending in (".pt", ".bin"):
                 target = f"out{ending}"
