@@ -480,7 +480,7 @@ static void pictures_that_are_written_are_read_back(void **state)
     assert_int_equal(folder_count(), 2);
 }
 
-/* Writes noise as a picture or an array of 100 x 100 where there is no room. */
+/* Writes noise as a picture, an array or a text where there is no room. */
 static ptf_status write_without_room(const char *name)
 {
     enum { SIDE = 100 };
@@ -490,6 +490,8 @@ static ptf_status write_without_room(const char *name)
     bool array = strstr(name, ".npy") != NULL;
     ptf_sink *sink;
     ptf_random_fill(1, 0, noise, SIDE * SIDE);
+    if (strstr(name, ".txt") != NULL)
+        return ptf_text_save(path, (const char *)noise, sizeof(noise), &err);
     ptf_status status = array
                             ? ptf_npy_create(path, 2, shape, &sink, &err)
                             : ptf_picture_create(path, SIDE, SIDE, &sink, &err);
@@ -506,7 +508,7 @@ static ptf_status write_without_room(const char *name)
 static void a_full_disk_is_an_error_without_a_trace(void **state)
 {
     (void)state;
-    static const char *const names[] = {"x.npy", "x.ppm", "x.png"};
+    static const char *const names[] = {"x.npy", "x.ppm", "x.png", "x.txt"};
     static const rlim_t room[] = {0, 1, 40, 5000, 20000};
     struct rlimit old, limit;
     getrlimit(RLIMIT_FSIZE, &old);
