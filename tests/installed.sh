@@ -1,7 +1,7 @@
 #!/bin/sh
 # installed.sh BUILD COMPILER...: installs into an empty folder, and there
 # builds the example of docs/ as a stranger would: with what pkg-config says,
-# against the shared library and the static one.
+# against the shared library and the static one; and runs the one in Python.
 #
 # SPDX-License-Identifier: Apache-2.0
 set -eu
@@ -35,6 +35,38 @@ example() {
 
 # shellcheck disable=SC2046 # lists of words
 example shared "$@" docs/examples/fold.c $(pkg-config --cflags --libs ptfold)
+
+# From Python, where NumPy is: the bits of the installed program.
+python=/usr/bin/python3
+if "$python" -c 'import numpy' 2>/dev/null; then
+    "$python" - "$library/libptfold.so" "$(find "$root" -path '*/bin/ptfold')" \
+        "$root" <<'END'
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, "docs/examples")
+from run import Net
+
+library, program, root = sys.argv[1:]
+checkpoint, text = (f"checkpoints/fixtures/small_net.{end}"
+                    for end in ("pt", "txt"))
+x = np.random.default_rng(1).random((3, 3, 8, 8), np.float32)
+net = Net(library, checkpoint, Path(text).read_text(), batch=3)
+np.save(root + "/in.npy", x)
+subprocess.run([program, "run", "--arch", text, "--npy", root + "/out.npy",
+                checkpoint, root + "/in.npy"], check=True,
+               stdout=subprocess.DEVNULL)
+assert net(x).tobytes() == np.load(root + "/out.npy").tobytes()
+net.close()
+print("python: the bits of ptfold run")
+END
+else
+    echo "python: skipped, no NumPy"
+fi
 
 rm "$library"/libptfold.so* # what is left is static
 # shellcheck disable=SC2046
