@@ -25,7 +25,8 @@ ninja -C "$build" --quiet 2>/dev/null
 meson test -C "$build" --no-rebuild --timeout-multiplier 10 || true
 
 report=$build/coverage.txt
-set -- --root . --object-directory "$build" --filter src/ --print-summary
+set -- --root . --object-directory "$build" --filter src/ --print-summary \
+    --gcov-ignore-parse-errors
 if ! grep -qw avx512f /proc/cpuinfo; then
     echo "left out, because this processor has no AVX-512: its files"
     set -- "$@" --exclude '.*avx512.*'

@@ -55,7 +55,7 @@ static char *read_file(const char *path, size_t *size)
 
 /* ------------------------------------------------------------- safetensors */
 
-static const char *header;
+static char *header;
 static const char *payload;
 
 /* The architecture of the metadata, its escapes undone. */
@@ -444,5 +444,10 @@ int main(int argc, char **argv)
     }
     if (count == 0)
         stop("%s: no enclosures of %s", argv[3], argv[4]);
+    replace(&v, (value){0, 0, 0, NULL});
+    fclose(f);
+    free(header);
+    free(npy);
+    free(file);
     return outside > 0;
 }

@@ -24,6 +24,12 @@ def quiet_threads():
     return {**os.environ, "OMP_WAIT_POLICY": "passive"}
 
 
+def uncounted():
+    """For a process that is killed or may not write: gcc's coverage counters,
+    where there are any, would be left damaged, so they go nowhere."""
+    return {**quiet_threads(), "GCOV_PREFIX": "/dev/null"}
+
+
 class ProgramTest(unittest.TestCase):
     """A test whose files are in self.folder, the programs' current one."""
 
@@ -53,9 +59,10 @@ class ProgramTest(unittest.TestCase):
                 for p in sorted(self.folder.rglob("*"))}
 
     def run_program(self, program, *args, **options):
+        env = uncounted() if "preexec_fn" in options else quiet_threads()
         return subprocess.run(
             [PROGRAMS / program, *args], cwd=self.folder,
-            env={**quiet_threads(), **options.pop("env", {})},
+            env={**env, **options.pop("env", {})},
             timeout=300,
             **{"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE,
                "stderr": subprocess.PIPE, **options})

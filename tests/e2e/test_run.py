@@ -14,7 +14,7 @@ import zlib
 
 import checkpoint
 from programs import (DAMAGED, EQUIVALENT, PROGRAMS, SOURCE, SYSTEM,
-                      UNSUPPORTED, USAGE, ProgramTest, quiet_threads)
+                      UNSUPPORTED, USAGE, ProgramTest, uncounted)
 
 IMAGES = SOURCE / "tests" / "images"
 WINDOW, STRIDE, CLASSES = 8, 2, 5
@@ -315,7 +315,7 @@ class Maps(RunTest):
         before = set(self.contents())
         args = self.args("--map", "map.ppm", "--npy", "map.npy", "large.pgm")
         process = subprocess.Popen([PROGRAMS / "ptfold", *args],
-                                   cwd=self.folder, env=quiet_threads())
+                                   cwd=self.folder, env=uncounted())
         time.sleep(0.5)
         process.send_signal(signal.SIGINT)
         if process.wait(60) == EQUIVALENT:
