@@ -9,11 +9,13 @@ end
 
 function __ptfold_options
     set -l words (commandline -opc)
-    test "$words[1]" = ptfold; and set words $words[1..2]; or set words $words[1]
-    $words --help 2>/dev/null | string match -ra -- '--[a-z][a-z0-9-]*' | sort -u
+    set -l last (test "$words[1]" = ptfold; and echo 2; or echo 1)
+    $words[1..$last] --help 2>/dev/null |
+        string match -ra -- '--[a-z][a-z0-9-]*' | sort -u
 end
 
 complete -c ptfold -n __fish_use_subcommand -f -a '(__ptfold_commands)'
 for program in ptfold bnfuse lnin-convert
-    complete -c $program -n 'string match -q -- "-*" (commandline -ct)' -a '(__ptfold_options)'
+    complete -c $program -a '(__ptfold_options)' \
+        -n 'string match -q -- "-*" (commandline -ct)'
 end

@@ -368,7 +368,7 @@ static void run_net(value *v, char *text)
     }
 }
 
-/* ----------------------------------------------------------------- the judge */
+/* ---------------------------------------------------------------- the judge */
 
 /* |x - m|, rounded up, and whether it is within r and the slack. */
 static int inside(const mpq_t x, double m, double r, double *distance)

@@ -118,7 +118,7 @@ void misfold(fixture *a, fixture *b, int at, mistake m)
     }
 }
 
-/* ------------------------------------------------------------ other originals */
+/* ---------------------------------------------------------- other originals */
 
 #define PADDED "Conv2d(2, 2, kernel_size=(3, 3), stride=(1, 1), padding=(1, 1))"
 

@@ -21,8 +21,8 @@ fi
 # Threads would hand values over through OpenMP, which is not instrumented.
 echo '#define PTF_VERSION "msan"' >"$build/version.h"
 flags="-std=gnu11 -O1 -g -D_GNU_SOURCE -include $build/version.h
--ffp-contract=off -fsanitize=memory -fno-sanitize-recover=memory -fno-omit-frame-pointer
--Wno-unknown-pragmas -I$root/include -I$root/src -I$root/tests"
+-ffp-contract=off -fsanitize=memory -fno-sanitize-recover=memory
+-fno-omit-frame-pointer -Wno-unknown-pragmas -I$root/include -I$root/src -I$root/tests"
 wrap=$(sed -n 's/^WRAP([^,]*, \([a-zA-Z_]*\),.*/-Wl,--wrap=\1/p' \
     "$root/tests/msan.c")
 libraries="-lzip -lz -ljansson -lcrypto -lm"

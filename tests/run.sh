@@ -7,9 +7,10 @@
 set -u
 cd "$(dirname "$0")/.." || exit 1
 
-packages="build-essential gcc clang libclang-rt-14-dev libomp-dev meson ninja-build pkg-config
-libzip-dev zlib1g-dev libjansson-dev libssl-dev libdeflate-dev libcmocka-dev
-libgmp-dev libmpfr-dev libbz2-dev python3 qemu-user gcc-aarch64-linux-gnu
+packages="build-essential gcc clang libclang-rt-14-dev libomp-dev meson
+ninja-build pkg-config libzip-dev zlib1g-dev libjansson-dev libssl-dev
+libdeflate-dev libcmocka-dev libgmp-dev libmpfr-dev libbz2-dev python3
+qemu-user gcc-aarch64-linux-gnu
 libc6-dev-arm64-cross g++ libtorch-dev python3-torch python3-numpy libpng-dev
 libjpeg-dev python3-pil clang-format shellcheck scdoc man-db zsh fish
 clang-tools gcovr dpkg-dev debhelper lintian git"

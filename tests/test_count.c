@@ -152,7 +152,7 @@ static void an_epilogue_counts_as_the_batch_norm_before(void **unused)
     fixture_free(&f);
 }
 
-/* ------------------------------------------------------------------- forward */
+/* ------------------------------------------------------------------ forward */
 
 static void every_layer_counts_its_own_operations(void **unused)
 {
@@ -259,7 +259,7 @@ static void adaptive_windows_are_counted_exactly(void **unused)
     }
 }
 
-/* ----------------------------------------------------------------- gradients */
+/* ---------------------------------------------------------------- gradients */
 
 static void a_gradient_costs_two_forward_passes_less_one_layer(void **unused)
 {
@@ -338,7 +338,7 @@ static void gradients_of_every_layer_follow_their_formulas(void **unused)
     release(&c);
 }
 
-/* -------------------------------------------------------------------- hostile */
+/* ------------------------------------------------------------------ hostile */
 
 static void counts_that_do_not_fit_are_refused(void **unused)
 {

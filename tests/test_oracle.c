@@ -49,7 +49,7 @@ static void five_hundred_drawn_nets_agree_with_libtorch(void **state)
         assert_true(counts[PTF_OP_CONV1D] > 50 && counts[PTF_OP_CONV2D] > 300);
 }
 
-/* ------------------------------------------------------- nets from elsewhere */
+/* ------------------------------------------------------ nets from elsewhere */
 
 /* A committed checkpoint with its text. */
 typedef struct kept {

@@ -226,7 +226,7 @@ static void plans_agree_with_an_evaluation_written_apart(void **unused)
     finish(&b);
 }
 
-/* -------------------------------------------------------------- large weights */
+/* ------------------------------------------------------------ large weights */
 
 enum { WIDE_BATCH = 13, WIDE_IN = 8200, WIDE_OUT = 4100 }; /* 134.5 MB */
 

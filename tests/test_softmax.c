@@ -273,7 +273,7 @@ static void shares_agree_with_200_bits(void **unused)
     assert_true(worst >= 0.25 && worst < 0.51);
 }
 
-/* ------------------------------------------------------ the three statements */
+/* ----------------------------------------------------- the three statements */
 
 static void nu_lies_between_max_and_max_plus_log_n_over_beta(void **unused)
 {
@@ -347,7 +347,7 @@ static void softmax_goes_to_a_unit_vector_like_exp_of_minus_beta_gap(
     assert_true(p[1] >= 1.0F && p[0] <= 0.0F && p[2] <= 0.0F && p[3] <= 0.0F);
 }
 
-/* ------------------------------------------------------------- special cases */
+/* ------------------------------------------------------------ special cases */
 
 /* Nothing but 0, -0 and infinities differ from their own bits. */
 static void expect(double beta, const float *x, size_t n, double nu,

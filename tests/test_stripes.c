@@ -213,7 +213,7 @@ static void rows_that_are_not_there_are_refused(void **unused)
     finish(&b);
 }
 
-/* ------------------------------------------------------------------- batches */
+/* ------------------------------------------------------------------ batches */
 
 static void a_batch_in_parts_gives_the_bits_of_the_batch(void **unused)
 {

@@ -68,7 +68,7 @@ static void expect(const void *pickle, size_t size,
                  found);
 }
 
-/* --------------------------------------------------------- tensors one by one */
+/* ------------------------------------------------------- tensors one by one */
 
 #define FLOATS             FORGE_STORAGE("FloatStorage", "0", "\6")
 #define ONE(tensor)        BYTES(FORGE_STATE_DICT(FORGE_TEXT1("w") tensor))

@@ -246,7 +246,7 @@ static ptf_status read_extent(zip_reader *zip, const header *h, uint64_t *data,
     return PTF_OK;
 }
 
-/* --------------------------------------------------------- directory entries */
+/* -------------------------------------------------------- directory entries */
 
 static bool name_is_safe(const char *name, size_t size)
 {

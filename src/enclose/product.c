@@ -88,7 +88,7 @@ static void widen(const ptf_product *p, int64_t at, int64_t count, double *w)
     p->tile->widen(from, count, w);
 }
 
-/* Terms from .. from + count - 1 of 'rows' rows, and zeros for a tile's rest. */
+/* Terms from .. from + count - 1 of 'rows' rows; zeros for a tile's rest. */
 static void load_weights(const ptf_product *p, int64_t row, int64_t rows,
                          int64_t from, int64_t count, double *w)
 {

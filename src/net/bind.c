@@ -8,7 +8,7 @@
 
 #include <stdlib.h>
 
-/* --------------------------------------------------------- the list of faults */
+/* ------------------------------------------------------- the list of faults */
 
 static void PTF_PRINTF(2, 3) add_mismatch(ptf_mismatch *m, const char *fmt, ...)
 {

@@ -121,7 +121,7 @@ static ptf_status check_attributes(const describer *d, const ptf_module *module,
     return PTF_OK;
 }
 
-/* -------------------------------------------------------------------- layers */
+/* ------------------------------------------------------------------- layers */
 
 /* Whether there is a bias is not an attribute: the parameter is None. */
 static bool put_bias(describer *d, const ptf_module *module, ptf_op op)
@@ -179,7 +179,7 @@ static ptf_status put_layer(describer *d, const ptf_module *module,
     return PTF_OK;
 }
 
-/* ----------------------------------------------------------------- containers */
+/* --------------------------------------------------------------- containers */
 
 static ptf_status put_module(describer *d, const ptf_module *module,
                              ptf_text_span name, int depth);

@@ -5,7 +5,7 @@
  */
 #include "net/net.h"
 
-/* Numbers of one value, so that byte counts of batches stay far from wrapping. */
+/* Numbers of one value, so that byte counts of batches stay far from a wrap. */
 #define VALUE_MAX ((int64_t)1 << 40)
 
 bool ptf_shape_parse(const char *text, ptf_shape *out)

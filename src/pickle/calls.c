@@ -196,7 +196,7 @@ ptf_status ptf_op_stack_global(ptf_unpickler *u)
         u, &(raw_global){module->text, name->text, module->count, name->count});
 }
 
-/* ------------------------------------------------------ calls for containers */
+/* ----------------------------------------------------- calls for containers */
 
 /* Callables that make a container out of what they get. */
 static const struct {

@@ -206,7 +206,7 @@ static ptf_status fold_bias(ptf_arena *arena, ptf_node *layer, const fold *f,
     return PTF_OK;
 }
 
-/* ------------------------------------------------------------ shared weights */
+/* ----------------------------------------------------------- shared weights */
 
 /* Bytes that a tensor can reach, up to but not including *end. */
 static const char *reach(const ptf_tensor *tensor, const char **end)

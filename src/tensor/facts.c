@@ -8,7 +8,7 @@
 
 #include <stdlib.h>
 
-/* ------------------------------------------------------- container and texts */
+/* ------------------------------------------------------ container and texts */
 
 /* An index stands in front of its files. */
 static const ptf_checkpoint *file_at(const ptf_checkpoint *ckpt, size_t index)
@@ -78,7 +78,7 @@ const ptf_metadata *ptf_checkpoint_texts(const ptf_checkpoint *ckpt,
     return ckpt->metadata;
 }
 
-/* ------------------------------------------------------------- where bytes lie */
+/* ---------------------------------------------------------- where bytes lie */
 
 void ptf_tensor_locate(const ptf_tensor *tensor, ptf_place *out)
 {
@@ -96,7 +96,7 @@ void ptf_tensor_locate(const ptf_tensor *tensor, ptf_place *out)
         (uint64_t)((const uint8_t *)tensor->data - s->file->data);
 }
 
-/* --------------------------------------------------------------------- opaque */
+/* ------------------------------------------------------------------- opaque */
 
 /* Globals that mean tensors, numbers or plain containers; NULL: the module. */
 static const struct {

@@ -6,7 +6,7 @@
  */
 #include "tensor/reader.h"
 
-/* A module is the pickle's object; the type only hides it from other folders. */
+/* A module is the pickle's object; the type hides it from other folders. */
 static const ptf_value *value_of(const ptf_module *module)
 {
     return (const ptf_value *)module;

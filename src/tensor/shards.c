@@ -27,7 +27,7 @@ static ptf_status fail(const index_reader *r, const char *name,
     return ptf_json_fail(r->ckpt, r->entry, name, text, r->err);
 }
 
-/* ------------------------------------------------------------ the index alone */
+/* ---------------------------------------------------------- the index alone */
 
 /*
  * Only a file of the index's own folder.  It may be a symbolic link: that is
@@ -57,7 +57,7 @@ static ptf_status check_map(const index_reader *r)
     return PTF_OK;
 }
 
-/* ----------------------------------------------------------------- the shards */
+/* --------------------------------------------------------------- the shards */
 
 static ptf_status open_shard(index_reader *r, const char *name,
                              ptf_checkpoint **out)

@@ -116,7 +116,7 @@ static const ptf_value *id_of(const ptf_checkpoint *ckpt,
     return id;
 }
 
-/* ----------------------------------------------------------------- the bytes */
+/* ---------------------------------------------------------------- the bytes */
 
 static void swap(uint8_t *data, size_t size, size_t width)
 {

@@ -5,7 +5,7 @@
  */
 #include "tool/describe.h"
 
-/* -------------------------------------------------------------------- sharing */
+/* ------------------------------------------------------------------ sharing */
 
 typedef struct shared {
     const ptf_tensor *tensor;
@@ -85,7 +85,7 @@ tool_relation *tool_relations(const ptf_checkpoint *ckpt)
     return out;
 }
 
-/* ----------------------------------------------------------------------- text */
+/* --------------------------------------------------------------------- text */
 
 static void put_text(const char *text)
 {
@@ -241,7 +241,7 @@ ptf_status tool_describe(const ptf_checkpoint *ckpt, const char *path,
     return status;
 }
 
-/* ----------------------------------------------------------------------- JSON */
+/* --------------------------------------------------------------------- JSON */
 
 static void json_dims(tool_json *j, const char *key, const int64_t *dims,
                       int rank)

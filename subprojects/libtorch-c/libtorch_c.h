@@ -138,7 +138,7 @@ LTC_API int ltc_add(const ltc_tensor *a, const ltc_tensor *b, ltc_tensor **out);
 LTC_API int ltc_grad(const ltc_tensor *y, const ltc_tensor *cotangent,
                      ltc_tensor *const *inputs, int count, ltc_tensor **grads);
 
-/* --------------------------------------------------- TorchScript and folding */
+/* -------------------------------------------------- TorchScript and folding */
 
 /* A TorchScript file, in evaluation mode.  It is code: load what you trust. */
 LTC_API int ltc_module_load(const char *path, ltc_module **out);

@@ -112,6 +112,8 @@ class Words(unittest.TestCase):
 # --------------------------------------------------------------------- sizes
 
 MOST_LINES, MOST_IN_TEST, MOST_IN_FUNCTION, MOST_LEVELS = 500, 600, 60, 3
+MOST_COLUMNS = 80
+UNBROKEN = re.compile(r'"|\w://')  # a text keeps its lines, an address is one
 
 
 def functions(code):
@@ -131,6 +133,11 @@ def too_deep(code, most=MOST_LEVELS):
     return [line for line, text in numbered(code) if pattern.match(text)]
 
 
+def too_wide(text):
+    return [line for line, content in numbered(text)
+            if len(content) > MOST_COLUMNS and not UNBROKEN.search(content)]
+
+
 class Sizes(unittest.TestCase):
     def code(self):
         for path in files("src", "include", "tests", "subprojects", "docs",
@@ -147,6 +154,16 @@ class Sizes(unittest.TestCase):
         self.assertEqual([(where, count) for where, count in counts if count >=
                           (MOST_IN_TEST if where.startswith("tests/")
                            else MOST_LINES)], [])
+
+    def test_lines_fit_a_terminal(self):
+        wrong = [f"{name(path)}:{line}" for path in files(
+                     ".", endings=C_ENDINGS | {".cc", ".sh"})
+                 for line in too_wide(path.read_text())]
+        self.assertEqual(wrong, [])
+
+    def test_wide_lines_would_be_seen(self):
+        self.assertEqual(too_wide(f"{80 * 'a'}\n{81 * 'b'}\n"), [2])
+        self.assertEqual(too_wide(f'{81 * " "}"texts"\n'), [])
 
     def test_functions_are_short_and_flat(self):
         wrong = []
