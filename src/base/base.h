@@ -69,6 +69,22 @@ static inline bool ptf_mul_i64(int64_t a, int64_t b, int64_t *out)
     return !__builtin_mul_overflow(a, b, out);
 }
 
+static inline int64_t ptf_min_i64(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+static inline int64_t ptf_max_i64(int64_t a, int64_t b)
+{
+    return a > b ? a : b;
+}
+
+/* a / b, rounded up; both positive. */
+static inline int64_t ptf_ceil_div(int64_t a, int64_t b)
+{
+    return (a + b - 1) / b;
+}
+
 /* ------------------------------------------------------------------ memory */
 
 /* All heap memory goes through these, so that tests can make them fail. */

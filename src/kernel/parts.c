@@ -14,22 +14,19 @@ typedef struct parts {
     int64_t channel_parts, pixel_parts;
 } parts;
 
-static int64_t min_i64(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
-}
-
-static int64_t ceil_div(int64_t a, int64_t b)
-{
-    return (a + b - 1) / b;
-}
-
 void ptf_cut(int64_t i, int64_t n, int64_t count, int64_t unit, int64_t *begin,
              int64_t *end)
 {
-    int64_t units = ceil_div(count, unit);
-    *begin = min_i64(units * i / n * unit, count);
-    *end = min_i64(units * (i + 1) / n * unit, count);
+    int64_t units = ptf_ceil_div(count, unit);
+    *begin = ptf_min_i64(units * i / n * unit, count);
+    *end = ptf_min_i64(units * (i + 1) / n * unit, count);
+}
+
+/* Pixels that stay together: a tile, or a row that vectors may run along. */
+static int64_t pixel_unit(const ptf_kernels *k, const ptf_product *q)
+{
+    return q->taps != NULL && q->channels <= k->lanes ? q->out_width
+                                                      : k->tile_pixels;
 }
 
 static void run_part(void *context, int64_t i, int thread)
@@ -42,7 +39,7 @@ static void run_part(void *context, int64_t i, int thread)
     int64_t c0, c1, p0, p1;
     ptf_cut(i % count / p->pixel_parts, p->channel_parts, q.channels,
             k->panel_channels, &c0, &c1);
-    ptf_cut(i % p->pixel_parts, p->pixel_parts, all->pixels, k->tile_pixels,
+    ptf_cut(i % p->pixel_parts, p->pixel_parts, all->pixels, pixel_unit(k, &q),
             &p0, &p1);
     if (c0 < c1 && p0 < p1)
         k->product(&q, c0, c1, p0, p1,
@@ -61,15 +58,15 @@ static int64_t cost_of(const parts *p, const ptf_product *q, int threads,
 {
     bool packs = q->panels == NULL && q->turned == 0;
     int64_t panels =
-        ceil_div(p->products->channels, p->kernels->panel_channels);
-    int64_t tiles = ceil_div(p->products->pixels, p->kernels->tile_pixels);
-    int64_t of_part = ceil_div(panels, c), copies = 0;
+        ptf_ceil_div(p->products->channels, p->kernels->panel_channels);
+    int64_t tiles = ptf_ceil_div(p->products->pixels, p->kernels->tile_pixels);
+    int64_t of_part = ptf_ceil_div(panels, c), copies = 0;
     if (q->taps == NULL)
-        copies = ceil_div(of_part * p->kernels->panel_channels,
-                          p->kernels->copied_for);
-    return ceil_div(p->products->groups * c * n, threads) *
-           (8 * of_part * (ceil_div(tiles, n) + packs) +
-            copies * ceil_div(tiles, n));
+        copies = ptf_ceil_div(of_part * p->kernels->panel_channels,
+                              p->kernels->copied_for);
+    return ptf_ceil_div(p->products->groups * c * n, threads) *
+           (8 * of_part * (ptf_ceil_div(tiles, n) + packs) +
+            copies * ptf_ceil_div(tiles, n));
 }
 
 /*
@@ -81,11 +78,12 @@ static void choose_cut(parts *p, int threads)
 {
     const ptf_products *all = p->products;
     ptf_product q = all->of(all->context, 0);
-    int64_t most = ceil_div((int64_t)threads * PARTS_OF_THREAD, all->groups);
-    int64_t panels = ceil_div(all->channels, p->kernels->panel_channels);
+    int64_t most =
+        ptf_ceil_div((int64_t)threads * PARTS_OF_THREAD, all->groups);
+    int64_t panels = ptf_ceil_div(all->channels, p->kernels->panel_channels);
     int64_t best = INT64_MAX;
     for (int64_t n = 1; n <= most; n++) {
-        for (int64_t c = min_i64(most / n, panels); c >= 1; c--) {
+        for (int64_t c = ptf_min_i64(most / n, panels); c >= 1; c--) {
             int64_t cost = cost_of(p, &q, threads, c, n);
             if (cost < best) {
                 best = cost;

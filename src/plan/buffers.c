@@ -6,7 +6,7 @@
  */
 #include "plan/plan.h"
 
-enum { ALIGNMENT = 64 };
+enum { ALIGNMENT = 64, LINE = ALIGNMENT / sizeof(float) };
 
 /* Of one buffer; more cannot be had anywhere. */
 #define MOST_FLOATS (INT64_MAX / 64)
@@ -137,6 +137,17 @@ static size_t floats_of(int64_t a, int64_t b, int64_t c)
     return (size_t)n;
 }
 
+/* Room for 'size' floats of each thread that has pieces of its own. */
+static void grow_own(const ptf_plan *plan, ptf_region *buffer,
+                     const ptf_step *step, size_t size)
+{
+    if (step->apart) {
+        grow(&buffer->apart, (size + LINE - 1) / LINE * LINE);
+        size = floats_of((int64_t)buffer->apart, plan->threads, 1);
+    }
+    grow(&buffer->floats, size);
+}
+
 static void assign_step(ptf_plan *plan, int i)
 {
     const ptf_step *s = &plan->steps[i];
@@ -144,29 +155,33 @@ static void assign_step(ptf_plan *plan, int i)
     v->buffer = choose_buffer(plan, i);
     if (v->buffer >= plan->buffer_count)
         plan->buffer_count = v->buffer + 1;
-    if (v->buffer >= 0)
-        grow(&plan->buffer_floats[v->buffer],
-             floats_of(v->numel, v->whole ? plan->batch : s->group, 1));
+    if (v->buffer >= 0 && v->whole)
+        grow(&plan->buffers[v->buffer].floats,
+             floats_of(v->numel, plan->batch, 1));
+    else if (v->buffer >= 0)
+        grow_own(plan, &plan->buffers[v->buffer], s,
+                 floats_of(v->numel, s->group, 1));
     if (s->padded[1] > 0)
-        grow(&plan->padded_floats, floats_of(s->padded[0] * s->padded[1],
-                                             s->conv.in.channels, s->group));
+        grow_own(plan, &plan->padded, s,
+                 floats_of(s->padded[0] * s->padded[1], s->conv.in.channels,
+                           s->group));
 }
 
 size_t ptf_plan_assign(ptf_plan *plan)
 {
     plan->buffer_count = 0;
-    plan->padded_floats = 0;
+    plan->padded = (ptf_region){0};
     find_lives(plan);
     plan->values[0].buffer = PTF_BUFFER_IN;
     for (int i = 0; i < plan->step_count; i++) {
         plan->values[plan->steps[i].out].buffer = PTF_BUFFER_OUT;
-        plan->buffer_floats[i] = 0;
+        plan->buffers[i] = (ptf_region){0};
     }
     for (int i = 0; i < plan->step_count; i++)
         assign_step(plan, i);
-    size_t bytes = plan->padded_floats * sizeof(float);
+    size_t bytes = plan->padded.floats * sizeof(float);
     for (int i = 0; i < plan->buffer_count; i++) {
-        if (!ptf_add_size(bytes, plan->buffer_floats[i] * sizeof(float),
+        if (!ptf_add_size(bytes, plan->buffers[i].floats * sizeof(float),
                           &bytes))
             return SIZE_MAX;
     }

@@ -6,10 +6,19 @@
 #include "plan/plan.h"
 
 /*
- * Images of a light segment's piece: enough that the pixels of small maps
- * fill the tiles, few enough that the maps stay in the caches.
+ * A light segment's piece has so few images that its maps stay in the caches:
+ * those of one core where a thread has the piece, else those of all.  It has
+ * so many that large weights are used by enough pixels each time they are
+ * read.  Each thread gets several pieces, so that all end at about the same
+ * time.
  */
-enum { GROUP_FLOATS = 1 << 20 };
+enum {
+    CORE_FLOATS = 1 << 17,
+    GROUP_FLOATS = 1 << 20,
+    LARGE_WEIGHTS = 1 << 16,
+    ENOUGH_PIXELS = 128,
+    PIECES_OF_THREAD = 4,
+};
 
 static bool is_alias(ptf_op op)
 {
@@ -155,6 +164,12 @@ static ptf_status make_values(ptf_plan *plan, const ptf_shape *input,
         ptf_arena_array(&plan->arena, (size_t)count + 1, sizeof(ptf_step));
     if (shapes == NULL || plan->values == NULL || plan->steps == NULL)
         return ptf_fail_memory(err);
+    for (int i = 0; i <= count; i++) {
+        plan->steps[i].seconds = ptf_arena_array(
+            &plan->arena, (size_t)plan->threads, sizeof(double));
+        if (plan->steps[i].seconds == NULL)
+            return ptf_fail_memory(err);
+    }
     ptf_status status = ptf_net_shapes(plan->net, input, shapes, err);
     for (int i = 0; i < count && status == PTF_OK; i++) {
         plan->values[i].shape = shapes[i];
@@ -172,20 +187,44 @@ static ptf_status make_values(ptf_plan *plan, const ptf_shape *input,
 
 /* ---------------------------------------------------------------- segments */
 
-/* The images that steps first .. last - 1 take at a time. */
-static int64_t segment_group(const ptf_plan *plan, int first, int last)
+static int64_t clamp(int64_t n, int64_t least, int64_t most)
 {
-    int64_t most = 1;
+    return ptf_min_i64(ptf_max_i64(n, least), most);
+}
+
+/* The images that a light step needs for ENOUGH_PIXELS. */
+static int64_t least_group(const ptf_step *s)
+{
+    const ptf_map *out = &s->conv.out;
+    if (s->weights == NULL || ptf_conv_weights(&s->conv) < LARGE_WEIGHTS)
+        return 1;
+    return ptf_ceil_div(ENOUGH_PIXELS, out->height * out->width);
+}
+
+/* Chooses what steps first .. last - 1 take at a time. */
+static void set_groups(ptf_plan *plan, int first, int last)
+{
+    int64_t floats = 1, least = 1, batch = plan->batch;
     for (int i = first; i < last; i++) {
         const ptf_step *s = &plan->steps[i];
-        if (s->heavy)
-            return plan->batch;
-        int64_t n = plan->values[s->in].numel + plan->values[s->out].numel;
-        most = n > most ? n : most;
+        floats = ptf_max_i64(floats, plan->values[s->in].numel +
+                                         plan->values[s->out].numel);
+        least = ptf_max_i64(least, least_group(s));
     }
-    int64_t group = GROUP_FLOATS / most;
-    group = group < 1 ? 1 : group;
-    return group < plan->batch ? group : plan->batch;
+    int64_t group = clamp(GROUP_FLOATS / floats, 1, batch);
+    int64_t own = clamp(CORE_FLOATS / floats, least, batch);
+    int64_t most = batch / (PIECES_OF_THREAD * plan->threads);
+    bool apart = plan->threads > 1 && most >= least && floats <= GROUP_FLOATS;
+    if (plan->steps[first].heavy)
+        group = batch;
+    else if (plan->threads == 1)
+        group = own;
+    else if (apart)
+        group = clamp(own, 1, most);
+    for (int i = first; i < last; i++) {
+        plan->steps[i].group = group;
+        plan->steps[i].apart = apart && !plan->steps[i].heavy;
+    }
 }
 
 void ptf_plan_segments(ptf_plan *plan)
@@ -202,9 +241,7 @@ void ptf_plan_segments(ptf_plan *plan)
         while (last < plan->step_count &&
                plan->steps[last].heavy == plan->steps[first].heavy)
             last++;
-        int64_t group = segment_group(plan, first, last);
-        for (int i = first; i < last; i++)
-            plan->steps[i].group = group;
+        set_groups(plan, first, last);
     }
 }
 

@@ -4,8 +4,9 @@
  *
  * Steps run in segments.  Light steps, whose feature maps outweigh their
  * parameters, run on a few images at a time, so that the maps stay in the
- * caches; heavy ones run on the whole batch, so that the weights are read
- * once.  Which is which changes no bit.
+ * caches; where there are images enough, each thread takes its own.  Heavy
+ * ones run on the whole batch, so that the weights are read once.  Which is
+ * which changes no bit.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -46,6 +47,7 @@ struct ptf_step {
     int in, out; /* values */
     bool heavy;
     int64_t group; /* images of a piece */
+    bool apart;    /* each piece is one thread's */
 
     /* products */
     ptf_conv conv;     /* a linear layer is a convolution of 1x1 maps */
@@ -61,8 +63,14 @@ struct ptf_step {
     /* softmax */
     int64_t outer, count, inner;
 
-    double seconds; /* in the last run */
+    double *seconds; /* in the last run, by thread */
 };
+
+/* Memory for values, some of which each thread has for itself. */
+typedef struct ptf_region {
+    float *data;
+    size_t floats, apart; /* in all, and between what two threads have */
+} ptf_region;
 
 struct ptf_plan {
     ptf_arena arena;
@@ -84,12 +92,10 @@ struct ptf_plan {
     ptf_value *values; /* of the nodes */
     int input, output; /* values */
 
-    float **buffers;
-    size_t *buffer_floats;
+    ptf_region *buffers;
     int buffer_count;
-    float *padded; /* the padded input of the convolution that runs */
-    size_t padded_floats;
-    char *scratch; /* scratch_size of the kernels for each thread */
+    ptf_region padded; /* inputs of the convolutions that run, with zeros */
+    char *scratch;     /* scratch_size of the kernels for each thread */
 
     bool by_rows;   /* each output row depends on some input rows only */
     int64_t stripe; /* output rows at a time; 0: the image at once */
@@ -101,11 +107,14 @@ struct ptf_plan {
     int block_count;
 };
 
-/* Images first .. first + count - 1 of a run. */
+enum { PTF_ALL_THREADS = -1 };
+
+/* Images first .. first + count - 1 of a run, and the thread that has them. */
 struct ptf_piece {
     const float *in;
     float *out;
     int64_t first, count;
+    int thread;
 };
 
 /* Where image 'n' (counted in the run) of a value lies. */
@@ -114,9 +123,12 @@ float *ptf_plan_at(const ptf_plan *plan, const ptf_piece *piece, int value,
 const float *ptf_plan_read(const ptf_plan *plan, const ptf_piece *piece,
                            int value, int64_t n);
 
-/* ptf_each() with the plan's threads. */
-void ptf_plan_each(const ptf_plan *plan, int64_t count, ptf_task *task,
-                   void *context);
+/* What the piece's thread has of a buffer. */
+float *ptf_plan_own(const ptf_region *buffer, const ptf_piece *piece);
+
+/* ptf_each() with the piece's threads. */
+void ptf_piece_each(const ptf_plan *plan, const ptf_piece *piece, int64_t count,
+                    ptf_task *task, void *context);
 
 /* Aligned memory that the plan owns and counts; NULL when out of memory. */
 void *ptf_plan_alloc(ptf_plan *plan, size_t size);
@@ -141,16 +153,17 @@ ptf_status ptf_plan_norm(ptf_plan *plan, const ptf_node *norm,
 /* Packs the product's weights once, where that pays and memory is left. */
 ptf_status ptf_plan_pack(ptf_plan *plan, ptf_step *step, ptf_error *err);
 
+int64_t ptf_conv_weights(const ptf_conv *conv);
+
 /* The value, or the stripe of it that is in memory, as a map. */
 ptf_map ptf_map_of(const ptf_value *value);
 ptf_window ptf_window_of(const ptf_attrs *attrs);
 
-/* Neighbours that are alike in weight get the same group. */
+/* Neighbours that are alike in weight become one segment. */
 void ptf_plan_segments(ptf_plan *plan);
 
 /*
- * Gives every value a buffer, and sets buffer_floats and padded_floats; the
- * bytes of them all.
+ * Gives every value a buffer, and sets the sizes of all buffers; their bytes.
  */
 size_t ptf_plan_assign(ptf_plan *plan);
 

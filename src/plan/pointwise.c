@@ -47,8 +47,8 @@ static void run_activation(const ptf_plan *plan, const ptf_step *step,
 {
     image_run run = {plan, step, piece};
     int64_t n = plan->values[step->in].numel * piece->count;
-    ptf_plan_each(plan, (n + PART_FLOATS - 1) / PART_FLOATS, activate_part,
-                  &run);
+    ptf_piece_each(plan, piece, (n + PART_FLOATS - 1) / PART_FLOATS,
+                   activate_part, &run);
 }
 
 void ptf_step_pointwise(ptf_step *step)
@@ -82,7 +82,7 @@ static void run_scale_shift(const ptf_plan *plan, const ptf_step *step,
                             const ptf_piece *piece)
 {
     image_run run = {plan, step, piece};
-    ptf_plan_each(plan, piece->count, scale_shift_image, &run);
+    ptf_piece_each(plan, piece, piece->count, scale_shift_image, &run);
 }
 
 ptf_status ptf_step_scale_shift(ptf_plan *plan, ptf_step *step, ptf_error *err)
@@ -112,7 +112,7 @@ static void run_softmax(const ptf_plan *plan, const ptf_step *step,
                         const ptf_piece *piece)
 {
     image_run run = {plan, step, piece};
-    ptf_plan_each(plan, piece->count, softmax_image, &run);
+    ptf_piece_each(plan, piece, piece->count, softmax_image, &run);
 }
 
 /*
@@ -202,8 +202,9 @@ static void run_pool(const ptf_plan *plan, const ptf_step *step,
                      const ptf_piece *piece)
 {
     image_run run = {plan, step, piece};
-    ptf_plan_each(plan, piece->count * plan->values[step->in].shape.dim[0],
-                  pool_plane, &run);
+    ptf_piece_each(plan, piece,
+                   piece->count * plan->values[step->in].shape.dim[0],
+                   pool_plane, &run);
 }
 
 void ptf_step_pool(ptf_step *step)

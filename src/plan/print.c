@@ -14,12 +14,12 @@ void ptf_plan_step(const ptf_plan *plan, size_t index, ptf_step_info *out)
 {
     const ptf_step *s = &plan->steps[index];
     const ptf_conv *v = &s->conv;
-    *out = (ptf_step_info){s->node->name, s->kernel, s->seconds, 0.0, 0.0};
+    *out = (ptf_step_info){s->node->name, s->kernel, 0.0, 0.0, 0.0};
+    for (int i = 0; i < plan->threads; i++)
+        out->seconds += s->seconds[i];
     if (s->weights == NULL)
         return;
-    double weights = (double)v->out.channels *
-                     (double)(v->in.channels / v->groups) *
-                     (double)(v->window.kernel[0] * v->window.kernel[1]);
+    double weights = (double)ptf_conv_weights(v);
     double pixels = (double)(v->out.height * v->out.width);
     out->flops = 2.0 * weights * pixels * plan->ran;
     out->weight_bytes = weights * (double)sizeof(float);
@@ -58,7 +58,7 @@ static void print_step(const ptf_plan *plan, int i, FILE *out)
     print_buffer(b, out);
     fputc(' ', out);
     print_shape(&b->shape, out);
-    fprintf(out, "  by %lld", (long long)s->group);
+    fprintf(out, "  by %lld%s", (long long)s->group, s->apart ? " apart" : "");
     const ptf_epilogue *e = &s->epilogue;
     fprintf(out, "%s%s%s%s%s\n", s->panels != NULL ? " packed" : "",
             s->padded[1] > 0 ? " padded" : "", e->bias != NULL ? " +bias" : "",
@@ -77,7 +77,7 @@ void ptf_plan_print(const ptf_plan *plan, FILE *out)
     else if (plan->batch < plan->most)
         fprintf(out, "%lld inputs at a time\n", (long long)plan->batch);
     for (int i = 0; i < plan->buffer_count; i++)
-        fprintf(out, "b%d: %zu floats\n", i, plan->buffer_floats[i]);
+        fprintf(out, "b%d: %zu floats\n", i, plan->buffers[i].floats);
     for (int i = 0; i < plan->step_count; i++)
         print_step(plan, i, out);
 }

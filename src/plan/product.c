@@ -13,20 +13,15 @@ typedef struct product_run {
     int64_t pixels; /* of the piece */
 } product_run;
 
-static int64_t ceil_div(int64_t a, int64_t b)
-{
-    return (a + b - 1) / b;
-}
-
-static int64_t min_i64(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
-}
-
 static int64_t terms_of(const ptf_conv *conv)
 {
     return conv->in.channels / conv->groups * conv->window.kernel[0] *
            conv->window.kernel[1];
+}
+
+int64_t ptf_conv_weights(const ptf_conv *conv)
+{
+    return conv->out.channels * terms_of(conv);
 }
 
 /* --------------------------------------------------------------- reference */
@@ -46,7 +41,7 @@ static void run_ref(const ptf_plan *plan, const ptf_step *step,
                     const ptf_piece *piece)
 {
     product_run run = {.plan = plan, .step = step, .piece = piece};
-    ptf_plan_each(plan, piece->count, ref_image, &run);
+    ptf_piece_each(plan, piece, piece->count, ref_image, &run);
 }
 
 /* ----------------------------------------------------------------- padding */
@@ -65,11 +60,11 @@ static void pad_plane(void *context, int64_t i, int thread)
     int64_t rows = s->padded[0], columns = s->padded[1];
     int64_t top = in->first + w->padding[0] - s->conv.out.first * w->stride[0];
     int64_t left = w->padding[1];
-    int64_t width = min_i64(in->width, columns - left);
+    int64_t width = ptf_min_i64(in->width, columns - left);
     const float *x = ptf_plan_read(r->plan, r->piece, s->in,
                                    r->piece->first + i / in->channels) +
                      i % in->channels * in->rows * in->width;
-    float *y = r->plan->padded + i * rows * columns;
+    float *y = ptf_plan_own(&r->plan->padded, r->piece) + i * rows * columns;
     for (int64_t row = 0; row < rows; row++, y += columns) {
         memset(y, 0, (size_t)columns * sizeof(float));
         if (row >= top && row - top < in->rows && width > 0)
@@ -94,7 +89,7 @@ static ptf_product group_product(const product_run *r, int64_t group)
     int64_t plane = v->out.rows * v->out.width;
     const ptf_epilogue *e = &s->epilogue;
     const float *x =
-        padded ? r->plan->padded
+        padded ? ptf_plan_own(&r->plan->padded, r->piece)
                : ptf_plan_read(r->plan, r->piece, s->in, r->piece->first) +
                      (v->out.first * v->window.stride[0] - v->in.first) * width;
     float *y = ptf_plan_at(r->plan, r->piece, s->out, r->piece->first);
@@ -103,10 +98,10 @@ static ptf_product group_product(const product_run *r, int64_t group)
         .taps = s->taps,
         .terms = terms,
         .weights = s->weights + first * terms,
-        .panels =
-            s->panels == NULL
-                ? NULL
-                : s->panels + group * ceil_div(channels, lanes) * lanes * terms,
+        .panels = s->panels == NULL
+                      ? NULL
+                      : s->panels + group * ptf_ceil_div(channels, lanes) *
+                                        lanes * terms,
         .channels = channels,
         .out_height = v->out.rows,
         .out_width = v->out.width,
@@ -128,10 +123,20 @@ static ptf_product product_of(const void *context, int64_t group)
     return group_product(context, group);
 }
 
-/* More than threads, so that all end at about the same time. */
-static int64_t direct_parts(const ptf_plan *plan)
+static int threads_of(const product_run *r)
 {
-    return plan->threads > 1 ? 4 * plan->threads : 1;
+    return r->piece->thread == PTF_ALL_THREADS ? r->plan->threads : 1;
+}
+
+/* More than threads, so that all end at about the same time. */
+static int64_t direct_parts(const product_run *r)
+{
+    return threads_of(r) > 1 ? 4 * threads_of(r) : 1;
+}
+
+static char *scratch_of(const product_run *r, int thread)
+{
+    return r->plan->scratch + (size_t)thread * r->plan->kernels->scratch_size;
 }
 
 static void direct_part(void *context, int64_t i, int thread)
@@ -140,11 +145,9 @@ static void direct_part(void *context, int64_t i, int thread)
     const ptf_kernels *kernels = r->plan->kernels;
     ptf_product q = group_product(r, 0);
     int64_t c0, c1;
-    ptf_cut(i, direct_parts(r->plan), q.channels, kernels->lanes, &c0, &c1);
+    ptf_cut(i, direct_parts(r), q.channels, kernels->lanes, &c0, &c1);
     if (c0 < c1)
-        kernels->direct(&q, c0, c1, 0, r->pixels,
-                        r->plan->scratch +
-                            (size_t)thread * kernels->scratch_size);
+        kernels->direct(&q, c0, c1, 0, r->pixels, scratch_of(r, thread));
 }
 
 static void run_product(const ptf_plan *plan, const ptf_step *step,
@@ -154,18 +157,20 @@ static void run_product(const ptf_plan *plan, const ptf_step *step,
     product_run run = {.plan = plan, .step = step, .piece = piece};
     run.pixels = piece->count * v->out.rows * v->out.width;
     if (step->padded[1] > 0)
-        ptf_plan_each(plan, piece->count * v->in.channels, pad_plane, &run);
+        ptf_piece_each(plan, piece, piece->count * v->in.channels, pad_plane,
+                       &run);
     if (step->side_by_side && run.pixels <= plan->kernels->direct_pixels) {
-        ptf_plan_each(plan, direct_parts(plan), direct_part, &run);
+        ptf_piece_each(plan, piece, direct_parts(&run), direct_part, &run);
         return;
     }
-    ptf_products products = {.of = product_of,
-                             .context = &run,
-                             .groups = v->groups,
-                             .channels = v->out.channels / v->groups,
-                             .pixels = run.pixels,
-                             .scratch = plan->scratch};
-    ptf_products_run(plan->kernels, plan->threads, &products);
+    ptf_products products = {
+        .of = product_of,
+        .context = &run,
+        .groups = v->groups,
+        .channels = v->out.channels / v->groups,
+        .pixels = run.pixels,
+        .scratch = scratch_of(&run, piece->thread > 0 ? piece->thread : 0)};
+    ptf_products_run(plan->kernels, threads_of(&run), &products);
 }
 
 /* -------------------------------------------------------------------- make */
@@ -270,7 +275,7 @@ static void set_geometry(const ptf_plan *plan, ptf_step *step)
 /* A step is heavy when a pass over its weights moves more than its maps do. */
 static bool is_heavy(const ptf_conv *v)
 {
-    int64_t weights = v->out.channels * terms_of(v);
+    int64_t weights = ptf_conv_weights(v);
     int64_t maps = v->in.channels * v->in.height * v->in.width +
                    v->out.channels * v->out.height * v->out.width;
     return weights > 4 << 20 ||

@@ -7,19 +7,23 @@
 
 #include <time.h>
 
-void ptf_plan_each(const ptf_plan *plan, int64_t count, ptf_task *task,
-                   void *context)
+void ptf_piece_each(const ptf_plan *plan, const ptf_piece *piece, int64_t count,
+                    ptf_task *task, void *context)
 {
-    ptf_each(plan->threads, count, task, context);
+    if (piece->thread == PTF_ALL_THREADS) {
+        ptf_each(plan->threads, count, task, context);
+        return;
+    }
+    for (int64_t i = 0; i < count; i++)
+        task(context, i, piece->thread);
 }
 
-/* --------------------------------------------------------------------- run */
+/* -------------------------------------------------------------------- data */
 
-static int64_t image_offset(const ptf_plan *plan, const ptf_piece *piece,
-                            const ptf_value *value, int64_t n)
+float *ptf_plan_own(const ptf_region *buffer, const ptf_piece *piece)
 {
-    (void)plan;
-    return (value->whole ? n : n - piece->first) * value->numel;
+    size_t thread = piece->thread > 0 ? (size_t)piece->thread : 0;
+    return buffer->data + thread * buffer->apart;
 }
 
 const float *ptf_plan_read(const ptf_plan *plan, const ptf_piece *piece,
@@ -35,9 +39,15 @@ float *ptf_plan_at(const ptf_plan *plan, const ptf_piece *piece, int value,
                    int64_t n)
 {
     const ptf_value *v = &plan->values[value];
-    float *base = v->buffer >= 0 ? plan->buffers[v->buffer] : piece->out;
-    return base + image_offset(plan, piece, v, n);
+    if (v->buffer == PTF_BUFFER_OUT)
+        return piece->out + n * v->numel;
+    const ptf_region *buffer = &plan->buffers[v->buffer];
+    if (v->whole)
+        return buffer->data + n * v->numel;
+    return ptf_plan_own(buffer, piece) + (n - piece->first) * v->numel;
 }
+
+/* --------------------------------------------------------------------- run */
 
 static double now(void)
 {
@@ -46,21 +56,40 @@ static double now(void)
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-/* Steps first .. last - 1 on all images, a group at a time. */
-static void run_segment(ptf_plan *plan, int first, int last, const float *in,
-                        int64_t count, float *out)
+/* Steps first .. last - 1 on 'count' images. */
+typedef struct segment {
+    ptf_plan *plan;
+    int first, last;
+    const float *in;
+    int64_t count;
+    float *out;
+    int threads; /* that have pieces of their own */
+} segment;
+
+static void run_piece(void *context, int64_t i, int thread)
 {
-    int64_t group = plan->steps[first].group;
-    for (int64_t n = 0; n < count; n += group) {
-        ptf_piece piece = {in, out, n, count - n < group ? count - n : group};
-        double before = now();
-        for (int i = first; i < last; i++) {
-            plan->steps[i].run(plan, &plan->steps[i], &piece);
-            double after = now();
-            plan->steps[i].seconds += after - before;
-            before = after;
-        }
+    const segment *s = context;
+    int64_t group = s->plan->steps[s->first].group, n = i * group;
+    ptf_piece piece = {s->in, s->out, n,
+                       s->count - n < group ? s->count - n : group,
+                       s->threads > 1 ? thread : PTF_ALL_THREADS};
+    double before = now();
+    for (int k = s->first; k < s->last; k++) {
+        ptf_step *step = &s->plan->steps[k];
+        step->run(s->plan, step, &piece);
+        double after = now();
+        step->seconds[thread] += (after - before) / s->threads;
+        before = after;
     }
+}
+
+static void run_segment(segment *s)
+{
+    const ptf_step *step = &s->plan->steps[s->first];
+    int64_t pieces = (s->count + step->group - 1) / step->group;
+    s->threads =
+        step->apart && pieces >= s->plan->threads ? s->plan->threads : 1;
+    ptf_each(s->threads, pieces, run_piece, s);
 }
 
 void ptf_plan_run_steps(ptf_plan *plan, const float *in, int64_t count,
@@ -72,7 +101,8 @@ void ptf_plan_run_steps(ptf_plan *plan, const float *in, int64_t count,
         while (last < plan->step_count &&
                plan->steps[last].group == plan->steps[first].group)
             last++;
-        run_segment(plan, first, last, in, count, out);
+        segment s = {plan, first, last, in, count, out, 1};
+        run_segment(&s);
     }
 }
 
@@ -80,7 +110,8 @@ void ptf_plan_start(ptf_plan *plan, double images)
 {
     plan->ran = images;
     for (int i = 0; i < plan->step_count; i++)
-        plan->steps[i].seconds = 0.0;
+        memset(plan->steps[i].seconds, 0,
+               (size_t)plan->threads * sizeof(double));
 }
 
 ptf_status ptf_plan_run(ptf_plan *plan, const float *in, int64_t count,
@@ -113,5 +144,6 @@ const float *ptf_plan_layer(const ptf_plan *plan, size_t index,
     const ptf_value *v = &plan->values[plan->values[index + 1].root];
     if (v->buffer == PTF_BUFFER_IN)
         return plan->in;
-    return v->buffer == PTF_BUFFER_OUT ? plan->out : plan->buffers[v->buffer];
+    return v->buffer == PTF_BUFFER_OUT ? plan->out
+                                       : plan->buffers[v->buffer].data;
 }

@@ -14,16 +14,6 @@ enum { STRIPE_BYTES = 256 << 20 };
 
 enum { WHOLE = -1 }; /* in plan->shown[1] */
 
-static int64_t min_i64(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
-}
-
-static int64_t max_i64(int64_t a, int64_t b)
-{
-    return a > b ? a : b;
-}
-
 static int64_t height_of(const ptf_value *value)
 {
     return value->shape.rank == 3 ? value->shape.dim[1] : 1;
@@ -90,8 +80,8 @@ static void rows_before(const ptf_plan *plan, const ptf_step *s, bool anywhere,
         *end -= *first;
         *first = 0;
     }
-    *first = min_i64(max_i64(*first, 0), height);
-    *end = max_i64(min_i64(*end, height), *first);
+    *first = ptf_min_i64(ptf_max_i64(*first, 0), height);
+    *end = ptf_max_i64(ptf_min_i64(*end, height), *first);
 }
 
 /* From the output back to the input; several readers join their rows. */
@@ -110,8 +100,8 @@ static void show_values(ptf_plan *plan, bool anywhere, int64_t first,
         int64_t begin, end;
         rows_before(plan, s, anywhere, &begin, &end);
         if (in->rows > 0) {
-            begin = min_i64(begin, in->first);
-            end = max_i64(end, in->first + in->rows);
+            begin = ptf_min_i64(begin, in->first);
+            end = ptf_max_i64(end, in->first + in->rows);
         }
         set_rows(in, begin, end - begin);
     }
@@ -228,23 +218,23 @@ static ptf_status allocate_all(ptf_plan *plan, size_t scratch, ptf_error *err)
     ptf_status status = allocate(plan, scratch / sizeof(float), &memory, err);
     plan->scratch = (char *)memory;
     if (status == PTF_OK)
-        status = allocate(plan, plan->padded_floats, &plan->padded, err);
+        status = allocate(plan, plan->padded.floats, &plan->padded.data, err);
     if (status == PTF_OK)
         status = allocate(plan, plan->stripe_floats[0], &plan->stripe_in, err);
     if (status == PTF_OK)
         status = allocate(plan, plan->stripe_floats[1], &plan->stripe_out, err);
     for (int i = 0; i < plan->buffer_count && status == PTF_OK; i++)
-        status = allocate(plan, plan->buffer_floats[i], &plan->buffers[i], err);
+        status = allocate(plan, plan->buffers[i].floats, &plan->buffers[i].data,
+                          err);
     return status;
 }
 
 ptf_status ptf_plan_layout(ptf_plan *plan, ptf_error *err)
 {
     size_t steps = (size_t)plan->step_count;
-    plan->buffers = ptf_arena_array(&plan->arena, steps + 1, sizeof(float *));
-    plan->buffer_floats =
-        ptf_arena_array(&plan->arena, steps + 1, sizeof(size_t));
-    if (plan->buffers == NULL || plan->buffer_floats == NULL)
+    plan->buffers =
+        ptf_arena_array(&plan->arena, steps + 1, sizeof(ptf_region));
+    if (plan->buffers == NULL)
         return ptf_fail_memory(err);
     plan->by_rows = !plan->keep && all_by_rows(plan);
     size_t scratch = plan->kernels->scratch_size * (size_t)plan->threads;
@@ -297,7 +287,7 @@ void ptf_plan_run_images(ptf_plan *plan, const float *in, int64_t count,
     }
     int64_t height = height_of(&plan->values[plan->output]);
     for (int64_t first = 0; first < height; first += plan->stripe) {
-        show(plan, first, min_i64(plan->stripe, height - first));
+        show(plan, first, ptf_min_i64(plan->stripe, height - first));
         run_stripe(plan, in, out);
     }
 }

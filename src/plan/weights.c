@@ -55,8 +55,9 @@ static void touch(const ptf_plan *plan, const float *data, size_t size)
     if (begin >= end)
         return;
     touch_run run = {(char *)begin, (char *)end};
-    ptf_plan_each(plan, (int64_t)(end - begin + TOUCH_PIECE - 1) / TOUCH_PIECE,
-                  touch_piece, &run);
+    ptf_each(plan->threads,
+             (int64_t)(end - begin + TOUCH_PIECE - 1) / TOUCH_PIECE,
+             touch_piece, &run);
 }
 
 ptf_status ptf_plan_f32(ptf_plan *plan, const ptf_tensor *tensor,
@@ -179,8 +180,8 @@ ptf_status ptf_plan_pack(ptf_plan *plan, ptf_step *step, ptf_error *err)
         return ptf_fail_memory(err);
     int64_t full = kernels->panel_channels;
     pack_run run = {kernels, step->weights, panels, channels, terms};
-    ptf_plan_each(plan, groups * ((channels + full - 1) / full), pack_panel,
-                  &run);
+    ptf_each(plan->threads, groups * ((channels + full - 1) / full), pack_panel,
+             &run);
     step->panels = panels;
     return PTF_OK;
 }
