@@ -79,10 +79,17 @@ typedef void ptf_watch_function(void *to, const char *what, uint64_t done,
 PTF_API void ptf_watch(ptf_watch_function *watch, void *to);
 
 /*
+ * With 'keep', functions that this thread calls refuse (PTF_ARGUMENT) to
+ * write a file whose name is taken, also when that happens while they write.
+ * At first they replace it.
+ */
+PTF_API void ptf_keep_files(bool keep);
+
+/*
  * For a signal handler that ends the process: removes the temporary files of
- * outputs that are being written.  There are some only on file systems
- * without nameless files.  No other function of the library may be called
- * afterwards.
+ * outputs that are being written.  They are short-lived, except on file
+ * systems without nameless files.  No other function of the library may be
+ * called afterwards.
  */
 PTF_API void ptf_remove_temporaries(void);
 

@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -105,6 +106,9 @@ ssize_t __real_copy_file_range(int in, off_t *from, int out, off_t *to,
 int __real_fsync(int fd);
 int __real_linkat(int from_dir, const char *from, int to_dir, const char *to,
                   int flags);
+int __real_link(const char *from, const char *to);
+int __real_renameat2(int from_dir, const char *from, int to_dir, const char *to,
+                     unsigned flags);
 
 int __wrap_open64(const char *path, int flags, ...);
 ssize_t __wrap_write(int fd, const void *data, size_t size);
@@ -113,6 +117,9 @@ ssize_t __wrap_copy_file_range(int in, off_t *from, int out, off_t *to,
 int __wrap_fsync(int fd);
 int __wrap_linkat(int from_dir, const char *from, int to_dir, const char *to,
                   int flags);
+int __wrap_link(const char *from, const char *to);
+int __wrap_renameat2(int from_dir, const char *from, int to_dir, const char *to,
+                     unsigned flags);
 
 int __wrap_open64(const char *path, int flags, ...)
 {
@@ -162,8 +169,30 @@ int __wrap_fsync(int fd)
 int __wrap_linkat(int from_dir, const char *from, int to_dir, const char *to,
                   int flags)
 {
-    if (!faults.link_fails)
-        return __real_linkat(from_dir, from, to_dir, to, flags);
+    int result = -1, reason = EPERM;
+    if (!faults.link_fails) {
+        result = __real_linkat(from_dir, from, to_dir, to, flags);
+        reason = errno;
+    }
+    if (faults.signal != 0)
+        raise(faults.signal);
+    errno = reason;
+    return result;
+}
+
+int __wrap_link(const char *from, const char *to)
+{
+    if (!faults.no_links)
+        return __real_link(from, to);
     errno = EPERM;
+    return -1;
+}
+
+int __wrap_renameat2(int from_dir, const char *from, int to_dir, const char *to,
+                     unsigned flags)
+{
+    if (!faults.no_keeping)
+        return __real_renameat2(from_dir, from, to_dir, to, flags);
+    errno = EINVAL;
     return -1;
 }

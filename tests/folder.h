@@ -34,6 +34,9 @@ typedef struct system_faults {
     bool short_writes; /* write() takes 1000 bytes and is interrupted */
     bool sync_fails;   /* fsync() says EIO, as a bad disk does */
     bool link_fails;   /* linkat() says EPERM */
+    bool no_keeping;   /* renameat2() knows no flags */
+    bool no_links;     /* link() says EPERM: there are no hard links */
+    int signal;        /* a signal comes right after linkat(); 0: none */
 } system_faults;
 
 extern system_faults faults;

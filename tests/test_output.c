@@ -72,6 +72,37 @@ static void a_named_temporary_file_serves_as_well(void **state)
     a_file_appears_on_commit_only(state);
 }
 
+/* Whatever the file system can do: nameless files, flags of renames, links. */
+static void a_file_that_appears_meanwhile_is_kept(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 5; i++) {
+        ptf_error err;
+        ptf_output *out;
+        faults = (system_faults){
+            .no_nameless = i > 0, .no_keeping = i > 1, .no_links = i > 2};
+        ptf_keep_files(true);
+        assert_int_equal(ptf_output_open(in_folder("x"), NULL, &out, &err),
+                         PTF_OK);
+        ptf_keep_files(i == 4); /* what counts was said at first */
+        assert_int_equal(ptf_output_write(out, "new", 3, &err), PTF_OK);
+        file_write(in_folder("x"), "another's", 9);
+        assert_int_equal(ptf_output_commit(out, &err), PTF_ARGUMENT);
+        assert_non_null(strstr(err.message, "exists by now"));
+        assert_file(in_folder("x"), "another's", 9);
+        assert_int_equal(folder_count(), 1);
+        ptf_keep_files(true);
+        assert_int_equal(write_new(in_folder("x"), NULL, &err), PTF_ARGUMENT);
+        assert_int_equal(unlink(in_folder("x")), 0);
+        assert_int_equal(write_new(in_folder("x"), NULL, &err), PTF_OK);
+        assert_file(in_folder("x"), "new", 3);
+        assert_int_equal(folder_count(), 1);
+        ptf_keep_files(false);
+        assert_int_equal(write_new(in_folder("x"), NULL, &err), PTF_OK);
+        assert_int_equal(unlink(in_folder("x")), 0);
+    }
+}
+
 static void the_usual_mode_is_given(void **state)
 {
     (void)state;
@@ -115,6 +146,78 @@ static void what_a_handler_removes(void **state)
     assert_int_equal(folder_count(), 1); /* x was finished */
     ptf_output_abort(out);
     ptf_output_abort(other);
+}
+
+static void end(int number)
+{
+    (void)number;
+    ptf_remove_temporaries();
+    _exit(0);
+}
+
+/*
+ * A process that a signal ends while it gives its file a name.  In its way
+ * are the target and, with 'taken', the first temporary name.
+ */
+static void end_while_naming(bool nameless, bool taken)
+{
+    char name[400];
+    pid_t child = fork();
+    if (child == 0) {
+        alarm(20); /* rather than to wait for ever */
+        signal(SIGTERM, end);
+        if (taken) {
+            snprintf(name, sizeof(name), "%s.%06u", in_folder("x"),
+                     (unsigned)getpid() % 1000000);
+            file_write(name, "another's", 9);
+        }
+        faults = (system_faults){.no_nameless = !nameless, .signal = SIGTERM};
+        write_new(in_folder("x"), NULL, NULL);
+        raise(SIGTERM); /* without nameless files nothing is linked */
+        _exit(1);
+    }
+    int result = 0;
+    assert_int_equal(waitpid(child, &result, 0), child);
+    assert_int_equal(result, 0);
+    assert_file(in_folder("x"), "new", 3);
+    assert_int_equal(folder_count(), 1 + taken);
+    if (taken) {
+        snprintf(name, sizeof(name), "%s.%06u", in_folder("x"),
+                 (unsigned)child % 1000000);
+        assert_file(name, "another's", 9);
+        assert_int_equal(unlink(name), 0);
+    }
+}
+
+static void a_signal_while_naming_leaves_whole_files(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 3; i++) {
+        file_write(in_folder("x"), "old", 3);
+        end_while_naming(i < 2, i == 1);
+    }
+}
+
+static void a_signal_while_writing_leaves_nothing(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        pid_t child = fork();
+        if (child == 0) {
+            ptf_output *out;
+            faults.no_nameless = i == 1;
+            alarm(20);
+            signal(SIGTERM, end);
+            if (ptf_output_open(in_folder("x"), NULL, &out, NULL) == PTF_OK)
+                ptf_output_write(out, "abc", 3, NULL);
+            raise(SIGTERM);
+            _exit(1);
+        }
+        int result = 0;
+        assert_int_equal(waitpid(child, &result, 0), child);
+        assert_int_equal(result, 0);
+        assert_int_equal(folder_count(), 0);
+    }
 }
 
 typedef struct heard {
@@ -377,9 +480,12 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(a_file_appears_on_commit_only),
         TEST(a_named_temporary_file_serves_as_well),
+        TEST(a_file_that_appears_meanwhile_is_kept),
         TEST(the_usual_mode_is_given),
         TEST(abort_leaves_nothing),
         TEST(what_a_handler_removes),
+        TEST(a_signal_while_naming_leaves_whole_files),
+        TEST(a_signal_while_writing_leaves_nothing),
         TEST(a_watcher_hears_of_every_step),
         TEST(an_old_file_is_replaced_whole),
         TEST(a_link_is_followed_not_replaced),

@@ -13,16 +13,20 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 struct ptf_output {
-    char *path;      /* as the caller calls the target, for messages */
-    char *target;    /* what it is, symbolic links resolved */
-    char *temporary; /* the temporary name, or a template for one */
-    bool named;      /* there is a file under the temporary name */
+    char *path;       /* as the caller calls the target, for messages */
+    char *target;     /* what it is, symbolic links resolved */
+    char *temporary;  /* the temporary name, or a template for one */
+    bool named;       /* there is a file under the temporary name, and ... */
+    ptf_output *next; /* ... this output is in the list of those */
+    bool keep;        /* a target that exists is left alone */
     int fd;
     uint64_t offset;
     uint64_t flushing; /* up to here the kernel was told to write back */
@@ -35,36 +39,56 @@ enum { FLUSH_STEP = 32 << 20 };
 
 /* --------------------------------------------------------- temporary names */
 
-/* Those that a signal handler is to remove; further ones may be left over. */
-enum { MOST_TEMPORARIES = 64 };
-static _Atomic(const char *) temporaries[MOST_TEMPORARIES];
+/*
+ * The outputs that a signal handler is to remove.  A file gets and loses its
+ * temporary name, and the list this output, in one step for the handler: who
+ * takes that step has the lock and gets no signals, so that a handler waits
+ * for other threads alone.
+ */
+static ptf_output *named_outputs;
+static atomic_flag lock = ATOMIC_FLAG_INIT;
 
-static void replace_temporary(const char *old, const char *new)
+static void take_lock(sigset_t *signals)
 {
-    for (int i = 0; i < MOST_TEMPORARIES; i++) {
-        const char *expected = old;
-        if (atomic_compare_exchange_strong(&temporaries[i], &expected, new))
-            return;
-    }
+    sigset_t all;
+    sigfillset(&all);
+    pthread_sigmask(SIG_BLOCK, &all, signals);
+    while (atomic_flag_test_and_set(&lock))
+        poll(NULL, 0, 1); /* handlers may call it */
 }
 
-static void remember(const char *name)
+/* Calls that failed before it have left errno alone. */
+static void release_lock(const sigset_t *signals)
 {
-    replace_temporary(NULL, name);
+    int reason = errno;
+    atomic_flag_clear(&lock);
+    pthread_sigmask(SIG_SETMASK, signals, NULL);
+    errno = reason;
 }
 
-static void forget(const char *name)
+static void set_named(ptf_output *out)
 {
-    replace_temporary(name, NULL);
+    out->named = true;
+    out->next = named_outputs;
+    named_outputs = out;
+}
+
+static void set_nameless(ptf_output *out)
+{
+    ptf_output **place = &named_outputs;
+    while (*place != out)
+        place = &(*place)->next;
+    *place = out->next;
+    out->named = false;
 }
 
 void ptf_remove_temporaries(void)
 {
-    for (int i = 0; i < MOST_TEMPORARIES; i++) {
-        const char *name = atomic_load(&temporaries[i]);
-        if (name != NULL)
-            unlink(name);
-    }
+    sigset_t signals;
+    take_lock(&signals);
+    for (const ptf_output *out = named_outputs; out != NULL; out = out->next)
+        unlink(out->temporary);
+    release_lock(&signals);
 }
 
 /* ----------------------------------------------------------------- opening */
@@ -72,8 +96,6 @@ void ptf_remove_temporaries(void)
 static void output_free(ptf_output *out)
 {
 #pragma omp taskwait /* none may outlive the descriptor */
-    if (out->temporary != NULL)
-        forget(out->temporary);
     if (out->fd >= 0)
         close(out->fd);
     ptf_free(out->path);
@@ -163,13 +185,31 @@ static ptf_status output_create(ptf_output *o, ptf_error *err)
     o->fd = open_nameless(o->target);
     if (o->fd >= 0)
         return PTF_OK;
-    remember(o->temporary);
+    sigset_t signals;
+    take_lock(&signals);
     o->fd = mkostemp(o->temporary, O_CLOEXEC);
+    if (o->fd >= 0)
+        set_named(o);
+    release_lock(&signals);
     if (o->fd < 0)
         return ptf_fail_errno(err, o->path, "write");
-    o->named = true;
     set_usual_mode(o->fd);
     return PTF_OK;
+}
+
+static _Thread_local bool keep_files;
+
+void ptf_keep_files(bool keep)
+{
+    keep_files = keep;
+}
+
+static ptf_status refuse_existing(const char *path, ptf_error *err)
+{
+    ptf_origin origin = {path, NULL};
+    return ptf_fail(err, PTF_ARGUMENT, &origin, PTF_NO_OFFSET,
+                    "the output exists by now and is left alone; remove it or "
+                    "give another name");
 }
 
 ptf_status ptf_output_open(const char *path, const ptf_file *source,
@@ -179,12 +219,15 @@ ptf_status ptf_output_open(const char *path, const ptf_file *source,
     ptf_status status = ptf_output_check(path, source, err);
     if (status != PTF_OK)
         return status;
+    if (keep_files && access(path, F_OK) == 0)
+        return refuse_existing(path, err);
     ptf_output *o = ptf_alloc(sizeof(*o));
     if (o == NULL)
         return ptf_fail_memory(err);
     char resolved[PATH_MAX];
     const char *target = realpath(path, resolved) != NULL ? resolved : path;
     o->fd = -1;
+    o->keep = keep_files;
     o->path = copy_text(path, "");
     o->target = copy_text(target, "");
     o->temporary = copy_text(target, ".XXXXXX");
@@ -322,9 +365,9 @@ static void sync_folder(const char *path)
 
 /*
  * Gives a nameless file a name: the target's, or a temporary one when the
- * target exists.  False with errno when neither works.
+ * target exists and may be replaced.  False with errno when neither works.
  */
-static bool output_link(ptf_output *out)
+static bool link_nameless(ptf_output *out)
 {
     enum { TRIES = 100 };
     char link[40];
@@ -332,19 +375,54 @@ static bool output_link(ptf_output *out)
     const char *name = out->target;
     for (unsigned i = 0; i < TRIES; i++) {
         if (linkat(AT_FDCWD, link, AT_FDCWD, name, AT_SYMLINK_FOLLOW) == 0) {
-            out->named = name == out->temporary;
+            if (name == out->temporary)
+                set_named(out);
             return true;
         }
-        forget(out->temporary);
-        if (errno != EEXIST)
+        if (errno != EEXIST || out->keep)
             return false;
         name = out->temporary;
         size_t end = strlen(name);
         snprintf(out->temporary + end - 6, 7, "%06u",
                  ((unsigned)getpid() + i) % 1000000);
-        remember(out->temporary);
     }
     return false;
+}
+
+/* A rename that replaces no file; false with EEXIST where it would. */
+static bool rename_keeping(const char *from, const char *to)
+{
+    if (renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE) == 0)
+        return true;
+    if (errno == EEXIST)
+        return false;
+    /* Not every file system can; most of the others have links. */
+    if (link(from, to) == 0) {
+        unlink(from);
+        return true;
+    }
+    if (errno == EEXIST)
+        return false;
+    if (access(to, F_OK) != 0) /* no call closes the gap that is left */
+        return rename(from, to) == 0;
+    errno = EEXIST;
+    return false;
+}
+
+/* From wherever the file is to its target. */
+static bool put_in_place(ptf_output *out)
+{
+    sigset_t signals;
+    take_lock(&signals);
+    bool done = out->named || link_nameless(out);
+    if (done && out->named) {
+        done = out->keep ? rename_keeping(out->temporary, out->target)
+                         : rename(out->temporary, out->target) == 0;
+        if (done)
+            set_nameless(out);
+    }
+    release_lock(&signals);
+    return done;
 }
 
 /* Everything on disk, then the name. */
@@ -353,15 +431,15 @@ static bool output_finish(ptf_output *out)
     if (out->reserved > out->offset &&
         ftruncate(out->fd, (off_t)out->offset) != 0)
         return false;
-    if (fsync(out->fd) != 0 || (!out->named && !output_link(out)))
-        return false;
-    return !out->named || rename(out->temporary, out->target) == 0;
+    return fsync(out->fd) == 0 && put_in_place(out);
 }
 
 ptf_status ptf_output_commit(ptf_output *out, ptf_error *err)
 {
     if (!output_finish(out)) {
-        ptf_status status = ptf_fail_errno(err, out->path, "write");
+        ptf_status status = out->keep && errno == EEXIST
+                                ? refuse_existing(out->path, err)
+                                : ptf_fail_errno(err, out->path, "write");
         ptf_output_abort(out);
         return status;
     }
@@ -374,7 +452,12 @@ void ptf_output_abort(ptf_output *out)
 {
     if (out == NULL)
         return;
-    if (out->named)
+    sigset_t signals;
+    take_lock(&signals);
+    if (out->named) {
         unlink(out->temporary);
+        set_nameless(out);
+    }
+    release_lock(&signals);
     output_free(out);
 }

@@ -185,6 +185,7 @@ static ptf_status check_target(const char *path, tool_paths read, bool force,
 ptf_status tool_check_targets(tool_paths read, tool_paths written, bool force,
                               ptf_error *err)
 {
+    ptf_keep_files(!force); /* nor is one replaced that appears meanwhile */
     ptf_status status = PTF_OK;
     for (size_t i = 0; status == PTF_OK && i < written.count; i++) {
         const char *path = written.path[i];

@@ -228,7 +228,11 @@ class Convert(Reader):
             seen[found] += 1
         print(f"killed 100 times: {seen[old]} old files, {seen[new]} new")
         self.assertGreater(seen[old], 0)
-        self.assertLessEqual(len(self.contents()), 3)
+        # Between its two names a file that replaces another has a third.
+        left = [data for name, data in self.contents().items()
+                if name not in ("in.safetensors", "out.pt")]
+        self.assertTrue(all(data == new for data in left), "a part is left")
+        self.assertLess(len(left), 20)
 
 
 if __name__ == "__main__":

@@ -366,6 +366,28 @@ class Refusals(RunTest):
                 (USAGE, ["--quiet"], "--quite", "a.ppm")):
             self.refuse(status, words, "ptfold", *self.args(*args))
 
+    def test_a_target_that_appears_meanwhile_is_kept(self):
+        image = ppm(400, 400, bytes(3 * 400 * 400))
+        for force, status, kept in (([], USAGE, b"another's"),
+                                    (["--force"], EQUIVALENT, None)):
+            command = [PROGRAMS / "ptfold", *self.args(
+                *force, "--resize", "8x8", "--npy", "out.npy", "-")]
+            with subprocess.Popen(command, cwd=self.folder,
+                                  stdin=subprocess.PIPE,
+                                  stdout=subprocess.DEVNULL,
+                                  stderr=subprocess.PIPE) as running:
+                # More than a pipe holds: by then the program reads.
+                running.stdin.write(image[:300000])
+                self.write("out.npy", b"another's")
+                said = running.communicate(image[300000:])[1]
+            self.assertEqual(running.returncode, status, said)
+            if kept is not None:
+                self.assertIn(b"out.npy: the output exists by now", said)
+                self.assertEqual(self.path("out.npy").read_bytes(), kept)
+            self.assertEqual(sorted(self.contents()),
+                             ["net.pt", "net.txt", "out.npy"])
+            self.path("out.npy").unlink()
+
     def test_labels_beyond_the_outputs(self):
         self.path("set").mkdir()
         for k in range(CLASSES + 1):
