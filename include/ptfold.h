@@ -119,6 +119,12 @@ typedef enum ptf_dtype {
     PTF_F8_E4M3FNUZ,
     PTF_F8_E5M2FNUZ,
     PTF_F8_E8M0FNU,
+    PTF_F4_E2M1FN_X2, /* two numbers in a byte */
+    PTF_BITS1X8,      /* bits without a meaning of PyTorch's */
+    PTF_BITS2X4,
+    PTF_BITS4X2,
+    PTF_BITS8,
+    PTF_BITS16,
     PTF_DTYPE_COUNT,
 } ptf_dtype;
 

@@ -31,6 +31,9 @@
     RECONSTRUCT("numpy.core.multiarray", shape, dtype, order, bytes)
 #define FROM_BUFFER(module, bytes, dtype, shape, order) \
     "c" module "\n_frombuffer\n(" bytes dtype shape TEXT("\1", order) "tR"
+#define PERMUTED(shape, axes)                                                \
+    "cnumpy._core.numeric\n_frombuffer\n(" SIX BYTE_23 shape TEXT("\1", "K") \
+        axes "tR"
 #define SCALAR(dtype, bytes) \
     "cnumpy.core.multiarray\nscalar\n" dtype bytes "\x86R"
 #define FLAG_C  "\x89"
@@ -79,6 +82,14 @@ static const array_case cases[] = {
     SOUND(FROM_BUFFER("numpy._core.numeric", "\x96\2\0\0\0\0\0\0\0\1\2",
                       DTYPE("i2"), "K\1\x85", "C"),
           "int16", 1, {1}, {1}, "\1\2"),
+    /* axes in another order: element (i, j) is in row axes[i] of memory */
+    SOUND(PERMUTED(TWO_3, "K\1K\0\x86"), "uint8", 2, {3, 2}, {1, 3},
+          "\1\4\2\5\3\6"),
+    SOUND(PERMUTED(TWO_3, "N"), "uint8", 2, {2, 3}, {3, 1}, "\1\2\3\4\5\6"),
+    BAD(PERMUTED(TWO_3, "K\1K\1\x86"), "an order of all its axes"),
+    BAD(PERMUTED(TWO_3, "K\1K\2\x86"), "an order of all its axes"),
+    BAD(PERMUTED(TWO_3, "K\0\x85"), "an order of all its axes"),
+    BAD(PERMUTED(TWO_3, "K\1J\xff\xff\xff\xff\x86"), "0 or more for its axes"),
     SOUND(SCALAR(DTYPE("i2"), BYTES("\2", "\7\1")), "int16", 0, {0}, {0},
           "\7\1"),
     /* bytes as Python 3 writes them in protocol 2 */
@@ -159,8 +170,10 @@ static void arrays_of_other_things_are_left_alone(void **state)
         FORGE_TEXT1("o") ARRAY("K\1\x85", DTYPE_OF("O8", "|"), FLAG_C, "]Na")
             FORGE_TEXT1("t") ARRAY("K\1\x85", DTYPE("U1"), FLAG_C,
                                    BYTES("\4", "x\0\0\0")) FORGE_TEXT1("s")
-                SCALAR(DTYPE("M8"), BYTES("\x08", "12345678")) FORGE_TEXT1("a")
-                    ARRAY(TWO_3, BYTE_23, FLAG_C, SIX));
+                SCALAR(DTYPE("M8"), BYTES("\x08", "12345678")) FORGE_TEXT1("r")
+                    SCALAR("cnumpy\ndtype\ncnumpy\nrecord\n\x85R",
+                           BYTES("\1", "x")) FORGE_TEXT1("a")
+                        ARRAY(TWO_3, BYTE_23, FLAG_C, SIX));
     ptf_error err = {PTF_OK, ""};
     ptf_checkpoint *ckpt = open_pickle(pickle, sizeof(pickle) - 1, &err);
     if (ckpt == NULL)

@@ -166,6 +166,8 @@ static const struct {
      "sparse"},
     {ONE("ctorch._utils\n_rebuild_meta_tensor_no_storage\n)R"), PTF_UNSUPPORTED,
      "meta"},
+    {ONE("ctorch.nn.parameter\nUninitializedParameter\n)R"), PTF_UNSUPPORTED,
+     "'w' has no data (lazy module)"},
     {ONE("ctorch._utils\n_rebuild_parameter\nN\x85R"), PTF_FORMAT,
      "found something else"},
     {ONE("ctorch._utils\n_rebuild_qtensor\n(" FORGE_STORAGE(
@@ -260,8 +262,11 @@ static const struct {
     /* names */
     {BYTES("\x80\2" DICT(ITEM("\x1b")) "."), NULL, PTF_FORMAT, "printable"},
     {BYTES("\x80\2" DICT(ITEM("\xff")) "."), NULL, PTF_FORMAT, "printable"},
-    {BYTES("\x80\2" DICT("N" SCALAR) "."), NULL, PTF_FORMAT,
-     "a string or an integer"},
+    {BYTES("\x80\2" DICT("N" SCALAR "\x88" SCALAR
+                         "J\xfe\xff\xff\xff" SCALAR) "."),
+     NULL, PTF_OK, "None[]=1;True[]=1;-2[]=1;"},
+    {BYTES("\x80\2" DICT(")" SCALAR) "."), NULL, PTF_UNSUPPORTED,
+     "a text or an integer"},
     {BYTES("\x80\2" DICT(TEXT("\3", "a.b") SCALAR FORGE_TEXT1("a")
                              DICT(ITEM("b"))) "."),
      NULL, PTF_FORMAT, "'a.b' twice"},
@@ -274,6 +279,10 @@ static const struct {
     /* tensors in nothing but an object of another class */
     {BYTES("\x80\2ca\nb\n)R" DICT(ITEM("w")) "b."), NULL, PTF_UNSUPPORTED,
      "an object of a.b, which is not looked into"},
+    /* a module whose weights are packed */
+    {BYTES("\x80\2ca\nNet\n)\x81" DICT(TEXT("\x08", "_modules") "}" FORGE_TEXT1(
+         "p") "ctorch\nScriptObject\n)\x81(" SCALAR "tb") "b."),
+     NULL, PTF_UNSUPPORTED, "torch.ScriptObject"},
     /* what extends a dict or a list is looked into */
     {BYTES("\x80\2ca\nb\n)R(" ITEM("w") "u."), NULL, PTF_OK, "w[]=1;"},
     /* unknown objects beside tensors are left alone */

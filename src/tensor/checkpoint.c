@@ -80,8 +80,8 @@ static ptf_status rebuild_leaf(ptf_checkpoint *ckpt, const ptf_leaf *leaf,
 {
     ptf_origin origin = ptf_value_origin(ckpt);
     if (leaf->problem != NULL)
-        return ptf_fail(err, PTF_FORMAT, &origin, PTF_NO_OFFSET,
-                        "tensor '%s': %s", leaf->name, leaf->problem);
+        return ptf_fail(err, leaf->problem->status, &origin, PTF_NO_OFFSET,
+                        "tensor '%s': %s", leaf->name, leaf->problem->text);
     return ptf_value_is_array(leaf->value)
                ? ptf_array_rebuild(ckpt, leaf->value, leaf->name, out, err)
                : ptf_tensor_rebuild(ckpt, leaf->value, leaf->name, out, err);

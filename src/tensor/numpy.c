@@ -1,7 +1,7 @@
 /*
  * NumPy arrays and scalars as NumPy pickles them: _reconstruct() with a
  * state of version, shape, dtype, order and bytes; scalar(dtype, bytes); from
- * protocol 5 on _frombuffer(bytes, dtype, shape, order).
+ * protocol 5 on _frombuffer(bytes, dtype, shape, order[, axes]).
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -30,9 +30,13 @@ static bool is_call(const ptf_value *value, const char *name)
            ptf_value_is_global(callee, "numpy._core.numeric", name);
 }
 
-/* What an array is made of; a scalar has neither shape nor order. */
+/*
+ * What an array is made of; a scalar has neither shape nor order.  With
+ * 'axes', the shape is that of the elements in memory, and axis i of the
+ * array is axis axes[i] of it.
+ */
 typedef struct parts {
-    const ptf_value *dtype, *shape, *order, *bytes;
+    const ptf_value *dtype, *shape, *order, *bytes, *axes;
 } parts;
 
 /* False when the call has not the form that NumPy writes. */
@@ -41,15 +45,17 @@ static bool take_apart(const ptf_value *value, parts *out)
     const ptf_value *args = value->items[PTF_ARGS];
     const ptf_value *state = value->items[PTF_STATE];
     ptf_value *const *v = args->items;
+    *out = (parts){0};
     if (is_call(value, "scalar")) {
-        *out = args->count == 2 ? (parts){v[0], NULL, NULL, v[1]} : (parts){0};
+        if (args->count == 2)
+            *out = (parts){.dtype = v[0], .bytes = v[1]};
     } else if (is_call(value, "_frombuffer")) {
-        *out = args->count == 4 ? (parts){v[1], v[2], v[3], v[0]} : (parts){0};
-    } else {
-        bool sound = state != NULL && state->kind == PTF_TUPLE;
-        v = sound ? state->items : NULL;
-        *out = sound && state->count == 5 ? (parts){v[2], v[1], v[3], v[4]}
-                                          : (parts){0};
+        if (args->count == 4 || args->count == 5)
+            *out =
+                (parts){v[1], v[2], v[3], v[0], args->count == 5 ? v[4] : NULL};
+    } else if (state != NULL && state->kind == PTF_TUPLE && state->count == 5) {
+        v = state->items;
+        *out = (parts){v[2], v[1], v[3], v[4], NULL};
     }
     return out->bytes != NULL;
 }
@@ -66,6 +72,15 @@ static const ptf_value *code_of(const ptf_value *dtype)
     return text && code->count > 0 ? code : NULL;
 }
 
+/* numpy.rec.array() names a class instead of a code. */
+static bool is_record(const ptf_value *dtype)
+{
+    const ptf_value *args =
+        dtype->kind == PTF_OBJECT ? dtype->items[PTF_ARGS] : NULL;
+    return args != NULL && args->count > 0 &&
+           ptf_value_is_global(args->items[0], "numpy", "record");
+}
+
 /* Arrays of objects, texts, records and dates are left where they are. */
 bool ptf_value_is_array(const ptf_value *value)
 {
@@ -73,8 +88,11 @@ bool ptf_value_is_array(const ptf_value *value)
     if (!is_call(value, "_reconstruct") && !is_call(value, "scalar") &&
         !is_call(value, "_frombuffer"))
         return false;
-    const ptf_value *code = take_apart(value, &p) ? code_of(p.dtype) : NULL;
-    return code == NULL || strchr("OUSVMma", code->text[0]) == NULL;
+    if (!take_apart(value, &p))
+        return true;
+    const ptf_value *code = code_of(p.dtype);
+    return code == NULL ? !is_record(p.dtype)
+                        : strchr("OUSVMma", code->text[0]) == NULL;
 }
 
 static ptf_status fail(const ptf_checkpoint *ckpt, const char *name,
@@ -189,6 +207,28 @@ static bool is_fortran(const ptf_value *order)
            ptf_value_is(order, "F");
 }
 
+/* Puts the axes of memory into the array's order. */
+static ptf_status permute(ptf_checkpoint *ckpt, const ptf_value *axes,
+                          ptf_tensor *out, ptf_error *err)
+{
+    ptf_tensor in_memory = *out;
+    int64_t order[PTF_MAX_RANK];
+    unsigned seen = 0;
+    int rank = 0;
+    ptf_status status =
+        ptf_read_dims(ckpt, axes, out->name, "axes", order, &rank, err);
+    if (status != PTF_OK)
+        return status;
+    for (int i = 0; i < rank && rank == out->rank && order[i] < rank; i++) {
+        seen |= 1u << order[i];
+        out->shape[i] = in_memory.shape[order[i]];
+        out->stride[i] = in_memory.stride[order[i]];
+    }
+    return rank == out->rank && seen + 1 == 1u << rank
+               ? PTF_OK
+               : fail(ckpt, out->name, "an order of all its axes", err);
+}
+
 ptf_status ptf_array_rebuild(ptf_checkpoint *ckpt, const ptf_value *value,
                              const char *name, ptf_tensor *out, ptf_error *err)
 {
@@ -211,5 +251,7 @@ ptf_status ptf_array_rebuild(ptf_checkpoint *ckpt, const ptf_value *value,
         ptf_tensor_set_fortran(out);
     else
         ptf_tensor_set_strides(out);
-    return PTF_OK;
+    return p.axes != NULL && p.axes->kind != PTF_NONE
+               ? permute(ckpt, p.axes, out, err)
+               : PTF_OK;
 }

@@ -8,7 +8,8 @@
 
 /* How integers become numbers; the arrays have one element per slice. */
 typedef struct scheme {
-    int axis; /* -1: one scale for all */
+    int axis;      /* -1: one scale for all */
+    bool fraction; /* zero points are no integers: computed in float */
     double *scales;
     double *zeros;
 } scheme;
@@ -26,7 +27,7 @@ static ptf_status fail(const ptf_checkpoint *ckpt, const ptf_tensor *raw,
 /* One number of a 1-d tensor each for the slices along the axis. */
 static ptf_status read_slices(ptf_checkpoint *ckpt, const ptf_value *value,
                               const ptf_tensor *raw, int axis, double **out,
-                              ptf_error *err)
+                              bool *fraction, ptf_error *err)
 {
     ptf_tensor t;
     if (!ptf_value_is_tensor(value))
@@ -39,6 +40,7 @@ static ptf_status read_slices(ptf_checkpoint *ckpt, const ptf_value *value,
     *out = ptf_arena_array(&ckpt->arena, (size_t)t.shape[0], sizeof(**out));
     if (*out == NULL)
         return ptf_fail_memory(err);
+    *fraction = t.dtype == PTF_F32 || t.dtype == PTF_F64;
     return ptf_tensor_read_f64(&t, *out, err);
 }
 
@@ -54,7 +56,7 @@ static ptf_status read_per_tensor(ptf_checkpoint *ckpt, const ptf_value *params,
         return ptf_fail_memory(err);
     numbers[0] = params->items[1]->number;
     numbers[1] = (double)params->items[2]->integer;
-    *out = (scheme){-1, &numbers[0], &numbers[1]};
+    *out = (scheme){-1, false, &numbers[0], &numbers[1]};
     return PTF_OK;
 }
 
@@ -67,11 +69,12 @@ static ptf_status read_per_channel(ptf_checkpoint *ckpt,
         params->items[3]->integer < 0 || params->items[3]->integer >= raw->rank)
         return fail(ckpt, raw, err);
     out->axis = (int)params->items[3]->integer;
-    ptf_status status =
-        read_slices(ckpt, params->items[1], raw, out->axis, &out->scales, err);
-    return status == PTF_OK ? read_slices(ckpt, params->items[2], raw,
-                                          out->axis, &out->zeros, err)
-                            : status;
+    ptf_status status = read_slices(ckpt, params->items[1], raw, out->axis,
+                                    &out->scales, &out->fraction, err);
+    return status == PTF_OK
+               ? read_slices(ckpt, params->items[2], raw, out->axis,
+                             &out->zeros, &out->fraction, err)
+               : status;
 }
 
 static ptf_status read_scheme(ptf_checkpoint *ckpt, const ptf_value *params,
@@ -97,7 +100,7 @@ static ptf_status read_scheme(ptf_checkpoint *ckpt, const ptf_value *params,
 /*
  * In C order: every 'inner' elements the slice changes, 'slices' of them.
  * PyTorch's dequantize() rounds the scale to float first when there is one
- * scale, and does not when there are several; so do we.
+ * scale or zero points are no integers, and does not else; so do we.
  */
 static void scale_all(const scheme *s, const ptf_tensor *t, double *in,
                       float *out)
@@ -112,16 +115,20 @@ static void scale_all(const scheme *s, const ptf_tensor *t, double *in,
     }
     for (size_t i = 0; i < numel; i++) {
         size_t slice = i / inner % slices;
-        double steps = in[i] - s->zeros[slice];
-        out[i] = s->axis < 0 ? (float)steps * (float)s->scales[slice]
-                             : (float)(steps * s->scales[slice]);
+        double zero = s->zeros[slice], scale = s->scales[slice];
+        if (s->fraction)
+            out[i] = ((float)in[i] - (float)zero) * (float)scale;
+        else if (s->axis < 0)
+            out[i] = (float)(in[i] - zero) * (float)scale;
+        else
+            out[i] = (float)((in[i] - zero) * scale);
     }
 }
 
 ptf_status ptf_tensor_dequantize(ptf_checkpoint *ckpt, const ptf_value *params,
                                  ptf_tensor *raw, ptf_error *err)
 {
-    scheme s = {-1, NULL, NULL};
+    scheme s = {-1, false, NULL, NULL};
     ptf_status status = read_scheme(ckpt, params, raw, &s, err);
     if (status != PTF_OK)
         return status;

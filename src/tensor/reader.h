@@ -137,11 +137,17 @@ bool ptf_dtype_find(const char *name, ptf_dtype *out);
 
 /* ----------------------------------------------------------------- finding */
 
+/* Why a tensor cannot have the name that its keys give. */
+typedef struct ptf_name_problem {
+    ptf_status status;
+    const char *text;
+} ptf_name_problem;
+
 /* A tensor under its dotted name, not yet rebuilt. */
 typedef struct ptf_leaf {
     const char *name; /* first: see select.c */
     const ptf_value *value;
-    const char *problem; /* why it cannot have this name, or NULL */
+    const ptf_name_problem *problem; /* or NULL */
 } ptf_leaf;
 
 typedef struct ptf_leaves {
@@ -156,6 +162,13 @@ typedef struct ptf_leaves {
  * the objects that are looked into.
  */
 bool ptf_value_is_open(const ptf_value *object);
+
+/*
+ * A dict's key as part of a name, as Python's str() gives it; false for what
+ * is neither text, integer, truth value nor None.  '*out' is the key's own
+ * text, or lies in 'number'.
+ */
+bool ptf_key_text(const ptf_value *key, char number[24], ptf_text_span *out);
 
 /*
  * Lists the tensors (with 'arrays', the NumPy arrays) below 'from', which

@@ -46,6 +46,10 @@ static const struct {
     {"torch._utils", "_rebuild_nested_tensor", NULL, "is nested"},
     {"torch._utils", "_rebuild_meta_tensor_no_storage", NULL,
      "has no data (meta device)"},
+    {"torch.nn.parameter", "UninitializedParameter", NULL,
+     "has no data (lazy module)"},
+    {"torch.nn.parameter", "UninitializedBuffer", NULL,
+     "has no data (lazy module)"},
     {"torch._utils", "_rebuild_wrapper_subclass", NULL,
      "is of a tensor subclass"},
     {"torch._utils", "_rebuild_device_tensor_from_numpy", NULL,
@@ -213,9 +217,11 @@ ptf_status ptf_tensor_place(const ptf_checkpoint *ckpt,
                         "tensor '%s': expected a size that exists, found one "
                         "beyond 64 bits",
                         out->name);
-    if (numel == 0)
+    size_t start = (size_t)view->offset * ptf_dtype_size(view->storage->dtype) +
+                   (size_t)offset * size;
+    if (numel == 0 && (start == 0 || offset > available))
         return PTF_OK;
-    if (last >= available)
+    if (numel > 0 && last >= available)
         return ptf_fail(err, PTF_FORMAT, &origin, PTF_NO_OFFSET,
                         "tensor '%s': expected elements up to number %lld in "
                         "its storage, found %lld elements there",
@@ -225,8 +231,6 @@ ptf_status ptf_tensor_place(const ptf_checkpoint *ckpt,
                         "tensor '%s': expected at most %zu bytes of repeated "
                         "elements, found %zu",
                         out->name, MAX_REPEATED, bytes);
-    size_t start = (size_t)view->offset * ptf_dtype_size(view->storage->dtype) +
-                   (size_t)offset * size;
     out->data = view->storage->bytes.data + start;
     return PTF_OK;
 }

@@ -56,13 +56,12 @@ static ptf_status add_candidate(ptf_checkpoint *ckpt, const ptf_value *key,
         return PTF_OK;
     const char *sep = out->candidates > 1 ? ", " : "";
     const char *before = out->names != NULL ? out->names : "";
-    if (key->kind == PTF_STRING)
-        out->names = ptf_arena_printf(
-            &ckpt->arena, "%s%s'%.*s' (%zu)", before, sep,
-            key->count < 100 ? (int)key->count : 100, key->text, count);
-    else
-        out->names = ptf_arena_printf(&ckpt->arena, "%s%s'%lld' (%zu)", before,
-                                      sep, (long long)key->integer, count);
+    char number[24];
+    ptf_text_span name;
+    ptf_key_text(key, number, &name);
+    out->names = ptf_arena_printf(&ckpt->arena, "%s%s'%.*s' (%zu)", before, sep,
+                                  name.size < 100 ? (int)name.size : 100,
+                                  name.text, count);
     return out->names != NULL ? PTF_OK : ptf_fail_memory(err);
 }
 

@@ -71,8 +71,9 @@ ptf_status ptf_storage_find_class(const ptf_checkpoint *ckpt,
         return PTF_OK;
     }
     FAIL(ckpt, err, PTF_UNSUPPORTED,
-         "expected a storage class of PyTorch, found %s.%s", g->module,
-         g->name);
+         "expected a storage of numbers of whole bytes, found %s.%s, which "
+         "ptfold does not read",
+         g->module, g->name);
 }
 
 /* A key becomes part of an entry's name, so only plain ones are taken. */

@@ -30,6 +30,12 @@ static const struct {
     [PTF_F8_E4M3FNUZ] = {"float8_e4m3fnuz", 1},
     [PTF_F8_E5M2FNUZ] = {"float8_e5m2fnuz", 1},
     [PTF_F8_E8M0FNU] = {"float8_e8m0fnu", 1},
+    [PTF_F4_E2M1FN_X2] = {"float4_e2m1fn_x2", 1},
+    [PTF_BITS1X8] = {"bits1x8", 1},
+    [PTF_BITS2X4] = {"bits2x4", 1},
+    [PTF_BITS4X2] = {"bits4x2", 1},
+    [PTF_BITS8] = {"bits8", 1},
+    [PTF_BITS16] = {"bits16", 2},
 };
 
 const char *ptf_dtype_name(ptf_dtype dtype)

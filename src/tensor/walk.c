@@ -23,10 +23,10 @@ typedef struct walk {
 } walk;
 
 static ptf_status walk_value(walk *w, ptf_value *value, const char *name,
-                             const char *problem);
+                             const ptf_name_problem *problem);
 
 static ptf_status add_leaf(walk *w, const ptf_value *value, const char *name,
-                           const char *problem)
+                           const ptf_name_problem *problem)
 {
     ptf_leaves *out = w->out;
     ptf_origin origin = ptf_value_origin(w->ckpt);
@@ -57,33 +57,55 @@ static const char *join(walk *w, const char *prefix, const char *text,
                                              (int)size, text);
 }
 
+bool ptf_key_text(const ptf_value *key, char number[24], ptf_text_span *out)
+{
+    *out = (ptf_text_span){key->text, key->count};
+    if (key->kind == PTF_STRING)
+        return true;
+    const char *text = key->kind == PTF_NONE      ? "None"
+                       : key->kind != PTF_BOOLEAN ? ""
+                       : key->boolean             ? "True"
+                                                  : "False";
+    size_t size =
+        key->kind == PTF_INT
+            ? (size_t)snprintf(number, 24, "%lld", (long long)key->integer)
+            : (size_t)snprintf(number, 24, "%s", text);
+    *out = (ptf_text_span){number, size};
+    return size > 0;
+}
+
+/* Why a key does not continue a name of 'before' bytes; NULL when it does. */
+static const ptf_name_problem *find_problem(bool plain, ptf_text_span part,
+                                            size_t before)
+{
+    static const ptf_name_problem key = {
+        PTF_UNSUPPORTED,
+        "expected a text or an integer for its key, found another, which "
+        "ptfold does not read"};
+    static const ptf_name_problem length = {
+        PTF_FORMAT, "expected a name of at most 4096 bytes"};
+    static const ptf_name_problem printable = {
+        PTF_FORMAT, "expected a printable name in UTF-8"};
+    return !plain                                    ? &key
+           : part.size + before >= MAX_NAME          ? &length
+           : !ptf_is_printable(part.text, part.size) ? &printable
+                                                     : NULL;
+}
+
 /* Walks one pair of a dict under its dotted name. */
 static ptf_status walk_pair(walk *w, const ptf_value *key, ptf_value *value,
-                            const char *prefix, const char *problem)
+                            const char *prefix, const ptf_name_problem *problem)
 {
-    char number[24] = "";
-    const char *text = number;
-    size_t size = 0;
+    char number[24];
+    ptf_text_span part;
+    size_t before = prefix != NULL ? strlen(prefix) : 0;
     if (!value->marked)
         return PTF_OK;
-    if (key->kind == PTF_STRING) {
-        text = key->text;
-        size = key->count;
-    } else if (key->kind == PTF_INT) {
-        size = (size_t)snprintf(number, sizeof(number), "%lld",
-                                (long long)key->integer);
-    } else if (problem == NULL) {
-        problem = "expected a string or an integer for its key";
-    }
-    size_t before = prefix != NULL ? strlen(prefix) : 0;
-    if (size + before >= MAX_NAME) {
-        problem = "expected a name of at most 4096 bytes";
-        size = 0;
-    } else if (!ptf_is_printable(text, size)) {
-        problem = "expected a printable name in UTF-8";
-        size = 0;
-    }
-    w->ckpt->name_bytes += before + size + 2;
+    bool plain = ptf_key_text(key, number, &part);
+    const ptf_name_problem *found = find_problem(plain, part, before);
+    if (found != NULL)
+        part.size = 0;
+    w->ckpt->name_bytes += before + part.size + 2;
     if (w->ckpt->name_bytes > MAX_ALL_NAMES) {
         ptf_origin origin = ptf_value_origin(w->ckpt);
         return ptf_fail(w->err, PTF_FORMAT, &origin, PTF_NO_OFFSET,
@@ -91,16 +113,16 @@ static ptf_status walk_pair(walk *w, const ptf_value *key, ptf_value *value,
                         "together",
                         MAX_ALL_NAMES);
     }
-    const char *name = join(w, prefix, text, size);
+    const char *name = join(w, prefix, part.text, part.size);
     if (name == NULL)
         return ptf_fail_memory(w->err);
-    return walk_value(w, value, name, problem);
+    return walk_value(w, value, name, problem != NULL ? problem : found);
 }
 
 /* -------------------------------------------------------------- containers */
 
 static ptf_status walk_dict(walk *w, const ptf_value *dict, const char *prefix,
-                            const char *problem)
+                            const ptf_name_problem *problem)
 {
     ptf_status status = PTF_OK;
     for (uint32_t i = 0; i < dict->count && status == PTF_OK; i += 2)
@@ -110,7 +132,7 @@ static ptf_status walk_dict(walk *w, const ptf_value *dict, const char *prefix,
 }
 
 static ptf_status walk_list(walk *w, const ptf_value *list, const char *prefix,
-                            const char *problem)
+                            const ptf_name_problem *problem)
 {
     ptf_status status = PTF_OK;
     for (uint32_t i = 0; i < list->count && status == PTF_OK; i++) {
@@ -135,9 +157,26 @@ static bool contains(const ptf_value *set, const ptf_value *key)
     return false;
 }
 
+/*
+ * Weights that PyTorch's quantized kernels have packed are attributes, which
+ * only their module's own code can put into a state dict.
+ */
+static void count_packed(walk *w, const ptf_value *state)
+{
+    for (uint32_t i = 1; i < state->count; i += 2) {
+        const ptf_value *v = state->items[i];
+        if (!v->marked || v->kind != PTF_OBJECT ||
+            !ptf_value_is_global(v->items[PTF_CALLEE], "torch", "ScriptObject"))
+            continue;
+        w->out->closed_count++;
+        w->out->closed = v;
+    }
+}
+
 /* nn.Module: own parameters, own persistent buffers, then the children. */
 static ptf_status walk_module(walk *w, const ptf_value *state,
-                              const char *prefix, const char *problem)
+                              const char *prefix,
+                              const ptf_name_problem *problem)
 {
     static const char *const parts[] = {"_parameters", "_buffers", "_modules"};
     const ptf_value *skip = ptf_dict_find(state, "_non_persistent_buffers_set");
@@ -154,6 +193,7 @@ static ptf_status walk_module(walk *w, const ptf_value *state,
                 return status;
         }
     }
+    count_packed(w, state);
     return PTF_OK;
 }
 
@@ -178,7 +218,7 @@ bool ptf_value_is_open(const ptf_value *object)
 }
 
 static ptf_status walk_object(walk *w, ptf_value *object, const char *prefix,
-                              const char *problem)
+                              const ptf_name_problem *problem)
 {
     const ptf_value *state = object->items[PTF_STATE];
     const ptf_value *args = object->items[PTF_ARGS];
@@ -205,7 +245,7 @@ static ptf_status walk_object(walk *w, ptf_value *object, const char *prefix,
 }
 
 static ptf_status walk_inside(walk *w, ptf_value *value, const char *name,
-                              const char *problem)
+                              const ptf_name_problem *problem)
 {
     switch ((ptf_kind)value->kind) {
     case PTF_TUPLE:
@@ -227,7 +267,7 @@ static ptf_status walk_inside(walk *w, ptf_value *value, const char *name,
 }
 
 static ptf_status walk_value(walk *w, ptf_value *value, const char *name,
-                             const char *problem)
+                             const ptf_name_problem *problem)
 {
     if (!value->marked || value->busy)
         return PTF_OK;

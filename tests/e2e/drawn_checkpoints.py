@@ -44,7 +44,8 @@ TYPED = [getattr(torch, n) for n in (
     "int64", "uint8", "bool", "complex64", "complex128")]
 NEWER = [getattr(torch, n) for n in (
     "uint16", "uint32", "uint64", "float8_e4m3fn", "float8_e5m2",
-    "float8_e4m3fnuz", "float8_e5m2fnuz", "float8_e8m0fnu")
+    "float8_e4m3fnuz", "float8_e5m2fnuz", "float8_e8m0fnu",
+    "float4_e2m1fn_x2", "bits8", "bits16", "bits1x8", "bits2x4", "bits4x2")
     if hasattr(torch, n)]
 DTYPES = TYPED + NEWER
 
@@ -75,7 +76,7 @@ def draw_view(draw, flat_of):
     for n in shape:
         numel *= n
     how = draw.choice(["plain", "permuted", "stepped", "offset", "expanded",
-                       "overlapping", "empty", "sized 1"])
+                       "overlapping", "empty", "empty behind", "sized 1"])
     if how == "permuted":
         order = list(range(len(shape)))
         draw.shuffle(order)
@@ -91,6 +92,8 @@ def draw_view(draw, flat_of):
         return flat_of(9).as_strided((4, 3), (draw.randrange(3), 1), 0)
     if how == "empty":
         return flat_of(0).view([0] + shape[:6])
+    if how == "empty behind":
+        return flat_of(9)[draw.randrange(10):][:0]
     if how == "sized 1":
         return flat_of(12).as_strided((1, 3, 1), (99, 2, 7), 1)
     return flat_of(numel).view(shape)
@@ -104,10 +107,13 @@ def draw_quantized(draw):
             numbers, draw.uniform(0.01, 2), draw.randrange(0, 9), kind)
     axis = draw.randrange(3)
     slices = numbers.shape[axis]
-    made = torch.quantize_per_channel(
+    if draw.random() < 0.3:  # zero points that are no integers
+        return torch.quantize_per_channel(
+            numbers, torch.rand(slices) + 0.01, torch.rand(slices) * 9, axis,
+            torch.quint8)
+    return torch.quantize_per_channel(
         numbers, torch.rand(slices, dtype=torch.float64) + 0.01,
         torch.randint(0, 9, (slices,)), axis, kind)
-    return made
 
 
 class Subclass(torch.Tensor):
@@ -239,15 +245,21 @@ def draw_module(draw):
     return nn.DataParallel(made) if draw.random() < 0.2 else made
 
 
-def train(module):
+def train(draw, module):
     """An optimizer that has a state."""
     parameters = [p for p in module.parameters() if p.dtype == torch.float32]
     if not parameters:
         return {}
-    optimizer = torch.optim.Adam(parameters)
-    for p in parameters:
-        p.grad = torch.ones_like(p)
-    optimizer.step()
+    optim = torch.optim
+    optimizer = draw.choice([
+        optim.Adam, optim.LBFGS, optim.Adagrad, optim.Rprop, optim.ASGD,
+        functools.partial(optim.SGD, lr=0.1, momentum=0.9)])(parameters)
+
+    def gradients():
+        for p in parameters:
+            p.grad = torch.ones_like(p)
+        return torch.tensor(1.0)
+    optimizer.step(gradients)
     return optimizer.state_dict()
 
 
@@ -258,6 +270,7 @@ def draw_key(draw, taken):
             lambda: "layer%d.weight" % draw.randrange(1000),
             lambda: "é%d" % draw.randrange(1000),
             lambda: -draw.randrange(9),
+            lambda: draw.choice([True, False, None]),
             lambda: "a b/c:%d" % draw.randrange(1000)])()
         if str(key) not in taken:
             taken.add(str(key))
@@ -277,7 +290,7 @@ def draw_dict(draw, tensor_of, depth=0):
         elif kind < 0.75:
             made[key] = draw_dict(draw, tensor_of, depth + 1)
         elif kind < 0.85:
-            made[key] = draw.choice([list, tuple])(
+            made[key] = draw.choice([list, tuple, collections.deque])(
                 tensor_of() for _ in range(draw.randrange(4)))
         else:
             made[key] = draw.choice(BESIDE)(draw)
@@ -302,13 +315,15 @@ def draw_object(draw, dtypes):
     if kind < 0.85:
         module = draw_module(draw)
         return {"epoch": 3, "best": numpy.float32(0.5), "args": BESIDE[0](draw),
-                "state_dict": module.state_dict(), "optimizer": train(module),
+                "state_dict": module.state_dict(), "optimizer": train(draw, module),
                 "model": draw_module(draw), draw.randrange(9): tensor_of()}
     if kind < 0.92:
         return {"a": numpy.asfortranarray(numpy.random.rand(2, 3)),
                 "b": [numpy.arange(3, dtype=draw.choice(["u1", "<i8", ">f4"])),
                       numpy.float64(2.5)], "c": numpy.zeros((0, 2), "f2"),
-                "d": numpy.array(True), "e": numpy.ones((2, 2), "c16")[:, 0]}
+                "d": numpy.array(True), "e": numpy.ones((2, 2), "c16")[:, 0],
+                "f": numpy.random.rand(2, 3, 4).transpose(
+                    draw.sample(range(3), 3))}
     return draw.choice([list, tuple])(
         tensor_of() for _ in range(draw.randrange(1, 4)))
 
@@ -385,7 +400,7 @@ def walk(made, prefix, arrays, out):
     elif isinstance(made, dict):
         for key, value in made.items():
             walk(value, join(prefix, key), arrays, out)
-    elif isinstance(made, (list, tuple)) and type(made) in (list, tuple):
+    elif type(made) in (list, tuple, collections.deque):
         for i, value in enumerate(made):
             walk(value, join(prefix, i), arrays, out)
 
@@ -396,11 +411,9 @@ def describe(tensor):
         array = numpy.asarray(tensor)
         name = array.dtype.name
         data = array.astype(array.dtype.newbyteorder("<")).tobytes()
-        fortran = array.ndim > 1 and array.flags.f_contiguous and \
-            not array.flags.c_contiguous
-        stride = torch.empty(array.shape[::-1] if fortran else array.shape
-                             ).stride()
-        stride = stride[::-1] if fortran else stride
+        stride = torch.empty(array.shape).stride() \
+            if array.flags.c_contiguous else \
+            [n // array.itemsize for n in array.strides]
         return name, array.shape, stride, 0, hashlib.sha256(data).hexdigest()
     tensor = tensor.detach().as_subclass(torch.Tensor)
     if tensor.is_quantized:
@@ -427,9 +440,9 @@ def draw_file(draw, folder, number):
         made = draw_object(draw, dtypes)
         write(draw, path, made, dtypes)
     found = []
-    for arrays in (False, True):
-        if not found:
-            walk(made, None, arrays, found)
+    walk(made, None, False, found)
+    if not found:  # NumPy decides how an array lies in memory when read
+        walk(torch.load(path, weights_only=False), None, True, found)
     return path.name, found
 
 
