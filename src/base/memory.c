@@ -24,14 +24,16 @@ static bool allocation_fails(void)
     return left == 0;
 }
 
+enum { LARGE_PAGE = 2 << 20 };
+
 /*
- * Asks for large pages where that spares thousands of page faults.  Only
- * advice: what the system does with it changes nothing else.
+ * Asks for large pages, which spare page faults, and misses of the address
+ * caches: 100 inputs of a linear layer lie in 100 small pages.  Only advice:
+ * what the system does with it changes nothing else.
  */
 static void *prefer_large_pages(void *block, size_t size)
 {
-    enum { WORTH_IT = 4 << 20 };
-    if (block == NULL || size < WORTH_IT)
+    if (block == NULL || size < LARGE_PAGE)
         return block;
     size_t head = (size_t)(-(uintptr_t)block % PTF_PAGE);
     madvise((char *)block + head, (size - head) / PTF_PAGE * PTF_PAGE,
@@ -54,10 +56,12 @@ void *ptf_realloc(void *block, size_t size)
 void *ptf_alloc_aligned(size_t size, size_t alignment)
 {
     void *block = NULL;
+    if (size >= LARGE_PAGE && alignment < LARGE_PAGE)
+        alignment = LARGE_PAGE;
     if (allocation_fails() ||
         posix_memalign(&block, alignment, size > 0 ? size : 1) != 0)
         return NULL;
-    return block;
+    return prefer_large_pages(block, size);
 }
 
 void ptf_free(void *block)
