@@ -10,29 +10,9 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
-#include "ptfold.h"
-
-#include <stdlib.h>
-#include <time.h>
+#include "timing.h"
 
 enum { ROUNDS = 15 };
-
-static ptf_error err;
-
-static void check(ptf_status status)
-{
-    if (status == PTF_OK)
-        return;
-    fprintf(stderr, "%s\n", err.message);
-    exit(1);
-}
-
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return 1e3 * (double)t.tv_sec + 1e-6 * (double)t.tv_nsec;
-}
 
 static int compare(const void *a, const void *b)
 {
@@ -86,7 +66,7 @@ static void measure(const ptf_net *net, const ptf_shape *input, int64_t images)
     printf("%lld images, largest radius %.2e\n", (long long)images, largest);
     for (int i = 0; i <= ROUNDS / 2; i += ROUNDS / 2)
         printf("  %s: f32 %.3f ms, enclosure %.3f ms, %.2f times\n",
-               i == 0 ? "fastest" : "median", run[i], enclosed[i],
+               i == 0 ? "fastest" : "median", 1e3 * run[i], 1e3 * enclosed[i],
                enclosed[i] / run[i]);
     free(in);
     free(out);

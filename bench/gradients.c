@@ -9,30 +9,11 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
-#include "ptfold.h"
+#include "timing.h"
 
-#include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 enum { LAYERS = 8, TAPS = 64, NUMBERS = LAYERS * (TAPS + 1), RUNS = 7 };
-
-static ptf_error err;
-
-static void check(ptf_status status)
-{
-    if (status == PTF_OK)
-        return;
-    fprintf(stderr, "%s\n", err.message);
-    exit(1);
-}
-
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 /* The text, and a safetensors file of drawn weights. */
 static size_t make(char *text, char *file)
