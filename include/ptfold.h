@@ -873,8 +873,7 @@ PTF_API ptf_status ptf_gradient_save(const ptf_gradient *gradient,
 /*
  * A second evaluation of a net, in double and apart from plans, that carries
  * a rigorous bound: the outputs of the net as a real function of its
- * parameters and of the given input lie within 'radius' of 'value'.  The
- * calling program must not have changed IEEE 754's default arithmetic.
+ * parameters and of the given input lie within 'radius' of 'value'.
  */
 typedef struct ptf_enclosure ptf_enclosure;
 
@@ -940,7 +939,7 @@ typedef enum ptf_level {
     PTF_SAME_PREDICTIONS, /* within tolerance, and every arg max agrees */
     PTF_WITHIN_TOLERANCE, /* |a - b| <= atol + rtol * max|a| of its sample */
     PTF_DIFFERENT,
-    PTF_UNDECIDED, /* nothing compared, or NaN or infinity in the outputs */
+    PTF_UNDECIDED, /* nothing compared, or NaN or infinity in a run */
 } ptf_level;
 
 PTF_API const char *ptf_level_name(ptf_level level);
@@ -1107,11 +1106,20 @@ PTF_API void ptf_check_certificate(const ptf_check *check,
 PTF_API bool ptf_check_open(const ptf_check *check, size_t index,
                             int64_t *sample, ptf_prediction *kind);
 
-/* The outputs' comparison, and the strongest level that holds. */
+/*
+ * The outputs' comparison, and the strongest level that holds.  BITWISE is
+ * about the outputs alone: ask the certificate whether parameters and layers
+ * are what they should be.  UNDECIDED also where a layer gave NaN or infinity
+ * that the outputs do not show.
+ */
 PTF_API const ptf_verdict *ptf_check_verdict(const ptf_check *check);
 PTF_API ptf_level ptf_check_level(const ptf_check *check);
 
-/* One parameter of B against the ideal. */
+/*
+ * One parameter of B against the ideal.  'wrong' are the numbers that are not
+ * the ideal one rounded, or of which more than two f32 could be that; 'open'
+ * those that lie next to a tie, and may be either.
+ */
 typedef struct ptf_parameter_check {
     const char *name; /* of B's tensor */
     int64_t count, open, wrong;

@@ -4,7 +4,7 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
-#include "misfold.h"
+#include "planted.h"
 
 #include <math.h>
 
@@ -131,19 +131,6 @@ static void weight_subnormal(fixture *b)
 
 /* ---------------------------------------------------------------- the table */
 
-typedef struct fault {
-    ptf_level level; /* the strongest that is left; CERTIFIED: it is sound */
-    const char *name;
-    const char *layer; /* what the report must name, if it is not sound */
-    const char *text;  /* NULL: folded_text */
-    int at;            /* which fold has the mistake */
-    mistake mistake;
-    void (*damage)(fixture *b);
-    /* For other originals than misfold_original: the text, and how to fold. */
-    const char *original;
-    void (*plant)(fixture *a, fixture *b);
-} fault;
-
 #define LEAKY "LeakyReLU(negative_slope=0.01)"
 #define CEIL                                                     \
     "MaxPool2d(kernel_size=2, stride=2, padding=0, dilation=1, " \
@@ -154,142 +141,94 @@ typedef struct fault {
     "dilation=(1, 1))"
 
 static const fault faults[] = {
-    {PTF_CERTIFIED, "nothing wrong", NULL, NULL, 0, NONE, NULL, NULL, NULL},
+    {PTF_CERTIFIED, "nothing wrong", NULL, .text = folded_text},
     {PTF_CERTIFIED, "a pool that is the same here", NULL,
-     FOLDED("ReLU()", CEIL, CONV_2), 0, NONE, NULL, NULL, NULL},
-    {PTF_DIFFERENT, "another eps", "0.weight", NULL, 0, WRONG_EPS, NULL, NULL,
-     NULL},
-    {PTF_SAME_PREDICTIONS, "no eps", "2.weight", NULL, 1, NO_EPS, NULL, NULL,
-     NULL},
-    {PTF_SAME_PREDICTIONS, "eps outside of the root", "0.weight", NULL, 0,
-     EPS_OUTSIDE_ROOT, NULL, NULL, NULL},
-    {PTF_DIFFERENT, "no gamma", "5.weight", NULL, 2, NO_GAMMA, NULL, NULL,
-     NULL},
-    {PTF_DIFFERENT, "gamma missing on the bias", "0.bias", NULL, 0,
-     NO_GAMMA_ON_BIAS, NULL, NULL, NULL},
-    {PTF_DIFFERENT, "no beta", "2.bias", NULL, 1, NO_BETA, NULL, NULL, NULL},
-    {PTF_DIFFERENT, "no mean", "5.bias", NULL, 2, NO_MEAN, NULL, NULL, NULL},
-    {PTF_DIFFERENT, "the mean not scaled", "0.bias", NULL, 0, MEAN_NOT_SCALED,
-     NULL, NULL, NULL},
-    {PTF_DIFFERENT, "the old bias lost", "5.bias", NULL, 2, NO_OLD_BIAS, NULL,
-     NULL, NULL},
-    {PTF_DIFFERENT, "variance for deviation", "2.weight", NULL, 1, NO_ROOT,
-     NULL, NULL, NULL},
-    {PTF_DIFFERENT, "unbiased variance", "0.weight", NULL, 0, UNBIASED_VARIANCE,
-     NULL, NULL, NULL},
-    {PTF_DIFFERENT, "the next channel's norm", "2.weight", NULL, 1,
-     NEXT_CHANNEL, NULL, NULL, NULL},
-    {PTF_DIFFERENT, "folded twice", "5.weight", NULL, 2, FOLDED_TWICE, NULL,
-     NULL, NULL},
-    {PTF_SAME_PREDICTIONS, "folded in f32", "0.weight", NULL, 0, IN_F32, NULL,
-     NULL, NULL},
-    {PTF_SAME_PREDICTIONS, "the scale rounded first", "2.weight", NULL, 1,
-     SCALE_ROUNDED_FIRST, NULL, NULL, NULL},
-    {PTF_SAME_PREDICTIONS, "a weight one ULP off", "2.weight", NULL, 0, NONE,
-     weight_ulp, NULL, NULL},
-    {PTF_SAME_PREDICTIONS, "a bias one ULP off", "5.bias", NULL, 0, NONE,
-     bias_ulp, NULL, NULL},
+     .text = FOLDED("ReLU()", CEIL, CONV_2)},
+    {PTF_DIFFERENT, "another eps", "0.weight", .text = folded_text, .at = 0,
+     .mistake = WRONG_EPS},
+    {PTF_SAME_PREDICTIONS, "no eps", "2.weight", .text = folded_text, .at = 1,
+     .mistake = NO_EPS},
+    {PTF_SAME_PREDICTIONS, "eps outside of the root", "0.weight",
+     .text = folded_text, .at = 0, .mistake = EPS_OUTSIDE_ROOT},
+    {PTF_DIFFERENT, "no gamma", "5.weight", .text = folded_text, .at = 2,
+     .mistake = NO_GAMMA},
+    {PTF_DIFFERENT, "gamma missing on the bias", "0.bias", .text = folded_text,
+     .at = 0, .mistake = NO_GAMMA_ON_BIAS},
+    {PTF_DIFFERENT, "no beta", "2.bias", .text = folded_text, .at = 1,
+     .mistake = NO_BETA},
+    {PTF_DIFFERENT, "no mean", "5.bias", .text = folded_text, .at = 2,
+     .mistake = NO_MEAN},
+    {PTF_DIFFERENT, "the mean not scaled", "0.bias", .text = folded_text,
+     .at = 0, .mistake = MEAN_NOT_SCALED},
+    {PTF_DIFFERENT, "the old bias lost", "5.bias", .text = folded_text, .at = 2,
+     .mistake = NO_OLD_BIAS},
+    {PTF_DIFFERENT, "variance for deviation", "2.weight", .text = folded_text,
+     .at = 1, .mistake = NO_ROOT},
+    {PTF_DIFFERENT, "unbiased variance", "0.weight", .text = folded_text,
+     .at = 0, .mistake = UNBIASED_VARIANCE},
+    {PTF_DIFFERENT, "the next channel's norm", "2.weight", .text = folded_text,
+     .at = 1, .mistake = NEXT_CHANNEL},
+    {PTF_DIFFERENT, "folded twice", "5.weight", .text = folded_text, .at = 2,
+     .mistake = FOLDED_TWICE},
+    {PTF_SAME_PREDICTIONS, "folded in f32", "0.weight", .text = folded_text,
+     .at = 0, .mistake = IN_F32},
+    {PTF_SAME_PREDICTIONS, "the scale rounded first", "2.weight",
+     .text = folded_text, .at = 1, .mistake = SCALE_ROUNDED_FIRST},
+    {PTF_SAME_PREDICTIONS, "a weight one ULP off", "2.weight",
+     .text = folded_text, .damage = weight_ulp},
+    {PTF_SAME_PREDICTIONS, "a bias one ULP off", "5.bias", .text = folded_text,
+     .damage = bias_ulp},
     {PTF_SAME_PREDICTIONS, "a weight one ULP off where nothing is folded",
-     "7.weight", NULL, 0, NONE, unfolded_weight_ulp, NULL, NULL},
-    {PTF_DIFFERENT, "output channels swapped", "0.weight", NULL, 0, NONE,
-     output_channels_swapped, NULL, NULL},
-    {PTF_DIFFERENT, "input channels swapped", "0.weight", NULL, 0, NONE,
-     input_channels_swapped, NULL, NULL},
-    {PTF_DIFFERENT, "kernel flipped", "2.weight", NULL, 0, NONE, kernel_flipped,
-     NULL, NULL},
-    {PTF_DIFFERENT, "kernel transposed", "2.weight", NULL, 0, NONE,
-     kernel_transposed, NULL, NULL},
-    {PTF_DIFFERENT, "HWC order", "5.weight", NULL, 0, NONE,
-     height_width_channel, NULL, NULL},
-    {PTF_DIFFERENT, "a transposed reshape", "5.weight", NULL, 0, NONE,
-     linear_transposed, NULL, NULL},
-    {PTF_DIFFERENT, "a sign", "7.weight", NULL, 0, NONE, sign_flipped, NULL,
-     NULL},
-    {PTF_DIFFERENT, "a weight pruned", "5.weight", NULL, 0, NONE, weight_pruned,
-     NULL, NULL},
-    {PTF_DIFFERENT, "bfloat16 weights", "2.weight", NULL, 0, NONE,
-     weights_in_bfloat16, NULL, NULL},
-    {PTF_DIFFERENT, "two biases swapped", "0.bias", NULL, 0, NONE,
-     biases_swapped, NULL, NULL},
-    {PTF_DIFFERENT, "biases in another order", "7.bias", NULL, 0, NONE,
-     bias_in_other_order, NULL, NULL},
-    {PTF_SAME_PREDICTIONS, "a weight nearly gone", "7.weight", NULL, 0, NONE,
-     weight_subnormal, NULL, NULL},
-    {PTF_DIFFERENT, "another activation", "3", FOLDED(LEAKY, POOL_2, CONV_2), 0,
-     NONE, NULL, NULL, NULL},
-    {PTF_DIFFERENT, "another pool", "4", FOLDED("ReLU()", AVERAGE, CONV_2), 0,
-     NONE, NULL, NULL, NULL},
+     "7.weight", .text = folded_text, .damage = unfolded_weight_ulp},
+    {PTF_DIFFERENT, "output channels swapped", "0.weight", .text = folded_text,
+     .damage = output_channels_swapped},
+    {PTF_DIFFERENT, "input channels swapped", "0.weight", .text = folded_text,
+     .damage = input_channels_swapped},
+    {PTF_DIFFERENT, "kernel flipped", "2.weight", .text = folded_text,
+     .damage = kernel_flipped},
+    {PTF_DIFFERENT, "kernel transposed", "2.weight", .text = folded_text,
+     .damage = kernel_transposed},
+    {PTF_DIFFERENT, "HWC order", "5.weight", .text = folded_text,
+     .damage = height_width_channel},
+    {PTF_DIFFERENT, "a transposed reshape", "5.weight", .text = folded_text,
+     .damage = linear_transposed},
+    {PTF_DIFFERENT, "a sign", "7.weight", .text = folded_text,
+     .damage = sign_flipped},
+    {PTF_DIFFERENT, "a weight pruned", "5.weight", .text = folded_text,
+     .damage = weight_pruned},
+    {PTF_DIFFERENT, "bfloat16 weights", "2.weight", .text = folded_text,
+     .damage = weights_in_bfloat16},
+    {PTF_DIFFERENT, "two biases swapped", "0.bias", .text = folded_text,
+     .damage = biases_swapped},
+    {PTF_DIFFERENT, "biases in another order", "7.bias", .text = folded_text,
+     .damage = bias_in_other_order},
+    {PTF_SAME_PREDICTIONS, "a weight nearly gone", "7.weight",
+     .text = folded_text, .damage = weight_subnormal},
+    {PTF_DIFFERENT, "another activation", "3",
+     .text = FOLDED(LEAKY, POOL_2, CONV_2)},
+    {PTF_DIFFERENT, "another pool", "4",
+     .text = FOLDED("ReLU()", AVERAGE, CONV_2)},
     {PTF_DIFFERENT, "another stride and padding", "2",
-     FOLDED("ReLU()", POOL_2, SHIFTED), 0, NONE, NULL, NULL, NULL},
-    {PTF_DIFFERENT, "folded through padding", "0", norm_gone_text, 0, NONE,
-     NULL, norm_first_text, fold_through_padding},
-    {PTF_DIFFERENT, "folded through a ReLU", "2", norm_gone_text, 0, NONE, NULL,
-     norm_last_text, fold_through_relu},
-    {PTF_CERTIFIED, "shared weights folded well", NULL, shared_folded_text, 0,
-     NONE, NULL, shared_text, fold_shared},
+     .text = FOLDED("ReLU()", POOL_2, SHIFTED)},
+    {PTF_DIFFERENT, "folded through padding", "0", .text = norm_gone_text,
+     .original = norm_first_text, .plant = fold_through_padding},
+    {PTF_DIFFERENT, "folded through a ReLU", "2", .text = norm_gone_text,
+     .original = norm_last_text, .plant = fold_through_relu},
+    {PTF_CERTIFIED, "shared weights folded well", NULL,
+     .text = shared_folded_text, .original = shared_text, .plant = fold_shared},
     {PTF_DIFFERENT, "shared weights folded twice", "0.weight",
-     shared_folded_text, 0, NONE, NULL, shared_text, fold_shared_twice},
+     .text = shared_folded_text, .original = shared_text,
+     .plant = fold_shared_twice},
     {PTF_DIFFERENT, "shared weights folded with one norm", "2.weight",
-     shared_folded_text, 0, NONE, NULL, shared_text, fold_shared_once},
+     .text = shared_folded_text, .original = shared_text,
+     .plant = fold_shared_once},
 };
-
-/* -------------------------------------------------------------------- check */
-
-static ptf_check *check_of(const ptf_net *a, const ptf_net *b, int count)
-{
-    ptf_check_options options = {
-        .threads = 2, .atol = 1e-6, .rtol = 1e-5, .layers = true};
-    ptf_check *check = NULL;
-    ptf_shape shape;
-    ptf_error err;
-    assert_true(ptf_net_input(a, &shape));
-    if (ptf_check_make(a, b, &shape, &options, &check, &err))
-        fail_msg("%s", err.message);
-    size_t size = (size_t)ptf_shape_numel(&shape);
-    float *in = malloc((size_t)count * size * sizeof(*in));
-    for (int i = 0; i < count; i++)
-        ptf_random_fill(7, (uint64_t)i, in + (size_t)i * size, size);
-    if (ptf_check_run(check, in, count, &err))
-        fail_msg("%s", err.message);
-    free(in);
-    return check;
-}
-
-static void check_fault(const fault *f)
-{
-    static fixture a, b;
-    fixture_init(&a, f->original != NULL ? f->original : misfold_original);
-    fixture_init(&b, f->text != NULL ? f->text : folded_text);
-    if (f->plant != NULL)
-        f->plant(&a, &b);
-    else
-        misfold(&a, &b, f->at, f->mistake);
-    if (f->damage != NULL)
-        f->damage(&b);
-    fixture_make(&a);
-    fixture_make(&b);
-    ptf_check *check = check_of(a.net, b.net, 5);
-    ptf_certificate c;
-    ptf_check_certificate(check, &c);
-    if (c.holds != (f->layer == NULL))
-        fail_msg("%s: %s", f->name, c.holds ? "not seen" : c.reason);
-    if (f->layer != NULL && (c.layer == NULL || strcmp(c.layer, f->layer) != 0))
-        fail_msg("%s: found in %s (%s), expected %s", f->name,
-                 c.layer != NULL ? c.layer : "-", c.reason, f->layer);
-    if (ptf_check_level(check) != f->level)
-        fail_msg("%s: %s, expected %s", f->name,
-                 ptf_level_name(ptf_check_level(check)),
-                 ptf_level_name(f->level));
-    ptf_check_free(check);
-    fixture_free(&a);
-    fixture_free(&b);
-}
 
 static void every_planted_fault_is_found_where_it_is(void **state)
 {
     (void)state;
     for (size_t i = 0; i < sizeof(faults) / sizeof(faults[0]); i++)
-        check_fault(&faults[i]);
+        planted_check(&faults[i]);
 }
 
 int main(void)

@@ -268,6 +268,10 @@ typedef void ptf_task(void *context, int64_t i, int thread);
  */
 void ptf_each(int threads, int64_t count, ptf_task *task, void *context);
 
+/* work(context, err) on this thread, with the arithmetic that tasks have. */
+typedef ptf_status ptf_work(void *context, ptf_error *err);
+ptf_status ptf_call_ieee(ptf_work *work, void *context, ptf_error *err);
+
 /* ----------------------------------------------------------------- machine */
 
 /* Instruction sets with kernels, from plain to best. */

@@ -15,8 +15,9 @@ enum { PARTS_OF_THREAD = 8 };
 
 /*
  * The caller may have told its processor to flush subnormals or to round
- * another way (programs linked with -ffast-math do).  Each task runs with
- * the arithmetic of IEEE 754 and leaves the caller's as it was.
+ * another way (programs linked with -ffast-math do).  What is called from
+ * here runs with the arithmetic of IEEE 754 and leaves the caller's as it was;
+ * it is called through a pointer, so that no operation moves out of it.
  */
 static uint64_t arithmetic_enter(void)
 {
@@ -43,6 +44,14 @@ static void arithmetic_leave(uint64_t old)
 #else
     (void)old;
 #endif
+}
+
+ptf_status ptf_call_ieee(ptf_work *work, void *context, ptf_error *err)
+{
+    uint64_t old = arithmetic_enter();
+    ptf_status status = work(context, err);
+    arithmetic_leave(old);
+    return status;
 }
 
 /* Part 'part' of 'parts' of all tasks. */

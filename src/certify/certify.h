@@ -68,9 +68,10 @@ ptf_prediction ptf_certificate_add(ptf_certificate *certificate,
                                    const ptf_outcome *outcome);
 
 /*
- * True when radii are so small that a wrong formula could not hide: at most
- * 2^-16 of the largest output.
+ * True when radii are so small that a wrong formula could not hide: those of
+ * a and b together, where they have any, at most 2^-16 of the largest of a's
+ * values.
  */
-bool ptf_outcome_is_sharp(const ptf_outcome *outcome);
+bool ptf_balls_sharp(ptf_balls a, ptf_balls b, int64_t count);
 
 #endif

@@ -196,9 +196,18 @@ static void name_layers(ptf_check *c)
     }
 }
 
-static ptf_status make(ptf_check *c, const ptf_net *a, const ptf_net *b,
-                       const ptf_shape *input, ptf_error *err)
+typedef struct call {
+    ptf_check *check;
+    const ptf_net *a, *b;
+    const ptf_shape *input;
+} call;
+
+static ptf_status make(void *context, ptf_error *err)
 {
+    const call *how = context;
+    ptf_check *c = how->check;
+    const ptf_net *a = how->a, *b = how->b;
+    const ptf_shape *input = how->input;
     const ptf_numbers *numbers[PTF_SIDES] = {NULL};
     size_t nodes = (size_t)b->node_count;
     bool *folded =
@@ -224,6 +233,8 @@ static ptf_status make(ptf_check *c, const ptf_net *a, const ptf_net *b,
         status = make_room(c, err);
     if (status == PTF_OK)
         name_layers(c);
+    if (status == PTF_OK && c->mismatch.reason == NULL)
+        status = ptf_check_probe(c, err);
     return status;
 }
 
@@ -241,7 +252,8 @@ ptf_status ptf_check_make(const ptf_net *a, const ptf_net *b,
         return ptf_fail_memory(err);
     c->options = *options;
     ptf_verdict_init(&c->verdict, options->atol, options->rtol);
-    ptf_status status = make(c, a, b, input, err);
+    call how = {c, a, b, input};
+    ptf_status status = ptf_call_ieee(make, &how, err);
     if (status == PTF_OK)
         *out = c;
     else

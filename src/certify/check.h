@@ -43,13 +43,27 @@ struct ptf_check {
     int parameter_count;
     int *parameter_nodes; /* of B */
     ptf_mismatch mismatch;
-    ptf_mismatch broken; /* the first thing that no figure shows */
+    ptf_mismatch broken;    /* the first thing that no figure shows */
+    const char *not_finite; /* the first layer that gave NaN or infinity */
     ptf_verdict verdict;
     ptf_certificate certificate;
     ptf_open *open;
     size_t open_count, open_room;
     const char *beyond; /* the first layer whose run is beyond its bound */
 };
+
+/* Keeps the first reason for no certificate that no figure shows. */
+void ptf_check_broken(ptf_check *check, const char *reason, const char *layer);
+
+/* True when a number of A, behind node 'value', may be that of I's 'node'. */
+bool ptf_check_apart(ptf_balls a, ptf_balls ideal, int64_t k);
+
+/*
+ * Holds each layer of I against its counterpart in A on numbers of its own.
+ * What the nets' inputs reach may be little: a ReLU that is never met by a
+ * negative number, or a layer that gives zeros alone, hides what follows.
+ */
+ptf_status ptf_check_probe(ptf_check *check, ptf_error *err);
 
 /* Runs at most a group. */
 ptf_status ptf_check_group(ptf_check *check, const float *in, int64_t count,

@@ -8,12 +8,12 @@
 
 #include <math.h>
 
-bool ptf_outcome_is_sharp(const ptf_outcome *o)
+bool ptf_balls_sharp(ptf_balls a, ptf_balls b, int64_t count)
 {
     double most = 0, radius = 0;
-    for (int64_t k = 0; k < o->outputs; k++) {
-        most = fmax(most, fabs(o->a.value[k]));
-        radius = fmax(radius, o->a.radius[k] + o->b.radius[k]);
+    for (int64_t k = 0; b.value != NULL && k < count; k++) {
+        most = fmax(most, fabs(a.value[k]));
+        radius = fmax(radius, a.radius[k] + b.radius[k]);
     }
     return radius <= 0x1p-16 * most || !(radius > PTF_TINY_F);
 }

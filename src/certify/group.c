@@ -7,12 +7,6 @@
 
 #include <math.h>
 
-static void note_broken(ptf_check *c, const char *reason, const char *layer)
-{
-    if (c->broken.reason == NULL)
-        c->broken = (ptf_mismatch){reason, layer};
-}
-
 /* --------------------------------------------------------------------- runs */
 
 /* Both plans of a side; what they give must be the same bits. */
@@ -34,8 +28,8 @@ static ptf_status run_side(ptf_check *c, int which, const float *in,
         side->steps[i] = side->inside[i] ? NULL : side->taps[i];
     size_t size = (size_t)(count * c->outputs_each) * sizeof(float);
     if (memcmp(side->out, side->kept_out, size) != 0)
-        note_broken(c, "gives other bits when its layers are looked at",
-                    side->net->nodes[side->net->output].name);
+        ptf_check_broken(c, "gives other bits when its layers are looked at",
+                         side->net->nodes[side->net->output].name);
     return PTF_OK;
 }
 
@@ -61,8 +55,8 @@ static ptf_status enclose_side(ptf_check *c, int which, const float *in,
         int bad = ptf_enclosure_bad(enc, n);
         c->silent[n] |= bad >= 0;
         if (bad >= 0)
-            note_broken(c, "overflows: its exact value is not known",
-                        net->nodes[bad].name);
+            ptf_check_broken(c, "overflows: its exact value is not known",
+                             net->nodes[bad].name);
     }
     return status;
 }
@@ -82,10 +76,8 @@ static void compare_functions(ptf_check *c, int node, int64_t count)
             ptf_enclosure_node(c->enclosures[PTF_A], c->pairs[node].value, n);
         ptf_balls ideal = ptf_enclosure_node(c->enclosures[PTF_I], node, n);
         for (int64_t k = 0; k < size; k++) {
-            double gap = fabs(a.value[k] - ideal.value[k]);
-            double radius = a.radius[k] + ideal.radius[k];
-            layer->radius = fmax(layer->radius, radius);
-            layer->function_apart += !(gap * (1 - 4 * PTF_U) <= radius);
+            layer->radius = fmax(layer->radius, a.radius[k] + ideal.radius[k]);
+            layer->function_apart += ptf_check_apart(a, ideal, k);
         }
     }
 }
@@ -105,15 +97,26 @@ static int64_t beyond(const ptf_enclosure *enc, const float *tap, int node,
     return n;
 }
 
+static bool all_finite(const float *x, int64_t count)
+{
+    bool finite = true;
+    for (int64_t i = 0; i < count; i++)
+        finite = finite && isfinite(x[i]);
+    return finite;
+}
+
 /* Each layer's run on the inputs that it had. */
 static void check_runs(ptf_check *c, int which, int64_t count)
 {
     const ptf_side *side = &c->sides[which];
     for (int i = 1; i < side->net->node_count; i++) {
         int64_t n = beyond(c->enclosures[which], side->taps[i], i, count);
-        c->certificate.runs +=
+        int64_t numbers =
             count *
             ptf_shape_numel(ptf_enclosure_shape(c->enclosures[which], i));
+        if (c->not_finite == NULL && !all_finite(side->taps[i], numbers))
+            c->not_finite = side->net->nodes[i].name;
+        c->certificate.runs += numbers;
         c->certificate.runs_beyond += n;
         if (n > 0 && c->beyond == NULL)
             c->beyond = side->net->nodes[i].name;
@@ -258,9 +261,10 @@ static ptf_status add_outcomes(ptf_check *c, int64_t first, int64_t count,
         }
         ptf_prediction kind = PTF_PREDICTION_UNDECIDED;
         if (!c->silent[n]) {
-            if (!ptf_outcome_is_sharp(&outcome))
-                note_broken(c, "has radii so wide that a fault could hide",
-                            b->nodes[b->output].name);
+            if (!ptf_balls_sharp(outcome.a, outcome.b, size) ||
+                !ptf_balls_sharp(outcome.a, outcome.ideal, size))
+                ptf_check_broken(c, "has radii so wide that a fault could hide",
+                                 b->nodes[b->output].name);
             kind = ptf_certificate_add(&c->certificate, &outcome);
         }
         status = add_prediction(c, first + n, kind, err);
@@ -268,9 +272,11 @@ static ptf_status add_outcomes(ptf_check *c, int64_t first, int64_t count,
     return status;
 }
 
-ptf_status ptf_check_group(ptf_check *c, const float *in, int64_t count,
-                           ptf_error *err)
+static ptf_status run_group(ptf_check *c, const float *in, int64_t count,
+                            ptf_error *err)
 {
+    if (!all_finite(in, count * c->inputs))
+        c->not_finite = "the input";
     ptf_status status = run_side(c, PTF_A, in, count, err);
     if (status == PTF_OK)
         status = run_side(c, PTF_B, in, count, err);
@@ -284,4 +290,23 @@ ptf_status ptf_check_group(ptf_check *c, const float *in, int64_t count,
     ptf_verdict_add(&c->verdict, c->sides[PTF_A].out, c->sides[PTF_B].out,
                     count, c->outputs_each);
     return add_outcomes(c, first, count, err);
+}
+
+typedef struct call {
+    ptf_check *check;
+    const float *in;
+    int64_t count;
+} call;
+
+static ptf_status call_group(void *context, ptf_error *err)
+{
+    call *c = context;
+    return run_group(c->check, c->in, c->count, err);
+}
+
+ptf_status ptf_check_group(ptf_check *check, const float *in, int64_t count,
+                           ptf_error *err)
+{
+    call c = {check, in, count};
+    return ptf_call_ieee(call_group, &c, err);
 }

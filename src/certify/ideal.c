@@ -46,28 +46,52 @@ static ptf_status copy_scale(ptf_arena *arena, const ptf_numbers *from,
     return status;
 }
 
-/* Scale and shift go into the weights and the bias.  Two norms in a row may
- * have a scale that is too small for the bounds of the products with it. */
-static ptf_status fold(ptf_arena *arena, int64_t channels, ptf_numbers *n,
-                       ptf_error *err)
+/* A layer's bias, with its own scale and shift behind it. */
+static ptf_status start_bias(ptf_arena *arena, const ptf_numbers *from,
+                             int64_t channels, ptf_balls *bias, ptf_error *err)
 {
-    ptf_balls bias = n->bias;
-    n->bias = ptf_balls_new(arena, channels);
-    if (n->bias.value == NULL)
+    *bias = ptf_balls_new(arena, channels);
+    if (bias->value == NULL)
         return ptf_fail_memory(err);
-    for (int64_t c = 0; c < channels; c++)
-        ptf_ball_scale_shift(bias.value != NULL ? bias.value[c] : 0, 0,
-                             n->scale.value[c], n->scale.radius[c],
-                             n->shift.value[c], n->shift.radius[c],
-                             &n->bias.value[c], &n->bias.radius[c]);
+    for (int64_t c = 0; c < channels; c++) {
+        if (from->bias.value != NULL)
+            bias->value[c] = from->bias.value[c];
+        if (from->scale.value != NULL)
+            ptf_ball_scale_shift(bias->value[c], 0, from->scale.value[c],
+                                 from->scale.radius[c], from->shift.value[c],
+                                 from->shift.radius[c], &bias->value[c],
+                                 &bias->radius[c]);
+    }
+    return PTF_OK;
+}
+
+/*
+ * (b - mean) scale + beta.  Through the norm's shift the bias would be known
+ * to u |mean scale| only, which is much where b is near the mean, as it is in
+ * a channel that died in training.
+ */
+static void fold_bias(const ptf_numbers *norm, int64_t channels, ptf_balls bias)
+{
+    for (int64_t c = 0; c < channels; c++) {
+        double off = bias.value[c] - norm->mean[c];
+        ptf_ball_scale_shift(off, bias.radius[c] + PTF_U * fabs(off),
+                             norm->scale.value[c], norm->scale.radius[c],
+                             norm->beta[c], 0, &bias.value[c], &bias.radius[c]);
+    }
+}
+
+/* The scale goes into the weights.  That of two norms in a row may be too small
+ * for the bounds of the products with it. */
+static void fold_scale(int64_t channels, ptf_balls bias, ptf_numbers *n)
+{
     for (int64_t c = 0; c < channels; c++) {
         double size = fabs(n->scale.value[c]);
         if (size > 0 && size < PTF_LEAST_SCALE)
             n->scale.radius[c] = HUGE_VAL;
     }
+    n->bias = bias;
     n->weight_scale = n->scale;
     n->scale = n->shift = (ptf_balls){NULL, NULL};
-    return PTF_OK;
 }
 
 /* The numbers of A's node and of the batch norms folded into it, as B has
@@ -83,12 +107,19 @@ static ptf_status ideal_product(ptf_arena *arena, const ptf_net *a,
     int norm = ptf_next_folded(a, folded, node);
     if (norm < 0 && (out->scale.value != NULL) == epilogue)
         return PTF_OK;
+    ptf_balls bias;
     ptf_status status = copy_scale(arena, &numbers[node], channels, out, err);
-    for (; status == PTF_OK && norm >= 0;
-         norm = ptf_next_folded(a, folded, norm))
+    if (status == PTF_OK)
+        status = start_bias(arena, &numbers[node], channels, &bias, err);
+    if (status != PTF_OK)
+        return status;
+    for (; norm >= 0; norm = ptf_next_folded(a, folded, norm)) {
         compose(out, numbers[norm].scale, numbers[norm].shift, channels);
-    return status == PTF_OK && !epilogue ? fold(arena, channels, out, err)
-                                         : status;
+        fold_bias(&numbers[norm], channels, bias);
+    }
+    if (!epilogue)
+        fold_scale(channels, bias, out);
+    return PTF_OK;
 }
 
 /* A's statistics with B's eps: another eps is another function. */
@@ -152,21 +183,29 @@ static void ball_of(const wanted *w, int64_t i, double *value, double *radius)
         PTF_TINY;
 }
 
-/* One number of B.  'exact' says that it is an f32. */
+/*
+ * One number of B.  It is right when it is the ideal one, as far as that is
+ * known, or an f32 to which a number within the radius rounds.  Two f32 next to
+ * each other may be that, where a tie lies between; more say too little.
+ * 2u cover the rounding of the ends.
+ */
 static void add_number(ptf_parameter_check *p, const wanted *w, int64_t i,
-                       float found, bool exact)
+                       double number)
 {
     double value, radius;
     ball_of(w, i, &value, &radius);
-    float low = (float)(value - radius), high = (float)(value + radius);
-    bool open = low < high && (found >= low && found <= high);
-    bool right = exact && !(found < low) && !(found > high) && !isnan(found);
+    float found = (float)number;
+    double off = fabs(number - value);
+    double reach = radius > 0 ? radius + 2 * PTF_U * fabs(value) : 0;
+    float low = (float)(value - reach), high = (float)(value + reach);
+    bool narrow = !(low < high) || !(nextafterf(low, high) < high);
+    bool rounded = !(fabs(number - (double)found) > 0) && !(found < low) &&
+                   !(found > high) && !isnan(found);
+    bool right = narrow && (rounded || off <= reach);
     p->count++;
-    p->open += exact && open;
+    p->open += right && low < high;
     p->wrong += !right;
-    int bin = right ? 0 : ptf_ulp_bin((float)value, found);
-    p->ulps[bin]++;
-    double off = fabs((double)found - value);
+    p->ulps[right ? 0 : ptf_ulp_bin((float)value, found)]++;
     if (!(off <= fabs((double)p->worst_found - p->worst_ideal))) {
         p->worst = i;
         p->worst_ideal = value;
@@ -181,8 +220,10 @@ static void merge(ptf_parameter_check *to, const ptf_parameter_check *from)
     to->wrong += from->wrong;
     for (int i = 0; i < PTF_ULP_BINS; i++)
         to->ulps[i] += from->ulps[i];
-    if (fabs((double)from->worst_found - from->worst_ideal) <=
-        fabs((double)to->worst_found - to->worst_ideal))
+    double old = fabs((double)to->worst_found - to->worst_ideal);
+    double off = fabs((double)from->worst_found - from->worst_ideal);
+    /* Of equals the first, in whatever order threads come. */
+    if (off < old || (!(off > old) && from->worst >= to->worst))
         return;
     to->worst = from->worst;
     to->worst_ideal = from->worst_ideal;
@@ -196,25 +237,42 @@ typedef struct found {
     float constant;
 } found;
 
-static void add_numbers(const found *f, const wanted *w, int64_t count,
-                        ptf_parameter_check *out)
+/* Numbers, a part at a time; 'sums' has one for each thread. */
+typedef struct parts {
+    const found *found;
+    const wanted *wanted;
+    int64_t count;
+    ptf_parameter_check *sums;
+} parts;
+
+enum { PART = 65536 };
+
+static void add_part(void *context, int64_t part, int thread)
 {
-    const int64_t part = 65536;
-#pragma omp parallel for
-    for (int64_t first = 0; first < count; first += part) {
-        ptf_parameter_check some = {0};
-        for (int64_t i = first; i < count && i < first + part; i++) {
-            float x = f->f32 != NULL ? f->f32[i] : f->constant;
-            double off = 0;
-            if (f->f64 != NULL) {
-                x = (float)f->f64[i];
-                off = fabs((double)x - f->f64[i]);
-            }
-            add_number(&some, w, i, x, !(off > 0));
-        }
-#pragma omp critical
-        merge(out, &some);
-    }
+    const parts *p = context;
+    const found *f = p->found;
+    int64_t end = (part + 1) * PART < p->count ? (part + 1) * PART : p->count;
+    ptf_parameter_check some = {0};
+    for (int64_t i = part * PART; i < end; i++)
+        add_number(&some, p->wanted, i,
+                   f->f32 != NULL   ? (double)f->f32[i]
+                   : f->f64 != NULL ? f->f64[i]
+                                    : (double)f->constant);
+    merge(&p->sums[thread], &some);
+}
+
+static ptf_status add_numbers(const found *f, const wanted *w, int64_t count,
+                              ptf_parameter_check *out, ptf_error *err)
+{
+    int threads = ptf_thread_count();
+    parts p = {f, w, count, ptf_alloc((size_t)threads * sizeof(*p.sums))};
+    if (p.sums == NULL)
+        return ptf_fail_memory(err);
+    ptf_each(threads, (count + PART - 1) / PART, add_part, &p);
+    for (int i = 0; i < threads; i++)
+        merge(out, &p.sums[i]);
+    ptf_free(p.sums);
+    return PTF_OK;
 }
 
 static ptf_status check_tensor(const ptf_tensor *tensor, const wanted *w,
@@ -230,7 +288,7 @@ static ptf_status check_tensor(const ptf_tensor *tensor, const wanted *w,
     }
     *out = (ptf_parameter_check){.name = tensor->name};
     if (status == PTF_OK)
-        add_numbers(&f, w, count, out);
+        status = add_numbers(&f, w, count, out, err);
     ptf_free(f.f64);
     return status;
 }
@@ -277,14 +335,17 @@ static ptf_status want_product(ptf_arena *arena, const ptf_node *b,
  * A bias that is not there is zeros and a gamma ones.  That is told only where
  * it is wrong, under the layer's name.
  */
-static void check_absent(const ptf_node *node, float constant, const wanted *w,
-                         ptf_parameter_check *out, int *count)
+static ptf_status check_absent(const ptf_node *node, float constant,
+                               const wanted *w, ptf_parameter_check *out,
+                               int *count, ptf_error *err)
 {
     found f = {.constant = constant};
     ptf_parameter_check check = {.name = node->name};
-    add_numbers(&f, w, node->attrs.out_channels, &check);
-    if (check.wrong > 0)
+    ptf_status status =
+        add_numbers(&f, w, node->attrs.out_channels, &check, err);
+    if (status == PTF_OK && check.wrong > 0)
         out[(*count)++] = check;
+    return status;
 }
 
 static ptf_status check_role(ptf_arena *arena, const ptf_node *a,
@@ -306,7 +367,7 @@ static ptf_status check_role(ptf_arena *arena, const ptf_node *a,
     if (status == PTF_OK && tensor != NULL)
         return check_tensor(tensor, &w, &out[(*count)++], err);
     if (status == PTF_OK)
-        check_absent(b, otherwise, &w, out, count);
+        status = check_absent(b, otherwise, &w, out, count, err);
     return status;
 }
 

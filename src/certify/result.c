@@ -25,16 +25,6 @@ static const char *layer_apart(const ptf_check *c)
     return NULL;
 }
 
-/* The first layer of B whose run, or whose counterpart's, is not finite. */
-static const char *layer_not_finite(const ptf_check *c)
-{
-    for (int i = 1; i < c->sides[PTF_B].net->node_count; i++) {
-        if (c->layers[i].difference.not_finite > 0)
-            return c->layers[i].name_b;
-    }
-    return NULL;
-}
-
 /* The one reason that explains a difference. */
 static const char not_rounded[] = "is not the ideal parameter rounded to f32";
 
@@ -45,13 +35,12 @@ static ptf_mismatch find_reason(const ptf_check *c)
     const char *parameter = wrong_parameter(c), *apart = layer_apart(c);
     if (c->verdict.samples == 0)
         return (ptf_mismatch){"nothing was compared", NULL};
+    if (c->not_finite != NULL)
+        return (ptf_mismatch){"gives NaN or infinity in f32", c->not_finite};
     if (c->mismatch.reason != NULL)
         return c->mismatch;
     if (c->broken.reason != NULL)
         return c->broken;
-    if (c->verdict.not_finite > 0)
-        return (ptf_mismatch){"gives NaN or infinity in f32",
-                              layer_not_finite(c)};
     if (parameter != NULL)
         return (ptf_mismatch){not_rounded, parameter};
     if (apart != NULL || f->function_apart > 0)
@@ -102,6 +91,8 @@ ptf_level ptf_check_level(const ptf_check *c)
 {
     ptf_certificate certificate;
     ptf_level level = ptf_verdict_level(&c->verdict);
+    if (c->not_finite != NULL)
+        return PTF_UNDECIDED;
     if (level == PTF_BITWISE || level == PTF_UNDECIDED)
         return level;
     ptf_check_certificate(c, &certificate);

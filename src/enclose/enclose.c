@@ -28,8 +28,9 @@ struct ptf_enclosure {
 
 /* -------------------------------------------------------------------- make */
 
-static ptf_status read_numbers(ptf_enclosure *enc, ptf_error *err)
+static ptf_status read_numbers(void *context, ptf_error *err)
 {
+    ptf_enclosure *enc = context;
     size_t nodes = (size_t)enc->net->node_count;
     ptf_numbers *numbers = ptf_arena_array(&enc->arena, nodes, sizeof *numbers);
     if (!numbers)
@@ -79,7 +80,7 @@ static ptf_status prepare(ptf_enclosure *enc, const ptf_shape *input,
     if (status == PTF_OK)
         status = allocate(enc, err);
     if (status == PTF_OK && !enc->numbers)
-        status = read_numbers(enc, err);
+        status = ptf_call_ieee(read_numbers, enc, err);
     return status;
 }
 
@@ -224,7 +225,26 @@ static void run_simple(const ptf_enclosure *enc, int i, bool executed,
     }
 }
 
-static ptf_status run_node(const ptf_enclosure *enc, int i,
+/* What the tasks of one node on a group need. */
+typedef struct step {
+    ptf_enclosure *enc;
+    int node;
+    bool executed;
+    ptf_balls in;
+    const float *tap;
+} step;
+
+static void run_image(void *context, int64_t n, int thread)
+{
+    const step *s = context;
+    int from = s->enc->net->nodes[s->node].inputs[0];
+    (void)thread;
+    run_simple(s->enc, s->node, s->executed,
+               image_of(s->in, s->enc->sizes[from], n),
+               ptf_enclosure_node(s->enc, s->node, n));
+}
+
+static ptf_status run_node(ptf_enclosure *enc, int i,
                            const ptf_enclose_pass *pass, ptf_balls in,
                            ptf_error *err)
 {
@@ -238,24 +258,30 @@ static ptf_status run_node(const ptf_enclosure *enc, int i,
         return ptf_enclose_linear(pass, node->attrs.in_channels,
                                   node->attrs.out_channels, &enc->numbers[i],
                                   in, enc->balls[i], err);
-#pragma omp parallel for num_threads(pass->threads)
-    for (int64_t n = 0; n < pass->images; n++)
-        run_simple(enc, i, pass->executed, image_of(in, enc->sizes[from], n),
-                   ptf_enclosure_node(enc, i, n));
+    step s = {.enc = enc, .node = i, .executed = pass->executed, .in = in};
+    ptf_each(pass->threads, pass->images, run_image, &s);
     return PTF_OK;
 }
 
+static void stage_image(void *context, int64_t n, int thread)
+{
+    const step *s = context;
+    int64_t size = s->enc->sizes[s->node];
+    (void)thread;
+    for (int64_t k = n * size; k < (n + 1) * size; k++) {
+        s->enc->staged.value[k] = (double)s->tap[k];
+        s->enc->staged.radius[k] = 0;
+    }
+}
+
 /* What node i reads: a tap, as balls, or the balls of the node before. */
-static ptf_balls stage(const ptf_enclosure *enc, int node,
-                       const float *const *taps, int64_t count)
+static ptf_balls stage(ptf_enclosure *enc, int node, const float *const *taps,
+                       int64_t count)
 {
     if (taps[node] == NULL)
         return enc->balls[node];
-#pragma omp parallel for num_threads(enc->threads)
-    for (int64_t k = 0; k < count * enc->sizes[node]; k++) {
-        enc->staged.value[k] = (double)taps[node][k];
-        enc->staged.radius[k] = 0;
-    }
+    step s = {.enc = enc, .node = node, .tap = taps[node]};
+    ptf_each(enc->threads, count, stage_image, &s);
     return enc->staged;
 }
 
@@ -269,21 +295,26 @@ static bool keeps_finite(const ptf_node *node)
            ptf_op_info(node->op)->identity;
 }
 
+static void note_image(void *context, int64_t n, int thread)
+{
+    const step *s = context;
+    ptf_balls balls = ptf_enclosure_node(s->enc, s->node, n);
+    (void)thread;
+    if (ptf_balls_first_bad(balls, s->enc->sizes[s->node]) >= 0 &&
+        s->enc->bad[n] < 0)
+        s->enc->bad[n] = s->node;
+}
+
 static void note_bad(ptf_enclosure *enc, int node, int64_t count)
 {
     if (node > 0 && keeps_finite(&enc->net->nodes[node]))
         return;
-#pragma omp parallel for num_threads(enc->threads)
-    for (int64_t n = 0; n < count; n++) {
-        bool finite = ptf_balls_first_bad(ptf_enclosure_node(enc, node, n),
-                                          enc->sizes[node]) < 0;
-        if (!finite && enc->bad[n] < 0)
-            enc->bad[n] = node;
-    }
+    step s = {.enc = enc, .node = node};
+    ptf_each(enc->threads, count, note_image, &s);
 }
 
-ptf_status ptf_enclosure_run_taps(ptf_enclosure *enc, const float *const *taps,
-                                  int64_t count, bool executed, ptf_error *err)
+static ptf_status run_taps(ptf_enclosure *enc, const float *const *taps,
+                           int64_t count, bool executed, ptf_error *err)
 {
     ptf_enclose_pass pass = {count, enc->threads, executed};
     for (int64_t n = 0; n < count; n++)
@@ -298,6 +329,26 @@ ptf_status ptf_enclosure_run_taps(ptf_enclosure *enc, const float *const *taps,
         note_bad(enc, i, count);
     }
     return PTF_OK;
+}
+
+typedef struct call {
+    ptf_enclosure *enc;
+    const float *const *taps;
+    int64_t count;
+    bool executed;
+} call;
+
+static ptf_status call_taps(void *context, ptf_error *err)
+{
+    call *c = context;
+    return run_taps(c->enc, c->taps, c->count, c->executed, err);
+}
+
+ptf_status ptf_enclosure_run_taps(ptf_enclosure *enc, const float *const *taps,
+                                  int64_t count, bool executed, ptf_error *err)
+{
+    call c = {enc, taps, count, executed};
+    return ptf_call_ieee(call_taps, &c, err);
 }
 
 static ptf_status run_group(ptf_enclosure *enc, const float *in, int64_t count,

@@ -54,7 +54,7 @@ int64_t ptf_balls_first_bad(ptf_balls balls, int64_t count);
  * The numbers of one layer.  Weights are one of two arrays, exact, [outputs]
  * [terms], and row c of them times the ball weight_scale[c]; bias, scale and
  * shift are balls per channel.  'value' is NULL where there are none.  A batch
- * norm is a scale and a shift.
+ * norm is a scale and a shift, and has its exact mean and beta besides.
  */
 typedef struct ptf_numbers {
     const float *f32;
@@ -62,6 +62,7 @@ typedef struct ptf_numbers {
     double *norms; /* bounds of the Euclidean norms of the weights' rows */
     ptf_balls weight_scale;
     ptf_balls bias, scale, shift;
+    const double *mean, *beta;
     bool rounded; /* the kernels round these numbers to f32 before use */
 } ptf_numbers;
 
@@ -74,10 +75,6 @@ ptf_balls ptf_balls_new(ptf_arena *arena, int64_t count);
  */
 ptf_status ptf_numbers_read(ptf_arena *arena, const ptf_node *node,
                             ptf_numbers *out, ptf_error *err);
-
-/* The scale and the shift of a batch norm alone. */
-ptf_status ptf_numbers_norm(ptf_arena *arena, const ptf_node *node,
-                            ptf_balls *scale, ptf_balls *shift, ptf_error *err);
 
 /* z = x scale + shift for one ball each, in double. */
 void ptf_ball_scale_shift(double x, double x_radius, double scale,

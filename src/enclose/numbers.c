@@ -88,8 +88,8 @@ static void set_norm(int64_t channels, double *const p[4], double eps,
     }
 }
 
-ptf_status ptf_numbers_norm(ptf_arena *arena, const ptf_node *node,
-                            ptf_balls *scale, ptf_balls *shift, ptf_error *err)
+static ptf_status read_norm(ptf_arena *arena, const ptf_node *node,
+                            ptf_numbers *out, ptf_error *err)
 {
     static const struct {
         ptf_role role;
@@ -110,45 +110,52 @@ ptf_status ptf_numbers_norm(ptf_arena *arena, const ptf_node *node,
                                &numbers[i], err);
     if (status != PTF_OK)
         return status;
-    *scale = ptf_balls_new(arena, node->attrs.out_channels);
-    *shift = ptf_balls_new(arena, node->attrs.out_channels);
-    if (scale->value == NULL || shift->value == NULL)
+    out->rounded = true;
+    out->beta = numbers[1];
+    out->mean = numbers[2];
+    out->scale = ptf_balls_new(arena, node->attrs.out_channels);
+    out->shift = ptf_balls_new(arena, node->attrs.out_channels);
+    if (out->scale.value == NULL || out->shift.value == NULL)
         return ptf_fail_memory(err);
-    set_norm(node->attrs.out_channels, numbers, node->attrs.eps, *scale,
-             *shift);
+    set_norm(node->attrs.out_channels, numbers, node->attrs.eps, out->scale,
+             out->shift);
     return PTF_OK;
 }
 
 /* ----------------------------------------------------------------- weights */
 
+typedef struct rows {
+    const ptf_numbers *numbers;
+    int64_t terms;
+} rows;
+
 /*
- * Bounds of the rows' norms.  2^-500 keeps squares from underflow, and with it
- * the relative error u of w s covers products of which one underflows, as long
- * as |s| is PTF_LEAST_SCALE or more.  Where a run rounds weights to f32 first,
- * 2^-125 does the same for what becomes subnormal there: 2^-24 of it is 2^-149.
+ * A bound of a row's norm.  Weights that fit into f32 are 2^-149 or more, or 0,
+ * and neither their squares nor their products with PTF_LEAST_SCALE underflow.
+ * Others are counted 2^-125 larger: a run that rounds them to a subnormal loses
+ * 2^-150, half of 2^-24 of that, and no square of it underflows.
  */
-static void set_norms(const ptf_numbers *n, int64_t rows, int64_t terms)
+static void measure_row(void *context, int64_t row, int thread)
 {
-    double floor = n->rounded ? 0x1p-125 : 0x1p-500;
-#pragma omp parallel for
-    for (int64_t j = 0; j < rows; j++) {
-        double sum[8] = {0};
-        for (int64_t k = 0; k < terms; k++) {
-            double w = n->f32 != NULL ? (double)n->f32[j * terms + k]
-                                      : n->f64[j * terms + k];
-            w = fabs(w) + floor;
-            sum[k % 8] += w * w;
-        }
-        for (int i = 1; i < 8; i++)
-            sum[0] += sum[i];
-        n->norms[j] = sqrt(sum[0]) * UP_NORMS;
+    const rows *r = context;
+    const ptf_numbers *n = r->numbers;
+    double floor = n->rounded ? 0x1p-125 : 0, sum[8] = {0};
+    (void)thread;
+    for (int64_t k = 0; k < r->terms; k++) {
+        double w = n->f32 != NULL ? (double)n->f32[row * r->terms + k]
+                                  : n->f64[row * r->terms + k];
+        w = fabs(w) + floor;
+        sum[k % 8] += w * w;
     }
+    for (int i = 1; i < 8; i++)
+        sum[0] += sum[i];
+    n->norms[row] = sqrt(sum[0]) * UP_NORMS;
 }
 
 static ptf_status read_weights(ptf_arena *arena, const ptf_tensor *weight,
                                ptf_numbers *out, ptf_error *err)
 {
-    int64_t rows = weight->shape[0];
+    int64_t count = weight->shape[0];
     ptf_status status = PTF_OK;
     out->f32 = ptf_tensor_f32(weight);
     if (out->f32 == NULL) {
@@ -156,11 +163,12 @@ static ptf_status read_weights(ptf_arena *arena, const ptf_tensor *weight,
         status = read_f64(arena, weight, &copy, err);
         out->f64 = copy;
     }
-    out->norms = ptf_arena_array(arena, (size_t)rows, sizeof(double));
+    out->norms = ptf_arena_array(arena, (size_t)count, sizeof(double));
     if (status == PTF_OK && out->norms == NULL)
         status = ptf_fail_memory(err);
+    rows all = {out, ptf_tensor_numel(weight) / count};
     if (status == PTF_OK)
-        set_norms(out, rows, ptf_tensor_numel(weight) / rows);
+        ptf_each(ptf_thread_count(), count, measure_row, &all);
     return status;
 }
 
@@ -168,10 +176,8 @@ ptf_status ptf_numbers_read(ptf_arena *arena, const ptf_node *node,
                             ptf_numbers *out, ptf_error *err)
 {
     *out = (ptf_numbers){0};
-    if (node->op == PTF_OP_BATCHNORM1D || node->op == PTF_OP_BATCHNORM2D) {
-        out->rounded = true;
-        return ptf_numbers_norm(arena, node, &out->scale, &out->shift, err);
-    }
+    if (node->op == PTF_OP_BATCHNORM1D || node->op == PTF_OP_BATCHNORM2D)
+        return read_norm(arena, node, out, err);
     if (node->tensors[PTF_WEIGHT] == NULL)
         return PTF_OK;
     for (int role = PTF_WEIGHT; role <= PTF_SHIFT; role++)

@@ -86,18 +86,20 @@ void ptf_enclose_relu(int64_t n, ptf_balls in, ptf_balls out)
 
 /*
  * The slope is the text's double; max(1, |slope|) is the Lipschitz bound.  A
- * run rounds the slope first, and then the product.
+ * run rounds the slope first, perhaps to a subnormal, and then the product.
  */
 void ptf_enclose_leaky_relu(int64_t n, double slope, bool executed,
                             ptf_balls in, ptf_balls out)
 {
     double lipschitz = fmax(1.0, fabs(slope));
+    double rounded = executed_by(executed, slope, 0);
     for (int64_t i = 0; i < n; i++) {
         double m = in.value[i];
         double y = m > 0 ? m : slope * m;
-        double r = lipschitz * in.radius[i] + 2 * PTF_U * fabs(y);
+        double r = lipschitz * in.radius[i] + 2 * PTF_U * fabs(y) +
+                   rounded * (fabs(m) + in.radius[i]);
         out.value[i] = y;
-        out.radius[i] = r * UP + PTF_TINY + 3 * executed_by(executed, y, r);
+        out.radius[i] = r * UP + PTF_TINY + executed_by(executed, y, r);
     }
 }
 

@@ -49,16 +49,16 @@ static void max_of(ptf_balls in, int64_t width, span rows, span columns,
 }
 
 /*
- * A sum of n terms and a division: gamma(n + 1) of the sum of magnitudes, over
- * the divisor, and the same with f for a run; 2^-20 covers the rounding of
- * the radius itself.
+ * A sum of n terms and a division: gamma(n) of the sum of magnitudes, over the
+ * divisor, and the same with f for a run; two more are taken, and 2^-20 covers
+ * the rounding of the radius itself.
  */
 static void mean_of(ptf_balls in, int64_t width, span rows, span columns,
                     double divisor, bool executed, double *value,
                     double *radius)
 {
     double m = 0, magnitude = 0, r = 0;
-    int64_t n = 1;
+    int64_t n = 0;
     for (int64_t y = rows.first; y < rows.end; y += rows.step)
         for (int64_t x = columns.first; x < columns.end; x += columns.step) {
             m += in.value[y * width + x];
@@ -66,8 +66,8 @@ static void mean_of(ptf_balls in, int64_t width, span rows, span columns,
             r += in.radius[y * width + x];
             n++;
         }
-    double g = ptf_gamma(n + 1, PTF_U);
-    g += executed ? ptf_gamma(n + 1, PTF_F) : 0;
+    double g = ptf_gamma(n + 2, PTF_U);
+    g += executed ? ptf_gamma(n + 2, PTF_F) : 0;
     *value = m / divisor;
     *radius = (r + g * (magnitude + r)) / divisor * (1 + 0x1p-20) +
               (executed ? PTF_TINY_F : PTF_TINY);

@@ -26,7 +26,6 @@
 #include "enclose/product.h"
 
 #include <math.h>
-#include <omp.h>
 
 enum {
     ROWS = PTF_TILE_ROWS,
@@ -250,26 +249,52 @@ static void multiply(const ptf_product *p, int64_t group, int64_t row,
 
 /* ---------------------------------------------------------------------- run */
 
+/* 'panels' of pixels from 'first' on, which are in memory at once. */
+typedef struct chunk {
+    const ptf_product *p;
+    int64_t group, first, panels;
+} chunk;
+
+static int64_t row_parts(const ptf_product *p)
+{
+    return (p->group_out + TASK_ROWS - 1) / TASK_ROWS;
+}
+
+static void gather_panel(void *context, int64_t i, int thread)
+{
+    const chunk *c = context;
+    const ptf_product *p = c->p;
+    (void)thread;
+    ptf_product_gather(p, c->group, c->first + i * LANES,
+                       p->panels + i * p->terms * LANES, p->norms + i * LANES);
+}
+
+static void multiply_part(void *context, int64_t i, int thread)
+{
+    const chunk *c = context;
+    int64_t parts = row_parts(c->p);
+    int64_t panel = i / parts * TASK_PANELS;
+    int64_t count = c->panels - panel;
+    multiply(c->p, c->group, i % parts * TASK_ROWS, panel,
+             count < TASK_PANELS ? count : TASK_PANELS, c->first,
+             &c->p->scratch[thread]);
+}
+
 /* Pixels from 'first' on, as many as the chunk has panels for. */
 static void run_chunk(const ptf_product *p, int64_t group, int64_t first)
 {
     int64_t panels = (p->pixels - first + LANES - 1) / LANES;
-    panels = panels < p->chunk ? panels : p->chunk;
-    int64_t row_parts = (p->group_out + TASK_ROWS - 1) / TASK_ROWS;
-    int64_t panel_parts = (panels + TASK_PANELS - 1) / TASK_PANELS;
-#pragma omp parallel for num_threads(p->pass->threads)
-    for (int64_t i = 0; i < panels; i++)
-        ptf_product_gather(p, group, first + i * LANES,
-                           p->panels + i * p->terms * LANES,
-                           p->norms + i * LANES);
-#pragma omp parallel for num_threads(p->pass->threads)
-    for (int64_t i = 0; i < row_parts * panel_parts; i++) {
-        int64_t panel = i / row_parts * TASK_PANELS;
-        int64_t count = panels - panel;
-        multiply(p, group, i % row_parts * TASK_ROWS, panel,
-                 count < TASK_PANELS ? count : TASK_PANELS, first,
-                 &p->scratch[omp_get_thread_num()]);
-    }
+    chunk c = {p, group, first, panels < p->chunk ? panels : p->chunk};
+    int64_t panel_parts = (c.panels + TASK_PANELS - 1) / TASK_PANELS;
+    ptf_each(p->pass->threads, c.panels, gather_panel, &c);
+    ptf_each(p->pass->threads, row_parts(p) * panel_parts, multiply_part, &c);
+}
+
+static void square_map(void *context, int64_t i, int thread)
+{
+    const ptf_product *p = context;
+    (void)thread;
+    ptf_product_square(p, i / p->groups, i % p->groups);
 }
 
 static ptf_status allocate(ptf_product *p, ptf_error *err)
@@ -302,9 +327,7 @@ static ptf_status run(ptf_product *p, ptf_error *err)
     p->tiny = p->pass->executed ? PTF_TINY_F : PTF_TINY;
     ptf_status status = allocate(p, err);
     if (status == PTF_OK) {
-#pragma omp parallel for num_threads(p->pass->threads)
-        for (int64_t i = 0; i < p->pass->images * p->groups; i++)
-            ptf_product_square(p, i / p->groups, i % p->groups);
+        ptf_each(p->pass->threads, p->pass->images * p->groups, square_map, p);
         for (int64_t group = 0; group < p->groups; group++)
             for (int64_t at = 0; at < p->pixels; at += p->chunk * LANES)
                 run_chunk(p, group, at);

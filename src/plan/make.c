@@ -268,6 +268,21 @@ static ptf_status choose_kernels(ptf_plan *plan,
     return PTF_OK;
 }
 
+/* Steps with their parameters, rounded as ref.c would. */
+static ptf_status prepare(void *context, ptf_error *err)
+{
+    ptf_plan *plan = context;
+    ptf_status status = make_steps(plan, err);
+    if (status == PTF_OK)
+        status = ptf_plan_layout(plan, err);
+    for (int i = 0; i < plan->step_count && status == PTF_OK; i++) {
+        ptf_step *step = &plan->steps[i];
+        if (step->packs)
+            status = ptf_plan_pack(plan, step, err);
+    }
+    return status;
+}
+
 static ptf_status make(ptf_plan *plan, const ptf_net *net,
                        const ptf_shape *input, int64_t batch,
                        const ptf_plan_options *options, ptf_error *err)
@@ -284,16 +299,7 @@ static ptf_status make(ptf_plan *plan, const ptf_net *net,
     ptf_status status = choose_kernels(plan, options, err);
     if (status == PTF_OK)
         status = make_values(plan, input, err);
-    if (status == PTF_OK)
-        status = make_steps(plan, err);
-    if (status == PTF_OK)
-        status = ptf_plan_layout(plan, err);
-    for (int i = 0; i < plan->step_count && status == PTF_OK; i++) {
-        ptf_step *step = &plan->steps[i];
-        if (step->packs)
-            status = ptf_plan_pack(plan, step, err);
-    }
-    return status;
+    return status == PTF_OK ? ptf_call_ieee(prepare, plan, err) : status;
 }
 
 ptf_status ptf_plan_make(const ptf_net *net, const ptf_shape *input,

@@ -47,6 +47,19 @@ const ptf_rewrite *ptf_rewrite_find(const char *name)
     return ptf_rewrite_at(find(name));
 }
 
+typedef struct call {
+    size_t row;
+    ptf_net_edit *edit;
+    const ptf_shape *input;
+    int changed;
+} call;
+
+static ptf_status run_pass(void *context, ptf_error *err)
+{
+    call *c = context;
+    return table[c->row].pass(c->edit, c->input, &c->changed, err);
+}
+
 ptf_status ptf_net_rewrite(const ptf_net *net, const ptf_rewrite *rewrite,
                            const ptf_shape *input, ptf_net **out,
                            ptf_error *err)
@@ -60,11 +73,11 @@ ptf_status ptf_net_rewrite(const ptf_net *net, const ptf_rewrite *rewrite,
     ptf_status status = ptf_net_edit_begin(net, &edit, err);
     if (status != PTF_OK)
         return status;
-    int changed = 0;
     if (input == NULL && net->has_input)
         input = &net->input;
-    status = table[row].pass(&edit, input, &changed, err);
-    if (status == PTF_OK && changed == 0)
+    call pass = {row, &edit, input, 0};
+    status = ptf_call_ieee(run_pass, &pass, err);
+    if (status == PTF_OK && pass.changed == 0)
         status = ptf_net_fail(
             err, PTF_UNSUPPORTED, net, "%s: nothing to rewrite: %s has %s",
             rewrite->name, ptf_net_name(net), table[row].nothing);

@@ -135,6 +135,14 @@ static ptf_level owed(const options *o)
     return o->rewrite->promise == PTF_EXACT ? PTF_BITWISE : PTF_CERTIFIED;
 }
 
+static bool is_reached(const options *o, const ptf_check *check)
+{
+    ptf_certificate certificate;
+    ptf_check_certificate(check, &certificate);
+    return owed(o) == PTF_BITWISE ? ptf_check_level(check) == PTF_BITWISE
+                                  : certificate.holds;
+}
+
 /* ------------------------------------------------------------------ report */
 
 typedef struct report {
@@ -206,8 +214,7 @@ static ptf_status convert(const options *o, const tool_net *net,
     ptf_status status = PTF_OK;
     if (!o->no_check)
         status = compare(o, net, folded, &check, err);
-    *reached = status == PTF_OK &&
-               (check == NULL || ptf_check_level(check) <= owed(o));
+    *reached = status == PTF_OK && (check == NULL || is_reached(o, check));
     if (*reached)
         status = ptf_net_save(folded, o->output, net->ckpt, err);
     if (status == PTF_OK) {

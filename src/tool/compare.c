@@ -5,6 +5,8 @@
  */
 #include "tool/tool.h"
 
+#include <math.h>
+
 /* A plan with room for a batch of inputs and outputs. */
 typedef struct runner {
     ptf_plan *plan;
@@ -21,11 +23,11 @@ static void runner_free(runner *r)
 }
 
 static ptf_status runner_make(const ptf_net *net, const ptf_shape *input,
-                              int64_t batch, int threads, runner *r,
+                              int64_t batch, int threads, bool keep, runner *r,
                               ptf_error *err)
 {
     *r = (runner){.batch = batch, .in_size = ptf_shape_numel(input)};
-    ptf_plan_options options = {.threads = threads};
+    ptf_plan_options options = {.threads = threads, .keep = keep};
     ptf_status status =
         ptf_plan_make(net, input, batch, &options, &r->plan, err);
     if (status != PTF_OK)
@@ -83,13 +85,55 @@ ptf_status tool_compare(const ptf_net *a, const ptf_net *b,
     int64_t batch = smaller(BATCH, inputs->count);
     runner ra = {0}, rb = {0};
     ptf_status status =
-        runner_make(a, &inputs->shape, batch, threads, &ra, err);
+        runner_make(a, &inputs->shape, batch, threads, false, &ra, err);
     if (status == PTF_OK)
-        status = runner_make(b, &inputs->shape, batch, threads, &rb, err);
+        status =
+            runner_make(b, &inputs->shape, batch, threads, false, &rb, err);
     if (status == PTF_OK)
         status = compare_batches(&ra, &rb, inputs, verdict, err);
     runner_free(&ra);
     runner_free(&rb);
+    return status;
+}
+
+static bool is_finite(const float *x, int64_t count)
+{
+    bool finite = true;
+    for (int64_t i = 0; i < count; i++)
+        finite = finite && isfinite(x[i]);
+    return finite;
+}
+
+/* The first layer of the last run that gave anything else; NULL: none. */
+static const char *find_not_finite(const ptf_net *net, const runner *r)
+{
+    ptf_shape shape;
+    ptf_layer layer;
+    for (size_t i = 0; i < ptf_net_layer_count(net); i++) {
+        const float *kept = ptf_plan_layer(r->plan, i, &shape);
+        ptf_net_layer(net, i, &layer);
+        if (!is_finite(kept, ptf_shape_numel(&shape)))
+            return layer.name;
+    }
+    return NULL;
+}
+
+ptf_status tool_find_not_finite(const ptf_net *net, const tool_inputs *inputs,
+                                int threads, const char **layer, ptf_error *err)
+{
+    runner r = {0};
+    *layer = NULL;
+    ptf_status status =
+        runner_make(net, &inputs->shape, 1, threads, true, &r, err);
+    for (int64_t i = 0; status == PTF_OK && *layer == NULL && i < inputs->count;
+         i++) {
+        status = tool_inputs_get(inputs, i, r.in, err);
+        if (status == PTF_OK)
+            status = ptf_plan_run(r.plan, r.in, 1, r.out, err);
+        if (status == PTF_OK)
+            *layer = find_not_finite(net, &r);
+    }
+    runner_free(&r);
     return status;
 }
 
@@ -202,9 +246,11 @@ ptf_status tool_compare_crops(const ptf_net *net, const ptf_net *slid,
 {
     runner rn = {0}, rs = {0};
     float *row = NULL;
-    ptf_status status = runner_make(slid, &large->shape, 1, threads, &rs, err);
+    ptf_status status =
+        runner_make(slid, &large->shape, 1, threads, false, &rs, err);
     if (status == PTF_OK)
-        status = runner_make(net, window, rs.output.dim[2], threads, &rn, err);
+        status = runner_make(net, window, rs.output.dim[2], threads, false, &rn,
+                             err);
     if (status == PTF_OK)
         status = check_windows(&rn, &rs, slide, window, &large->shape, err);
     if (status == PTF_OK) {

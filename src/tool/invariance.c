@@ -20,7 +20,8 @@ typedef struct matrix {
     const float *in;
     int64_t count, in_size, out_size;
     float *out;
-    char first[65]; /* the first digest */
+    char first[65];         /* the first digest */
+    const char *not_finite; /* a layer that gave NaN or infinity, or NULL */
     bool same, json;
     tool_json writer;
 } matrix;
@@ -184,12 +185,19 @@ static void print_head(matrix *m, const tool_inputs *inputs)
 
 static void print_tail(matrix *m)
 {
+    ptf_level level = m->not_finite != NULL ? PTF_UNDECIDED
+                      : m->same             ? PTF_BITWISE
+                                            : PTF_DIFFERENT;
     if (m->json) {
         json_bool(&m->writer, "same", m->same);
+        json_text(&m->writer, "not_finite_layer", m->not_finite);
+        json_text(&m->writer, "level", ptf_level_name(level));
         json_close(&m->writer, '}');
-    } else {
-        printf("\nverdict: %s\n", m->same ? "BITWISE" : "DIFFERENT");
+        return;
     }
+    if (m->not_finite != NULL)
+        printf("\n%s gives NaN or infinity\n", m->not_finite);
+    printf("\nverdict: %s\n", ptf_level_name(level));
 }
 
 ptf_status check_invariance(const tool_net *net, const tool_inputs *inputs,
@@ -202,6 +210,8 @@ ptf_status check_invariance(const tool_net *net, const tool_inputs *inputs,
     here.input = inputs->shape;
     matrix m = {.net = &here, .same = true, .json = json};
     ptf_status status = open_matrix(&m, inputs, &in, err);
+    if (status == PTF_OK)
+        status = tool_find_not_finite(net->net, inputs, 0, &m.not_finite, err);
     if (status == PTF_OK) {
         print_head(&m, inputs);
         status = run_all(&m, err);
@@ -214,7 +224,7 @@ ptf_status check_invariance(const tool_net *net, const tool_inputs *inputs,
         print_windows(&m, &slide, &windows);
         print_tail(&m);
     }
-    *same = m.same;
+    *same = m.same && m.not_finite == NULL;
     free(in);
     free(m.out);
     return status;

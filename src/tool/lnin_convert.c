@@ -102,14 +102,21 @@ typedef struct report {
     const ptf_net *after;
     ptf_slide slide;
     ptf_shape large;
-    ptf_verdict same; /* on inputs of the original size */
-    ptf_verdict slid; /* window by window on a larger image */
+    ptf_verdict same;       /* on inputs of the original size */
+    ptf_verdict slid;       /* window by window on a larger image */
+    const char *not_finite; /* a layer that gave NaN or infinity, or NULL */
     bool checked, windows_checked, reached;
 } report;
 
-static bool bitwise(const ptf_verdict *v)
+/* Nothing is decided by runs in which a layer gave NaN or infinity. */
+static ptf_level level_of(const report *r, const ptf_verdict *v)
 {
-    return ptf_verdict_level(v) == PTF_BITWISE;
+    return r->not_finite != NULL ? PTF_UNDECIDED : ptf_verdict_level(v);
+}
+
+static bool bitwise(const report *r, const ptf_verdict *v)
+{
+    return level_of(r, v) == PTF_BITWISE;
 }
 
 static ptf_status compare(const options *o, report *r, ptf_error *err)
@@ -123,11 +130,17 @@ static ptf_status compare(const options *o, report *r, ptf_error *err)
     if (status == PTF_OK)
         status =
             tool_compare(net->net, r->after, &inputs, threads, &r->same, err);
+    if (status == PTF_OK)
+        status = tool_find_not_finite(net->net, &inputs, threads,
+                                      &r->not_finite, err);
+    if (status == PTF_OK && r->windows_checked && r->not_finite == NULL)
+        status = tool_find_not_finite(r->after, &large, threads, &r->not_finite,
+                                      err);
     if (status == PTF_OK && r->windows_checked)
         status = tool_compare_crops(net->net, r->after, &r->slide, &net->input,
                                     &large, threads, &r->slid, err);
     r->reached =
-        bitwise(&r->same) && (!r->windows_checked || bitwise(&r->slid));
+        bitwise(r, &r->same) && (!r->windows_checked || bitwise(r, &r->slid));
     return status;
 }
 
@@ -182,14 +195,14 @@ static void print_checks(const report *r)
            tool_count_text(r->same.samples, n),
            tool_shape_text(&r->before->input, shape));
     tool_print_verdict(&r->same, stdout);
-    printf("verdict: %s\n", ptf_level_name(ptf_verdict_level(&r->same)));
+    printf("verdict: %s\n", ptf_level_name(level_of(r, &r->same)));
     if (r->windows_checked) {
         printf("\n%s windows on larger images %s: original on each crop "
                "against converted\n",
                tool_count_text(r->slid.samples, n),
                tool_shape_text(&r->large, shape));
         tool_print_verdict(&r->slid, stdout);
-        printf("verdict: %s\n", ptf_level_name(ptf_verdict_level(&r->slid)));
+        printf("verdict: %s\n", ptf_level_name(level_of(r, &r->slid)));
     } else if (r->slide.blocker != NULL) {
         printf("\nlarger images: windows are not equal to crops, because %s "
                "%s\n",
@@ -197,6 +210,8 @@ static void print_checks(const report *r)
     } else {
         printf("\nlarger inputs: not compared (not an image)\n");
     }
+    if (r->not_finite != NULL)
+        printf("\n%s gives NaN or infinity\n", r->not_finite);
 }
 
 static void print_text(const options *o, const report *r)
@@ -230,12 +245,12 @@ static void print_json(const options *o, const report *r)
     tool_json_layers(&j, "after", r->after);
     json_text(&j, "windows_blocked_by", r->slide.blocker);
     json_text(&j, "windows_blocked_because", r->slide.reason);
+    json_text(&j, "not_finite_layer", r->not_finite);
     if (r->checked)
-        tool_json_verdict(&j, "same_size", &r->same,
-                          ptf_verdict_level(&r->same));
+        tool_json_verdict(&j, "same_size", &r->same, level_of(r, &r->same));
     if (r->windows_checked) {
         json_text(&j, "large", tool_shape_text(&r->large, shape));
-        tool_json_verdict(&j, "windows", &r->slid, ptf_verdict_level(&r->slid));
+        tool_json_verdict(&j, "windows", &r->slid, level_of(r, &r->slid));
     }
     json_close(&j, '}');
 }

@@ -255,6 +255,15 @@ ptf_status tool_compare(const ptf_net *a, const ptf_net *b,
                         const tool_inputs *inputs, int threads,
                         ptf_verdict *verdict, ptf_error *err);
 
+/*
+ * The name of the first layer that gives NaN or infinity on a sample, borrowed
+ * from the net, or NULL.  A ReLU or a pool behind it may hide that from the
+ * outputs.
+ */
+ptf_status tool_find_not_finite(const ptf_net *net, const tool_inputs *inputs,
+                                int threads, const char **layer,
+                                ptf_error *err);
+
 /* Runs 'check' on all samples, a batch at a time. */
 ptf_status tool_check(ptf_check *check, const tool_inputs *inputs,
                       ptf_error *err);

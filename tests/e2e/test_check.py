@@ -282,6 +282,28 @@ class Reports(ProgramTest):
         self.assertEqual(self.check("--require", "tolerance", "--atol", "0",
                                     "--rtol", "0")[0], DIFFERENT)
 
+    def test_equal_bits_are_no_certificate(self):
+        """A weight behind a ReLU that lets nothing through."""
+        metadata, tensors = checkpoint.read_safetensors(
+            self.path("folded.bin"))
+        for name, change in (("conv1.0.bias", -1e3), ("conv2.0.weight", 0.5)):
+            shape, _ = tensors[name]
+            numbers = checkpoint.floats(tensors[name])
+            for i in range(len(numbers) if "bias" in name else 1):
+                numbers[i] += change
+            tensors[name] = checkpoint.tensor(shape, numbers)
+            checkpoint.write_safetensors(
+                self.path("a.bin" if "bias" in name else "b.bin"), tensors,
+                metadata)
+        for level, status in (("bitwise", 0), ("certified", DIFFERENT)):
+            done = self.run_program("ptfold", "check", "--json", "--require",
+                                    level, "a.bin", "b.bin")
+            report = json.loads(done.stdout)
+            self.assertEqual((done.returncode, report["met"]),
+                             (status, status == 0))
+            self.assertEqual(report["verdict"]["level"], "BITWISE")
+            self.assertEqual(report["certificate"]["layer"], "conv2.0.weight")
+
     def test_files_are_for_two_networks_and_not_overwritten(self):
         for option in ("--junit", "--enclosures"):
             for alone in (["--invariance"], ["--oracle", "libtorch"]):
@@ -413,9 +435,43 @@ class BadInput(ProgramTest):
 
     def test_activations_that_are_no_numbers(self):
         for value in (math.nan, math.inf, -math.inf):
-            self.undecided("not known", *self.images(3, [value]))
+            self.undecided("infinity in f32", *self.images(3, [value]))
         # Known in double, but too large for the runs.
         self.undecided("infinity in f32", *self.images(2, [3e38] * 192))
+
+    def test_infinity_that_a_layer_hides(self):
+        """-inf becomes 0 in a ReLU, so that all outputs are as they should."""
+        text = ("# input: 2x4x4\nHidden(\n"
+                "  (0): Conv2d(2, 3, kernel_size=(3, 3), stride=(1, 1))\n"
+                "  (1): {}\n  (2): ReLU()\n"
+                "  (3): Linear(in_features=12, out_features=4, bias=True)\n)\n")
+        tensors = {"0.weight": checkpoint.tensor((3, 2, 3, 3), [-3e38] * 54),
+                   "0.bias": checkpoint.tensor((3,), [0] * 3),
+                   "3.weight": checkpoint.tensor((4, 12), [0.5] * 48),
+                   "3.bias": checkpoint.tensor((4,), [1, 2, 3, 4])}
+        plain = text.format("Identity()")
+        checkpoint.write_safetensors(self.path("hidden.bin"), tensors,
+                                     {"architecture": plain})
+        self.undecided("infinity in f32",
+                       nets=("hidden.bin", "hidden.bin"))
+        for args in (["lnin-convert", "hidden.bin", "-o", "out.bin"],
+                     ["ptfold", "check", "--invariance", "hidden.bin"]):
+            done = self.run_program(*args)
+            self.assertEqual(done.returncode, DIFFERENT, args)
+            self.assertIn(b"\n0 gives NaN or infinity\n", done.stdout)
+            self.assertIn(b"verdict: UNDECIDED\n", done.stdout)
+        norm = text.format("BatchNorm2d(3, eps=1e-05, momentum=0.1, "
+                           "affine=False, track_running_stats=True)")
+        tensors["1.running_mean"] = checkpoint.tensor((3,), [0] * 3)
+        tensors["1.running_var"] = checkpoint.tensor((3,), [1] * 3)
+        checkpoint.write_safetensors(self.path("hidden.bin"), tensors,
+                                     {"architecture": norm})
+        for fold in ("weights", "epilogue"):
+            done = self.run_program("bnfuse", "--fold", fold, "hidden.bin",
+                                    "out.bin")
+            self.assertEqual(done.returncode, DIFFERENT)
+            self.assertIn(b"verdict: UNDECIDED ", done.stdout)
+        self.assertFalse(self.path("out.bin").exists())
 
     def test_shapes_that_do_not_fit(self):
         self.refuse_check(USAGE, ["small_net.pt", "layer"], "--input", "3x9x9")

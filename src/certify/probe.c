@@ -1,0 +1,111 @@
+/*
+ * Layers by themselves: A and I on numbers that no layer before them chose.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "certify/check.h"
+
+#include <math.h>
+
+/* Numbers from -REACH to REACH, so that both sides of each bend are met. */
+enum { PROBES = 4, REACH = 32, SEED = 1 };
+
+void ptf_check_broken(ptf_check *c, const char *reason, const char *layer)
+{
+    if (c->broken.reason == NULL)
+        c->broken = (ptf_mismatch){reason, layer};
+}
+
+/* The subtraction itself rounds. */
+bool ptf_check_apart(ptf_balls a, ptf_balls ideal, int64_t k)
+{
+    double gap = fabs(a.value[k] - ideal.value[k]);
+    return !(gap * (1 - 4 * PTF_U) <= a.radius[k] + ideal.radius[k]);
+}
+
+/* Numbers for 'node' of A, the same ones whatever in B has them. */
+static float *draw(ptf_arena *arena, int node, int64_t count)
+{
+    float *x = ptf_arena_array(arena, (size_t)count, sizeof(*x));
+    if (x == NULL)
+        return NULL;
+    ptf_random_fill(SEED, (uint64_t)node, x, (size_t)count);
+    for (int64_t i = 0; i < count; i++)
+        x[i] = (2 * x[i] - 1) * REACH;
+    return x;
+}
+
+/*
+ * Every value that has a counterpart becomes such numbers, but for those inside
+ * of what B has folded.
+ */
+static ptf_status set_taps(ptf_check *c, ptf_arena *arena, int64_t count,
+                           const float **a, const float **ideal, ptf_error *err)
+{
+    for (int i = 0; i < c->sides[PTF_B].net->node_count; i++) {
+        int value = c->pairs[i].value;
+        if (value < 0 || c->sides[PTF_A].inside[value])
+            continue;
+        int64_t size =
+            ptf_shape_numel(ptf_enclosure_shape(c->enclosures[PTF_A], value));
+        if (a[value] == NULL)
+            a[value] = draw(arena, value, count * size);
+        if (a[value] == NULL)
+            return ptf_fail_memory(err);
+        ideal[i] = a[value];
+    }
+    return PTF_OK;
+}
+
+static void compare(ptf_check *c, int node, int64_t count)
+{
+    ptf_layer_check *layer = &c->layers[node];
+    int value = c->pairs[node].value;
+    int64_t size =
+        ptf_shape_numel(ptf_enclosure_shape(c->enclosures[PTF_I], node));
+    for (int64_t n = 0; n < count; n++) {
+        ptf_balls a = ptf_enclosure_node(c->enclosures[PTF_A], value, n);
+        ptf_balls ideal = ptf_enclosure_node(c->enclosures[PTF_I], node, n);
+        if (ptf_balls_first_bad(a, size) >= 0 ||
+            ptf_balls_first_bad(ideal, size) >= 0)
+            ptf_check_broken(c, "overflows: its exact value is not known",
+                             layer->name_b);
+        else if (!ptf_balls_sharp(a, ideal, size))
+            ptf_check_broken(c, "has radii so wide that a fault could hide",
+                             layer->name_b);
+        for (int64_t k = 0; k < size; k++)
+            layer->function_apart += ptf_check_apart(a, ideal, k);
+    }
+}
+
+static ptf_status probe(ptf_check *c, ptf_arena *arena, ptf_error *err)
+{
+    int64_t count = c->group < PROBES ? c->group : PROBES;
+    const ptf_net *a = c->sides[PTF_A].net, *b = c->sides[PTF_B].net;
+    const float **taps_a =
+        ptf_arena_array(arena, (size_t)a->node_count, sizeof(*taps_a));
+    const float **taps_i =
+        ptf_arena_array(arena, (size_t)b->node_count, sizeof(*taps_i));
+    if (taps_a == NULL || taps_i == NULL)
+        return ptf_fail_memory(err);
+    ptf_status status = set_taps(c, arena, count, taps_a, taps_i, err);
+    if (status == PTF_OK)
+        status = ptf_enclosure_run_taps(c->enclosures[PTF_A], taps_a, count,
+                                        false, err);
+    if (status == PTF_OK)
+        status = ptf_enclosure_run_taps(c->enclosures[PTF_I], taps_i, count,
+                                        false, err);
+    for (int i = 1; status == PTF_OK && i < b->node_count; i++) {
+        if (c->pairs[i].value >= 0)
+            compare(c, i, count);
+    }
+    return status;
+}
+
+ptf_status ptf_check_probe(ptf_check *c, ptf_error *err)
+{
+    ptf_arena arena = {NULL};
+    ptf_status status = probe(c, &arena, err);
+    ptf_arena_free(&arena);
+    return status;
+}

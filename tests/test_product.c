@@ -1,0 +1,378 @@
+/*
+ * Enclosures of sums, convolutions and linear layers, against rationals (GMP).
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "scene.h"
+
+#include <gmp.h>
+
+static const ptf_enclose_pass one_image = {1, 2, false};
+
+/* sum += a b, exactly. */
+static void add_product(mpq_t sum, double a, double b)
+{
+    mpq_t p, q;
+    mpq_inits(p, q, NULL);
+    mpq_set_d(p, a);
+    mpq_set_d(q, b);
+    mpq_mul(p, p, q);
+    mpq_add(sum, sum, p);
+    mpq_clears(p, q, NULL);
+}
+
+static void scale_by(mpq_t sum, double by)
+{
+    mpq_t product;
+    mpq_init(product);
+    add_product(product, by, 1.0);
+    mpq_mul(sum, sum, product);
+    mpq_clear(product);
+}
+
+/* (sum + bias) scale + shift, as far as 'affine' has them. */
+static void finish(mpq_t sum, const ptf_numbers *numbers, int64_t channel)
+{
+    if (numbers->bias.value)
+        add_product(sum, numbers->bias.value[channel], 1.0);
+    if (!numbers->scale.value)
+        return;
+    scale_by(sum, numbers->scale.value[channel]);
+    add_product(sum, numbers->shift.value[channel], 1.0);
+}
+
+/* True when 'exact' lies within shrink * radius of the value. */
+static bool inside(const mpq_t exact, double value, double radius,
+                   double shrink)
+{
+    mpq_t distance, r;
+    mpq_inits(distance, r, NULL);
+    mpq_set_d(distance, value);
+    mpq_sub(distance, exact, distance);
+    mpq_abs(distance, distance);
+    mpq_set_d(r, radius * shrink);
+    bool yes = mpq_cmp(distance, r) <= 0;
+    mpq_clears(distance, r, NULL);
+    return yes;
+}
+
+/* How many outputs of a linear layer lie outside. */
+static int linear_outside(scene *s, int64_t inputs, int64_t outputs,
+                          const ptf_numbers *numbers, double shrink)
+{
+    int outside = 0;
+    mpq_t sum;
+    mpq_init(sum);
+    for (int64_t j = 0; j < outputs; j++) {
+        mpq_set_ui(sum, 0, 1);
+        for (int64_t k = 0; k < inputs; k++)
+            add_product(sum, s->weights[j * inputs + k], s->point[k]);
+        if (numbers->weight_scale.value)
+            scale_by(sum, numbers->weight_scale.value[j]);
+        finish(sum, numbers, j);
+        outside += !inside(sum, s->out_value[j], s->out_radius[j], shrink);
+    }
+    mpq_clear(sum);
+    return outside;
+}
+
+/* The scene's parameters for rows of 'terms' weights. */
+static ptf_numbers numbers_of(scene *s, int64_t terms)
+{
+    for (int64_t j = 0; j < MOST / terms; j++) {
+        double sum = 0;
+        for (int64_t k = j * terms; k < (j + 1) * terms; k++)
+            sum += s->weights[k] * s->weights[k];
+        s->norms[j] = sqrt(sum) * (1 + 1e-9);
+    }
+    return (ptf_numbers){.f64 = s->weights,
+                         .norms = s->norms,
+                         .bias = {s->bias, s->none},
+                         .scale = {s->scale, s->none},
+                         .shift = {s->shift, s->none}};
+}
+
+/* In double, in f32, and in f32 with a batch norm folded into them. */
+static void vary_weights(scene *s, int kind, ptf_numbers *numbers)
+{
+    numbers->f32 = kind > 0 ? s->narrow : NULL;
+    if (kind < 2)
+        return;
+    numbers->weight_scale = numbers->scale;
+    numbers->scale = numbers->shift = (ptf_balls){NULL, NULL};
+}
+
+static void the_exact_linear_layer_is_inside(void **unused)
+{
+    (void)unused;
+    static scene s;
+    int failed_when_shrunk = 0;
+    for (int round = 0; round < 40; round++) {
+        fill(&s, round % 2 ? 0.0 : 0x1p-30);
+        int64_t inputs = 1 + round * 5, outputs = 17;
+        ptf_numbers numbers = numbers_of(&s, inputs);
+        vary_weights(&s, round % 3, &numbers);
+        assert_int_equal(ptf_enclose_linear(&one_image, inputs, outputs,
+                                            &numbers, before(&s), after(&s),
+                                            NULL),
+                         PTF_OK);
+        assert_int_equal(linear_outside(&s, inputs, outputs, &numbers, 1), 0);
+        failed_when_shrunk +=
+            linear_outside(&s, inputs, outputs, &numbers, 1e-4);
+    }
+    assert_true(failed_when_shrunk > 0);
+}
+
+static void a_weight_one_ulp_off_is_outside(void **unused)
+{
+    (void)unused;
+    static scene s;
+    fill(&s, 0.0);
+    ptf_numbers numbers = numbers_of(&s, 200);
+    ptf_enclose_linear(&one_image, 200, 17, &numbers, before(&s), after(&s),
+                       NULL);
+    float wrong = nextafterf((float)s.weights[5 * 200 + 33], 2);
+    s.weights[5 * 200 + 33] = (double)wrong;
+    assert_int_equal(linear_outside(&s, 200, 17, &numbers, 1), 1);
+}
+
+/* One output of a convolution, by its definition. */
+static void exact_conv(const scene *s, const ptf_attrs *a, int64_t height,
+                       int64_t width, const int64_t at[3], mpq_t sum)
+{
+    int64_t in = a->in_channels / a->groups, out = a->out_channels / a->groups;
+    const double *w = s->weights + at[0] * in * a->kernel[0] * a->kernel[1];
+    mpq_set_ui(sum, 0, 1);
+    for (int64_t c = 0; c < in; c++)
+        for (int64_t i = 0; i < a->kernel[0] * a->kernel[1]; i++, w++) {
+            int64_t y = at[1] * a->stride[0] - a->padding[0] +
+                        i / a->kernel[1] * a->dilation[0];
+            int64_t x = at[2] * a->stride[1] - a->padding[1] +
+                        i % a->kernel[1] * a->dilation[1];
+            int64_t channel = at[0] / out * in + c;
+            if (y >= 0 && y < height && x >= 0 && x < width)
+                add_product(sum, *w,
+                            s->point[(channel * height + y) * width + x]);
+        }
+}
+
+static void check_conv(scene *s, const ptf_attrs *a)
+{
+    ptf_shape in = {3, {a->in_channels, 7, 9}}, out = {3, {a->out_channels}};
+    ptf_numbers numbers =
+        numbers_of(s, a->in_channels / a->groups * a->kernel[0] * a->kernel[1]);
+    for (int i = 0; i < 2; i++)
+        out.dim[i + 1] = (in.dim[i + 1] + 2 * a->padding[i] -
+                          a->dilation[i] * (a->kernel[i] - 1) - 1) /
+                             a->stride[i] +
+                         1;
+    assert_int_equal(ptf_enclose_conv(&one_image, a, &in, &out, &numbers,
+                                      before(s), after(s), NULL),
+                     PTF_OK);
+    mpq_t sum;
+    mpq_init(sum);
+    for (int64_t i = 0; i < out.dim[0] * out.dim[1] * out.dim[2]; i++) {
+        int64_t at[3] = {i / (out.dim[1] * out.dim[2]),
+                         i / out.dim[2] % out.dim[1], i % out.dim[2]};
+        exact_conv(s, a, in.dim[1], in.dim[2], at, sum);
+        finish(sum, &numbers, at[0]);
+        assert_true(inside(sum, s->out_value[i], s->out_radius[i], 1));
+    }
+    mpq_clear(sum);
+}
+
+static void the_exact_convolution_is_inside(void **unused)
+{
+    (void)unused;
+    static const ptf_attrs cases[] = {
+        {.in_channels = 3,
+         .out_channels = 6,
+         .groups = 1,
+         .kernel = {3, 3},
+         .stride = {1, 1},
+         .padding = {1, 1},
+         .dilation = {1, 1}},
+        {.in_channels = 4,
+         .out_channels = 6,
+         .groups = 2,
+         .kernel = {2, 3},
+         .stride = {2, 1},
+         .padding = {0, 2},
+         .dilation = {1, 2}},
+        {.in_channels = 5,
+         .out_channels = 5,
+         .groups = 5,
+         .kernel = {3, 1},
+         .stride = {1, 3},
+         .padding = {2, 0},
+         .dilation = {2, 1}},
+    };
+    static scene s;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        fill(&s, i ? 0x1p-33 : 0.0);
+        check_conv(&s, &cases[i]);
+    }
+}
+
+static void one_dimension_is_a_map_of_height_1(void **unused)
+{
+    (void)unused;
+    static const ptf_attrs a = {.in_channels = 4,
+                                .out_channels = 6,
+                                .groups = 2,
+                                .kernel = {1, 5},
+                                .stride = {1, 2},
+                                .padding = {0, 3},
+                                .dilation = {1, 2}};
+    static scene s;
+    fill(&s, 0x1p-33);
+    ptf_shape in = {2, {4, 31}}, out = {2, {6, 15}};
+    ptf_numbers numbers = numbers_of(&s, 10);
+    assert_int_equal(ptf_enclose_conv(&one_image, &a, &in, &out, &numbers,
+                                      before(&s), after(&s), NULL),
+                     PTF_OK);
+    mpq_t sum;
+    mpq_init(sum);
+    for (int64_t i = 0; i < 6 * 15; i++) {
+        int64_t at[3] = {i / 15, 0, i % 15};
+        exact_conv(&s, &a, 1, 31, at, sum);
+        finish(sum, &numbers, at[0]);
+        assert_true(inside(sum, s.out_value[i], s.out_radius[i], 1));
+    }
+    mpq_clear(sum);
+}
+
+/* Parameters as a layer's are read, whose norms are the library's own. */
+static ptf_numbers read_weights(ptf_arena *arena, scene *s, int64_t outputs,
+                                int64_t inputs)
+{
+    ptf_tensor weight = {.dtype = PTF_F64,
+                         .rank = 2,
+                         .shape = {outputs, inputs},
+                         .stride = {inputs, 1},
+                         .data = s->weights};
+    ptf_node node = {.op = PTF_OP_LINEAR, .tensors = {[PTF_WEIGHT] = &weight}};
+    ptf_numbers numbers;
+    assert_int_equal(ptf_numbers_read(arena, &node, &numbers, NULL), PTF_OK);
+    return numbers;
+}
+
+enum { IN = 200, OUT = 17 };
+
+/* Inputs and weights of some magnitude: how many exact outputs are outside. */
+static int outside_at(double value, double weight)
+{
+    static scene s;
+    ptf_arena arena = {NULL};
+    fill(&s, 0.0);
+    for (int i = 0; i < MOST; i++) {
+        s.value[i] *= value;
+        s.point[i] = s.value[i];
+        s.weights[i] *= weight;
+    }
+    ptf_numbers numbers = read_weights(&arena, &s, OUT, IN);
+    assert_int_equal(ptf_enclose_linear(&one_image, IN, OUT, &numbers,
+                                        before(&s), after(&s), NULL),
+                     PTF_OK);
+    ptf_arena_free(&arena);
+    return linear_outside(&s, IN, OUT, &numbers, 1);
+}
+
+/* Squares of 2^-600 are 0 in double: norms of weights, and of inputs. */
+static void what_squares_to_nothing_is_inside(void **unused)
+{
+    (void)unused;
+    assert_int_equal(outside_at(1, 0x1p-600), 0);
+    assert_int_equal(outside_at(0x1p-600, 1), 0);
+    assert_int_equal(outside_at(0x1p-520, 0x1p-520), 0);
+    assert_int_equal(outside_at(0x1p-149, 0x1p-149), 0);
+}
+
+/* A run has 2^-140 in 10 bits, and multiplies what is lost by 2^40. */
+static void weights_that_a_run_makes_subnormal_are_inside(void **unused)
+{
+    (void)unused;
+    static scene s;
+    static const ptf_enclose_pass run = {1, 2, true};
+    ptf_arena arena = {NULL};
+    fill(&s, 0.0);
+    for (int i = 0; i < MOST; i++) {
+        s.value[i] = s.point[i] = 0x1p40;
+        s.weights[i] *= 0x1p-140;
+    }
+    ptf_numbers numbers = read_weights(&arena, &s, OUT, IN);
+    assert_true(numbers.rounded);
+    ptf_enclose_linear(&run, IN, OUT, &numbers, before(&s), after(&s), NULL);
+    for (int i = 0; i < MOST; i++)
+        s.weights[i] = (double)(float)s.weights[i];
+    assert_int_equal(linear_outside(&s, IN, OUT, &numbers, 1), 0);
+    ptf_arena_free(&arena);
+}
+
+/*
+ * Weights of 2^-570 times a row's scale of 2^-490 keep 15 bits, and inputs of
+ * 2^300 show it.
+ */
+static void products_that_underflow_are_inside(void **unused)
+{
+    (void)unused;
+    static scene s;
+    ptf_arena arena = {NULL};
+    fill(&s, 0.0);
+    for (int i = 0; i < MOST; i++) {
+        s.value[i] = s.point[i] = s.value[i] * 0x1p300;
+        s.weights[i] *= 0x1p-570;
+        s.scale[i] = copysign(0x1p-490, s.scale[i]);
+    }
+    ptf_numbers numbers = read_weights(&arena, &s, OUT, IN);
+    numbers.weight_scale = (ptf_balls){s.scale, s.none};
+    ptf_enclose_linear(&one_image, IN, OUT, &numbers, before(&s), after(&s),
+                       NULL);
+    assert_int_equal(linear_outside(&s, IN, OUT, &numbers, 1), 0);
+    assert_int_equal(ptf_balls_first_bad(after(&s), OUT), -1);
+    ptf_arena_free(&arena);
+}
+
+static void what_is_not_finite_is_found(void **unused)
+{
+    (void)unused;
+    static scene s;
+    fill(&s, 0.0);
+    assert_int_equal(ptf_balls_first_bad(before(&s), MOST), -1);
+    s.value[7] = (double)NAN;
+    ptf_numbers numbers = numbers_of(&s, 20);
+    ptf_enclose_linear(&one_image, 20, 5, &numbers, before(&s), after(&s),
+                       NULL);
+    assert_int_equal(ptf_balls_first_bad(after(&s), 5), 0);
+    ptf_enclose_relu(MOST, before(&s), after(&s));
+    assert_int_equal(ptf_balls_first_bad(after(&s), MOST), 7);
+}
+
+static void running_out_of_memory_is_told(void **unused)
+{
+    (void)unused;
+    static scene s;
+    fill(&s, 0.0);
+    ptf_numbers numbers = numbers_of(&s, 20);
+    ptf_alloc_fail_after(0);
+    ptf_status status = ptf_enclose_linear(&one_image, 20, 5, &numbers,
+                                           before(&s), after(&s), NULL);
+    ptf_alloc_fail_after(-1);
+    assert_int_equal(status, PTF_MEMORY);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_exact_linear_layer_is_inside),
+        cmocka_unit_test(a_weight_one_ulp_off_is_outside),
+        cmocka_unit_test(the_exact_convolution_is_inside),
+        cmocka_unit_test(one_dimension_is_a_map_of_height_1),
+        cmocka_unit_test(what_squares_to_nothing_is_inside),
+        cmocka_unit_test(weights_that_a_run_makes_subnormal_are_inside),
+        cmocka_unit_test(products_that_underflow_are_inside),
+        cmocka_unit_test(what_is_not_finite_is_found),
+        cmocka_unit_test(running_out_of_memory_is_told),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
