@@ -735,7 +735,10 @@ PTF_API int64_t ptf_images_count(const ptf_images *images);
 /* Files in folders that were left out because they are no images. */
 PTF_API int64_t ptf_images_skipped(const ptf_images *images);
 
-/* The name of a class, from its folder or CIFAR-10's; NULL when unknown. */
+/*
+ * The name of a class, from its folder or CIFAR-10's; NULL when unknown.  With
+ * NULL for the images: CIFAR-10's.
+ */
 PTF_API const char *ptf_images_class(const ptf_images *images, int64_t label);
 
 typedef struct ptf_image_info {

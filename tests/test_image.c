@@ -194,6 +194,8 @@ static void labels_and_names_come_from_the_file(void **state)
     must(ptf_images_info(images, 4, &info, &err));
     assert_int_equal(info.label, -1);
     assert_null(ptf_images_class(images, 9)); /* not all are CIFAR-10's */
+    assert_string_equal(ptf_images_class(NULL, 9), "truck");
+    assert_null(ptf_images_class(NULL, 10));
     assert_int_equal(ptf_images_info(images, 5, &info, &err), PTF_ARGUMENT);
     ptf_images_close(images);
 

@@ -122,6 +122,22 @@ static void a_terminal_gets_a_bar(void **state)
     assert_int_equal(count("left"), 10);
 }
 
+static void too_many(void)
+{
+    tool_progress p;
+    tool_progress_start(&p, "sliding", "rows", 20);
+    now += 20;
+    tool_progress_at(&p, 21);
+    tool_progress_end(&p);
+}
+
+static void there_is_no_more_than_all(void **state)
+{
+    (void)state;
+    run_in_file(too_many);
+    assert_string_equal(said, "sliding: 100 %, 1 rows/s, 0:00 left\n");
+}
+
 static void quick(void)
 {
     tool_progress p;
@@ -206,6 +222,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_file_gets_a_line_every_ten_seconds),
         cmocka_unit_test(a_terminal_gets_a_bar),
+        cmocka_unit_test(there_is_no_more_than_all),
         cmocka_unit_test(quick_work_is_not_shown),
         cmocka_unit_test(what_the_library_does_is_shown),
         cmocka_unit_test(a_bar_that_is_left_keeps_its_line),

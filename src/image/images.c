@@ -250,11 +250,11 @@ const char *ptf_images_class(const ptf_images *images, int64_t label)
 {
     if (label < 0)
         return NULL;
-    if (images->class_count > 0)
+    if (images != NULL && images->class_count > 0)
         return label < images->class_count ? images->classes[label] : NULL;
-    return images->cifar10 && label < (int64_t)PTF_ARRAY_SIZE(cifar10)
-               ? cifar10[label]
-               : NULL;
+    bool known = images == NULL || images->cifar10;
+    return known && label < (int64_t)PTF_ARRAY_SIZE(cifar10) ? cifar10[label]
+                                                             : NULL;
 }
 
 void ptf_images_close(ptf_images *images)

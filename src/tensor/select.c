@@ -14,7 +14,9 @@
 typedef struct step {
     ptf_value *next;
     size_t candidates;
-    const char *names; /* "'model' (12 tensors), 'ema' (12 tensors)" */
+    const char *names;      /* "'model' (12 tensors), 'ema' (12 tensors)" */
+    size_t most;            /* tensors of one member, and ... */
+    const ptf_value *meant; /* ... its name; NULL when others have as many */
 } step;
 
 static bool is_optimizer(const ptf_value *value)
@@ -52,6 +54,10 @@ static ptf_status add_candidate(ptf_checkpoint *ckpt, const ptf_value *key,
 {
     enum { SHOWN = 40 };
     out->next = value;
+    if (count >= out->most)
+        out->meant = count > out->most ? key : NULL;
+    if (count > out->most)
+        out->most = count;
     if (++out->candidates > SHOWN)
         return PTF_OK;
     const char *sep = out->candidates > 1 ? ", " : "";
@@ -70,7 +76,7 @@ static ptf_status find_candidates(ptf_checkpoint *ckpt, const ptf_value *value,
                                   bool arrays, step *out, ptf_error *err)
 {
     bool dict = value->kind == PTF_DICT;
-    *out = (step){NULL, 0, NULL};
+    *out = (step){0};
     for (uint32_t i = 0; i < value->count; i += dict ? 2 : 1) {
         ptf_value *v = value->items[dict ? i + 1 : i];
         ptf_value index = {.kind = PTF_INT, .integer = i};
@@ -88,9 +94,17 @@ static ptf_status find_candidates(ptf_checkpoint *ckpt, const ptf_value *value,
 }
 
 static ptf_status fail_choice(const ptf_checkpoint *ckpt, const step *s,
-                              ptf_error *err)
+                              bool at_root, ptf_error *err)
 {
     ptf_origin origin = ptf_value_origin(ckpt);
+    const ptf_value *meant = at_root ? s->meant : NULL;
+    if (meant != NULL && meant->kind == PTF_STRING && meant->count < 100)
+        return ptf_fail(err, PTF_ARGUMENT, &origin, PTF_NO_OFFSET,
+                        "expected one state dict, found %zu, with so many "
+                        "tensors: %s; did you mean --key %.*s? (--key '' for "
+                        "all)",
+                        s->candidates, s->names, (int)meant->count,
+                        meant->text);
     return ptf_fail(err, PTF_ARGUMENT, &origin, PTF_NO_OFFSET,
                     "expected one state dict, found %zu, with so many "
                     "tensors: %s; choose one with --key NAME, or all with "
@@ -114,7 +128,7 @@ static ptf_status find_state_dict(ptf_checkpoint *ckpt, bool arrays,
         if (status != PTF_OK)
             return status;
         if (s.candidates > 1)
-            return fail_choice(ckpt, &s, err);
+            return fail_choice(ckpt, &s, depth == 0, err);
         if (s.candidates == 0)
             return PTF_OK;
         at = s.next;

@@ -297,8 +297,9 @@ static ptf_status check_targets(const options *o, ptf_error *err)
 {
     const char *const read[] = {o->source.path, o->source.arch, o->image};
     const char *const written[] = {o->out, o->saliency};
-    return tool_check_targets(TOOL_PATHS(read), TOOL_PATHS(written), o->force,
-                              err);
+    ptf_status status = tool_check_targets(TOOL_PATHS(read),
+                                           TOOL_PATHS(written), o->force, err);
+    return status == PTF_OK ? tool_check_picture(o->saliency, err) : status;
 }
 
 static ptf_status grad(const options *o, unsigned by, ptf_error *err)

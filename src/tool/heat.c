@@ -48,7 +48,7 @@ const unsigned char *heat_colour(const heat *h, double value)
 enum { GLYPH_WIDTH = 5, GLYPH_HEIGHT = 7, ADVANCE = 6 };
 enum { MARGIN = 4, BAR_TOP = 4, BAR_HEIGHT = 8, TEXT_TOP = 16 };
 
-/* What "%.3g" prints; seven rows, the leftmost pixel is the highest bit. */
+/* What "%g" prints; seven rows, the leftmost pixel is the highest bit. */
 static const struct {
     char c;
     unsigned char rows[GLYPH_HEIGHT];
@@ -88,6 +88,24 @@ static void draw_text(const char *text, int64_t left, int64_t y, int64_t width,
     }
 }
 
+/* The ends in as few digits as tell them apart, if these have room. */
+static void ends_text(const heat *h, int64_t width, char low[32], char high[32])
+{
+    enum { LEAST = 3, MOST = 9 };
+    for (int digits = LEAST; digits <= MOST; digits++) {
+        char text[2][32];
+        snprintf(text[0], sizeof(text[0]), "%.*g", digits, h->low);
+        snprintf(text[1], sizeof(text[1]), "%.*g", digits, h->high);
+        size_t letters = strlen(text[0]) + strlen(text[1]) + 1;
+        if (digits > LEAST && (int64_t)letters * ADVANCE > width - 2 * MARGIN)
+            return;
+        memcpy(low, text[0], sizeof(text[0]));
+        memcpy(high, text[1], sizeof(text[1]));
+        if (strcmp(low, high) != 0 || !(h->low < h->high))
+            return;
+    }
+}
+
 void heat_legend_row(const heat *h, int64_t y, int64_t width,
                      unsigned char *row)
 {
@@ -101,8 +119,7 @@ void heat_legend_row(const heat *h, int64_t y, int64_t width,
     }
     if (y >= TEXT_TOP && y < TEXT_TOP + GLYPH_HEIGHT) {
         char low[32], high[32];
-        snprintf(low, sizeof(low), "%.3g", h->low);
-        snprintf(high, sizeof(high), "%.3g", h->high);
+        ends_text(h, width, low, high);
         draw_text(low, MARGIN, y - TEXT_TOP, width, row);
         draw_text(high, width - MARGIN + 1 - (int64_t)strlen(high) * ADVANCE,
                   y - TEXT_TOP, width, row);

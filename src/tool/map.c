@@ -337,9 +337,9 @@ static ptf_status run_rows(map_job *j, ptf_error *err)
     tool_progress progress;
     tool_progress_start(&progress, "sliding", "rows", height);
     for (int64_t row = 0; row < height && status == PTF_OK; row += stripe) {
-        int64_t left = height - row;
-        status = run_stripe(j, row, left < stripe ? left : stripe, err);
-        tool_progress_at(&progress, row + stripe);
+        int64_t left = height - row, count = left < stripe ? left : stripe;
+        status = run_stripe(j, row, count, err);
+        tool_progress_at(&progress, row + count);
     }
     tool_progress_end(&progress);
     j->picture.values = j->values;

@@ -129,8 +129,8 @@ void tool_print_verdict(const ptf_verdict *v, FILE *out)
                 tool_count_text(v->not_finite, text));
     if (v->max_abs > 0)
         fprintf(out,
-                "  largest difference    %.3e at sample %lld, output %lld: "
-                "%.9g (%a), %.9g (%a)\n",
+                "  largest difference    %.3e at sample %lld, output %lld:\n"
+                "                        %.9g (%a), %.9g (%a)\n",
                 v->max_abs, (long long)v->worst_sample,
                 (long long)v->worst_output, (double)v->worst_a,
                 (double)v->worst_a, (double)v->worst_b, (double)v->worst_b);
@@ -140,8 +140,8 @@ void tool_print_verdict(const ptf_verdict *v, FILE *out)
         fprintf(out, "  of the largest output %.3e (%.6g)\n",
                 v->max_abs / v->max_ref, v->max_ref);
     fprintf(out,
-            "  ||difference||^2      %.3e at most per 100 samples (%s the "
-            "course's 1e-08)\n",
+            "  most ||difference||^2 %.3e per 100 samples (%s the course's "
+            "1e-08)\n",
             v->max_group_squares,
             v->max_group_squares < course_bar ? "below" : "above");
     fprintf(out, "  arg max               %lld of %lld agree",
@@ -194,7 +194,7 @@ void tool_print_certificate(const ptf_check *check, FILE *out)
             tool_count_text(c->parameters - c->parameters_wrong, n),
             tool_count_text(c->parameters, m));
     if (c->parameters_open > 0)
-        fprintf(out, ", %s of them next to a tie",
+        fprintf(out, ",\n                        %s of them next to a tie",
                 tool_count_text(c->parameters_open, n));
     fprintf(out,
             "\n  original and ideal    %.3e apart as real functions, known to "

@@ -81,6 +81,8 @@ void tool_progress_at(tool_progress *p, int64_t done)
     double now = tool_now();
     if (quiet || now < p->next || p->total < 1)
         return;
+    if (done > p->total)
+        done = p->total; /* a wrong guess of the whole */
     char left[32];
     double spent = now - p->start, share = (double)done / (double)p->total;
     double rate = (double)done / spent;

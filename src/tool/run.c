@@ -14,7 +14,7 @@ static const char help[] =
     "CIFAR-10 (binary files, Python batches), folders of these, - for stdin.\n"
     "\n"
     "  --top K           classes shown per image (default 5, or 1 for many)\n"
-    "  --labels FILE     names of the classes, one a line\n"
+    "  --labels FILE     names of the classes, one a line, or cifar10\n"
     "  --beta B          softmax(B x), and nu_B(x) = log(sum exp(B x)) / B;\n"
     "                    0, inf (the largest) or from 1e-30 to 1e30\n"
     "  --npy FILE        all outputs as an array\n"
@@ -44,7 +44,8 @@ static const char help[] =
     "  -q, --quiet       no progress\n"
     "  --help, --version\n"
     "\n"
-    "Example: ptfold run --map map.png --class cat net2.pt street.png\n";
+    "Example: ptfold run --labels cifar10 --class cat --map map.png net2.pt "
+    "big.png\n";
 
 /* ------------------------------------------------------------------ options */
 
@@ -229,11 +230,27 @@ static const char **split_lines(char *text, int64_t *count)
     return lines;
 }
 
+static ptf_status cifar10_labels(const char ***lines, run_names *names,
+                                 ptf_error *err)
+{
+    while (ptf_images_class(NULL, names->count) != NULL)
+        names->count++;
+    *lines = calloc((size_t)names->count, sizeof(**lines));
+    if (*lines == NULL)
+        return tool_error(err, PTF_MEMORY, "out of memory");
+    for (int64_t i = 0; i < names->count; i++)
+        (*lines)[i] = ptf_images_class(NULL, i);
+    names->names = *lines;
+    return PTF_OK;
+}
+
 /* Reads --labels FILE; '*text' and '*lines' are to be freed. */
 static ptf_status read_labels(const char *path, char **text,
                               const char ***lines, run_names *names,
                               ptf_error *err)
 {
+    if (strcmp(path, "cifar10") == 0)
+        return cifar10_labels(lines, names, err);
     ptf_status status = tool_read_text(path, "names, one a line", text, err);
     if (status != PTF_OK)
         return status;
@@ -266,7 +283,7 @@ static ptf_status check_targets(const run_options *o, const char *labels,
     ptf_status status =
         tool_check_targets(read, TOOL_PATHS(written), o->force, err);
     free(paths);
-    return status;
+    return status == PTF_OK ? tool_check_picture(o->map, err) : status;
 }
 
 /* How arrays are read, and whether pictures are made grey or RGB. */

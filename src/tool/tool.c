@@ -202,6 +202,18 @@ ptf_status tool_check_targets(tool_paths read, tool_paths written, bool force,
     return status;
 }
 
+ptf_status tool_check_picture(const char *path, ptf_error *err)
+{
+    size_t size = path != NULL ? strlen(path) : 0;
+    const char *end = size >= 4 ? path + size - 4 : "";
+    if (path == NULL || strcmp(end, ".png") == 0 || strcmp(end, ".ppm") == 0)
+        return PTF_OK;
+    return tool_error(err, PTF_ARGUMENT,
+                      "%s: expected a picture's name, which ends in .png or "
+                      ".ppm",
+                      path);
+}
+
 ptf_status tool_text_open(tool_text *text, ptf_error *err)
 {
     *text = (tool_text){0};

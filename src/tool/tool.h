@@ -128,6 +128,9 @@ typedef struct tool_paths {
 ptf_status tool_check_targets(tool_paths read, tool_paths written, bool force,
                               ptf_error *err);
 
+/* PTF_ARGUMENT unless 'path' names a kind of picture, or is NULL. */
+ptf_status tool_check_picture(const char *path, ptf_error *err);
+
 /* A report that becomes a file when it is whole. */
 typedef struct tool_text {
     FILE *out; /* into memory */

@@ -333,6 +333,7 @@ class Refusals(RunTest):
         self.write("few", b"one\ntwo\n")
         self.write("empty", b"")
         self.write("exists", b"old")
+        self.write("exists.ppm", b"old")
         self.path("folder").mkdir()
         png = (IMAGES / "rgb.png").read_bytes()
         self.write("broken.png", png[:len(png) // 2])
@@ -349,8 +350,11 @@ class Refusals(RunTest):
                 (USAGE, ["folder", "none"], "folder"),
                 (USAGE, ["expected 5 names", "found 2"], "--labels", "few",
                  "a.ppm"),
+                (USAGE, ["expected 5 names", "found 10"], "--labels",
+                 "cifar10", "a.ppm"),
                 (USAGE, ["exists", "--force"], "--npy", "exists", "a.ppm"),
-                (USAGE, ["exists", "--force"], "--map", "exists", "a.ppm"),
+                (USAGE, ["exists.ppm", "--force"], "--map", "exists.ppm",
+                 "a.ppm"),
                 (USAGE, ["--resize", "\"8\u00d78\""], "--resize",
                  "8\u00d78", "a.ppm"),
                 (USAGE, ["--mean"], "--mean", "1,2,", "a.ppm"),
@@ -358,6 +362,7 @@ class Refusals(RunTest):
                  "a.ppm"),
                 (USAGE, ["--layout"], "--layout", "chw", "a.ppm"),
                 (USAGE, ["--map"], "--class", "1", "a.ppm"),
+                (USAGE, ["m.bmp", ".png or .ppm"], "--map", "m.bmp", "a.ppm"),
                 (USAGE, ["--class", "below 5"], "--map", "m.ppm", "--class",
                  "5", "a.ppm"),
                 (USAGE, ["at least 3x8x8"], "--map", "m.ppm", "--resize",

@@ -13,7 +13,7 @@ import sys
 import unittest
 from pathlib import Path
 
-from programs import DIFFERENT, SOURCE, ProgramTest, quiet_threads
+from programs import DIFFERENT, SOURCE, USAGE, ProgramTest, quiet_threads
 
 LOADER = Path(__file__).resolve().parent / "torch_loads.py"
 
@@ -91,6 +91,16 @@ class PyTorch(ProgramTest):
         worst = {p["name"]: p["worst"] for p in
                  json.loads(done.stdout)["parameters"]}
         self.assertEqual(worst["conv2.0.bias"], 1)
+
+    def test_one_of_several_state_dicts_is_proposed(self):
+        net = {"weight": torch.zeros(2, 2), "bias": torch.zeros(2)}
+        torch.save({"moving": {"mean": torch.zeros(2)},
+                    "model_state_dict": net}, self.path("two.pt"))
+        self.refuse(USAGE, ["found 2", "did you mean --key model_state_dict?"],
+                    "ptfold", "info", "two.pt")
+        torch.save({"generator": net, "critic": net}, self.path("gan.pt"))
+        self.refuse(USAGE, ["'generator' (2)", "choose one with --key"],
+                    "ptfold", "info", "gan.pt")
 
     def test_both_programs_with_this_pytorch_and_a_newer_one(self):
         self.make_files()
