@@ -76,6 +76,10 @@ static void expect(const void *pickle, size_t size,
 #define BIG                "\x8a\6\0\0\0\0\0\1" /* 2^40 */
 #define TEXT(length, text) "X" length "\0\0\0" text
 
+#define REPEATED FORGE_TENSOR(FLOATS, "K\0", "\x8a\4\0\0\x40\0\x85", "K\0\x85")
+/* One value four times in a tuple */
+#define FOUR(value) "(" value value value value "t"
+
 static const struct {
     const char *pickle;
     size_t size;
@@ -104,6 +108,9 @@ static const struct {
     {V2(BIG BIG "\x86", "K\0K\0\x86"), PTF_FORMAT, "64 bits"},
     {V2(BIG "\x85", "K\0\x85"), PTF_FORMAT, "repeated"},
     {V2("K\2K\2\x86", BIG "K\1\x86"), PTF_FORMAT, "in its storage"},
+    /* 16 MiB each, and too much together */
+    {ONE("(" REPEATED "q\1" FOUR(FOUR(FOUR("h\1"))) "t"), PTF_FORMAT,
+     "in all tensors"},
     {V2("(K\1K\1K\1K\1K\1K\1K\1K\1K\1t", "(K\1K\1K\1K\1K\1K\1K\1K\1K\1t"),
      PTF_UNSUPPORTED, "8 dimensions"},
     /* storages */

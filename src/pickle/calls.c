@@ -202,25 +202,28 @@ ptf_status ptf_op_stack_global(ptf_unpickler *u)
 static const struct {
     const char *module, *name;
     ptf_kind kind;
+    bool factory; /* its first argument makes values, or is None */
 } containers[] = {
-    {"collections", "OrderedDict", PTF_DICT},
-    {"collections", "Counter", PTF_DICT},
-    {"collections", "defaultdict", PTF_DICT}, /* its argument is a factory */
-    {"builtins", "dict", PTF_DICT},
-    {"__builtin__", "dict", PTF_DICT},
-    {"builtins", "set", PTF_SET},
-    {"__builtin__", "set", PTF_SET},
-    {"builtins", "frozenset", PTF_SET},
-    {"__builtin__", "frozenset", PTF_SET},
+    {"collections", "OrderedDict", PTF_DICT, false},
+    {"collections", "Counter", PTF_DICT, false},
+    {"collections", "defaultdict", PTF_DICT, true},
+    {"builtins", "dict", PTF_DICT, false},
+    {"__builtin__", "dict", PTF_DICT, false},
+    {"builtins", "set", PTF_SET, false},
+    {"__builtin__", "set", PTF_SET, false},
+    {"builtins", "frozenset", PTF_SET, false},
+    {"__builtin__", "frozenset", PTF_SET, false},
 };
 
-static bool makes_container(const ptf_value *callee, ptf_kind *kind)
+static bool makes_container(const ptf_value *callee, ptf_kind *kind,
+                            bool *factory)
 {
     for (size_t i = 0; i < PTF_ARRAY_SIZE(containers); i++) {
         if (!ptf_value_is_global(callee, containers[i].module,
                                  containers[i].name))
             continue;
         *kind = containers[i].kind;
+        *factory = containers[i].factory;
         return true;
     }
     return false;
@@ -248,20 +251,22 @@ static ptf_status add_pairs(ptf_unpickler *u, ptf_value *dict,
 }
 
 static ptf_status push_container(ptf_unpickler *u, ptf_kind kind,
-                                 const ptf_value *args)
+                                 const ptf_value *args, bool factory)
 {
     ptf_value *made = NULL;
     ptf_status status = ptf_unpickle_make(u, kind, &made);
     if (status != PTF_OK)
         return status;
     made->named = kind == PTF_DICT;
-    const ptf_value *from = args->count > 0 ? args->items[0] : NULL;
-    if (from != NULL && kind == PTF_SET && is_sequence(from))
+    const ptf_value *from = args->count > 0 && !factory ? args->items[0] : NULL;
+    if (from == NULL)
+        status = PTF_OK;
+    else if (kind == PTF_DICT ? from->kind == PTF_DICT : is_sequence(from))
         status = ptf_unpickle_append(u, made, from->items, from->count);
-    else if (from != NULL && kind == PTF_DICT && from->kind == PTF_DICT)
-        status = ptf_unpickle_append(u, made, from->items, from->count);
-    else if (from != NULL && kind == PTF_DICT && is_sequence(from))
+    else if (kind == PTF_DICT && is_sequence(from))
         status = add_pairs(u, made, from);
+    else
+        status = UNPICKLE_FAIL(u, "expected items to fill a container with");
     return status == PTF_OK ? ptf_unpickle_push(u, made) : status;
 }
 
@@ -271,6 +276,7 @@ static ptf_status push_object(ptf_unpickler *u, ptf_value *callee,
                               ptf_value *args)
 {
     ptf_kind kind;
+    bool factory;
     if (args->kind != PTF_TUPLE)
         return UNPICKLE_FAIL(u, "expected a tuple of arguments for %s",
                              u->op_name);
@@ -278,8 +284,8 @@ static ptf_status push_object(ptf_unpickler *u, ptf_value *callee,
         callee->kind != PTF_PERSISTENT) /* a class of a legacy file */
         return UNPICKLE_FAIL(u, "expected something to call for %s",
                              u->op_name);
-    if (makes_container(callee, &kind))
-        return push_container(u, kind, args);
+    if (makes_container(callee, &kind, &factory))
+        return push_container(u, kind, args, factory);
     ptf_value *object = NULL;
     ptf_status status = ptf_unpickle_make(u, PTF_OBJECT, &object);
     if (status != PTF_OK)

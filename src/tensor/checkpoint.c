@@ -87,6 +87,29 @@ static ptf_status rebuild_leaf(ptf_checkpoint *ckpt, const ptf_leaf *leaf,
                : ptf_tensor_rebuild(ckpt, leaf->value, leaf->name, out, err);
 }
 
+/*
+ * Tensors may repeat elements and share storages, so that a small file could
+ * stand for terabytes to be hashed or converted.  This much is allowed.
+ */
+static const size_t MAX_LOGICAL_FREE = (size_t)256 << 20;
+enum { MAX_LOGICAL_RATIO = 64 };
+
+static ptf_status add_bytes(const ptf_checkpoint *ckpt, const ptf_tensor *t,
+                            size_t *total, ptf_error *err)
+{
+    ptf_origin origin = ptf_value_origin(ckpt);
+    size_t most;
+    if (!ptf_mul_size(ckpt->file.size, MAX_LOGICAL_RATIO, &most) ||
+        !ptf_add_size(most, MAX_LOGICAL_FREE, &most))
+        most = SIZE_MAX;
+    if (ptf_add_size(*total, ptf_tensor_bytes(t), total) && *total <= most)
+        return PTF_OK;
+    return ptf_fail(err, PTF_FORMAT, &origin, PTF_NO_OFFSET,
+                    "tensor '%s': expected at most %zu bytes in all tensors "
+                    "of this file, shared and repeated ones included",
+                    t->name, most);
+}
+
 static ptf_status rebuild_all(ptf_checkpoint *ckpt, const ptf_leaves *leaves,
                               ptf_error *err)
 {
@@ -95,8 +118,12 @@ static ptf_status rebuild_all(ptf_checkpoint *ckpt, const ptf_leaves *leaves,
     if (ckpt->tensors == NULL)
         return ptf_fail_memory(err);
     ptf_status status = PTF_OK;
-    for (size_t i = 0; i < leaves->count && status == PTF_OK; i++)
+    size_t total = 0;
+    for (size_t i = 0; i < leaves->count && status == PTF_OK; i++) {
         status = rebuild_leaf(ckpt, &leaves->items[i], &ckpt->tensors[i], err);
+        if (status == PTF_OK)
+            status = add_bytes(ckpt, &ckpt->tensors[i], &total, err);
+    }
     ckpt->count = leaves->count;
     return status;
 }

@@ -12,7 +12,7 @@ static const char help[] =
     "\n"
     "  --tensors         also dtype, shape, strides, place of every tensor\n"
     "  --sha256          also the digest of every tensor's elements (C order,\n"
-    "                    little-endian)\n"
+    "                    little-endian); implies --verify\n"
     "  --json            all of it as JSON\n"
     "  --key PATH        the state dict inside the file (model_state_dict);\n"
     "                    '' for all tensors under their full names\n"
@@ -77,7 +77,7 @@ static ptf_status print_checkpoint(const options *o, const ptf_stage *stage,
     ptf_checkpoint *ckpt;
     ptf_open_options open = {o->source.key, o->keep_prefix};
     ptf_status status = ptf_checkpoint_open(o->source.path, &open, &ckpt, err);
-    if (status == PTF_OK && o->verify)
+    if (status == PTF_OK && (o->verify || o->what.sha256))
         status = ptf_checkpoint_verify(ckpt, err);
     if (status == PTF_OK && stage != NULL)
         ptf_checkpoint_print(ckpt, *stage, stdout);

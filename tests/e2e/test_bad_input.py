@@ -104,8 +104,9 @@ class BadFiles(ProgramTest):
                 self.refuse(DAMAGED, ["bad.pt: ", "data/", "CRC-32"], program,
                             *option, *args("bad.pt", FIXTURES / f"{stem}.txt",
                                            "out.pt"))
-        self.refuse(DAMAGED, ["bad.pt: ", "data/", "CRC-32"], "ptfold",
-                    "info", "--verify", "bad.pt")
+        for option in ("--verify", "--sha256"):
+            self.refuse(DAMAGED, ["bad.pt: ", "data/", "CRC-32"], "ptfold",
+                        "info", option, "bad.pt")
 
 
 class BadContents(ProgramTest):
