@@ -138,6 +138,25 @@ static void there_is_no_more_than_all(void **state)
     assert_string_equal(said, "sliding: 100 %, 1 rows/s, 0:00 left\n");
 }
 
+static void slow_start(void)
+{
+    tool_progress p;
+    tool_progress_start(&p, "sliding", "rows", 20);
+    tool_progress_show(&p);
+    tool_progress_end(&p);
+}
+
+static void a_slow_start_has_an_empty_bar(void **state)
+{
+    (void)state;
+    run_in_file(slow_start);
+    assert_string_equal(said, "");
+    if (!run_on_terminal("xterm", slow_start))
+        skip();
+    assert_string_equal(said, "\r\033[K[........................] sliding:"
+                              "   0 %\r\033[K");
+}
+
 static void quick(void)
 {
     tool_progress p;
@@ -223,6 +242,7 @@ int main(void)
         cmocka_unit_test(a_file_gets_a_line_every_ten_seconds),
         cmocka_unit_test(a_terminal_gets_a_bar),
         cmocka_unit_test(there_is_no_more_than_all),
+        cmocka_unit_test(a_slow_start_has_an_empty_bar),
         cmocka_unit_test(quick_work_is_not_shown),
         cmocka_unit_test(what_the_library_does_is_shown),
         cmocka_unit_test(a_bar_that_is_left_keeps_its_line),

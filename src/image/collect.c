@@ -178,6 +178,14 @@ static ptf_status add_found(ptf_images *images, const char *path, int64_t label,
     return PTF_OK;
 }
 
+/* A file of the folder, whose path may end in a slash. */
+static const char *path_below(ptf_images *images, const char *path,
+                              const char *name)
+{
+    return ptf_arena_printf(&images->arena, "%s%s%s", path,
+                            ptf_ends_with(path, "/") ? "" : "/", name);
+}
+
 static ptf_status add_class(ptf_images *images, const char *path,
                             const char *name, ptf_error *err)
 {
@@ -188,8 +196,7 @@ static ptf_status add_class(ptf_images *images, const char *path,
         return ptf_fail_memory(err);
     ptf_status status = folder_open(path, &f, err);
     for (int i = 0; status == PTF_OK && i < f.count; i++) {
-        const char *file = ptf_arena_printf(&images->arena, "%s/%s", path,
-                                            f.entries[i]->d_name);
+        const char *file = path_below(images, path, f.entries[i]->d_name);
         status = file != NULL ? add_found(images, file, label, err)
                               : ptf_fail_memory(err);
     }
@@ -213,8 +220,7 @@ static ptf_status add_folder(ptf_images *images, const char *path,
         status = ptf_fail_memory(err);
     for (int i = 0; i < f.count && status == PTF_OK; i++) {
         const char *name = f.entries[i]->d_name;
-        const char *file =
-            ptf_arena_printf(&images->arena, "%s/%s", path, name);
+        const char *file = path_below(images, path, name);
         if (file == NULL)
             status = ptf_fail_memory(err);
         else if (!is_folder(file))

@@ -76,6 +76,17 @@ static void print_bar(double share)
     fprintf(stderr, "\r\033[K[%s] ", bar);
 }
 
+void tool_progress_show(tool_progress *p)
+{
+    if (quiet || !p->terminal)
+        return;
+    print_bar(0);
+    fprintf(stderr, "%s:   0 %%", p->what);
+    fflush(stderr);
+    p->shown = true;
+    bar_shown = true;
+}
+
 void tool_progress_at(tool_progress *p, int64_t done)
 {
     double now = tool_now();

@@ -156,6 +156,8 @@ typedef struct tool_progress {
 
 void tool_progress_start(tool_progress *progress, const char *what,
                          const char *unit, int64_t total);
+/* Shows an empty bar: for work whose first step may be long. */
+void tool_progress_show(tool_progress *p);
 void tool_progress_at(tool_progress *progress, int64_t done);
 void tool_progress_end(tool_progress *progress);
 

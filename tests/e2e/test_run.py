@@ -179,6 +179,7 @@ class Classes(RunTest):
         self.assertEqual(sum(c["predicted"] for c in report["classes"]), 12)
         text = self.succeed("ptfold", *self.args("set"))
         self.assertIn("11 of 12 images right: 91.67 %", text)
+        self.assertEqual(self.report("ptfold", *self.args("set/")), report)
 
     def test_an_image_through_stdin_and_resized(self):
         with open(IMAGES / "rgb.jpg", "rb") as file:
