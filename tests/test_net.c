@@ -285,6 +285,9 @@ static const struct {
     {"Net(\n)\n", PTF_UNSUPPORTED, "line 2: a module without children"},
     {"Net(\n  (0): ReLU()\n)\nNet()\n", PTF_FORMAT, "line 4: more text"},
     {"Net(\n  0: ReLU()\n)\n", PTF_FORMAT, "line 2: expected '(key): Module"},
+    {"Net(\n  scale=2, mode=(1, 2)\n  (0): ReLU()\n)\n", PTF_UNSUPPORTED,
+     "line 2: expected a container's children, found a setting of its own, "
+     "'scale=2, mode=(1, 2)'"},
     {"Net(\n  (a.b): ReLU()\n)\n", PTF_FORMAT, "line 2: expected '(key)"},
     {"Net(\n  (0): ReLU(\n)\n)\n", PTF_UNSUPPORTED, "line 2: ReLU is a layer"},
     {"Net(\n  (0): ReLU)\n)\n", PTF_FORMAT, "line 2: expected"},

@@ -252,6 +252,13 @@ static void a_copy_of_a_file_lies_so_that_pages_can_be_shared(void **state)
     assert_int_equal(place_of(from) % PTF_PAGE, place_of(to) % PTF_PAGE);
     assert_int_equal(from->storage->crc, to->storage->crc);
     ptf_checkpoint_close(copy);
+
+    collection one = {.tensors = {from}, .count = 1};
+    save_all(&one, in_folder("flat.bin"));
+    copy = open_saved(in_folder("flat.bin"));
+    to = ptf_checkpoint_find(copy, "plain");
+    assert_int_equal(place_of(from) % PTF_PAGE, place_of(to) % PTF_PAGE);
+    ptf_checkpoint_close(copy);
     ptf_checkpoint_close(source);
     assert_saved(&c, in_folder("other-name-b.pt"));
 }

@@ -211,6 +211,15 @@ static bool take_module(const char *at, const char *end, ptf_item *out)
     return end[-1] == ')';
 }
 
+/* What extra_repr() says of a module with children: "scale=2, ...". */
+static bool is_setting(const ptf_line *line)
+{
+    size_t i = 0;
+    while (i < line->size && line->at[i] != '(' && line->at[i] != '=')
+        i++;
+    return i > 0 && i < line->size && line->at[i] == '=';
+}
+
 ptf_status ptf_text_item(const ptf_text *text, const ptf_line *line,
                          bool is_root, ptf_item *out, ptf_error *err)
 {
@@ -224,6 +233,12 @@ ptf_status ptf_text_item(const ptf_text *text, const ptf_line *line,
     if (ok && take_module(at, end, out))
         return PTF_OK;
     int shown = line->size < 60 ? (int)line->size : 60;
+    if (!is_root && is_setting(line))
+        return ptf_text_fail(err, PTF_UNSUPPORTED, text->name, line->number,
+                             "expected a container's children, found a "
+                             "setting of its own, '%.*s', whose meaning "
+                             "ptfold cannot know",
+                             shown, line->at);
     return ptf_text_fail(err, PTF_FORMAT, text->name, line->number,
                          "expected %s, found '%.*s'",
                          is_root ? "the class name of a module and '(', as "

@@ -16,12 +16,24 @@ _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
 
 /* ---------------------------------------------------------------- payloads */
 
-const ptf_file *ptf_save_source(const ptf_tensor *tensor)
+/* The file that the kernel can copy a payload from, or NULL. */
+static const ptf_file *source_of(const ptf_tensor *tensor)
 {
     const ptf_storage *s = tensor->storage;
     return s != NULL && s->file != NULL && ptf_tensor_is_contiguous(tensor)
                ? s->file
                : NULL;
+}
+
+/* Small payloads are not worth up to a page of padding each. */
+enum { PLACING_PAYS = 1 << 20 };
+
+uint64_t ptf_save_place(const ptf_tensor *tensor)
+{
+    const ptf_file *file = source_of(tensor);
+    if (file == NULL || ptf_tensor_bytes(tensor) < PLACING_PAYS)
+        return 0;
+    return (uint64_t)((const uint8_t *)tensor->data - file->data) + PTF_PAGE;
 }
 
 /* The checksum of the contiguous bytes, from the archive if it knows. */
@@ -41,7 +53,7 @@ static ptf_status save_contiguous(const ptf_tensor *tensor, ptf_output *out,
         return PTF_OK;
     if (crc != NULL)
         *crc = contiguous_crc(tensor, bytes);
-    const ptf_file *file = ptf_save_source(tensor);
+    const ptf_file *file = source_of(tensor);
     return file != NULL ? ptf_output_copy(out, file, tensor->data, bytes, err)
                         : ptf_output_write(out, tensor->data, bytes, err);
 }

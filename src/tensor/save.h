@@ -68,7 +68,10 @@ uint64_t ptf_save_size(const ptf_save *save);
 uint64_t ptf_save_put_metadata(ptf_buffer *b, const ptf_metadata *metadata,
                                size_t count);
 
-/* The file that ptf_save_payload() lets the kernel copy from, or NULL. */
-const ptf_file *ptf_save_source(const ptf_tensor *tensor);
+/*
+ * An offset whose place in its page the payload should have, so that the
+ * kernel copies whole pages or shares them; 0 when it does not matter.
+ */
+uint64_t ptf_save_place(const ptf_tensor *tensor);
 
 #endif

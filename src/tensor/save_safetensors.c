@@ -151,6 +151,34 @@ static void place_tensors(const ptf_save *save, placed *places)
     }
 }
 
+/*
+ * Where the data should start, as an offset modulo a page: the largest tensor
+ * then lies in its page as in its source.  0: anywhere.
+ */
+static uint64_t start_of(const placed *places, size_t count)
+{
+    const placed *largest = NULL;
+    for (size_t i = 0; i < count; i++) {
+        if (largest == NULL || ptf_tensor_bytes(places[i].tensor) >
+                                   ptf_tensor_bytes(largest->tensor))
+            largest = &places[i];
+    }
+    uint64_t place = largest != NULL ? ptf_save_place(largest->tensor) : 0;
+    if (place == 0)
+        return 0;
+    uint64_t start = (place - largest->begin) % PTF_PAGE;
+    return start == 0 ? PTF_PAGE : start % ALIGNMENT == 0 ? start : 0;
+}
+
+/* Spaces behind the header, which the format allows. */
+static void pad(ptf_buffer *b, const ptf_save *save, const placed *places)
+{
+    uint64_t start = start_of(places, save->count);
+    size_t unit = start > 0 ? PTF_PAGE : ALIGNMENT;
+    while (!b->failed && b->size % unit != start % unit)
+        ptf_buffer_add(b, " ", 1);
+}
+
 /* The header names the tensors in the given order. */
 static ptf_status save_header(const ptf_save *save, placed *places,
                               ptf_output *out, ptf_error *err)
@@ -170,8 +198,7 @@ static ptf_status save_header(const ptf_save *save, placed *places,
         put_tensor(&b, &places[i]);
     }
     ptf_buffer_add(&b, "}", 1);
-    while (!b.failed && b.size % ALIGNMENT != 0)
-        ptf_buffer_add(&b, " ", 1);
+    pad(&b, save, places);
 
     ptf_status status = PTF_OK;
     if (b.failed)

@@ -163,26 +163,14 @@ static ptf_status save_pickle(const ptf_save *save,
     return status;
 }
 
-/* Small payloads are not worth up to a page of padding each. */
-enum { SHARING_PAYS = 1 << 20 };
-
-/* Where in its page the payload should lie to be shared, or 0. */
-static uint64_t place_of(const ptf_tensor *t)
-{
-    const ptf_file *file = ptf_save_source(t);
-    if (file == NULL || ptf_tensor_bytes(t) < SHARING_PAYS)
-        return 0;
-    return (uint64_t)((const uint8_t *)t->data - file->data) + PTF_PAGE;
-}
-
 static ptf_status save_data(const ptf_tensor *t, size_t index,
                             ptf_zip_writer *zip, ptf_error *err)
 {
     char name[32];
     snprintf(name, sizeof(name), "data/%zu", index);
     uint32_t crc = 0;
-    ptf_status status =
-        ptf_zip_write_begin(zip, name, ptf_tensor_bytes(t), place_of(t), err);
+    ptf_status status = ptf_zip_write_begin(zip, name, ptf_tensor_bytes(t),
+                                            ptf_save_place(t), err);
     if (status == PTF_OK)
         status = ptf_save_payload(t, zip->out, &crc, err);
     return status == PTF_OK ? ptf_zip_write_end(zip, crc, err) : status;
