@@ -54,10 +54,6 @@ static ptf_status add_candidate(ptf_checkpoint *ckpt, const ptf_value *key,
 {
     enum { SHOWN = 40 };
     out->next = value;
-    if (count >= out->most)
-        out->meant = count > out->most ? key : NULL;
-    if (count > out->most)
-        out->most = count;
     if (++out->candidates > SHOWN)
         return PTF_OK;
     const char *sep = out->candidates > 1 ? ", " : "";
@@ -89,6 +85,10 @@ static ptf_status find_candidates(ptf_checkpoint *ckpt, const ptf_value *value,
                                    count, out, err);
         if (status != PTF_OK)
             return status;
+        if (count >= out->most)
+            out->meant = dict && count > out->most ? value->items[i] : NULL;
+        if (count > out->most)
+            out->most = count;
     }
     return PTF_OK;
 }
