@@ -189,6 +189,17 @@ static float *packed(const float *weights, int64_t channels, int64_t terms)
     return panels;
 }
 
+static void run_direct(const ptf_product *q, int64_t batch)
+{
+    memset(q->y, 0xee, (size_t)(batch * q->channels) * sizeof(float));
+    void *scratch = ptf_alloc_aligned(fast->scratch_size, 64);
+    for (int64_t p = 0; p < batch; p += fast->direct_pixels) {
+        int64_t end = p + fast->direct_pixels;
+        fast->direct(q, 0, q->channels, p, end < batch ? end : batch, scratch);
+    }
+    ptf_free(scratch);
+}
+
 static void check_linear(void)
 {
     int64_t terms = some_terms(), channels = some_channels();
@@ -236,13 +247,10 @@ static void check_linear(void)
     memset(q.y, 0xee, (size_t)(batch * channels) * sizeof(float));
     run_product(&t, batch);
     check("product (linear, turned)", want, q.y, batch * channels);
-    memset(q.y, 0xee, (size_t)(batch * channels) * sizeof(float));
-    void *scratch = ptf_alloc_aligned(fast->scratch_size, 64);
-    for (int64_t p = 0; p < batch; p += fast->direct_pixels) {
-        int64_t end = p + fast->direct_pixels;
-        fast->direct(&q, 0, channels, p, end < batch ? end : batch, scratch);
-    }
-    ptf_free(scratch);
+    run_direct(&q, batch);
+    check("direct (packed)", want, q.y, batch * channels);
+    q.panels = NULL;
+    run_direct(&q, batch);
     check("direct", want, q.y, batch * channels);
     release();
 }

@@ -156,9 +156,9 @@ typedef struct ptf_kernels {
     void (*product)(const ptf_product *product, int64_t c0, int64_t c1,
                     int64_t p0, int64_t p1, void *scratch);
     /*
-     * The same for few pixels, straight from the row-major weights, which it
-     * reads once.  1x1 maps, no taps, y_channel 1.  y may hold sums of some
-     * of the terms meanwhile.
+     * The same for few pixels, whose weights or panels it reads once.  1x1
+     * maps, no taps, y_channel 1.  Without panels c0 is a multiple of 'lanes'.
+     * y may hold sums of some of the terms meanwhile.
      */
     void (*direct)(const ptf_product *product, int64_t c0, int64_t c1,
                    int64_t p0, int64_t p1, void *scratch);

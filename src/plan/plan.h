@@ -16,6 +16,9 @@
 #include "kernel/kernel.h"
 #include "net/net.h"
 
+/* Runs in which a copy of weights that are read once each pays. */
+enum { PTF_PACK_FROM = 8 };
+
 /* Buffers by number, and the two that the caller brings. */
 enum { PTF_BUFFER_IN = -1, PTF_BUFFER_OUT = -2 };
 

@@ -145,7 +145,9 @@ static void direct_part(void *context, int64_t i, int thread)
     const ptf_kernels *kernels = r->plan->kernels;
     ptf_product q = group_product(r, 0);
     int64_t c0, c1;
-    ptf_cut(i, direct_parts(r), q.channels, kernels->lanes, &c0, &c1);
+    ptf_cut(i, direct_parts(r), q.channels,
+            q.panels != NULL ? kernels->panel_channels : kernels->lanes, &c0,
+            &c1);
     if (c0 < c1)
         kernels->direct(&q, c0, c1, 0, r->pixels, scratch_of(r, thread));
 }
@@ -311,7 +313,7 @@ ptf_status ptf_step_product(ptf_plan *plan, ptf_step *step, ptf_error *err)
     bool direct =
         step->side_by_side && plan->most <= plan->kernels->direct_pixels;
     step->kernel = direct ? "direct" : "product";
-    step->packs = !direct;
+    step->packs = !direct || plan->runs >= PTF_PACK_FROM;
     if (status == PTF_OK && !step->side_by_side)
         status = allocate_taps(plan, step, err);
     return status;

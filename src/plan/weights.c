@@ -14,10 +14,10 @@
 /*
  * Weights up to this size are packed when the plan is made.  Larger ones are
  * packed block by block while they are used, because a copy of them takes
- * memory, and time to make: about as much as it saves in PACK_FROM runs
+ * memory, and time to make: about as much as it saves in PTF_PACK_FROM runs
  * (measured: 0.3 s for 1.36 GB, which 36 pixels then use in 0.05 s less).
  */
-enum { PACK_AT_MOST = 128 << 20, PACK_FROM = 8 };
+enum { PACK_AT_MOST = 128 << 20 };
 
 /* ----------------------------------------------------------------- in place */
 
@@ -172,7 +172,7 @@ ptf_status ptf_plan_pack(ptf_plan *plan, ptf_step *step, ptf_error *err)
     int64_t width =
         (channels + kernels->lanes - 1) / kernels->lanes * kernels->lanes;
     size_t size = (size_t)(groups * width * terms) * sizeof(float);
-    if ((size > PACK_AT_MOST && plan->runs < PACK_FROM) ||
+    if ((size > PACK_AT_MOST && plan->runs < PTF_PACK_FROM) ||
         ptf_plan_reserve(plan, size, NULL) != PTF_OK)
         return PTF_OK;
     float *panels = ptf_plan_alloc(plan, size);
