@@ -7,7 +7,8 @@
 
 #include <gmp.h>
 
-static const ptf_enclose_pass one_image = {1, 2, false};
+static ptf_room room;
+static const ptf_enclose_pass one_image = {1, 2, false, &room};
 
 /* sum += a b, exactly. */
 static void add_product(mpq_t sum, double a, double b)
@@ -293,7 +294,7 @@ static void weights_that_a_run_makes_subnormal_are_inside(void **unused)
 {
     (void)unused;
     static scene s;
-    static const ptf_enclose_pass run = {1, 2, true};
+    static const ptf_enclose_pass run = {1, 2, true, &room};
     ptf_arena arena = {NULL};
     fill(&s, 0.0);
     for (int i = 0; i < MOST; i++) {
@@ -355,10 +356,19 @@ static void running_out_of_memory_is_told(void **unused)
     fill(&s, 0.0);
     ptf_numbers numbers = numbers_of(&s, 20);
     ptf_alloc_fail_after(0);
-    ptf_status status = ptf_enclose_linear(&one_image, 20, 5, &numbers,
-                                           before(&s), after(&s), NULL);
+    ptf_room empty = {0};
+    ptf_enclose_pass pass = {1, 2, false, &empty};
+    ptf_status status =
+        ptf_enclose_linear(&pass, 20, 5, &numbers, before(&s), after(&s), NULL);
     ptf_alloc_fail_after(-1);
     assert_int_equal(status, PTF_MEMORY);
+}
+
+static int free_room(void **unused)
+{
+    (void)unused;
+    ptf_free(room.bytes);
+    return 0;
 }
 
 int main(void)
@@ -374,5 +384,5 @@ int main(void)
         cmocka_unit_test(what_is_not_finite_is_found),
         cmocka_unit_test(running_out_of_memory_is_told),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, NULL, free_room);
 }

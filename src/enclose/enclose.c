@@ -23,6 +23,7 @@ struct ptf_enclosure {
     ptf_balls staged; /* taps as balls */
     int *bad;         /* per image: the first node that says nothing, or -1 */
     const ptf_numbers *numbers; /* per node */
+    ptf_room room;
     const char *undecided;
 };
 
@@ -118,6 +119,7 @@ void ptf_enclosure_free(ptf_enclosure *enc)
     if (!enc)
         return;
     ptf_arena_free(&enc->arena);
+    ptf_free(enc->room.bytes);
     ptf_free(enc);
 }
 
@@ -234,6 +236,31 @@ typedef struct step {
     const float *tap;
 } step;
 
+/*
+ * Finite balls stay so in layers that pass them on.  Not in a max pool: where
+ * a window lies in the padding alone it gives -inf.
+ */
+static bool keeps_finite(const ptf_node *node)
+{
+    return node->op == PTF_OP_RELU || node->op == PTF_OP_FLATTEN ||
+           ptf_op_info(node->op)->identity;
+}
+
+static void note(ptf_enclosure *enc, int node, int64_t n)
+{
+    if (enc->bad[n] < 0 && ptf_balls_first_bad(ptf_enclosure_node(enc, node, n),
+                                               enc->sizes[node]) >= 0)
+        enc->bad[n] = node;
+}
+
+static void note_image(void *context, int64_t n, int thread)
+{
+    const step *s = context;
+    (void)thread;
+    note(s->enc, s->node, n);
+}
+
+/* A layer and, while its balls are in the thread's cache, what they say. */
 static void run_image(void *context, int64_t n, int thread)
 {
     const step *s = context;
@@ -242,24 +269,36 @@ static void run_image(void *context, int64_t n, int thread)
     run_simple(s->enc, s->node, s->executed,
                image_of(s->in, s->enc->sizes[from], n),
                ptf_enclosure_node(s->enc, s->node, n));
+    if (!keeps_finite(&s->enc->net->nodes[s->node]))
+        note(s->enc, s->node, n);
+}
+
+static ptf_status run_product(const ptf_enclosure *enc, int i,
+                              const ptf_enclose_pass *pass, ptf_balls in,
+                              ptf_error *err)
+{
+    const ptf_node *node = &enc->net->nodes[i];
+    if (node->op == PTF_OP_LINEAR)
+        return ptf_enclose_linear(pass, node->attrs.in_channels,
+                                  node->attrs.out_channels, &enc->numbers[i],
+                                  in, enc->balls[i], err);
+    return ptf_enclose_conv(pass, &node->attrs, &enc->shapes[node->inputs[0]],
+                            &enc->shapes[i], &enc->numbers[i], in,
+                            enc->balls[i], err);
 }
 
 static ptf_status run_node(ptf_enclosure *enc, int i,
                            const ptf_enclose_pass *pass, ptf_balls in,
                            ptf_error *err)
 {
-    const ptf_node *node = &enc->net->nodes[i];
-    int from = node->inputs[0];
-    if (node->op == PTF_OP_CONV1D || node->op == PTF_OP_CONV2D)
-        return ptf_enclose_conv(pass, &node->attrs, &enc->shapes[from],
-                                &enc->shapes[i], &enc->numbers[i], in,
-                                enc->balls[i], err);
-    if (node->op == PTF_OP_LINEAR)
-        return ptf_enclose_linear(pass, node->attrs.in_channels,
-                                  node->attrs.out_channels, &enc->numbers[i],
-                                  in, enc->balls[i], err);
+    ptf_op op = enc->net->nodes[i].op;
+    bool product =
+        op == PTF_OP_CONV1D || op == PTF_OP_CONV2D || op == PTF_OP_LINEAR;
+    ptf_status status = product ? run_product(enc, i, pass, in, err) : PTF_OK;
+    if (status != PTF_OK)
+        return status;
     step s = {.enc = enc, .node = i, .executed = pass->executed, .in = in};
-    ptf_each(pass->threads, pass->images, run_image, &s);
+    ptf_each(pass->threads, pass->images, product ? note_image : run_image, &s);
     return PTF_OK;
 }
 
@@ -285,48 +324,20 @@ static ptf_balls stage(ptf_enclosure *enc, int node, const float *const *taps,
     return enc->staged;
 }
 
-/*
- * Finite balls stay so in layers that pass them on.  Not in a max pool: where
- * a window lies in the padding alone it gives -inf.
- */
-static bool keeps_finite(const ptf_node *node)
-{
-    return node->op == PTF_OP_RELU || node->op == PTF_OP_FLATTEN ||
-           ptf_op_info(node->op)->identity;
-}
-
-static void note_image(void *context, int64_t n, int thread)
-{
-    const step *s = context;
-    ptf_balls balls = ptf_enclosure_node(s->enc, s->node, n);
-    (void)thread;
-    if (ptf_balls_first_bad(balls, s->enc->sizes[s->node]) >= 0 &&
-        s->enc->bad[n] < 0)
-        s->enc->bad[n] = s->node;
-}
-
-static void note_bad(ptf_enclosure *enc, int node, int64_t count)
-{
-    if (node > 0 && keeps_finite(&enc->net->nodes[node]))
-        return;
-    step s = {.enc = enc, .node = node};
-    ptf_each(enc->threads, count, note_image, &s);
-}
-
 static ptf_status run_taps(ptf_enclosure *enc, const float *const *taps,
                            int64_t count, bool executed, ptf_error *err)
 {
-    ptf_enclose_pass pass = {count, enc->threads, executed};
+    ptf_enclose_pass pass = {count, enc->threads, executed, &enc->room};
     for (int64_t n = 0; n < count; n++)
         enc->bad[n] = -1;
     copy(count * enc->sizes[0], stage(enc, 0, taps, count), enc->balls[0]);
-    note_bad(enc, 0, count);
+    step first = {.enc = enc};
+    ptf_each(enc->threads, count, note_image, &first);
     for (int i = 1; i < enc->net->node_count; i++) {
         ptf_balls in = stage(enc, enc->net->nodes[i].inputs[0], taps, count);
         ptf_status status = run_node(enc, i, &pass, in, err);
         if (status != PTF_OK)
             return status;
-        note_bad(enc, i, count);
     }
     return PTF_OK;
 }

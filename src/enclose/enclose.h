@@ -83,16 +83,29 @@ void ptf_ball_scale_shift(double x, double x_radius, double scale,
 
 /* ------------------------------------------------------------------ layers */
 
+/*
+ * Memory that layers use one after the other, so that it does not come anew
+ * from the system for each.  Starts as zeros; whoever has it frees 'bytes'.
+ */
+typedef struct ptf_room {
+    void *bytes;
+    size_t size;
+} ptf_room;
+
+/* 'size' bytes at least, aligned to 64, of any contents; or NULL. */
+void *ptf_room_take(ptf_room *room, size_t size);
+
 /* How a layer is to be run: on how many images, with what in the balls. */
 typedef struct ptf_enclose_pass {
     int64_t images;
     int threads;
     bool executed;
+    ptf_room *room;
 } ptf_enclose_pass;
 
 /*
- * Convolutions, and linear layers as convolutions of 1x1 maps.  Scratch memory
- * is allocated inside: PTF_MEMORY.  The sum may have PTF_MAX_TERMS terms at
+ * Convolutions, and linear layers as convolutions of 1x1 maps.  The pass's room
+ * grows to what they need: PTF_MEMORY.  The sum may have PTF_MAX_TERMS terms at
  * most: PTF_UNSUPPORTED.
  */
 ptf_status ptf_enclose_conv(const ptf_enclose_pass *pass,

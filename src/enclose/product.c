@@ -160,6 +160,7 @@ static void finish(const ptf_product *p, int64_t channel, const double *sum,
 typedef struct targets {
     int64_t count;     /* lanes that have a pixel */
     int64_t at[LANES]; /* in channel 0 of the pixel's image */
+    bool run;          /* all lanes, side by side */
 } targets;
 
 static void set_targets(const ptf_product *p, int64_t first, targets *t)
@@ -169,12 +170,18 @@ static void set_targets(const ptf_product *p, int64_t first, targets *t)
     t->count = p->pixels - first < LANES ? p->pixels - first : LANES;
     for (int64_t i = 0; i < t->count; i++)
         t->at[i] = (first + i) / map * size + (first + i) % map;
+    t->run = t->count == LANES && first % map + LANES <= map;
 }
 
 static void store(const ptf_product *p, int64_t channel, const targets *t,
                   const double *y, const double *r)
 {
     int64_t skip = channel * p->out_height * p->out_width;
+    if (t->run) { /* of known size, so no call */
+        memcpy(p->out.value + skip + t->at[0], y, LANES * sizeof(*y));
+        memcpy(p->out.radius + skip + t->at[0], r, LANES * sizeof(*r));
+        return;
+    }
     for (int64_t i = 0; i < t->count; i++) {
         p->out.value[skip + t->at[i]] = y[i];
         p->out.radius[skip + t->at[i]] = r[i];
@@ -213,35 +220,51 @@ static void multiply_short(const ptf_product *p, int64_t row, int64_t rows,
         }
 }
 
-/* TASK_ROWS channels of a group, from 'row' on, for 'count' panels. */
-static void multiply(const ptf_product *p, int64_t group, int64_t row,
-                     int64_t panel, int64_t count, int64_t first, scratch *s)
+/* Some panels of a group's pixels, from 'first' on. */
+typedef struct panels {
+    int64_t group, first, count;
+    double *x;     /* [panel][terms][LANES] */
+    double *norms; /* [panel][LANES]: ||t|| */
+} panels;
+
+/* Sums of TASK_ROWS channels, from 'row' on, for a task's panels. */
+static void add_products(const ptf_product *p, const panels *in, int64_t row,
+                         int64_t rows, scratch *s)
 {
-    int64_t rows = p->group_out - row;
-    rows = rows < TASK_ROWS ? rows : TASK_ROWS;
-    int64_t channel = group * p->group_out + row;
-    first += panel * LANES;
-    memset(s->sum, 0, sizeof(s->sum));
-    if (is_short(p))
+    int64_t channel = in->group * p->group_out + row;
+    int64_t tiles = (rows + ROWS - 1) / ROWS;
+    for (int64_t i = 0; i < in->count; i++)
+        memset(s->sum[i], 0, (size_t)(tiles * ROWS * LANES) * sizeof(double));
+    if (is_short(p)) {
         multiply_short(p, row, rows, s->sum[0]);
-    for (int64_t from = 0; !is_short(p) && from < p->terms; from += TERMS) {
+        return;
+    }
+    for (int64_t from = 0; from < p->terms; from += TERMS) {
         int64_t n = p->terms - from < TERMS ? p->terms - from : TERMS;
         for (int64_t j = 0; j < rows; j += ROWS) {
             load_weights(p, channel + j, rows - j, from, n, s->w);
-            for (int64_t i = 0; i < count; i++)
-                p->tile->add(n, p->pixels - first - i * LANES, s->w,
-                             p->panels +
-                                 ((panel + i) * p->terms + from) * LANES,
+            for (int64_t i = 0; i < in->count; i++)
+                p->tile->add(n, p->pixels - in->first - i * LANES, s->w,
+                             in->x + (i * p->terms + from) * LANES,
                              s->sum[i] + j * LANES);
         }
     }
-    for (int64_t i = 0; i < count; i++) {
+}
+
+static void multiply(const ptf_product *p, const panels *in, int64_t row,
+                     scratch *s)
+{
+    int64_t rows = p->group_out - row;
+    rows = rows < TASK_ROWS ? rows : TASK_ROWS;
+    int64_t channel = in->group * p->group_out + row;
+    add_products(p, in, row, rows, s);
+    for (int64_t i = 0; i < in->count; i++) {
         targets t;
-        set_targets(p, first + i * LANES, &t);
+        set_targets(p, in->first + i * LANES, &t);
         for (int64_t j = 0; j < rows; j++) {
             double y[LANES], r[LANES];
-            finish(p, channel + j, s->sum[i] + j * LANES,
-                   p->norms + (panel + i) * LANES, y, r);
+            finish(p, channel + j, s->sum[i] + j * LANES, in->norms + i * LANES,
+                   y, r);
             store(p, channel + j, &t, y, r);
         }
     }
@@ -249,45 +272,86 @@ static void multiply(const ptf_product *p, int64_t group, int64_t row,
 
 /* ---------------------------------------------------------------------- run */
 
-/* 'panels' of pixels from 'first' on, which are in memory at once. */
-typedef struct chunk {
-    const ptf_product *p;
-    int64_t group, first, panels;
-} chunk;
+/* 'count' of the panels of 'in', at most, from 'panel' on. */
+static panels panels_from(const ptf_product *p, const panels *in, int64_t panel,
+                          int64_t count)
+{
+    int64_t left = in->count - panel;
+    return (panels){
+        in->group, in->first + panel * LANES, left < count ? left : count,
+        in->x + panel * p->terms * LANES, in->norms + panel * LANES};
+}
+
+static void gather(const ptf_product *p, const panels *in, int64_t i)
+{
+    ptf_product_gather(p, in->group, in->first + i * LANES,
+                       in->x + i * p->terms * LANES, in->norms + i * LANES);
+}
+
+/* Panels of all images, and what one task has of them. */
+static int64_t panel_count(const ptf_product *p)
+{
+    return (p->pixels + LANES - 1) / LANES;
+}
+
+static int64_t panel_parts(int64_t count)
+{
+    return (count + TASK_PANELS - 1) / TASK_PANELS;
+}
 
 static int64_t row_parts(const ptf_product *p)
 {
     return (p->group_out + TASK_ROWS - 1) / TASK_ROWS;
 }
 
+/* One task's panels of a group with all their rows, in the thread's room. */
+static void whole_part(void *context, int64_t i, int thread)
+{
+    const ptf_product *p = context;
+    int64_t parts = panel_parts(panel_count(p));
+    int64_t panel = i % parts * TASK_PANELS;
+    int64_t left = panel_count(p) - panel;
+    panels own = {i / parts, panel * LANES,
+                  left < TASK_PANELS ? left : TASK_PANELS,
+                  p->panels + thread * TASK_PANELS * p->terms * LANES,
+                  p->norms + thread * TASK_PANELS * LANES};
+    for (int64_t k = 0; k < own.count; k++)
+        gather(p, &own, k);
+    for (int64_t row = 0; row < p->group_out; row += TASK_ROWS)
+        multiply(p, &own, row, &p->scratch[thread]);
+}
+
+/* Panels that all threads share. */
+typedef struct chunk {
+    const ptf_product *p;
+    panels all;
+} chunk;
+
 static void gather_panel(void *context, int64_t i, int thread)
 {
     const chunk *c = context;
-    const ptf_product *p = c->p;
     (void)thread;
-    ptf_product_gather(p, c->group, c->first + i * LANES,
-                       p->panels + i * p->terms * LANES, p->norms + i * LANES);
+    gather(c->p, &c->all, i);
 }
 
 static void multiply_part(void *context, int64_t i, int thread)
 {
     const chunk *c = context;
     int64_t parts = row_parts(c->p);
-    int64_t panel = i / parts * TASK_PANELS;
-    int64_t count = c->panels - panel;
-    multiply(c->p, c->group, i % parts * TASK_ROWS, panel,
-             count < TASK_PANELS ? count : TASK_PANELS, c->first,
-             &c->p->scratch[thread]);
+    panels some =
+        panels_from(c->p, &c->all, i / parts * TASK_PANELS, TASK_PANELS);
+    multiply(c->p, &some, i % parts * TASK_ROWS, &c->p->scratch[thread]);
 }
 
 /* Pixels from 'first' on, as many as the chunk has panels for. */
 static void run_chunk(const ptf_product *p, int64_t group, int64_t first)
 {
-    int64_t panels = (p->pixels - first + LANES - 1) / LANES;
-    chunk c = {p, group, first, panels < p->chunk ? panels : p->chunk};
-    int64_t panel_parts = (c.panels + TASK_PANELS - 1) / TASK_PANELS;
-    ptf_each(p->pass->threads, c.panels, gather_panel, &c);
-    ptf_each(p->pass->threads, row_parts(p) * panel_parts, multiply_part, &c);
+    int64_t left = panel_count(p) - first / LANES;
+    int64_t count = left < p->chunk ? left : p->chunk;
+    chunk c = {p, {group, first, count, p->panels, p->norms}};
+    ptf_each(p->pass->threads, count, gather_panel, &c);
+    ptf_each(p->pass->threads, row_parts(p) * panel_parts(count), multiply_part,
+             &c);
 }
 
 static void square_map(void *context, int64_t i, int thread)
@@ -297,22 +361,58 @@ static void square_map(void *context, int64_t i, int thread)
     ptf_product_square(p, i / p->groups, i % p->groups);
 }
 
+/*
+ * With many panels each thread gathers its own, which its cache still has when
+ * they are multiplied.  Else (linear layers, small maps, panels that fit into
+ * no cache) the threads share the rows of all.
+ */
+static bool has_whole_parts(const ptf_product *p)
+{
+    enum { PARTS_OF_THREAD = 4, CACHE_TERMS = 2048 };
+    return p->terms <= CACHE_TERMS &&
+           p->groups * panel_parts(panel_count(p)) >=
+               (int64_t)p->pass->threads * PARTS_OF_THREAD;
+}
+
+void *ptf_room_take(ptf_room *room, size_t size)
+{
+    if (room->size >= size)
+        return room->bytes;
+    ptf_free(room->bytes);
+    room->bytes = ptf_alloc_aligned(size, 64);
+    room->size = room->bytes != NULL ? size : 0;
+    return room->bytes;
+}
+
+/* The place of 'count' doubles behind 'at', which moves on. */
+static size_t place(size_t *at, int64_t count)
+{
+    size_t here = *at;
+    *at += ((size_t)count + 7) / 8 * 8; /* all are aligned to 64 bytes */
+    return here;
+}
+
 static ptf_status allocate(ptf_product *p, ptf_error *err)
 {
-    size_t panel = (size_t)p->terms * LANES * sizeof(double);
-    int64_t panels = (p->pixels + LANES - 1) / LANES;
-    int64_t room = 1 + CHUNK_BYTES / (int64_t)panel;
-    p->chunk = panels < room ? panels : room;
-    p->panels = ptf_alloc_aligned((size_t)p->chunk * panel, 64);
-    p->norms = ptf_alloc((size_t)p->chunk * LANES * sizeof(double));
-    p->squares =
-        ptf_alloc((size_t)(p->pass->images * p->groups * p->height * p->width) *
-                  sizeof(double));
-    p->scratch =
-        ptf_alloc_aligned((size_t)p->pass->threads * sizeof(*p->scratch), 64);
-    return p->panels && p->norms && p->squares && p->scratch
-               ? PTF_OK
-               : ptf_fail_memory(err);
+    int64_t size = p->terms * LANES, threads = p->pass->threads;
+    int64_t room = 1 + CHUNK_BYTES / (size * (int64_t)sizeof(double));
+    p->chunk = panel_count(p) < room ? panel_count(p) : room;
+    int64_t count = has_whole_parts(p) ? threads * TASK_PANELS : p->chunk;
+    size_t at = 0;
+    size_t panels_at = place(&at, count * size);
+    size_t norms_at = place(&at, count * LANES);
+    size_t squares_at =
+        place(&at, p->pass->images * p->groups * p->height * p->width);
+    size_t scratch_at =
+        place(&at, threads * (int64_t)(sizeof(scratch) / sizeof(double)));
+    double *numbers = ptf_room_take(p->pass->room, at * sizeof(*numbers));
+    if (numbers == NULL)
+        return ptf_fail_memory(err);
+    p->panels = numbers + panels_at;
+    p->norms = numbers + norms_at;
+    p->squares = numbers + squares_at;
+    p->scratch = (void *)(numbers + scratch_at);
+    return PTF_OK;
 }
 
 static ptf_status run(ptf_product *p, ptf_error *err)
@@ -326,17 +426,19 @@ static ptf_status run(ptf_product *p, ptf_error *err)
     p->g = growth(p);
     p->tiny = p->pass->executed ? PTF_TINY_F : PTF_TINY;
     ptf_status status = allocate(p, err);
-    if (status == PTF_OK) {
-        ptf_each(p->pass->threads, p->pass->images * p->groups, square_map, p);
-        for (int64_t group = 0; group < p->groups; group++)
-            for (int64_t at = 0; at < p->pixels; at += p->chunk * LANES)
-                run_chunk(p, group, at);
+    if (status != PTF_OK)
+        return status;
+    int threads = p->pass->threads;
+    ptf_each(threads, p->pass->images * p->groups, square_map, p);
+    if (has_whole_parts(p)) {
+        ptf_each(threads, p->groups * panel_parts(panel_count(p)), whole_part,
+                 p);
+        return PTF_OK;
     }
-    ptf_free(p->panels);
-    ptf_free(p->norms);
-    ptf_free(p->squares);
-    ptf_free(p->scratch);
-    return status;
+    for (int64_t group = 0; group < p->groups; group++)
+        for (int64_t at = 0; at < p->pixels; at += p->chunk * LANES)
+            run_chunk(p, group, at);
+    return PTF_OK;
 }
 
 ptf_status ptf_enclose_linear(const ptf_enclose_pass *pass, int64_t inputs,

@@ -27,10 +27,10 @@ typedef struct ptf_product {
     const ptf_tile *tile;
     double g, tiny;
     double *squares; /* [image][group][pixel]: sums of t^2 over channels */
-    double *panels;  /* [panel][terms][LANES] */
-    double *norms;   /* [panel][LANES]: ||t|| */
+    double *panels;  /* those of each thread, or of a chunk, and their norms */
+    double *norms;
     struct scratch *scratch; /* per thread */
-    int64_t chunk;           /* panels that there is room for */
+    int64_t chunk;           /* panels that threads share at once */
 } ptf_product;
 
 /* Sums of t^2 over the channels of one group of one image. */
