@@ -207,6 +207,13 @@ static void the_exact_convolution_is_inside(void **unused)
          .stride = {1, 3},
          .padding = {2, 0},
          .dilation = {2, 1}},
+        {.in_channels = 16, /* parts enough for each thread to gather its own */
+         .out_channels = 8,
+         .groups = 8,
+         .kernel = {3, 3},
+         .stride = {1, 1},
+         .padding = {1, 1},
+         .dilation = {1, 1}},
     };
     static scene s;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
