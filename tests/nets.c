@@ -63,7 +63,8 @@ static ptf_node *add(build *b, ptf_op op)
     ptf_node *node = &b->nodes[b->net.node_count];
     node->op = op;
     node->name = "layer";
-    node->text = "layer";
+    node->text = node->class_name = "layer";
+    node->file = "nets.c";
     node->input_count = 1;
     node->inputs[0] = b->net.node_count - 1;
     node->attrs.groups = 1;

@@ -289,6 +289,24 @@ static void a_memory_limit_is_kept_or_named(void **unused)
     finish(&b);
 }
 
+/* Padded maps of 2^32 x 2^32, beside an input of four numbers. */
+static void padding_beyond_all_memory_is_refused(void **unused)
+{
+    (void)unused;
+    build b;
+    start(&b, 3, 1, 2, 2);
+    add_conv(&b, 1, 2, 1 << 30, INT32_MAX, INT32_MAX, 1);
+    ptf_plan *plan;
+    ptf_error err;
+    ptf_status status = ptf_plan_make(&b.net, &b.input, 1, NULL, &plan, &err);
+    if (ptf_kernels_get(ptf_isa_default())->product != NULL) {
+        assert_int_equal(status, PTF_UNSUPPORTED);
+        assert_non_null(strstr(err.message, "feature map"));
+    }
+    ptf_plan_free(plan);
+    finish(&b);
+}
+
 static void failed_allocations_are_reported(void **unused)
 {
     (void)unused;
@@ -353,6 +371,7 @@ int main(void)
         cmocka_unit_test(plans_agree_with_an_evaluation_written_apart),
         cmocka_unit_test(large_weights_are_copied_for_many_runs_only),
         cmocka_unit_test(a_memory_limit_is_kept_or_named),
+        cmocka_unit_test(padding_beyond_all_memory_is_refused),
         cmocka_unit_test(failed_allocations_are_reported),
         cmocka_unit_test(wrong_arguments_are_refused),
         cmocka_unit_test(a_net_of_nothing_copies_its_input),

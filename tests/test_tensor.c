@@ -273,7 +273,7 @@ static const struct {
                          "J\xfe\xff\xff\xff" SCALAR) "."),
      NULL, PTF_OK, "None[]=1;True[]=1;-2[]=1;"},
     {BYTES("\x80\2" DICT(")" SCALAR) "."), NULL, PTF_UNSUPPORTED,
-     "a text or an integer"},
+     "a text, a number or None"},
     {BYTES("\x80\2" DICT(TEXT("\3", "a.b") SCALAR FORGE_TEXT1("a")
                              DICT(ITEM("b"))) "."),
      NULL, PTF_FORMAT, "'a.b' twice"},

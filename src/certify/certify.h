@@ -69,8 +69,8 @@ ptf_prediction ptf_certificate_add(ptf_certificate *certificate,
 
 /*
  * True when radii are so small that a wrong formula could not hide: those of
- * a and b together, where they have any, at most 2^-16 of the largest of a's
- * values.
+ * a and b together at most 2^-16 of the largest of a's values.  Also true when
+ * b has no values, because nothing is compared then.
  */
 bool ptf_balls_sharp(ptf_balls a, ptf_balls b, int64_t count);
 

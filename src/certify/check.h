@@ -55,7 +55,7 @@ struct ptf_check {
 /* Keeps the first reason for no certificate that no figure shows. */
 void ptf_check_broken(ptf_check *check, const char *reason, const char *layer);
 
-/* True when a number of A, behind node 'value', may be that of I's 'node'. */
+/* True when number k of A cannot be that of I: their balls are apart. */
 bool ptf_check_apart(ptf_balls a, ptf_balls ideal, int64_t k);
 
 /*

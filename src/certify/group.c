@@ -276,7 +276,7 @@ static ptf_status run_group(ptf_check *c, const float *in, int64_t count,
                             ptf_error *err)
 {
     if (!all_finite(in, count * c->inputs))
-        c->not_finite = "the input";
+        c->not_finite = c->not_finite != NULL ? c->not_finite : "the input";
     ptf_status status = run_side(c, PTF_A, in, count, err);
     if (status == PTF_OK)
         status = run_side(c, PTF_B, in, count, err);

@@ -7,7 +7,7 @@
 
 #include <math.h>
 
-/* Numbers from -REACH to REACH, so that both sides of each bend are met. */
+/* Numbers from -REACH to REACH, so that both sides of zero are met. */
 enum { PROBES = 4, REACH = 32, SEED = 1 };
 
 void ptf_check_broken(ptf_check *c, const char *reason, const char *layer)
@@ -57,10 +57,27 @@ static ptf_status set_taps(ptf_check *c, ptf_arena *arena, int64_t count,
     return PTF_OK;
 }
 
+/*
+ * Where a layer bends can lie beyond all numbers, or between two of them; so
+ * what says where is compared itself.
+ */
+static bool bend_alike(const ptf_node *a, const ptf_node *b)
+{
+    const double of_a[] = {a->attrs.negative_slope, a->attrs.beta,
+                           a->attrs.threshold};
+    const double of_b[] = {b->attrs.negative_slope, b->attrs.beta,
+                           b->attrs.threshold};
+    return a->op != b->op || memcmp(of_a, of_b, sizeof(of_a)) == 0;
+}
+
 static void compare(ptf_check *c, int node, int64_t count)
 {
     ptf_layer_check *layer = &c->layers[node];
     int value = c->pairs[node].value;
+    if (!bend_alike(&c->sides[PTF_A].net->nodes[value],
+                    &c->sides[PTF_B].net->nodes[node]))
+        ptf_check_broken(c, "has another slope, beta or threshold",
+                         layer->name_b);
     int64_t size =
         ptf_shape_numel(ptf_enclosure_shape(c->enclosures[PTF_I], node));
     for (int64_t n = 0; n < count; n++) {

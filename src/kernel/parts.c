@@ -22,11 +22,17 @@ void ptf_cut(int64_t i, int64_t n, int64_t count, int64_t unit, int64_t *begin,
     *end = ptf_min_i64(units * (i + 1) / n * unit, count);
 }
 
-/* Pixels that stay together: a tile, or a row that vectors may run along. */
+enum { LONG_ROW = 16 }; /* vectors; longer rows may be cut */
+
+/*
+ * Pixels that stay together: a tile; where vectors may run along rows, a row
+ * or a vector.
+ */
 static int64_t pixel_unit(const ptf_kernels *k, const ptf_product *q)
 {
-    return q->taps != NULL && q->channels <= k->lanes ? q->out_width
-                                                      : k->tile_pixels;
+    if (q->taps == NULL || q->channels > k->lanes)
+        return k->tile_pixels;
+    return q->out_width <= LONG_ROW * k->lanes ? q->out_width : k->lanes;
 }
 
 static void run_part(void *context, int64_t i, int thread)

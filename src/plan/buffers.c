@@ -163,8 +163,9 @@ static void assign_step(ptf_plan *plan, int i)
                  floats_of(v->numel, s->group, 1));
     if (s->padded[1] > 0)
         grow_own(plan, &plan->padded, s,
-                 floats_of(s->padded[0] * s->padded[1], s->conv.in.channels,
-                           s->group));
+                 floats_of((int64_t)floats_of(s->padded[0], s->padded[1],
+                                              s->conv.in.channels),
+                           s->group, 1));
 }
 
 size_t ptf_plan_assign(ptf_plan *plan)

@@ -7,10 +7,10 @@
 
 /*
  * A light segment's piece has so few images that its maps stay in the caches:
- * those of one core where a thread has the piece, else those of all.  It has
- * so many that large weights are used by enough pixels each time they are
- * read.  Each thread gets several pieces, so that all end at about the same
- * time.
+ * those of one core where a thread has the piece, else those of all; but if
+ * these suffice, so many that large weights are used by enough pixels each
+ * time they are read.  Each thread gets several pieces, so that all end at
+ * about the same time.
  */
 enum {
     CORE_FLOATS = 1 << 17,
@@ -212,7 +212,7 @@ static void set_groups(ptf_plan *plan, int first, int last)
         least = ptf_max_i64(least, least_group(s));
     }
     int64_t group = clamp(GROUP_FLOATS / floats, 1, batch);
-    int64_t own = clamp(CORE_FLOATS / floats, least, batch);
+    int64_t own = clamp(CORE_FLOATS / floats, ptf_min_i64(least, group), batch);
     int64_t most = batch / (PIECES_OF_THREAD * plan->threads);
     bool apart = plan->threads > 1 && most >= least && floats <= GROUP_FLOATS;
     if (plan->steps[first].heavy)
@@ -276,9 +276,8 @@ static ptf_status prepare(void *context, ptf_error *err)
     if (status == PTF_OK)
         status = ptf_plan_layout(plan, err);
     for (int i = 0; i < plan->step_count && status == PTF_OK; i++) {
-        ptf_step *step = &plan->steps[i];
-        if (step->packs)
-            status = ptf_plan_pack(plan, step, err);
+        if (plan->steps[i].packs)
+            ptf_plan_pack(plan, &plan->steps[i]);
     }
     return status;
 }

@@ -154,7 +154,7 @@ ptf_status ptf_plan_f32(ptf_plan *plan, const ptf_tensor *tensor,
 ptf_status ptf_plan_norm(ptf_plan *plan, const ptf_node *norm,
                          ptf_epilogue *epilogue, ptf_error *err);
 /* Packs the product's weights once, where that pays and memory is left. */
-ptf_status ptf_plan_pack(ptf_plan *plan, ptf_step *step, ptf_error *err);
+void ptf_plan_pack(ptf_plan *plan, ptf_step *step);
 
 int64_t ptf_conv_weights(const ptf_conv *conv);
 

@@ -194,12 +194,18 @@ static int64_t reach(const ptf_window *w, int axis, int64_t outputs)
            (w->kernel[axis] - 1) * w->dilation[axis] + 1;
 }
 
-/* Floats between the channels of what the taps go over. */
+/*
+ * Floats between the channels of what the taps go over; INT64_MAX where
+ * padding makes more of them than can be counted.
+ */
 static int64_t taps_plane(const ptf_step *step)
 {
     const ptf_map *in = &step->conv.in;
-    return step->padded[1] > 0 ? step->padded[0] * step->padded[1]
-                               : in->rows * in->width;
+    int64_t plane = in->rows * in->width;
+    if (step->padded[1] > 0 &&
+        !ptf_mul_i64(step->padded[0], step->padded[1], &plane))
+        plane = INT64_MAX;
+    return plane;
 }
 
 void ptf_step_fit(const ptf_plan *plan, ptf_step *step)

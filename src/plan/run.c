@@ -86,9 +86,9 @@ static void run_piece(void *context, int64_t i, int thread)
 static void run_segment(segment *s)
 {
     const ptf_step *step = &s->plan->steps[s->first];
-    int64_t pieces = (s->count + step->group - 1) / step->group;
-    s->threads =
-        step->apart && pieces >= s->plan->threads ? s->plan->threads : 1;
+    int64_t pieces = ptf_ceil_div(s->count, step->group);
+    bool apart = step->apart && pieces >= 2 * (int64_t)s->plan->threads;
+    s->threads = apart ? s->plan->threads : 1;
     ptf_each(s->threads, pieces, run_piece, s);
 }
 

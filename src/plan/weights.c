@@ -162,7 +162,7 @@ static void pack_panel(void *context, int64_t i, int thread)
                      r->panels + (group * width + c) * r->terms);
 }
 
-ptf_status ptf_plan_pack(ptf_plan *plan, ptf_step *step, ptf_error *err)
+void ptf_plan_pack(ptf_plan *plan, ptf_step *step)
 {
     const ptf_kernels *kernels = plan->kernels;
     int64_t groups = step->conv.groups;
@@ -174,14 +174,13 @@ ptf_status ptf_plan_pack(ptf_plan *plan, ptf_step *step, ptf_error *err)
     size_t size = (size_t)(groups * width * terms) * sizeof(float);
     if ((size > PACK_AT_MOST && plan->runs < PTF_PACK_FROM) ||
         ptf_plan_reserve(plan, size, NULL) != PTF_OK)
-        return PTF_OK;
+        return;
     float *panels = ptf_plan_alloc(plan, size);
-    if (panels == NULL)
-        return ptf_fail_memory(err);
+    if (panels == NULL) /* it runs without them */
+        return;
     int64_t full = kernels->panel_channels;
     pack_run run = {kernels, step->weights, panels, channels, terms};
     ptf_each(plan->threads, groups * ((channels + full - 1) / full), pack_panel,
              &run);
     step->panels = panels;
-    return PTF_OK;
 }

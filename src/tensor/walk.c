@@ -80,7 +80,7 @@ static const ptf_name_problem *find_problem(bool plain, ptf_text_span part,
 {
     static const ptf_name_problem key = {
         PTF_UNSUPPORTED,
-        "expected a text or an integer for its key, found another, which "
+        "expected a text, a number or None for its key, found another, which "
         "ptfold does not read"};
     static const ptf_name_problem length = {
         PTF_FORMAT, "expected a name of at most 4096 bytes"};
