@@ -46,14 +46,21 @@ static void set_flush(bool flush)
 #endif
 }
 
-/* In this thread and those that OpenMP keeps. */
+static void set_here(int rounding, bool flush)
+{
+    fesetround(rounding);
+    set_flush(flush);
+}
+
+/*
+ * In the threads that OpenMP keeps and in this one, to which clang's library
+ * gives back what it had before the loop.
+ */
 static void set_arithmetic(int rounding, bool flush)
 {
 #pragma omp parallel num_threads(THREADS)
-    {
-        fesetround(rounding);
-        set_flush(flush);
-    }
+    set_here(rounding, flush);
+    set_here(rounding, flush);
 }
 
 /* True when this thread has the arithmetic that was set. */
