@@ -820,8 +820,9 @@ enum { PTF_BY_INPUT = 1, PTF_BY_PARAMETERS = 2 };
 /* Options of ptf_gradient_make(); all zero means the defaults. */
 typedef struct ptf_gradient_options {
     unsigned by;
-    int threads; /* as in ptf_plan_options */
+    int threads; /* these three as in ptf_plan_options */
     const char *isa;
+    int runs; /* a second copy of weights serves the runs forward alone */
 } ptf_gradient_options;
 
 /*

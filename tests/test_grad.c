@@ -184,7 +184,8 @@ static void expect_bits(const ptf_net *net, const ptf_shape *input, int threads,
         if (!ptf_isa_here((ptf_isa)isa))
             continue;
         ptf_gradient_options how = {.threads = threads,
-                                    .isa = ptf_isa_text((ptf_isa)isa)};
+                                    .isa = ptf_isa_text((ptf_isa)isa),
+                                    .runs = 10 * isa};
         run other;
         run_make(&other, net, input, how);
         other.in[0] = other.cotangent[0] = odd;
@@ -223,6 +224,13 @@ static void large_maps_have_one_result_too(void **unused)
         {"Sequential(\n  (0): Conv2d(2, 3, kernel_size=(9, 9), "
          "stride=(1, 1), padding=(2, 1))\n)\n",
          {3, {2, 99, 151}}},
+        /* blocks of filters that are alone: more than are kept at once */
+        {"Sequential(\n  (0): Conv1d(1, 1, kernel_size=(130,), "
+         "stride=(1,), padding=(3,))\n)\n",
+         {2, {1, 150000}}},
+        {"Sequential(\n  (0): Conv2d(4, 2, kernel_size=(5, 3), "
+         "stride=(2, 1), padding=(1, 2), groups=2)\n)\n",
+         {3, {4, 71, 53}}},
     };
     for (size_t i = 0; i < PTF_ARRAY_SIZE(nets); i++) {
         fixture f;

@@ -25,7 +25,7 @@ class Options(ctypes.Structure):
 
 class GradientOptions(ctypes.Structure):
     _fields_ = [("by", ctypes.c_uint), ("threads", ctypes.c_int),
-                ("isa", ctypes.c_char_p)]
+                ("isa", ctypes.c_char_p), ("runs", ctypes.c_int)]
 
 
 class Error(ctypes.Structure):
@@ -78,7 +78,7 @@ def make(function, name, path, shape, batch, options):
 
 def prepare_gradient(name, path, shape, batch, threads):
     g = make(lib.ptf_gradient_make, name, path, shape, batch,
-             GradientOptions(by=1, threads=threads))
+             GradientOptions(by=1, threads=threads, runs=1000))
     out = lib.ptf_gradient_output(g)
     y = numpy.empty([batch] + list(out.dim[:out.rank]), numpy.float32)
     ones = numpy.ones_like(y)

@@ -91,22 +91,32 @@ static void need(size_t *most, int64_t floats)
         *most = (size_t)floats;
 }
 
+/* 'one' floats 'count' times, 'most' at most. */
+static int64_t up_to(int64_t most, int64_t one, int64_t count)
+{
+    int64_t all;
+    return ptf_mul_i64(one, count, &all) ? ptf_min_i64(all, most) : most;
+}
+
 ptf_status ptf_back_product(ptf_gradient *g, int i, ptf_error *err)
 {
     set_geometry(g, i);
     ptf_back *n = &g->nodes[i];
     const ptf_conv *v = &n->conv;
-    int64_t taps = taps_of(v);
     need(&g->zero_floats, v->in.channels);
-    int64_t all, outputs = g->batch * pixels_of(&v->out);
-    if (!ptf_mul_i64(group_in(v) * taps, outputs, &all))
-        all = REACHED_FLOATS;
     if (!is_plain(v) && group_out(v) > 1)
-        need(&g->reached_floats, max_i64(taps, min_i64(all, REACHED_FLOATS)));
+        need(&g->reached_floats,
+             max_i64(taps_of(v), up_to(REACHED_FLOATS, filter_floats(v),
+                                       g->batch * pixels_of(&v->out))));
     if (n->by[PTF_WEIGHT] != NULL) {
         need(&g->padded_floats, v->in.channels * n->padded[0] * n->padded[1]);
+        if (group_out(v) == 1)
+            need(
+                &g->reached_floats,
+                max_i64(filter_floats(v), up_to(BLOCKS_FLOATS, filter_floats(v),
+                                                v->groups * blocks_of(v))));
         if (g->batch > 1 && !is_linear(v))
-            need(&g->image_floats, v->out.channels * group_in(v) * taps);
+            need(&g->image_floats, v->out.channels * filter_floats(v));
     }
     return make_offsets(g, i, err);
 }

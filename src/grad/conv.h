@@ -8,13 +8,11 @@
 
 #include "grad/grad.h"
 
-/* What taps bring is computed so much at a time, unless one needs more. */
-enum { REACHED_FLOATS = 1 << 20 };
-
-static inline int64_t min_i64(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
-}
+/*
+ * What taps bring to an input, and blocks to filters that are alone, is
+ * computed so much at a time, unless one needs more.
+ */
+enum { REACHED_FLOATS = 1 << 20, BLOCKS_FLOATS = 1 << 16 };
 
 static inline int64_t max_i64(int64_t a, int64_t b)
 {
@@ -39,6 +37,17 @@ static inline int64_t group_in(const ptf_conv *v)
 static inline int64_t group_out(const ptf_conv *v)
 {
     return v->out.channels / v->groups;
+}
+
+static inline int64_t filter_floats(const ptf_conv *v)
+{
+    return group_in(v) * taps_of(v);
+}
+
+/* Blocks of the terms of a sum by the weights. */
+static inline int64_t blocks_of(const ptf_conv *v)
+{
+    return ptf_ceil_div(pixels_of(&v->out), PTF_BLOCK_TERMS);
 }
 
 /* Each input pixel is read once, through the only tap. */

@@ -85,12 +85,31 @@ static void add_alone(void *context, int64_t i, int thread)
         p->n->d + ((p->first + i / p->channels) * v->out.channels + p->group) *
                       pixels_of(&v->out);
     int64_t channel = p->group * group_in(v) + i % p->channels;
-    const float *factors = p->n->weights + channel * taps_of(v);
-    const ptf_backward *back = p->g->kernels->backward;
-    if (v->window.stride[0] == 1 && v->window.stride[1] == 1)
-        back->take_taps(v, d, factors, plane_of(p, i));
-    else
-        back->add_taps(v, &p->part, d, 0, factors, plane_of(p, i));
+    p->g->kernels->backward->add_taps(v, &p->part, d, 0,
+                                      p->n->weights + channel * taps_of(v),
+                                      plane_of(p, i));
+}
+
+/* The same where the stride is 1: part i of all planes of dx. */
+static bool takes(const ptf_conv *v)
+{
+    return group_out(v) == 1 && v->window.stride[0] == 1 &&
+           v->window.stride[1] == 1;
+}
+
+static void take_part(void *context, int64_t i, int thread)
+{
+    const piece *p = context;
+    (void)thread;
+    const ptf_conv *v = &p->n->conv;
+    int64_t pixels = pixels_of(&v->in), parts = ptf_gradient_parts(pixels);
+    int64_t begin = i % parts * PTF_PART_FLOATS, plane = i / parts;
+    int64_t image = plane / v->in.channels, channel = plane % v->in.channels;
+    int64_t from = image * v->out.channels + channel / group_in(v);
+    p->g->kernels->backward->take_taps(
+        v, p->n->d + from * pixels_of(&v->out),
+        p->n->weights + channel * taps_of(v), begin,
+        ptf_min_i64(begin + PTF_PART_FLOATS, pixels), p->dx + plane * pixels);
 }
 
 static void settle_plane(void *context, int64_t i, int thread)
@@ -108,7 +127,7 @@ static void piece_back(piece *p)
     int64_t most =
         max_i64(1, (int64_t)p->g->reached_floats / taps / piece_pixels(p));
     for (p->channel = 0; p->channel < all; p->channel += most) {
-        p->channels = min_i64(all - p->channel, most);
+        p->channels = ptf_min_i64(all - p->channel, most);
         run_products(p->g, (ptf_products){.of = reached_product,
                                           .context = p,
                                           .groups = 1,
@@ -125,7 +144,7 @@ static void piece_back(piece *p)
 static int64_t most_pixels(const ptf_conv *v)
 {
     int64_t taps = taps_of(v);
-    int64_t channels = min_i64(group_in(v), (64 + taps - 1) / taps);
+    int64_t channels = ptf_min_i64(group_in(v), (64 + taps - 1) / taps);
     return max_i64(1, REACHED_FLOATS / taps / channels);
 }
 
@@ -134,10 +153,10 @@ static ptf_part part_before(const ptf_conv *v, int64_t end, int64_t most)
 {
     int64_t width = v->out.width, row = (end - 1) / width;
     if (end % width == 0 && most >= width) {
-        int64_t rows = min_i64(end / width, most / width);
+        int64_t rows = ptf_min_i64(end / width, most / width);
         return (ptf_part){end / width - rows, rows, 0, width};
     }
-    int64_t columns = min_i64(end - row * width, most);
+    int64_t columns = ptf_min_i64(end - row * width, most);
     return (ptf_part){row, 1, end - columns - row * width, columns};
 }
 
@@ -149,7 +168,7 @@ static void group_back(piece *p)
     int64_t images = max_i64(1, most / plane);
     for (int64_t n = 0; n < p->g->count; n += images) {
         p->first = n;
-        p->images = min_i64(p->g->count - n, images);
+        p->images = ptf_min_i64(p->g->count - n, images);
         for (int64_t end = plane; end > 0;) {
             p->part = part_before(v, end, most);
             end = p->part.row * v->out.width + p->part.column;
@@ -213,6 +232,11 @@ void ptf_back_conv_input(const ptf_gradient *g, int i, float *dx)
         return;
     }
     int64_t planes = g->count * v->in.channels;
+    if (takes(v)) {
+        ptf_each(g->threads, planes * ptf_gradient_parts(pixels_of(&v->in)),
+                 take_part, &p);
+        return;
+    }
     memset(dx, 0, (size_t)(planes * pixels_of(&v->in)) * sizeof(float));
     for (p.group = 0; p.group < v->groups; p.group++) {
         if (group_out(v) == 1)

@@ -11,6 +11,7 @@ typedef struct weights_run {
     const ptf_back *n;
     const float *x, *d; /* of one image; of all for linear layers */
     float *by;
+    int64_t first; /* block of filters that are alone */
 } weights_run;
 
 /* Row i of the weights of a linear layer gathers x times its cotangents. */
@@ -34,7 +35,7 @@ static void pad_plane(void *context, int64_t i, int thread)
     const ptf_conv *v = &r->n->conv;
     int64_t rows = r->n->padded[0], columns = r->n->padded[1];
     int64_t top = v->window.padding[0], left = v->window.padding[1];
-    int64_t width = min_i64(v->in.width, columns - left);
+    int64_t width = ptf_min_i64(v->in.width, columns - left);
     const float *x = r->x + i * pixels_of(&v->in);
     float *y = r->g->padded + i * rows * columns;
     for (int64_t row = 0; row < rows; row++, y += columns) {
@@ -71,6 +72,58 @@ static ptf_product weights_product(const void *context, int64_t group)
     };
 }
 
+/* ----------------------------------------------------------- filters alone */
+
+/*
+ * A filter that is its group's only one has few sums, often of many terms.
+ * Threads take its blocks of 256 terms, all filters' blocks in a row, and the
+ * sums of the blocks are then added in order.
+ */
+static ptf_product block_product(const void *context, int64_t i)
+{
+    const weights_run *r = context;
+    int64_t blocks = blocks_of(&r->n->conv), block = r->first + i;
+    ptf_product q = weights_product(r, block / blocks);
+    int64_t begin = block % blocks * PTF_BLOCK_TERMS;
+    q.taps += begin;
+    q.weights += begin;
+    q.terms = ptf_min_i64(q.terms - begin, PTF_BLOCK_TERMS);
+    q.y = r->g->reached + i * filter_floats(&r->n->conv);
+    return q;
+}
+
+static void add_blocks(const weights_run *r, int64_t count)
+{
+    int64_t floats = filter_floats(&r->n->conv),
+            blocks = blocks_of(&r->n->conv);
+    const float *sums = r->g->reached;
+    for (int64_t i = r->first; i < r->first + count; i++, sums += floats) {
+        float *by = r->by + i / blocks * floats;
+        if (i % blocks == 0)
+            memcpy(by, sums, (size_t)floats * sizeof(float));
+        else
+            r->g->kernels->backward->add(by, sums, floats);
+    }
+}
+
+static void filters_alone(weights_run *r)
+{
+    const ptf_conv *v = &r->n->conv;
+    int64_t all = v->groups * blocks_of(v);
+    int64_t most = (int64_t)r->g->reached_floats / filter_floats(v), count;
+    for (r->first = 0; r->first < all; r->first += count) {
+        count = ptf_min_i64(all - r->first, most);
+        run_products(r->g, (ptf_products){.of = block_product,
+                                          .context = r,
+                                          .groups = count,
+                                          .channels = 1,
+                                          .pixels = filter_floats(v)});
+        add_blocks(r, count);
+    }
+}
+
+/* ------------------------------------------------------------------ images */
+
 static void image_weights(weights_run *r)
 {
     const ptf_conv *v = &r->n->conv;
@@ -80,11 +133,15 @@ static void image_weights(weights_run *r)
     }
     if (r->n->padded[0] > 0)
         ptf_each(r->g->threads, v->in.channels, pad_plane, r);
+    if (group_out(v) == 1) {
+        filters_alone(r);
+        return;
+    }
     run_products(r->g, (ptf_products){.of = weights_product,
                                       .context = r,
                                       .groups = v->groups,
                                       .channels = group_out(v),
-                                      .pixels = group_in(v) * taps_of(v)});
+                                      .pixels = filter_floats(v)});
 }
 
 /* Output channel i of one image's gradient to that of the images before. */
@@ -92,7 +149,7 @@ static void add_channel(void *context, int64_t i, int thread)
 {
     const weights_run *r = context;
     (void)thread;
-    int64_t row = group_in(&r->n->conv) * taps_of(&r->n->conv);
+    int64_t row = filter_floats(&r->n->conv);
     r->g->kernels->backward->add(r->n->by[PTF_WEIGHT] + i * row,
                                  r->by + i * row, row);
 }

@@ -54,7 +54,7 @@ struct ptf_gradient {
     float *spare;   /* a second reader's part of a cotangent */
     float *padded;  /* the padded input of one image */
     float *image;   /* one image's gradient by weights */
-    float *reached; /* what taps bring to an input; see conv_input.c */
+    float *reached; /* sums that are then added: conv_input, conv_weights */
     float *zeros;   /* as many as a layer has channels */
     char *scratch;  /* of the product kernels */
     size_t spare_floats, padded_floats, image_floats, reached_floats;
@@ -67,6 +67,14 @@ struct ptf_gradient {
     int64_t count;
     const float *in;
 };
+
+/* Threads take so much of what is computed number by number. */
+enum { PTF_PART_FLOATS = 16384 };
+
+static inline int64_t ptf_gradient_parts(int64_t floats)
+{
+    return ptf_ceil_div(floats, PTF_PART_FLOATS);
+}
 
 /* Floats that live as long as 'g', aligned for vectors; NULL when out. */
 float *ptf_gradient_floats(ptf_gradient *g, size_t count);

@@ -18,15 +18,13 @@ typedef struct layer_run {
 
 /* ------------------------------------------------------------- activations */
 
-enum { PART_FLOATS = 16384 }; /* what a thread takes at a time */
-
 static void activation_part(void *context, int64_t i, int thread)
 {
     const layer_run *r = context;
     (void)thread;
     const ptf_backward *back = r->g->kernels->backward;
-    int64_t begin = i * PART_FLOATS, n = r->floats - begin;
-    n = n < PART_FLOATS ? n : PART_FLOATS;
+    int64_t begin = i * PTF_PART_FLOATS;
+    int64_t n = ptf_min_i64(r->floats - begin, PTF_PART_FLOATS);
     const float *d = r->n->d + begin, *x = r->x + begin;
     float *dx = r->dx + begin;
     ptf_op op = r->node->op;
@@ -151,7 +149,7 @@ void ptf_back_layer(const ptf_gradient *g, int i, float *dx)
     case PTF_OP_DROPOUT:
     case PTF_OP_IDENTITY:
         task = activation_part;
-        count = (r.floats + PART_FLOATS - 1) / PART_FLOATS;
+        count = ptf_gradient_parts(r.floats);
         break;
     case PTF_OP_INPUT:
     case PTF_OP_CONV1D:

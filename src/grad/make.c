@@ -247,7 +247,8 @@ ptf_status ptf_gradient_make(const ptf_net *net, const ptf_shape *input,
     g->batch = batch;
     g->by = o->by != 0 ? o->by : PTF_BY_INPUT | PTF_BY_PARAMETERS;
     g->threads = o->threads > 0 ? o->threads : ptf_thread_count();
-    ptf_plan_options plan = {.threads = g->threads, .isa = o->isa};
+    ptf_plan_options plan = {
+        .threads = g->threads, .isa = o->isa, .runs = o->runs};
     g->kernels = ptf_kernels_get(isa);
     ptf_status status = make(g, input, &plan, err);
     if (status == PTF_OK)

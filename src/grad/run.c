@@ -35,15 +35,13 @@ typedef struct add_run {
     int64_t n;
 } add_run;
 
-enum { PART_FLOATS = 16384 };
-
 static void add_part(void *context, int64_t i, int thread)
 {
     const add_run *r = context;
     (void)thread;
-    int64_t begin = i * PART_FLOATS, n = r->n - begin;
+    int64_t begin = i * PTF_PART_FLOATS;
     r->g->kernels->backward->add(r->y + begin, r->x + begin,
-                                 n < PART_FLOATS ? n : PART_FLOATS);
+                                 ptf_min_i64(r->n - begin, PTF_PART_FLOATS));
 }
 
 static void layer_back(ptf_gradient *g, int i, float *dx)
@@ -63,8 +61,7 @@ static void input_back(ptf_gradient *g, int i, int input)
     if (to->filled) {
         add_run run = {g, to->d, g->spare,
                        g->count * ptf_gradient_numel(g, input)};
-        ptf_each(g->threads, (run.n + PART_FLOATS - 1) / PART_FLOATS, add_part,
-                 &run);
+        ptf_each(g->threads, ptf_gradient_parts(run.n), add_part, &run);
     }
     to->filled = true;
 }

@@ -95,12 +95,13 @@ typedef struct ptf_backward {
     void (*add_taps)(const ptf_conv *conv, const ptf_part *part, const float *d,
                      int64_t tap_stride, const float *factors, float *dx);
     /*
-     * The whole sum by x of one plane where the stride is 1 and the group has
-     * one output channel: the number of output pixel p at tap t is factors[t]
-     * times d[p].
+     * The whole sums by x of pixels begin .. end - 1 of one plane, where the
+     * stride is 1 and the group has one output channel: the number of output
+     * pixel p at tap t is factors[t] times d[p].
      */
     void (*take_taps)(const ptf_conv *conv, const float *d,
-                      const float *factors, float *dx);
+                      const float *factors, int64_t begin, int64_t end,
+                      float *dx);
     /* NaN to the one NaN, in place. */
     void (*settle)(float *x, int64_t n);
 } ptf_backward;
