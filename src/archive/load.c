@@ -226,7 +226,8 @@ ptf_status ptf_archive_verify(const ptf_archive *archive, ptf_error *err)
     for (size_t i = 0; i < count; i++)
         total += blocks[i].size;
 #pragma omp parallel for schedule(dynamic) if (count > 1)
-    for (size_t i = 0; i < count; i++) {
+    /* Signed: libgomp has other loops for size_t, 10 KB of a static file. */
+    for (int64_t i = 0; i < (int64_t)count; i++) {
         uint64_t now;
         blocks[i].crc = ptf_crc32(0, blocks[i].data, blocks[i].size);
 #pragma omp atomic capture
