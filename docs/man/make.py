@@ -31,11 +31,40 @@ def escape(text):
     return re.sub(r"([\\*_#`<>~\[\]|])", r"\\\1", text)
 
 
+def text_column(lines):
+    """Where the right one of the two columns of a table begins."""
+    starts = [found.end() for found in
+              (re.match(r"  \S.*?  +(?=\S)", line) for line in lines) if found]
+    return max(starts, key=starts.count) if starts else 0
+
+
+def row(line, column):
+    """("--fold weights", "change weights and biases, in double, rounded")"""
+    term, text = line[:column], line[column:]
+    if term.endswith(" ") and text and not text.startswith("-"):
+        return term.strip(), text.strip()
+    return (re.split("  +", line.strip(), maxsplit=1) + [""])[:2]
+
+
+def table(lines):
+    """Options and what they do, which man then sets for any width."""
+    column = text_column(lines)
+    out = []
+    for line in lines:
+        if re.match(r"  \S", line):
+            term, text = row(line, column)
+            out.append(f"\n*{escape(term)}*" + f"\n\t{escape(text)}" * bool(text))
+        elif line.startswith(" "):
+            out.append(f"\t{escape(line.strip())}")
+        else:
+            out.append(f"\n{escape(line)}")
+    return "\n".join(out) + "\n"
+
+
 def paragraph(text):
-    """Text as a paragraph; lines that are set in columns keep their form."""
     lines = text.split("\n")
     if any(line.startswith(" ") for line in lines):
-        return "```\n" + "\n".join(lines) + "\n```\n"
+        return table(lines)
     return "\n".join(map(escape, lines)) + "\n"
 
 

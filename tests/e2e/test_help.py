@@ -2,7 +2,9 @@
 
 SPDX-License-Identifier: Apache-2.0
 """
+import os
 import re
+import shutil
 import subprocess
 import unittest
 
@@ -39,6 +41,23 @@ class Help(unittest.TestCase):
             with self.subTest(" ".join(words)):
                 self.assertLessEqual(max(map(len, text.split("\n"))), 80)
                 self.assertRegex(text, rf"\nExample: {' '.join(words)} ")
+
+    def test_manual_pages_fit_a_terminal(self):
+        pages = sorted((PROGRAMS.parents[1] / "docs" / "man").glob("*.1"))
+        if not pages or shutil.which("man") is None:
+            self.skipTest("no scdoc or no man")
+        self.assertEqual(len(pages), 3 + sum(len(words) == 2
+                                             for words, _ in commands()))
+        for page in pages:
+            text = subprocess.run(
+                ["man", "-l", "-P", "cat", page], check=True,
+                stdout=subprocess.PIPE, text=True,
+                env={**os.environ, "MANWIDTH": "80", "LC_ALL": "C.UTF-8"}
+            ).stdout
+            text = re.sub(r".\x08|\x1b\[[0-9;]*m", "", text)
+            with self.subTest(page.name):
+                self.assertGreater(text.count("\n"), 30)
+                self.assertLessEqual(max(map(len, text.split("\n"))), 80)
 
     def test_it_names_the_options_that_there_are(self):
         for words, path in commands():
