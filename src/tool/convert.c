@@ -99,7 +99,7 @@ static ptf_status convert(const options *o, ptf_error *err)
     ptf_status status = tool_check_targets(TOOL_PATHS(read),
                                            TOOL_PATHS(written), o->force, err);
     if (status == PTF_OK)
-        status = ptf_checkpoint_open(o->in, &open, &ckpt, err);
+        status = tool_checkpoint_open(o->in, &open, &ckpt, err);
     if (status == PTF_OK)
         status = count(ckpt, &f, err);
     if (status == PTF_OK)

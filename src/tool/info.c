@@ -76,7 +76,7 @@ static ptf_status print_checkpoint(const options *o, const ptf_stage *stage,
 {
     ptf_checkpoint *ckpt;
     ptf_open_options open = {o->source.key, o->keep_prefix};
-    ptf_status status = ptf_checkpoint_open(o->source.path, &open, &ckpt, err);
+    ptf_status status = tool_checkpoint_open(o->source.path, &open, &ckpt, err);
     if (status == PTF_OK && (o->verify || o->what.sha256))
         status = ptf_checkpoint_verify(ckpt, err);
     if (status == PTF_OK && stage != NULL)

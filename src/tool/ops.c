@@ -149,6 +149,17 @@ static int run(const options *o, const ptf_convention *convention)
     return status == PTF_OK ? tool_finish(EXIT_EQUIVALENT) : tool_fail(&err);
 }
 
+static int refuse_convention(const char *name)
+{
+    char text[128];
+    tool_suggestion s = {.word = name, .prefix = ""};
+    const ptf_convention *c;
+    for (size_t i = 0; (c = ptf_convention_at(i)) != NULL; i++)
+        tool_suggest(&s, c->name);
+    return tool_usage_error("--convention: there is no \"%s\"%s", name,
+                            tool_suggestion_text(&s, text));
+}
+
 int tool_ops(int argc, char **argv)
 {
     options o = {.convention = "macs", .batch = 1};
@@ -173,8 +184,7 @@ int tool_ops(int argc, char **argv)
         return tool_usage_error("--json, --csv, --md: expected one of them");
     const ptf_convention *convention = ptf_convention_find(o.convention);
     if (convention == NULL)
-        return tool_usage_error("--convention: there is no \"%s\"",
-                                o.convention);
+        return refuse_convention(o.convention);
     o.source.path = operands[0];
     return run(&o, convention);
 }

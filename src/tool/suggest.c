@@ -5,7 +5,7 @@
  */
 #include "tool/tool.h"
 
-enum { LONGEST = 63 };
+enum { LONGEST = sizeof(((tool_suggestion *)NULL)->best) - 1 };
 
 static int least(int a, int b, int c)
 {
@@ -44,8 +44,8 @@ void tool_suggest(tool_suggestion *s, const char *known)
         return;
     int d = distance(s->word, known);
     int most = 1 + (int)strlen(known) / 3;
-    if (d <= most && (s->best == NULL || d < s->distance)) {
-        s->best = known;
+    if (d <= most && (s->best[0] == '\0' || d < s->distance)) {
+        memcpy(s->best, known, strlen(known) + 1);
         s->distance = d;
     }
 }
@@ -53,7 +53,7 @@ void tool_suggest(tool_suggestion *s, const char *known)
 const char *tool_suggestion_text(const tool_suggestion *s, char text[128])
 {
     text[0] = '\0';
-    if (s->best != NULL)
+    if (s->best[0] != '\0')
         snprintf(text, 128, "; did you mean %s%s?", s->prefix, s->best);
     return text;
 }

@@ -273,10 +273,11 @@ ptf_status tool_read_text(const char *path, const char *what, char **out,
 }
 
 /* Neither a built-in network nor a file. */
-static ptf_status refuse_arch(const char *arch, ptf_error *err)
+static ptf_status refuse_arch(const char *arch, const char *option,
+                              ptf_error *err)
 {
     char text[128];
-    tool_suggestion s = {.word = arch, .prefix = "--arch "};
+    tool_suggestion s = {.word = arch, .prefix = option};
     for (size_t i = 0; ptf_arch_name(i) != NULL; i++)
         tool_suggest(&s, ptf_arch_name(i));
     return tool_error(err, PTF_IO, "%s: cannot open: %s%s", arch,
@@ -299,7 +300,7 @@ static ptf_status find_text(const tool_source *source, tool_net *net,
         if (*text != NULL)
             return PTF_OK;
         if (access(arch, F_OK) != 0)
-            return refuse_arch(arch, err);
+            return refuse_arch(arch, "--arch ", err);
         ptf_status status =
             tool_read_text(arch, "the text of print(model)", &net->text, err);
         *text = net->text;
@@ -352,13 +353,49 @@ ptf_status tool_need_input(const tool_net *net, const tool_source *source,
                       source->path);
 }
 
+/* Offers each part of a tensor's name that ends before a dot. */
+static void suggest_keys(tool_suggestion *s, const char *name)
+{
+    char key[sizeof(s->best)];
+    for (const char *dot = strchr(name, '.'); dot != NULL;
+         dot = strchr(dot + 1, '.')) {
+        size_t size = (size_t)(dot - name);
+        if (size >= sizeof(key))
+            return;
+        memcpy(key, name, size);
+        key[size] = '\0';
+        tool_suggest(s, key);
+    }
+}
+
+ptf_status tool_checkpoint_open(const char *path,
+                                const ptf_open_options *options,
+                                ptf_checkpoint **out, ptf_error *err)
+{
+    const ptf_open_options all = {.key = "", .keep_prefix = true};
+    tool_suggestion s = {.word = options->key, .prefix = "--key "};
+    ptf_checkpoint *ckpt;
+    char text[128];
+    ptf_status status = ptf_checkpoint_open(path, options, out, err);
+    if (status != PTF_ARGUMENT || options->key == NULL ||
+        ptf_checkpoint_open(path, &all, &ckpt, NULL) != PTF_OK)
+        return status;
+    for (size_t i = 0; i < ptf_checkpoint_tensor_count(ckpt); i++)
+        suggest_keys(&s, ptf_checkpoint_tensor(ckpt, i)->name);
+    ptf_checkpoint_close(ckpt);
+    size_t size = strlen(err->message);
+    snprintf(err->message + size, sizeof(err->message) - size, "%s",
+             tool_suggestion_text(&s, text));
+    return status;
+}
+
 ptf_status tool_net_open(const tool_source *source, tool_net *out,
                          ptf_error *err)
 {
     *out = (tool_net){0};
     ptf_open_options options = {.key = source->key};
     ptf_status status =
-        ptf_checkpoint_open(source->path, &options, &out->ckpt, err);
+        tool_checkpoint_open(source->path, &options, &out->ckpt, err);
     if (status == PTF_OK && !source->unverified)
         status = ptf_checkpoint_verify(out->ckpt, err);
     if (status == PTF_OK)
@@ -390,9 +427,11 @@ ptf_status tool_net_find(const tool_source *source, tool_net *out,
 {
     tool_source unread = *source;
     unread.unverified = true;
+    *out = (tool_net){0};
+    if (access(source->path, F_OK) != 0 && ptf_arch_text(source->path) == NULL)
+        return refuse_arch(source->path, "", err);
     if (ptf_arch_text(source->path) == NULL && !is_text_file(source->path))
         return tool_net_open(&unread, out, err);
-    *out = (tool_net){0};
     unread.arch = source->path;
     ptf_status status = make_net(&unread, out, err);
     if (status != PTF_OK)

@@ -101,7 +101,7 @@ int tool_parse(int argc, char **argv, const char *help,
  */
 typedef struct tool_suggestion {
     const char *word, *prefix;
-    const char *best;
+    char best[64]; /* longer words are not proposed */
     int distance;
 } tool_suggestion;
 
@@ -130,6 +130,9 @@ ptf_status tool_check_targets(tool_paths read, tool_paths written, bool force,
 
 /* PTF_ARGUMENT unless 'path' names a kind of picture, or is NULL. */
 ptf_status tool_check_picture(const char *path, ptf_error *err);
+
+/* Pixels along a side of each number, so that a small picture can be seen. */
+int64_t tool_picture_scale(int64_t height, int64_t width);
 
 /* A report that becomes a file when it is whole. */
 typedef struct tool_text {
@@ -205,6 +208,11 @@ typedef struct tool_net {
  * the architecture (the option, the text or the model in the file, or the
  * built-in that fits), and makes the net.
  */
+/* ptf_checkpoint_open(); of a key that is not there it says the nearest. */
+ptf_status tool_checkpoint_open(const char *path,
+                                const ptf_open_options *options,
+                                ptf_checkpoint **out, ptf_error *err);
+
 ptf_status tool_net_open(const tool_source *source, tool_net *out,
                          ptf_error *err);
 /*
@@ -241,6 +249,14 @@ tool_inputs tool_inputs_random(int64_t count, uint64_t seed, ptf_shape shape);
 ptf_status tool_inputs_open(const char *path, const ptf_shape *usual,
                             tool_inputs *out, ptf_error *err);
 void tool_inputs_free(tool_inputs *inputs);
+
+/*
+ * Adds to a failure with PTF_ARGUMENT that the images in the file 'path' are
+ * of another shape than the net's usual input, if they are; returns 'status'.
+ */
+ptf_status tool_inputs_explain(const char *path, const ptf_shape *found,
+                               const tool_net *net, ptf_status status,
+                               ptf_error *err);
 
 /* Sample 'index' in C order.  PTF_ARGUMENT when it has another shape. */
 ptf_status tool_inputs_get(const tool_inputs *inputs, int64_t index, float *out,

@@ -98,6 +98,22 @@ class PyTorch(ProgramTest):
                     "model_state_dict": net}, self.path("two.pt"))
         self.refuse(USAGE, ["found 2", "did you mean --key model_state_dict?"],
                     "ptfold", "info", "two.pt")
+        for key, meant in (("model_state_dic", "model_state_dict"),
+                           ("state_dict", "model_state_dict"),
+                           ("Moving", "moving")):
+            for command in (["ptfold", "info"], ["ptfold", "convert"],
+                            ["bnfuse"]):
+                self.refuse(USAGE, [f"key '{key}'",
+                                    f"; did you mean --key {meant}?"],
+                            *command, "--key", key, "two.pt",
+                            *["o.pt"][:command != ["ptfold", "info"]])
+        message = self.refuse(USAGE, ["key 'xyz'"], "ptfold", "info", "--key",
+                              "xyz", "two.pt")
+        self.assertNotIn("did you mean", message)
+        torch.save({"nets": {"generator": net, "critic": net}},
+                   self.path("deep.pt"))
+        self.refuse(USAGE, ["did you mean --key nets.critic?"], "ptfold",
+                    "info", "--key", "nets.critik", "deep.pt")
         torch.save({"generator": net, "critic": net}, self.path("gan.pt"))
         self.refuse(USAGE, ["'generator' (2)", "choose one with --key"],
                     "ptfold", "info", "gan.pt")
