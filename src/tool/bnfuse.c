@@ -123,6 +123,7 @@ static ptf_status compare(const options *o, const tool_net *net,
     if (status == PTF_OK)
         status =
             ptf_check_make(net->net, folded, &inputs.shape, &how, check, err);
+    status = tool_inputs_explain(o->data, &inputs.shape, net, status, err);
     if (status == PTF_OK)
         status = tool_check(*check, &inputs, err);
     tool_inputs_free(&inputs);

@@ -360,6 +360,7 @@ static ptf_status run(const options *o, int *code, ptf_error *err)
             oracle_check_net(&a, &inputs, (int)o->threads, o->json, &met, err);
     else if (status == PTF_OK)
         status = compare(o, &a, &b, &inputs, &met, err);
+    status = tool_inputs_explain(o->data, &inputs.shape, &a, status, err);
     *code = met ? EXIT_EQUIVALENT : EXIT_NOT_EQUIVALENT;
     tool_inputs_free(&inputs);
     tool_net_close(&b);

@@ -19,7 +19,8 @@ static const char help[] =
     "  -o, --out FILE      write the gradients (.safetensors or .pt); that by\n"
     "                      the input is called \"input\"\n"
     "  --saliency FILE     a picture (.png, .ppm) of the largest derivative by\n"
-    "                      a channel of each pixel; white is the largest of all\n"
+    "                      a channel of each pixel; white is the largest of all;\n"
+    "                      an image below 256 pixels is enlarged\n"
     "  --index N           which image of INPUT, when it has several (0)\n"
     "  --arch FILE|NAME    the text of print(model), or a built-in network\n"
     "  --input CxHxW       shape of one input; default: what the text says\n"
@@ -150,10 +151,11 @@ static float salience(const float *g, int64_t channels, int64_t plane,
     return most;
 }
 
-static ptf_status paint(const gradient *d, ptf_sink *sink, unsigned char *row,
-                        ptf_error *err)
+static ptf_status paint(const gradient *d, int64_t scale, ptf_sink *sink,
+                        unsigned char *row, ptf_error *err)
 {
     int64_t width = d->input.dim[2], plane = d->input.dim[1] * width;
+    size_t side = (size_t)(3 * scale); /* bytes of a row of a pixel */
     const float *g = ptf_gradient_input(d->g);
     float most = 0.0F;
     for (int64_t i = 0; i < plane; i++)
@@ -162,9 +164,11 @@ static ptf_status paint(const gradient *d, ptf_sink *sink, unsigned char *row,
     for (int64_t i = 0; i < plane && status == PTF_OK; i++) {
         float size = salience(g, d->input.dim[0], plane, i);
         float grey = isfinite(most) && most > 0 ? 255.0F * (size / most) : 0;
-        memset(row + 3 * (i % width), (int)(grey + 0.5F), 3);
-        if ((i + 1) % width == 0)
-            status = ptf_sink_write(sink, row, (size_t)(3 * width), err);
+        memset(row + side * (size_t)(i % width), (int)(grey + 0.5F), side);
+        for (int64_t y = 0; (i + 1) % width == 0 && y < scale; y++) {
+            if (status == PTF_OK)
+                status = ptf_sink_write(sink, row, side * (size_t)width, err);
+        }
     }
     return status;
 }
@@ -176,13 +180,15 @@ static ptf_status save_saliency(const gradient *d, const char *path,
         return tool_error(err, PTF_ARGUMENT,
                           "--saliency: the input is no image");
     ptf_sink *sink;
-    unsigned char *row = calloc((size_t)d->input.dim[2], 3);
+    int64_t height = d->input.dim[1], width = d->input.dim[2];
+    int64_t scale = tool_picture_scale(height, width);
+    unsigned char *row = calloc((size_t)(width * scale), 3);
     if (row == NULL)
         return tool_error(err, PTF_MEMORY, "out of memory");
     ptf_status status =
-        ptf_picture_create(path, d->input.dim[2], d->input.dim[1], &sink, err);
+        ptf_picture_create(path, width * scale, height * scale, &sink, err);
     if (status == PTF_OK) {
-        status = paint(d, sink, row, err);
+        status = paint(d, scale, sink, row, err);
         if (status == PTF_OK)
             status = ptf_sink_commit(sink, err);
         else
@@ -278,6 +284,7 @@ static ptf_status run(gradient *d, const tool_net *net, unsigned by,
     ptf_status status = read_input(d, net, err);
     if (status == PTF_OK)
         status = ptf_gradient_make(net->net, &d->input, 1, &how, &d->g, err);
+    status = tool_inputs_explain(o->image, &d->input, net, status, err);
     if (status != PTF_OK)
         return status;
     d->output = ptf_gradient_output(d->g);

@@ -46,7 +46,7 @@ const unsigned char *heat_colour(const heat *h, double value)
 /* ------------------------------------------------------------------- legend */
 
 enum { GLYPH_WIDTH = 5, GLYPH_HEIGHT = 7, ADVANCE = 6 };
-enum { MARGIN = 4, BAR_TOP = 4, BAR_HEIGHT = 8, TEXT_TOP = 16 };
+enum { MARGIN = 4, BAR_TOP = 4, BAR_HEIGHT = 8, TEXT_TOP = 16, HEIGHT = 27 };
 
 /* What "%g" prints; seven rows, the leftmost pixel is the highest bit. */
 static const struct {
@@ -71,20 +71,35 @@ static bool glyph_pixel(char c, int64_t x, int64_t y)
     return false;
 }
 
-static void put(unsigned char *row, int64_t x, const unsigned char rgb[3])
+/* All of it grows with the picture, which is made smaller to be seen whole. */
+static int64_t scale_of(int64_t width)
 {
-    memcpy(row + 3 * x, rgb, 3);
+    enum { READABLE = 720 };
+    return width > READABLE ? width / READABLE : 1;
+}
+
+int64_t heat_legend_height(int64_t width)
+{
+    return HEIGHT * scale_of(width);
+}
+
+/* A pixel of the legend, 'scale' of the picture. */
+static void put(unsigned char *row, int64_t x, int64_t scale,
+                const unsigned char rgb[3])
+{
+    for (int64_t i = 0; i < scale; i++)
+        memcpy(row + 3 * (x * scale + i), rgb, 3);
 }
 
 static void draw_text(const char *text, int64_t left, int64_t y, int64_t width,
-                      unsigned char *row)
+                      int64_t scale, unsigned char *row)
 {
     static const unsigned char ink[3] = {0, 0, 0};
     int64_t n = (int64_t)strlen(text) * ADVANCE;
     for (int64_t x = 0; x < n; x++) {
         if (left + x >= 0 && left + x < width &&
             glyph_pixel(text[x / ADVANCE], x % ADVANCE, y))
-            put(row, left + x, ink);
+            put(row, left + x, scale, ink);
     }
 }
 
@@ -106,22 +121,30 @@ static void ends_text(const heat *h, int64_t width, char low[32], char high[32])
     }
 }
 
-void heat_legend_row(const heat *h, int64_t y, int64_t width,
+/* Row 'y' of a legend of 'width' pixels. */
+static void draw_row(const heat *h, int64_t y, int64_t width, int64_t scale,
                      unsigned char *row)
 {
-    memset(row, 255, (size_t)(3 * width));
     int64_t bar = width - 2 * MARGIN;
     if (y >= BAR_TOP && y < BAR_TOP + BAR_HEIGHT) {
         for (int64_t x = 0; x < bar; x++) {
             int64_t colour = x * (HEAT_COLOURS - 1) / (bar > 1 ? bar - 1 : 1);
-            put(row, MARGIN + x, h->rgb[colour]);
+            put(row, MARGIN + x, scale, h->rgb[colour]);
         }
     }
     if (y >= TEXT_TOP && y < TEXT_TOP + GLYPH_HEIGHT) {
         char low[32], high[32];
         ends_text(h, width, low, high);
-        draw_text(low, MARGIN, y - TEXT_TOP, width, row);
+        draw_text(low, MARGIN, y - TEXT_TOP, width, scale, row);
         draw_text(high, width - MARGIN + 1 - (int64_t)strlen(high) * ADVANCE,
-                  y - TEXT_TOP, width, row);
+                  y - TEXT_TOP, width, scale, row);
     }
+}
+
+void heat_legend_row(const heat *h, int64_t y, int64_t width,
+                     unsigned char *row)
+{
+    int64_t scale = scale_of(width);
+    memset(row, 255, (size_t)(3 * width));
+    draw_row(h, y / scale, width / scale, scale, row);
 }

@@ -10,7 +10,6 @@
 
 enum {
     HEAT_COLOURS = 256,
-    HEAT_LEGEND_HEIGHT = 27,
     HEAT_LEGEND_WIDTH = 120, /* the narrowest that shows both numbers */
 };
 
@@ -26,9 +25,10 @@ void heat_init(heat *h, double low, double high);
 const unsigned char *heat_colour(const heat *h, double value);
 
 /*
- * Row 'y' of the legend, HEAT_LEGEND_HEIGHT in all, 'width' pixels: a bar of
- * all colours over the two ends in numbers.
+ * Row 'y' of the legend of a picture of that width, heat_legend_height() rows
+ * in all: a bar of all colours over the two ends in numbers.
  */
+int64_t heat_legend_height(int64_t width);
 void heat_legend_row(const heat *h, int64_t y, int64_t width,
                      unsigned char *row);
 

@@ -33,6 +33,21 @@ ptf_status tool_inputs_open(const char *path, const ptf_shape *usual,
     return PTF_OK;
 }
 
+ptf_status tool_inputs_explain(const char *path, const ptf_shape *found,
+                               const tool_net *net, ptf_status status,
+                               ptf_error *err)
+{
+    char expected[64], text[64];
+    static ptf_error cause;
+    if (status != PTF_ARGUMENT || path == NULL || found->rank == 0 ||
+        !net->has_input || tool_same_shape(found, &net->input))
+        return status;
+    cause = *err;
+    return tool_error(err, status, "%s: expected an input %s, found %s: %s",
+                      path, tool_shape_text(&net->input, expected),
+                      tool_shape_text(found, text), cause.message);
+}
+
 void tool_inputs_free(tool_inputs *inputs)
 {
     ptf_images_close(inputs->images);

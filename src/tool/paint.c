@@ -165,19 +165,11 @@ static ptf_status open_image(painter *p, ptf_error *err)
 
 /* -------------------------------------------------------------- the picture */
 
-/* Small maps are enlarged, so that a window can be seen. */
-static int64_t scale_of(const run_picture *map)
-{
-    enum { SEEN = 256 };
-    int64_t side = map->rows > map->columns ? map->rows : map->columns;
-    return side < SEEN ? SEEN / side : 1;
-}
-
 static ptf_status start(painter *p, ptf_error *err)
 {
     run_picture *map = p->picture;
     bool overlay = p->run->options->overlay > 0;
-    map->scale = overlay ? 1 : scale_of(map);
+    map->scale = overlay ? 1 : tool_picture_scale(map->rows, map->columns);
     int64_t height = overlay ? map->image.dim[1] : map->rows * map->scale;
     p->width = overlay ? map->image.dim[2] : map->columns * map->scale;
     if (p->width < HEAT_LEGEND_WIDTH)
@@ -194,7 +186,8 @@ static ptf_status start(painter *p, ptf_error *err)
     ptf_status status = overlay ? open_image(p, err) : PTF_OK;
     return status == PTF_OK
                ? ptf_picture_create(p->run->options->map, p->width,
-                                    height + HEAT_LEGEND_HEIGHT, &p->sink, err)
+                                    height + heat_legend_height(p->width),
+                                    &p->sink, err)
                : status;
 }
 
@@ -202,7 +195,8 @@ static ptf_status paint_all(painter *p, ptf_error *err)
 {
     ptf_status status =
         p->images != NULL ? paint_overlay(p, err) : paint_map(p, err);
-    for (int64_t y = 0; y < HEAT_LEGEND_HEIGHT && status == PTF_OK; y++) {
+    for (int64_t y = 0; y < heat_legend_height(p->width) && status == PTF_OK;
+         y++) {
         heat_legend_row(&p->heat, y, p->width, p->row);
         status = write_row(p, err);
     }

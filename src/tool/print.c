@@ -38,6 +38,13 @@ const char *tool_shape_text(const ptf_shape *shape, char text[64])
     return text;
 }
 
+int64_t tool_picture_scale(int64_t height, int64_t width)
+{
+    enum { SEEN = 256 };
+    int64_t side = height > width ? height : width;
+    return side < SEEN ? SEEN / side : 1;
+}
+
 /* ------------------------------------------------------------------ layers */
 
 static int64_t count_op(const ptf_net *net, const char *op)

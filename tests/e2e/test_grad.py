@@ -128,9 +128,17 @@ class Gradients(ProgramTest):
         sums.max().backward()
         want = x.grad[0].abs().amax(dim=0)
         want = (255 * want / want.max()).flatten()
-        head, grey = b"P6\n8 9\n255\n", self.path("s.ppm").read_bytes()
+        # Small pictures are enlarged: 28 x 28 pixels for each.
+        head, grey = b"P6\n224 252\n255\n", self.path("s.ppm").read_bytes()
         self.assertEqual(grey[:len(head)], head)
-        grey = grey[len(head):]
+        rows = [grey[len(head):][3 * 224 * y:][:3 * 224] for y in range(252)]
+        grey = b""
+        for y in range(0, 252, 28):
+            self.assertEqual(len(set(rows[y:y + 28])), 1)
+            pixels = [rows[y][3 * x:3 * x + 3] for x in range(224)]
+            for x in range(0, 224, 28):
+                self.assertEqual(len(set(pixels[x:x + 28])), 1)
+                grey += pixels[x]
         self.assertEqual(grey[0::3], grey[1::3])
         self.assertEqual(grey[0::3], grey[2::3])
         off = torch.tensor(list(grey[0::3])) - want
@@ -146,6 +154,15 @@ class Gradients(ProgramTest):
                     "--output", "7", "net.pt", "x.npy")
         self.refuse(USAGE, ["--index", "below 1", "found 1"], "ptfold", *common,
                     "--index", "1", "net.pt", "x.npy")
+        self.path("net.txt").write_text(
+            f"# input: {'x'.join(map(str, x.shape))}\n{net}\n")
+        larger = torch.zeros(x.shape[0], 31, 33)
+        self.write("large.npy", npy(larger))
+        self.refuse(USAGE, ["large.npy: expected an input "
+                            f"{'x'.join(map(str, x.shape))}, found "
+                            f"{x.shape[0]}x31x33"],
+                    "ptfold", *common, "net.pt", "large.npy")
+        self.path("net.txt").write_text(f"{net}\n")
         self.write("z.npy", npy(torch.zeros(99, 9, 9)))
         self.refuse(USAGE, ["channels"], "ptfold", *common, "net.pt", "z.npy")
         self.refuse(USAGE, [".xyz"], "ptfold", *common, "-o", "g.xyz",
