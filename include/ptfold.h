@@ -715,8 +715,8 @@ typedef struct ptf_image_options {
 /*
  * Lists the images of 'count' files and folders; "-" is stdin.  A folder has
  * images, or a folder for each class, which are numbered in the order of
- * their names; hidden files and files of other kinds are left out.  'options'
- * may be NULL, and is copied.
+ * their names, and then labels in files do not count; hidden files and files
+ * of other kinds are left out.  'options' may be NULL, and is copied.
  *
  * Resizing has the bits of Pillow's bilinear filter, and dividing, mean and
  * std those of torchvision's ToTensor and Normalize.

@@ -162,10 +162,11 @@ static ptf_status open_view(ptf_images *images, int64_t index, int64_t row,
                             : status;
 }
 
+/* Where folders are the classes, other labels are of other classes. */
 static int64_t label_of(const ptf_images *images, int64_t at)
 {
     const ptf_tensor *labels = &images->samples.labels;
-    if (images->current->label >= 0 || images->picture != NULL ||
+    if (images->class_count > 0 || images->picture != NULL ||
         !images->samples.has_labels)
         return images->current->label;
     ptf_tensor one = *labels;

@@ -99,17 +99,43 @@ static bool is_integer(ptf_dtype dtype)
     return dtype >= PTF_I8 && dtype <= PTF_U64;
 }
 
-/* The first list of integers with one for each input. */
-static void find_labels(const members *m, ptf_samples *out)
+/* What labels are called. */
+static bool has_label_name(const char *name)
 {
+    static const char *const names[] = {"label", "labels", "target", "targets",
+                                        "y"};
+    for (size_t i = 0; i < PTF_ARRAY_SIZE(names); i++) {
+        if (strcmp(name, names[i]) == 0)
+            return true;
+    }
+    return false;
+}
+
+/*
+ * The first list of integers with one for each input.  A list of another
+ * length that is called labels is no accident.
+ */
+static ptf_status find_labels(const members *m, ptf_samples *out)
+{
+    const ptf_tensor *other = NULL;
     for (size_t i = 0; i < m->count && !out->has_labels; i++) {
         const ptf_tensor *t = &m->arrays[i];
-        if (t->rank == 1 && is_integer(t->dtype) &&
-            t->shape[0] == out->images.shape[0]) {
+        if (t->rank != 1 || !is_integer(t->dtype))
+            continue;
+        if (t->shape[0] == out->images.shape[0]) {
             out->labels = *t;
             out->has_labels = true;
+        } else if (has_label_name(t->name)) {
+            other = t;
         }
     }
+    if (out->has_labels || other == NULL)
+        return PTF_OK;
+    ptf_origin origin = {m->file->name, other->name};
+    return ptf_fail(m->err, PTF_ARGUMENT, &origin, PTF_NO_OFFSET,
+                    "expected %lld labels, one for each input, found %lld",
+                    (long long)out->images.shape[0],
+                    (long long)other->shape[0]);
 }
 
 static ptf_status choose(const members *m, ptf_samples *out)
@@ -121,9 +147,7 @@ static ptf_status choose(const members *m, ptf_samples *out)
     ptf_origin origin = {m->file->name, images->name};
     status =
         ptf_samples_arrange(images, m->options, &origin, &out->images, m->err);
-    if (status == PTF_OK)
-        find_labels(m, out);
-    return status;
+    return status == PTF_OK ? find_labels(m, out) : status;
 }
 
 /* The archive's memory becomes the caller's, because arrays may lie in it. */

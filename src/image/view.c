@@ -85,8 +85,11 @@ static ptf_status set_channels(ptf_view *v, const ptf_origin *origin,
     v->channels = v->options->channels != 0 ? v->options->channels : have;
     if (v->channels != have && (v->picture->real || have + v->channels != 4))
         return ptf_fail(err, PTF_ARGUMENT, origin, PTF_NO_OFFSET,
-                        "expected %lld channels, found %lld",
-                        (long long)v->channels, (long long)have);
+                        "expected %lld channels, found %lld%s",
+                        (long long)v->channels, (long long)have,
+                        v->picture->width == v->channels
+                            ? "; if they come last, give --layout nhwc"
+                            : "");
     const int counts[] = {v->options->mean_count, v->options->std_count};
     for (int i = 0; i < 2; i++) {
         if (counts[i] > 1 && counts[i] != v->channels)

@@ -52,6 +52,16 @@ static ptf_status check_shape(const job *j, const ptf_image_info *info,
                       tool_shape_text(&info->shape, found));
 }
 
+/* What is known of an image; its label is a class of the network. */
+static ptf_status find_info(const job *j, int64_t index, ptf_image_info *out,
+                            ptf_error *err)
+{
+    ptf_status status = ptf_images_info(j->run->images, index, out, err);
+    if (status == PTF_OK)
+        out->label = run_label(j->run->names, out->label);
+    return status;
+}
+
 /* The net's usual input, or else what the first image is. */
 static ptf_status find_input(job *j, ptf_error *err)
 {
@@ -60,18 +70,7 @@ static ptf_status find_input(job *j, ptf_error *err)
     if (status != PTF_OK)
         return status;
     j->input = j->run->net->has_input ? j->run->net->input : info.shape;
-    j->labelled = info.label >= 0;
     return check_shape(j, &info, err);
-}
-
-static ptf_status check_names(const job *j, ptf_error *err)
-{
-    if (j->run->names.names == NULL || j->run->names.count == j->classes)
-        return PTF_OK;
-    return tool_error(err, PTF_ARGUMENT,
-                      "--labels: expected %lld names, one for each output, "
-                      "found %lld",
-                      (long long)j->classes, (long long)j->run->names.count);
 }
 
 static ptf_status find_output(job *j, ptf_error *err)
@@ -82,7 +81,7 @@ static ptf_status find_output(job *j, ptf_error *err)
     j->out_size = ptf_shape_numel(&j->output);
     if (j->out_size == j->output.dim[0]) {
         j->classes = j->out_size;
-        return check_names(j, err);
+        return run_names_match(j->run->names, j->classes, o->quiet, err);
     }
     if (o->npy != NULL)
         return PTF_OK;
@@ -196,16 +195,28 @@ static ptf_status count_image(job *j, const ptf_image_info *info,
 
 /* -------------------------------------------------------------------- text */
 
-enum { NAME_WIDTH = 30 };
+enum { NAME_WIDTH = 30, LABEL_WIDTH = 12, CLASS_WIDTH = 16 };
 
-/* A name of the column's width; of a long one the end. */
+/* Where the text goes on after so many characters. */
+static const char *behind(const char *name, int64_t characters)
+{
+    for (; characters > 0; characters--) {
+        do
+            name++;
+        while (((unsigned char)*name & 0xc0) == 0x80);
+    }
+    return name;
+}
+
+/* Of a long name the end. */
 static void print_name(const char *name)
 {
-    size_t size = strlen(name);
-    if (size <= NAME_WIDTH)
-        printf("%-*s ", NAME_WIDTH, name);
-    else
-        printf("...%s ", name + size - (NAME_WIDTH - 3));
+    int64_t width = run_width(name);
+    if (width > NAME_WIDTH) {
+        fputs("...", stdout);
+        name = behind(name, width - (NAME_WIDTH - 3));
+    }
+    run_print_padded(name, width > NAME_WIDTH ? NAME_WIDTH - 3 : NAME_WIDTH);
 }
 
 static void print_head(const job *j)
@@ -235,12 +246,14 @@ static void print_image(const job *j, const ptf_image_info *info,
         int64_t class = j->order[i];
         print_name(i == 0 ? info->name : "");
         if (j->labelled)
-            printf("%-12s ", i > 0 ? ""
+            run_print_padded(i > 0 ? ""
                              : info->label >= 0
-                                 ? run_name(&j->run->names, info->label, text)
-                                 : "-");
-        printf("%4lld %-16s %12.6g", (long long)i + 1,
-               run_name(&j->run->names, class, text), (double)scores[class]);
+                                 ? run_name(j->run->names, info->label, text)
+                                 : "-",
+                             LABEL_WIDTH);
+        printf("%4lld ", (long long)i + 1);
+        run_print_padded(run_name(j->run->names, class, text), CLASS_WIDTH);
+        printf("%12.6g", (double)scores[class]);
         if (j->shares)
             printf(" %10.6f", (double)j->share[class]);
         if (j->run->options->has_beta && i == 0 && diverges(j, nu))
@@ -272,8 +285,8 @@ static void print_accuracy(const job *j)
         const tally *t = &j->tallies[k];
         if (t->images + t->predicted == 0)
             continue;
-        printf("%-16s %9lld %9lld %9.2f %9lld\n",
-               run_name(&j->run->names, k, text), (long long)t->images,
+        run_print_padded(run_name(j->run->names, k, text), CLASS_WIDTH);
+        printf("%9lld %9lld %9.2f %9lld\n", (long long)t->images,
                (long long)t->right, percent(t->right, t->images),
                (long long)t->predicted);
     }
@@ -286,7 +299,7 @@ static void json_class(job *j, const char *key, int64_t class)
     char text[24], name[32];
     json_int(&j->json, key, class);
     snprintf(name, sizeof(name), "%s_name", key);
-    const char *known = run_name(&j->run->names, class, text);
+    const char *known = run_name(j->run->names, class, text);
     json_text(&j->json, name, known == text ? NULL : known);
 }
 
@@ -360,12 +373,18 @@ static void json_end(job *j)
 /* ------------------------------------------------------------------ running */
 
 /* Nothing is printed before the first images are known to be sound. */
-static void start_report(job *j)
+static ptf_status start_report(job *j, ptf_error *err)
 {
+    ptf_image_info info;
+    ptf_status status = find_info(j, 0, &info, err);
+    if (status != PTF_OK)
+        return status;
+    j->labelled = info.label >= 0;
     if (j->run->options->json)
         json_start(j);
     else if (j->top > 0)
         print_head(j);
+    return PTF_OK;
 }
 
 static ptf_status report_image(job *j, int64_t index, const float *scores,
@@ -373,7 +392,7 @@ static ptf_status report_image(job *j, int64_t index, const float *scores,
 {
     ptf_image_info info;
     double nu = 0;
-    ptf_status status = ptf_images_info(j->run->images, index, &info, err);
+    ptf_status status = find_info(j, index, &info, err);
     if (status != PTF_OK || j->classes == 0)
         return status;
     int64_t best = j->classes < TOP ? j->classes : TOP;
@@ -416,7 +435,7 @@ static ptf_status run_batch(job *j, int64_t first, int64_t n, ptf_error *err)
         status = ptf_sink_write(j->npy, j->out,
                                 (size_t)(n * j->out_size) * sizeof(float), err);
     if (status == PTF_OK && first == 0)
-        start_report(j);
+        status = start_report(j, err);
     for (int64_t i = 0; i < n && status == PTF_OK; i++)
         status = report_image(j, first + i, j->out + i * j->out_size, err);
     return status;

@@ -78,7 +78,7 @@ static ptf_status find_class(map_job *j, ptf_error *err)
         return PTF_OK;
     tool_suggestion s = {.word = wanted, .prefix = "--class "};
     for (int64_t k = 0; k < classes; k++) {
-        const char *name = run_name(&j->run->names, k, text);
+        const char *name = run_name(j->run->names, k, text);
         char number[24];
         snprintf(number, sizeof(number), "%lld", (long long)k);
         if (strcmp(wanted, name) == 0 || strcmp(wanted, number) == 0)
@@ -137,7 +137,9 @@ static ptf_status prepare(map_job *j, ptf_error *err)
         return tool_error(err, PTF_UNSUPPORTED,
                           "%s: the network does not give a map",
                           j->run->options->source.path);
-    return find_class(j, err);
+    status = run_names_match(j->run->names, j->output.dim[0],
+                             j->run->options->quiet, err);
+    return status == PTF_OK ? find_class(j, err) : status;
 }
 
 /* ----------------------------------------------------------- rows of images */

@@ -10,10 +10,10 @@ static void print_peak(const map_job *j, int64_t k)
     char text[24], n[32];
     const map_peak *p = &j->peaks[k];
     const int64_t *s = j->slide.stride, *w = j->picture.window;
-    printf("%-16s %11s %12.6g  (%lld, %lld)  x %lld-%lld, y %lld-%lld\n",
-           run_name(&j->run->names, k, text), tool_count_text(p->won, n),
-           (double)p->score, (long long)p->row, (long long)p->column,
-           (long long)(p->column * s[1]),
+    run_print_padded(run_name(j->run->names, k, text), 16);
+    printf("%11s %12.6g  (%lld, %lld)  x %lld-%lld, y %lld-%lld\n",
+           tool_count_text(p->won, n), (double)p->score, (long long)p->row,
+           (long long)p->column, (long long)(p->column * s[1]),
            (long long)(p->column * s[1] + w[1] - 1), (long long)(p->row * s[0]),
            (long long)(p->row * s[0] + w[0] - 1));
 }
@@ -52,7 +52,7 @@ void map_print_text(const map_job *j)
     printf("\n%s: the %s of %s, colours from %.6g to %.6g", o->map,
            o->has_beta ? "share" : "score",
            j->class < 0 ? "the best class"
-                        : run_name(&j->run->names, j->class, text),
+                        : run_name(j->run->names, j->class, text),
            j->picture.low, j->picture.high);
     if (o->overlay > 0)
         printf(", over the image\n");
@@ -76,7 +76,7 @@ static void json_peaks(const map_job *j, tool_json *json)
     char text[24];
     json_open(json, "classes", '[');
     for (int64_t k = 0; k < j->output.dim[0]; k++) {
-        const char *name = run_name(&j->run->names, k, text);
+        const char *name = run_name(j->run->names, k, text);
         json_open(json, NULL, '{');
         json_int(json, "class", k);
         json_text(json, "class_name", name == text ? NULL : name);

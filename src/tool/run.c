@@ -5,13 +5,14 @@
  */
 #include "tool/run.h"
 
-#include <errno.h>
+#include <sys/stat.h>
 
 static const char help[] =
     "usage: ptfold run [options] CHECKPOINT INPUT...\n"
     "\n"
     "Runs a network on images: PNG, JPEG, PPM, PGM, arrays (.npy, .npz),\n"
     "CIFAR-10 (binary files, Python batches), folders of these, - for stdin.\n"
+    "Labels in a file, or a folder for each class, give the accuracy, too.\n"
     "\n"
     "  --top K           classes shown per image (default 5, or 1 for many)\n"
     "  --labels FILE     names of the classes, one a line, or cifar10\n"
@@ -83,10 +84,10 @@ static int parse_list(const char *text, float out[LIST])
     return 0;
 }
 
-/* The image options as texts. */
+/* The image options as they are given. */
 typedef struct image_texts {
     const char *resize, *crop, *mean, *std, *layout;
-    double scale;
+    double scale; /* NaN: not given */
     float mean_list[LIST], std_list[LIST];
 } image_texts;
 
@@ -111,9 +112,16 @@ static int set_image(image_texts *t, ptf_image_options *image)
         return refuse_text("mean", "numbers with commas", t->mean);
     if (t->std != NULL && image->std_count == 0)
         return refuse_text("std", "numbers with commas", t->std);
+    for (int i = 0; i < image->std_count; i++) {
+        if (!(t->std_list[i] > 0))
+            return refuse_text("std", "numbers above 0", t->std);
+    }
     image->mean = t->mean_list;
     image->std = t->std_list;
-    image->scale = (float)t->scale;
+    if (!isnan(t->scale))
+        image->scale = (float)t->scale;
+    if (!isnan(t->scale) && !(image->scale > 0))
+        return tool_usage_error("--scale: expected a number above 0");
     if (t->layout == NULL)
         return TOOL_GO_ON;
     image->channels_last = strcmp(t->layout, "nhwc") == 0;
@@ -138,6 +146,20 @@ static int set_beta(const char *text, run_options *o)
     return TOOL_GO_ON;
 }
 
+/* What an overlay is painted over is read a second time. */
+static int check_overlay(const run_options *o)
+{
+    struct stat st;
+    const char *path = o->inputs[0];
+    bool standard = strcmp(path, "-") == 0;
+    if (standard ||
+        (stat(path, &st) == 0 && !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode)))
+        return tool_usage_error("--overlay: expected an image in a file, found "
+                                "%s",
+                                standard ? "stdin" : "a pipe");
+    return TOOL_GO_ON;
+}
+
 static int check_options(run_options *o)
 {
     if (o->quiet)
@@ -147,7 +169,7 @@ static int check_options(run_options *o)
         return tool_usage_error("--class and --overlay: expected --map, too");
     for (o->input_count = 0; o->inputs[o->input_count] != NULL;)
         o->input_count++;
-    return TOOL_GO_ON;
+    return o->overlay > 0 ? check_overlay(o) : TOOL_GO_ON;
 }
 
 /* Returns TOOL_GO_ON or the code to exit with. */
@@ -194,76 +216,6 @@ static int parse(int argc, char **argv, run_options *o, image_texts *t,
     return code == TOOL_GO_ON ? check_options(o) : code;
 }
 
-/* ------------------------------------------------------------------- labels */
-
-const char *run_name(const run_names *names, int64_t label, char text[24])
-{
-    const char *known = NULL;
-    if (names->names != NULL)
-        known = label >= 0 && label < names->count ? names->names[label] : NULL;
-    else
-        known = ptf_images_class(names->images, label);
-    if (known != NULL)
-        return known;
-    snprintf(text, 24, "%lld", (long long)label);
-    return text;
-}
-
-/* Cuts a text into its lines, in place; an empty last one is none. */
-static const char **split_lines(char *text, int64_t *count)
-{
-    *count = 1;
-    for (const char *p = text; *p != '\0'; p++)
-        *count += *p == '\n';
-    const char **lines = calloc((size_t)*count, sizeof(*lines));
-    if (lines == NULL)
-        return NULL;
-    for (int64_t i = 0; i < *count; i++) {
-        lines[i] = text;
-        text += strcspn(text, "\n");
-        if (text > lines[i] && text[-1] == '\r')
-            text[-1] = '\0';
-        *text++ = '\0';
-    }
-    while (*count > 0 && lines[*count - 1][0] == '\0')
-        --*count;
-    return lines;
-}
-
-static ptf_status cifar10_labels(const char ***lines, run_names *names,
-                                 ptf_error *err)
-{
-    while (ptf_images_class(NULL, names->count) != NULL)
-        names->count++;
-    *lines = calloc((size_t)names->count, sizeof(**lines));
-    if (*lines == NULL)
-        return tool_error(err, PTF_MEMORY, "out of memory");
-    for (int64_t i = 0; i < names->count; i++)
-        (*lines)[i] = ptf_images_class(NULL, i);
-    names->names = *lines;
-    return PTF_OK;
-}
-
-/* Reads --labels FILE; '*text' and '*lines' are to be freed. */
-static ptf_status read_labels(const char *path, char **text,
-                              const char ***lines, run_names *names,
-                              ptf_error *err)
-{
-    if (strcmp(path, "cifar10") == 0)
-        return cifar10_labels(lines, names, err);
-    ptf_status status = tool_read_text(path, "names, one a line", text, err);
-    if (status != PTF_OK)
-        return status;
-    for (char *p = *text; *p != '\0'; p++) {
-        if ((unsigned char)*p < ' ' && *p != '\n' && *p != '\r')
-            *p = '?'; /* nothing that a terminal would obey */
-    }
-    *lines = split_lines(*text, &names->count);
-    names->names = *lines;
-    return *lines != NULL ? PTF_OK
-                          : tool_error(err, PTF_MEMORY, "out of memory");
-}
-
 /* ------------------------------------------------------------------ running */
 
 /* Before anything is read: what is written must not be there, nor an input. */
@@ -297,20 +249,26 @@ static void fit_images(const tool_net *net, ptf_image_options *image)
         image->channels = net->input.dim[0];
 }
 
-static ptf_status open_and_run(run_options *o, const tool_net *net,
-                               const run_names *names, ptf_error *err)
+static void report_skipped(int64_t files)
 {
-    run r = {.options = o, .net = net, .names = *names};
+    if (files > 0)
+        fprintf(stderr, "ptfold: %lld other file%s left out\n",
+                (long long)files, files == 1 ? " is" : "s are");
+}
+
+static ptf_status open_and_run(run_options *o, const tool_net *net,
+                               run_names *names, ptf_error *err)
+{
+    run r = {.options = o, .net = net, .names = names};
     fit_images(net, &o->image);
     ptf_status status =
         ptf_images_open((const char *const *)o->inputs, o->input_count,
                         &o->image, &r.images, err);
     if (status != PTF_OK)
         return status;
-    r.names.images = r.images;
-    if (ptf_images_skipped(r.images) > 0 && !o->quiet)
-        fprintf(stderr, "ptfold: %lld other files are left out\n",
-                (long long)ptf_images_skipped(r.images));
+    names->images = r.images;
+    if (!o->quiet)
+        report_skipped(ptf_images_skipped(r.images));
     status = o->map != NULL ? run_map(&r, err) : run_classify(&r, err);
     ptf_images_close(r.images);
     return status;
@@ -319,7 +277,7 @@ static ptf_status open_and_run(run_options *o, const tool_net *net,
 int tool_run(int argc, char **argv)
 {
     run_options o = {0};
-    image_texts texts = {0};
+    image_texts texts = {.scale = NAN};
     const char *labels = NULL;
     int code = parse(argc, argv, &o, &texts, &labels);
     if (code != TOOL_GO_ON)
@@ -327,17 +285,14 @@ int tool_run(int argc, char **argv)
     static ptf_error err;
     tool_net net = {0};
     run_names names = {0};
-    char *text = NULL;
-    const char **lines = NULL;
     ptf_status status = check_targets(&o, labels, &err);
     if (status == PTF_OK && labels != NULL)
-        status = read_labels(labels, &text, &lines, &names, &err);
+        status = run_names_read(labels, &names, &err);
     if (status == PTF_OK)
         status = tool_net_open(&o.source, &net, &err);
     if (status == PTF_OK)
         status = open_and_run(&o, &net, &names, &err);
     tool_net_close(&net);
-    free(lines);
-    free(text);
+    run_names_free(&names);
     return status == PTF_OK ? tool_finish(EXIT_EQUIVALENT) : tool_fail(&err);
 }

@@ -24,22 +24,43 @@ typedef struct run_options {
     bool allow_border;
 } run_options;
 
-/* The names of classes. */
+/* The names of the network's classes, and what the images say of theirs. */
 typedef struct run_names {
-    const char *const *names; /* of --labels, or NULL */
+    const char **names; /* of --labels, or NULL */
     int64_t count;
-    const ptf_images *images; /* else these may know */
+    char *text;               /* that they lie in, or NULL */
+    const ptf_images *images; /* else these may know; NULL: they do not */
+
+    /* set by run_names_match() */
+    int64_t known;     /* classes of the images */
+    int64_t *class_of; /* which output each is; NULL: that of its number */
+    bool unlabelled;   /* they are no classes of the network */
 } run_names;
+
+/* Reads --labels FILE; zero them before.  Free them also after a failure. */
+ptf_status run_names_read(const char *path, run_names *names, ptf_error *err);
+void run_names_free(run_names *names);
+
+/* Finds out which of the network's outputs each class of the images is. */
+ptf_status run_names_match(run_names *names, int64_t outputs, bool quiet,
+                           ptf_error *err);
 
 /* The name of a class, or its number written into 'text'. */
 const char *run_name(const run_names *names, int64_t label, char text[24]);
+
+/* The characters of a name; it in a column, with control characters escaped. */
+int64_t run_width(const char *name);
+void run_print_padded(const char *name, int column);
+
+/* The class of an image with that label; -1 when it has none. */
+int64_t run_label(const run_names *names, int64_t label);
 
 /* A list of images, a net, and all that a run needs to know. */
 typedef struct run {
     const run_options *options;
     const tool_net *net;
     ptf_images *images;
-    run_names names;
+    run_names *names;
 } run;
 
 /* One output for each class and image: tables, accuracy, JSON, .npy. */

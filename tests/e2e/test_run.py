@@ -4,12 +4,14 @@ SPDX-License-Identifier: Apache-2.0
 """
 import json
 import math
+import os
 import random
 import signal
 import struct
 import subprocess
 import time
 import unittest
+import zipfile
 import zlib
 
 import checkpoint
@@ -61,6 +63,12 @@ def ppm(width, height, pixels):
     return b"P6\n%d %d\n255\n" % (width, height) + bytes(pixels)
 
 
+def npy(dtype, shape, data):
+    header = repr({"descr": dtype, "fortran_order": False, "shape": shape})
+    header = header.ljust(117).encode() + b"\n"
+    return b"\x93NUMPY\1\0" + struct.pack("<H", len(header)) + header + data
+
+
 def read_npy(data):
     """(shape, bytes of the elements) of an f32 array."""
     assert data[:8] == b"\x93NUMPY\x01\x00"
@@ -76,7 +84,7 @@ class RunTest(ProgramTest):
         self.random = random.Random(1)
         self.write_net("net", TEXT, 36)
 
-    def write_net(self, name, text, features):
+    def write_net(self, name, text, features, classes=CLASSES):
         def some(*shape):
             count = 1
             for n in shape:
@@ -86,8 +94,8 @@ class RunTest(ProgramTest):
         checkpoint.write_torch(self.path(f"{name}.pt"), {
             "features.0.weight": some(4, 3, 3, 3),
             "features.0.bias": some(4),
-            "classifier.weight": some(CLASSES, features),
-            "classifier.bias": some(CLASSES),
+            "classifier.weight": some(classes, features),
+            "classifier.bias": some(classes),
         })
         self.write(f"{name}.txt", text.encode())
 
@@ -100,6 +108,15 @@ class RunTest(ProgramTest):
     def args(self, *rest, net="net"):
         return ["run", "--arch", f"{net}.txt", *rest[:-1], f"{net}.pt",
                 rest[-1]]
+
+    def npz(self, images, labels):
+        with zipfile.ZipFile(self.path("set.npz"), "w") as archive:
+            size = 3 * WINDOW * WINDOW
+            archive.writestr("x.npy", npy("|u1", (images, 3, WINDOW, WINDOW),
+                                          bytes(images * size)))
+            archive.writestr("labels.npy",
+                             npy("<i8", (len(labels),),
+                                 struct.pack(f"<{len(labels)}q", *labels)))
 
     def npy(self, name):
         return read_npy(self.path(name).read_bytes())
@@ -180,6 +197,90 @@ class Classes(RunTest):
         text = self.succeed("ptfold", *self.args("set"))
         self.assertIn("11 of 12 images right: 91.67 %", text)
         self.assertEqual(self.report("ptfold", *self.args("set/")), report)
+
+    def labels(self, *args):
+        """What the labels of the images in the folder "set" are said to be."""
+        done = self.run_program("ptfold", "run", "--json", "--arch", "net.txt",
+                                *args, "net.pt", "set")
+        report = json.loads(done.stdout)
+        self.assertEqual(done.returncode, EQUIVALENT, done.stderr)
+        return ([one.get("label_name") for one in report["images"]],
+                [one["class_name"] for one in report["images"][0]["top"]],
+                done.stderr.decode())
+
+    def folders(self, *names):
+        for name in names:
+            self.path(f"set/{name}").mkdir(parents=True)
+            self.image(f"set/{name}/a.ppm", WINDOW, WINDOW)
+
+    def test_folders_have_the_labels_of_their_names(self):
+        """Not those of their places: some classes may have no folder."""
+        self.write("names", b"ant\nbee\ncat\ndog\neel\n")
+        self.folders("cat", "eel")
+        self.assertEqual(self.labels("--labels", "names")[0], ["cat", "eel"])
+        self.folders("bea")
+        self.refuse(USAGE, ["bea", "no class", "did you mean bee?"],
+                    "ptfold", *self.args("--labels", "names", "set"))
+
+    def test_folders_that_are_no_classes_label_nothing(self):
+        self.folders("cat", "eel")
+        for args in (), ("--labels", "names"):
+            self.write("names", b"1\n2\n3\n4\n5\n")
+            labels, top, said = self.labels(*args)
+            self.assertEqual(labels, [None, None])
+            self.assertEqual(sorted(top, key=str), [None] * CLASSES
+                             if not args else list("12345"))
+            self.assertIn("classes of the images: 2, of the network: 5", said)
+        done = self.run_program("ptfold", *self.args("--map", "m.ppm",
+                                                     "--force", "set/cat"))
+        self.assertNotIn(b"cat ", done.stdout)
+
+    def test_cifar10_keeps_its_labels_under_other_names(self):
+        """A folder with a misspelt name is refused, but these are numbers."""
+        self.write_net("ten", TEXT.replace(f"out_features={CLASSES}",
+                                           "out_features=10"), 36, 10)
+        self.write("cifar.bin", b"".join(bytes([k]) + bytes(3072)
+                                         for k in (0, 3, 9)))
+        names = ["plane", "car", "bird", "cat", "deer", "dog", "frog", "horse",
+                 "ship", "lorry"]
+        self.write("names", "\n".join(names).encode())
+        report = self.report("ptfold", *self.args(
+            "--resize", "8x8", "--labels", "names", "cifar.bin", net="ten"))
+        self.assertEqual([one["label_name"] for one in report["images"]],
+                         ["plane", "cat", "lorry"])
+        names = "truck airplane automobile bird cat deer dog frog horse ship"
+        self.write("names", names.replace(" ", "\n").encode())
+        report = self.report("ptfold", *self.args(
+            "--resize", "8x8", "--labels", "names", "cifar.bin", net="ten"))
+        self.assertEqual([one["label_name"] for one in report["images"]],
+                         ["airplane", "cat", "truck"])
+
+    def test_five_folders_are_five_classes_of_any_names(self):
+        self.write("names", b"1\n2\n3\n4\n5\n")
+        self.folders("a", "b", "c", "d", "e")
+        self.assertEqual(self.labels("--labels", "names")[0], list("12345"))
+        self.assertEqual(self.labels()[0], list("abcde"))
+
+    def test_labels_in_an_archive(self):
+        self.npz(3, [0, 1, 4])
+        report = self.report("ptfold", *self.args("set.npz"))
+        self.assertEqual([one["label"] for one in report["images"]], [0, 1, 4])
+        self.npz(3, [0, 1])
+        self.refuse(USAGE, ["set.npz: labels", "3 labels", "found 2"],
+                    "ptfold", *self.args("set.npz"))
+
+    def test_names_of_files_steer_no_terminal(self):
+        self.folders("b\x1b[1m", "c\u009b1m")
+        for name in ("\x1b[31m.ppm", "ä" * 40 + ".ppm"):
+            self.path("set/c\u009b1m/a.ppm").rename(
+                self.path("set/c\u009b1m/" + name))
+            self.image("set/c\u009b1m/a.ppm", WINDOW, WINDOW)
+        for k in "def":
+            self.folders(k)
+        text = self.succeed("ptfold", *self.args("set"))
+        self.assertFalse([c for c in text if c != "\n" and
+                          (c < " " or "\x7f" <= c < "\xa0")], text)
+        self.assertIn("..." + "ä" * 23 + ".ppm ", text)
 
     def test_an_image_through_stdin_and_resized(self):
         with open(IMAGES / "rgb.jpg", "rb") as file:
@@ -300,6 +401,30 @@ class Maps(RunTest):
         self.assertEqual(rows[0], pixels[:600])  # no window has its middle
         self.assertNotEqual(rows[25], pixels[3 * 200 * 25:][:600])
 
+    def test_an_overlay_is_refused_before_anything_runs(self):
+        """Its image is read twice, which a pipe cannot be."""
+        os.mkfifo(self.path("pipe"))
+        for name in "-", "pipe":
+            done = self.run_program(
+                "ptfold", *self.args("--map", "map.ppm", "--overlay", "0.5",
+                                     name), stdin=subprocess.DEVNULL)
+            self.assertEqual(done.returncode, USAGE)
+            self.assertIn(b"--overlay: expected an image in a file, found ",
+                          done.stderr)
+
+    def test_the_legend_of_a_large_picture_is_large(self):
+        self.write("large.pgm", b"P5\n3000 40\n255\n" + bytes(120000))
+        self.succeed("ptfold", *self.args("-q", "--map", "map.ppm",
+                                          "--overlay", "0.5", "large.pgm"))
+        width, height, rows = self.picture("map.ppm")
+        self.assertEqual((width, height), (3000, 40 + 4 * 27))
+        legend = rows[40:]
+        for y in range(0, len(legend), 4):
+            self.assertEqual(len(set(legend[y:y + 4])), 1)
+        ink = [x for x in range(100) if legend[4 * 17][3 * x] == 0]
+        self.assertEqual(len(ink) % 4, 0)
+        self.assertTrue(ink)
+
     def test_padding_needs_a_word(self):
         self.write_net("padded", PADDED, 64)
         self.image("large.ppm", 30, 30)
@@ -331,6 +456,8 @@ class Refusals(RunTest):
         self.image("wide.ppm", WINDOW + 1, WINDOW)
         self.write("cut.ppm", ppm(WINDOW, WINDOW, bytes(100)))
         self.write("text", b"not an image")
+        self.write("last.npy", npy("|u1", (1, WINDOW, WINDOW, 3),
+                                   bytes(3 * WINDOW * WINDOW)))
         self.write("few", b"one\ntwo\n")
         self.write("empty", b"")
         self.write("exists", b"old")
@@ -353,6 +480,8 @@ class Refusals(RunTest):
                  "a.ppm"),
                 (USAGE, ["expected 5 names", "found 10"], "--labels",
                  "cifar10", "a.ppm"),
+                (USAGE, ["expected 5 names", "found 2"], "--labels", "few",
+                 "--map", "m.ppm", "a.ppm"),
                 (USAGE, ["exists", "--force"], "--npy", "exists", "a.ppm"),
                 (USAGE, ["exists.ppm", "--force"], "--map", "exists.ppm",
                  "a.ppm"),
@@ -369,6 +498,11 @@ class Refusals(RunTest):
                 (USAGE, ["at least 3x8x8"], "--map", "m.ppm", "--resize",
                  "7x9", "a.ppm"),
                 (USAGE, ["--overlay"], "--overlay", "1.5", "a.ppm"),
+                (USAGE, ["--std", "above 0", "1,0,1"], "--std", "1,0,1",
+                 "a.ppm"),
+                (USAGE, ["--scale", "above 0"], "--scale", "0", "a.ppm"),
+                (USAGE, ["last.npy", "3 channels", "found 8", "--layout nhwc"],
+                 "last.npy"),
                 (USAGE, ["--quiet"], "--quite", "a.ppm")):
             self.refuse(status, words, "ptfold", *self.args(*args))
 
@@ -395,12 +529,9 @@ class Refusals(RunTest):
             self.path("out.npy").unlink()
 
     def test_labels_beyond_the_outputs(self):
-        self.path("set").mkdir()
-        for k in range(CLASSES + 1):
-            self.path(f"set/{k}").mkdir()
-        self.image(f"set/{CLASSES}/a.ppm", WINDOW, WINDOW)
+        self.npz(1, [CLASSES])
         done = self.run_program("ptfold", *self.args("--npy", "out.npy",
-                                                     "set"))
+                                                     "set.npz"))
         self.assertEqual(done.returncode, USAGE)
         self.assertIn(b"expected a label below 5, found 5", done.stderr)
         self.assertFalse(self.path("out.npy").exists())
