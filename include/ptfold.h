@@ -1128,7 +1128,7 @@ typedef struct ptf_parameter_check {
     const char *name; /* of B's tensor */
     int64_t count, open, wrong;
     int64_t ulps[PTF_ULP_BINS]; /* from the f32 nearest to the ideal */
-    int64_t worst;              /* the number that is furthest off */
+    int64_t worst;              /* the first NaN, or what is furthest off */
     double worst_ideal;
     float worst_found;
 } ptf_parameter_check;

@@ -231,10 +231,62 @@ static void every_planted_fault_is_found_where_it_is(void **state)
         planted_check(&faults[i]);
 }
 
+/* ----------------------------------------------------- no number at all */
+
+/* More weights than a thread takes at a time. */
+static const char wide_text[] = //
+    "# input: 256\n"
+    "Wide(\n"
+    "  (0): Linear(in_features=256, out_features=300, bias=True)\n"
+    ")\n";
+
+enum { WEIGHTS = 256 * 300 };
+
+/* Which weight is named when one is NaN and another is merely wrong. */
+static int64_t worst_weight(int nan_at, int wrong_at, float wrong)
+{
+    static fixture a, b;
+    ptf_check_options options = {.threads = 2};
+    ptf_check *check = NULL;
+    ptf_parameter_check found;
+    ptf_error err;
+    fixture_init(&a, wide_text);
+    fixture_init(&b, wide_text);
+    memcpy(fixture_numbers(&b, "0.weight"), fixture_numbers(&a, "0.weight"),
+           WEIGHTS * sizeof(float));
+    fixture_numbers(&b, "0.weight")[nan_at] = NAN;
+    fixture_numbers(&b, "0.weight")[wrong_at] = wrong;
+    fixture_make(&a);
+    fixture_make(&b);
+    ptf_shape shape = {1, {256}};
+    if (ptf_check_make(a.net, b.net, &shape, &options, &check, &err))
+        fail_msg("%s", err.message);
+    assert_true(ptf_check_parameter(check, 0, &found));
+    assert_string_equal(found.name, "0.weight");
+    assert_int_equal(found.wrong, 2);
+    ptf_check_free(check);
+    fixture_free(&a);
+    fixture_free(&b);
+    return found.worst;
+}
+
+static void the_worst_parameter_is_the_one_that_is_nan(void **state)
+{
+    static const int places[][2] = {
+        {10, 20}, {20, 10}, {10, 70000}, {70000, 10}};
+    (void)state;
+    for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
+        int at = places[i][0], other = places[i][1];
+        assert_int_equal(worst_weight(at, other, 1e30F), at);
+        assert_int_equal(worst_weight(at, other, INFINITY), at);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_planted_fault_is_found_where_it_is),
+        cmocka_unit_test(the_worst_parameter_is_the_one_that_is_nan),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -183,6 +183,12 @@ static void ball_of(const wanted *w, int64_t i, double *value, double *radius)
         PTF_TINY;
 }
 
+/* A distance that is NaN is further than any other. */
+static bool is_further(double a, double b)
+{
+    return a > b || (isnan(a) && !isnan(b));
+}
+
 /*
  * One number of B.  It is right when it is the ideal one, as far as that is
  * known, or an f32 to which a number within the radius rounds.  Two f32 next to
@@ -206,7 +212,7 @@ static void add_number(ptf_parameter_check *p, const wanted *w, int64_t i,
     p->open += right && low < high;
     p->wrong += !right;
     p->ulps[right ? 0 : ptf_ulp_bin((float)value, found)]++;
-    if (!(off <= fabs((double)p->worst_found - p->worst_ideal))) {
+    if (is_further(off, fabs((double)p->worst_found - p->worst_ideal))) {
         p->worst = i;
         p->worst_ideal = value;
         p->worst_found = found;
@@ -223,7 +229,8 @@ static void merge(ptf_parameter_check *to, const ptf_parameter_check *from)
     double old = fabs((double)to->worst_found - to->worst_ideal);
     double off = fabs((double)from->worst_found - from->worst_ideal);
     /* Of equals the first, in whatever order threads come. */
-    if (off < old || (!(off > old) && from->worst >= to->worst))
+    if (is_further(old, off) ||
+        (!is_further(off, old) && from->worst >= to->worst))
         return;
     to->worst = from->worst;
     to->worst_ideal = from->worst_ideal;
