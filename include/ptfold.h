@@ -594,6 +594,7 @@ typedef struct ptf_plan_options {
     size_t memory_limit; /* bytes of what ptf_plan_memory() counts; 0: none */
     bool keep;           /* every layer's output, for ptf_plan_layer() */
     int runs;            /* how many there will be at least; 0: not known */
+    bool inspect;        /* every layer's output, for ptf_plan_not_finite() */
 } ptf_plan_options;
 
 /*
@@ -633,6 +634,15 @@ PTF_API ptf_status ptf_plan_run(ptf_plan *plan, const float *in, int64_t count,
  */
 PTF_API const float *ptf_plan_layer(const ptf_plan *plan, size_t index,
                                     ptf_shape *shape);
+
+/*
+ * The name of the first layer that gave NaN or infinity in the last run, or
+ * "the input" when that had one; NULL when all numbers were finite, and
+ * without options->inspect.  A ReLU or a pool may hide such a number from the
+ * outputs.  Other than options->keep this needs no room for all layers, and an
+ * image may run in stripes.
+ */
+PTF_API const char *ptf_plan_not_finite(const ptf_plan *plan);
 
 /*
  * Images that are too large to be held, and outputs that are used up row by

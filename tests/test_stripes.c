@@ -10,6 +10,8 @@
 #include <stdarg.h>
 
 #include <cmocka.h>
+#include <math.h>
+#include <stdlib.h>
 
 /* ---------------------------------------------------------------- by rows */
 
@@ -235,6 +237,88 @@ static void a_batch_in_parts_gives_the_bits_of_the_batch(void **unused)
     finish(&b);
 }
 
+/* ------------------------------------------------------------- inspection */
+
+enum { SIDE = 120 };
+
+/* A number beyond 1e38 becomes -infinity, which the ReLU hides. */
+static void build_hidden(build *b)
+{
+    static float weights[8 * 9];
+    start(b, 3, 1, SIDE, SIDE);
+    ptf_node *conv = add_conv(b, 8, 3, 1, 1, 1, 1);
+    for (size_t i = 0; i < PTF_ARRAY_SIZE(weights); i++)
+        weights[i] = -4;
+    ptf_tensor *t = ptf_arena_alloc(&b->net.arena, sizeof(*t));
+    *t = *conv->tensors[PTF_WEIGHT];
+    t->data = weights;
+    conv->tensors[PTF_WEIGHT] = t;
+    conv->name = "hidden";
+    add_plain(b, PTF_OP_RELU);
+    add_conv(b, 4, 3, 1, 1, 1, 1);
+}
+
+static ptf_status try_plan(const build *b, int64_t batch, bool keep,
+                           size_t limit, ptf_plan **plan)
+{
+    ptf_plan_options options = {
+        .threads = 2, .memory_limit = limit, .keep = keep, .inspect = !keep};
+    return ptf_plan_make(&b->net, &b->input, batch, &options, plan, NULL);
+}
+
+/* What is named when number 'at' of the inputs, if any, is 'x'. */
+static const char *name_of(const build *b, ptf_plan *plan, int64_t count,
+                           int64_t at, float x)
+{
+    float *in = samples(b, count);
+    float *out = malloc((size_t)(count * outputs_count(b)) * sizeof(*out));
+    if (at >= 0)
+        in[at] = x;
+    assert_int_equal(ptf_plan_run(plan, in, count, out, NULL), PTF_OK);
+    assert_true(ptf_all_finite(out, count * outputs_count(b)) || isinf(x));
+    free(out);
+    ptf_free(in);
+    return ptf_plan_not_finite(plan);
+}
+
+static void check_names(const build *b, ptf_plan *plan, int64_t count)
+{
+    const int64_t last = count * SIDE * SIDE - 1;
+    const int64_t places[] = {0, SIDE * SIDE / 2, last};
+    for (size_t i = 0; i < PTF_ARRAY_SIZE(places); i++) {
+        const char *name = name_of(b, plan, count, places[i], 3e38F);
+        assert_non_null(name);
+        assert_string_equal(name, "hidden");
+        name = name_of(b, plan, count, places[i], -INFINITY);
+        assert_non_null(name);
+        assert_string_equal(name, "the input");
+        assert_null(name_of(b, plan, count, -1, 0));
+    }
+}
+
+static void what_is_not_finite_is_named_with_little_memory(void **unused)
+{
+    (void)unused;
+    build b;
+    ptf_plan *plan;
+    build_hidden(&b);
+    assert_int_equal(try_plan(&b, 1, true, 0, &plan), PTF_OK);
+    size_t limit = ptf_plan_memory(plan) * 2 / 3;
+    ptf_plan_free(plan);
+    assert_int_equal(try_plan(&b, 1, true, limit, &plan), PTF_MEMORY);
+    for (int64_t count = 1; count <= 5; count += 4) {
+        assert_int_equal(try_plan(&b, count, false, limit, &plan), PTF_OK);
+        assert_true(ptf_plan_memory(plan) <= limit);
+        assert_true(ptf_plan_stripe(plan) < SIDE);
+        check_names(&b, plan, count);
+        ptf_plan_free(plan);
+        assert_int_equal(try_plan(&b, count, false, 0, &plan), PTF_OK);
+        check_names(&b, plan, count);
+        ptf_plan_free(plan);
+    }
+    finish(&b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -242,6 +326,7 @@ int main(void)
         cmocka_unit_test(rows_asked_for_are_those_of_the_image),
         cmocka_unit_test(rows_that_are_not_there_are_refused),
         cmocka_unit_test(a_batch_in_parts_gives_the_bits_of_the_batch),
+        cmocka_unit_test(what_is_not_finite_is_named_with_little_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

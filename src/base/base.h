@@ -85,6 +85,15 @@ static inline int64_t ptf_ceil_div(int64_t a, int64_t b)
     return (a + b - 1) / b;
 }
 
+/* True when no number is NaN or infinity. */
+static inline bool ptf_all_finite(const float *x, int64_t count)
+{
+    int wrong = 0;
+    for (int64_t i = 0; i < count; i++)
+        wrong |= !__builtin_isfinite(x[i]);
+    return wrong == 0;
+}
+
 /* ------------------------------------------------------------------ memory */
 
 /* All heap memory goes through these, so that tests can make them fail. */

@@ -97,14 +97,6 @@ static int64_t beyond(const ptf_enclosure *enc, const float *tap, int node,
     return n;
 }
 
-static bool all_finite(const float *x, int64_t count)
-{
-    bool finite = true;
-    for (int64_t i = 0; i < count; i++)
-        finite = finite && isfinite(x[i]);
-    return finite;
-}
-
 /* Each layer's run on the inputs that it had. */
 static void check_runs(ptf_check *c, int which, int64_t count)
 {
@@ -114,7 +106,7 @@ static void check_runs(ptf_check *c, int which, int64_t count)
         int64_t numbers =
             count *
             ptf_shape_numel(ptf_enclosure_shape(c->enclosures[which], i));
-        if (c->not_finite == NULL && !all_finite(side->taps[i], numbers))
+        if (c->not_finite == NULL && !ptf_all_finite(side->taps[i], numbers))
             c->not_finite = side->net->nodes[i].name;
         c->certificate.runs += numbers;
         c->certificate.runs_beyond += n;
@@ -275,7 +267,7 @@ static ptf_status add_outcomes(ptf_check *c, int64_t first, int64_t count,
 static ptf_status run_group(ptf_check *c, const float *in, int64_t count,
                             ptf_error *err)
 {
-    if (!all_finite(in, count * c->inputs))
+    if (!ptf_all_finite(in, count * c->inputs))
         c->not_finite = c->not_finite != NULL ? c->not_finite : "the input";
     ptf_status status = run_side(c, PTF_A, in, count, err);
     if (status == PTF_OK)

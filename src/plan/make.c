@@ -55,13 +55,13 @@ static bool takes_norm(const chain *root, const ptf_node *product,
 /*
  * Which nodes are one step: aliases belong to their input; batch norm and
  * ReLU to the product before them when nobody else reads that, unless every
- * node's value is to be kept.
+ * node is to be a step 'alone'.
  */
-static void find_chains(const ptf_net *net, bool keep, chain *chains)
+static void find_chains(const ptf_net *net, bool alone, chain *chains)
 {
     for (int i = 0; i < net->node_count; i++) {
         const ptf_node *node = &net->nodes[i];
-        chains[i] = (chain){.root = i, .open = !keep && is_product(node->op)};
+        chains[i] = (chain){.root = i, .open = !alone && is_product(node->op)};
         if (node->input_count != 1)
             continue;
         int in = node->inputs[0];
@@ -131,7 +131,7 @@ static ptf_status make_steps(ptf_plan *plan, ptf_error *err)
         ptf_arena_array(&plan->arena, (size_t)net->node_count, sizeof(chain));
     if (chains == NULL)
         return ptf_fail_memory(err);
-    find_chains(net, plan->keep, chains);
+    find_chains(net, plan->keep || plan->inspect, chains);
     plan->output = chains[net->output].root;
     for (int i = 1; i < net->node_count; i++) {
         ptf_status status = PTF_OK;
@@ -165,9 +165,9 @@ static ptf_status make_values(ptf_plan *plan, const ptf_shape *input,
     if (shapes == NULL || plan->values == NULL || plan->steps == NULL)
         return ptf_fail_memory(err);
     for (int i = 0; i <= count; i++) {
-        plan->steps[i].seconds = ptf_arena_array(
-            &plan->arena, (size_t)plan->threads, sizeof(double));
-        if (plan->steps[i].seconds == NULL)
+        plan->steps[i].shares = ptf_arena_array(
+            &plan->arena, (size_t)plan->threads, sizeof(ptf_share));
+        if (plan->steps[i].shares == NULL)
             return ptf_fail_memory(err);
     }
     ptf_status status = ptf_net_shapes(plan->net, input, shapes, err);
@@ -263,6 +263,7 @@ static ptf_status choose_kernels(ptf_plan *plan,
                         ? options->threads
                         : ptf_thread_count();
     plan->keep = options != NULL && options->keep;
+    plan->inspect = options != NULL && options->inspect;
     plan->runs = options != NULL ? options->runs : 0;
     plan->memory_limit = options != NULL ? options->memory_limit : 0;
     return PTF_OK;

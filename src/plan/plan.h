@@ -36,6 +36,12 @@ typedef struct ptf_value {
     int last_use; /* the last step that reads it */
 } ptf_value;
 
+/* What a thread did of a step in the last run. */
+typedef struct ptf_share {
+    double seconds;
+    bool not_finite; /* it saw NaN or infinity */
+} ptf_share;
+
 typedef struct ptf_step ptf_step;
 typedef struct ptf_piece ptf_piece;
 
@@ -66,7 +72,7 @@ struct ptf_step {
     /* softmax */
     int64_t outer, count, inner;
 
-    double *seconds; /* in the last run, by thread */
+    ptf_share *shares; /* by thread */
 };
 
 /* Memory for values, some of which each thread has for itself. */
@@ -81,12 +87,14 @@ struct ptf_plan {
     const ptf_kernels *kernels;
     int threads;
     bool keep;       /* every node has a step and a buffer of its own */
+    bool inspect;    /* every node has a step, whose output is looked at */
     int runs;        /* that its maker expects; 0: not known */
     int64_t most;    /* images of a run */
     int64_t batch;   /* of these at a time, because memory is limited */
     double ran;      /* images of the last run, and where they were */
     const float *in; /* and their outputs */
     float *out;
+    bool not_finite; /* the input of the last run has NaN or infinity */
     size_t memory_limit;
     size_t memory; /* planned: weights, taps, buffers and scratch */
 
@@ -180,8 +188,9 @@ void ptf_step_taps(ptf_step *step);
 /* PTF_UNSUPPORTED when the taps would be too large for their type. */
 ptf_status ptf_step_check(const ptf_step *step, ptf_error *err);
 
-/* Begins the account of a run of so many images. */
-void ptf_plan_start(ptf_plan *plan, double images);
+/* Begins the account of a run of so many images, which are 'floats' at 'in'. */
+void ptf_plan_start(ptf_plan *plan, double images, const float *in,
+                    int64_t floats);
 /* 'count' (at most batch) whole images, in stripes if the plan says so. */
 void ptf_plan_run_images(ptf_plan *plan, const float *in, int64_t count,
                          float *out);

@@ -16,7 +16,7 @@ void ptf_plan_step(const ptf_plan *plan, size_t index, ptf_step_info *out)
     const ptf_conv *v = &s->conv;
     *out = (ptf_step_info){s->node->name, s->kernel, 0.0, 0.0, 0.0};
     for (int i = 0; i < plan->threads; i++)
-        out->seconds += s->seconds[i];
+        out->seconds += s->shares[i].seconds;
     if (s->weights == NULL)
         return;
     double weights = (double)ptf_conv_weights(v);

@@ -66,6 +66,13 @@ typedef struct segment {
     int threads; /* that have pieces of their own */
 } segment;
 
+static bool gave_finite(const ptf_plan *plan, const ptf_step *step,
+                        const ptf_piece *piece)
+{
+    return ptf_all_finite(ptf_plan_at(plan, piece, step->out, piece->first),
+                          piece->count * plan->values[step->out].numel);
+}
+
 static void run_piece(void *context, int64_t i, int thread)
 {
     const segment *s = context;
@@ -77,8 +84,11 @@ static void run_piece(void *context, int64_t i, int thread)
     for (int k = s->first; k < s->last; k++) {
         ptf_step *step = &s->plan->steps[k];
         step->run(s->plan, step, &piece);
+        ptf_share *share = &step->shares[thread];
+        if (s->plan->inspect && !gave_finite(s->plan, step, &piece))
+            share->not_finite = true;
         double after = now();
-        step->seconds[thread] += (after - before) / s->threads;
+        share->seconds += (after - before) / s->threads;
         before = after;
     }
 }
@@ -106,12 +116,14 @@ void ptf_plan_run_steps(ptf_plan *plan, const float *in, int64_t count,
     }
 }
 
-void ptf_plan_start(ptf_plan *plan, double images)
+void ptf_plan_start(ptf_plan *plan, double images, const float *in,
+                    int64_t floats)
 {
     plan->ran = images;
+    plan->not_finite = plan->inspect && !ptf_all_finite(in, floats);
     for (int i = 0; i < plan->step_count; i++)
-        memset(plan->steps[i].seconds, 0,
-               (size_t)plan->threads * sizeof(double));
+        memset(plan->steps[i].shares, 0,
+               (size_t)plan->threads * sizeof(ptf_share));
 }
 
 ptf_status ptf_plan_run(ptf_plan *plan, const float *in, int64_t count,
@@ -123,7 +135,7 @@ ptf_status ptf_plan_run(ptf_plan *plan, const float *in, int64_t count,
                         (long long)plan->most);
     int64_t inputs = ptf_shape_numel(&plan->values[0].shape);
     int64_t outputs = ptf_shape_numel(&plan->values[plan->output].shape);
-    ptf_plan_start(plan, (double)count);
+    ptf_plan_start(plan, (double)count, in, count * inputs);
     plan->in = in;
     plan->out = out;
     for (int64_t n = 0; n < count; n += plan->batch) {
@@ -133,6 +145,19 @@ ptf_status ptf_plan_run(ptf_plan *plan, const float *in, int64_t count,
                             out + n * outputs);
     }
     return PTF_OK;
+}
+
+const char *ptf_plan_not_finite(const ptf_plan *plan)
+{
+    if (plan->not_finite)
+        return "the input";
+    for (int i = 0; i < plan->step_count; i++) {
+        for (int t = 0; t < plan->threads; t++) {
+            if (plan->steps[i].shares[t].not_finite)
+                return plan->steps[i].node->name;
+        }
+    }
+    return NULL;
 }
 
 const float *ptf_plan_layer(const ptf_plan *plan, size_t index,

@@ -337,8 +337,8 @@ ptf_status ptf_plan_run_rows(ptf_plan *plan, int64_t first, int64_t count,
     if (status != PTF_OK)
         return status;
     show(plan, first, count);
-    ptf_plan_start(plan, (double)count /
-                             (double)height_of(&plan->values[plan->output]));
+    double height = (double)height_of(&plan->values[plan->output]);
+    ptf_plan_start(plan, (double)count / height, in, plan->values[0].numel);
     ptf_plan_run_steps(plan, in, 1, out);
     return PTF_OK;
 }

@@ -5,8 +5,6 @@
  */
 #include "tool/tool.h"
 
-#include <math.h>
-
 /* A plan with room for a batch of inputs and outputs. */
 typedef struct runner {
     ptf_plan *plan;
@@ -23,11 +21,11 @@ static void runner_free(runner *r)
 }
 
 static ptf_status runner_make(const ptf_net *net, const ptf_shape *input,
-                              int64_t batch, int threads, bool keep, runner *r,
-                              ptf_error *err)
+                              int64_t batch, int threads, bool inspect,
+                              runner *r, ptf_error *err)
 {
     *r = (runner){.batch = batch, .in_size = ptf_shape_numel(input)};
-    ptf_plan_options options = {.threads = threads, .keep = keep};
+    ptf_plan_options options = {.threads = threads, .inspect = inspect};
     ptf_status status =
         ptf_plan_make(net, input, batch, &options, &r->plan, err);
     if (status != PTF_OK)
@@ -96,28 +94,6 @@ ptf_status tool_compare(const ptf_net *a, const ptf_net *b,
     return status;
 }
 
-static bool is_finite(const float *x, int64_t count)
-{
-    bool finite = true;
-    for (int64_t i = 0; i < count; i++)
-        finite = finite && isfinite(x[i]);
-    return finite;
-}
-
-/* The first layer of the last run that gave anything else; NULL: none. */
-static const char *find_not_finite(const ptf_net *net, const runner *r)
-{
-    ptf_shape shape;
-    ptf_layer layer;
-    for (size_t i = 0; i < ptf_net_layer_count(net); i++) {
-        const float *kept = ptf_plan_layer(r->plan, i, &shape);
-        ptf_net_layer(net, i, &layer);
-        if (!is_finite(kept, ptf_shape_numel(&shape)))
-            return layer.name;
-    }
-    return NULL;
-}
-
 ptf_status tool_find_not_finite(const ptf_net *net, const tool_inputs *inputs,
                                 int threads, const char **layer, ptf_error *err)
 {
@@ -131,7 +107,7 @@ ptf_status tool_find_not_finite(const ptf_net *net, const tool_inputs *inputs,
         if (status == PTF_OK)
             status = ptf_plan_run(r.plan, r.in, 1, r.out, err);
         if (status == PTF_OK)
-            *layer = find_not_finite(net, &r);
+            *layer = ptf_plan_not_finite(r.plan);
     }
     runner_free(&r);
     return status;

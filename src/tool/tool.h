@@ -278,8 +278,7 @@ ptf_status tool_compare(const ptf_net *a, const ptf_net *b,
 
 /*
  * The name of the first layer that gives NaN or infinity on a sample, borrowed
- * from the net, or NULL.  A ReLU or a pool behind it may hide that from the
- * outputs.
+ * from the net, "the input" when the sample has such a number, or NULL.
  */
 ptf_status tool_find_not_finite(const ptf_net *net, const tool_inputs *inputs,
                                 int threads, const char **layer,

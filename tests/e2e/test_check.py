@@ -439,6 +439,27 @@ class BadInput(ProgramTest):
         # Known in double, but too large for the runs.
         self.undecided("infinity in f32", *self.images(2, [3e38] * 192))
 
+    def test_infinity_in_the_input_that_a_layer_hides(self):
+        text = ("# input: 1x2x2\nHidden(\n  (0): {}\n"
+                "  (1): Flatten(start_dim=1, end_dim=-1)\n"
+                "  (2): Linear(in_features={}, out_features=2, bias=True)\n)\n")
+        pool = ("MaxPool2d(kernel_size=2, stride=2, padding=0, dilation=1, "
+                "ceil_mode=False)")
+        self.write("in.npy", npy((2, 1, 2, 2), [0.5] * 7 + [-math.inf]))
+        for first, inputs in (("ReLU()", 4), (pool, 1)):
+            checkpoint.write_safetensors(self.path("hidden.bin"), {
+                "2.weight": checkpoint.tensor((2, inputs), [0.5] * 2 * inputs),
+                "2.bias": checkpoint.tensor((2,), [1, 2])},
+                {"architecture": text.format(first, inputs)})
+            self.undecided("infinity in f32", "--data", "in.npy",
+                           nets=("hidden.bin", "hidden.bin"))
+            call = "ptfold", "check", "--invariance", "hidden.bin"
+            self.succeed(*call)
+            done = self.run_program(*call, "--data", "in.npy")
+            self.assertEqual(done.returncode, DIFFERENT)
+            self.assertIn(b"\nthe input gives NaN or infinity\n", done.stdout)
+            self.assertIn(b"verdict: UNDECIDED\n", done.stdout)
+
     def test_infinity_that_a_layer_hides(self):
         """-inf becomes 0 in a ReLU, so that all outputs are as they should."""
         text = ("# input: 2x4x4\nHidden(\n"
