@@ -123,7 +123,9 @@ typedef struct tool_paths {
  * Call before anything is written, with all that the command reads and
  * writes.  PTF_ARGUMENT when a file that would be written is also read, by
  * whatever name or out of a folder of images; when two that would be written
- * are one; or when one is there and 'force' is not set.
+ * are one; or when one is there and 'force' is not set.  'force' then also
+ * holds for all that this thread writes: it sets ptf_keep_files(!force), so
+ * that a file which appears meanwhile is not replaced either.
  */
 ptf_status tool_check_targets(tool_paths read, tool_paths written, bool force,
                               ptf_error *err);
