@@ -147,6 +147,15 @@ class Classes(RunTest):
                       ["ant", "bee", "cat", "dog", "eel"])
         self.assertAlmostEqual(image["nu"], image["top"][0]["score"], 2)
 
+    def test_a_file_named_as_the_names_of_cifar10(self):
+        self.image("a.ppm", WINDOW, WINDOW)
+        self.write("cifar10", b"ant\n" * CLASSES)
+        image = self.report("ptfold", *self.args(
+            "--labels", "./cifar10", "a.ppm"))["images"][0]
+        self.assertEqual(image["top"][0]["class_name"], "ant")
+        self.refuse(USAGE, ["expected 5 names", "found 10"], "ptfold",
+                    *self.args("--labels", "cifar10", "a.ppm"))
+
     def test_nu_and_shares_from_beta_0_to_infinity(self):
         self.image("a.ppm", WINDOW, WINDOW)
         for beta in "0", "1e-30", "0.5", "1e30", "inf":
