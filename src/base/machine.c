@@ -85,7 +85,7 @@ int ptf_cgroup_limit(const char *path, int most)
     long period = strtol(rest, NULL, 10);
     if (period <= 0 || quota / period >= most)
         return most;
-    return (int)((quota + period - 1) / period);
+    return (int)ptf_ceil_div(quota, period);
 }
 
 int ptf_thread_count(void)

@@ -280,7 +280,7 @@ ptf_status ptf_check_run(ptf_check *c, const float *in, int64_t count,
 {
     ptf_status status = PTF_OK;
     for (int64_t n = 0; status == PTF_OK && n < count; n += c->group) {
-        int64_t group = count - n < c->group ? count - n : c->group;
+        int64_t group = ptf_min_i64(count - n, c->group);
         status = ptf_check_group(c, in + n * c->inputs, group, err);
     }
     return status;

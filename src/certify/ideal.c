@@ -258,7 +258,7 @@ static void add_part(void *context, int64_t part, int thread)
 {
     const parts *p = context;
     const found *f = p->found;
-    int64_t end = (part + 1) * PART < p->count ? (part + 1) * PART : p->count;
+    int64_t end = ptf_min_i64((part + 1) * PART, p->count);
     ptf_parameter_check some = {0};
     for (int64_t i = part * PART; i < end; i++)
         add_number(&some, p->wanted, i,
@@ -275,7 +275,7 @@ static ptf_status add_numbers(const found *f, const wanted *w, int64_t count,
     parts p = {f, w, count, ptf_alloc((size_t)threads * sizeof(*p.sums))};
     if (p.sums == NULL)
         return ptf_fail_memory(err);
-    ptf_each(threads, (count + PART - 1) / PART, add_part, &p);
+    ptf_each(threads, ptf_ceil_div(count, PART), add_part, &p);
     for (int i = 0; i < threads; i++)
         merge(out, &p.sums[i]);
     ptf_free(p.sums);

@@ -97,7 +97,7 @@ static void compare(ptf_check *c, int node, int64_t count)
 
 static ptf_status probe(ptf_check *c, ptf_arena *arena, ptf_error *err)
 {
-    int64_t count = c->group < PROBES ? c->group : PROBES;
+    int64_t count = ptf_min_i64(c->group, PROBES);
     const ptf_net *a = c->sides[PTF_A].net, *b = c->sides[PTF_B].net;
     const float **taps_a =
         ptf_arena_array(arena, (size_t)a->node_count, sizeof(*taps_a));

@@ -23,8 +23,8 @@ static void activate_part(void *context, int64_t i, int thread)
     const ptf_kernels *k = r->plan->kernels;
     const ptf_step *s = r->step;
     int64_t first = r->piece->first, begin = i * PART_FLOATS;
-    int64_t n = r->plan->values[s->in].numel * r->piece->count - begin;
-    n = n < PART_FLOATS ? n : PART_FLOATS;
+    int64_t all = r->plan->values[s->in].numel * r->piece->count;
+    int64_t n = ptf_min_i64(all - begin, PART_FLOATS);
     const float *x = ptf_plan_read(r->plan, r->piece, s->in, first) + begin;
     float *y = ptf_plan_at(r->plan, r->piece, s->out, first) + begin;
     ptf_op op = s->node->op;
@@ -47,8 +47,8 @@ static void run_activation(const ptf_plan *plan, const ptf_step *step,
 {
     image_run run = {plan, step, piece};
     int64_t n = plan->values[step->in].numel * piece->count;
-    ptf_piece_each(plan, piece, (n + PART_FLOATS - 1) / PART_FLOATS,
-                   activate_part, &run);
+    ptf_piece_each(plan, piece, ptf_ceil_div(n, PART_FLOATS), activate_part,
+                   &run);
 }
 
 void ptf_step_pointwise(ptf_step *step)

@@ -77,8 +77,7 @@ static void run_piece(void *context, int64_t i, int thread)
 {
     const segment *s = context;
     int64_t group = s->plan->steps[s->first].group, n = i * group;
-    ptf_piece piece = {s->in, s->out, n,
-                       s->count - n < group ? s->count - n : group,
+    ptf_piece piece = {s->in, s->out, n, ptf_min_i64(s->count - n, group),
                        s->threads > 1 ? thread : PTF_ALL_THREADS};
     double before = now();
     for (int k = s->first; k < s->last; k++) {
@@ -139,9 +138,8 @@ ptf_status ptf_plan_run(ptf_plan *plan, const float *in, int64_t count,
     plan->in = in;
     plan->out = out;
     for (int64_t n = 0; n < count; n += plan->batch) {
-        int64_t left = count - n;
         ptf_plan_run_images(plan, in + n * inputs,
-                            left < plan->batch ? left : plan->batch,
+                            ptf_min_i64(count - n, plan->batch),
                             out + n * outputs);
     }
     return PTF_OK;

@@ -55,8 +55,7 @@ static void touch(const ptf_plan *plan, const float *data, size_t size)
     if (begin >= end)
         return;
     touch_run run = {(char *)begin, (char *)end};
-    ptf_each(plan->threads,
-             (int64_t)(end - begin + TOUCH_PIECE - 1) / TOUCH_PIECE,
+    ptf_each(plan->threads, ptf_ceil_div((int64_t)(end - begin), TOUCH_PIECE),
              touch_piece, &run);
 }
 
@@ -152,11 +151,11 @@ static void pack_panel(void *context, int64_t i, int thread)
     const pack_run *r = context;
     (void)thread;
     int64_t full = r->kernels->panel_channels;
-    int64_t panels = (r->channels + full - 1) / full;
+    int64_t panels = ptf_ceil_div(r->channels, full);
     int64_t group = i / panels, c = i % panels * full;
-    int64_t count = r->channels - c < full ? r->channels - c : full;
+    int64_t count = ptf_min_i64(r->channels - c, full);
     int64_t lanes = r->kernels->lanes;
-    int64_t width = (r->channels + lanes - 1) / lanes * lanes;
+    int64_t width = ptf_ceil_div(r->channels, lanes) * lanes;
     r->kernels->pack(r->weights + (group * r->channels + c) * r->terms,
                      r->terms, count, r->terms,
                      r->panels + (group * width + c) * r->terms);
@@ -169,8 +168,7 @@ void ptf_plan_pack(ptf_plan *plan, ptf_step *step)
     int64_t channels = step->conv.out.channels / groups;
     int64_t terms = step->conv.in.channels / groups *
                     step->conv.window.kernel[0] * step->conv.window.kernel[1];
-    int64_t width =
-        (channels + kernels->lanes - 1) / kernels->lanes * kernels->lanes;
+    int64_t width = ptf_ceil_div(channels, kernels->lanes) * kernels->lanes;
     size_t size = (size_t)(groups * width * terms) * sizeof(float);
     if ((size > PACK_AT_MOST && plan->runs < PTF_PACK_FROM) ||
         ptf_plan_reserve(plan, size, NULL) != PTF_OK)
@@ -180,7 +178,7 @@ void ptf_plan_pack(ptf_plan *plan, ptf_step *step)
         return;
     int64_t full = kernels->panel_channels;
     pack_run run = {kernels, step->weights, panels, channels, terms};
-    ptf_each(plan->threads, groups * ((channels + full - 1) / full), pack_panel,
+    ptf_each(plan->threads, groups * ptf_ceil_div(channels, full), pack_panel,
              &run);
     step->panels = panels;
 }
