@@ -122,25 +122,11 @@ static void pair_by_name(const ptf_net *a, const ptf_net *b, ptf_pair *pairs)
 
 /* ---------------------------------------------------------- folded norms */
 
-/* The only node that reads 'node', or -1. */
-static int only_reader(const ptf_net *net, int node)
-{
-    if (ptf_net_consumers(net, node) != 1)
-        return -1;
-    for (int i = node + 1; i < net->node_count; i++) {
-        for (int k = 0; k < net->nodes[i].input_count; k++) {
-            if (net->nodes[i].inputs[k] == node)
-                return i;
-        }
-    }
-    return -1;
-}
-
 /* The batch norm that 'node' leads to through Dropout and Identity, or -1. */
 static int next_norm(const ptf_net *net, int node)
 {
     do {
-        node = only_reader(net, node);
+        node = ptf_net_only_consumer(net, node);
     } while (node >= 0 && ptf_op_info(net->nodes[node].op)->identity);
     return node >= 0 && is_norm(&net->nodes[node]) ? node : -1;
 }

@@ -43,6 +43,19 @@ int ptf_net_consumers(const ptf_net *net, int node)
     return count;
 }
 
+int ptf_net_only_consumer(const ptf_net *net, int node)
+{
+    if (ptf_net_consumers(net, node) != 1)
+        return -1;
+    for (int i = node + 1; i < net->node_count; i++) {
+        for (int k = 0; k < net->nodes[i].input_count; k++) {
+            if (net->nodes[i].inputs[k] == node)
+                return i;
+        }
+    }
+    return -1; /* the net's output */
+}
+
 ptf_kind ptf_net_input_kind(const ptf_net *net)
 {
     if (!net->has_input)

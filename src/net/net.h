@@ -213,6 +213,8 @@ ptf_status ptf_net_shapes(const ptf_net *net, const ptf_shape *input,
 
 /* How many nodes read the value of 'node'; the net's output counts as one. */
 int ptf_net_consumers(const ptf_net *net, int node);
+/* The only node that reads it, or -1. */
+int ptf_net_only_consumer(const ptf_net *net, int node);
 
 /*
  * A graph under construction: a copy of 'net' whose nodes may be changed.

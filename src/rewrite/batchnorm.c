@@ -95,20 +95,6 @@ ptf_status ptf_norm_read(ptf_arena *arena, const ptf_node *node, ptf_norm *out,
 
 /* -------------------------------------------------------------- neighbours */
 
-int ptf_only_consumer(const ptf_net_edit *edit, int node)
-{
-    const ptf_net *net = edit->net;
-    if (ptf_net_consumers(net, node) != 1 || net->output == node)
-        return -1;
-    for (int i = node + 1; i < net->node_count; i++) {
-        for (int k = 0; k < net->nodes[i].input_count; k++) {
-            if (net->nodes[i].inputs[k] == node)
-                return i;
-        }
-    }
-    return -1;
-}
-
 /*
  * What the batch norm's value comes from, and in *shared the node on the way
  * whose value others read too (-1: none).

@@ -33,9 +33,6 @@ bool ptf_is_batchnorm(ptf_op op);
 /* True for what batch norms are rewritten into: Conv1d, Conv2d, Linear. */
 bool ptf_is_weighted(ptf_op op);
 
-/* The only node that reads the value of 'node', or -1. */
-int ptf_only_consumer(const ptf_net_edit *edit, int node);
-
 /*
  * Refuses the first batch norm that is alive, with the reason.  'between'
  * says whether Dropout and Identity may stand between it and its layer.

@@ -44,7 +44,7 @@ ptf_status ptf_pass_batchnorm_to_epilogue(ptf_net_edit *edit,
     ptf_arena *arena = &edit->net->arena;
     for (int i = 1; i < edit->net->node_count; i++) {
         ptf_node *layer = &edit->nodes[i];
-        int next = ptf_only_consumer(edit, i);
+        int next = ptf_net_only_consumer(edit->net, i);
         if (!ptf_is_weighted(layer->op) || layer->attrs.scale_shift ||
             next < 0 || !ptf_is_batchnorm(edit->nodes[next].op))
             continue;

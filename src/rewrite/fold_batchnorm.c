@@ -251,7 +251,7 @@ static ptf_status refuse_shared(const ptf_net_edit *edit, int layer,
 static int next_norm(const ptf_net_edit *edit, int at)
 {
     do {
-        at = ptf_only_consumer(edit, at);
+        at = ptf_net_only_consumer(edit->net, at);
     } while (at >= 0 && ptf_op_info(edit->nodes[at].op)->identity);
     return at >= 0 && ptf_is_batchnorm(edit->nodes[at].op) ? at : -1;
 }
