@@ -37,19 +37,22 @@ static void make_short(const tool_option *options, char *out)
     *out = '\0';
 }
 
+static bool refuse_number(const tool_option *option, const char *text)
+{
+    tool_usage_error("--%s: expected a number from %lld to %lld, found \"%s\"",
+                     option->name, (long long)option->least,
+                     (long long)option->most, text);
+    return false;
+}
+
 static bool set_count(const tool_option *option, const char *text)
 {
     char *end;
     errno = 0;
     long long value = strtoll(text, &end, 10);
     if (errno != 0 || end == text || *end != '\0' || value < option->least ||
-        value > option->most) {
-        tool_usage_error("--%s: expected a number from %lld to %lld, found "
-                         "\"%s\"",
-                         option->name, (long long)option->least,
-                         (long long)option->most, text);
-        return false;
-    }
+        value > option->most)
+        return refuse_number(option, text);
     *(int64_t *)option->target = value;
     return true;
 }
@@ -59,13 +62,8 @@ static bool set_real(const tool_option *option, const char *text)
     char *end;
     double value = strtod(text, &end);
     if (end == text || *end != '\0' || !(value >= (double)option->least) ||
-        (isfinite(value) && value > (double)option->most)) {
-        tool_usage_error("--%s: expected a number from %lld to %lld, found "
-                         "\"%s\"",
-                         option->name, (long long)option->least,
-                         (long long)option->most, text);
-        return false;
-    }
+        (isfinite(value) && value > (double)option->most))
+        return refuse_number(option, text);
     *(double *)option->target = value;
     return true;
 }

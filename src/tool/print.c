@@ -47,24 +47,15 @@ int64_t tool_picture_scale(int64_t height, int64_t width)
 
 /* ------------------------------------------------------------------ layers */
 
-static int64_t count_op(const ptf_net *net, const char *op)
+/* Those of one kind; with NULL for it, all. */
+static int64_t count_layers(const ptf_net *net, const char *op)
 {
     int64_t count = 0;
     for (size_t i = 0; i < ptf_net_layer_count(net); i++) {
         ptf_layer layer;
         ptf_net_layer(net, i, &layer);
-        count += layer.name[0] != '\0' && strcmp(layer.op, op) == 0;
-    }
-    return count;
-}
-
-static int64_t count_layers(const ptf_net *net)
-{
-    int64_t count = 0;
-    for (size_t i = 0; i < ptf_net_layer_count(net); i++) {
-        ptf_layer layer;
-        ptf_net_layer(net, i, &layer);
-        count += layer.name[0] != '\0';
+        count +=
+            layer.name[0] != '\0' && (op == NULL || strcmp(layer.op, op) == 0);
     }
     return count;
 }
@@ -96,21 +87,22 @@ static void print_kinds(const ptf_net *net, const ptf_net *skip,
         ptf_layer layer, earlier;
         ptf_net_layer(net, i, &layer);
         bool seen = layer.name[0] == '\0' ||
-                    (skip != NULL && count_op(skip, layer.op) > 0);
+                    (skip != NULL && count_layers(skip, layer.op) > 0);
         for (size_t j = 0; j < i && !seen; j++) {
             ptf_net_layer(net, j, &earlier);
             seen = earlier.name[0] != '\0' && strcmp(earlier.op, layer.op) == 0;
         }
         if (!seen)
-            print_row(out, "  ", layer.op, count_op(before, layer.op),
-                      count_op(after, layer.op));
+            print_row(out, "  ", layer.op, count_layers(before, layer.op),
+                      count_layers(after, layer.op));
     }
 }
 
 void tool_print_layers(const ptf_net *before, const ptf_net *after, FILE *out)
 {
     fprintf(out, "%-20s %14s %14s\n", "", "before", "after");
-    print_row(out, "", "layers", count_layers(before), count_layers(after));
+    print_row(out, "", "layers", count_layers(before, NULL),
+              count_layers(after, NULL));
     print_kinds(before, NULL, before, after, out);
     print_kinds(after, before, before, after, out);
     print_row(out, "", "parameters", count_parameters(before),
