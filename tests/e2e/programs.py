@@ -7,6 +7,7 @@ SPDX-License-Identifier: Apache-2.0
 import json
 import os
 import subprocess
+import sys
 import tempfile
 import unittest
 from pathlib import Path
@@ -17,6 +18,16 @@ PROGRAMS = Path(os.environ["PTF_PROGRAMS"])
 
 # What a program's exit status says.
 EQUIVALENT, DIFFERENT, USAGE, UNSUPPORTED, DAMAGED, SYSTEM = range(6)
+
+
+def need_torch():
+    """PyTorch; a Python without it skips the whole program (status 77)."""
+    try:
+        import torch
+    except ImportError:
+        print("skipped: this Python has no PyTorch")
+        sys.exit(77)
+    return torch
 
 
 def quiet_threads():

@@ -13,7 +13,7 @@ import unittest
 from pathlib import Path
 
 from programs import (EQUIVALENT, PROGRAMS, SOURCE, UNSUPPORTED, ProgramTest,
-                      quiet_threads)
+                      need_torch, quiet_threads)
 
 DRAWER = Path(__file__).resolve().parent / "drawn_checkpoints.py"
 SEED, COUNT = os.environ.get("PTF_DRAWN", "1 40").split()
@@ -59,9 +59,5 @@ class Drawn(ProgramTest):
 
 
 if __name__ == "__main__":
-    try:
-        import torch  # noqa: F401
-    except ImportError:
-        print("skipped: this Python has no PyTorch")
-        sys.exit(77)
+    need_torch()
     unittest.main()

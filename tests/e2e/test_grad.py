@@ -7,19 +7,13 @@ SPDX-License-Identifier: Apache-2.0
 import json
 import random
 import struct
-import sys
 import unittest
 
 from checkpoint import read_safetensors
-from programs import USAGE, ProgramTest
+from programs import USAGE, ProgramTest, need_torch
 
-try:
-    import torch
-    from torch import nn
-except ImportError:
-    print("skipped: this Python has no PyTorch")
-    sys.exit(77)
-
+torch = need_torch()
+nn = torch.nn
 NETS = 40
 
 

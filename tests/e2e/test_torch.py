@@ -13,8 +13,10 @@ import sys
 import unittest
 from pathlib import Path
 
-from programs import DIFFERENT, SOURCE, USAGE, ProgramTest, quiet_threads
+from programs import (DIFFERENT, SOURCE, USAGE, ProgramTest, need_torch,
+                      quiet_threads)
 
+torch = need_torch()
 LOADER = Path(__file__).resolve().parent / "torch_loads.py"
 
 
@@ -129,9 +131,4 @@ class PyTorch(ProgramTest):
 
 
 if __name__ == "__main__":
-    try:
-        import torch
-    except ImportError:
-        print("skipped: this Python has no PyTorch")
-        sys.exit(77)
     unittest.main()
