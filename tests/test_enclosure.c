@@ -162,9 +162,92 @@ static void what_the_kernels_compute_is_inside_executed_balls(void **unused)
     fixture_free(&f);
 }
 
+/* Balls that threads keep to themselves, or that are used after all. */
+static const char passing_text[] =
+    "# input: 3x14x15\n"
+    "Passing(\n"
+    "  (0): Identity()\n"
+    "  (1): Conv2d(3, 5, kernel_size=(3, 3), stride=(1, 1), padding=(1, 1))\n"
+    "  (2): ReLU()\n"
+    "  (3): Conv2d(5, 2, kernel_size=(3, 3), stride=(1, 1), padding=(1, 0))\n"
+    "  (4): Tanh()\n"
+    "  (5): Dropout(p=0.5, inplace=False)\n"
+    "  (6): Conv2d(2, 3, kernel_size=(5, 5), stride=(2, 3))\n"
+    "  (7): ReLU()\n"
+    "  (8): Flatten(start_dim=1, end_dim=-1)\n"
+    ")\n";
+
+static const char last_text[] =
+    "# input: 3x14x15\n"
+    "Last(\n"
+    "  (0): Conv2d(3, 1, kernel_size=(3, 3), stride=(1, 1), padding=(1, 1))\n"
+    "  (1): ReLU()\n"
+    "  (2): Flatten(start_dim=1, end_dim=-1)\n"
+    ")\n";
+
+enum { MANY = 20, MOST_OUTPUTS = 256 };
+
+typedef struct outputs {
+    double value[MANY * MOST_OUTPUTS], radius[MANY * MOST_OUTPUTS];
+} outputs;
+
+/* On so many threads that none takes images of its own, or on few. */
+static void enclose_many(const ptf_net *net, const ptf_shape *shape,
+                         int threads, bool keeps, const float *in, outputs *out)
+{
+    ptf_enclosure *enc;
+    const float *taps[32] = {in};
+    assert_int_equal(
+        ptf_enclosure_make_with(net, NULL, shape, threads, &enc, NULL), PTF_OK);
+    assert_true(ptf_enclosure_group(enc) >= MANY);
+    ptf_shape to = ptf_enclosure_output(enc);
+    int64_t numel = ptf_shape_numel(&to);
+    assert_true(numel <= MOST_OUTPUTS);
+    memset(out, 0, sizeof(*out));
+    if (!keeps)
+        assert_int_equal(
+            ptf_enclosure_run(enc, in, MANY, out->value, out->radius, NULL),
+            PTF_OK);
+    else
+        assert_int_equal(ptf_enclosure_run_taps(enc, taps, MANY, false, NULL),
+                         PTF_OK);
+    for (int64_t n = 0; keeps && n < MANY; n++) {
+        ptf_balls balls = ptf_enclosure_node(enc, net->output, n);
+        size_t size = (size_t)numel * sizeof(double);
+        memcpy(out->value + n * numel, balls.value, size);
+        memcpy(out->radius + n * numel, balls.radius, size);
+    }
+    ptf_enclosure_free(enc);
+}
+
+static void images_apart_have_the_balls_of_images_together(void **unused)
+{
+    (void)unused;
+    static const char *const texts[] = {many_text, passing_text, last_text};
+    static float in[MANY * 3 * 14 * 15];
+    static outputs together, apart;
+    for (size_t t = 0; t < PTF_ARRAY_SIZE(texts); t++) {
+        static fixture f;
+        ptf_shape shape;
+        fixture_init(&f, texts[t]);
+        fixture_make(&f);
+        assert_true(ptf_net_input(f.net, &shape));
+        ptf_random_fill(5, t, in, (size_t)(MANY * ptf_shape_numel(&shape)));
+        enclose_many(f.net, &shape, MANY, true, in, &together);
+        for (int threads = 1; threads < 4; threads++) {
+            for (int keeps = 0; keeps < 2; keeps++) {
+                enclose_many(f.net, &shape, threads, keeps, in, &apart);
+                assert_memory_equal(&apart, &together, sizeof(apart));
+            }
+        }
+        fixture_free(&f);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(images_apart_have_the_balls_of_images_together),
         cmocka_unit_test(a_whole_net_is_enclosed),
         cmocka_unit_test(a_net_with_infinity_is_undecided),
         cmocka_unit_test(a_maximum_of_nothing_is_undecided),

@@ -157,9 +157,11 @@ static void exact_conv(const scene *s, const ptf_attrs *a, int64_t height,
         }
 }
 
-static void check_conv(scene *s, const ptf_attrs *a)
+static void check_conv(scene *s, const ptf_attrs *a, int64_t height,
+                       int64_t width)
 {
-    ptf_shape in = {3, {a->in_channels, 7, 9}}, out = {3, {a->out_channels}};
+    ptf_shape in = {3, {a->in_channels, height, width}};
+    ptf_shape out = {3, {a->out_channels}};
     ptf_numbers numbers =
         numbers_of(s, a->in_channels / a->groups * a->kernel[0] * a->kernel[1]);
     for (int i = 0; i < 2; i++)
@@ -218,7 +220,8 @@ static void the_exact_convolution_is_inside(void **unused)
     static scene s;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         fill(&s, i ? 0x1p-33 : 0.0);
-        check_conv(&s, &cases[i]);
+        check_conv(&s, &cases[i], 7, 9);
+        check_conv(&s, &cases[i], 3, 48); /* lanes in one row */
     }
 }
 

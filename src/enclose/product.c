@@ -76,15 +76,19 @@ static void multiply_row(double *w, int64_t count, double scale)
 }
 
 /*
- * Weights from f32.  Rows are far apart, and a stretch of one is too short for
- * the processor to see what comes next: asks for the following one.
+ * Rows are far apart, and a stretch of one is too short for the processor to
+ * see what comes next: asks for the stretch from term 'from' on of every
+ * 'step'th of a tile's rows.
  */
-static void widen(const ptf_product *p, int64_t at, int64_t count, double *w)
+static void ask(const ptf_product *p, int64_t row, int64_t rows, int64_t from,
+                int64_t step)
 {
-    const float *from = p->numbers->f32 + at;
-    for (int k = 0; k < TERMS; k += 16)
-        __builtin_prefetch(from + TERMS + k);
-    p->tile->widen(from, count, w);
+    if (p->numbers->f32 == NULL || from >= p->terms)
+        return;
+    for (int64_t j = 0; j < ROWS && j < rows; j += step)
+        for (int k = 0; k < TERMS; k += 16)
+            __builtin_prefetch(p->numbers->f32 + (row + j) * p->terms + from +
+                               k);
 }
 
 /* Terms from .. from + count - 1 of 'rows' rows; zeros for a tile's rest. */
@@ -96,64 +100,12 @@ static void load_weights(const ptf_product *p, int64_t row, int64_t rows,
         if (j >= rows)
             memset(w, 0, (size_t)count * sizeof(*w));
         else if (p->numbers->f32 != NULL)
-            widen(p, at, count, w);
+            p->tile->widen(p->numbers->f32 + at, count, w);
         else
             memcpy(w, p->numbers->f64 + at, (size_t)count * sizeof(*w));
         if (j < rows && p->numbers->weight_scale.value != NULL)
             multiply_row(w, count, p->numbers->weight_scale.value[row + j]);
     }
-}
-
-/* A parameter of a channel, and what rounding it first adds to its radius. */
-typedef struct number {
-    double value, radius;
-} number;
-
-static number number_of(const ptf_product *p, const ptf_balls *balls, int64_t i)
-{
-    number n = {0, 0};
-    if (balls->value == NULL)
-        return n;
-    n = (number){balls->value[i], balls->radius[i]};
-    if (p->pass->executed && p->numbers->rounded)
-        n.radius += PTF_F * (fabs(n.value) + n.radius) * UP + PTF_TINY_F;
-    return n;
-}
-
-/*
- * What follows the sums of one channel: bias, then scale and shift where there
- * are any.  An operation adds u, and f in a run, of its result.
- */
-static void finish(const ptf_product *p, int64_t channel, const double *sum,
-                   const double *norms, double y[LANES], double r[LANES])
-{
-    const ptf_numbers *n = p->numbers;
-    number bias = number_of(p, &n->bias, channel);
-    number scale = number_of(p, &n->scale, channel);
-    number shift = number_of(p, &n->shift, channel);
-    double norm = n->norms[channel] * UP;
-    if (n->weight_scale.value != NULL) {
-        double size = fabs(n->weight_scale.value[channel]);
-        norm *=
-            size + (n->weight_scale.radius[channel] + 2 * PTF_U * size) / p->g;
-    }
-    double tiny = p->tiny * (double)p->terms;
-    double f = (p->pass->executed ? PTF_F : 0) * UP;
-    for (int i = 0; i < LANES; i++) {
-        y[i] = sum[i] + bias.value;
-        r[i] = norm * norms[i] * UP + tiny + bias.radius;
-        r[i] += (PTF_U + f) * (fabs(y[i]) + r[i]) * UP + p->tiny;
-    }
-    for (int i = 0; n->scale.value != NULL && i < LANES; i++) {
-        double scaled = y[i] * scale.value;
-        double reach = fabs(scale.value) * r[i] + shift.radius +
-                       (fabs(y[i]) + r[i]) * scale.radius +
-                       PTF_U * fabs(scaled);
-        y[i] = scaled + shift.value;
-        r[i] = reach + (PTF_U + f) * (fabs(y[i]) + reach) * UP + p->tiny;
-    }
-    for (int i = 0; i < LANES; i++)
-        r[i] = r[i] * UP + PTF_TINY;
 }
 
 /* Where the outputs of a panel lie. */
@@ -243,10 +195,12 @@ static void add_products(const ptf_product *p, const panels *in, int64_t row,
         int64_t n = p->terms - from < TERMS ? p->terms - from : TERMS;
         for (int64_t j = 0; j < rows; j += ROWS) {
             load_weights(p, channel + j, rows - j, from, n, s->w);
-            for (int64_t i = 0; i < in->count; i++)
+            for (int64_t i = 0; i < in->count; i++) {
+                ask(p, channel + j + i, rows - j - i, from + n, in->count);
                 p->tile->add(n, p->pixels - in->first - i * LANES, s->w,
                              in->x + (i * p->terms + from) * LANES,
                              s->sum[i] + j * LANES);
+            }
         }
     }
 }
@@ -263,8 +217,8 @@ static void multiply(const ptf_product *p, const panels *in, int64_t row,
         set_targets(p, in->first + i * LANES, &t);
         for (int64_t j = 0; j < rows; j++) {
             double y[LANES], r[LANES];
-            finish(p, channel + j, s->sum[i] + j * LANES, in->norms + i * LANES,
-                   y, r);
+            p->tile->finish(p, channel + j, s->sum[i] + j * LANES,
+                            in->norms + i * LANES, y, r);
             store(p, channel + j, &t, y, r);
         }
     }
@@ -284,8 +238,8 @@ static panels panels_from(const ptf_product *p, const panels *in, int64_t panel,
 
 static void gather(const ptf_product *p, const panels *in, int64_t i)
 {
-    ptf_product_gather(p, in->group, in->first + i * LANES,
-                       in->x + i * p->terms * LANES, in->norms + i * LANES);
+    p->tile->gather(p, in->group, in->first + i * LANES,
+                    in->x + i * p->terms * LANES, in->norms + i * LANES);
 }
 
 /* Panels of all images, and what one task has of them. */
@@ -358,7 +312,7 @@ static void square_map(void *context, int64_t i, int thread)
 {
     const ptf_product *p = context;
     (void)thread;
-    ptf_product_square(p, i / p->groups, i % p->groups);
+    p->tile->square(p, i / p->groups, i % p->groups);
 }
 
 /*

@@ -16,7 +16,7 @@
 enum { LANES = PTF_TILE_LANES };
 
 /* One layer on a group of images; a linear layer has maps of 1x1. */
-typedef struct ptf_product {
+struct ptf_product {
     const ptf_enclose_pass *pass;
     const ptf_numbers *numbers;
     ptf_balls in, out;
@@ -31,13 +31,6 @@ typedef struct ptf_product {
     double *norms;
     struct scratch *scratch; /* per thread */
     int64_t chunk;           /* panels that threads share at once */
-} ptf_product;
-
-/* Sums of t^2 over the channels of one group of one image. */
-void ptf_product_square(const ptf_product *p, int64_t image, int64_t group);
-
-/* The terms of LANES pixels, from 'first' on, and their ||t||. */
-void ptf_product_gather(const ptf_product *p, int64_t group, int64_t first,
-                        double *x, double *norm);
+};
 
 #endif

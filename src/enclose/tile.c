@@ -4,8 +4,9 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
-#include "enclose/tile.h"
+#include "enclose/product.h"
 
+#include <math.h>
 #include <string.h>
 
 /* One register. */
@@ -92,4 +93,8 @@ static void widen(const float *restrict from, int64_t n, double *restrict to)
         to[i] = (double)from[i];
 }
 
-const ptf_tile PTF_TILE = {add, dot, widen};
+#include "enclose/gather.inc"
+
+#include "enclose/finish.inc"
+
+const ptf_tile PTF_TILE = {add, dot, widen, square, gather, finish};

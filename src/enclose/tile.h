@@ -1,5 +1,5 @@
 /*
- * tile: the inner loops of products of balls, in double.
+ * tile: the loops of products of balls over numbers, in double.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -10,6 +10,8 @@
 
 /* Rows of weights, pixels, and the most terms that are summed at a stretch. */
 enum { PTF_TILE_ROWS = 8, PTF_TILE_LANES = 16, PTF_TILE_TERMS = 128 };
+
+typedef struct ptf_product ptf_product; /* see product.h */
 
 typedef struct ptf_tile {
     /*
@@ -27,6 +29,14 @@ typedef struct ptf_tile {
     double (*dot)(int64_t terms, const float *w, const double *x);
     /* f32 numbers as doubles. */
     void (*widen)(const float *from, int64_t n, double *to);
+    /* Sums of t^2 over the channels of one group of one image. */
+    void (*square)(const ptf_product *p, int64_t image, int64_t group);
+    /* The terms of the lanes' pixels, from 'first' on, and their ||t||. */
+    void (*gather)(const ptf_product *p, int64_t group, int64_t first,
+                   double *x, double *norm);
+    /* The balls of a channel's pixels from their sums and ||t||. */
+    void (*finish)(const ptf_product *p, int64_t channel, const double *sum,
+                   const double *norms, double *y, double *r);
 } ptf_tile;
 
 /* One for each instruction set that is worth it; bounds hold for all. */
