@@ -185,6 +185,16 @@ static const char last_text[] =
     "  (2): Flatten(start_dim=1, end_dim=-1)\n"
     ")\n";
 
+/* Balls of all images that images apart pass on. */
+static const char between_text[] = //
+    "# input: 40\n"
+    "Between(\n"
+    "  (0): Linear(in_features=40, out_features=30, bias=True)\n"
+    "  (1): Dropout(p=0.5, inplace=False)\n"
+    "  (2): ReLU()\n"
+    "  (3): Linear(in_features=30, out_features=7, bias=True)\n"
+    ")\n";
+
 enum { MANY = 20, MOST_OUTPUTS = 256 };
 
 typedef struct outputs {
@@ -223,7 +233,8 @@ static void enclose_many(const ptf_net *net, const ptf_shape *shape,
 static void images_apart_have_the_balls_of_images_together(void **unused)
 {
     (void)unused;
-    static const char *const texts[] = {many_text, passing_text, last_text};
+    static const char *const texts[] = {many_text, passing_text, last_text,
+                                        between_text};
     static float in[MANY * 3 * 14 * 15];
     static outputs together, apart;
     for (size_t t = 0; t < PTF_ARRAY_SIZE(texts); t++) {

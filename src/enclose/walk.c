@@ -35,13 +35,14 @@ typedef struct span {
     ptf_enclose_pass pass;
 } span;
 
-/* Whether node i's balls may go when the walk is over. */
+/* Whether no node before the walk has node i's balls, and none behind reads. */
 static bool is_passing(const walk *w, int i)
 {
     const ptf_net *net = w->enc->net;
     const ptf_balls *balls = w->enc->balls;
-    bool passing =
-        !w->keeps && i >= w->from && balls[i].value != balls[net->output].value;
+    bool passing = !w->keeps && balls[i].value != balls[net->output].value;
+    for (int k = 0; passing && k < w->from; k++)
+        passing = balls[k].value != balls[i].value;
     for (int k = w->to; passing && k < net->node_count; k++)
         passing = balls[net->nodes[k].inputs[0]].value != balls[i].value;
     return passing;
