@@ -59,7 +59,7 @@ static void run_simple(const ptf_enclosure *enc, int i, bool executed,
     case PTF_OP_CONV1D:
     case PTF_OP_CONV2D:
     case PTF_OP_LINEAR:
-    case PTF_OP_COUNT: break; /* run_node() has them */
+    case PTF_OP_COUNT: break; /* run_product() has them */
     }
 }
 

@@ -205,16 +205,16 @@ typedef struct tool_net {
     char *text; /* of an --arch file */
 } tool_net;
 
-/*
- * Opens the checkpoint, verifies its checksums (unless told not to), finds
- * the architecture (the option, the text or the model in the file, or the
- * built-in that fits), and makes the net.
- */
 /* ptf_checkpoint_open(); of a key that is not there it says the nearest. */
 ptf_status tool_checkpoint_open(const char *path,
                                 const ptf_open_options *options,
                                 ptf_checkpoint **out, ptf_error *err);
 
+/*
+ * Opens the checkpoint, verifies its checksums (unless told not to), finds
+ * the architecture (the option, the text or the model in the file, or the
+ * built-in that fits), and makes the net.
+ */
 ptf_status tool_net_open(const tool_source *source, tool_net *out,
                          ptf_error *err);
 /*
