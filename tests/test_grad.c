@@ -4,6 +4,7 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
+#include "grad/grad.h"
 #include "random_net.h"
 #include "tape.h"
 
@@ -282,9 +283,25 @@ static void a_batch_adds_up_its_images(void **unused)
     random_net_free(&n);
 }
 
+/* Its weights' gradients are products of two numbers each. */
+static void a_linear_layer_needs_no_room_for_sums(void **unused)
+{
+    (void)unused;
+    fixture f;
+    run r;
+    fixture_init(&f, "Sequential(\n  (0): Linear(in_features=5000, "
+                     "out_features=1, bias=True)\n)\n");
+    fixture_make(&f);
+    run_make(&r, f.net, &(ptf_shape){1, {5000}}, (ptf_gradient_options){0});
+    assert_int_equal(r.g->reached_floats, 0);
+    run_free(&r);
+    fixture_free(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_linear_layer_needs_no_room_for_sums),
         cmocka_unit_test(gradients_have_one_result_however_they_run),
         cmocka_unit_test(large_maps_have_one_result_too),
         cmocka_unit_test(a_batch_adds_up_its_images),

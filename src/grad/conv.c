@@ -106,17 +106,17 @@ ptf_status ptf_back_product(ptf_gradient *g, int i, ptf_error *err)
     need(&g->zero_floats, v->in.channels);
     if (!is_plain(v) && group_out(v) > 1)
         need(&g->reached_floats,
-             max_i64(taps_of(v), up_to(REACHED_FLOATS, filter_floats(v),
-                                       g->batch * pixels_of(&v->out))));
-    if (n->by[PTF_WEIGHT] != NULL) {
+             ptf_max_i64(taps_of(v), up_to(REACHED_FLOATS, filter_floats(v),
+                                           g->batch * pixels_of(&v->out))));
+    if (n->by[PTF_WEIGHT] != NULL && !is_linear(v)) {
+        int64_t floats = filter_floats(v);
         need(&g->padded_floats, v->in.channels * n->padded[0] * n->padded[1]);
         if (group_out(v) == 1)
-            need(
-                &g->reached_floats,
-                max_i64(filter_floats(v), up_to(BLOCKS_FLOATS, filter_floats(v),
-                                                v->groups * blocks_of(v))));
-        if (g->batch > 1 && !is_linear(v))
-            need(&g->image_floats, v->out.channels * filter_floats(v));
+            need(&g->reached_floats,
+                 ptf_max_i64(floats, up_to(BLOCKS_FLOATS, floats,
+                                           v->groups * blocks_of(v))));
+        if (g->batch > 1)
+            need(&g->image_floats, v->out.channels * floats);
     }
     return make_offsets(g, i, err);
 }

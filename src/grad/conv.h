@@ -14,11 +14,6 @@
  */
 enum { REACHED_FLOATS = 1 << 20, BLOCKS_FLOATS = 1 << 16 };
 
-static inline int64_t max_i64(int64_t a, int64_t b)
-{
-    return a > b ? a : b;
-}
-
 static inline int64_t taps_of(const ptf_conv *v)
 {
     return v->window.kernel[0] * v->window.kernel[1];

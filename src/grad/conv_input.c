@@ -125,7 +125,7 @@ static void piece_back(piece *p)
     const ptf_conv *v = &p->n->conv;
     int64_t taps = taps_of(v), all = group_in(v);
     int64_t most =
-        max_i64(1, (int64_t)p->g->reached_floats / taps / piece_pixels(p));
+        ptf_max_i64(1, (int64_t)p->g->reached_floats / taps / piece_pixels(p));
     for (p->channel = 0; p->channel < all; p->channel += most) {
         p->channels = ptf_min_i64(all - p->channel, most);
         run_products(p->g, (ptf_products){.of = reached_product,
@@ -145,7 +145,7 @@ static int64_t most_pixels(const ptf_conv *v)
 {
     int64_t taps = taps_of(v);
     int64_t channels = ptf_min_i64(group_in(v), (64 + taps - 1) / taps);
-    return max_i64(1, REACHED_FLOATS / taps / channels);
+    return ptf_max_i64(1, REACHED_FLOATS / taps / channels);
 }
 
 /* The part of 'most' pixels that ends in front of pixel 'end' of the map. */
@@ -165,7 +165,7 @@ static void group_back(piece *p)
 {
     const ptf_conv *v = &p->n->conv;
     int64_t plane = pixels_of(&v->out), most = most_pixels(v);
-    int64_t images = max_i64(1, most / plane);
+    int64_t images = ptf_max_i64(1, most / plane);
     for (int64_t n = 0; n < p->g->count; n += images) {
         p->first = n;
         p->images = ptf_min_i64(p->g->count - n, images);
