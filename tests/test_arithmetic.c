@@ -1,6 +1,6 @@
 /*
  * Programs that round another way, or flush what is subnormal to zero, get the
- * same bits: of runs, enclosures and certificates.  Worker threads have an
+ * same bits: of runs, gradients, enclosures and certificates.  Worker threads have an
  * arithmetic of their own, and theirs is changed too.
  *
  * SPDX-License-Identifier: Apache-2.0
@@ -10,7 +10,15 @@
 #include <fenv.h>
 #include <math.h>
 
-enum { THREADS = 3, IMAGES = 5, OUTPUTS = 3, NUMBERS = IMAGES * OUTPUTS };
+enum {
+    THREADS = 3,
+    IMAGES = 5,
+    INPUTS = 72,
+    OUTPUTS = 3,
+    NUMBERS = IMAGES * OUTPUTS,
+    SIGNAL = 600,
+    GRADIENTS = 1024
+};
 
 #define NORM_4 BN2(4)
 
@@ -29,6 +37,12 @@ static const char text[] = //
     "  (9): LeakyReLU(negative_slope=0.01)\n"
     "  (10): Linear(in_features=16, out_features=3, bias=True)\n"
     "  (11): Softmax(dim=1)\n"
+    ")\n";
+
+/* One sum for each weight, of several blocks of terms. */
+static const char signal_text[] =
+    "Signal(\n"
+    "  (0): Conv1d(1, 1, kernel_size=(5,), stride=(1,))\n"
     ")\n";
 
 static void set_flush(bool flush)
@@ -71,8 +85,13 @@ static bool has_arithmetic(int rounding, bool flush)
     return fegetround() == rounding && flushed == flush;
 }
 
+typedef struct gradients {
+    float by_input[GRADIENTS], by[GRADIENTS];
+} gradients;
+
 typedef struct result {
     float run[NUMBERS];
+    gradients of_net, of_signal;
     double value[NUMBERS], radius[NUMBERS];
     ptf_certificate certificate;
     ptf_verdict verdict;
@@ -96,6 +115,31 @@ static void run(const ptf_net *net, const ptf_shape *shape, const float *in,
         ptf_enclosure_run(enclosure, in, IMAGES, r->value, r->radius, &err),
         PTF_OK);
     ptf_enclosure_free(enclosure);
+}
+
+/* By the input and by the parameters. */
+static void differentiate(const ptf_net *net, const ptf_shape *shape,
+                          int64_t images, const float *in, gradients *r)
+{
+    ptf_gradient *g;
+    ptf_gradient_options how = {.threads = THREADS};
+    ptf_error err;
+    float out[GRADIENTS], cotangent[GRADIENTS], *to = r->by;
+    ptf_random_fill(4, 0, cotangent, GRADIENTS);
+    cotangent[0] *= 0x1p-120F;
+    assert_int_equal(ptf_gradient_make(net, shape, images, &how, &g, &err),
+                     PTF_OK);
+    assert_int_equal(ptf_gradient_run(g, in, images, out, &err), PTF_OK);
+    assert_int_equal(ptf_gradient_back(g, cotangent, &err), PTF_OK);
+    memcpy(r->by_input, ptf_gradient_input(g),
+           (size_t)(images * ptf_shape_numel(shape)) * sizeof(float));
+    for (size_t i = 0; i < ptf_gradient_tensor_count(g); i++) {
+        const ptf_tensor *t = ptf_gradient_tensor(g, i);
+        memcpy(to, t->data, (size_t)ptf_tensor_bytes(t));
+        to += ptf_tensor_numel(t);
+    }
+    assert_true(to <= r->by + GRADIENTS);
+    ptf_gradient_free(g);
 }
 
 static void check(const ptf_net *a, const ptf_net *b, const ptf_shape *shape,
@@ -128,19 +172,24 @@ static void results_are_those_of_plain_arithmetic(void **unused)
                  {FE_UPWARD, false},
                  {FE_DOWNWARD, true},
                  {FE_TOWARDZERO, false}};
-    static fixture a;
+    static fixture a, one;
     static result plain, changed;
-    float in[IMAGES * 72];
-    ptf_shape shape = {3, {2, 6, 6}};
+    float in[IMAGES * INPUTS], samples[SIGNAL];
+    ptf_shape shape = {3, {2, 6, 6}}, line = {2, {1, SIGNAL}};
     (void)unused;
     fixture_init(&a, text);
     for (int i = 0; i < 20; i++) /* some are subnormal */
         fixture_numbers(&a, "3.weight")[i] *= 0x1p-130F;
     fixture_make(&a);
+    fixture_init(&one, signal_text);
+    fixture_make(&one);
+    ptf_random_fill(3, IMAGES, samples, SIGNAL);
     ptf_net *b = fixture_rewrite(a.net, "fold_batchnorm", NULL);
     for (int i = 0; i < IMAGES; i++)
-        ptf_random_fill(3, (uint64_t)i, in + i * 72, 72);
+        ptf_random_fill(3, (uint64_t)i, in + i * INPUTS, INPUTS);
     run(a.net, &shape, in, &plain);
+    differentiate(a.net, &shape, IMAGES, in, &plain.of_net);
+    differentiate(one.net, &line, 1, samples, &plain.of_signal);
     check(a.net, b, &shape, in, &plain);
     assert_true(plain.certificate.holds);
     ptf_net_free(b);
@@ -149,6 +198,8 @@ static void results_are_those_of_plain_arithmetic(void **unused)
         set_arithmetic(cases[i].rounding, cases[i].flush);
         b = fixture_rewrite(a.net, "fold_batchnorm", NULL);
         run(a.net, &shape, in, &changed);
+        differentiate(a.net, &shape, IMAGES, in, &changed.of_net);
+        differentiate(one.net, &line, 1, samples, &changed.of_signal);
         check(a.net, b, &shape, in, &changed);
         ptf_net_free(b);
         /* And the program has its own back. */
@@ -157,6 +208,7 @@ static void results_are_those_of_plain_arithmetic(void **unused)
         assert_memory_equal(&changed, &plain, sizeof(plain));
     }
     fixture_free(&a);
+    fixture_free(&one);
 }
 
 int main(void)

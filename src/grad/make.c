@@ -209,9 +209,18 @@ static ptf_status make_node(ptf_gradient *g, int i,
 
 /* -------------------------------------------------------------------- make */
 
-static ptf_status make(ptf_gradient *g, const ptf_shape *input,
-                       ptf_plan_options *options, ptf_error *err)
+typedef struct making {
+    ptf_gradient *g;
+    const ptf_shape *input;
+    ptf_plan_options *options;
+} making;
+
+static ptf_status make(void *context, ptf_error *err)
 {
+    making *m = context;
+    ptf_gradient *g = m->g;
+    const ptf_shape *input = m->input;
+    ptf_plan_options *options = m->options;
     size_t nodes = (size_t)g->net->node_count;
     g->shapes = ptf_arena_array(&g->arena, nodes, sizeof(*g->shapes));
     g->nodes = ptf_arena_array(&g->arena, nodes, sizeof(*g->nodes));
@@ -250,7 +259,8 @@ ptf_status ptf_gradient_make(const ptf_net *net, const ptf_shape *input,
     ptf_plan_options plan = {
         .threads = g->threads, .isa = o->isa, .runs = o->runs};
     g->kernels = ptf_kernels_get(isa);
-    ptf_status status = make(g, input, &plan, err);
+    making m = {g, input, &plan};
+    ptf_status status = ptf_call_ieee(make, &m, err);
     if (status == PTF_OK)
         *out = g;
     else

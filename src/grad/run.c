@@ -83,24 +83,37 @@ static ptf_status node_back(ptf_gradient *g, int i, ptf_error *err)
     return PTF_OK;
 }
 
-ptf_status ptf_gradient_back(ptf_gradient *g, const float *cotangent,
-                             ptf_error *err)
+typedef struct back_run {
+    ptf_gradient *g;
+    const float *cotangent;
+} back_run;
+
+static ptf_status walk_back(void *context, ptf_error *err)
 {
-    if (g->count == 0)
-        return ptf_fail(err, PTF_ARGUMENT, NULL, PTF_NO_OFFSET,
-                        "a gradient needs a run forward first");
+    const back_run *r = context;
+    ptf_gradient *g = r->g;
     int output = g->net->output;
     for (int i = 0; i < g->net->node_count; i++)
         g->nodes[i].filled = false;
     if (g->nodes[output].needed) {
         size_t floats = (size_t)(g->count * ptf_gradient_numel(g, output));
-        memcpy(g->nodes[output].d, cotangent, floats * sizeof(float));
+        memcpy(g->nodes[output].d, r->cotangent, floats * sizeof(float));
         g->nodes[output].filled = true;
     }
     ptf_status status = PTF_OK;
     for (int i = g->net->node_count - 1; i >= 0 && status == PTF_OK; i--)
         status = node_back(g, i, err);
     return status;
+}
+
+ptf_status ptf_gradient_back(ptf_gradient *g, const float *cotangent,
+                             ptf_error *err)
+{
+    if (g->count == 0)
+        return ptf_fail(err, PTF_ARGUMENT, NULL, PTF_NO_OFFSET,
+                        "a gradient needs a run forward first");
+    back_run r = {g, cotangent};
+    return ptf_call_ieee(walk_back, &r, err);
 }
 
 const float *ptf_gradient_input(const ptf_gradient *g)
