@@ -1,7 +1,7 @@
 /*
  * Programs that round another way, or flush what is subnormal to zero, get the
- * same bits: of runs, gradients, enclosures and certificates.  Worker threads have an
- * arithmetic of their own, and theirs is changed too.
+ * same bits: of runs, gradients, enclosures and certificates.  Worker threads
+ * have an arithmetic of their own, and theirs is changed too.
  *
  * SPDX-License-Identifier: Apache-2.0
  */

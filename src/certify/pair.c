@@ -10,12 +10,6 @@ static bool is_norm(const ptf_node *node)
     return node->op == PTF_OP_BATCHNORM1D || node->op == PTF_OP_BATCHNORM2D;
 }
 
-static bool is_product(const ptf_node *node)
-{
-    return node->op == PTF_OP_CONV1D || node->op == PTF_OP_CONV2D ||
-           node->op == PTF_OP_LINEAR;
-}
-
 /* Layers that rewrites may drop: they move no number, or can be folded. */
 static bool is_optional(const ptf_node *node)
 {
@@ -44,7 +38,7 @@ static bool is_alike(const ptf_node *a, const ptf_node *b)
 {
     if ((is_pool(a) && is_pool(b)) || (is_activation(a) && is_activation(b)))
         return true;
-    if (!is_product(a) || !is_product(b))
+    if (!ptf_op_info(a->op)->weighted || !ptf_op_info(b->op)->weighted)
         return a->op == b->op &&
                (!is_norm(a) || a->attrs.out_channels == b->attrs.out_channels);
     const ptf_tensor *v = a->tensors[PTF_WEIGHT], *w = b->tensors[PTF_WEIGHT];
@@ -142,7 +136,7 @@ static void fold(const ptf_net *a, const bool *used, ptf_pair *pair,
                  bool *folded)
 {
     pair->value = pair->layer;
-    if (pair->layer < 0 || !is_product(&a->nodes[pair->layer]))
+    if (pair->layer < 0 || !ptf_op_info(a->nodes[pair->layer].op)->weighted)
         return;
     for (int norm = next_norm(a, pair->layer); norm >= 0 && !used[norm];
          norm = next_norm(a, norm)) {
@@ -159,13 +153,15 @@ static void find_mismatch(const ptf_net *a, const ptf_net *b,
 {
     for (int i = 1; i < b->node_count && out->reason == NULL; i++) {
         const ptf_node *node = &b->nodes[i];
-        if ((is_product(node) || is_norm(node)) && pairs[i].layer < 0)
+        if ((ptf_op_info(node->op)->weighted || is_norm(node)) &&
+            pairs[i].layer < 0)
             *out = (ptf_mismatch){"has no counterpart in the original",
                                   node->name};
     }
     for (int i = 1; i < a->node_count && out->reason == NULL; i++) {
         const ptf_node *node = &a->nodes[i];
-        if ((is_product(node) || is_norm(node)) && !used[i] && !folded[i])
+        if ((ptf_op_info(node->op)->weighted || is_norm(node)) && !used[i] &&
+            !folded[i])
             *out = (ptf_mismatch){"of the original has no counterpart",
                                   node->name};
     }

@@ -98,12 +98,6 @@ static void run_image(void *context, int64_t n, int thread)
         ptf_enclose_note(context, n, thread);
 }
 
-bool ptf_enclose_is_product(const ptf_node *node)
-{
-    return node->op == PTF_OP_CONV1D || node->op == PTF_OP_CONV2D ||
-           node->op == PTF_OP_LINEAR;
-}
-
 static ptf_status run_product(const ptf_enclose_step *s,
                               const ptf_enclose_pass *pass, ptf_error *err)
 {
@@ -121,7 +115,7 @@ static ptf_status run_product(const ptf_enclose_step *s,
 ptf_status ptf_enclose_run_step(ptf_enclose_step *s,
                                 const ptf_enclose_pass *pass, ptf_error *err)
 {
-    bool product = ptf_enclose_is_product(&s->enc->net->nodes[s->node]);
+    bool product = ptf_op_info(s->enc->net->nodes[s->node].op)->weighted;
     ptf_status status = product ? run_product(s, pass, err) : PTF_OK;
     if (status == PTF_OK)
         ptf_each(pass->threads, pass->images,

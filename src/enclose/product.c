@@ -44,14 +44,17 @@ double ptf_gamma(int64_t n, double u)
 
 static const ptf_tile *choose_tile(void)
 {
+    ptf_isa isa = ptf_isa_default();
 #if defined(__x86_64__)
-    if (ptf_isa_here(PTF_ISA_AVX512))
+    if (isa == PTF_ISA_AVX512)
         return &ptf_tile_avx512;
-    if (ptf_isa_here(PTF_ISA_AVX2))
+    if (isa == PTF_ISA_AVX2)
         return &ptf_tile_avx2;
 #elif defined(__aarch64__)
-    return &ptf_tile_neon;
+    if (isa == PTF_ISA_NEON)
+        return &ptf_tile_neon;
 #endif
+    (void)isa;
     return &ptf_tile_plain;
 }
 
@@ -77,17 +80,17 @@ static void multiply_row(double *w, int64_t count, double scale)
 
 /*
  * Rows are far apart, and a stretch of one is too short for the processor to
- * see what comes next: asks for the stretch from term 'from' on of every
- * 'step'th of a tile's rows.
+ * see what comes next: asks for the stretch from term 'from' on of rows i,
+ * i + step, ... of a tile's 'rows'.
  */
 static void ask(const ptf_product *p, int64_t row, int64_t rows, int64_t from,
-                int64_t step)
+                int64_t i, int64_t step)
 {
     if (p->numbers->f32 == NULL || from >= p->terms)
         return;
-    for (int64_t j = 0; j < ROWS && j < rows; j += step)
+    for (; i < rows; i += step)
         for (int k = 0; k < TERMS; k += 16)
-            __builtin_prefetch(p->numbers->f32 + (row + j) * p->terms + from +
+            __builtin_prefetch(p->numbers->f32 + (row + i) * p->terms + from +
                                k);
 }
 
@@ -196,7 +199,8 @@ static void add_products(const ptf_product *p, const panels *in, int64_t row,
         for (int64_t j = 0; j < rows; j += ROWS) {
             load_weights(p, channel + j, rows - j, from, n, s->w);
             for (int64_t i = 0; i < in->count; i++) {
-                ask(p, channel + j + i, rows - j - i, from + n, in->count);
+                ask(p, channel + j, ptf_min_i64(rows - j, ROWS), from + n, i,
+                    in->count);
                 p->tile->add(n, p->pixels - in->first - i * LANES, s->w,
                              in->x + (i * p->terms + from) * LANES,
                              s->sum[i] + j * LANES);

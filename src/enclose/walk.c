@@ -123,7 +123,7 @@ static bool is_apart(const ptf_enclosure *enc, int i)
 {
     enum { MANY_PIXELS = 128 };
     const ptf_node *node = &enc->net->nodes[i];
-    return !ptf_enclose_is_product(node) ||
+    return !ptf_op_info(node->op)->weighted ||
            enc->sizes[i] / node->attrs.out_channels >= MANY_PIXELS;
 }
 

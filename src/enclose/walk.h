@@ -52,9 +52,6 @@ static inline void ptf_balls_copy(int64_t n, ptf_balls in, ptf_balls out)
     memcpy(out.radius, in.radius, (size_t)n * sizeof(double));
 }
 
-/* Convolutions and linear layers. */
-bool ptf_enclose_is_product(const ptf_node *node);
-
 /* Layers whose output is their input. */
 bool ptf_enclose_passes_on(const ptf_node *node);
 

@@ -20,11 +20,6 @@ float *ptf_gradient_floats(ptf_gradient *g, size_t count)
     return (float *)(void *)(block + (-(uintptr_t)block & (ALIGNMENT - 1)));
 }
 
-static bool is_product(ptf_op op)
-{
-    return op == PTF_OP_CONV1D || op == PTF_OP_CONV2D || op == PTF_OP_LINEAR;
-}
-
 static bool is_norm(ptf_op op)
 {
     return op == PTF_OP_BATCHNORM1D || op == PTF_OP_BATCHNORM2D;
@@ -204,7 +199,8 @@ static ptf_status make_node(ptf_gradient *g, int i,
         ptf_back_softmax(g, i);
     if (is_norm(node->op))
         return ptf_back_norm(g, i, err);
-    return is_product(node->op) ? make_product(g, i, options, err) : PTF_OK;
+    return ptf_op_info(node->op)->weighted ? make_product(g, i, options, err)
+                                           : PTF_OK;
 }
 
 /* -------------------------------------------------------------------- make */

@@ -46,8 +46,7 @@ static void add_part(void *context, int64_t i, int thread)
 
 static void layer_back(ptf_gradient *g, int i, float *dx)
 {
-    ptf_op op = g->net->nodes[i].op;
-    if (op == PTF_OP_CONV1D || op == PTF_OP_CONV2D || op == PTF_OP_LINEAR)
+    if (ptf_op_info(g->net->nodes[i].op)->weighted)
         ptf_back_conv_input(g, i, dx);
     else
         ptf_back_layer(g, i, dx);

@@ -137,6 +137,7 @@ typedef struct ptf_op_row {
     bool elementwise; /* out[i] depends on in[i] alone (BatchNorm: and on the
                          channel's constants) */
     bool identity;    /* out is in: Dropout, Identity */
+    bool weighted;    /* sums of weights times inputs: Conv, Linear */
 } ptf_op_row;
 
 const ptf_op_row *ptf_op_info(ptf_op op);

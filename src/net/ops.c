@@ -182,25 +182,29 @@ static const char *flatten_shape(const ptf_attrs *attrs, const ptf_shape *in,
 /* --------------------------------------------------------------- the table */
 
 static const ptf_op_row op_table[PTF_OP_COUNT] = {
-    [PTF_OP_INPUT] = {"Input", same_shape, true, true},
-    [PTF_OP_CONV1D] = {"Conv1d", conv1d_shape, false, false},
-    [PTF_OP_CONV2D] = {"Conv2d", conv2d_shape, false, false},
-    [PTF_OP_BATCHNORM1D] = {"BatchNorm1d", batchnorm1d_shape, true, false},
-    [PTF_OP_BATCHNORM2D] = {"BatchNorm2d", batchnorm2d_shape, true, false},
-    [PTF_OP_LINEAR] = {"Linear", linear_shape, false, false},
-    [PTF_OP_RELU] = {"ReLU", same_shape, true, false},
-    [PTF_OP_LEAKY_RELU] = {"LeakyReLU", same_shape, true, false},
-    [PTF_OP_SIGMOID] = {"Sigmoid", same_shape, true, false},
-    [PTF_OP_TANH] = {"Tanh", same_shape, true, false},
-    [PTF_OP_SOFTPLUS] = {"Softplus", same_shape, true, false},
-    [PTF_OP_SOFTMAX] = {"Softmax", softmax_shape, false, false},
-    [PTF_OP_MAXPOOL2D] = {"MaxPool2d", pool_shape, false, false},
-    [PTF_OP_AVGPOOL2D] = {"AvgPool2d", avgpool_shape, false, false},
-    [PTF_OP_ADAPTIVE_AVGPOOL2D] = {"AdaptiveAvgPool2d", adaptive_shape, false,
-                                   false},
-    [PTF_OP_FLATTEN] = {"Flatten", flatten_shape, false, false},
-    [PTF_OP_DROPOUT] = {"Dropout", same_shape, true, true},
-    [PTF_OP_IDENTITY] = {"Identity", same_shape, true, true},
+    [PTF_OP_INPUT] = {"Input", same_shape, .elementwise = true,
+                      .identity = true},
+    [PTF_OP_CONV1D] = {"Conv1d", conv1d_shape, .weighted = true},
+    [PTF_OP_CONV2D] = {"Conv2d", conv2d_shape, .weighted = true},
+    [PTF_OP_BATCHNORM1D] = {"BatchNorm1d", batchnorm1d_shape,
+                            .elementwise = true},
+    [PTF_OP_BATCHNORM2D] = {"BatchNorm2d", batchnorm2d_shape,
+                            .elementwise = true},
+    [PTF_OP_LINEAR] = {"Linear", linear_shape, .weighted = true},
+    [PTF_OP_RELU] = {"ReLU", same_shape, .elementwise = true},
+    [PTF_OP_LEAKY_RELU] = {"LeakyReLU", same_shape, .elementwise = true},
+    [PTF_OP_SIGMOID] = {"Sigmoid", same_shape, .elementwise = true},
+    [PTF_OP_TANH] = {"Tanh", same_shape, .elementwise = true},
+    [PTF_OP_SOFTPLUS] = {"Softplus", same_shape, .elementwise = true},
+    [PTF_OP_SOFTMAX] = {"Softmax", softmax_shape},
+    [PTF_OP_MAXPOOL2D] = {"MaxPool2d", pool_shape},
+    [PTF_OP_AVGPOOL2D] = {"AvgPool2d", avgpool_shape},
+    [PTF_OP_ADAPTIVE_AVGPOOL2D] = {"AdaptiveAvgPool2d", adaptive_shape},
+    [PTF_OP_FLATTEN] = {"Flatten", flatten_shape},
+    [PTF_OP_DROPOUT] = {"Dropout", same_shape, .elementwise = true,
+                        .identity = true},
+    [PTF_OP_IDENTITY] = {"Identity", same_shape, .elementwise = true,
+                         .identity = true},
 };
 
 const ptf_op_row *ptf_op_info(ptf_op op)
@@ -275,7 +279,7 @@ static bool is_batchnorm(ptf_op op)
 
 static bool has_parameter(ptf_op op, const ptf_attrs *attrs, ptf_role role)
 {
-    bool sums = is_conv(op) || op == PTF_OP_LINEAR;
+    bool sums = ptf_op_info(op)->weighted;
     switch (role) {
     case PTF_WEIGHT: return sums || (is_batchnorm(op) && attrs->affine);
     case PTF_BIAS:
@@ -358,7 +362,7 @@ const char *ptf_op_kind(ptf_op op, const ptf_attrs *attrs, ptf_kind in,
                         ptf_kind *out)
 {
     int want = wanted_rank(op);
-    bool counts = is_conv(op) || is_batchnorm(op) || op == PTF_OP_LINEAR;
+    bool counts = ptf_op_info(op)->weighted || is_batchnorm(op);
     if (op == PTF_OP_FLATTEN)
         return kind_of_flatten(attrs, in, out);
     if (op == PTF_OP_LINEAR && kind_of_linear(in) != NULL)

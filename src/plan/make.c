@@ -26,11 +26,6 @@ static bool is_alias(ptf_op op)
            op == PTF_OP_IDENTITY;
 }
 
-static bool is_product(ptf_op op)
-{
-    return op == PTF_OP_CONV1D || op == PTF_OP_CONV2D || op == PTF_OP_LINEAR;
-}
-
 /* What stands behind a product and is done in its step. */
 typedef struct chain {
     int root;             /* the node whose value this node's is */
@@ -61,7 +56,8 @@ static void find_chains(const ptf_net *net, bool alone, chain *chains)
 {
     for (int i = 0; i < net->node_count; i++) {
         const ptf_node *node = &net->nodes[i];
-        chains[i] = (chain){.root = i, .open = !alone && is_product(node->op)};
+        chains[i] = (chain){.root = i,
+                            .open = !alone && ptf_op_info(node->op)->weighted};
         if (node->input_count != 1)
             continue;
         int in = node->inputs[0];

@@ -12,11 +12,6 @@ bool ptf_is_batchnorm(ptf_op op)
     return op == PTF_OP_BATCHNORM1D || op == PTF_OP_BATCHNORM2D;
 }
 
-bool ptf_is_weighted(ptf_op op)
-{
-    return op == PTF_OP_CONV1D || op == PTF_OP_CONV2D || op == PTF_OP_LINEAR;
-}
-
 /* ----------------------------------------------------------------- numbers */
 
 /* A parameter as doubles, all finite; 'otherwise' where there is none. */
@@ -131,14 +126,14 @@ ptf_status ptf_refuse_leftovers(const ptf_net_edit *edit, bool between,
         return ptf_node_fail(err, PTF_UNSUPPORTED, node,
                              "stands before every convolution and linear "
                              "layer, expected it behind one");
-    if (ptf_is_weighted(before->op) && shared >= 0)
+    if (ptf_op_info(before->op)->weighted && shared >= 0)
         return ptf_node_fail(err, PTF_UNSUPPORTED, node,
                              "the output of %s (%s) is used %d times, expected "
                              "this batch norm alone to read it",
                              edit->nodes[shared].name,
                              edit->nodes[shared].class_name,
                              ptf_net_consumers(edit->net, shared));
-    if (ptf_is_weighted(before->op))
+    if (ptf_op_info(before->op)->weighted)
         return ptf_node_fail(err, PTF_UNSUPPORTED, node,
                              "%s (%s) before it has a scale and a shift "
                              "already",

@@ -30,9 +30,6 @@ ptf_status ptf_norm_read(ptf_arena *arena, const ptf_node *node, ptf_norm *out,
 
 bool ptf_is_batchnorm(ptf_op op);
 
-/* True for what batch norms are rewritten into: Conv1d, Conv2d, Linear. */
-bool ptf_is_weighted(ptf_op op);
-
 /*
  * Refuses the first batch norm that is alive, with the reason.  'between'
  * says whether Dropout and Identity may stand between it and its layer.

@@ -45,7 +45,7 @@ ptf_status ptf_pass_batchnorm_to_epilogue(ptf_net_edit *edit,
     for (int i = 1; i < edit->net->node_count; i++) {
         ptf_node *layer = &edit->nodes[i];
         int next = ptf_net_only_consumer(edit->net, i);
-        if (!ptf_is_weighted(layer->op) || layer->attrs.scale_shift ||
+        if (!ptf_op_info(layer->op)->weighted || layer->attrs.scale_shift ||
             next < 0 || !ptf_is_batchnorm(edit->nodes[next].op))
             continue;
         ptf_norm norm;

@@ -292,7 +292,7 @@ ptf_status ptf_pass_fold_batchnorm(ptf_net_edit *edit, const ptf_shape *input,
     (void)input;
     for (int i = 1; i < edit->net->node_count; i++) {
         ptf_node *node = &edit->nodes[i];
-        if (!ptf_is_weighted(node->op) || node->attrs.scale_shift)
+        if (!ptf_op_info(node->op)->weighted || node->attrs.scale_shift)
             continue;
         int count = take_norms(edit, i, err);
         if (count < 0)

@@ -278,7 +278,7 @@ static ptf_status open_and_run(run_options *o, const tool_net *net,
 int tool_run(int argc, char **argv)
 {
     run_options o = {0};
-    image_texts texts = {.scale = NAN};
+    image_texts texts = {.scale = (double)NAN};
     const char *labels = NULL;
     int code = parse(argc, argv, &o, &texts, &labels);
     if (code != TOOL_GO_ON)
