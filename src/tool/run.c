@@ -170,7 +170,8 @@ static int check_options(run_options *o)
         return tool_usage_error("--class and --overlay: expected --map, too");
     for (o->input_count = 0; o->inputs[o->input_count] != NULL;)
         o->input_count++;
-    return o->overlay > 0 ? check_overlay(o) : TOOL_GO_ON;
+    return o->overlay > 0 && o->inputs[0] != NULL ? check_overlay(o)
+                                                  : TOOL_GO_ON;
 }
 
 /* Returns TOOL_GO_ON or the code to exit with. */
