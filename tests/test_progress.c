@@ -6,7 +6,10 @@
 #include "base/base.h"
 #include "tool/tool.h"
 
+#include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <time.h>
@@ -14,16 +17,34 @@
 
 #include <cmocka.h>
 
-/* Seconds; the clock stands unless a test moves it. */
+/*
+ * Seconds; the clock stands unless a test moves it, and there is no thread
+ * that keeps up what is shown, unless both are to be real.
+ */
 static double now;
+static bool real;
 
+int __real_clock_gettime(clockid_t clock, struct timespec *t);
 int __wrap_clock_gettime(clockid_t clock, struct timespec *t);
 int __wrap_clock_gettime(clockid_t clock, struct timespec *t)
 {
-    (void)clock;
+    if (real)
+        return __real_clock_gettime(clock, t);
     t->tv_sec = (time_t)now;
     t->tv_nsec = (long)(1e9 * (now - (double)t->tv_sec));
     return 0;
+}
+
+typedef void *thread_function(void *);
+int __real_pthread_create(pthread_t *thread, const pthread_attr_t *attributes,
+                          thread_function *function, void *argument);
+int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attributes,
+                          thread_function *function, void *argument);
+int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attributes,
+                          thread_function *function, void *argument)
+{
+    return real ? __real_pthread_create(thread, attributes, function, argument)
+                : EAGAIN;
 }
 
 /* Runs 'work' with the file 'fd' as stderr. */
@@ -39,7 +60,9 @@ static void with_stderr(int fd, void (*work)(void))
     close(old);
 }
 
-static char said[4096];
+static int watched; /* what the terminal shows can be read there */
+
+static char said[16384];
 
 static void read_said(int fd)
 {
@@ -69,6 +92,7 @@ static bool run_on_terminal(const char *term, void (*work)(void))
     int terminal = open(ptsname(master), O_RDWR | O_NOCTTY);
     assert_true(terminal >= 0);
     setenv("TERM", term, 1);
+    watched = master;
     with_stderr(terminal, work);
     close(terminal);
     read_said(master);
@@ -138,23 +162,59 @@ static void there_is_no_more_than_all(void **state)
     assert_string_equal(said, "sliding: 100 %, 1 rows/s, 0:00 left\n");
 }
 
-static void slow_start(void)
+/* Four steps, of which each takes forty seconds. */
+static void slow_steps(void)
 {
     tool_progress p;
-    tool_progress_start(&p, "sliding", "rows", 20);
-    tool_progress_show(&p);
+    tool_progress_start(&p, "sliding", "rows", 4);
+    for (int i = 1; i <= 4; i++) {
+        for (int second = 0; second < 40; second++) {
+            now += 1;
+            tool_progress_show(&p);
+        }
+        tool_progress_at(&p, i);
+    }
     tool_progress_end(&p);
 }
 
-static void a_slow_start_has_an_empty_bar(void **state)
+static void a_long_step_is_shown_meanwhile(void **state)
 {
     (void)state;
-    run_in_file(slow_start);
-    assert_string_equal(said, "");
-    if (!run_on_terminal("xterm", slow_start))
+    run_in_file(slow_steps);
+    assert_int_equal(count("\n"), 16);
+    assert_int_equal(strncmp(said,
+                             "sliding:   0 %, 0:10 so far\n"
+                             "sliding:   0 %, 0:20 so far\n",
+                             56),
+                     0);
+    assert_non_null(strstr(said, "sliding:  50 %, 0.025 rows/s, 1:10 left\n"
+                                 "sliding:  50 %, 0.025 rows/s, 1:00 left\n"));
+    if (!run_on_terminal("xterm", slow_steps))
         skip();
-    assert_string_equal(said, "\r\033[K[........................] sliding:"
-                              "   0 %\r\033[K");
+    assert_int_equal(count("so far"), 40);
+    assert_int_equal(count("left"), 120);
+}
+
+/* No step at all, until something is shown or a minute is over. */
+static void one_step(void)
+{
+    struct pollfd shown = {.fd = watched, .events = POLLIN};
+    tool_progress p;
+    tool_progress_start(&p, "sliding", "rows", 4);
+    poll(&shown, 1, 60000);
+    tool_progress_end(&p);
+}
+
+static void a_thread_shows_it(void **state)
+{
+    (void)state;
+    real = true;
+    bool ran = run_on_terminal("xterm", one_step);
+    real = false;
+    if (!ran)
+        skip();
+    assert_non_null(strstr(said, "] sliding:   0 %, 0:01 so far"));
+    assert_string_equal(said + strlen(said) - 4, "\r\033[K");
 }
 
 static void quick(void)
@@ -242,7 +302,8 @@ int main(void)
         cmocka_unit_test(a_file_gets_a_line_every_ten_seconds),
         cmocka_unit_test(a_terminal_gets_a_bar),
         cmocka_unit_test(there_is_no_more_than_all),
-        cmocka_unit_test(a_slow_start_has_an_empty_bar),
+        cmocka_unit_test(a_long_step_is_shown_meanwhile),
+        cmocka_unit_test(a_thread_shows_it),
         cmocka_unit_test(quick_work_is_not_shown),
         cmocka_unit_test(what_the_library_does_is_shown),
         cmocka_unit_test(a_bar_that_is_left_keeps_its_line),

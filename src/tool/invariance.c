@@ -31,11 +31,15 @@ static ptf_status run_way(const matrix *m, const way *w, ptf_plan *plan,
                           char hex[65], ptf_error *err)
 {
     ptf_status status = PTF_OK;
+    tool_progress progress;
+    tool_progress_start(&progress, w->isa, "inputs", m->count);
     for (int64_t i = 0; status == PTF_OK && i < m->count; i += w->batch) {
         int64_t n = m->count - i < w->batch ? m->count - i : w->batch;
         status = ptf_plan_run(plan, m->in + i * m->in_size, n,
                               m->out + i * m->out_size, err);
+        tool_progress_at(&progress, i + n);
     }
+    tool_progress_end(&progress);
     ptf_tensor tensor = {.name = "outputs",
                          .dtype = PTF_F32,
                          .rank = 1,

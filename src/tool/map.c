@@ -338,7 +338,6 @@ static ptf_status run_rows(map_job *j, ptf_error *err)
     ptf_status status = allocate(j, stripe, err);
     tool_progress progress;
     tool_progress_start(&progress, "sliding", "rows", height);
-    tool_progress_show(&progress);
     for (int64_t row = 0; row < height && status == PTF_OK; row += stripe) {
         int64_t left = height - row, count = left < stripe ? left : stripe;
         status = run_stripe(j, row, count, err);

@@ -1,6 +1,7 @@
 /*
  * Progress of long work on stderr: a bar on a terminal, else a line every ten
- * seconds; nothing for work that is over before anyone could wonder.
+ * seconds; nothing for work that is over before anyone could wonder.  A thread
+ * keeps it up while a single step takes long.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -34,15 +35,17 @@ static bool is_terminal(void)
     return isatty(STDERR_FILENO) && term != NULL && strcmp(term, "dumb") != 0;
 }
 
-void tool_progress_start(tool_progress *p, const char *what, const char *unit,
-                         int64_t total)
+static void start(tool_progress *p, const char *what, const char *unit,
+                  int64_t total)
 {
+    double now = tool_now();
     *p = (tool_progress){.what = what,
                          .unit = unit,
                          .total = total,
-                         .start = tool_now(),
+                         .start = now,
+                         .last = now,
                          .terminal = is_terminal()};
-    p->next = p->start + (p->terminal ? patience : silence);
+    p->next = now + (p->terminal ? patience : silence);
 }
 
 /* "1:02:03" or "0:07" */
@@ -76,46 +79,118 @@ static void print_bar(double share)
     fprintf(stderr, "\r\033[K[%s] ", bar);
 }
 
-void tool_progress_show(tool_progress *p)
+/* "5 images/s, 1:30 left", by the steps until now; "0:20 so far" without. */
+static void print_pace(const tool_progress *p, double now)
 {
-    if (quiet || !p->terminal)
+    char text[32];
+    if (p->done == 0) {
+        fprintf(stderr, "%s so far", duration(now - p->start, text));
         return;
-    print_bar(0);
-    fprintf(stderr, "%s:   0 %%", p->what);
-    fflush(stderr);
-    p->shown = true;
-    bar_shown = true;
+    }
+    double rate = (double)p->done / (p->last - p->start);
+    double left = (double)(p->total - p->done) / rate - (now - p->last);
+    print_rate(rate, p->unit);
+    fprintf(stderr, ", %s left", duration(left > 0.0 ? left : 0.0, text));
 }
 
-void tool_progress_at(tool_progress *p, int64_t done)
+static void show(tool_progress *p)
 {
     double now = tool_now();
     if (quiet || now < p->next || p->total < 1)
         return;
-    if (done > p->total)
-        done = p->total; /* a wrong guess of the whole */
-    char left[32];
-    double spent = now - p->start, share = (double)done / (double)p->total;
-    double rate = (double)done / spent;
+    double share = (double)p->done / (double)p->total;
     if (p->terminal)
         print_bar(share);
     fprintf(stderr, "%s: %3.0f %%, ", p->what, 100.0 * share);
-    print_rate(rate, p->unit);
-    fprintf(stderr, ", %s left%s",
-            duration(rate > 0 ? (double)(p->total - done) / rate : 0.0, left),
-            p->terminal ? "" : "\n");
+    print_pace(p, now);
+    if (!p->terminal)
+        fputc('\n', stderr);
     fflush(stderr);
     p->shown = p->terminal;
     bar_shown = p->terminal;
     p->next = now + (p->terminal ? frame : silence);
 }
 
-void tool_progress_end(tool_progress *p)
+static void at(tool_progress *p, int64_t done)
+{
+    p->done =
+        done < p->total ? done : p->total; /* a wrong guess of the whole */
+    p->last = tool_now();
+    show(p);
+}
+
+static void end(tool_progress *p)
 {
     if (p->shown)
         fputs("\r\033[K", stderr);
     p->shown = false;
     bar_shown = 0;
+}
+
+/* -------------------------------------------------------------- in the tools */
+
+/* Of what is shown, and of all that a thread reads or changes. */
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t ended = PTHREAD_COND_INITIALIZER;
+
+void tool_progress_show(tool_progress *p)
+{
+    pthread_mutex_lock(&lock);
+    show(p);
+    pthread_mutex_unlock(&lock);
+}
+
+static void *keep_up(void *progress)
+{
+    tool_progress *p = progress;
+    pthread_mutex_lock(&lock);
+    while (p->kept_up) {
+        show(p);
+        struct timespec until = {.tv_sec = (time_t)p->next};
+        until.tv_nsec = (long)(1e9 * (p->next - (double)until.tv_sec));
+        pthread_cond_clockwait(&ended, &lock, CLOCK_MONOTONIC, &until);
+    }
+    pthread_mutex_unlock(&lock);
+    return NULL;
+}
+
+/* Signals are for the threads that work. */
+static void start_keeper(tool_progress *p)
+{
+    sigset_t all, old;
+    sigfillset(&all);
+    pthread_sigmask(SIG_BLOCK, &all, &old);
+    p->kept_up = true;
+    if (pthread_create(&p->keeper, NULL, keep_up, p) != 0)
+        p->kept_up = false;
+    pthread_sigmask(SIG_SETMASK, &old, NULL);
+}
+
+void tool_progress_start(tool_progress *p, const char *what, const char *unit,
+                         int64_t total)
+{
+    start(p, what, unit, total);
+    if (!quiet && total > 0)
+        start_keeper(p);
+}
+
+void tool_progress_at(tool_progress *p, int64_t done)
+{
+    pthread_mutex_lock(&lock);
+    at(p, done);
+    pthread_mutex_unlock(&lock);
+}
+
+void tool_progress_end(tool_progress *p)
+{
+    bool join = p->kept_up;
+    pthread_mutex_lock(&lock);
+    p->kept_up = false;
+    end(p);
+    pthread_cond_broadcast(&ended);
+    pthread_mutex_unlock(&lock);
+    if (join)
+        pthread_join(p->keeper, NULL);
 }
 
 void tool_progress_break(void)
@@ -125,15 +200,20 @@ void tool_progress_break(void)
     bar_shown = 0;
 }
 
-/* Of one kind of work at a time; the next one begins where one ends. */
+/* ------------------------------------------------------------ in the library */
+
+/*
+ * Of one kind of work at a time; the next one begins where one ends.  The
+ * library reports often enough without a thread.
+ */
 static void on_report(void *to, const char *what, uint64_t done, uint64_t total)
 {
     tool_progress *p = to;
     if (p->what != what || p->total != (int64_t)total)
-        tool_progress_start(p, what, "bytes", (int64_t)total);
-    tool_progress_at(p, (int64_t)done);
+        start(p, what, "bytes", (int64_t)total);
+    at(p, (int64_t)done);
     if (done >= total) {
-        tool_progress_end(p);
+        end(p);
         p->what = NULL;
     }
 }

@@ -11,6 +11,7 @@
 
 #include "ptfold.h"
 
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -151,20 +152,25 @@ void tool_text_drop(tool_text *text);
 
 /* ----------------------------------------------------------------- progress */
 
-/* Long work, as stderr shows it.  Call at() as often as is handy. */
+/*
+ * Long work, as stderr shows it.  Call at() as often as is handy: between two
+ * calls a thread keeps up what is shown.
+ */
 typedef struct tool_progress {
     const char *what, *unit; /* "comparing", "images" */
-    int64_t total;
-    double start, next;
-    bool terminal, shown;
+    int64_t done, total;
+    double start, last, next; /* last: when 'done' was said */
+    bool terminal, shown, kept_up;
+    pthread_t keeper;
 } tool_progress;
 
 void tool_progress_start(tool_progress *progress, const char *what,
                          const char *unit, int64_t total);
-/* Shows an empty bar: for work whose first step may be long. */
-void tool_progress_show(tool_progress *p);
 void tool_progress_at(tool_progress *progress, int64_t done);
 void tool_progress_end(tool_progress *progress);
+
+/* What that thread does when it wakes, for a test without it. */
+void tool_progress_show(tool_progress *progress);
 
 /* What the library reports of its own long work is shown from now on. */
 void tool_progress_watch(void);
