@@ -62,3 +62,5 @@ assert len(bench("--batch", "2", "--threads", "1", "--repeat", "1", "--slide",
 assert bench("--batch", "1,x", status=2) == ""
 assert bench("--format", "xml", status=2) == ""
 assert bench("--threads", "0", status=2) == ""
+for form in ("md", "csv", "json"):
+    assert bench("--format", form, "--input", "3x7x7", status=2) == ""

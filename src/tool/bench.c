@@ -55,6 +55,7 @@ typedef struct bench {
     ptf_shape shape;
     double peak, bandwidth;
     tool_json json;
+    bool begun; /* the table */
 } bench;
 
 /* ------------------------------------------------------------------ options */
@@ -132,8 +133,12 @@ static void print_line(bench *b, const line *l)
         print_md(l);
 }
 
+/* Once, when there is a line to follow. */
 static void print_head(bench *b)
 {
+    if (b->begun)
+        return;
+    b->begun = true;
     if (strcmp(b->options->format, "csv") == 0) {
         puts("batch,threads,layer,kernel,least_seconds,median_seconds,flops,"
              "weight_bytes,peak_flops_per_second,read_bytes_per_second,"
@@ -252,6 +257,7 @@ static ptf_status bench_one(bench *b, int64_t batch, int64_t threads,
     else
         status = run_all(b, plan, batch, times, err);
     if (status == PTF_OK) {
+        print_head(b);
         line l = {.batch = batch,
                   .threads = threads,
                   .peak = b->peak,
@@ -274,7 +280,6 @@ static ptf_status bench_all(bench *b, ptf_error *err)
         return tool_error(err, PTF_ARGUMENT,
                           "--batch, --threads: expected numbers with commas "
                           "between them");
-    print_head(b);
     ptf_status status = PTF_OK;
     for (int t = 0; t < thread_count; t++) {
         b->peak = ptf_measure_flops((int)threads[t]);

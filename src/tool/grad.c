@@ -260,11 +260,16 @@ static void print_text(const gradient *d)
         putchar('\n');
 }
 
-static void print_json(const gradient *d)
+static void print_json(const gradient *d, const tool_net *net)
 {
     char text[64];
     tool_json j = {.out = stdout};
     json_open(&j, NULL, '{');
+    json_text(&j, "program", "ptfold grad");
+    json_text(&j, "version", ptf_version());
+    json_text(&j, "checkpoint", d->options->source.path);
+    json_text(&j, "network", ptf_net_name(net->net));
+    json_text(&j, "image", d->options->image);
     json_text(&j, "input", tool_shape_text(&d->input, text));
     json_int(&j, "output", d->which);
     json_number(&j, "value", d->value);
@@ -294,7 +299,7 @@ static ptf_status run(gradient *d, const tool_net *net, unsigned by,
     if (status == PTF_OK && o->saliency != NULL)
         status = save_saliency(d, o->saliency, err);
     if (status == PTF_OK && o->json)
-        print_json(d);
+        print_json(d, net);
     else if (status == PTF_OK)
         print_text(d);
     return status;

@@ -127,7 +127,7 @@ static void end(tool_progress *p)
     bar_shown = 0;
 }
 
-/* -------------------------------------------------------------- in the tools */
+/* ------------------------------------------------------------- in the tools */
 
 /* Of what is shown, and of all that a thread reads or changes. */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -200,7 +200,7 @@ void tool_progress_break(void)
     bar_shown = 0;
 }
 
-/* ------------------------------------------------------------ in the library */
+/* ----------------------------------------------------------- in the library */
 
 /*
  * Of one kind of work at a time; the next one begins where one ends.  The

@@ -42,6 +42,29 @@ static int unknown_command(const char *name)
                             tool_suggestion_text(&s, text));
 }
 
+static int run_command(int argc, char **argv)
+{
+    for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
+        if (strcmp(argv[0], commands[i].name) == 0) {
+            tool_command(commands[i].name);
+            return commands[i].run(argc, argv);
+        }
+    }
+    return unknown_command(argv[0]);
+}
+
+/* "ptfold help COMMAND" */
+static int help(int argc, char **argv)
+{
+    if (argc == 0) {
+        print_help(stdout);
+        return tool_finish(EXIT_EQUIVALENT);
+    }
+    char option[] = "--help";
+    char *words[] = {argv[0], option, NULL};
+    return run_command(2, words);
+}
+
 int main(int argc, char **argv)
 {
     tool_start("ptfold");
@@ -57,11 +80,7 @@ int main(int argc, char **argv)
         printf("ptfold %s\n", ptf_version());
         return tool_finish(EXIT_EQUIVALENT);
     }
-    for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
-        if (strcmp(argv[1], commands[i].name) == 0) {
-            tool_command(commands[i].name);
-            return commands[i].run(argc - 1, argv + 1);
-        }
-    }
-    return unknown_command(argv[1]);
+    if (strcmp(argv[1], "help") == 0) /* as other programs have it */
+        return help(argc - 2, argv + 2);
+    return run_command(argc - 1, argv + 1);
 }

@@ -115,6 +115,9 @@ class Gradients(ProgramTest):
         report = json.loads(self.succeed(
             "ptfold", "grad", "--json", "--arch", "net.txt", "--saliency",
             "s.ppm", "net.pt", "x.npy"))
+        self.assertEqual([report[key] for key in
+                          ("program", "checkpoint", "image", "input")],
+                         ["ptfold grad", "net.pt", "x.npy", "3x9x8"])
         x = x[None].requires_grad_()
         sums = net(x)[0].sum(dim=(1, 2))
         self.assertEqual(report["output"], sums.argmax().item())

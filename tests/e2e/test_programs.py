@@ -310,6 +310,12 @@ class Usage(ProgramTest):
             self.assertRegex(self.succeed(program, *command, "--version"),
                              r"\Aptfold \d+\.\d+\.\d+\n\Z")
 
+    def test_help_is_a_command_as_well(self):
+        self.assertEqual(self.succeed("ptfold", "help"),
+                         self.succeed("ptfold", "--help"))
+        self.assertEqual(self.succeed("ptfold", "help", "run"),
+                         self.succeed("ptfold", "run", "--help"))
+
     def test_wrong_arguments_end_with_status_2(self):
         rows = (("bnfuse",), ("bnfuse", "a"), ("bnfuse", "a", "b", "c"),
                 ("bnfuse", "--fold", "x", "a", "b.pt"),
@@ -319,7 +325,8 @@ class Usage(ProgramTest):
                 ("bnfuse", "--arch"), ("lnin-convert",),
                 ("lnin-convert", "-o"), ("lnin-convert", "a", "b"),
                 ("lnin-convert", "--threads", "-1", "a"),
-                ("ptfold", "bogus"), ("ptfold", "info"),
+                ("ptfold", "bogus"), ("ptfold", "help", "bogus"),
+                ("ptfold", "info"),
                 ("ptfold", "info", "--stage", "x", "a"))
         for row in rows:
             with self.subTest(row):
