@@ -79,10 +79,20 @@ static inline v_float v_keep_nan(v_float x, v_float y)
     return _mm256_blendv_ps(y, _mm256_set1_ps(__builtin_nanf("")), nan);
 }
 
-/* Always inline: gcc takes calls of a function that only prefetches away. */
+/*
+ * Asks for a line that will be read: into the second-level cache, and into the
+ * first.  Always inline: gcc takes calls of a function that only prefetches
+ * away.
+ */
 static inline __attribute__((always_inline)) void v_prefetch(const float *p)
 {
     _mm_prefetch((const char *)p, _MM_HINT_T1);
+}
+
+static inline __attribute__((always_inline)) void v_prefetch_near(
+    const float *p)
+{
+    _mm_prefetch((const char *)p, _MM_HINT_T0);
 }
 
 static inline __m256 v_low2(__m256 a, __m256 b)

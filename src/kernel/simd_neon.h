@@ -79,10 +79,20 @@ static inline v_float v_keep_nan(v_float x, v_float y)
     return vbslq_f32(number, y, vdupq_n_f32(__builtin_nanf("")));
 }
 
-/* Always inline: gcc takes calls of a function that only prefetches away. */
+/*
+ * Asks for a line that will be read: into the second-level cache, and into the
+ * first.  Always inline: gcc takes calls of a function that only prefetches
+ * away.
+ */
 static inline __attribute__((always_inline)) void v_prefetch(const float *p)
 {
-    __builtin_prefetch(p);
+    __builtin_prefetch(p, 0, 2);
+}
+
+static inline __attribute__((always_inline)) void v_prefetch_near(
+    const float *p)
+{
+    __builtin_prefetch(p, 0, 3);
 }
 
 /* Rows to columns, in place. */

@@ -53,7 +53,7 @@ typedef struct bench {
     const options *options;
     const ptf_net *net;
     ptf_shape shape;
-    double peak, bandwidth;
+    double bandwidth; /* with as many threads as now */
     tool_json json;
     bool begun; /* the table */
 } bench;
@@ -159,7 +159,7 @@ static void print_limits(const bench *b, int64_t threads)
         fprintf(stderr,
                 "%d thread%s, %s: %.1f GFLOP/s of FMA, %.1f GB/s of reads\n",
                 (int)threads, threads == 1 ? "" : "s", ptf_isa_name(),
-                1e-9 * b->peak, 1e-9 * b->bandwidth);
+                1e-9 * ptf_measure_flops((int)threads), 1e-9 * b->bandwidth);
 }
 
 /* ------------------------------------------------------------------ running */
@@ -177,10 +177,14 @@ static int compare(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* Row 0 of 'times' is the whole net's, row 1 + i step i's. */
-static ptf_status run_all(const bench *b, ptf_plan *plan, int64_t batch,
+/*
+ * Row 0 of 'times' is the whole net's, row 1 + i step i's, and the last one the
+ * machine's peak just before each run: clocks rise and fall.
+ */
+static ptf_status run_all(const bench *b, ptf_plan *plan, const line *l,
                           double *times, ptf_error *err)
 {
+    int64_t batch = l->batch, steps = (int64_t)ptf_plan_step_count(plan);
     ptf_shape out_shape = ptf_plan_output(plan);
     size_t inputs = (size_t)(ptf_shape_numel(&b->shape) * batch);
     size_t outputs = (size_t)(ptf_shape_numel(&out_shape) * batch);
@@ -195,13 +199,14 @@ static ptf_status run_all(const bench *b, ptf_plan *plan, int64_t batch,
     }
     int64_t runs = b->options->repeat;
     for (int64_t r = 0; r < runs && status == PTF_OK; r++) {
+        times[(steps + 1) * runs + r] = ptf_measure_flops((int)l->threads);
         double before = now();
         status = ptf_plan_run(plan, in, batch, out, err);
         times[r] = now() - before;
-        for (size_t i = 0; i < ptf_plan_step_count(plan); i++) {
+        for (int64_t i = 0; i < steps; i++) {
             ptf_step_info info;
-            ptf_plan_step(plan, i, &info);
-            times[((int64_t)i + 1) * runs + r] = info.seconds;
+            ptf_plan_step(plan, (size_t)i, &info);
+            times[(i + 1) * runs + r] = info.seconds;
         }
     }
     free(in);
@@ -209,29 +214,36 @@ static ptf_status run_all(const bench *b, ptf_plan *plan, int64_t batch,
     return status;
 }
 
-static void set_times(line *l, double *times, int64_t runs)
+static double median(double *times, int64_t runs)
 {
     qsort(times, (size_t)runs, sizeof(double), compare);
+    return times[runs / 2];
+}
+
+static void set_times(line *l, double *times, int64_t runs)
+{
+    l->median = median(times, runs);
     l->least = times[0];
-    l->median = times[runs / 2];
 }
 
 static void print_plan(bench *b, const ptf_plan *plan, line l, double *times)
 {
     int64_t runs = b->options->repeat;
+    int64_t steps = (int64_t)ptf_plan_step_count(plan);
+    l.peak = median(times + (steps + 1) * runs, runs);
     line all = l;
     all.layer = all.kernel = "";
     all.plan_bytes = ptf_plan_memory(plan);
-    for (size_t i = 0; i < ptf_plan_step_count(plan); i++) {
+    for (int64_t i = 0; i < steps; i++) {
         ptf_step_info info;
-        ptf_plan_step(plan, i, &info);
+        ptf_plan_step(plan, (size_t)i, &info);
         l.layer = info.name;
         l.kernel = info.kernel;
         l.flops = info.flops;
         l.weight_bytes = info.weight_bytes;
         all.flops += info.flops;
         all.weight_bytes += info.weight_bytes;
-        set_times(&l, times + ((int64_t)i + 1) * runs, runs);
+        set_times(&l, times + (i + 1) * runs, runs);
         if (b->options->per_layer)
             print_line(b, &l);
     }
@@ -250,18 +262,15 @@ static ptf_status bench_one(bench *b, int64_t batch, int64_t threads,
         ptf_plan_make(b->net, &b->shape, batch, &how, &plan, err);
     if (status != PTF_OK)
         return status;
-    size_t rows = ptf_plan_step_count(plan) + 1;
+    size_t rows = ptf_plan_step_count(plan) + 2;
     double *times = calloc(rows * (size_t)b->options->repeat, sizeof(double));
+    line l = {.batch = batch, .threads = threads, .bandwidth = b->bandwidth};
     if (times == NULL)
         status = tool_error(err, PTF_MEMORY, "out of memory");
     else
-        status = run_all(b, plan, batch, times, err);
+        status = run_all(b, plan, &l, times, err);
     if (status == PTF_OK) {
         print_head(b);
-        line l = {.batch = batch,
-                  .threads = threads,
-                  .peak = b->peak,
-                  .bandwidth = b->bandwidth};
         print_plan(b, plan, l, times);
     }
     free(times);
@@ -282,7 +291,6 @@ static ptf_status bench_all(bench *b, ptf_error *err)
                           "between them");
     ptf_status status = PTF_OK;
     for (int t = 0; t < thread_count; t++) {
-        b->peak = ptf_measure_flops((int)threads[t]);
         b->bandwidth = ptf_measure_bandwidth((int)threads[t]);
         print_limits(b, threads[t]);
         for (int i = 0; i < batch_count && status == PTF_OK; i++)
