@@ -7,7 +7,7 @@
 
 static bool is_norm(const ptf_node *node)
 {
-    return node->op == PTF_OP_BATCHNORM1D || node->op == PTF_OP_BATCHNORM2D;
+    return ptf_op_info(node->op)->norm;
 }
 
 /* Layers that rewrites may drop: they move no number, or can be folded. */
@@ -147,21 +147,24 @@ static void fold(const ptf_net *a, const bool *used, ptf_pair *pair,
 
 /* ------------------------------------------------------------------- check */
 
+static bool has_numbers(const ptf_node *node)
+{
+    return ptf_op_info(node->op)->weighted || is_norm(node);
+}
+
 static void find_mismatch(const ptf_net *a, const ptf_net *b,
                           const ptf_pair *pairs, const bool *used,
                           const bool *folded, ptf_mismatch *out)
 {
     for (int i = 1; i < b->node_count && out->reason == NULL; i++) {
         const ptf_node *node = &b->nodes[i];
-        if ((ptf_op_info(node->op)->weighted || is_norm(node)) &&
-            pairs[i].layer < 0)
+        if (has_numbers(node) && pairs[i].layer < 0)
             *out = (ptf_mismatch){"has no counterpart in the original",
                                   node->name};
     }
     for (int i = 1; i < a->node_count && out->reason == NULL; i++) {
         const ptf_node *node = &a->nodes[i];
-        if ((ptf_op_info(node->op)->weighted || is_norm(node)) && !used[i] &&
-            !folded[i])
+        if (has_numbers(node) && !used[i] && !folded[i])
             *out = (ptf_mismatch){"of the original has no counterpart",
                                   node->name};
     }

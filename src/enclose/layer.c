@@ -91,34 +91,32 @@ static void run_image(void *context, int64_t n, int thread)
     const ptf_enclose_step *s = context;
     const int64_t *sizes = s->enc->sizes;
     int from = s->enc->net->nodes[s->node].inputs[0];
-    run_simple(s->enc, s->node, s->executed,
+    run_simple(s->enc, s->node, s->pass->executed,
                ptf_balls_of(s->in, sizes[from], n),
                ptf_balls_of(s->out, sizes[s->node], n));
     if (!keeps_finite(&s->enc->net->nodes[s->node]))
         ptf_enclose_note(context, n, thread);
 }
 
-static ptf_status run_product(const ptf_enclose_step *s,
-                              const ptf_enclose_pass *pass, ptf_error *err)
+static ptf_status run_product(const ptf_enclose_step *s, ptf_error *err)
 {
     const ptf_enclosure *enc = s->enc;
     const ptf_node *node = &enc->net->nodes[s->node];
     if (node->op == PTF_OP_LINEAR)
-        return ptf_enclose_linear(pass, node->attrs.in_channels,
+        return ptf_enclose_linear(s->pass, node->attrs.in_channels,
                                   node->attrs.out_channels,
                                   &enc->numbers[s->node], s->in, s->out, err);
-    return ptf_enclose_conv(pass, &node->attrs, &enc->shapes[node->inputs[0]],
-                            &enc->shapes[s->node], &enc->numbers[s->node],
-                            s->in, s->out, err);
+    return ptf_enclose_conv(
+        s->pass, &node->attrs, &enc->shapes[node->inputs[0]],
+        &enc->shapes[s->node], &enc->numbers[s->node], s->in, s->out, err);
 }
 
-ptf_status ptf_enclose_run_step(ptf_enclose_step *s,
-                                const ptf_enclose_pass *pass, ptf_error *err)
+ptf_status ptf_enclose_run_step(ptf_enclose_step *s, ptf_error *err)
 {
     bool product = ptf_op_info(s->enc->net->nodes[s->node].op)->weighted;
-    ptf_status status = product ? run_product(s, pass, err) : PTF_OK;
+    ptf_status status = product ? run_product(s, err) : PTF_OK;
     if (status == PTF_OK)
-        ptf_each(pass->threads, pass->images,
+        ptf_each(s->pass->threads, s->pass->images,
                  product ? ptf_enclose_note : run_image, s);
     return status;
 }

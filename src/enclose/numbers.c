@@ -176,7 +176,7 @@ ptf_status ptf_numbers_read(ptf_arena *arena, const ptf_node *node,
                             ptf_numbers *out, ptf_error *err)
 {
     *out = (ptf_numbers){0};
-    if (node->op == PTF_OP_BATCHNORM1D || node->op == PTF_OP_BATCHNORM2D)
+    if (ptf_op_info(node->op)->norm)
         return read_norm(arena, node, out, err);
     if (node->tensors[PTF_WEIGHT] == NULL)
         return PTF_OK;

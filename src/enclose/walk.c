@@ -79,12 +79,12 @@ static ptf_status walk_on(const span *s, ptf_error *err)
         if (enc->balls[i].value == enc->balls[input].value)
             continue;
         ptf_enclose_step node = {.enc = enc,
+                                 .pass = &s->pass,
                                  .node = i,
                                  .first = s->first,
-                                 .executed = s->w->executed,
                                  .in = stage(s, input),
                                  .out = place(s, i)};
-        status = ptf_enclose_run_step(&node, &s->pass, err);
+        status = ptf_enclose_run_step(&node, err);
     }
     return status;
 }

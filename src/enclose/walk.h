@@ -34,9 +34,9 @@ struct ptf_enclosure {
 /* One node on some images. */
 typedef struct ptf_enclose_step {
     ptf_enclosure *enc;
+    const ptf_enclose_pass *pass;
     int node;
-    int64_t first; /* image */
-    bool executed;
+    int64_t first;     /* image */
     ptf_balls in, out; /* of the first image */
     const float *tap;
 } ptf_enclose_step;
@@ -56,8 +56,7 @@ static inline void ptf_balls_copy(int64_t n, ptf_balls in, ptf_balls out)
 bool ptf_enclose_passes_on(const ptf_node *node);
 
 /* Runs the node, and notes which images' balls say nothing. */
-ptf_status ptf_enclose_run_step(ptf_enclose_step *step,
-                                const ptf_enclose_pass *pass, ptf_error *err);
+ptf_status ptf_enclose_run_step(ptf_enclose_step *step, ptf_error *err);
 
 /* Notes it of image first + n: a task. */
 void ptf_enclose_note(void *step, int64_t n, int thread);

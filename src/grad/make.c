@@ -20,11 +20,6 @@ float *ptf_gradient_floats(ptf_gradient *g, size_t count)
     return (float *)(void *)(block + (-(uintptr_t)block & (ALIGNMENT - 1)));
 }
 
-static bool is_norm(ptf_op op)
-{
-    return op == PTF_OP_BATCHNORM1D || op == PTF_OP_BATCHNORM2D;
-}
-
 /* ----------------------------------------------------------------- buffers */
 
 /* The first slot that is not taken; it grows to hold the cotangent of i. */
@@ -197,7 +192,7 @@ static ptf_status make_node(ptf_gradient *g, int i,
         return status;
     if (node->op == PTF_OP_SOFTMAX)
         ptf_back_softmax(g, i);
-    if (is_norm(node->op))
+    if (ptf_op_info(node->op)->norm)
         return ptf_back_norm(g, i, err);
     return ptf_op_info(node->op)->weighted ? make_product(g, i, options, err)
                                            : PTF_OK;

@@ -87,8 +87,7 @@ static ptf_status epilogue_back(const ptf_gradient *g, int i, ptf_error *err)
 ptf_status ptf_back_parameters(const ptf_gradient *g, int i, ptf_error *err)
 {
     const ptf_back *n = &g->nodes[i];
-    ptf_op op = g->net->nodes[i].op;
-    if (op == PTF_OP_BATCHNORM1D || op == PTF_OP_BATCHNORM2D) {
+    if (ptf_op_info(g->net->nodes[i].op)->norm) {
         sum_channels(g, i, PTF_WEIGHT,
                      ptf_gradient_value(g, g->net->nodes[i].inputs[0]));
         sum_channels(g, i, PTF_BIAS, NULL);

@@ -127,7 +127,7 @@ static ptf_status check_attributes(const describer *d, const ptf_module *module,
 static bool put_bias(describer *d, const ptf_module *module, ptf_op op)
 {
     char affine[PTF_VALUE_TEXT] = "True";
-    if (op == PTF_OP_BATCHNORM1D || op == PTF_OP_BATCHNORM2D)
+    if (ptf_op_info(op)->norm)
         ptf_module_value(module, "affine", affine);
     if (strcmp(affine, "True") != 0)
         return false;

@@ -138,6 +138,7 @@ typedef struct ptf_op_row {
                          channel's constants) */
     bool identity;    /* out is in: Dropout, Identity */
     bool weighted;    /* sums of weights times inputs: Conv, Linear */
+    bool norm;        /* BatchNorm */
 } ptf_op_row;
 
 const ptf_op_row *ptf_op_info(ptf_op op);

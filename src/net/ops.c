@@ -187,9 +187,9 @@ static const ptf_op_row op_table[PTF_OP_COUNT] = {
     [PTF_OP_CONV1D] = {"Conv1d", .shape = conv1d_shape, .weighted = true},
     [PTF_OP_CONV2D] = {"Conv2d", .shape = conv2d_shape, .weighted = true},
     [PTF_OP_BATCHNORM1D] = {"BatchNorm1d", .shape = batchnorm1d_shape,
-                            .elementwise = true},
+                            .elementwise = true, .norm = true},
     [PTF_OP_BATCHNORM2D] = {"BatchNorm2d", .shape = batchnorm2d_shape,
-                            .elementwise = true},
+                            .elementwise = true, .norm = true},
     [PTF_OP_LINEAR] = {"Linear", .shape = linear_shape, .weighted = true},
     [PTF_OP_RELU] = {"ReLU", .shape = same_shape, .elementwise = true},
     [PTF_OP_LEAKY_RELU] = {"LeakyReLU", .shape = same_shape,
@@ -274,23 +274,18 @@ static bool is_conv(ptf_op op)
     return op == PTF_OP_CONV1D || op == PTF_OP_CONV2D;
 }
 
-static bool is_batchnorm(ptf_op op)
-{
-    return op == PTF_OP_BATCHNORM1D || op == PTF_OP_BATCHNORM2D;
-}
-
 static bool has_parameter(ptf_op op, const ptf_attrs *attrs, ptf_role role)
 {
-    bool sums = ptf_op_info(op)->weighted;
+    const ptf_op_row *row = ptf_op_info(op);
+    bool weight = row->weighted || (row->norm && attrs->affine);
     switch (role) {
-    case PTF_WEIGHT: return sums || (is_batchnorm(op) && attrs->affine);
-    case PTF_BIAS:
-        return attrs->has_bias && (sums || (is_batchnorm(op) && attrs->affine));
+    case PTF_WEIGHT: return weight;
+    case PTF_BIAS: return weight && attrs->has_bias;
     case PTF_SCALE:
-    case PTF_SHIFT: return sums && attrs->scale_shift;
+    case PTF_SHIFT: return row->weighted && attrs->scale_shift;
     case PTF_RUNNING_MEAN:
     case PTF_RUNNING_VAR:
-    case PTF_NUM_BATCHES: return is_batchnorm(op) && attrs->track_running_stats;
+    case PTF_NUM_BATCHES: return row->norm && attrs->track_running_stats;
     case PTF_ROLE_COUNT: break;
     }
     return false;
@@ -303,7 +298,7 @@ bool ptf_op_parameter(ptf_op op, const ptf_attrs *attrs, ptf_role role,
         return false;
     *rank = role == PTF_NUM_BATCHES ? 0 : 1;
     shape[0] = attrs->out_channels;
-    if (role != PTF_WEIGHT || is_batchnorm(op))
+    if (role != PTF_WEIGHT || ptf_op_info(op)->norm)
         return true;
     shape[1] =
         is_conv(op) ? attrs->in_channels / attrs->groups : attrs->in_channels;
@@ -364,7 +359,7 @@ const char *ptf_op_kind(ptf_op op, const ptf_attrs *attrs, ptf_kind in,
                         ptf_kind *out)
 {
     int want = wanted_rank(op);
-    bool counts = ptf_op_info(op)->weighted || is_batchnorm(op);
+    bool counts = ptf_op_info(op)->weighted || ptf_op_info(op)->norm;
     if (op == PTF_OP_FLATTEN)
         return kind_of_flatten(attrs, in, out);
     if (op == PTF_OP_LINEAR && kind_of_linear(in) != NULL)

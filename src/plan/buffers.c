@@ -100,7 +100,7 @@ static bool is_pointwise(ptf_op op)
 {
     return op == PTF_OP_RELU || op == PTF_OP_LEAKY_RELU ||
            op == PTF_OP_SIGMOID || op == PTF_OP_TANH || op == PTF_OP_SOFTPLUS ||
-           op == PTF_OP_BATCHNORM1D || op == PTF_OP_BATCHNORM2D;
+           ptf_op_info(op)->norm;
 }
 
 /* The buffer of step 'now': its own input's where that ends here. */

@@ -41,8 +41,7 @@ typedef struct chain {
 static bool takes_norm(const chain *root, const ptf_node *product,
                        const ptf_node *norm)
 {
-    return (norm->op == PTF_OP_BATCHNORM1D || norm->op == PTF_OP_BATCHNORM2D) &&
-           !root->relu && root->norm == NULL &&
+    return ptf_op_info(norm->op)->norm && !root->relu && root->norm == NULL &&
            product->tensors[PTF_SCALE] == NULL &&
            norm->attrs.in_channels == product->attrs.out_channels;
 }

@@ -7,11 +7,6 @@
 
 #include <math.h>
 
-bool ptf_is_batchnorm(ptf_op op)
-{
-    return op == PTF_OP_BATCHNORM1D || op == PTF_OP_BATCHNORM2D;
-}
-
 /* ----------------------------------------------------------------- numbers */
 
 /* A parameter as doubles, all finite; 'otherwise' where there is none. */
@@ -114,7 +109,7 @@ ptf_status ptf_refuse_leftovers(const ptf_net_edit *edit, bool between,
 {
     int norm = 1;
     while (norm < edit->net->node_count &&
-           (edit->dead[norm] || !ptf_is_batchnorm(edit->nodes[norm].op)))
+           (edit->dead[norm] || !ptf_op_info(edit->nodes[norm].op)->norm))
         norm++;
     if (norm == edit->net->node_count)
         return PTF_OK;

@@ -28,8 +28,6 @@ ptf_status ptf_norm_check(const ptf_node *node, ptf_error *err);
 ptf_status ptf_norm_read(ptf_arena *arena, const ptf_node *node, ptf_norm *out,
                          ptf_error *err);
 
-bool ptf_is_batchnorm(ptf_op op);
-
 /*
  * Refuses the first batch norm that is alive, with the reason.  'between'
  * says whether Dropout and Identity may stand between it and its layer.

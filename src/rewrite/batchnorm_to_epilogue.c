@@ -46,7 +46,7 @@ ptf_status ptf_pass_batchnorm_to_epilogue(ptf_net_edit *edit,
         ptf_node *layer = &edit->nodes[i];
         int next = ptf_net_only_consumer(edit->net, i);
         if (!ptf_op_info(layer->op)->weighted || layer->attrs.scale_shift ||
-            next < 0 || !ptf_is_batchnorm(edit->nodes[next].op))
+            next < 0 || !ptf_op_info(edit->nodes[next].op)->norm)
             continue;
         ptf_norm norm;
         ptf_status status = ptf_norm_check(&edit->nodes[next], err);

@@ -253,7 +253,7 @@ static int next_norm(const ptf_net_edit *edit, int at)
     do {
         at = ptf_net_only_consumer(edit->net, at);
     } while (at >= 0 && ptf_op_info(edit->nodes[at].op)->identity);
-    return at >= 0 && ptf_is_batchnorm(edit->nodes[at].op) ? at : -1;
+    return at >= 0 && ptf_op_info(edit->nodes[at].op)->norm ? at : -1;
 }
 
 static ptf_status fold_numbers(ptf_net_edit *edit, int layer, ptf_error *err)

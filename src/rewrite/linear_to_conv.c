@@ -22,8 +22,7 @@ typedef struct walk {
 /* Ops that do the same to each number, wherever it stands. */
 static bool is_plain(ptf_op op)
 {
-    return ptf_op_info(op)->elementwise && op != PTF_OP_BATCHNORM1D &&
-           op != PTF_OP_BATCHNORM2D;
+    return ptf_op_info(op)->elementwise && !ptf_op_info(op)->norm;
 }
 
 static bool flattens_all(const ptf_node *node)
