@@ -637,7 +637,7 @@ PTF_API const float *ptf_plan_layer(const ptf_plan *plan, size_t index,
 
 /*
  * The name of the first layer that gave NaN or infinity in the last run, or
- * "the input" when that had one; NULL when all numbers were finite, and
+ * "" when the input had one; NULL when all numbers were finite, and
  * without options->inspect.  A ReLU or a pool may hide such a number from the
  * outputs.  Other than options->keep this needs no room for all layers, and an
  * image may run in stripes; numbers that no later layer reads are then not
@@ -908,7 +908,8 @@ PTF_API ptf_shape ptf_enclosure_output(const ptf_enclosure *enclosure);
  * 'in' is count x input; 'value' and 'radius' are count x output.  Where a
  * number overflows or is not finite nothing is known: that image's values are
  * NaN and its radii infinite, and ptf_enclosure_undecided() names the layer
- * (of the last such image of the last run; NULL when there was none).
+ * ("": the input; of the last such image of the last run; NULL when there was
+ * none).
  */
 PTF_API ptf_status ptf_enclosure_run(ptf_enclosure *enclosure, const float *in,
                                      int64_t count, double *value,

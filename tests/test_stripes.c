@@ -291,7 +291,7 @@ static void check_names(const build *b, ptf_plan *plan, int64_t count)
         assert_string_equal(name, "hidden");
         name = name_of(b, plan, count, places[i], -INFINITY);
         assert_non_null(name);
-        assert_string_equal(name, "the input");
+        assert_string_equal(name, "");
         assert_null(name_of(b, plan, count, -1, 0));
     }
 }

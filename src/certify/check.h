@@ -43,8 +43,8 @@ struct ptf_check {
     int parameter_count;
     int *parameter_nodes; /* of B */
     ptf_mismatch mismatch;
-    ptf_mismatch broken;    /* the first thing that no figure shows */
-    const char *not_finite; /* the first layer that gave NaN or infinity */
+    ptf_mismatch broken;     /* the first thing that no figure shows */
+    ptf_mismatch not_finite; /* where NaN or infinity was first */
     ptf_verdict verdict;
     ptf_certificate certificate;
     ptf_open *open;

@@ -106,8 +106,10 @@ static void check_runs(ptf_check *c, int which, int64_t count)
         int64_t numbers =
             count *
             ptf_shape_numel(ptf_enclosure_shape(c->enclosures[which], i));
-        if (c->not_finite == NULL && !ptf_all_finite(side->taps[i], numbers))
-            c->not_finite = side->net->nodes[i].name;
+        if (c->not_finite.reason == NULL &&
+            !ptf_all_finite(side->taps[i], numbers))
+            c->not_finite = (ptf_mismatch){"gives NaN or infinity in f32",
+                                           side->net->nodes[i].name};
         c->certificate.runs += numbers;
         c->certificate.runs_beyond += n;
         if (n > 0 && c->beyond == NULL)
@@ -267,8 +269,8 @@ static ptf_status add_outcomes(ptf_check *c, int64_t first, int64_t count,
 static ptf_status run_group(ptf_check *c, const float *in, int64_t count,
                             ptf_error *err)
 {
-    if (!ptf_all_finite(in, count * c->inputs))
-        c->not_finite = c->not_finite != NULL ? c->not_finite : "the input";
+    if (c->not_finite.reason == NULL && !ptf_all_finite(in, count * c->inputs))
+        c->not_finite = (ptf_mismatch){"an input has NaN or infinity", NULL};
     ptf_status status = run_side(c, PTF_A, in, count, err);
     if (status == PTF_OK)
         status = run_side(c, PTF_B, in, count, err);

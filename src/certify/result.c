@@ -35,8 +35,8 @@ static ptf_mismatch find_reason(const ptf_check *c)
     const char *parameter = wrong_parameter(c), *apart = layer_apart(c);
     if (c->verdict.samples == 0)
         return (ptf_mismatch){"nothing was compared", NULL};
-    if (c->not_finite != NULL)
-        return (ptf_mismatch){"gives NaN or infinity in f32", c->not_finite};
+    if (c->not_finite.reason != NULL)
+        return c->not_finite;
     if (c->mismatch.reason != NULL)
         return c->mismatch;
     if (c->broken.reason != NULL)
@@ -91,7 +91,7 @@ ptf_level ptf_check_level(const ptf_check *c)
 {
     ptf_certificate certificate;
     ptf_level level = ptf_verdict_level(&c->verdict);
-    if (c->not_finite != NULL)
+    if (c->not_finite.reason != NULL)
         return PTF_UNDECIDED;
     if (level == PTF_BITWISE || level == PTF_UNDECIDED)
         return level;

@@ -165,8 +165,7 @@ static ptf_status run_group(ptf_enclosure *enc, const float *in, int64_t count,
     for (int64_t n = 0; n < count; n++) {
         if (enc->bad[n] < 0)
             continue;
-        enc->undecided =
-            enc->bad[n] == 0 ? "the input" : net->nodes[enc->bad[n]].name;
+        enc->undecided = net->nodes[enc->bad[n]].name;
         for (int64_t k = n * size; k < (n + 1) * size; k++) {
             value[k] = (double)NAN;
             radius[k] = HUGE_VAL;

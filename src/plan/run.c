@@ -148,7 +148,7 @@ ptf_status ptf_plan_run(ptf_plan *plan, const float *in, int64_t count,
 const char *ptf_plan_not_finite(const ptf_plan *plan)
 {
     if (plan->not_finite)
-        return "the input";
+        return plan->net->nodes[0].name;
     for (int i = 0; i < plan->step_count; i++) {
         for (int t = 0; t < plan->threads; t++) {
             if (plan->steps[i].shares[t].not_finite)

@@ -21,7 +21,7 @@ typedef struct matrix {
     int64_t count, in_size, out_size;
     float *out;
     char first[65];         /* the first digest */
-    const char *not_finite; /* a layer that gave NaN or infinity, or NULL */
+    const char *not_finite; /* of tool_find_not_finite() */
     bool same, json;
     tool_json writer;
 } matrix;
@@ -194,13 +194,12 @@ static void print_tail(matrix *m)
                                             : PTF_DIFFERENT;
     if (m->json) {
         json_bool(&m->writer, "same", m->same);
-        json_text(&m->writer, "not_finite_layer", m->not_finite);
+        tool_json_not_finite(&m->writer, m->not_finite);
         json_text(&m->writer, "level", ptf_level_name(level));
         json_close(&m->writer, '}');
         return;
     }
-    if (m->not_finite != NULL)
-        printf("\n%s gives NaN or infinity\n", m->not_finite);
+    tool_print_not_finite(m->not_finite);
     printf("\nverdict: %s\n", ptf_level_name(level));
 }
 

@@ -104,7 +104,7 @@ typedef struct report {
     ptf_shape large;
     ptf_verdict same;       /* on inputs of the original size */
     ptf_verdict slid;       /* window by window on a larger image */
-    const char *not_finite; /* a layer that gave NaN or infinity, or NULL */
+    const char *not_finite; /* of tool_find_not_finite() */
     bool checked, windows_checked, reached;
 } report;
 
@@ -210,8 +210,7 @@ static void print_checks(const report *r)
     } else {
         printf("\nlarger inputs: not compared (not an image)\n");
     }
-    if (r->not_finite != NULL)
-        printf("\n%s gives NaN or infinity\n", r->not_finite);
+    tool_print_not_finite(r->not_finite);
 }
 
 static void print_text(const options *o, const report *r)
@@ -245,7 +244,7 @@ static void print_json(const options *o, const report *r)
     tool_json_layers(&j, "after", r->after);
     json_text(&j, "windows_blocked_by", r->slide.blocker);
     json_text(&j, "windows_blocked_because", r->slide.reason);
-    json_text(&j, "not_finite_layer", r->not_finite);
+    tool_json_not_finite(&j, r->not_finite);
     if (r->checked)
         tool_json_verdict(&j, "same_size", &r->same, level_of(r, &r->same));
     if (r->windows_checked) {

@@ -212,6 +212,14 @@ void tool_print_certificate(const ptf_check *check, FILE *out)
         print_reason(c, out);
 }
 
+void tool_print_not_finite(const char *layer)
+{
+    if (layer != NULL && layer[0] == '\0')
+        printf("\nan input has NaN or infinity\n");
+    else if (layer != NULL)
+        printf("\n%s gives NaN or infinity\n", layer);
+}
+
 /* -------------------------------------------------------------------- JSON */
 
 /* Controls are escaped, the 8-bit ones too: they steer terminals. */
@@ -375,4 +383,11 @@ void tool_json_layers(tool_json *j, const char *key, const ptf_net *net)
         json_close(j, '}');
     }
     json_close(j, ']');
+}
+
+void tool_json_not_finite(tool_json *j, const char *layer)
+{
+    bool input = layer != NULL && layer[0] == '\0';
+    json_bool(j, "input_not_finite", input);
+    json_text(j, "not_finite_layer", input ? NULL : layer);
 }

@@ -286,7 +286,7 @@ ptf_status tool_compare(const ptf_net *a, const ptf_net *b,
 
 /*
  * The name of the first layer that gives NaN or infinity on a sample, borrowed
- * from the net, "the input" when the sample has such a number, or NULL.
+ * from the net, "" when the sample has such a number, or NULL.
  */
 ptf_status tool_find_not_finite(const ptf_net *net, const tool_inputs *inputs,
                                 int threads, const char **layer,
@@ -351,5 +351,9 @@ void tool_json_verdict(tool_json *json, const char *key,
 void tool_json_certificate(tool_json *json, const char *key,
                            const ptf_check *check);
 void tool_json_layers(tool_json *json, const char *key, const ptf_net *net);
+
+/* What tool_find_not_finite() found. */
+void tool_print_not_finite(const char *layer);
+void tool_json_not_finite(tool_json *json, const char *layer);
 
 #endif

@@ -24,6 +24,9 @@ EXAMPLES = SOURCE / "docs" / "examples"
 
 EXACT = os.environ.get("PTF_EXACT", "")
 ARCH = FIXTURES / "small_net.txt"
+# Reasons of "no certificate", and layers.
+IN_A_LAYER = "gives NaN or infinity in f32"
+IN_THE_INPUT = "an input has NaN or infinity", None
 SMALL_NET = ("--arch", ARCH, "small_net.pt", "folded.bin")
 
 # The layers that the judge knows, in small.
@@ -408,16 +411,25 @@ class BadInput(ProgramTest):
     def refuse_check(self, status, words, *args, nets=SMALL_NET):
         self.refuse(status, words, "ptfold", "check", *args, *nets)
 
-    def undecided(self, reason, *args, nets=SMALL_NET):
+    def undecided(self, reason, layer, *args, nets=SMALL_NET):
         for level in ("bitwise", "certified", "argmax", "tolerance"):
             done = self.run_program("ptfold", "check", "--json", "--require",
                                     level, *args, *nets)
             report = json.loads(done.stdout)
             self.assertEqual(done.returncode, DIFFERENT)
             self.assertEqual(report["verdict"]["level"], "UNDECIDED")
-            self.assertIn(reason, report["certificate"]["reason"])
+            self.assertEqual(report["certificate"]["reason"], reason)
+            self.assertEqual(report["certificate"]["layer"], layer)
             self.assertFalse(report["certificate"]["holds"])
             self.assertFalse(report["met"])
+
+    def not_finite(self, of_input, layer, *args):
+        done = self.run_program(*args, "--json")
+        self.assertEqual(done.returncode, DIFFERENT)
+        report = json.loads(done.stdout)
+        self.assertEqual(
+            (report["input_not_finite"], report["not_finite_layer"]),
+            (of_input, layer))
 
     def images(self, samples, numbers):
         self.write("in.npy", npy((samples, 3, 8, 8),
@@ -435,9 +447,10 @@ class BadInput(ProgramTest):
 
     def test_activations_that_are_no_numbers(self):
         for value in (math.nan, math.inf, -math.inf):
-            self.undecided("infinity in f32", *self.images(3, [value]))
+            self.undecided(*IN_THE_INPUT, *self.images(3, [value]))
         # Known in double, but too large for the runs.
-        self.undecided("infinity in f32", *self.images(2, [3e38] * 192))
+        self.undecided(IN_A_LAYER, "conv1.1",
+                       *self.images(2, [3e38] * 192))
 
     def test_infinity_in_the_input_that_a_layer_hides(self):
         text = ("# input: 1x2x2\nHidden(\n  (0): {}\n"
@@ -451,14 +464,15 @@ class BadInput(ProgramTest):
                 "2.weight": checkpoint.tensor((2, inputs), [0.5] * 2 * inputs),
                 "2.bias": checkpoint.tensor((2,), [1, 2])},
                 {"architecture": text.format(first, inputs)})
-            self.undecided("infinity in f32", "--data", "in.npy",
+            self.undecided(*IN_THE_INPUT, "--data", "in.npy",
                            nets=("hidden.bin", "hidden.bin"))
             call = "ptfold", "check", "--invariance", "hidden.bin"
             self.succeed(*call)
             done = self.run_program(*call, "--data", "in.npy")
             self.assertEqual(done.returncode, DIFFERENT)
-            self.assertIn(b"\nthe input gives NaN or infinity\n", done.stdout)
+            self.assertIn(b"\nan input has NaN or infinity\n", done.stdout)
             self.assertIn(b"verdict: UNDECIDED\n", done.stdout)
+            self.not_finite(True, None, *call, "--data", "in.npy")
 
     def test_infinity_that_a_layer_hides(self):
         """-inf becomes 0 in a ReLU, so that all outputs are as they should."""
@@ -473,14 +487,14 @@ class BadInput(ProgramTest):
         plain = text.format("Identity()")
         checkpoint.write_safetensors(self.path("hidden.bin"), tensors,
                                      {"architecture": plain})
-        self.undecided("infinity in f32",
-                       nets=("hidden.bin", "hidden.bin"))
+        self.undecided(IN_A_LAYER, "0", nets=("hidden.bin", "hidden.bin"))
         for args in (["lnin-convert", "hidden.bin", "-o", "out.bin"],
                      ["ptfold", "check", "--invariance", "hidden.bin"]):
             done = self.run_program(*args)
             self.assertEqual(done.returncode, DIFFERENT, args)
             self.assertIn(b"\n0 gives NaN or infinity\n", done.stdout)
             self.assertIn(b"verdict: UNDECIDED\n", done.stdout)
+            self.not_finite(False, "0", *args)
         norm = text.format("BatchNorm2d(3, eps=1e-05, momentum=0.1, "
                            "affine=False, track_running_stats=True)")
         tensors["1.running_mean"] = checkpoint.tensor((3,), [0] * 3)
