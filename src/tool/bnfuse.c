@@ -100,8 +100,7 @@ static ptf_status make_inputs(const options *o, const tool_net *net,
                               tool_inputs *inputs, ptf_error *err)
 {
     if (o->data != NULL)
-        return tool_inputs_open(o->data, net->has_input ? &net->input : NULL,
-                                inputs, err);
+        return tool_inputs_open(o->data, net, NULL, inputs, err);
     ptf_status status = tool_need_input(net, &o->source, err);
     if (status != PTF_OK)
         return status;

@@ -158,8 +158,7 @@ static ptf_status open_inputs(const options *o, const tool_net *net,
                               tool_inputs *out, ptf_error *err)
 {
     if (o->data != NULL)
-        return tool_inputs_open(o->data, net->has_input ? &net->input : NULL,
-                                out, err);
+        return tool_inputs_open(o->data, net, NULL, out, err);
     if (!net->has_input)
         return tool_error(err, PTF_ARGUMENT,
                           "%s: the architecture does not say its input's "

@@ -3,31 +3,30 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
-#include "tool/tool.h"
-
-#include <math.h>
+#include "tool/image_options.h"
 
 static const char help[] =
     "usage: ptfold grad [options] CHECKPOINT INPUT\n"
     "\n"
     "How one output of a network depends on each number of an image (PNG,\n"
-    "JPEG, PPM, .npy, ...; bytes are divided by 255) and on each parameter.\n"
+    "JPEG, PPM, .npy, ...) as the network gets it, and on each parameter.\n"
     "\n"
-    "  --output I          which output (default: the largest); where the\n"
-    "                      output is a map, the sum of channel I\n"
-    "  --wrt LIST          input, params or input,params (default: input)\n"
-    "  -o, --out FILE      write the gradients (.safetensors or .pt); that by\n"
-    "                      the input is called \"input\"\n"
-    "  --saliency FILE     a picture (.png, .ppm) of the largest derivative by\n"
-    "                      a channel of each pixel; white is the largest of all;\n"
-    "                      an image below 256 pixels is enlarged\n"
-    "  --index N           which image of INPUT, when it has several (0)\n"
-    "  --arch FILE|NAME    the text of print(model), or a built-in network\n"
-    "  --input CxHxW       shape of one input; default: what the text says\n"
-    "  --key PATH          the state dict inside the file\n"
-    "  --force             replace outputs that exist\n"
-    "  --threads N         default: the CPUs that this process may use\n"
-    "  --json              the report as JSON\n"
+    "  --output I        which output (default: the largest); where the\n"
+    "                    output is a map, the sum of channel I\n"
+    "  --wrt LIST        input, params or input,params (default: input)\n"
+    "  -o, --out FILE    write the gradients (.safetensors or .pt); that by\n"
+    "                    the input is called \"input\"\n"
+    "  --saliency FILE   a picture (.png, .ppm) of the largest derivative by\n"
+    "                    a channel of each pixel; white is the largest of all;\n"
+    "                    an image below 256 pixels is enlarged\n"
+    "  --index N         which image of INPUT, when it has several (0)\n"
+    "\n" IMAGE_HELP "\n"
+    "  --arch FILE|NAME  the text of print(model), or a built-in network\n"
+    "  --input CxHxW     shape of one input; default: what the text says\n"
+    "  --key PATH        the state dict inside the file\n"
+    "  --force           replace outputs that exist\n"
+    "  --threads N       default: the CPUs that this process may use\n"
+    "  --json            the report as JSON\n"
     "  --help, --version\n"
     "\n"
     "Example: ptfold grad --saliency cat-saliency.png alexnet.pt cat.png\n";
@@ -35,6 +34,7 @@ static const char help[] =
 typedef struct options {
     tool_source source;
     const char *image, *wrt, *out, *saliency;
+    ptf_image_options how; /* the image is read */
     int64_t output, index, threads;
     bool force, json;
 } options;
@@ -73,8 +73,7 @@ static ptf_status read_input(gradient *d, const tool_net *net, ptf_error *err)
 {
     const options *o = d->options;
     tool_inputs inputs;
-    ptf_status status = tool_inputs_open(
-        o->image, net->has_input ? &net->input : NULL, &inputs, err);
+    ptf_status status = tool_inputs_open(o->image, net, &o->how, &inputs, err);
     if (status != PTF_OK)
         return status;
     d->input = inputs.shape;
@@ -335,7 +334,9 @@ static ptf_status grad(const options *o, unsigned by, ptf_error *err)
 int tool_grad(int argc, char **argv)
 {
     options o = {.wrt = "input", .output = -1};
+    image_texts texts = IMAGE_NONE_GIVEN;
     const tool_option table[] = {
+        IMAGE_OPTIONS(&texts),
         {"arch", 0, OPTION_TEXT, &o.source.arch, 0, 0},
         {"force", 0, OPTION_FLAG, &o.force, 0, 0},
         {"index", 0, OPTION_COUNT, &o.index, 0, INT64_MAX},
@@ -351,6 +352,8 @@ int tool_grad(int argc, char **argv)
     };
     char **operands;
     int code = tool_parse(argc, argv, help, table, 2, &operands);
+    if (code == TOOL_GO_ON)
+        code = image_options_read(&texts, &o.how);
     if (code != TOOL_GO_ON)
         return code;
     unsigned by = parse_wrt(o.wrt);

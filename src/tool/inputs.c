@@ -10,16 +10,25 @@ tool_inputs tool_inputs_random(int64_t count, uint64_t seed, ptf_shape shape)
     return (tool_inputs){.count = count, .shape = shape, .seed = seed};
 }
 
-ptf_status tool_inputs_open(const char *path, const ptf_shape *usual,
-                            tool_inputs *out, ptf_error *err)
+void tool_fit_images(const tool_net *net, ptf_image_options *image)
+{
+    const ptf_shape *usual = &net->input;
+    if (!net->has_input)
+        return;
+    image->rank = usual->rank;
+    if (usual->rank == 3 && (usual->dim[0] == 1 || usual->dim[0] == 3))
+        image->channels = usual->dim[0];
+}
+
+ptf_status tool_inputs_open(const char *path, const tool_net *net,
+                            const ptf_image_options *how, tool_inputs *out,
+                            ptf_error *err)
 {
     *out = (tool_inputs){0};
     ptf_image_options options = {0};
-    if (usual != NULL) {
-        bool picture = usual->dim[0] == 1 || usual->dim[0] == 3;
-        options.rank = usual->rank;
-        options.channels = usual->rank == 3 && picture ? usual->dim[0] : 0;
-    }
+    if (how != NULL)
+        options = *how;
+    tool_fit_images(net, &options);
     ptf_image_info info;
     ptf_status status = ptf_images_open(&path, 1, &options, &out->images, err);
     if (status == PTF_OK)

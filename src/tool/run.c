@@ -4,6 +4,7 @@
  * SPDX-License-Identifier: Apache-2.0
  */
 #include "tool/run.h"
+#include "tool/image_options.h"
 
 #include <sys/stat.h>
 
@@ -21,15 +22,7 @@ static const char help[] =
     "                    0, inf (the largest) or from 1e-30 to 1e30\n"
     "  --npy FILE        all outputs as an array\n"
     "  --json            the report as JSON\n"
-    "\n"
-    "Of an image, in this order (bytes are divided by 255):\n"
-    "  --resize WxH|N    Pillow's bilinear filter; N: the shorter side\n"
-    "  --crop WxH        the middle\n"
-    "  --scale S         divide numbers by S instead\n"
-    "  --mean A,B,C      subtract, then divide by\n"
-    "  --std A,B,C\n"
-    "  --layout nchw|nhwc, --array NAME   of .npy; which of .npz\n"
-    "\n"
+    "\n" IMAGE_HELP "\n"
     "On a larger image, one output per window:\n"
     "  --map FILE        a heat map (.png, .ppm) of scores, or, with --beta, of\n"
     "                    softmax's shares; --npy: all scores\n"
@@ -51,86 +44,6 @@ static const char help[] =
 
 /* ------------------------------------------------------------------ options */
 
-/* "36x38" as width, height; "36" as {36, 0}. */
-static bool parse_size(const char *text, bool one_will_do, int64_t out[2])
-{
-    char *end;
-    int64_t width = strtoll(text, &end, 10);
-    if (end == text || width < 1)
-        return false;
-    out[0] = width;
-    out[1] = 0;
-    if (*end == '\0')
-        return one_will_do;
-    const char *second = end + 1;
-    out[1] = width;
-    out[0] = *end == 'x' ? strtoll(second, &end, 10) : 0;
-    return end != second && *end == '\0' && out[0] >= 1;
-}
-
-enum { LIST = 8 };
-
-/* "0.5,0.4,0.3"; the count, or 0 when it is no such list. */
-static int parse_list(const char *text, float out[LIST])
-{
-    for (int count = 0; count < LIST; text++) {
-        char *end;
-        out[count++] = strtof(text, &end);
-        if (end == text || (*end != ',' && *end != '\0'))
-            return 0;
-        text = end;
-        if (*end == '\0')
-            return count;
-    }
-    return 0;
-}
-
-/* The image options as they are given. */
-typedef struct image_texts {
-    const char *resize, *crop, *mean, *std, *layout;
-    double scale; /* NaN: not given */
-    float mean_list[LIST], std_list[LIST];
-} image_texts;
-
-static int refuse_text(const char *option, const char *expected,
-                       const char *text)
-{
-    return tool_usage_error("--%s: expected %s, found \"%s\"", option, expected,
-                            text);
-}
-
-static int set_image(image_texts *t, ptf_image_options *image)
-{
-    if (t->resize != NULL && !parse_size(t->resize, true, image->resize))
-        return refuse_text("resize", "WIDTHxHEIGHT or a number", t->resize);
-    if (t->crop != NULL && !parse_size(t->crop, false, image->crop))
-        return refuse_text("crop", "WIDTHxHEIGHT", t->crop);
-    if (t->mean != NULL)
-        image->mean_count = parse_list(t->mean, t->mean_list);
-    if (t->std != NULL)
-        image->std_count = parse_list(t->std, t->std_list);
-    if (t->mean != NULL && image->mean_count == 0)
-        return refuse_text("mean", "numbers with commas", t->mean);
-    if (t->std != NULL && image->std_count == 0)
-        return refuse_text("std", "numbers with commas", t->std);
-    for (int i = 0; i < image->std_count; i++) {
-        if (!(t->std_list[i] > 0))
-            return refuse_text("std", "numbers above 0", t->std);
-    }
-    image->mean = t->mean_list;
-    image->std = t->std_list;
-    if (!isnan(t->scale))
-        image->scale = (float)t->scale;
-    if (!isnan(t->scale) && !(image->scale > 0))
-        return tool_usage_error("--scale: expected a number above 0");
-    if (t->layout == NULL)
-        return TOOL_GO_ON;
-    image->channels_last = strcmp(t->layout, "nhwc") == 0;
-    if (!image->channels_last && strcmp(t->layout, "nchw") != 0)
-        return refuse_text("layout", "nchw or nhwc", t->layout);
-    return TOOL_GO_ON;
-}
-
 /* The library knows what beta may be. */
 static int set_beta(const char *text, run_options *o)
 {
@@ -142,8 +55,9 @@ static int set_beta(const char *text, run_options *o)
     if (o->has_beta &&
         (end == text || *end != '\0' ||
          ptf_log_sum_exp(o->beta, &logit, 1, &nu, NULL) != PTF_OK))
-        return refuse_text("beta", "0, inf or a number from 1e-30 to 1e30",
-                           text);
+        return tool_usage_error("--beta: expected 0, inf or a number from "
+                                "1e-30 to 1e30, found \"%s\"",
+                                text);
     return TOOL_GO_ON;
 }
 
@@ -180,27 +94,21 @@ static int parse(int argc, char **argv, run_options *o, image_texts *t,
 {
     const char *beta = NULL;
     const tool_option table[] = {
+        IMAGE_OPTIONS(t),
         {"allow-border", 0, OPTION_FLAG, &o->allow_border, 0, 0},
         {"arch", 0, OPTION_TEXT, &o->source.arch, 0, 0},
-        {"array", 0, OPTION_TEXT, &o->image.array, 0, 0},
         {"batch", 0, OPTION_COUNT, &o->batch, 1, 1 << 20},
         {"beta", 0, OPTION_TEXT, &beta, 0, 0},
         {"class", 0, OPTION_TEXT, &o->map_class, 0, 0},
-        {"crop", 0, OPTION_TEXT, &t->crop, 0, 0},
         {"force", 0, OPTION_FLAG, &o->force, 0, 0},
         {"input", 0, OPTION_TEXT, &o->source.input, 0, 0},
         {"json", 0, OPTION_FLAG, &o->json, 0, 0},
         {"key", 0, OPTION_TEXT, &o->source.key, 0, 0},
         {"labels", 0, OPTION_TEXT, labels, 0, 0},
-        {"layout", 0, OPTION_TEXT, &t->layout, 0, 0},
         {"map", 0, OPTION_TEXT, &o->map, 0, 0},
-        {"mean", 0, OPTION_TEXT, &t->mean, 0, 0},
         {"npy", 0, OPTION_TEXT, &o->npy, 0, 0},
         {"overlay", 0, OPTION_REAL, &o->overlay, 0, 1},
         {"quiet", 'q', OPTION_FLAG, &o->quiet, 0, 0},
-        {"resize", 0, OPTION_TEXT, &t->resize, 0, 0},
-        {"scale", 0, OPTION_REAL, &t->scale, 0, 1000000000},
-        {"std", 0, OPTION_TEXT, &t->std, 0, 0},
         {"threads", 0, OPTION_COUNT, &o->threads, 1, 1024},
         {"top", 0, OPTION_COUNT, &o->top, 1, 1 << 20},
         {"verify", 0, OPTION_FLAG, &o->verify, 0, 0},
@@ -214,7 +122,7 @@ static int parse(int argc, char **argv, run_options *o, image_texts *t,
     o->inputs = operands + 1;
     code = set_beta(beta, o);
     if (code == TOOL_GO_ON)
-        code = set_image(t, &o->image);
+        code = image_options_read(t, &o->image);
     return code == TOOL_GO_ON ? check_options(o) : code;
 }
 
@@ -240,17 +148,6 @@ static ptf_status check_targets(const run_options *o, const char *labels,
     return status == PTF_OK ? tool_check_picture(o->map, err) : status;
 }
 
-/* How arrays are read, and whether pictures are made grey or RGB. */
-static void fit_images(const tool_net *net, ptf_image_options *image)
-{
-    if (!net->has_input)
-        return;
-    image->rank = net->input.rank;
-    if (net->input.rank == 3 &&
-        (net->input.dim[0] == 1 || net->input.dim[0] == 3))
-        image->channels = net->input.dim[0];
-}
-
 static void report_skipped(int64_t files)
 {
     if (files > 0)
@@ -262,7 +159,7 @@ static ptf_status open_and_run(run_options *o, const tool_net *net,
                                run_names *names, ptf_error *err)
 {
     run r = {.options = o, .net = net, .names = names};
-    fit_images(net, &o->image);
+    tool_fit_images(net, &o->image);
     ptf_status status =
         ptf_images_open((const char *const *)o->inputs, o->input_count,
                         &o->image, &r.images, err);
@@ -279,7 +176,7 @@ static ptf_status open_and_run(run_options *o, const tool_net *net,
 int tool_run(int argc, char **argv)
 {
     run_options o = {0};
-    image_texts texts = {.scale = (double)NAN};
+    image_texts texts = IMAGE_NONE_GIVEN;
     const char *labels = NULL;
     int code = parse(argc, argv, &o, &texts, &labels);
     if (code != TOOL_GO_ON)

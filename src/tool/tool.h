@@ -249,13 +249,16 @@ typedef struct tool_inputs {
 /* 'count' random samples of that shape. */
 tool_inputs tool_inputs_random(int64_t count, uint64_t seed, ptf_shape shape);
 
+/* The rank of arrays, and whether pictures become grey or RGB. */
+void tool_fit_images(const tool_net *net, ptf_image_options *image);
+
 /*
- * All images of a file or folder, of the first one's shape; bytes are divided
- * by 255.  'usual' is the net's input, which tells an array's rank and
- * whether pictures are grey or RGB; NULL when it is not known.
+ * All images of a file or folder, of the first one's shape, made fit for the
+ * net.  'how' may be NULL.
  */
-ptf_status tool_inputs_open(const char *path, const ptf_shape *usual,
-                            tool_inputs *out, ptf_error *err);
+ptf_status tool_inputs_open(const char *path, const tool_net *net,
+                            const ptf_image_options *how, tool_inputs *out,
+                            ptf_error *err);
 void tool_inputs_free(tool_inputs *inputs);
 
 /*

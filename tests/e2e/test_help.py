@@ -11,6 +11,7 @@ import unittest
 from programs import PROGRAMS, SOURCE
 
 TABLE = re.compile(r"""\{\s*"([a-z][a-z0-9-]*)",\s*(?:0|'.'),\s*OPTION_""")
+SHARED = re.compile(r"IMAGE_ROW\(texts, ([a-z]+), OPTION_")
 
 
 def commands():
@@ -61,7 +62,11 @@ class Help(unittest.TestCase):
 
     def test_it_names_the_options_that_there_are(self):
         for words, path in commands():
-            options = set(TABLE.findall(path.read_text()))
+            text = path.read_text()
+            options = set(TABLE.findall(text))
+            if "IMAGE_OPTIONS(" in text:
+                shared = path.with_name("image_options.h").read_text()
+                options |= set(SHARED.findall(shared))
             said = set(re.findall(r"--([a-z][a-z0-9-]*)", help_of(words)))
             with self.subTest(" ".join(words)):
                 self.assertEqual(said - {"help", "version"}, options)

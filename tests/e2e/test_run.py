@@ -301,6 +301,32 @@ class Classes(RunTest):
                                           IMAGES / "rgb.jpg"))
         self.assertEqual(self.npy("a.npy"), self.npy("b.npy"))
 
+    def test_grad_reads_images_as_run_does(self):
+        """Each number in f32, as double rounds it: once for each operation."""
+        def f32(x):
+            return struct.unpack("<f", struct.pack("<f", x))[0]
+
+        mean, std = (0.5, 0.25, 0.125), (0.3, 0.2, 0.7)
+        wide = self.image("wide.ppm", WINDOW + 2, WINDOW)
+        numbers = [f32(f32(f32(wide[3 * (y * (WINDOW + 2) + x + 1) + c] / 255) -
+                           mean[c]) / f32(std[c]))
+                   for c in range(3) for y in range(WINDOW)
+                   for x in range(WINDOW)]
+        self.write("x.npy", npy("<f4", (3, WINDOW, WINDOW), floats(numbers)))
+        how = ("--crop", f"{WINDOW}x{WINDOW}", "--mean", "0.5,0.25,0.125",
+               "--std", "0.3,0.2,0.7")
+        for args in ((*how, "wide.ppm"), ("x.npy",)):
+            name = f"{len(args)}"
+            self.succeed("ptfold", *self.args("--npy", name, *args))
+            self.succeed("ptfold", "grad", "--arch", "net.txt", "--wrt",
+                         "input,params", "-o", f"{name}.bin", *args[:-1],
+                         "net.pt", args[-1])
+        self.assertEqual(self.npy("7"), self.npy("1"))
+        self.assertEqual(self.path("7.bin").read_bytes(),
+                         self.path("1.bin").read_bytes())
+        self.refuse(USAGE, ["--std", "above 0"], "ptfold", "grad", "--std",
+                    "0", "net.pt", "wide.ppm")
+
     def test_batches_change_nothing(self):
         self.path("set").mkdir()
         for i in range(7):
