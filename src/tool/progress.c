@@ -8,14 +8,20 @@
 #include "tool/tool.h"
 
 #include <signal.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <sys/ioctl.h>
 #include <time.h>
 #include <unistd.h>
 
 /* Seconds: until the first sign, and between two of them. */
 static const double patience = 0.5, frame = 0.1, silence = 10.0;
 
+/* Columns of a line and the terminal's last one; those of the bar. */
+enum { COLUMNS = 80, BAR = 20 };
+
 static bool quiet;
-static volatile sig_atomic_t bar_shown;
+static atomic_bool bar_shown; /* asked by signal handlers of any thread */
 
 void tool_progress_quiet(void)
 {
@@ -59,38 +65,57 @@ static const char *duration(double seconds, char text[32])
     return text;
 }
 
-/* Bytes come in large numbers. */
-static void print_rate(double rate, const char *unit)
+/* Adds to a line, which is cut where there is no room. */
+__attribute__((format(printf, 2, 3))) static void add(char line[COLUMNS],
+                                                      const char *format, ...)
 {
-    if (strcmp(unit, "bytes") == 0)
-        fprintf(stderr, "%.4g MB/s", 1e-6 * rate);
-    else
-        fprintf(stderr, "%.4g %s/s", rate, unit);
+    size_t size = strlen(line);
+    va_list args;
+    va_start(args, format);
+    vsnprintf(line + size, COLUMNS - size, format, args);
+    va_end(args);
 }
 
-static void print_bar(double share)
+/* Bytes come in large numbers. */
+static void add_rate(char line[COLUMNS], double rate, const char *unit)
 {
-    enum { WIDTH = 24 };
-    char bar[WIDTH + 1];
-    int full = (int)(share * WIDTH);
-    for (int i = 0; i < WIDTH; i++)
+    if (strcmp(unit, "bytes") == 0)
+        add(line, "%.4g MB/s", 1e-6 * rate);
+    else
+        add(line, "%.4g %s/s", rate, unit);
+}
+
+static void add_bar(char line[COLUMNS], double share)
+{
+    char bar[BAR + 1];
+    int full = (int)(share * BAR);
+    for (int i = 0; i < BAR; i++)
         bar[i] = i < full ? '#' : '.';
-    bar[WIDTH] = '\0';
-    fprintf(stderr, "\r\033[K[%s] ", bar);
+    bar[BAR] = '\0';
+    add(line, "[%s] ", bar);
 }
 
 /* "5 images/s, 1:30 left", by the steps until now; "0:20 so far" without. */
-static void print_pace(const tool_progress *p, double now)
+static void add_pace(char line[COLUMNS], const tool_progress *p, double now)
 {
     char text[32];
     if (p->done == 0) {
-        fprintf(stderr, "%s so far", duration(now - p->start, text));
+        add(line, "%s so far", duration(now - p->start, text));
         return;
     }
     double rate = (double)p->done / (p->last - p->start);
     double left = (double)(p->total - p->done) / rate - (now - p->last);
-    print_rate(rate, p->unit);
-    fprintf(stderr, ", %s left", duration(left > 0.0 ? left : 0.0, text));
+    add_rate(line, rate, p->unit);
+    add(line, ", %s left", duration(left > 0.0 ? left : 0.0, text));
+}
+
+/* The terminal's, as far as a line has use for them. */
+static int columns(void)
+{
+    struct winsize size;
+    if (ioctl(STDERR_FILENO, TIOCGWINSZ, &size) != 0 || size.ws_col == 0)
+        return COLUMNS;
+    return size.ws_col < COLUMNS ? size.ws_col : COLUMNS;
 }
 
 static void show(tool_progress *p)
@@ -98,16 +123,18 @@ static void show(tool_progress *p)
     double now = tool_now();
     if (quiet || now < p->next || p->total < 1)
         return;
+    char line[COLUMNS] = "";
     double share = (double)p->done / (double)p->total;
     if (p->terminal)
-        print_bar(share);
-    fprintf(stderr, "%s: %3.0f %%, ", p->what, 100.0 * share);
-    print_pace(p, now);
-    if (!p->terminal)
-        fputc('\n', stderr);
-    fflush(stderr);
+        add_bar(line, share);
+    add(line, "%s: %3.0f %%, ", p->what, 100.0 * share);
+    add_pace(line, p, now);
     p->shown = p->terminal;
     bar_shown = p->terminal;
+    if (p->terminal) /* a line that wraps could not be taken back */
+        fprintf(stderr, "\r\033[K%.*s", columns() - 1, line);
+    else
+        fprintf(stderr, "%s\n", line);
     p->next = now + (p->terminal ? frame : silence);
 }
 
@@ -124,7 +151,7 @@ static void end(tool_progress *p)
     if (p->shown)
         fputs("\r\033[K", stderr);
     p->shown = false;
-    bar_shown = 0;
+    bar_shown = false;
 }
 
 /* ------------------------------------------------------------- in the tools */
@@ -195,9 +222,8 @@ void tool_progress_end(tool_progress *p)
 
 void tool_progress_break(void)
 {
-    if (bar_shown)
+    if (atomic_exchange(&bar_shown, false))
         (void)!write(STDERR_FILENO, "\n", 1);
-    bar_shown = 0;
 }
 
 /* ----------------------------------------------------------- in the library */
