@@ -6,6 +6,8 @@
  */
 #include "tool/run.h"
 
+#include <unistd.h>
+
 enum { FEW = 4, MANY = 100, BATCH = 100, TOP = 5 };
 
 /* How one class fared. */
@@ -441,11 +443,18 @@ static ptf_status run_batch(job *j, int64_t first, int64_t n, ptf_error *err)
     return status;
 }
 
+/* Results going by on a terminal are progress enough: a bar would mar them. */
+static bool shows_results(const job *j)
+{
+    return j->top > 0 && isatty(STDOUT_FILENO);
+}
+
 static ptf_status run_all(job *j, ptf_error *err)
 {
     tool_progress progress;
     ptf_status status = PTF_OK;
-    tool_progress_start(&progress, "running", "images", j->count);
+    tool_progress_start(&progress, "running", "images",
+                        shows_results(j) ? 0 : j->count);
     for (int64_t i = 0; i < j->count && status == PTF_OK; i += j->batch) {
         int64_t left = j->count - i;
         status = run_batch(j, i, left < j->batch ? left : j->batch, err);

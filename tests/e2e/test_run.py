@@ -2,6 +2,7 @@
 
 SPDX-License-Identifier: Apache-2.0
 """
+import contextlib
 import json
 import math
 import os
@@ -16,7 +17,7 @@ import zlib
 
 import checkpoint
 from programs import (DAMAGED, EQUIVALENT, PROGRAMS, SOURCE, SYSTEM,
-                      UNSUPPORTED, USAGE, ProgramTest, uncounted)
+                      UNSUPPORTED, USAGE, ProgramTest, quiet_threads, uncounted)
 
 IMAGES = SOURCE / "tests" / "images"
 WINDOW, STRIDE, CLASSES = 8, 2, 5
@@ -335,6 +336,26 @@ class Classes(RunTest):
             self.succeed("ptfold", *self.args(
                 "--batch", batch, "--npy", f"{batch}.npy", "set"))
             self.assertEqual(self.npy(f"{batch}.npy"), self.npy("1.npy"))
+
+    def test_no_bar_among_results_on_a_terminal(self):
+        """The terminal takes no more than some of them for a second."""
+        self.npz(2000, [0] * 2000)
+        master, terminal = os.openpty()
+        args = self.args("--json", "--top", "1", "set.npz")
+        with subprocess.Popen(
+                [PROGRAMS / "ptfold", *args], cwd=self.folder,
+                env={**quiet_threads(), "TERM": "xterm"},
+                stdin=subprocess.DEVNULL, stdout=terminal,
+                stderr=terminal) as program:
+            os.close(terminal)
+            time.sleep(1)
+            shown = b""
+            with contextlib.suppress(OSError):  # the end of a terminal
+                while data := os.read(master, 65536):
+                    shown += data
+        os.close(master)
+        self.assertEqual(program.returncode, EQUIVALENT, shown)
+        self.assertEqual(len(json.loads(shown)["images"]), 2000)
 
 
 class Maps(RunTest):
