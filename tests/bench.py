@@ -14,12 +14,16 @@ PTFOLD, FIXTURES = sys.argv[1:]
 RUNS = ["--batch", "1,3", "--threads", "1,2", "--repeat", "3", "--per-layer"]
 
 
-def bench(*options, net="net1.pt", status=0):
+def run(*options, status):
     done = subprocess.run(
         [PTFOLD, "bench", *options, "--arch", FIXTURES + "/net1.txt",
-         f"{FIXTURES}/{net}"], capture_output=True, text=True, check=False)
+         FIXTURES + "/net1.pt"], capture_output=True, text=True, check=False)
     assert done.returncode == status, done.stderr
-    return done.stdout
+    return done
+
+
+def bench(*options, status=0):
+    return run(*options, status=status).stdout
 
 
 def check_row(row, layers):
@@ -64,3 +68,5 @@ assert bench("--format", "xml", status=2) == ""
 assert bench("--threads", "0", status=2) == ""
 for form in ("md", "csv", "json"):
     assert bench("--format", form, "--input", "3x7x7", status=2) == ""
+small = run("--input", "3x7x7", "--threads", "1,2", status=2).stderr
+assert small.count("GFLOP/s") == 1, small  # and nothing after the failure

@@ -290,7 +290,7 @@ static ptf_status bench_all(bench *b, ptf_error *err)
                           "--batch, --threads: expected numbers with commas "
                           "between them");
     ptf_status status = PTF_OK;
-    for (int t = 0; t < thread_count; t++) {
+    for (int t = 0; t < thread_count && status == PTF_OK; t++) {
         b->bandwidth = ptf_measure_bandwidth((int)threads[t]);
         print_limits(b, threads[t]);
         for (int i = 0; i < batch_count && status == PTF_OK; i++)

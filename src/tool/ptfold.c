@@ -53,10 +53,11 @@ static int run_command(int argc, char **argv)
     return unknown_command(argv[0]);
 }
 
-/* "ptfold help COMMAND" */
+/* "ptfold help COMMAND"; of "help" itself there is no more to say. */
 static int help(int argc, char **argv)
 {
-    if (argc == 0) {
+    if (argc == 0 || strcmp(argv[0], "help") == 0 ||
+        strcmp(argv[0], "--help") == 0) {
         print_help(stdout);
         return tool_finish(EXIT_EQUIVALENT);
     }

@@ -311,8 +311,9 @@ class Usage(ProgramTest):
                              r"\Aptfold \d+\.\d+\.\d+\n\Z")
 
     def test_help_is_a_command_as_well(self):
-        self.assertEqual(self.succeed("ptfold", "help"),
-                         self.succeed("ptfold", "--help"))
+        for words in ((), ("help",), ("--help",)):
+            self.assertEqual(self.succeed("ptfold", "help", *words),
+                             self.succeed("ptfold", "--help"))
         self.assertEqual(self.succeed("ptfold", "help", "run"),
                          self.succeed("ptfold", "run", "--help"))
 
