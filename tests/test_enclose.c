@@ -261,10 +261,9 @@ static void check_pool(scene *s, const pool_case *c)
     }
     if (c->kind == MAX_POOL)
         ptf_enclose_max_pool(&a, &in, &out, before(s), after(s));
-    else if (c->kind == ADAPTIVE)
-        ptf_enclose_adaptive_pool(&in, &out, false, before(s), after(s));
     else
-        ptf_enclose_avg_pool(&a, &in, &out, false, before(s), after(s));
+        ptf_enclose_avg_pool(c->kind == ADAPTIVE ? NULL : &a, &in, &out, false,
+                             before(s), after(s));
     for (int64_t i = 0; i < 3 * c->out[0] * c->out[1]; i++) {
         int64_t at[3] = {i / (c->out[0] * c->out[1]), i / c->out[1] % c->out[0],
                          i % c->out[1]};

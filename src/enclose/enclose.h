@@ -135,16 +135,13 @@ void ptf_enclose_softplus(int64_t n, double beta, double threshold,
 void ptf_enclose_softmax(int64_t outer, int64_t n, int64_t inner, bool executed,
                          ptf_balls in, ptf_balls out);
 
-/* Pools of one image, as the attributes say. */
+/* Pools of one image, as the attributes say; the mean without: adaptive. */
 void ptf_enclose_max_pool(const ptf_attrs *attrs, const ptf_shape *in_shape,
                           const ptf_shape *out_shape, ptf_balls in,
                           ptf_balls out);
 void ptf_enclose_avg_pool(const ptf_attrs *attrs, const ptf_shape *in_shape,
                           const ptf_shape *out_shape, bool executed,
                           ptf_balls in, ptf_balls out);
-void ptf_enclose_adaptive_pool(const ptf_shape *in_shape,
-                               const ptf_shape *out_shape, bool executed,
-                               ptf_balls in, ptf_balls out);
 
 /*
  * exp(x) for x <= 0, relative error at most PTF_EXP_ERROR while x >= -700;

@@ -50,7 +50,7 @@ static void run_simple(const ptf_enclosure *enc, int i, bool executed,
         ptf_enclose_avg_pool(&node->attrs, from, to, executed, in, out);
         break;
     case PTF_OP_ADAPTIVE_AVGPOOL2D:
-        ptf_enclose_adaptive_pool(from, to, executed, in, out);
+        ptf_enclose_avg_pool(NULL, from, to, executed, in, out);
         break;
     case PTF_OP_INPUT:
     case PTF_OP_FLATTEN:

@@ -54,33 +54,19 @@ static bool is_rounded(const ptf_tensor *tensor)
 
 /* ------------------------------------------------------------- batch norms */
 
-/* A parameter of a batch norm, or 'otherwise' for all channels. */
-static ptf_status read_channels(ptf_arena *arena, const ptf_node *node,
-                                ptf_role role, double otherwise, double **out,
-                                ptf_error *err)
-{
-    if (node->tensors[role] != NULL)
-        return read_f64(arena, node->tensors[role], out, err);
-    int64_t channels = node->attrs.out_channels;
-    *out = ptf_arena_array(arena, (size_t)channels, sizeof(double));
-    for (int64_t i = 0; *out != NULL && i < channels; i++)
-        (*out)[i] = otherwise;
-    return *out != NULL ? PTF_OK : ptf_fail_memory(err);
-}
-
 /*
  * scale = gamma / sqrt(var + eps): sum, root and division give a relative
  * error below u/2 + u + u, and 4u with room.  shift = beta - mean scale: the
  * scale's error, one rounding of the product, one of the difference.
  */
-static void set_norm(int64_t channels, double *const p[4], double eps,
+static void set_norm(int64_t channels, const ptf_norm_numbers *n, double eps,
                      ptf_balls scale, ptf_balls shift)
 {
     for (int64_t c = 0; c < channels; c++) {
-        double a = p[0][c] / sqrt(p[3][c] + eps);
-        double product = p[2][c] * a, b = p[1][c] - product;
+        double a = n->gamma[c] / sqrt(n->var[c] + eps);
+        double product = n->mean[c] * a, b = n->beta[c] - product;
         /* A quotient that underflows has no relative error bound. */
-        bool lost = fabs(p[0][c]) > 0 && fabs(a) < PTF_LEAST_SCALE;
+        bool lost = fabs(n->gamma[c]) > 0 && fabs(a) < PTF_LEAST_SCALE;
         scale.value[c] = a;
         scale.radius[c] = lost ? HUGE_VAL : 4 * PTF_U * fabs(a) * UP;
         shift.value[c] = b;
@@ -91,33 +77,18 @@ static void set_norm(int64_t channels, double *const p[4], double eps,
 static ptf_status read_norm(ptf_arena *arena, const ptf_node *node,
                             ptf_numbers *out, ptf_error *err)
 {
-    static const struct {
-        ptf_role role;
-        double otherwise;
-    } roles[4] = {{PTF_WEIGHT, 1},
-                  {PTF_BIAS, 0},
-                  {PTF_RUNNING_MEAN, 0},
-                  {PTF_RUNNING_VAR, 1}};
-    if (node->tensors[PTF_RUNNING_MEAN] == NULL ||
-        node->tensors[PTF_RUNNING_VAR] == NULL)
-        return ptf_node_fail(err, PTF_UNSUPPORTED, node,
-                             "a batch norm without running statistics has no "
-                             "fixed function");
-    double *numbers[4];
-    ptf_status status = PTF_OK;
-    for (int i = 0; status == PTF_OK && i < 4; i++)
-        status = read_channels(arena, node, roles[i].role, roles[i].otherwise,
-                               &numbers[i], err);
+    ptf_norm_numbers n;
+    ptf_status status = ptf_norm_numbers_read(arena, node, &n, err);
     if (status != PTF_OK)
         return status;
     out->rounded = true;
-    out->beta = numbers[1];
-    out->mean = numbers[2];
+    out->beta = n.beta;
+    out->mean = n.mean;
     out->scale = ptf_balls_new(arena, node->attrs.out_channels);
     out->shift = ptf_balls_new(arena, node->attrs.out_channels);
     if (out->scale.value == NULL || out->shift.value == NULL)
         return ptf_fail_memory(err);
-    set_norm(node->attrs.out_channels, numbers, node->attrs.eps, out->scale,
+    set_norm(node->attrs.out_channels, &n, node->attrs.eps, out->scale,
              out->shift);
     return PTF_OK;
 }

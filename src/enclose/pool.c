@@ -89,6 +89,13 @@ void ptf_enclose_max_pool(const ptf_attrs *attrs, const ptf_shape *in_shape,
     }
 }
 
+/* Window i of 'out' over 'in': floor(i in / out) to ceil((i + 1) in / out). */
+static span share(int64_t in, int64_t out, int64_t i)
+{
+    int64_t first = i * in / out, end = ((i + 1) * in + out - 1) / out;
+    return (span){first, end, 1, 0};
+}
+
 void ptf_enclose_avg_pool(const ptf_attrs *attrs, const ptf_shape *in_shape,
                           const ptf_shape *out_shape, bool executed,
                           ptf_balls in, ptf_balls out)
@@ -98,38 +105,16 @@ void ptf_enclose_avg_pool(const ptf_attrs *attrs, const ptf_shape *in_shape,
     map_size(out_shape, to);
     for (int64_t i = 0; i < to[0] * to[1] * to[2]; i++) {
         int64_t skip = i / (to[1] * to[2]) * from[1] * from[2];
+        int64_t y = i / to[2] % to[1], x = i % to[2];
         ptf_balls map = {in.value + skip, in.radius + skip};
-        span rows = window(attrs, 0, from[1], i / to[2] % to[1]);
-        span columns = window(attrs, 1, from[2], i % to[2]);
+        span rows = attrs != NULL ? window(attrs, 0, from[1], y)
+                                  : share(from[1], to[1], y);
+        span columns = attrs != NULL ? window(attrs, 1, from[2], x)
+                                     : share(from[2], to[2], x);
         int64_t inside =
             (rows.end - rows.first) * (columns.end - columns.first);
-        int64_t count =
-            attrs->count_include_pad ? rows.padded * columns.padded : inside;
-        mean_of(map, from[2], rows, columns, (double)count, executed,
-                &out.value[i], &out.radius[i]);
-    }
-}
-
-/* Window i of 'out' over 'in': floor(i in / out) to ceil((i + 1) in / out). */
-static span share(int64_t in, int64_t out, int64_t i)
-{
-    span s = {i * in / out, ((i + 1) * in + out - 1) / out, 1, 0};
-    return s;
-}
-
-void ptf_enclose_adaptive_pool(const ptf_shape *in_shape,
-                               const ptf_shape *out_shape, bool executed,
-                               ptf_balls in, ptf_balls out)
-{
-    int64_t from[3], to[3];
-    map_size(in_shape, from);
-    map_size(out_shape, to);
-    for (int64_t i = 0; i < to[0] * to[1] * to[2]; i++) {
-        int64_t skip = i / (to[1] * to[2]) * from[1] * from[2];
-        ptf_balls map = {in.value + skip, in.radius + skip};
-        span rows = share(from[1], to[1], i / to[2] % to[1]);
-        span columns = share(from[2], to[2], i % to[2]);
-        int64_t count = (rows.end - rows.first) * (columns.end - columns.first);
+        bool padded = attrs != NULL && attrs->count_include_pad;
+        int64_t count = padded ? rows.padded * columns.padded : inside;
         mean_of(map, from[2], rows, columns, (double)count, executed,
                 &out.value[i], &out.radius[i]);
     }

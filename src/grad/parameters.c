@@ -139,45 +139,23 @@ ptf_status ptf_back_tensors(ptf_gradient *g, int i, ptf_error *err)
     return status;
 }
 
-/* A batch norm's numbers; 'otherwise' where there are none. */
-static ptf_status read_f64(ptf_gradient *g, const ptf_tensor *tensor,
-                           int64_t count, double otherwise, double **out,
-                           ptf_error *err)
-{
-    *out = ptf_arena_array(&g->arena, (size_t)count, sizeof(double));
-    if (*out == NULL)
-        return ptf_fail_memory(err);
-    if (tensor != NULL)
-        return ptf_tensor_read_f64(tensor, *out, err);
-    for (int64_t i = 0; i < count; i++)
-        (*out)[i] = otherwise;
-    return PTF_OK;
-}
-
-/* The plan has refused batch norms without running statistics. */
 ptf_status ptf_back_norm(ptf_gradient *g, int i, ptf_error *err)
 {
     const ptf_node *node = &g->net->nodes[i];
     int64_t channels = node->attrs.in_channels;
-    double *gamma, *mean, *factor;
+    ptf_norm_numbers n;
     float *scale = ptf_gradient_floats(g, (size_t)channels);
-    ptf_status status =
-        read_f64(g, node->tensors[PTF_WEIGHT], channels, 1.0, &gamma, err);
-    if (status == PTF_OK)
-        status = read_f64(g, node->tensors[PTF_RUNNING_MEAN], channels, 0.0,
-                          &mean, err);
-    if (status == PTF_OK)
-        status = read_f64(g, node->tensors[PTF_RUNNING_VAR], channels, 1.0,
-                          &factor, err);
+    ptf_status status = ptf_norm_numbers_read(&g->arena, node, &n, err);
     if (status != PTF_OK || scale == NULL)
         return status != PTF_OK ? status : ptf_fail_memory(err);
+    double *factor = n.var;
     for (int64_t c = 0; c < channels; c++) {
-        double size = sqrt(factor[c] + node->attrs.eps);
-        scale[c] = (float)(gamma[c] / size);
+        double size = sqrt(n.var[c] + node->attrs.eps);
+        scale[c] = (float)(n.gamma[c] / size);
         factor[c] = 1.0 / size;
     }
     g->nodes[i].scale = scale;
-    g->nodes[i].mean = mean;
+    g->nodes[i].mean = n.mean;
     g->nodes[i].factor = factor;
     return PTF_OK;
 }

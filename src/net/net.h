@@ -203,6 +203,18 @@ ptf_status ptf_node_fail(ptf_error *err, ptf_status status,
     (ptf_node_fail(err, status, __VA_ARGS__), status)
 #endif
 
+/*
+ * A batch norm in evaluation is y = (x - mean) gamma / sqrt(var + eps) + beta,
+ * a number of each for each channel.  Missing gamma is 1 and missing beta 0;
+ * PTF_UNSUPPORTED without running statistics.
+ */
+typedef struct ptf_norm_numbers {
+    double *gamma, *beta, *mean, *var;
+} ptf_norm_numbers;
+
+ptf_status ptf_norm_numbers_read(ptf_arena *arena, const ptf_node *node,
+                                 ptf_norm_numbers *out, ptf_error *err);
+
 /* "3x32x32" into 'text'. */
 void ptf_shape_text(const ptf_shape *shape, char text[64]);
 

@@ -81,46 +81,12 @@ ptf_status ptf_plan_f32(ptf_plan *plan, const ptf_tensor *tensor,
     return ptf_tensor_read_f32(tensor, copy, err);
 }
 
-/* A batch norm's numbers as doubles; 'otherwise' where there are none. */
-static ptf_status read_f64(ptf_plan *plan, const ptf_tensor *tensor,
-                           int64_t count, double otherwise, double **out,
-                           ptf_error *err)
-{
-    *out = ptf_arena_array(&plan->arena, (size_t)count, sizeof(double));
-    if (*out == NULL)
-        return ptf_fail_memory(err);
-    if (tensor != NULL)
-        return ptf_tensor_read_f64(tensor, *out, err);
-    for (int64_t i = 0; i < count; i++)
-        (*out)[i] = otherwise;
-    return PTF_OK;
-}
-
-/* Gamma, beta, mean and variance, in this order. */
-static ptf_status read_norm(ptf_plan *plan, const ptf_node *node,
-                            int64_t channels, double *numbers[4],
-                            ptf_error *err)
-{
-    static const ptf_role roles[4] = {PTF_WEIGHT, PTF_BIAS, PTF_RUNNING_MEAN,
-                                      PTF_RUNNING_VAR};
-    if (node->tensors[PTF_RUNNING_MEAN] == NULL ||
-        node->tensors[PTF_RUNNING_VAR] == NULL)
-        return ptf_node_fail(err, PTF_UNSUPPORTED, node,
-                             "has no running statistics, and so no fixed "
-                             "function");
-    ptf_status status = PTF_OK;
-    for (int i = 0; i < 4 && status == PTF_OK; i++)
-        status = read_f64(plan, node->tensors[roles[i]], channels,
-                          i == 0 ? 1.0 : 0.0, &numbers[i], err);
-    return status;
-}
-
 ptf_status ptf_plan_norm(ptf_plan *plan, const ptf_node *norm,
                          ptf_epilogue *epilogue, ptf_error *err)
 {
     int64_t channels = norm->attrs.in_channels;
-    double *numbers[4];
-    ptf_status status = read_norm(plan, norm, channels, numbers, err);
+    ptf_norm_numbers n;
+    ptf_status status = ptf_norm_numbers_read(&plan->arena, norm, &n, err);
     if (status != PTF_OK)
         return status;
     float *scale = ptf_arena_array(&plan->arena, (size_t)channels, 4);
@@ -128,9 +94,9 @@ ptf_status ptf_plan_norm(ptf_plan *plan, const ptf_node *norm,
     if (scale == NULL || shift == NULL)
         return ptf_fail_memory(err);
     for (int64_t c = 0; c < channels; c++) {
-        double s = numbers[0][c] / sqrt(numbers[3][c] + norm->attrs.eps);
+        double s = n.gamma[c] / sqrt(n.var[c] + norm->attrs.eps);
         scale[c] = (float)s;
-        shift[c] = (float)(numbers[1][c] - numbers[2][c] * s);
+        shift[c] = (float)(n.beta[c] - n.mean[c] * s);
     }
     epilogue->scale = scale;
     epilogue->shift = shift;

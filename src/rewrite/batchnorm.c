@@ -9,30 +9,16 @@
 
 /* ----------------------------------------------------------------- numbers */
 
-/* A parameter as doubles, all finite; 'otherwise' where there is none. */
-static ptf_status read_numbers(ptf_arena *arena, const ptf_node *node,
-                               ptf_role role, double otherwise, double **out,
-                               ptf_error *err)
+static ptf_status check_finite(const ptf_node *node, ptf_role role,
+                               const double *numbers, ptf_error *err)
 {
-    int64_t channels = node->attrs.out_channels;
-    const ptf_tensor *tensor = node->tensors[role];
-    double *numbers = ptf_arena_array(arena, (size_t)channels, sizeof(double));
-    *out = numbers;
-    if (numbers == NULL)
-        return ptf_fail_memory(err);
-    ptf_status status = PTF_OK;
-    if (tensor != NULL)
-        status = ptf_tensor_read_f64(tensor, numbers, err);
-    for (int64_t i = 0; status == PTF_OK && i < channels; i++) {
-        if (tensor == NULL)
-            numbers[i] = otherwise;
+    for (int64_t i = 0; i < node->attrs.out_channels; i++) {
         if (!isfinite(numbers[i]))
-            status =
-                ptf_node_fail(err, PTF_FORMAT, node,
-                              "%s[%lld] is %g, expected a finite number",
-                              ptf_role_name(role), (long long)i, numbers[i]);
+            return ptf_node_fail(err, PTF_FORMAT, node,
+                                 "%s[%lld] is %g, expected a finite number",
+                                 ptf_role_name(role), (long long)i, numbers[i]);
     }
-    return status;
+    return PTF_OK;
 }
 
 /* gamma and var become the scale, in place of gamma. */
@@ -69,18 +55,20 @@ ptf_status ptf_norm_check(const ptf_node *node, ptf_error *err)
 ptf_status ptf_norm_read(ptf_arena *arena, const ptf_node *node, ptf_norm *out,
                          ptf_error *err)
 {
-    double *var = NULL;
-    out->channels = node->attrs.out_channels;
-    ptf_status status =
-        read_numbers(arena, node, PTF_WEIGHT, 1, &out->scale, err);
+    ptf_norm_numbers n;
+    ptf_status status = ptf_norm_numbers_read(arena, node, &n, err);
     if (status == PTF_OK)
-        status = read_numbers(arena, node, PTF_BIAS, 0, &out->beta, err);
+        status = check_finite(node, PTF_WEIGHT, n.gamma, err);
     if (status == PTF_OK)
-        status =
-            read_numbers(arena, node, PTF_RUNNING_MEAN, 0, &out->mean, err);
+        status = check_finite(node, PTF_BIAS, n.beta, err);
     if (status == PTF_OK)
-        status = read_numbers(arena, node, PTF_RUNNING_VAR, 1, &var, err);
-    return status == PTF_OK ? settle_scale(node, out->scale, var, err) : status;
+        status = check_finite(node, PTF_RUNNING_MEAN, n.mean, err);
+    if (status == PTF_OK)
+        status = check_finite(node, PTF_RUNNING_VAR, n.var, err);
+    if (status != PTF_OK)
+        return status;
+    *out = (ptf_norm){node->attrs.out_channels, n.mean, n.gamma, n.beta};
+    return settle_scale(node, n.gamma, n.var, err);
 }
 
 /* -------------------------------------------------------------- neighbours */

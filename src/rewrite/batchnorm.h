@@ -10,8 +10,7 @@
 
 /*
  * A batch norm in evaluation is y = (x - mean) * scale + beta per channel,
- * with scale = gamma / sqrt(var + eps), in double.  Missing gamma is 1 and
- * missing beta 0.
+ * with scale = gamma / sqrt(var + eps), in double.
  */
 typedef struct ptf_norm {
     int64_t channels;
