@@ -139,6 +139,7 @@ typedef struct ptf_op_row {
     bool identity;    /* out is in: Dropout, Identity */
     bool weighted;    /* sums of weights times inputs: Conv, Linear */
     bool norm;        /* BatchNorm */
+    int rank;         /* that its input must have, with the batch; 0: any */
 } ptf_op_row;
 
 const ptf_op_row *ptf_op_info(ptf_op op);

@@ -184,13 +184,16 @@ static const char *flatten_shape(const ptf_attrs *attrs, const ptf_shape *in,
 static const ptf_op_row op_table[PTF_OP_COUNT] = {
     [PTF_OP_INPUT] = {"Input", .shape = same_shape, .elementwise = true,
                       .identity = true},
-    [PTF_OP_CONV1D] = {"Conv1d", .shape = conv1d_shape, .weighted = true},
-    [PTF_OP_CONV2D] = {"Conv2d", .shape = conv2d_shape, .weighted = true},
+    [PTF_OP_CONV1D] = {"Conv1d", .shape = conv1d_shape, .weighted = true,
+                       .rank = 3},
+    [PTF_OP_CONV2D] = {"Conv2d", .shape = conv2d_shape, .weighted = true,
+                       .rank = 4},
     [PTF_OP_BATCHNORM1D] = {"BatchNorm1d", .shape = batchnorm1d_shape,
                             .elementwise = true, .norm = true},
     [PTF_OP_BATCHNORM2D] = {"BatchNorm2d", .shape = batchnorm2d_shape,
-                            .elementwise = true, .norm = true},
-    [PTF_OP_LINEAR] = {"Linear", .shape = linear_shape, .weighted = true},
+                            .elementwise = true, .norm = true, .rank = 4},
+    [PTF_OP_LINEAR] = {"Linear", .shape = linear_shape, .weighted = true,
+                       .rank = 2},
     [PTF_OP_RELU] = {"ReLU", .shape = same_shape, .elementwise = true},
     [PTF_OP_LEAKY_RELU] = {"LeakyReLU", .shape = same_shape,
                            .elementwise = true},
@@ -198,10 +201,10 @@ static const ptf_op_row op_table[PTF_OP_COUNT] = {
     [PTF_OP_TANH] = {"Tanh", .shape = same_shape, .elementwise = true},
     [PTF_OP_SOFTPLUS] = {"Softplus", .shape = same_shape, .elementwise = true},
     [PTF_OP_SOFTMAX] = {"Softmax", .shape = softmax_shape},
-    [PTF_OP_MAXPOOL2D] = {"MaxPool2d", .shape = pool_shape},
-    [PTF_OP_AVGPOOL2D] = {"AvgPool2d", .shape = avgpool_shape},
-    [PTF_OP_ADAPTIVE_AVGPOOL2D] = {"AdaptiveAvgPool2d",
-                                   .shape = adaptive_shape},
+    [PTF_OP_MAXPOOL2D] = {"MaxPool2d", .shape = pool_shape, .rank = 4},
+    [PTF_OP_AVGPOOL2D] = {"AvgPool2d", .shape = avgpool_shape, .rank = 4},
+    [PTF_OP_ADAPTIVE_AVGPOOL2D] = {"AdaptiveAvgPool2d", .shape = adaptive_shape,
+                                   .rank = 4},
     [PTF_OP_FLATTEN] = {"Flatten", .shape = flatten_shape},
     [PTF_OP_DROPOUT] = {"Dropout", .shape = same_shape, .elementwise = true,
                         .identity = true},
@@ -320,21 +323,6 @@ static const char *kind_of_linear(ptf_kind in)
     return in.rank == 4 ? "its input has to be flattened" : NULL;
 }
 
-/* The rank that an op demands, or 0. */
-static int wanted_rank(ptf_op op)
-{
-    switch ((int)op) {
-    case PTF_OP_CONV1D: return 3;
-    case PTF_OP_CONV2D:
-    case PTF_OP_BATCHNORM2D:
-    case PTF_OP_MAXPOOL2D:
-    case PTF_OP_AVGPOOL2D:
-    case PTF_OP_ADAPTIVE_AVGPOOL2D: return 4;
-    case PTF_OP_LINEAR: return 2;
-    default: return 0;
-    }
-}
-
 static const char *kind_of_flatten(const ptf_attrs *attrs, ptf_kind in,
                                    ptf_kind *out)
 {
@@ -358,8 +346,9 @@ static const char *kind_of_flatten(const ptf_attrs *attrs, ptf_kind in,
 const char *ptf_op_kind(ptf_op op, const ptf_attrs *attrs, ptf_kind in,
                         ptf_kind *out)
 {
-    int want = wanted_rank(op);
-    bool counts = ptf_op_info(op)->weighted || ptf_op_info(op)->norm;
+    const ptf_op_row *row = ptf_op_info(op);
+    int want = row->rank;
+    bool counts = row->weighted || row->norm;
     if (op == PTF_OP_FLATTEN)
         return kind_of_flatten(attrs, in, out);
     if (op == PTF_OP_LINEAR && kind_of_linear(in) != NULL)

@@ -98,9 +98,7 @@ static bool is_shared_badly(const ptf_plan *plan, int buffer, int now)
 
 static bool is_pointwise(ptf_op op)
 {
-    return op == PTF_OP_RELU || op == PTF_OP_LEAKY_RELU ||
-           op == PTF_OP_SIGMOID || op == PTF_OP_TANH || op == PTF_OP_SOFTPLUS ||
-           ptf_op_info(op)->norm;
+    return ptf_op_info(op)->elementwise && !ptf_op_info(op)->identity;
 }
 
 /* The buffer of step 'now': its own input's where that ends here. */
