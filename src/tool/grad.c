@@ -20,7 +20,6 @@ static const char help[] =
     "                    a channel of each pixel; white is the largest of all;\n"
     "                    an image below 256 pixels is enlarged\n"
     "  --index N         which image of INPUT, when it has several (0)\n"
-    "\n" IMAGE_HELP "\n"
     "  --arch FILE|NAME  the text of print(model), or a built-in network\n"
     "  --input CxHxW     shape of one input; default: what the text says\n"
     "  --key PATH        the state dict inside the file\n"
@@ -28,7 +27,7 @@ static const char help[] =
     "  --threads N       default: the CPUs that this process may use\n"
     "  --json            the report as JSON\n"
     "  --help, --version\n"
-    "\n"
+    "\n" IMAGE_HELP "\n"
     "Example: ptfold grad --saliency cat-saliency.png alexnet.pt cat.png\n";
 
 typedef struct options {
