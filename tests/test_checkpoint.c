@@ -315,6 +315,8 @@ static const struct {
     {"{" TENSOR("F32", "[1]", "[-4,0]") "}", 24, PTF_FORMAT, "inside"},
     {"{" TENSOR("F32", "[-1]", "[0,24]") "}", 24, PTF_FORMAT, "exists"},
     {"{" TENSOR("F32", "[1.5]", "[0,24]") "}", 24, PTF_FORMAT, "exists"},
+    {"{" TENSOR("F32", "[0,4611686018427387904,4]", "[0,0]") "}", 0, PTF_FORMAT,
+     "exists"},
     {"{" TENSOR("F32", "[4294967296,4294967296]", "[0,0]") "}", 0, PTF_FORMAT,
      "exists"},
     {"{" TENSOR("F32", "[1,1,1,1,1,1,1,1,1]", "[0,4]") "}", 4, PTF_UNSUPPORTED,

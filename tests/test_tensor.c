@@ -166,7 +166,7 @@ static const struct {
          "ca\nB\n(" FLOATS "K\0K\6\x85K\1\x85t}tR"),
      PTF_UNSUPPORTED, "evil.make"},
     {ONE("ctorch._utils\n_rebuild_tensor_v2\n)R"), PTF_FORMAT,
-     "more arguments"},
+     "as many arguments"},
     {ONE("ctorch._utils\n_rebuild_something\n)R"), PTF_UNSUPPORTED,
      "_rebuild_something"},
     {ONE("ctorch._utils\n_rebuild_sparse_tensor\n)R"), PTF_UNSUPPORTED,

@@ -21,6 +21,7 @@ enum {
     LOCAL_SIZE = 30,
     MAX_NAME = 4096,
     FLAG_DESCRIPTOR = 1 << 3,
+    ATTRIBUTE_FOLDER = 1 << 4, /* of DOS; miniz goes by it */
     /* speed hints of deflate, descriptor, UTF-8 names: nothing else */
     FLAGS_KNOWN = 1 << 1 | 1 << 2 | FLAG_DESCRIPTOR | 1 << 11,
     METHOD_STORED = 0,
@@ -263,8 +264,9 @@ static bool name_is_safe(const char *name, size_t size)
     return true;
 }
 
+/* 'p' is the directory's record. */
 static ptf_status check_header(zip_reader *zip, uint64_t at, const header *h,
-                               unsigned disk)
+                               const uint8_t *p)
 {
     if ((h->flags & ~FLAGS_KNOWN) != 0)
         return FAIL(
@@ -280,8 +282,13 @@ static ptf_status check_header(zip_reader *zip, uint64_t at, const header *h,
                     "expected '%s' stored with one size, found %llu and %llu",
                     h->name, (unsigned long long)h->packed,
                     (unsigned long long)h->size);
-    if (disk != 0)
+    if (ptf_get_u16(p + 34) != 0)
         return FAIL(zip, at, "expected a zip on one disk, found several");
+    if (h->size > 0 && (ptf_get_u32(p + 38) & ATTRIBUTE_FOLDER) != 0)
+        return FAIL(zip, at,
+                    "expected a file, found '%s' marked as a folder, which "
+                    "PyTorch does not read",
+                    h->name);
     if (h->size == 0 && h->crc != 0)
         return FAIL(zip, at, "expected checksum 0 of the empty '%s'", h->name);
     return PTF_OK;
@@ -320,8 +327,7 @@ static ptf_status take_header(zip_reader *zip, ptf_cursor *c, header *h)
     if (h->name == NULL)
         return ptf_fail_memory(zip->err);
     status = read_central_extra(zip, at, rest, extra_size, h);
-    return status == PTF_OK ? check_header(zip, at, h, ptf_get_u16(p + 34))
-                            : status;
+    return status == PTF_OK ? check_header(zip, at, h, p) : status;
 }
 
 static ptf_status read_entry(zip_reader *zip, ptf_cursor *c, size_t i)

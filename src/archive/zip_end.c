@@ -58,7 +58,7 @@ static ptf_status read_end64(end_reader *zip, const uint8_t *end,
     size_t at = (size_t)(end - zip->data) - LOCATOR_SIZE;
     const uint8_t *locator = zip->data + at;
     uint64_t record = ptf_get_u64(locator + 8);
-    if (ptf_get_u32(locator + 4) != 0 || ptf_get_u32(locator + 16) > 1)
+    if (ptf_get_u32(locator + 4) != 0 || ptf_get_u32(locator + 16) != 1)
         return FAIL(zip, at, "expected a zip on one disk, found several");
     if (at < END64_SIZE || record != at - END64_SIZE ||
         memcmp(zip->data + record, "PK\6\6", 4) != 0 ||

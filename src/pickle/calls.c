@@ -198,35 +198,33 @@ ptf_status ptf_op_stack_global(ptf_unpickler *u)
 
 /* ----------------------------------------------------- calls for containers */
 
-/* Callables that make a container out of what they get. */
-static const struct {
+/* A callable that makes a container out of what it gets. */
+typedef struct container {
     const char *module, *name;
     ptf_kind kind;
-    bool factory; /* its first argument makes values, or is None */
-} containers[] = {
-    {"collections", "OrderedDict", PTF_DICT, false},
-    {"collections", "Counter", PTF_DICT, false},
-    {"collections", "defaultdict", PTF_DICT, true},
-    {"builtins", "dict", PTF_DICT, false},
-    {"__builtin__", "dict", PTF_DICT, false},
-    {"builtins", "set", PTF_SET, false},
-    {"__builtin__", "set", PTF_SET, false},
-    {"builtins", "frozenset", PTF_SET, false},
-    {"__builtin__", "frozenset", PTF_SET, false},
+    enum { FROM_ITEMS, FROM_DICT, FROM_NOTHING } from; /* its argument */
+} container;
+
+static const container containers[] = {
+    {"collections", "OrderedDict", PTF_DICT, FROM_ITEMS},
+    {"collections", "Counter", PTF_DICT, FROM_DICT}, /* counts other items */
+    {"collections", "defaultdict", PTF_DICT, FROM_NOTHING}, /* a factory */
+    {"builtins", "dict", PTF_DICT, FROM_ITEMS},
+    {"__builtin__", "dict", PTF_DICT, FROM_ITEMS},
+    {"builtins", "set", PTF_SET, FROM_ITEMS},
+    {"__builtin__", "set", PTF_SET, FROM_ITEMS},
+    {"builtins", "frozenset", PTF_SET, FROM_ITEMS},
+    {"__builtin__", "frozenset", PTF_SET, FROM_ITEMS},
 };
 
-static bool makes_container(const ptf_value *callee, ptf_kind *kind,
-                            bool *factory)
+static const container *find_container(const ptf_value *callee)
 {
     for (size_t i = 0; i < PTF_ARRAY_SIZE(containers); i++) {
-        if (!ptf_value_is_global(callee, containers[i].module,
-                                 containers[i].name))
-            continue;
-        *kind = containers[i].kind;
-        *factory = containers[i].factory;
-        return true;
+        if (ptf_value_is_global(callee, containers[i].module,
+                                containers[i].name))
+            return &containers[i];
     }
-    return false;
+    return NULL;
 }
 
 static bool is_sequence(const ptf_value *value)
@@ -250,20 +248,22 @@ static ptf_status add_pairs(ptf_unpickler *u, ptf_value *dict,
     return PTF_OK;
 }
 
-static ptf_status push_container(ptf_unpickler *u, ptf_kind kind,
-                                 const ptf_value *args, bool factory)
+static ptf_status push_container(ptf_unpickler *u, const container *c,
+                                 const ptf_value *args)
 {
     ptf_value *made = NULL;
+    ptf_kind kind = c->kind;
     ptf_status status = ptf_unpickle_make(u, kind, &made);
     if (status != PTF_OK)
         return status;
     made->named = kind == PTF_DICT;
-    const ptf_value *from = args->count > 0 && !factory ? args->items[0] : NULL;
+    const ptf_value *from =
+        args->count > 0 && c->from != FROM_NOTHING ? args->items[0] : NULL;
     if (from == NULL)
         status = PTF_OK;
     else if (kind == PTF_DICT ? from->kind == PTF_DICT : is_sequence(from))
         status = ptf_unpickle_append(u, made, from->items, from->count);
-    else if (kind == PTF_DICT && is_sequence(from))
+    else if (kind == PTF_DICT && c->from == FROM_ITEMS && is_sequence(from))
         status = add_pairs(u, made, from);
     else
         status = UNPICKLE_FAIL(u, "expected items to fill a container with");
@@ -275,8 +275,6 @@ static ptf_status push_container(ptf_unpickler *u, ptf_kind kind,
 static ptf_status push_object(ptf_unpickler *u, ptf_value *callee,
                               ptf_value *args)
 {
-    ptf_kind kind;
-    bool factory;
     if (args->kind != PTF_TUPLE)
         return UNPICKLE_FAIL(u, "expected a tuple of arguments for %s",
                              u->op_name);
@@ -284,8 +282,9 @@ static ptf_status push_object(ptf_unpickler *u, ptf_value *callee,
         callee->kind != PTF_PERSISTENT) /* a class of a legacy file */
         return UNPICKLE_FAIL(u, "expected something to call for %s",
                              u->op_name);
-    if (makes_container(callee, &kind, &factory))
-        return push_container(u, kind, args, factory);
+    const container *made = find_container(callee);
+    if (made != NULL)
+        return push_container(u, made, args);
     ptf_value *object = NULL;
     ptf_status status = ptf_unpickle_make(u, PTF_OBJECT, &object);
     if (status != PTF_OK)

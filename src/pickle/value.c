@@ -5,6 +5,8 @@
  */
 #include "pickle/pickle.h"
 
+#include <math.h>
+
 bool ptf_value_is(const ptf_value *value, const char *text)
 {
     return value != NULL &&
@@ -27,7 +29,8 @@ ptf_value *ptf_dict_find(const ptf_value *dict, const char *key)
         return NULL;
     enum { MAX_SEARCHED = 2 * 1024 };
     for (uint32_t i = 0; i < dict->count && i < MAX_SEARCHED; i += 2) {
-        if (ptf_value_is(dict->items[i], key))
+        if (dict->items[i]->kind == PTF_STRING &&
+            ptf_value_is(dict->items[i], key))
             return dict->items[i + 1];
     }
     return NULL;
@@ -90,29 +93,48 @@ static ptf_status push(walk *w, ptf_value *value, facts *f)
     return PTF_OK;
 }
 
-static bool same_key(const ptf_value *a, const ptf_value *b)
+/* True, 1 and 1.0 are one key to Python: all become the integer. */
+static ptf_value plain_key(const ptf_value *key)
 {
-    if (a->kind != b->kind)
+    ptf_value plain = *key;
+    if (key->kind == PTF_BOOLEAN)
+        plain = (ptf_value){.kind = PTF_INT, .integer = key->boolean};
+    if (key->kind != PTF_FLOAT || !(fabs(key->number) <= 0x1p53) ||
+        fabs(key->number - trunc(key->number)) > 0)
+        return plain;
+    return (ptf_value){.kind = PTF_INT, .integer = (int64_t)key->number};
+}
+
+static bool same_key(const ptf_value *x, const ptf_value *y)
+{
+    ptf_value a = plain_key(x), b = plain_key(y);
+    if (a.kind != b.kind)
         return false;
-    return a->kind == PTF_INT ? a->integer == b->integer
-                              : a->count == b->count &&
-                                    memcmp(a->text, b->text, a->count) == 0;
+    return a.kind == PTF_INT
+               ? a.integer == b.integer
+               : a.count == b.count &&
+                     (a.count == 0 || memcmp(a.text, b.text, a.count) == 0);
 }
 
 static size_t hash_key(const ptf_value *key)
 {
-    if (key->kind == PTF_INT)
-        return hash_bits((uint64_t)key->integer);
+    ptf_value plain = plain_key(key);
+    if (plain.kind == PTF_INT)
+        return hash_bits((uint64_t)plain.integer);
     uint64_t h = UINT64_C(0xcbf29ce484222325);
-    for (uint32_t i = 0; i < key->count; i++)
-        h = (h ^ (uint8_t)key->text[i]) * UINT64_C(0x100000001b3);
+    for (uint32_t i = 0; i < plain.count; i++)
+        h = (h ^ (uint8_t)plain.text[i]) * UINT64_C(0x100000001b3);
     return hash_bits(h);
 }
 
 static ptf_status insert_key(walk *w, const ptf_value **table, size_t mask,
                              const ptf_value *key)
 {
-    if (key->kind != PTF_STRING && key->kind != PTF_INT)
+    ptf_kind kind = (ptf_kind)plain_key(key).kind;
+    if (kind == PTF_LIST || kind == PTF_DICT)
+        return ptf_fail(w->err, PTF_FORMAT, w->origin, PTF_NO_OFFSET,
+                        "expected a key of a dict, found a list or dict");
+    if (kind != PTF_STRING && kind != PTF_INT && kind != PTF_NONE)
         return PTF_OK;
     size_t at = hash_key(key) & mask;
     for (; table[at] != NULL; at = (at + 1) & mask) {
@@ -122,8 +144,8 @@ static ptf_status insert_key(walk *w, const ptf_value **table, size_t mask,
         return ptf_fail(w->err, PTF_FORMAT, w->origin, PTF_NO_OFFSET,
                         "expected every key of a dict once, found '%.*s' "
                         "twice",
-                        text ? (int)(key->count < 200 ? key->count : 200) : 10,
-                        text ? key->text : "an integer");
+                        text ? (int)(key->count < 200 ? key->count : 200) : 16,
+                        text ? key->text : "a number or None");
     }
     table[at] = key;
     return PTF_OK;
@@ -132,7 +154,7 @@ static ptf_status insert_key(walk *w, const ptf_value **table, size_t mask,
 /* Two values for one key: readers may take either. */
 static ptf_status check_keys(walk *w, const ptf_value *dict)
 {
-    if (dict->count < 4)
+    if (dict->count == 0)
         return PTF_OK;
     size_t size = 4;
     while (size < dict->count)

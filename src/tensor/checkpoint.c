@@ -132,6 +132,10 @@ static ptf_status fail_closed(const ptf_checkpoint *ckpt,
                               const ptf_value *object, ptf_error *err)
 {
     ptf_origin origin = ptf_value_origin(ckpt);
+    if (object->kind != PTF_OBJECT)
+        return ptf_fail(err, PTF_UNSUPPORTED, &origin, PTF_NO_OFFSET,
+                        "expected tensors, found some in a set or as keys of "
+                        "a dict, which have no names");
     const ptf_value *callee = object->items[PTF_CALLEE];
     bool global = callee->kind == PTF_GLOBAL;
     return ptf_fail(err, PTF_UNSUPPORTED, &origin, PTF_NO_OFFSET,
@@ -301,6 +305,7 @@ void ptf_checkpoint_close(ptf_checkpoint *ckpt)
         ptf_checkpoint_close(ckpt->shards[i]);
     ptf_text_table_free(&ckpt->by_name);
     ptf_text_table_free(&ckpt->storages);
+    ptf_text_table_free(&ckpt->views);
     ptf_archive_close(&ckpt->archive);
     ptf_file_close(&ckpt->file);
     ptf_arena_free(&ckpt->arena);

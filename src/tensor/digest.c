@@ -19,10 +19,14 @@ static ptf_status digest_add(void *to, const void *data, size_t size,
 
 static void digest_end(SHA256_CTX *d, char hex[65])
 {
+    static const char digits[] = "0123456789abcdef";
     unsigned char sum[SHA256_DIGEST_LENGTH];
     SHA256_Final(sum, d);
-    for (size_t i = 0; i < sizeof(sum); i++)
-        snprintf(hex + 2 * i, 3, "%02x", sum[i]);
+    for (size_t i = 0; i < sizeof(sum); i++) {
+        hex[2 * i] = digits[sum[i] >> 4];
+        hex[2 * i + 1] = digits[sum[i] & 15];
+    }
+    hex[2 * sizeof(sum)] = '\0';
 }
 
 ptf_status ptf_checkpoint_sha256(const ptf_checkpoint *ckpt, char hex[65],

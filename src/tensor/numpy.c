@@ -175,13 +175,8 @@ void ptf_tensor_set_fortran(ptf_tensor *t)
 static ptf_status fill(ptf_checkpoint *ckpt, const ptf_value *bytes, bool swap,
                        ptf_tensor *out, ptf_error *err)
 {
-    int64_t numel = 1;
-    size_t size = ptf_dtype_size(out->dtype);
-    for (int i = 0; i < out->rank; i++) {
-        if (!ptf_mul_i64(numel, out->shape[i], &numel))
-            return fail(ckpt, out->name, "a size that exists", err);
-    }
-    if (!ptf_mul_size((size_t)numel, size, &size) || size > PTF_PICKLE_MAX_SIZE)
+    size_t size;
+    if (!ptf_tensor_measure(out, &size) || size > PTF_PICKLE_MAX_SIZE)
         return fail(ckpt, out->name, "a size that a pickle can hold", err);
     ptf_held_storage *made = NULL;
     ptf_status status = ptf_storage_make(ckpt, size, &made, err);
@@ -193,7 +188,7 @@ static ptf_status fill(ptf_checkpoint *ckpt, const ptf_value *bytes, bool swap,
     if (swap)
         ptf_swap_bytes(data, size, out->dtype);
     made->dtype = out->dtype;
-    made->numel = numel;
+    made->numel = ptf_tensor_numel(out);
     out->storage = &made->bytes;
     out->data = data;
     return PTF_OK;

@@ -1,6 +1,6 @@
 /*
  * Quantised tensors become f32: (q - zero point) * scale, per tensor or per
- * slice along one axis.
+ * slice along one axis, rounded where PyTorch's dequantize() rounds.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -24,12 +24,52 @@ static ptf_status fail(const ptf_checkpoint *ckpt, const ptf_tensor *raw,
                     raw->name);
 }
 
+/* A zero point stands for 0 among the integers, so it must be one of them. */
+static bool zeros_fit(const scheme *s, const ptf_tensor *raw)
+{
+    int64_t count = s->axis < 0 ? 1 : raw->shape[s->axis];
+    double least = raw->dtype == PTF_I8   ? INT8_MIN
+                   : raw->dtype == PTF_U8 ? 0
+                                          : INT32_MIN;
+    double most = raw->dtype == PTF_I8   ? INT8_MAX
+                  : raw->dtype == PTF_U8 ? UINT8_MAX
+                                         : INT32_MAX;
+    for (int64_t i = 0; i < count && !s->fraction; i++) {
+        if (!(s->zeros[i] >= least && s->zeros[i] <= most))
+            return false;
+    }
+    return true;
+}
+
+/* The first versions wrote the numbers of slices as a list. */
+static ptf_status read_list(ptf_checkpoint *ckpt, const ptf_value *list,
+                            const ptf_tensor *raw, int axis, double **out,
+                            bool *fraction, ptf_error *err)
+{
+    if (list->count != raw->shape[axis])
+        return fail(ckpt, raw, err);
+    *out = ptf_arena_array(&ckpt->arena, list->count, sizeof(**out));
+    if (*out == NULL)
+        return ptf_fail_memory(err);
+    *fraction = false;
+    for (uint32_t i = 0; i < list->count; i++) {
+        const ptf_value *v = list->items[i];
+        if (v->kind != PTF_FLOAT && v->kind != PTF_INT)
+            return fail(ckpt, raw, err);
+        *fraction |= v->kind == PTF_FLOAT;
+        (*out)[i] = v->kind == PTF_FLOAT ? v->number : (double)v->integer;
+    }
+    return PTF_OK;
+}
+
 /* One number of a 1-d tensor each for the slices along the axis. */
 static ptf_status read_slices(ptf_checkpoint *ckpt, const ptf_value *value,
                               const ptf_tensor *raw, int axis, double **out,
                               bool *fraction, ptf_error *err)
 {
     ptf_tensor t;
+    if (value->kind == PTF_LIST)
+        return read_list(ckpt, value, raw, axis, out, fraction, err);
     if (!ptf_value_is_tensor(value))
         return fail(ckpt, raw, err);
     ptf_status status = ptf_tensor_rebuild(ckpt, value, raw->name, &t, err);
@@ -98,10 +138,21 @@ static ptf_status read_scheme(ptf_checkpoint *ckpt, const ptf_value *params,
 }
 
 /*
- * In C order: every 'inner' elements the slice changes, 'slices' of them.
- * PyTorch's dequantize() rounds the scale to float first when there is one
- * scale or zero points are no integers, and does not else; so do we.
+ * One scale: the difference in 32 bits, which may wrap, and a product of
+ * floats.  A scale per slice: the difference of floats, and a product of
+ * doubles, or of floats where zero points are no integers.
  */
+static float scale_one(const scheme *s, size_t slice, double in)
+{
+    double zero = s->zeros[slice], scale = s->scales[slice];
+    float difference = (float)in - (float)zero;
+    if (s->axis < 0)
+        return (float)(int32_t)(uint32_t)(int64_t)(in - zero) * (float)scale;
+    return s->fraction ? difference * (float)scale
+                       : (float)((double)difference * scale);
+}
+
+/* In C order: every 'inner' elements the slice changes, 'slices' of them. */
 static void scale_all(const scheme *s, const ptf_tensor *t, double *in,
                       float *out)
 {
@@ -113,16 +164,8 @@ static void scale_all(const scheme *s, const ptf_tensor *t, double *in,
         for (int i = s->axis + 1; i < t->rank; i++)
             inner *= (size_t)t->shape[i];
     }
-    for (size_t i = 0; i < numel; i++) {
-        size_t slice = i / inner % slices;
-        double zero = s->zeros[slice], scale = s->scales[slice];
-        if (s->fraction)
-            out[i] = ((float)in[i] - (float)zero) * (float)scale;
-        else if (s->axis < 0)
-            out[i] = (float)(in[i] - zero) * (float)scale;
-        else
-            out[i] = (float)((in[i] - zero) * scale);
-    }
+    for (size_t i = 0; i < numel; i++)
+        out[i] = scale_one(s, i / inner % slices, in[i]);
 }
 
 ptf_status ptf_tensor_dequantize(ptf_checkpoint *ckpt, const ptf_value *params,
@@ -130,6 +173,8 @@ ptf_status ptf_tensor_dequantize(ptf_checkpoint *ckpt, const ptf_value *params,
 {
     scheme s = {-1, false, NULL, NULL};
     ptf_status status = read_scheme(ckpt, params, raw, &s, err);
+    if (status == PTF_OK && !zeros_fit(&s, raw))
+        status = fail(ckpt, raw, err);
     if (status != PTF_OK)
         return status;
     size_t numel = (size_t)ptf_tensor_numel(raw), bytes;

@@ -15,7 +15,6 @@ typedef struct ptf_held_storage {
     ptf_storage bytes; /* first: a tensor's storage points here */
     ptf_dtype dtype;
     bool quantized; /* integers that stand for scaled numbers */
-    bool untyped;   /* plain bytes: the tensor gives the dtype */
     int64_t numel;
     bool loaded;
 } ptf_held_storage;
@@ -41,6 +40,7 @@ struct ptf_checkpoint {
     ptf_pickle pickle; /* root is NULL in safetensors */
     bool big_endian;
     ptf_text_table storages; /* ptf_held_storage by key */
+    ptf_text_table views;    /* of a legacy file: their ids by key */
     ptf_tensor *tensors;     /* an array in the arena */
     size_t count;
     ptf_text_table by_name;
@@ -63,6 +63,7 @@ struct ptf_checkpoint {
 typedef struct ptf_storage_view {
     const ptf_held_storage *storage;
     int64_t offset, numel; /* in elements of the storage's dtype */
+    bool untyped;          /* plain bytes: the tensor gives the dtype */
 } ptf_storage_view;
 
 /*

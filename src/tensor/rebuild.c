@@ -20,8 +20,8 @@ typedef ptf_status rebuild_function(rebuild *r, const ptf_value *args,
                                     const ptf_value *state);
 
 static rebuild_function rebuild_v1, rebuild_v2, rebuild_v3,
-    rebuild_first_argument, rebuild_parameter, rebuild_from_type,
-    rebuild_quantized;
+    rebuild_first_argument, rebuild_with_state, rebuild_parameter,
+    rebuild_from_cpu, rebuild_from_type, rebuild_quantized;
 
 /* The functions; what cannot be read has a reason instead. */
 static const struct {
@@ -33,12 +33,12 @@ static const struct {
     {"torch._utils", "_rebuild_tensor_v2", rebuild_v2, NULL},
     {"torch._utils", "_rebuild_tensor_v3", rebuild_v3, NULL},
     {"torch._utils", "_rebuild_parameter", rebuild_first_argument, NULL},
-    {"torch._utils", "_rebuild_parameter_with_state", rebuild_first_argument,
+    {"torch._utils", "_rebuild_parameter_with_state", rebuild_with_state, NULL},
+    {"torch._utils", "_rebuild_device_tensor_from_cpu_tensor", rebuild_from_cpu,
      NULL},
-    {"torch._utils", "_rebuild_device_tensor_from_cpu_tensor",
-     rebuild_first_argument, NULL},
     {"torch.nn.parameter", "Parameter", rebuild_parameter, NULL},
     {"torch.nn.parameter", "Buffer", rebuild_parameter, NULL},
+    {"torch.autograd.variable", "Variable", rebuild_parameter, NULL},
     {"torch._tensor", "_rebuild_from_type_v2", rebuild_from_type, NULL},
     {"torch._utils", "_rebuild_qtensor", rebuild_quantized, NULL},
     {"torch._utils", "_rebuild_sparse_tensor", NULL, "is sparse"},
@@ -78,13 +78,32 @@ static int find_function(const ptf_value *callee)
     return -1;
 }
 
+/*
+ * The "Float" of torch.FloatTensor, a class whose state is a storage and a
+ * place in it: how the first versions pickled tensors.  torch.Tensor is that
+ * one.  NULL for what is no such class.
+ */
+static const char *element_of(const ptf_value *callee, size_t *size)
+{
+    const ptf_global *g = callee->kind == PTF_GLOBAL ? callee->global : NULL;
+    if (g == NULL || (strcmp(g->module, "torch") != 0 &&
+                      strcmp(g->module, "torch.cuda") != 0))
+        return NULL;
+    size_t all = strlen(g->name), ending = strlen("Tensor");
+    if (all < ending || strcmp(g->name + all - ending, "Tensor") != 0)
+        return NULL;
+    *size = all > ending ? all - ending : strlen("Float");
+    return all > ending ? g->name : "Float";
+}
+
 bool ptf_value_is_tensor(const ptf_value *value)
 {
     if (value->kind != PTF_OBJECT)
         return false;
     const ptf_value *callee = value->items[PTF_CALLEE];
+    size_t size;
     return callee->kind == PTF_GLOBAL &&
-           (find_function(callee) >= 0 ||
+           (find_function(callee) >= 0 || element_of(callee, &size) != NULL ||
             (strcmp(callee->global->module, "torch._utils") == 0 &&
              strncmp(callee->global->name, "_rebuild", 8) == 0));
 }
@@ -97,6 +116,9 @@ static bool takes_state(int function)
 {
     return functions[function].run == rebuild_parameter;
 }
+
+static ptf_status rebuild_typed(rebuild *r, const ptf_value *callee,
+                                const ptf_value *state);
 
 static ptf_status call(rebuild *r, const ptf_value *callee,
                        const ptf_value *args, const ptf_value *state)
@@ -117,6 +139,8 @@ static ptf_status call(rebuild *r, const ptf_value *callee,
         return ptf_fail(r->err, PTF_UNSUPPORTED, &origin, PTF_NO_OFFSET,
                         "tensor '%s' %s (%s), which ptfold does not read",
                         r->name, functions[i].refusal, functions[i].name);
+    if (args->count == 0 && state != NULL)
+        return rebuild_typed(r, callee, state);
     bool global = callee->kind == PTF_GLOBAL;
     return ptf_fail(r->err, PTF_UNSUPPORTED, &origin, PTF_NO_OFFSET,
                     "tensor '%s' is made by %s%s%s, which ptfold does not "
@@ -181,15 +205,12 @@ ptf_status ptf_read_dims(const ptf_checkpoint *ckpt, const ptf_value *tuple,
  */
 static const size_t MAX_REPEATED = (size_t)16 << 20;
 
-/* The number of elements and the largest index, with checked arithmetic. */
-static bool measure(const ptf_tensor *t, int64_t *numel, int64_t *extent)
+/* The largest index, with checked arithmetic. */
+static bool find_extent(const ptf_tensor *t, int64_t *extent)
 {
-    *numel = 1;
     *extent = 0;
     for (int i = 0; i < t->rank; i++) {
         int64_t reach;
-        if (!ptf_mul_i64(*numel, t->shape[i], numel))
-            return false;
         if (t->shape[i] > 1 &&
             (!ptf_mul_i64(t->shape[i] - 1, t->stride[i], &reach) ||
              !ptf_add_i64(*extent, reach, extent)))
@@ -204,24 +225,23 @@ ptf_status ptf_tensor_place(const ptf_checkpoint *ckpt,
 {
     ptf_origin origin = ptf_value_origin(ckpt);
     size_t size = ptf_dtype_size(out->dtype), bytes;
-    int64_t numel, extent, last;
+    int64_t extent, last;
     int64_t available =
         view->numel * (int64_t)ptf_dtype_size(view->storage->dtype);
     available /= (int64_t)size;
     out->storage = &view->storage->bytes;
     out->data = view->storage->bytes.data;
-    if (!measure(out, &numel, &extent) || offset < 0 ||
-        !ptf_add_i64(offset, extent, &last) ||
-        !ptf_mul_size((size_t)numel, size, &bytes) || bytes > INT64_MAX)
+    if (!ptf_tensor_measure(out, &bytes) || !find_extent(out, &extent) ||
+        offset < 0 || !ptf_add_i64(offset, extent, &last))
         return ptf_fail(err, PTF_FORMAT, &origin, PTF_NO_OFFSET,
                         "tensor '%s': expected a size that exists, found one "
                         "beyond 64 bits",
                         out->name);
     size_t start = (size_t)view->offset * ptf_dtype_size(view->storage->dtype) +
                    (size_t)offset * size;
-    if (numel == 0 && (start == 0 || offset > available))
+    if (bytes == 0 && (start == 0 || offset > available))
         return PTF_OK;
-    if (numel > 0 && last >= available)
+    if (bytes > 0 && last >= available)
         return ptf_fail(err, PTF_FORMAT, &origin, PTF_NO_OFFSET,
                         "tensor '%s': expected elements up to number %lld in "
                         "its storage, found %lld elements there",
@@ -237,24 +257,22 @@ ptf_status ptf_tensor_place(const ptf_checkpoint *ckpt,
 
 /* ------------------------------------------------------------------- forms */
 
-/* The arguments that all forms begin with: storage, offset, size, stride.
- * 'dtype' is NULL for the storage's own. */
+/* The arguments that all forms begin with: storage, offset, size, stride;
+ * there are 'least' to 'most' in all.  'dtype' is NULL for the storage's. */
 static ptf_status rebuild_strided(rebuild *r, const ptf_value *args,
-                                  uint32_t needed, const ptf_dtype *dtype,
-                                  bool quantized)
+                                  uint32_t least, uint32_t most,
+                                  const ptf_dtype *dtype, bool quantized)
 {
-    if (args->count < needed)
+    if (args->count < least || args->count > most)
         return fail(r, PTF_FORMAT,
-                    "expected more arguments for its rebuild "
-                    "function");
+                    "expected as many arguments as its rebuild function "
+                    "takes");
     ptf_storage_view view;
     ptf_status status =
         ptf_storage_find(r->ckpt, args->items[0], &view, r->err);
     if (status != PTF_OK)
         return status;
-    if (view.storage->quantized != quantized ||
-        (view.storage->untyped && dtype == NULL) ||
-        (dtype != NULL && !view.storage->untyped))
+    if (view.storage->quantized != quantized || view.untyped != (dtype != NULL))
         return fail(r, PTF_FORMAT,
                     "expected a storage of the class that its "
                     "rebuild function needs");
@@ -275,7 +293,8 @@ static ptf_status rebuild_strided(rebuild *r, const ptf_value *args,
                : status;
 }
 
-/* Flags such as {'conj': True} change what the numbers mean. */
+/* Flags such as {'conj': True} change what the numbers mean; PyTorch looks
+ * only at their names. */
 static ptf_status check_flags(rebuild *r, const ptf_value *args, uint32_t at)
 {
     const ptf_value *flags = args->count > at ? args->items[at] : NULL;
@@ -283,28 +302,23 @@ static ptf_status check_flags(rebuild *r, const ptf_value *args, uint32_t at)
         return PTF_OK;
     if (flags->kind != PTF_DICT)
         return fail(r, PTF_FORMAT, "expected a dict of flags");
-    for (uint32_t i = 0; i < flags->count; i += 2) {
-        const ptf_value *v = flags->items[i + 1];
-        if (v->kind != PTF_BOOLEAN || v->boolean)
-            return fail(r, PTF_UNSUPPORTED,
-                        "is marked as conjugated or "
-                        "negated");
-    }
-    return PTF_OK;
+    return flags->count == 0
+               ? PTF_OK
+               : fail(r, PTF_UNSUPPORTED, "is marked as conjugated or negated");
 }
 
 static ptf_status rebuild_v1(rebuild *r, const ptf_value *args,
                              const ptf_value *state)
 {
     (void)state;
-    return rebuild_strided(r, args, 4, NULL, false);
+    return rebuild_strided(r, args, 4, 4, NULL, false);
 }
 
 static ptf_status rebuild_v2(rebuild *r, const ptf_value *args,
                              const ptf_value *state)
 {
     (void)state;
-    ptf_status status = rebuild_strided(r, args, 6, NULL, false);
+    ptf_status status = rebuild_strided(r, args, 6, 7, NULL, false);
     return status == PTF_OK ? check_flags(r, args, 6) : status;
 }
 
@@ -323,7 +337,11 @@ static ptf_status rebuild_v3(rebuild *r, const ptf_value *args,
         return fail(r, PTF_UNSUPPORTED,
                     "has a dtype that ptfold does not "
                     "know");
-    ptf_status status = rebuild_strided(r, args, 7, &dtype, false);
+    if (r->ckpt->big_endian && ptf_dtype_size(dtype) > 1)
+        return fail(r, PTF_UNSUPPORTED,
+                    "has plain bytes of a big-endian machine, whose order "
+                    "PyTorch does not mend");
+    ptf_status status = rebuild_strided(r, args, 7, 8, &dtype, false);
     return status == PTF_OK ? check_flags(r, args, 7) : status;
 }
 
@@ -332,6 +350,75 @@ static ptf_status rebuild_first_argument(rebuild *r, const ptf_value *args,
 {
     (void)state;
     return call_object(r, args->count > 0 ? args->items[0] : NULL);
+}
+
+/* The first versions' (storage, offset, size, stride). */
+static ptf_status rebuild_typed(rebuild *r, const ptf_value *callee,
+                                const ptf_value *state)
+{
+    size_t size = 0;
+    const char *element = element_of(callee, &size);
+    if (element == NULL || state->kind != PTF_TUPLE || state->count != 4)
+        return fail(r, PTF_FORMAT, "expected a storage and a place in it");
+    ptf_status status = rebuild_strided(r, state, 4, 4, NULL, false);
+    if (status != PTF_OK)
+        return status;
+    const char *class = state->items[0]->items[0]->items[1]->global->name;
+    return strncmp(class, element, size) == 0 &&
+                   strcmp(class + size, "Storage") == 0
+               ? PTF_OK
+               : fail(r, PTF_FORMAT, "expected a storage of its own class");
+}
+
+/* Attributes by which PyTorch would put other numbers into the tensor. */
+static bool sets_numbers(const ptf_value *state)
+{
+    static const char *const names[] = {"data", "real", "imag"};
+    enum { MANY = 2 * 1000 }; /* attributes: more are not searched */
+    if (state->kind == PTF_OBJECT && state->items[PTF_PAIRS] != NULL)
+        state = state->items[PTF_PAIRS];
+    bool found = state->kind == PTF_DICT && state->count > MANY;
+    for (size_t i = 0; i < PTF_ARRAY_SIZE(names); i++)
+        found = found || ptf_dict_find(state, names[i]) != NULL;
+    return found;
+}
+
+/* A state is a dict of attributes, or two: those of __slots__ behind. */
+static ptf_status check_attributes(rebuild *r, const ptf_value *state)
+{
+    bool found = sets_numbers(state);
+    if (state->kind == PTF_TUPLE && state->count == 2)
+        found = sets_numbers(state->items[0]) || sets_numbers(state->items[1]);
+    return found ? fail(r, PTF_UNSUPPORTED,
+                        "has an attribute that replaces its numbers")
+                 : PTF_OK;
+}
+
+/* (tensor, requires_grad, hooks, state) */
+static ptf_status rebuild_with_state(rebuild *r, const ptf_value *args,
+                                     const ptf_value *state)
+{
+    if (args->count != 4)
+        return fail(r, PTF_FORMAT, "expected a parameter and its state");
+    ptf_status status = check_attributes(r, args->items[3]);
+    return status == PTF_OK ? rebuild_first_argument(r, args, state) : status;
+}
+
+/* (tensor, dtype, device, requires_grad): PyTorch would convert it. */
+static ptf_status rebuild_from_cpu(rebuild *r, const ptf_value *args,
+                                   const ptf_value *state)
+{
+    ptf_dtype dtype;
+    ptf_status status = rebuild_first_argument(r, args, state);
+    if (status != PTF_OK)
+        return status;
+    const ptf_value *name = args->count == 4 ? args->items[1] : NULL;
+    bool same = name != NULL && name->kind == PTF_GLOBAL &&
+                strcmp(name->global->module, "torch") == 0 &&
+                ptf_dtype_find(name->global->name, &dtype) &&
+                dtype == r->out->dtype;
+    return same ? PTF_OK
+                : fail(r, PTF_UNSUPPORTED, "is to become of another dtype");
 }
 
 /*
@@ -355,16 +442,18 @@ static ptf_status rebuild_from_type(rebuild *r, const ptf_value *args,
                                     const ptf_value *state)
 {
     (void)state;
-    if (args->count < 4 || args->items[2]->kind != PTF_TUPLE)
+    if (args->count != 4 || args->items[2]->kind != PTF_TUPLE)
         return fail(r, PTF_FORMAT, "expected a function and its arguments");
-    return call(r, args->items[0], args->items[2], NULL);
+    ptf_status status = check_attributes(r, args->items[3]);
+    return status == PTF_OK ? call(r, args->items[0], args->items[2], NULL)
+                            : status;
 }
 
 static ptf_status rebuild_quantized(rebuild *r, const ptf_value *args,
                                     const ptf_value *state)
 {
     (void)state;
-    ptf_status status = rebuild_strided(r, args, 7, NULL, true);
+    ptf_status status = rebuild_strided(r, args, 7, 7, NULL, true);
     return status == PTF_OK
                ? ptf_tensor_dequantize(r->ckpt, args->items[4], r->out, r->err)
                : status;

@@ -83,14 +83,11 @@ static ptf_status read_shape(reader *r, const json_t *value, ptf_tensor *out,
         return fail(r, PTF_UNSUPPORTED, out->name,
                     "has more than 8 dimensions");
     out->rank = (int)rank;
-    *bytes = ptf_dtype_size(out->dtype);
-    for (size_t i = 0; i < rank; i++) {
-        if (!read_size(json_array_get(value, i), &out->shape[i]) ||
-            !ptf_mul_size(*bytes, (size_t)out->shape[i], bytes) ||
-            *bytes > INT64_MAX)
-            return fail(r, PTF_FORMAT, out->name,
-                        "expected a shape that exists");
-    }
+    bool sound = true;
+    for (size_t i = 0; i < rank; i++)
+        sound = sound && read_size(json_array_get(value, i), &out->shape[i]);
+    if (!sound || !ptf_tensor_measure(out, bytes))
+        return fail(r, PTF_FORMAT, out->name, "expected a shape that exists");
     ptf_tensor_set_strides(out);
     return PTF_OK;
 }

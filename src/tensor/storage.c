@@ -12,25 +12,25 @@
 static const struct {
     const char *name;
     ptf_dtype dtype;
-    bool quantized, untyped;
+    bool quantized;
 } classes[] = {
-    {"FloatStorage", PTF_F32, false, false},
-    {"DoubleStorage", PTF_F64, false, false},
-    {"HalfStorage", PTF_F16, false, false},
-    {"BFloat16Storage", PTF_BF16, false, false},
-    {"LongStorage", PTF_I64, false, false},
-    {"IntStorage", PTF_I32, false, false},
-    {"ShortStorage", PTF_I16, false, false},
-    {"CharStorage", PTF_I8, false, false},
-    {"ByteStorage", PTF_U8, false, false},
-    {"BoolStorage", PTF_BOOL, false, false},
-    {"ComplexHalfStorage", PTF_C32, false, false},
-    {"ComplexFloatStorage", PTF_C64, false, false},
-    {"ComplexDoubleStorage", PTF_C128, false, false},
-    {"QInt8Storage", PTF_I8, true, false},
-    {"QUInt8Storage", PTF_U8, true, false},
-    {"QInt32Storage", PTF_I32, true, false},
-    {"UntypedStorage", PTF_U8, false, true},
+    {"FloatStorage", PTF_F32, false},
+    {"DoubleStorage", PTF_F64, false},
+    {"HalfStorage", PTF_F16, false},
+    {"BFloat16Storage", PTF_BF16, false},
+    {"LongStorage", PTF_I64, false},
+    {"IntStorage", PTF_I32, false},
+    {"ShortStorage", PTF_I16, false},
+    {"CharStorage", PTF_I8, false},
+    {"ByteStorage", PTF_U8, false},
+    {"BoolStorage", PTF_BOOL, false},
+    {"ComplexHalfStorage", PTF_C32, false},
+    {"ComplexFloatStorage", PTF_C64, false},
+    {"ComplexDoubleStorage", PTF_C128, false},
+    {"QInt8Storage", PTF_I8, true},
+    {"QUInt8Storage", PTF_U8, true},
+    {"QInt32Storage", PTF_I32, true},
+    {"UntypedStorage", PTF_U8, false},
 };
 
 enum { MAX_KEY = 256 };
@@ -67,7 +67,6 @@ ptf_status ptf_storage_find_class(const ptf_checkpoint *ckpt,
             continue;
         out->dtype = classes[i].dtype;
         out->quantized = classes[i].quantized;
-        out->untyped = classes[i].untyped;
         return PTF_OK;
     }
     FAIL(ckpt, err, PTF_UNSUPPORTED,
@@ -97,9 +96,11 @@ static const ptf_value *id_of(const ptf_checkpoint *ckpt,
 {
     ptf_origin origin = ptf_value_origin(ckpt);
     const ptf_value *id = value->items[0];
-    if (id->kind != PTF_TUPLE || id->count < 5 ||
+    uint32_t most = ckpt->archive.kind == PTF_ARCHIVE_LEGACY ? 6 : 5;
+    if (id->kind != PTF_TUPLE || id->count < 5 || id->count > most ||
         !ptf_value_is(id->items[0], "storage") ||
-        id->items[4]->kind != PTF_INT || id->items[4]->integer < 0) {
+        id->items[3]->kind != PTF_STRING || id->items[4]->kind != PTF_INT ||
+        id->items[4]->integer < 0) {
         ptf_fail(err, PTF_FORMAT, &origin, PTF_NO_OFFSET,
                  "expected the persistent id of a storage ('storage', class, "
                  "key, location, count), found something else");
@@ -165,11 +166,6 @@ ptf_status ptf_storage_make(ptf_checkpoint *ckpt, size_t size,
 static ptf_status swap_storage(ptf_checkpoint *ckpt, ptf_held_storage *s,
                                ptf_error *err)
 {
-    if (s->untyped)
-        FAIL(ckpt, err, PTF_UNSUPPORTED,
-             "storage '%s': expected elements of known size in a big-endian "
-             "file, found plain bytes",
-             s->bytes.key);
     uint8_t *copy = ptf_arena_alloc(&ckpt->arena, s->bytes.size);
     if (copy == NULL)
         return ptf_fail_memory(err);
@@ -237,10 +233,11 @@ static ptf_status add_storage(ptf_checkpoint *ckpt,
                : attach_entry(ckpt, s, bytes, err);
 }
 
-static void copy_key(const ptf_value *id, char key[MAX_KEY + 1])
+/* A plain key. */
+static void copy_key(const ptf_value *text, char key[MAX_KEY + 1])
 {
-    memcpy(key, id->items[2]->text, id->items[2]->count);
-    key[id->items[2]->count] = '\0';
+    memcpy(key, text->text, text->count);
+    key[text->count] = '\0';
 }
 
 /* Legacy files also name module classes by persistent ids. */
@@ -250,6 +247,13 @@ static bool is_module_id(const ptf_checkpoint *ckpt, const ptf_value *value)
     return ckpt->archive.kind == PTF_ARCHIVE_LEGACY && id->kind == PTF_TUPLE &&
            id->count >= 2 && ptf_value_is(id->items[0], "module") &&
            id->items[1]->kind == PTF_GLOBAL;
+}
+
+static bool has_view(const ptf_checkpoint *ckpt, const ptf_value *value)
+{
+    const ptf_value *id = value->items[0];
+    return !is_module_id(ckpt, value) && id->count > 5 &&
+           id->items[5]->kind != PTF_NONE;
 }
 
 static ptf_status load_storage(ptf_checkpoint *ckpt, const ptf_value *value,
@@ -265,38 +269,80 @@ static ptf_status load_storage(ptf_checkpoint *ckpt, const ptf_value *value,
     if (status != PTF_OK)
         return status;
     char key[MAX_KEY + 1];
-    copy_key(id, key);
+    copy_key(id->items[2], key);
+    if (ptf_value_is(id->items[3], "meta"))
+        FAIL(ckpt, err, PTF_UNSUPPORTED,
+             "storage '%s': expected elements, found none (meta device)", key);
     const ptf_held_storage *known = ptf_text_table_find(&ckpt->storages, key);
     if (known == NULL)
         return add_storage(ckpt, &s, key, err);
+    /* plain bytes and a tensor of bytes may share a storage */
     if (known->numel != s.numel || known->dtype != s.dtype ||
-        known->quantized != s.quantized || known->untyped != s.untyped)
+        known->quantized != s.quantized)
         FAIL(ckpt, err, PTF_FORMAT,
              "storage '%s': expected one class and size, found two", key);
     return PTF_OK;
 }
 
+/* The same storage and the same part of it. */
+static bool same_view(const ptf_value *a, const ptf_value *b)
+{
+    const ptf_value *x = a->items[5], *y = b->items[5];
+    return a->items[2]->count == b->items[2]->count &&
+           memcmp(a->items[2]->text, b->items[2]->text, a->items[2]->count) ==
+               0 &&
+           x->items[1]->integer == y->items[1]->integer &&
+           x->items[2]->integer == y->items[2]->integer;
+}
+
+/* PyTorch makes one view of each key, and would take it for another part. */
+static ptf_status load_view(ptf_checkpoint *ckpt, const ptf_value *value,
+                            ptf_error *err)
+{
+    char key[MAX_KEY + 1];
+    const ptf_value *id = value->items[0];
+    if (!has_view(ckpt, value))
+        return PTF_OK;
+    const ptf_value *v = id->items[5];
+    if (v->kind != PTF_TUPLE || v->count != 3 || !key_is_plain(v->items[0]) ||
+        v->items[1]->kind != PTF_INT || v->items[2]->kind != PTF_INT)
+        FAIL(ckpt, err, PTF_FORMAT,
+             "expected a view of a storage (key, offset, count), found "
+             "something else");
+    copy_key(v->items[0], key);
+    const ptf_value *known = ptf_text_table_find(&ckpt->views, key);
+    if (ptf_text_table_find(&ckpt->storages, key) != NULL ||
+        (known != NULL && !same_view(known, id)))
+        FAIL(ckpt, err, PTF_FORMAT,
+             "storage '%s': expected one meaning of the key, found two", key);
+    if (known != NULL)
+        return PTF_OK;
+    char *copy = ptf_arena_copy(&ckpt->arena, key, strlen(key));
+    void *held = (void *)(uintptr_t)id;
+    return copy != NULL && ptf_text_table_add(&ckpt->views, copy, held)
+               ? PTF_OK
+               : ptf_fail_memory(err);
+}
+
 ptf_status ptf_storages_load(ptf_checkpoint *ckpt, ptf_error *err)
 {
-    for (size_t i = 0; i < ckpt->pickle.persistent_count; i++) {
-        ptf_status status = load_storage(ckpt, ckpt->pickle.persistent[i], err);
-        if (status != PTF_OK)
-            return status;
-    }
-    return PTF_OK;
+    const ptf_pickle *pickle = &ckpt->pickle;
+    ptf_status status = PTF_OK;
+    for (size_t i = 0; i < pickle->persistent_count && status == PTF_OK; i++)
+        status = load_storage(ckpt, pickle->persistent[i], err);
+    for (size_t i = 0; i < pickle->persistent_count && status == PTF_OK; i++)
+        status = load_view(ckpt, pickle->persistent[i], err);
+    return status;
 }
 
 /* A legacy view: (key, offset, count) in elements, or None. */
-static ptf_status apply_view(const ptf_checkpoint *ckpt, const ptf_value *id,
+static ptf_status apply_view(const ptf_checkpoint *ckpt, const ptf_value *value,
                              ptf_storage_view *view, ptf_error *err)
 {
-    const ptf_value *v = id->count > 5 ? id->items[5] : NULL;
-    if (v == NULL || v->kind == PTF_NONE)
+    if (!has_view(ckpt, value))
         return PTF_OK;
-    bool sound = v->kind == PTF_TUPLE && v->count == 3 &&
-                 v->items[1]->kind == PTF_INT && v->items[2]->kind == PTF_INT;
-    int64_t offset = sound ? v->items[1]->integer : -1;
-    int64_t numel = sound ? v->items[2]->integer : -1;
+    const ptf_value *v = value->items[0]->items[5];
+    int64_t offset = v->items[1]->integer, numel = v->items[2]->integer;
     if (offset < 0 || numel < 0 || offset > view->numel ||
         numel > view->numel - offset)
         FAIL(ckpt, err, PTF_FORMAT,
@@ -314,8 +360,10 @@ ptf_status ptf_storage_find(const ptf_checkpoint *ckpt, const ptf_value *value,
         FAIL(ckpt, err, PTF_FORMAT,
              "expected the storage of a tensor, found something else");
     char key[MAX_KEY + 1];
-    copy_key(value->items[0], key);
+    copy_key(value->items[0]->items[2], key);
     const ptf_held_storage *s = ptf_text_table_find(&ckpt->storages, key);
-    *out = (ptf_storage_view){s, 0, s->numel};
-    return apply_view(ckpt, value->items[0], out, err);
+    const char *class = value->items[0]->items[1]->global->name;
+    bool untyped = strcmp(class, "UntypedStorage") == 0;
+    *out = (ptf_storage_view){s, 0, s->numel, untyped};
+    return apply_view(ckpt, value, out, err);
 }

@@ -72,6 +72,20 @@ size_t ptf_tensor_bytes(const ptf_tensor *tensor)
     return (size_t)ptf_tensor_numel(tensor) * dtypes[tensor->dtype].size;
 }
 
+bool ptf_tensor_measure(const ptf_tensor *tensor, size_t *bytes)
+{
+    size_t size = ptf_dtype_size(tensor->dtype);
+    bool empty = false;
+    for (int i = 0; i < tensor->rank; i++) {
+        empty = empty || tensor->shape[i] == 0;
+        if (tensor->shape[i] != 0 &&
+            !ptf_mul_size(size, (size_t)tensor->shape[i], &size))
+            return false;
+    }
+    *bytes = empty ? 0 : size;
+    return size <= INT64_MAX;
+}
+
 void ptf_tensor_set_strides(ptf_tensor *tensor)
 {
     int64_t stride = 1;

@@ -59,6 +59,12 @@ ptf_status ptf_tensor_stream(const ptf_tensor *tensor, ptf_chunk_function *take,
 /* Strides of C order for the tensor's shape. */
 void ptf_tensor_set_strides(ptf_tensor *tensor);
 
+/*
+ * The bytes of its elements; false when they, or the strides of an empty
+ * shape, are beyond 64 bits.
+ */
+bool ptf_tensor_measure(const ptf_tensor *tensor, size_t *bytes);
+
 /* Turns 'size' big-endian bytes of elements of 'dtype' around. */
 void ptf_swap_bytes(uint8_t *data, size_t size, ptf_dtype dtype);
 

@@ -92,6 +92,13 @@ static const ptf_name_problem *find_problem(bool plain, ptf_text_span part,
                                                      : NULL;
 }
 
+/* What has tensors and is not looked into. */
+static void count_closed(walk *w, const ptf_value *value)
+{
+    w->out->closed_count++;
+    w->out->closed = value;
+}
+
 /* Walks one pair of a dict under its dotted name. */
 static ptf_status walk_pair(walk *w, const ptf_value *key, ptf_value *value,
                             const char *prefix, const ptf_name_problem *problem)
@@ -99,6 +106,8 @@ static ptf_status walk_pair(walk *w, const ptf_value *key, ptf_value *value,
     char number[24];
     ptf_text_span part;
     size_t before = prefix != NULL ? strlen(prefix) : 0;
+    if (key->marked)
+        count_closed(w, key);
     if (!value->marked)
         return PTF_OK;
     bool plain = ptf_key_text(key, number, &part);
@@ -168,8 +177,7 @@ static void count_packed(walk *w, const ptf_value *state)
         if (!v->marked || v->kind != PTF_OBJECT ||
             !ptf_value_is_global(v->items[PTF_CALLEE], "torch", "ScriptObject"))
             continue;
-        w->out->closed_count++;
-        w->out->closed = v;
+        count_closed(w, v);
     }
 }
 
@@ -224,8 +232,7 @@ static ptf_status walk_object(walk *w, ptf_value *object, const char *prefix,
     const ptf_value *args = object->items[PTF_ARGS];
     ptf_status status = PTF_OK;
     if (!ptf_value_is_open(object)) {
-        w->out->closed_count++;
-        w->out->closed = object;
+        count_closed(w, object);
         return PTF_OK;
     }
     if (is_of_module(object, "torch.jit._pickle", false) && args->count > 0)
@@ -252,6 +259,7 @@ static ptf_status walk_inside(walk *w, ptf_value *value, const char *name,
     case PTF_LIST: return walk_list(w, value, name, problem);
     case PTF_DICT: return walk_dict(w, value, name, problem);
     case PTF_OBJECT: return walk_object(w, value, name, problem);
+    case PTF_SET: count_closed(w, value); return PTF_OK;
     case PTF_NONE:
     case PTF_BOOLEAN:
     case PTF_INT:
@@ -259,7 +267,6 @@ static ptf_status walk_inside(walk *w, ptf_value *value, const char *name,
     case PTF_FLOAT:
     case PTF_STRING:
     case PTF_BYTES:
-    case PTF_SET:
     case PTF_GLOBAL:
     case PTF_PERSISTENT: break;
     }

@@ -186,8 +186,8 @@ static void print_texts(const ptf_checkpoint *ckpt)
     ptf_facts f;
     ptf_checkpoint_facts(ckpt, &f);
     if (f.closed_count > 0)
-        printf("not looked into: objects of such classes with tensors or "
-               "arrays in them, %zu\n",
+        printf("not looked into: objects of such classes, sets and keys with "
+               "tensors or arrays in them, %zu\n",
                f.closed_count);
 }
 

@@ -48,6 +48,8 @@ NEWER = [getattr(torch, n) for n in (
     "float4_e2m1fn_x2", "bits8", "bits16", "bits1x8", "bits2x4", "bits4x2")
     if hasattr(torch, n)]
 DTYPES = TYPED + NEWER
+# Those that may be views of the same bytes.
+PLAIN = NEWER + [torch.uint8]
 
 
 # -------------------------------------------------------------------- tensors
@@ -102,6 +104,8 @@ def draw_view(draw, flat_of):
 def draw_quantized(draw):
     kind = draw.choice([torch.qint8, torch.quint8, torch.qint32])
     numbers = torch.randn(draw.randrange(1, 5), 3, 2)
+    if kind == torch.qint32:  # more digits than a float has
+        numbers *= 10 ** draw.uniform(0, 8)
     if draw.random() < 0.5:
         return torch.quantize_per_tensor(
             numbers, draw.uniform(0.01, 2), draw.randrange(0, 9), kind)
@@ -128,6 +132,10 @@ def draw_tensor(draw, dtypes, shared):
             if dtype not in shared:
                 shared[dtype] = draw_bytes(draw, 64, dtype)
             return shared[dtype][:count]
+        if draw.random() < 0.3 and dtype in PLAIN and count <= 16:
+            if "bytes" not in shared:
+                shared["bytes"] = draw_bytes(draw, 256, torch.uint8)
+            return shared["bytes"].view(dtype)[:count]
         return draw_bytes(draw, count, dtype)
     tensor = draw_view(draw, flat_of)
     real = dtype.is_floating_point
