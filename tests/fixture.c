@@ -130,6 +130,12 @@ void fixture_make(fixture *f)
         fail_msg("%s", err.message);
 }
 
+void fixture_build(fixture *f, const char *text)
+{
+    fixture_init(f, text);
+    fixture_make(f);
+}
+
 /* -------------------------------------------------------------------- nets */
 
 ptf_net *fixture_net(const char *text)

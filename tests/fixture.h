@@ -51,6 +51,9 @@ void fixture_open(fixture *f);
 /* Opens it and makes the net; the test fails with the message if it cannot. */
 void fixture_make(fixture *f);
 
+/* fixture_init() and fixture_make(). */
+void fixture_build(fixture *f, const char *text);
+
 /* A net without numbers. */
 ptf_net *fixture_net(const char *text);
 

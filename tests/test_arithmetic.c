@@ -181,8 +181,7 @@ static void results_are_those_of_plain_arithmetic(void **unused)
     for (int i = 0; i < 20; i++) /* some are subnormal */
         fixture_numbers(&a, "3.weight")[i] *= 0x1p-130F;
     fixture_make(&a);
-    fixture_init(&one, signal_text);
-    fixture_make(&one);
+    fixture_build(&one, signal_text);
     ptf_random_fill(3, IMAGES, samples, SIGNAL);
     ptf_net *b = fixture_rewrite(a.net, "fold_batchnorm", NULL);
     for (int i = 0; i < IMAGES; i++)

@@ -27,8 +27,7 @@ static void tensors_come_in_the_order_of_the_state_dict(void **state)
                                         "bn.running_var",
                                         "bn.num_batches_tracked"};
     fixture f;
-    fixture_init(&f, norm_net);
-    fixture_make(&f);
+    fixture_build(&f, norm_net);
     assert_int_equal(ptf_net_tensor_count(f.net), PTF_ARRAY_SIZE(names));
     for (size_t i = 0; i < PTF_ARRAY_SIZE(names); i++)
         assert_string_equal(ptf_net_tensor(f.net, i)->name, names[i]);
@@ -155,8 +154,7 @@ static void the_graph_prints_one_line_per_node(void **state)
 {
     (void)state;
     fixture f;
-    fixture_init(&f, norm_net);
-    fixture_make(&f);
+    fixture_build(&f, norm_net);
     char *text = NULL;
     size_t size = 0;
     FILE *out = open_memstream(&text, &size);
@@ -184,8 +182,7 @@ static void broken_graphs_fail_the_check(void **state)
     (void)state;
     ptf_error err;
     fixture f;
-    fixture_init(&f, norm_net);
-    fixture_make(&f);
+    fixture_build(&f, norm_net);
     ptf_net *net = f.net;
     assert_int_equal(ptf_net_check(net, &err), PTF_OK);
     net->nodes[1].inputs[0] = 2;

@@ -99,8 +99,7 @@ static void folding_a_batch_norm_moves_conventions_apart(void **unused)
 {
     (void)unused;
     fixture f;
-    fixture_init(&f, unfolded);
-    fixture_make(&f);
+    fixture_build(&f, unfolded);
     check_totals(
         f.net, NULL,
         (int64_t[]){483328, 966656, 483370, 548864, 516096, 581642, 483338});

@@ -104,8 +104,7 @@ static void a_maximum_of_nothing_is_undecided(void **unused)
     ptf_enclosure *enc = NULL;
     ptf_shape shape;
     double value, radius;
-    fixture_init(&f, hole_text);
-    fixture_make(&f);
+    fixture_build(&f, hole_text);
     assert_true(ptf_net_input(f.net, &shape));
     assert_int_equal(ptf_enclosure_make(f.net, &shape, &enc, NULL), PTF_OK);
     assert_int_equal(ptf_enclosure_run(enc, in, 1, &value, &radius, NULL),
@@ -148,8 +147,7 @@ static int64_t net_outside(const char *text, bool executed, int64_t *all)
     ptf_plan *plan = NULL;
     ptf_enclosure *enc = NULL;
     ptf_shape shape;
-    fixture_init(&f, text);
-    fixture_make(&f);
+    fixture_build(&f, text);
     assert_true(ptf_net_input(f.net, &shape));
     ptf_random_fill(3, 0, in, SOME * (size_t)ptf_shape_numel(&shape));
     assert_int_equal(ptf_plan_make(f.net, &shape, SOME, NULL, &plan, NULL),
@@ -259,8 +257,7 @@ static void images_apart_have_the_balls_of_images_together(void **unused)
     for (size_t t = 0; t < PTF_ARRAY_SIZE(texts); t++) {
         static fixture f;
         ptf_shape shape;
-        fixture_init(&f, texts[t]);
-        fixture_make(&f);
+        fixture_build(&f, texts[t]);
         assert_true(ptf_net_input(f.net, &shape));
         ptf_random_fill(5, t, in, (size_t)(MANY * ptf_shape_numel(&shape)));
         enclose_many(f.net, &shape, MANY, true, in, &together);

@@ -235,8 +235,7 @@ static void large_maps_have_one_result_too(void **unused)
     };
     for (size_t i = 0; i < PTF_ARRAY_SIZE(nets); i++) {
         fixture f;
-        fixture_init(&f, nets[i].text);
-        fixture_make(&f);
+        fixture_build(&f, nets[i].text);
         expect_bits(f.net, &nets[i].input, 2, 0.5F, nets[i].text);
         fixture_free(&f);
     }

@@ -53,8 +53,7 @@ static void chain_make(chain *c, const char *sigma, int layers, uint64_t seed)
     snprintf(c->text + used, sizeof(c->text) - used, ")\n");
     for (int l = layers; l > 0; l--)
         c->n[l - 1] = c->n[l] + c->f[l] - 1;
-    fixture_init(&c->fix, c->text);
-    fixture_make(&c->fix);
+    fixture_build(&c->fix, c->text);
     ptf_random_fill(seed, 0, c->x, (size_t)c->n[0]);
     ptf_shape shape = {2, {1, c->n[0]}};
     const float one = 1.0F;

@@ -20,8 +20,7 @@ static void back_of(const char *text, const char *shape_text, const float *x,
     ptf_shape shape;
     float y[64];
     assert_true(ptf_shape_parse(shape_text, &shape));
-    fixture_init(&f, text);
-    fixture_make(&f);
+    fixture_build(&f, text);
     if (ptf_gradient_make(f.net, &shape, 1, NULL, &g, &err) ||
         ptf_gradient_run(g, x, 1, y, &err) || ptf_gradient_back(g, d, &err))
         fail_msg("%s", err.message);
@@ -184,8 +183,7 @@ static void linear_layers_and_their_convolutions_have_the_same_bits(
         "    (2): Linear(in_features=300, out_features=5, bias=True)\n"
         "  )\n)\n";
     fixture f;
-    fixture_init(&f, text);
-    fixture_make(&f);
+    fixture_build(&f, text);
     ptf_net *slid = fixture_rewrite(f.net, "linear_to_conv", "3x9x8");
     gradients a = gradients_of(f.net, &f.net->input);
     gradients b = gradients_of(slid, &f.net->input);
@@ -223,8 +221,7 @@ static void epilogues_leave_the_gradient_by_the_input(void **unused)
 {
     (void)unused;
     fixture f;
-    fixture_init(&f, fixture_small);
-    fixture_make(&f);
+    fixture_build(&f, fixture_small);
     ptf_net *dropped;
     ptf_net *scaled = rewritten(&f, "batchnorm_to_epilogue", &dropped);
     gradients a = gradients_of(f.net, &f.net->input);
@@ -243,8 +240,7 @@ static void epilogues_have_the_gradients_of_loops_in_double(void **unused)
 {
     (void)unused;
     fixture f;
-    fixture_init(&f, fixture_small);
-    fixture_make(&f);
+    fixture_build(&f, fixture_small);
     ptf_net *dropped;
     ptf_net *net = rewritten(&f, "batchnorm_to_epilogue", &dropped);
     ptf_gradient *g;
@@ -290,8 +286,7 @@ static void values_with_several_readers_gather_their_cotangents(void **unused)
 {
     (void)unused;
     fixture f;
-    fixture_init(&f, fixture_small);
-    fixture_make(&f);
+    fixture_build(&f, fixture_small);
     ptf_net early = *f.net, head = *f.net;
     early.output = head.output = 2;
     head.node_count = 3;
@@ -312,8 +307,7 @@ static void only_what_is_asked_for_is_given(void **unused)
 {
     (void)unused;
     fixture f;
-    fixture_init(&f, fixture_small);
-    fixture_make(&f);
+    fixture_build(&f, fixture_small);
     float in[60] = {0}, out[4], d[4] = {1, 1, 1, 1};
     for (unsigned by = 1; by <= 3; by++) {
         ptf_gradient *g;
@@ -336,8 +330,7 @@ static void failed_allocations_are_reported(void **unused)
 {
     (void)unused;
     fixture f;
-    fixture_init(&f, fixture_small);
-    fixture_make(&f);
+    fixture_build(&f, fixture_small);
     ptf_net *dropped;
     ptf_net *net = rewritten(&f, "batchnorm_to_epilogue", &dropped);
     ptf_gradient *g = NULL;

@@ -46,8 +46,7 @@ static void kept_outputs_are_those_of_nets_that_end_there(void **unused)
 {
     (void)unused;
     fixture f;
-    fixture_init(&f, fixture_small);
-    fixture_make(&f);
+    fixture_build(&f, fixture_small);
     ptf_plan *plan = plan_of(f.net, true);
     ptf_shape shape = ptf_plan_output(plan);
     float in[IMAGES * 60];

@@ -224,8 +224,7 @@ static void out_of_memory_is_reported(void **state)
 {
     (void)state;
     fixture f;
-    fixture_init(&f, fixture_small);
-    fixture_make(&f);
+    fixture_build(&f, fixture_small);
     for (size_t i = 0; ptf_rewrite_at(i) != NULL; i++) {
         if (strcmp(ptf_rewrite_at(i)->name, "batchnorm_to_epilogue") == 0)
             continue; /* refuses the Dropout in this net */
@@ -251,8 +250,7 @@ static void a_saved_net_reads_back_with_its_text_and_history(void **state)
 {
     (void)state;
     fixture f;
-    fixture_init(&f, fixture_small);
-    fixture_make(&f);
+    fixture_build(&f, fixture_small);
     ptf_net *net = fixture_rewrite(f.net, "fold_batchnorm", NULL);
     char path[] = "saved-XXXXXX.safetensors";
     int fd = mkstemps(path, 12);

@@ -70,8 +70,7 @@ static void dropped_layers_renumber_their_neighbours(void **state)
 {
     (void)state;
     fixture f;
-    fixture_init(&f, fixture_small);
-    fixture_make(&f);
+    fixture_build(&f, fixture_small);
     ptf_net *folded = fixture_rewrite(f.net, "fold_batchnorm", NULL);
     ptf_net *dropped = fixture_rewrite(folded, "drop_identity", NULL);
     expect_text(
@@ -113,8 +112,7 @@ static void tensors_follow_their_layers_to_new_names(void **state)
                                "  )\n"
                                ")\n";
     fixture f;
-    fixture_init(&f, text);
-    fixture_make(&f);
+    fixture_build(&f, text);
     ptf_net *net = fixture_rewrite(f.net, "drop_identity", NULL);
     expect_text(net, "Net(\n"
                      "  (0): Sequential(\n"
@@ -201,8 +199,7 @@ static void folded_numbers_are_the_formula_rounded_once(void **state)
 {
     (void)state;
     fixture f;
-    fixture_init(&f, fixture_small);
-    fixture_make(&f);
+    fixture_build(&f, fixture_small);
     ptf_net *folded = fixture_rewrite(f.net, "fold_batchnorm", NULL);
     expect_folded(&f, folded, "conv.0", "conv.1", 3, 18);
     expect_folded(&f, folded, "fc1.0", "fc1.2", 5, 36);
@@ -241,8 +238,7 @@ static void an_epilogue_gives_the_same_bits(void **state)
 {
     (void)state;
     fixture f;
-    fixture_init(&f, fixture_small);
-    fixture_make(&f);
+    fixture_build(&f, fixture_small);
     ptf_net *dropped = fixture_rewrite(f.net, "drop_identity", NULL);
     ptf_net *net = fixture_rewrite(dropped, "batchnorm_to_epilogue", NULL);
     const float *gamma = fixture_numbers(&f, "conv.1.weight");
@@ -276,8 +272,7 @@ static void linear_layers_become_convolutions_bit_for_bit(void **state)
 {
     (void)state;
     fixture f;
-    fixture_init(&f, fixture_small);
-    fixture_make(&f);
+    fixture_build(&f, fixture_small);
     ptf_net *net = fixture_rewrite(f.net, "linear_to_conv", "2x6x5");
     expect_text(
         net,
@@ -351,8 +346,7 @@ static void transposed_weights_stay_where_they_are(void **state)
 {
     (void)state;
     fixture f;
-    fixture_init(&f, fixture_small);
-    fixture_make(&f);
+    fixture_build(&f, fixture_small);
     ptf_net_edit edit;
     ptf_error err;
     ptf_net *turned, *net;
