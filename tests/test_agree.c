@@ -134,6 +134,10 @@ static const row tensors[] = {
     {ONE("ctorch._utils\n_rebuild_device_tensor_from_cpu_tensor\n(" ALL
          "ctorch\nfloat16\nN\x89tR"),
      PTF_UNSUPPORTED, "another dtype"},
+    /* functions that nobody knows, with a storage */
+    {ONE("cmine\nrebuild\n(" FLOATS "K\0tR"), PTF_UNSUPPORTED, "mine.rebuild"},
+    {ONE("cmine\nrebuild\n(" FORGE_TEXT1("x") "tR" FORGE_TEXT1("x") ALL),
+     PTF_OK, "x=0,1,2,3,4,5;"},
     /* what the first versions wrote */
     {ONE("ctorch\nFloatTensor\n)R" PLACE "b"), PTF_OK, "w=4,5;"},
     {ONE("ctorch\nTensor\n)\x81" PLACE "b"), PTF_OK, "w=4,5;"},
@@ -310,6 +314,7 @@ static void a_view_has_one_meaning(void **state)
         {LEGACY(VIEW("7", "\1"), VIEW("7", "\3")), PTF_FORMAT, "one meaning"},
         {LEGACY(VIEW("7", "\1"), VIEW("0", "\3")), PTF_FORMAT, "one meaning"},
         {LEGACY(VIEW("7", "\1"), VIEW("/", "\3")), PTF_FORMAT, "a view of"},
+        {LEGACY(VIEW("7", "\1"), ALL), PTF_FORMAT, "persistent id"},
     };
     uint8_t file[2048];
     for (size_t i = 0; i < PTF_ARRAY_SIZE(rows); i++) {

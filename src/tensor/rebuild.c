@@ -96,12 +96,25 @@ static const char *element_of(const ptf_value *callee, size_t *size)
     return all > ending ? g->name : "Float";
 }
 
+/* Whoever gets a storage makes a tensor of it, known or not. */
+static bool takes_storage(const ptf_value *args)
+{
+    const ptf_value *first =
+        args != NULL && args->count > 0 ? args->items[0] : NULL;
+    const ptf_value *id =
+        first != NULL && first->kind == PTF_PERSISTENT ? first->items[0] : NULL;
+    return id != NULL && id->kind == PTF_TUPLE && id->count > 0 &&
+           ptf_value_is(id->items[0], "storage");
+}
+
 bool ptf_value_is_tensor(const ptf_value *value)
 {
     if (value->kind != PTF_OBJECT)
         return false;
     const ptf_value *callee = value->items[PTF_CALLEE];
     size_t size;
+    if (takes_storage(value->items[PTF_ARGS]))
+        return true;
     return callee->kind == PTF_GLOBAL &&
            (find_function(callee) >= 0 || element_of(callee, &size) != NULL ||
             (strcmp(callee->global->module, "torch._utils") == 0 &&

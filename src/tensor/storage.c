@@ -1,9 +1,9 @@
 /*
  * Storages: the bytes that persistent ids of a pickle stand for.
  *
- * An id is ('storage', class, key, location, count) and, in legacy files, a
- * view on a part of the storage.  The location (cpu, cuda:0, mps) is where
- * the tensor once was; it does not matter here.
+ * An id is ('storage', class, key, location, count); in legacy files followed
+ * by a view on a part of the storage, or None.  The location (cpu, cuda:0,
+ * mps) is where the tensor once was; only meta, which has no data, matters.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -96,8 +96,8 @@ static const ptf_value *id_of(const ptf_checkpoint *ckpt,
 {
     ptf_origin origin = ptf_value_origin(ckpt);
     const ptf_value *id = value->items[0];
-    uint32_t most = ckpt->archive.kind == PTF_ARCHIVE_LEGACY ? 6 : 5;
-    if (id->kind != PTF_TUPLE || id->count < 5 || id->count > most ||
+    uint32_t parts = ckpt->archive.kind == PTF_ARCHIVE_LEGACY ? 6 : 5;
+    if (id->kind != PTF_TUPLE || id->count != parts ||
         !ptf_value_is(id->items[0], "storage") ||
         id->items[3]->kind != PTF_STRING || id->items[4]->kind != PTF_INT ||
         id->items[4]->integer < 0) {
