@@ -121,7 +121,7 @@ static ptf_status compare(const options *o, const tool_net *net,
         status = make_inputs(o, net, &inputs, err);
     if (status == PTF_OK)
         status =
-            ptf_check_make(net->net, folded, &inputs.shape, &how, check, err);
+            tool_check_make(net->net, folded, &inputs.shape, &how, check, err);
     status = tool_inputs_explain(o->data, &inputs.shape, net, status, err);
     if (status == PTF_OK)
         status = tool_check(*check, &inputs, err);

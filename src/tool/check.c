@@ -261,9 +261,13 @@ static ptf_status fill_evidence(const options *o, const tool_net *a,
         .rtol = o->rtol,
         .input = inputs->shape,
     };
+    tool_progress progress;
+    tool_progress_start(&progress, "hashing", "files", 2);
     ptf_status status = ptf_checkpoint_sha256(a->ckpt, e->sha256_a, err);
+    tool_progress_at(&progress, 1);
     if (status == PTF_OK)
         status = ptf_checkpoint_sha256(b->ckpt, e->sha256_b, err);
+    tool_progress_end(&progress);
     if (status == PTF_OK)
         status = tool_inputs_sha256(inputs, e->sha256_inputs, err);
     return status;
@@ -304,7 +308,7 @@ static ptf_status compare(const options *o, const tool_net *a,
                              .layers = true,
                              .model = replay_log(a, b, &log)};
     ptf_status status =
-        ptf_check_make(a->net, b->net, &inputs->shape, &how, &check, err);
+        tool_check_make(a->net, b->net, &inputs->shape, &how, &check, err);
     if (status == PTF_OK)
         status = tool_check(check, inputs, err);
     if (status == PTF_OK)

@@ -113,6 +113,18 @@ ptf_status tool_find_not_finite(const ptf_net *net, const tool_inputs *inputs,
     return status;
 }
 
+ptf_status tool_check_make(const ptf_net *a, const ptf_net *b,
+                           const ptf_shape *input,
+                           const ptf_check_options *options, ptf_check **check,
+                           ptf_error *err)
+{
+    tool_progress progress;
+    tool_progress_start(&progress, "preparing the check", "nets", 1);
+    ptf_status status = ptf_check_make(a, b, input, options, check, err);
+    tool_progress_end(&progress);
+    return status;
+}
+
 ptf_status tool_check(ptf_check *check, const tool_inputs *inputs,
                       ptf_error *err)
 {

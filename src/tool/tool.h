@@ -295,6 +295,12 @@ ptf_status tool_find_not_finite(const ptf_net *net, const tool_inputs *inputs,
                                 int threads, const char **layer,
                                 ptf_error *err);
 
+/* ptf_check_make(), which works long on large nets, with progress. */
+ptf_status tool_check_make(const ptf_net *a, const ptf_net *b,
+                           const ptf_shape *input,
+                           const ptf_check_options *options, ptf_check **check,
+                           ptf_error *err);
+
 /* Runs 'check' on all samples, a batch at a time. */
 ptf_status tool_check(ptf_check *check, const tool_inputs *inputs,
                       ptf_error *err);
