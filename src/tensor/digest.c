@@ -20,7 +20,8 @@ static ptf_status digest_add(void *to, const void *data, size_t size,
 static void digest_end(SHA256_CTX *d, char hex[65])
 {
     static const char digits[] = "0123456789abcdef";
-    unsigned char sum[SHA256_DIGEST_LENGTH];
+    /* MemorySanitizer does not see what libcrypto writes. */
+    unsigned char sum[SHA256_DIGEST_LENGTH] = {0};
     SHA256_Final(sum, d);
     for (size_t i = 0; i < sizeof(sum); i++) {
         hex[2 * i] = digits[sum[i] >> 4];
