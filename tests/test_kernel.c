@@ -212,6 +212,10 @@ static void check_linear(void)
         terms += 220000 / fast->direct_pixels;
         channels = between(1, 40);
         batch = between(fast->direct_pixels, 2 * fast->direct_pixels);
+    } else if (next() % 32 == 0) { /* more sums than product() keeps */
+        terms = between(257, 300);
+        batch = between(fast->chunk_pixels / 2, fast->chunk_pixels + 20);
+        channels = 2 * fast->sums / batch + between(1, fast->panel_channels);
     }
     uint64_t wild = odds();
     snprintf(shape, sizeof(shape), "%" PRId64 " -> %" PRId64 " x %" PRId64,

@@ -56,23 +56,23 @@ static void run_part(void *context, int64_t i, int thread)
  * What one thread does, in eighths of a tile of one panel, when the product of
  * each group is cut into so many parts.  A panel that is packed on the way,
  * once for each part that has it, costs about as much as a tile; copying the
- * terms of a product without taps, once for copied_for channels of a part,
- * about an eighth of each tile.
+ * terms of a product without taps, once for as many channels of a part as sums
+ * are kept for, about an eighth of each tile.
  */
 static int64_t cost_of(const parts *p, const ptf_product *q, int threads,
                        int64_t c, int64_t n)
 {
+    const ptf_kernels *k = p->kernels;
     bool packs = q->panels == NULL && q->turned == 0;
-    int64_t panels =
-        ptf_ceil_div(p->products->channels, p->kernels->panel_channels);
-    int64_t tiles = ptf_ceil_div(p->products->pixels, p->kernels->tile_pixels);
+    int64_t panels = ptf_ceil_div(p->products->channels, k->panel_channels);
     int64_t of_part = ptf_ceil_div(panels, c), copies = 0;
+    int64_t tiles =
+        ptf_ceil_div(ptf_ceil_div(p->products->pixels, k->tile_pixels), n);
+    int64_t pixels = ptf_min_i64(tiles * k->tile_pixels, k->chunk_pixels);
     if (q->taps == NULL)
-        copies = ptf_ceil_div(of_part * p->kernels->panel_channels,
-                              p->kernels->copied_for);
+        copies = ptf_ceil_div(of_part, k->sums / pixels / k->panel_channels);
     return ptf_ceil_div(p->products->groups * c * n, threads) *
-           (8 * of_part * (ptf_ceil_div(tiles, n) + packs) +
-            copies * ptf_ceil_div(tiles, n));
+           (8 * of_part * (tiles + packs) + copies * tiles);
 }
 
 /*
