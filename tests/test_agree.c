@@ -162,6 +162,11 @@ static const row keys[] = {
     {BYTES("\x80\2}(K\1" ALL "G\x3f\xf8\0\0\0\0\0\0Nu."), PTF_OK,
      "1=0,1,2,3,4,5;"},
     {BYTES("\x80\2}]" ALL "s."), PTF_FORMAT, "found a list or dict"},
+    /* sound, but one name for two tensors, or none */
+    {BYTES("\x80\2}(K\1" ALL FORGE_TEXT1("1") LAST "u."), PTF_UNSUPPORTED,
+     "two tensors that are '1'"},
+    {BYTES("\x80\2}" FORGE_TEXT1("a") "}K\1K\2\x86" ALL "ss."), PTF_UNSUPPORTED,
+     "tensor 'a.(a tuple)'"},
     /* a Counter counts pairs */
     {BYTES("\x80\2"
            "ccollections\nCounter\n(](" FORGE_TEXT1("w") ALL "tatR."),

@@ -276,7 +276,7 @@ static const struct {
      "a text, a number or None"},
     {BYTES("\x80\2" DICT(TEXT("\3", "a.b") SCALAR FORGE_TEXT1("a")
                              DICT(ITEM("b"))) "."),
-     NULL, PTF_FORMAT, "'a.b' twice"},
+     NULL, PTF_UNSUPPORTED, "two tensors that are 'a.b'"},
     /* roots */
     {BYTES("\x80\2K\3."), NULL, PTF_UNSUPPORTED, "no container"},
     {BYTES("\x80\2cevil\nmake\n)R."), NULL, PTF_UNSUPPORTED, "evil.make"},

@@ -176,15 +176,16 @@ static ptf_status find_tensors(ptf_checkpoint *ckpt,
     return status;
 }
 
+/* No file has a key twice, but keys that are joined can give one name. */
 static ptf_status index_names(ptf_checkpoint *ckpt, ptf_error *err)
 {
     ptf_origin origin = {ckpt->file.name, NULL};
     for (size_t i = 0; i < ckpt->count; i++) {
         ptf_tensor *t = &ckpt->tensors[i];
         if (ptf_text_table_find(&ckpt->by_name, t->name) != NULL)
-            return ptf_fail(err, PTF_FORMAT, &origin, PTF_NO_OFFSET,
-                            "expected every name once, found tensor '%s' "
-                            "twice",
+            return ptf_fail(err, PTF_UNSUPPORTED, &origin, PTF_NO_OFFSET,
+                            "expected every name once, found two tensors that "
+                            "are '%s' when keys are joined with dots",
                             t->name);
         if (!ptf_text_table_add(&ckpt->by_name, t->name, t))
             return ptf_fail_memory(err);

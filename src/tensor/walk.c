@@ -80,8 +80,8 @@ static const ptf_name_problem *find_problem(bool plain, ptf_text_span part,
 {
     static const ptf_name_problem key = {
         PTF_UNSUPPORTED,
-        "expected a text, a number or None for its key, found another, which "
-        "ptfold does not read"};
+        "expected a text, a number or None for its key, which continues its "
+        "name; --key takes a part of the file without it"};
     static const ptf_name_problem length = {
         PTF_FORMAT, "expected a name of at most 4096 bytes"};
     static const ptf_name_problem printable = {
@@ -90,6 +90,16 @@ static const ptf_name_problem *find_problem(bool plain, ptf_text_span part,
            : part.size + before >= MAX_NAME          ? &length
            : !ptf_is_printable(part.text, part.size) ? &printable
                                                      : NULL;
+}
+
+/* Stands in a name for a key that has no text. */
+static ptf_text_span kind_of_key(const ptf_value *key)
+{
+    const char *text = key->kind == PTF_TUPLE   ? "(a tuple)"
+                       : key->kind == PTF_FLOAT ? "(a float)"
+                       : key->kind == PTF_BYTES ? "(bytes)"
+                                                : "(an object)";
+    return (ptf_text_span){text, strlen(text)};
 }
 
 /* What has tensors and is not looked into. */
@@ -112,7 +122,9 @@ static ptf_status walk_pair(walk *w, const ptf_value *key, ptf_value *value,
         return PTF_OK;
     bool plain = ptf_key_text(key, number, &part);
     const ptf_name_problem *found = find_problem(plain, part, before);
-    if (found != NULL)
+    if (!plain)
+        part = kind_of_key(key);
+    else if (found != NULL)
         part.size = 0;
     w->ckpt->name_bytes += before + part.size + 2;
     if (w->ckpt->name_bytes > MAX_ALL_NAMES) {
