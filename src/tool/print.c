@@ -222,7 +222,11 @@ void tool_print_not_finite(const char *layer)
 
 /* -------------------------------------------------------------------- JSON */
 
-/* Controls are escaped, the 8-bit ones too: they steer terminals. */
+/*
+ * Controls are escaped, the 8-bit ones too: they steer terminals.  Nobody else
+ * writes to 'out' meanwhile, and a lock for each byte would take half the time
+ * of a long listing.
+ */
 static void put_string(FILE *out, const char *text)
 {
     putc('"', out);
@@ -236,7 +240,7 @@ static void put_string(FILE *out, const char *text)
         else if (c1)
             fprintf(out, "\\u%04x", (unsigned)*++p);
         else
-            putc(*p, out);
+            putc_unlocked(*p, out);
     }
     putc('"', out);
 }
