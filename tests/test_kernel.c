@@ -208,11 +208,11 @@ static void check_linear(void)
         terms += 1024;
         channels += 256;
         batch = between(1, 8);
-    } else if (next() % 64 == 0) { /* so many that direct() cuts the terms */
+    } else if (next() % 24 == 0) { /* so many that direct() cuts the terms */
         terms += 220000 / fast->direct_pixels;
-        channels = between(1, 40);
+        channels = between(1, 2 * fast->panel_channels + 8);
         batch = between(fast->direct_pixels, 2 * fast->direct_pixels);
-    } else if (next() % 32 == 0) { /* more sums than product() keeps */
+    } else if (next() % 48 == 0) { /* more sums than product() keeps */
         terms = between(257, 300);
         batch = between(fast->chunk_pixels / 2, fast->chunk_pixels + 20);
         channels = 2 * fast->sums / batch + between(1, fast->panel_channels);

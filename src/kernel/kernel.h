@@ -140,7 +140,7 @@ typedef struct ptf_kernels {
     int64_t panel_channels; /* channels of a full panel */
     int64_t tile_pixels;    /* pixels that the inner loop takes at once */
     int64_t chunk_pixels;   /* most pixels that product() has in work, and */
-    int64_t sums;           /* sums of theirs: copied terms serve so many */
+    int64_t sums;           /* sums of theirs that it keeps */
     int64_t direct_pixels;  /* most pixels that direct() takes */
     size_t scratch_size;    /* bytes that product(), direct() need */
 
