@@ -204,6 +204,7 @@ static void check_linear(void)
 {
     int64_t terms = some_terms(), channels = some_channels();
     int64_t batch = between(1, 20);
+    uint64_t wild = odds();
     if (next() % 16 == 0) { /* so many weights that they are asked for ahead */
         terms += 1024;
         channels += 256;
@@ -211,13 +212,13 @@ static void check_linear(void)
     } else if (next() % 24 == 0) { /* so many that direct() cuts the terms */
         terms += 220000 / fast->direct_pixels;
         channels = between(1, 2 * fast->panel_channels + 8);
+        wild = 0; /* NaN would be all that is left */
         batch = between(fast->direct_pixels, 2 * fast->direct_pixels);
     } else if (next() % 48 == 0) { /* more sums than product() keeps */
         terms = between(257, 300);
         batch = between(fast->chunk_pixels / 2, fast->chunk_pixels + 20);
         channels = 2 * fast->sums / batch + between(1, fast->panel_channels);
     }
-    uint64_t wild = odds();
     snprintf(shape, sizeof(shape), "%" PRId64 " -> %" PRId64 " x %" PRId64,
              terms, channels, batch);
     ptf_product q = {.x = filled(batch * terms, wild),
