@@ -43,10 +43,10 @@ typedef enum ptf_status {
 
 /*
  * What went wrong.  'message' is one line without a newline, complete as it
- * stands: "FILE: ENTRY@OFFSET: what was expected, what was found", where the
- * offset counts bytes from the start of the entry (of the file when there is
- * no entry).  It is long enough for a list of mismatching keys.  Control
- * characters from the input are escaped.
+ * stands: "FILE: ENTRY@OFFSET: expected X, got Y", where the offset counts
+ * bytes from the start of the entry (of the file when there is no entry).  It
+ * is long enough for a list of mismatching keys.  Control characters from the
+ * input are escaped.
  */
 typedef struct ptf_error {
     ptf_status status;

@@ -55,7 +55,7 @@ static void expect(const void *file, size_t size, const row *r)
     bool same = r->status == PTF_OK ? strcmp(found, r->text) == 0
                                     : strstr(found, r->text) != NULL;
     if (got != r->status || !same)
-        fail_msg("expected %d '%s', found %d '%s'", (int)r->status, r->text,
+        fail_msg("expected %d '%s', got %d '%s'", (int)r->status, r->text,
                  (int)got, found);
 }
 
@@ -161,7 +161,7 @@ static const row keys[] = {
     {BYTES("\x80\2}(K\1" ALL "\x89Nu."), PTF_OK, "1=0,1,2,3,4,5;"},
     {BYTES("\x80\2}(K\1" ALL "G\x3f\xf8\0\0\0\0\0\0Nu."), PTF_OK,
      "1=0,1,2,3,4,5;"},
-    {BYTES("\x80\2}]" ALL "s."), PTF_FORMAT, "found a list or dict"},
+    {BYTES("\x80\2}]" ALL "s."), PTF_FORMAT, "got a list or dict"},
     /* sound, but one name for two tensors, or none */
     {BYTES("\x80\2}(K\1" ALL FORGE_TEXT1("1") LAST "u."), PTF_UNSUPPORTED,
      "two tensors that are '1'"},
@@ -204,9 +204,9 @@ static void plain_bytes_and_bytes_share_a_storage(void **state)
         {ONE(V3("\4", "uint16", "K\2") BYTE_VIEW("ByteStorage", "\4")), PTF_OK,
          "w=513,1027;b=1,2;"},
         {ONE(V3("\4", "uint16", "K\2") BYTE_VIEW("CharStorage", "\4")),
-         PTF_FORMAT, "found two"},
+         PTF_FORMAT, "got two"},
         {ONE(V3("\4", "uint16", "K\2") BYTE_VIEW("ByteStorage", "\3")),
-         PTF_FORMAT, "found two"},
+         PTF_FORMAT, "got two"},
         {ONE(V3("\4", "uint16", "K\2") BYTE_VIEW("UntypedStorage", "\4")),
          PTF_FORMAT, "of the class"},
     };

@@ -39,8 +39,8 @@ static void expect(const void *bytes, size_t size, const char *title,
     ptf_error err = {PTF_OK, ""};
     ptf_status found = open_bytes(bytes, size, &err);
     if (found != status || strstr(err.message, text) == NULL)
-        fail_msg("%s: expected %d '%s', found %d '%s'", title, (int)status,
-                 text, (int)found, err.message);
+        fail_msg("%s: expected %d '%s', got %d '%s'", title, (int)status, text,
+                 (int)found, err.message);
 }
 
 /* ---------------------------------------------------------- damaged fields */

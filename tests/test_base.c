@@ -231,8 +231,8 @@ static void a_cursor_never_passes_the_end(void **state)
     assert_int_equal(ptf_take_u32(&c, &word, "a count"), PTF_FORMAT);
     assert_int_equal(word, 77);
     assert_string_equal(err.message,
-                        "file: entry@1: expected a count of 4 bytes, found 2 "
-                        "bytes left");
+                        "file: entry@1: expected a count of 4 bytes, got "
+                        "only 2");
     assert_int_equal(ptf_take(&c, SIZE_MAX, &p, "a text"), PTF_FORMAT);
     assert_int_equal(ptf_take_line(&c, &line, &size, "a line"), PTF_FORMAT);
     assert_int_equal(c.pos, 1);

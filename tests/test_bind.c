@@ -73,14 +73,14 @@ static void every_mismatch_is_named(void **state)
     fixture_entry_of(&f, "bn.weight")->dtype = "I32";
     fixture_entry_of(&f, "bn.num_batches_tracked")->dtype = "F64";
     expect_no_fit(
-        &f, (const char *const[]){
-                "does not fit Net: ",
-                "fc.weight: expected shape [3, 2], found [2, 3]",
-                "; missing fc.bias [3]", "; missing bn.bias [3]",
-                "; missing bn.running_var [3]", "; unexpected bn.offset [3]",
-                "bn.weight: expected floating point, found int32",
-                "bn.num_batches_tracked: expected an integer, found float64",
-                NULL});
+        &f,
+        (const char *const[]){
+            "does not fit Net: ",
+            "fc.weight: expected shape [3, 2], got [2, 3]",
+            "; missing fc.bias [3]", "; missing bn.bias [3]",
+            "; missing bn.running_var [3]", "; unexpected bn.offset [3]",
+            "bn.weight: expected floating point, got int32",
+            "bn.num_batches_tracked: expected an integer, got float64", NULL});
     fixture_free(&f);
 }
 

@@ -225,8 +225,8 @@ static void expect(const bytes *file, ptf_status status, const char *text)
     ptf_status found = ptf_checkpoint_open_memory(file->data, file->size, "f",
                                                   NULL, &ckpt, &err);
     if (found != status || strstr(err.message, text) == NULL)
-        fail_msg("expected %d '%s', found %d '%s'", (int)status, text,
-                 (int)found, err.message);
+        fail_msg("expected %d '%s', got %d '%s'", (int)status, text, (int)found,
+                 err.message);
     ptf_checkpoint_close(ckpt);
 }
 
@@ -237,11 +237,11 @@ static void legacy_streams_are_read_and_checked(void **state)
     make_legacy(&file);
     expect(&file, PTF_OK, "");
     MAKE_LEGACY(&file, "N", LIST_OF_7, 5);
-    expect(&file, PTF_FORMAT, "expected 6 elements, found 5");
+    expect(&file, PTF_FORMAT, "expected 6 elements, got 5");
     MAKE_LEGACY(&file, "N", LIST_OF_7, UINT64_MAX);
-    expect(&file, PTF_FORMAT, "expected 6 elements, found -1");
+    expect(&file, PTF_FORMAT, "expected 6 elements, got -1");
     MAKE_LEGACY(&file, "N", "\x80\2].", 6);
-    expect(&file, PTF_FORMAT, "expected 1 storages, found 0");
+    expect(&file, PTF_FORMAT, "expected 1 storages, got 0");
     MAKE_LEGACY(&file, "N", "\x80\2]" FORGE_TEXT1("8") "a.", 6);
     expect(&file, PTF_FORMAT, "the key of a storage");
     MAKE_LEGACY(&file, "N", "\x80\2](" FORGE_TEXT1("7") FORGE_TEXT1("7") "e.",
@@ -252,7 +252,7 @@ static void legacy_streams_are_read_and_checked(void **state)
     MAKE_LEGACY(&file, "(" FORGE_TEXT1("v") "K\1K\6t", LIST_OF_7, 6);
     expect(&file, PTF_FORMAT, "a view inside its 6 elements");
     MAKE_LEGACY(&file, "(" FORGE_TEXT1("v") "K\1K\1t", LIST_OF_7, 6);
-    expect(&file, PTF_FORMAT, "in its storage, found 1 elements");
+    expect(&file, PTF_FORMAT, "in its storage, got 1 elements");
     MAKE_LEGACY(&file, "(" FORGE_TEXT1("v") "K\4K\2t", LIST_OF_7, 6);
     ptf_checkpoint *ckpt;
     float numbers[2];
@@ -281,7 +281,7 @@ static void the_head_of_a_legacy_stream_is_checked(void **state)
         {23, ']', PTF_FORMAT, "expected a dict"},
         {29, 'x', PTF_FORMAT, "the machine's byte order"},
         {42, 'N', PTF_FORMAT, "the machine's byte order"},
-        {42, '\x89', PTF_FORMAT, "elements, found"}, /* big-endian */
+        {42, '\x89', PTF_FORMAT, "elements, got"}, /* big-endian */
     };
     for (size_t i = 0; i < PTF_ARRAY_SIZE(heads); i++) {
         bytes file;

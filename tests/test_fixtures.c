@@ -174,7 +174,7 @@ static void check_outputs(ptf_net *net, const ptf_shape *shape, char *expected)
         assert_true(end != expected);
         expected = end;
         if (!(fabs((double)y[i] - torch) <= 2e-6))
-            fail_msg("output %d: expected %.9g, found %.9g", i, torch,
+            fail_msg("output %d: expected %.9g, got %.9g", i, torch,
                      (double)y[i]);
     }
     free(x);

@@ -364,7 +364,7 @@ static void sizes_that_cannot_be_are_refused(void **state)
     REFUSE("P6\n16384 16385\n255\n", PTF_UNSUPPORTED, "16384 x 16385");
     REFUSE("P6\n16384 16384\n255\n", PTF_FORMAT, "only 19 bytes");
     REFUSE("P5\n99999999999 1\n255\n", PTF_FORMAT, "@12: expected a width");
-    REFUSE("P5\n2 2\n0\n1234", PTF_FORMAT, "found 0");
+    REFUSE("P5\n2 2\n0\n1234", PTF_FORMAT, "got 0");
     REFUSE("P5\n2 2\n255\n123", PTF_FORMAT, "a row of pixels");
     REFUSE("plain text", PTF_FORMAT, "CIFAR-10 records of 3073 bytes");
 #define NPY(header, data) "\x93NUMPY\1\0" header data
@@ -373,14 +373,14 @@ static void sizes_that_cannot_be_are_refused(void **state)
            PTF_FORMAT, "expected a size");
     REFUSE(NPY("\x43\0", "{'descr': '<f4', 'fortran_order': False, 'shape': "
                          "(1,2,2,9999), }   "),
-           PTF_FORMAT, "bytes of elements, found 1");
+           PTF_FORMAT, "bytes of elements, got 1");
     REFUSE(NPY("\x11\0", "{'descr': '<f4',}"), PTF_FORMAT, "fortran_order");
     REFUSE(NPY("\x11\0", "{'descr': '|O8',}"), PTF_UNSUPPORTED, "dtype");
     REFUSE(NPY("\x11\0", "{'descr': [('a',}"), PTF_UNSUPPORTED, "structures");
     char records[2 * 3073] = {0};
     records[3073] = 10;
     expect_refusal(records, sizeof(records), PTF_FORMAT,
-                   "@3073: expected a label from 0 to 9, found 10");
+                   "@3073: expected a label from 0 to 9, got 10");
 }
 
 static void arrays_of_another_rank_are_refused(void **state)

@@ -163,7 +163,7 @@ static void a_sequential_says_what_it_is_or_is_refused(void **state)
         bool same = text != NULL ? strcmp(text, models[i].text) == 0
                                  : strstr(err.message, models[i].text) != NULL;
         if (status != models[i].status || !same)
-            fail_msg("model %zu: expected %d '%s', found %d '%s'", i,
+            fail_msg("model %zu: expected %d '%s', got %d '%s'", i,
                      (int)models[i].status, models[i].text, (int)status,
                      text != NULL ? text : err.message);
         assert_true(ptf_checkpoint_has_model(ckpt) ==

@@ -104,7 +104,7 @@ static void layers_have_the_shapes_that_pytorch_gives_them(void **state)
             fail_msg("%s", err.message);
         ptf_shape_text(&shapes[1], found);
         if (strcmp(found, layers[i].output) != 0)
-            fail_msg("%s: found %s", layers[i].text, found);
+            fail_msg("%s: got %s", layers[i].text, found);
         ptf_net_free(net);
     }
 }
@@ -266,8 +266,8 @@ static void expect_text_refusal(const char *text, ptf_status want,
     ptf_error err = {PTF_OK, ""};
     ptf_status status = ptf_net_make(text, "net.txt", NULL, &net, &err);
     if (status != want || strstr(err.message, words) == NULL)
-        fail_msg("expected status %d and '%s', found %d: %s", want, words,
-                 status, err.message);
+        fail_msg("expected status %d and '%s', got %d: %s", want, words, status,
+                 err.message);
     assert_null(net);
     assert_int_equal(ptf_net_make(text, "net.txt", NULL, &net, NULL), want);
 }
@@ -278,7 +278,7 @@ static const struct {
     const char *words;
 } refusals[] = {
     {"", PTF_FORMAT, "net.txt: expected the text that print(model)"},
-    {"# only a comment\n", PTF_FORMAT, "found nothing"},
+    {"# only a comment\n", PTF_FORMAT, "got nothing"},
     {"<html>\n", PTF_FORMAT, "net.txt: line 1: expected the class name"},
     {"\x80\x02}q", PTF_FORMAT, "net.txt: line 1: control characters"},
     {"Net(\n  (0): ReLU()\n", PTF_FORMAT, "the ')' that closes line 1"},
@@ -286,7 +286,7 @@ static const struct {
     {"Net(\n  (0): ReLU()\n)\nNet()\n", PTF_FORMAT, "line 4: more text"},
     {"Net(\n  0: ReLU()\n)\n", PTF_FORMAT, "line 2: expected '(key): Module"},
     {"Net(\n  scale=2, mode=(1, 2)\n  (0): ReLU()\n)\n", PTF_UNSUPPORTED,
-     "line 2: expected a container's children, found a setting of its own, "
+     "line 2: expected a container's children, got a setting of its own, "
      "'scale=2, mode=(1, 2)'"},
     {"Net(\n  (a.b): ReLU()\n)\n", PTF_FORMAT, "line 2: expected '(key)"},
     {"Net(\n  (0): ReLU(\n)\n)\n", PTF_UNSUPPORTED, "line 2: ReLU is a layer"},

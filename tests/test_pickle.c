@@ -102,7 +102,7 @@ static void check_sound(size_t i)
     ptf_value_print(pickle.root, 1000, out);
     fclose(out);
     if (strcmp(text, sound[i].printed) != 0)
-        fail_msg("pickle %zu: expected '%s', found '%s'", i, sound[i].printed,
+        fail_msg("pickle %zu: expected '%s', got '%s'", i, sound[i].printed,
                  text);
     free(text);
     free(copy);
@@ -187,11 +187,11 @@ static const struct {
     {PICKLE("\x80\4K\1K\2\x93."), "two strings"},
     {PICKLE("\x80\2ca\nb"), "ends with a newline"},
     {PICKLE("\x80\2ca\x1b\nb\n."), "printable"},
-    {PICKLE("(ia\nb\n."), "found INST"},
-    {PICKLE("\x80\2(N)o."), "found OBJ"},
-    {PICKLE("Pabc\n."), "found PERSID"},
-    {PICKLE("\x80\2\x82\1."), "found EXT1"},
-    {PICKLE("\x80\5\x97."), "found NEXT_BUFFER"},
+    {PICKLE("(ia\nb\n."), "got INST"},
+    {PICKLE("\x80\2(N)o."), "got OBJ"},
+    {PICKLE("Pabc\n."), "got PERSID"},
+    {PICKLE("\x80\2\x82\1."), "got EXT1"},
+    {PICKLE("\x80\5\x97."), "got NEXT_BUFFER"},
     {PICKLE("I12x\n."), "an integer"},
     {PICKLE("I\n."), "an integer"},
     {PICKLE("I-\n."), "an integer"},
@@ -201,7 +201,7 @@ static const struct {
     {PICKLE("S'\\'\n."), "known escapes"},
     {PICKLE("V\\u12\n."), "known escapes"},
     {PICKLE("Np-1\n."), "a memo index"},
-    {PICKLE("\x80\2}(X\1\0\0\0aNX\1\0\0\0aNu."), "once, found 'a'"},
+    {PICKLE("\x80\2}(X\1\0\0\0aNX\1\0\0\0aNu."), "once, got 'a'"},
     {PICKLE("\x80\2}(K\1NK\1Nu."), "once"},
 };
 
@@ -213,7 +213,7 @@ static void hostile_pickles_are_refused(void **state)
         ptf_status status = read_exact(hostile[i].bytes, hostile[i].size, &err);
         if (status != PTF_FORMAT ||
             strstr(err.message, hostile[i].text) == NULL)
-            fail_msg("pickle %zu: expected '%s', found %d '%s'", i,
+            fail_msg("pickle %zu: expected '%s', got %d '%s'", i,
                      hostile[i].text, (int)status, err.message);
     }
 }

@@ -172,12 +172,12 @@ static const struct {
     {MAP("\"a\":\"pipe\""), PTF_IO, "regular file"},
     {MAP("\"a\":\"m.index.json\""), PTF_FORMAT, "inside another"},
     {MAP("\"a\":\"text\""), PTF_FORMAT, "something else"},
-    {MAP("\"a\":\"one.safetensors\""), PTF_FORMAT, "found 'b'"},
+    {MAP("\"a\":\"one.safetensors\""), PTF_FORMAT, "got 'b'"},
     {MAP(A_AND_B ",\"w\":\"one.safetensors\""), PTF_FORMAT, "tensor 'w'"},
     {MAP(A_AND_B ",\"c\":\"two.bin\""), PTF_FORMAT, "tensor 'c'"},
     {MAP("\"a\":\"one.safetensors\",\"b\":\"twin.safetensors\""), PTF_FORMAT,
      "one.safetensors: expected no tensor that the index does not look for "
-     "here, found 'b'"},
+     "here, got 'b'"},
     {"{\"weight_map\":{" A_AND_B "},\"metadata\":3}", PTF_FORMAT, "an object"},
     {MAP(A_AND_B) "x", PTF_FORMAT, "JSON"},
 };
@@ -198,7 +198,7 @@ static void what_an_index_may_not_say_is_refused(void **state)
         ptf_status status =
             ptf_checkpoint_open(in_folder("m.index.json"), NULL, &ckpt, &err);
         if (status != bad[i].status || strstr(err.message, bad[i].text) == NULL)
-            fail_msg("%s: expected %d '%s', found %d '%s'", bad[i].index,
+            fail_msg("%s: expected %d '%s', got %d '%s'", bad[i].index,
                      (int)bad[i].status, bad[i].text, (int)status, err.message);
         assert_null(ckpt);
     }

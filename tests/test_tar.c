@@ -298,7 +298,7 @@ static void expect_refusal(const tar *file, size_t i, const char *message)
     ptf_error err = {PTF_OK, ""};
     ptf_status status = open_bytes(file->bytes, file->size, &ckpt, &err);
     if (status == PTF_OK || strstr(err.message, message) == NULL)
-        fail_msg("case %zu: expected '%s', found %d '%s'", i, message,
+        fail_msg("case %zu: expected '%s', got %d '%s'", i, message,
                  (int)status, err.message);
 }
 

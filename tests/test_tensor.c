@@ -64,7 +64,7 @@ static void expect(const void *pickle, size_t size,
     bool same = status == PTF_OK ? strcmp(found, text) == 0
                                  : strstr(found, text) != NULL;
     if (got != status || !same)
-        fail_msg("expected %d '%s', found %d '%s'", (int)status, text, (int)got,
+        fail_msg("expected %d '%s', got %d '%s'", (int)status, text, (int)got,
                  found);
 }
 
@@ -147,7 +147,7 @@ static const struct {
     /* state that would exchange the elements */
     {ONE("ctorch.nn.parameter\nParameter\n" FORGE_MATRIX "\x85R(" FLOATS
          "K\1K\1\x85K\1\x85tb"),
-     PTF_FORMAT, "found something else"},
+     PTF_FORMAT, "got something else"},
     {ONE(FORGE_MATRIX "(" FLOATS "K\1K\1\x85K\1\x85tb"), PTF_UNSUPPORTED,
      "changed after it was made"},
     {ONE("ctorch._utils\n_rebuild_tensor_v2\n(" FLOATS
@@ -156,7 +156,7 @@ static const struct {
      PTF_UNSUPPORTED, "conjugated"},
     {ONE(FORGE_MATRIX FORGE_TEXT1("v") FORGE_TENSOR(
          FORGE_STORAGE("IntStorage", "0", "\6"), "K\0", "K\2\x85", "K\1\x85")),
-     PTF_FORMAT, "one class and size, found two"},
+     PTF_FORMAT, "one class and size, got two"},
     {ONE("ctorch._utils\n_rebuild_tensor\n(" FLOATS "K\0K\6\x85K\1\x85tR"),
      PTF_OK, "w[6]=0,1,2,3,4,5;"},
     {ONE("ctorch._tensor\n_rebuild_from_type_v2\n(ctorch._utils\n"
@@ -176,7 +176,7 @@ static const struct {
     {ONE("ctorch.nn.parameter\nUninitializedParameter\n)R"), PTF_UNSUPPORTED,
      "'w' has no data (lazy module)"},
     {ONE("ctorch._utils\n_rebuild_parameter\nN\x85R"), PTF_FORMAT,
-     "found something else"},
+     "got something else"},
     {ONE("ctorch._utils\n_rebuild_qtensor\n(" FORGE_STORAGE(
          "QInt8Storage", "0",
          "\x18") "K\0K\2\x85K\1\x85(ctorch\nper_tensor_affine\nG\x3f\xe0\0\0\0\0\0\0"

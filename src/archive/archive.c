@@ -71,7 +71,7 @@ static ptf_status index_names(ptf_archive *archive, ptf_error *err)
         const ptf_entry *a = archive->by_name[i - 1], *b = archive->by_name[i];
         if (compare_folded(a->name, b->name) == 0)
             return ptf_fail(err, PTF_FORMAT, &origin, b->offset,
-                            "expected every name once, found '%s' and '%s'",
+                            "expected every name once, got '%s' and '%s'",
                             a->name, b->name);
     }
     return PTF_OK;
@@ -86,7 +86,7 @@ static ptf_status split_root(ptf_archive *archive, ptf_error *err)
     if (slash == NULL)
         return ptf_fail(err, PTF_UNSUPPORTED, &origin, 0,
                         "expected a PyTorch archive, whose entries lie in one "
-                        "folder, found '%s'; torch.export files (.pt2) and "
+                        "folder, got '%s'; torch.export files (.pt2) and "
                         "other zips are not read",
                         first);
     size_t size = (size_t)(slash - first);
@@ -98,7 +98,7 @@ static ptf_status split_root(ptf_archive *archive, ptf_error *err)
         if (strncmp(entry->name, archive->root, size) != 0 ||
             entry->name[size] != '/')
             return ptf_fail(err, PTF_FORMAT, &origin, entry->offset,
-                            "expected every entry in the folder '%s', found "
+                            "expected every entry in the folder '%s', got "
                             "'%s'",
                             archive->root, entry->name);
         entry->name += size + 1;
@@ -131,7 +131,7 @@ static ptf_status find_kind(ptf_archive *archive, ptf_error *err)
     for (size_t i = 0; i < PTF_ARRAY_SIZE(other_kinds); i++) {
         if (ptf_archive_find(archive, other_kinds[i].entry) != NULL)
             return ptf_fail(err, PTF_UNSUPPORTED, &origin, PTF_NO_OFFSET,
-                            "expected a PyTorch checkpoint, found %s; save "
+                            "expected a PyTorch checkpoint, got %s; save "
                             "the state dict with torch.save()",
                             other_kinds[i].what);
     }
@@ -140,13 +140,13 @@ static ptf_status find_kind(ptf_archive *archive, ptf_error *err)
         size_t size = strlen(entry->name), n = strlen(second_pickle);
         if (size >= n && strcmp(entry->name + size - n, second_pickle) == 0)
             return ptf_fail(err, PTF_FORMAT, &origin, entry->offset,
-                            "expected one data.pkl, found also '%s'",
+                            "expected one data.pkl, got also '%s'",
                             entry->name);
     }
     if (ptf_archive_find(archive, "data.pkl") == NULL)
         return ptf_fail(err, PTF_FORMAT, &origin, PTF_NO_OFFSET,
                         "expected the entry '%s/data.pkl' of a PyTorch "
-                        "checkpoint, found none among %zu entries",
+                        "checkpoint, got none among %zu entries",
                         archive->root, archive->count);
     archive->kind = ptf_archive_find(archive, "constants.pkl") != NULL
                         ? PTF_ARCHIVE_TORCHSCRIPT
@@ -163,7 +163,7 @@ static ptf_status check_version(ptf_archive *archive, ptf_error *err)
     ptf_origin origin = {archive->file->name, "version"};
     if (entry == NULL)
         return ptf_fail(err, PTF_FORMAT, &origin, PTF_NO_OFFSET,
-                        "expected the format's version, found no such entry");
+                        "expected the format's version, got no such entry");
     ptf_status status = ptf_archive_load(archive, entry, err);
     if (status == PTF_OK)
         status = ptf_archive_check(archive, entry, err);
@@ -179,7 +179,7 @@ static ptf_status check_version(ptf_archive *archive, ptf_error *err)
     bool newline = i + 1 == entry->size && entry->data[i] == '\n';
     if (version < 1 || version > 10 || (i != entry->size && !newline))
         return ptf_fail(err, PTF_UNSUPPORTED, &origin, entry->offset,
-                        "expected a format version from 1 to 10, found '%.*s'",
+                        "expected a format version from 1 to 10, got '%.*s'",
                         entry->size < 16 ? (int)entry->size : 16,
                         (const char *)entry->data);
     archive->version = version;
@@ -246,7 +246,7 @@ static ptf_status open_safetensors(ptf_archive *archive, ptf_error *err)
     if (header > file->size - 8 || header > MAX_SAFETENSORS_HEADER)
         return ptf_fail(err, PTF_FORMAT, &origin, 0,
                         "expected a safetensors header of at most %zu bytes, "
-                        "found %llu",
+                        "got %llu",
                         file->size - 8, (unsigned long long)header);
     size_t start = 8 + (size_t)header;
     archive->kind = PTF_ARCHIVE_SAFETENSORS;
@@ -266,7 +266,7 @@ static ptf_status open_tar(ptf_archive *archive, ptf_error *err)
     for (size_t i = 0; i < PTF_ARRAY_SIZE(parts) && status == PTF_OK; i++) {
         if (ptf_archive_find(archive, parts[i]) == NULL)
             status = ptf_fail(err, PTF_UNSUPPORTED, &origin, PTF_NO_OFFSET,
-                              "expected a PyTorch checkpoint, found a tar "
+                              "expected a PyTorch checkpoint, got a tar "
                               "archive without the member '%s'; unpack it",
                               parts[i]);
     }

@@ -51,7 +51,7 @@ static ptf_status check_ratio(const ptf_archive *archive,
     size_t total = allowance(archive->file->size, MAX_TOTAL_RATIO, FREE_TOTAL);
     if (entry->size > most)
         return ptf_fail(err, PTF_FORMAT, &origin, 0,
-                        "expected a compression of at most %d:1, found %zu "
+                        "expected a compression of at most %d:1, got %zu "
                         "bytes out of %zu",
                         MAX_ENTRY_RATIO, entry->size, entry->packed);
     if (entry->size > total || archive->inflated > total - entry->size)
@@ -109,7 +109,7 @@ static ptf_status inflate_entry(const ptf_archive *archive,
         return ptf_fail_memory(err);
     if (result != Z_STREAM_END)
         return ptf_fail(err, PTF_FORMAT, &origin, 0,
-                        "expected compressed data of exactly %zu bytes, found "
+                        "expected compressed data of exactly %zu bytes, got "
                         "it damaged",
                         entry->size);
     return PTF_OK;
@@ -147,7 +147,7 @@ static ptf_status compare_crc(const ptf_archive *archive,
     if (found == entry->crc)
         return PTF_OK;
     return ptf_fail(err, PTF_FORMAT, &origin, 0,
-                    "expected CRC-32 %08x, found %08x: the data is damaged",
+                    "expected CRC-32 %08x, got %08x: the data is damaged",
                     (unsigned)entry->crc, (unsigned)found);
 }
 

@@ -121,13 +121,13 @@ static ptf_status refuse_unknown(const ptf_file *file, ptf_error *err)
     if (file->size >= 2 && d[0] == 0x80 && d[1] >= 2 && d[1] <= 5)
         return ptf_fail(
             err, PTF_UNSUPPORTED, &origin, 0,
-            "expected a PyTorch checkpoint, found a bare Python pickle; "
+            "expected a PyTorch checkpoint, got a bare Python pickle; "
             "save a state dict with torch.save()");
     char start[4 * 3 + 1] = "";
     for (size_t i = 0; i < 4 && i < file->size; i++)
         snprintf(start + i * 3, 4, " %02x", d[i]);
     return ptf_fail(err, PTF_FORMAT, &origin, 0,
-                    "expected a PyTorch checkpoint or safetensors, found "
+                    "expected a PyTorch checkpoint or safetensors, got "
                     "something else (it starts with%s)",
                     start);
 }
@@ -150,7 +150,7 @@ ptf_status ptf_sniff(const ptf_file *file, ptf_sniffed *out, size_t *start,
         const signature *s = &signatures[i];
         if (has_bytes(file, s->offset, s->bytes, s->size))
             return ptf_fail(err, PTF_UNSUPPORTED, &origin, 0,
-                            "expected a PyTorch checkpoint, found %s; %s",
+                            "expected a PyTorch checkpoint, got %s; %s",
                             s->what, s->advice);
     }
     *out = PTF_SNIFFED_TAR;

@@ -130,7 +130,7 @@ static ptf_status take_member(tar_reader *tar, const uint8_t *header)
         !take_octal(header + SIZE_AT, NUMBER_SIZE, &size))
         return FAIL(tar, "expected the header of a tar's member");
     if (size > ptf_cursor_left(&tar->c))
-        return FAIL(tar, "expected a member of %llu bytes, found %zu bytes",
+        return FAIL(tar, "expected a member of %llu bytes, got %zu bytes",
                     (unsigned long long)size, ptf_cursor_left(&tar->c));
     ptf_status status = ptf_take(&tar->c, (size_t)size, &data, "a member");
     if (status == PTF_OK)
@@ -148,7 +148,7 @@ static ptf_status take_member(tar_reader *tar, const uint8_t *header)
         return records_are_harmless(data, (size_t)size)
                    ? PTF_OK
                    : FAIL(tar, "expected no second name or size of a member");
-    default: return FAIL(tar, "expected files, found a member of another type");
+    default: return FAIL(tar, "expected files, got a member of another type");
     }
 }
 

@@ -116,15 +116,15 @@ static ptf_status read_central_extra(zip_reader *zip, uint64_t at,
     const uint8_t *field;
     size_t field_size;
     if (!find_field(extra, size, FIELD_UNICODE_PATH, &field, &field_size))
-        return FAIL(zip, at, "expected whole extra fields, found a part");
+        return FAIL(zip, at, "expected whole extra fields, got a part");
     if (has_other_name(field, field_size, h->name, h->name_size))
         return FAIL(zip, at,
-                    "expected one name, found a second in an extra "
+                    "expected one name, got a second in an extra "
                     "field");
     if (!find_field(extra, size, FIELD_ZIP64, &field, &field_size) ||
         !take_zip64(field, field_size,
                     (uint64_t *const[]){&h->size, &h->packed, &h->local}))
-        return FAIL(zip, at, "expected 64-bit sizes, found none");
+        return FAIL(zip, at, "expected 64-bit sizes, got none");
     return PTF_OK;
 }
 
@@ -161,7 +161,7 @@ static ptf_status check_local_sizes(zip_reader *zip, const header *h,
         !local_agrees(size, h->size, descriptor))
         return FAIL(zip, h->local,
                     "expected sizes and checksum of '%s' as in the directory, "
-                    "found others in its local header",
+                    "got others in its local header",
                     h->name);
     return PTF_OK;
 }
@@ -183,12 +183,12 @@ static ptf_status read_local(zip_reader *zip, const header *h, uint64_t *data)
     if (name_size != h->name_size ||
         memcmp(p + LOCAL_SIZE, h->name, name_size) != 0)
         return FAIL(zip, h->local,
-                    "expected the name '%s' as in the directory, found '%.*s'",
+                    "expected the name '%s' as in the directory, got '%.*s'",
                     h->name, (int)name_size, (const char *)p + LOCAL_SIZE);
     if (ptf_get_u16(p + 6) != h->flags || ptf_get_u16(p + 8) != h->method)
         return FAIL(zip, h->local,
                     "expected flags and method of '%s' as in the directory "
-                    "(%#x, %u), found %#x, %u",
+                    "(%#x, %u), got %#x, %u",
                     h->name, (unsigned)h->flags, (unsigned)h->method,
                     (unsigned)ptf_get_u16(p + 6), (unsigned)ptf_get_u16(p + 8));
     *data = h->local + LOCAL_SIZE + name_size + extra_size;
@@ -231,7 +231,7 @@ static ptf_status read_extent(zip_reader *zip, const header *h, uint64_t *data,
         return status;
     if (h->packed > zip->directory.offset - *data)
         return FAIL(zip, *data,
-                    "expected %llu bytes of '%s', found %llu before the "
+                    "expected %llu bytes of '%s', got %llu before the "
                     "directory",
                     (unsigned long long)h->packed, h->name,
                     (unsigned long long)(zip->directory.offset - *data));
@@ -269,24 +269,24 @@ static ptf_status check_header(zip_reader *zip, uint64_t at, const header *h,
                                const uint8_t *p)
 {
     if ((h->flags & ~FLAGS_KNOWN) != 0)
-        return FAIL(
-            zip, at, "expected a plain entry, found '%s' %s (flags %#x)",
-            h->name, (h->flags & 1) != 0 ? "encrypted" : "with unknown flags",
-            (unsigned)h->flags);
+        return FAIL(zip, at, "expected a plain entry, got '%s' %s (flags %#x)",
+                    h->name,
+                    (h->flags & 1) != 0 ? "encrypted" : "with unknown flags",
+                    (unsigned)h->flags);
     if (h->method != METHOD_STORED && h->method != METHOD_DEFLATED)
         return ptf_fail(zip->err, PTF_UNSUPPORTED, &zip->origin, at,
-                        "expected '%s' stored or deflated, found method %u",
+                        "expected '%s' stored or deflated, got method %u",
                         h->name, (unsigned)h->method);
     if (h->method == METHOD_STORED && h->packed != h->size)
         return FAIL(zip, at,
-                    "expected '%s' stored with one size, found %llu and %llu",
+                    "expected '%s' stored with one size, got %llu and %llu",
                     h->name, (unsigned long long)h->packed,
                     (unsigned long long)h->size);
     if (ptf_get_u16(p + 34) != 0)
-        return FAIL(zip, at, "expected a zip on one disk, found several");
+        return FAIL(zip, at, "expected a zip on one disk, got several");
     if (h->size > 0 && (ptf_get_u32(p + 38) & ATTRIBUTE_FOLDER) != 0)
         return FAIL(zip, at,
-                    "expected a file, found '%s' marked as a folder, which "
+                    "expected a file, got '%s' marked as a folder, which "
                     "PyTorch does not read",
                     h->name);
     if (h->size == 0 && h->crc != 0)
@@ -320,7 +320,7 @@ static ptf_status take_header(zip_reader *zip, ptf_cursor *c, header *h)
     if (status != PTF_OK)
         return status;
     if (!name_is_safe((const char *)name, h->name_size))
-        return FAIL(zip, at, "expected a plain relative name, found '%.*s'",
+        return FAIL(zip, at, "expected a plain relative name, got '%.*s'",
                     (int)h->name_size, (const char *)name);
     h->name =
         ptf_arena_copy(&zip->archive->arena, (const char *)name, h->name_size);
@@ -366,16 +366,16 @@ static ptf_status check_extents(zip_reader *zip)
         if (e->start != end)
             return FAIL(zip, e->start < end ? e->start : end,
                         e->start < end
-                            ? "expected entries one after the other, found "
+                            ? "expected entries one after the other, got "
                               "'%s' overlapping another"
-                            : "expected '%s' here, found bytes that belong "
+                            : "expected '%s' here, got bytes that belong "
                               "to no entry",
                         e->name);
         end = e->end;
     }
     if (end != zip->directory.offset)
         return FAIL(zip, end,
-                    "expected the directory here, found bytes that "
+                    "expected the directory here, got bytes that "
                     "belong to no entry");
     return PTF_OK;
 }
@@ -392,7 +392,7 @@ static ptf_status read_entries(zip_reader *zip)
     }
     if (ptf_cursor_left(&c) > 0)
         return FAIL(zip, c.pos,
-                    "expected the end of the directory, found %zu more bytes",
+                    "expected the end of the directory, got %zu more bytes",
                     ptf_cursor_left(&c));
     return check_extents(zip);
 }

@@ -35,11 +35,11 @@ static ptf_status explain_no_end(end_reader *zip)
         if (memcmp(p, "PK\5\6", 4) == 0)
             return FAIL(zip, zip->size - back + END_SIZE,
                         "expected the end of the file behind the zip's end "
-                        "record, found %zu more bytes",
+                        "record, got %zu more bytes",
                         back - END_SIZE);
     }
     return FAIL(zip, zip->size,
-                "expected the end record of a zip archive, found none: the "
+                "expected the end record of a zip archive, got none: the "
                 "file is cut short or has bytes behind it; download or copy "
                 "it again");
 }
@@ -59,12 +59,12 @@ static ptf_status read_end64(end_reader *zip, const uint8_t *end,
     const uint8_t *locator = zip->data + at;
     uint64_t record = ptf_get_u64(locator + 8);
     if (ptf_get_u32(locator + 4) != 0 || ptf_get_u32(locator + 16) != 1)
-        return FAIL(zip, at, "expected a zip on one disk, found several");
+        return FAIL(zip, at, "expected a zip on one disk, got several");
     if (at < END64_SIZE || record != at - END64_SIZE ||
         memcmp(zip->data + record, "PK\6\6", 4) != 0 ||
         ptf_get_u64(zip->data + record + 4) != END64_SIZE - 12)
         return FAIL(zip, at,
-                    "expected the zip64 end record before its locator, found "
+                    "expected the zip64 end record before its locator, got "
                     "offset %llu",
                     (unsigned long long)record);
 
@@ -73,14 +73,14 @@ static ptf_status read_end64(end_reader *zip, const uint8_t *end,
     uint64_t here = ptf_get_u64(p + 24);
     if (ptf_get_u32(p + 16) != 0 || ptf_get_u32(p + 20) != 0 ||
         here != ptf_get_u64(p + 32))
-        return FAIL(zip, record, "expected a zip on one disk, found several");
+        return FAIL(zip, record, "expected a zip on one disk, got several");
     if (!widen(ptf_get_u16(end + 10), 0xffff, here, &d->count) ||
         !widen(ptf_get_u32(end + 12), 0xffffffff, ptf_get_u64(p + 40),
                &d->size) ||
         !widen(ptf_get_u32(end + 16), 0xffffffff, ptf_get_u64(p + 48),
                &d->offset))
         return FAIL(zip, record,
-                    "expected the two end records to agree, found different "
+                    "expected the two end records to agree, got different "
                     "counts, sizes or offsets");
     *directory_end = record;
     return PTF_OK;
@@ -96,7 +96,7 @@ static ptf_status read_end(end_reader *zip)
         return explain_no_end(zip);
     if (ptf_get_u16(end + 4) != 0 || ptf_get_u16(end + 6) != 0 ||
         ptf_get_u16(end + 8) != ptf_get_u16(end + 10))
-        return FAIL(zip, at, "expected a zip on one disk, found several");
+        return FAIL(zip, at, "expected a zip on one disk, got several");
 
     ptf_zip_directory *d = zip->directory;
     *d = (ptf_zip_directory){ptf_get_u16(end + 10), ptf_get_u32(end + 12),
@@ -109,17 +109,17 @@ static ptf_status read_end(end_reader *zip)
     }
     if (d->offset > directory_end || d->size != directory_end - d->offset)
         return FAIL(zip, at,
-                    "expected the directory to end at byte %zu, found %llu "
+                    "expected the directory to end at byte %zu, got %llu "
                     "bytes from byte %llu",
                     directory_end, (unsigned long long)d->size,
                     (unsigned long long)d->offset);
     if (d->size > MAX_DIRECTORY || d->count > d->size / ENTRY_SIZE)
         return FAIL(zip, at,
-                    "expected a directory that can hold its entries, found "
+                    "expected a directory that can hold its entries, got "
                     "%llu entries in %llu bytes",
                     (unsigned long long)d->count, (unsigned long long)d->size);
     if (d->count == 0)
-        return FAIL(zip, at, "expected entries, found an empty archive");
+        return FAIL(zip, at, "expected entries, got an empty archive");
     return PTF_OK;
 }
 

@@ -10,8 +10,8 @@ ptf_status ptf_take(ptf_cursor *c, size_t size, const uint8_t **out,
 {
     if (size > ptf_cursor_left(c))
         return ptf_fail(c->err, PTF_FORMAT, &c->origin, c->pos,
-                        "expected %s of %zu bytes, found %zu bytes left", what,
-                        size, ptf_cursor_left(c));
+                        "expected %s of %zu bytes, got only %zu", what, size,
+                        ptf_cursor_left(c));
     *out = c->data + c->pos;
     c->pos += size;
     return PTF_OK;
@@ -61,8 +61,7 @@ ptf_status ptf_take_line(ptf_cursor *c, const char **out, size_t *size,
         ptf_cursor_left(c) > 0 ? memchr(start, '\n', ptf_cursor_left(c)) : NULL;
     if (end == NULL)
         return ptf_fail(c->err, PTF_FORMAT, &c->origin, c->pos,
-                        "expected %s that ends with a newline, found none",
-                        what);
+                        "expected %s that ends with a newline, got none", what);
     *out = (const char *)start;
     *size = (size_t)(end - start);
     c->pos += *size + 1;

@@ -27,7 +27,7 @@ static ptf_status map_descriptor(int fd, const char *path, ptf_file *out,
         return ptf_fail_errno(err, path, "read");
     if (S_ISDIR(st.st_mode))
         return ptf_fail(err, PTF_IO, &origin, PTF_NO_OFFSET,
-                        "expected a file, found a directory");
+                        "expected a file, got a directory");
     if (!S_ISREG(st.st_mode))
         return ptf_fail(err, PTF_IO, &origin, PTF_NO_OFFSET,
                         "expected a regular file that can be mapped");

@@ -47,13 +47,13 @@ ptf_status ptf_cifar_open(const ptf_file *file,
     if (file->size == 0 || file->size % RECORD != 0)
         return ptf_fail(err, PTF_FORMAT, &origin,
                         file->size - file->size % RECORD,
-                        "expected CIFAR-10 records of %d bytes, found a file "
+                        "expected CIFAR-10 records of %d bytes, got a file "
                         "of %zu bytes",
                         RECORD, file->size);
     size_t wrong = first_wrong_label(file);
     if (wrong < file->size)
         return ptf_fail(err, PTF_FORMAT, &origin, wrong,
-                        "expected a label from 0 to %d, found %d", CLASSES - 1,
+                        "expected a label from 0 to %d, got %d", CLASSES - 1,
                         file->data[wrong]);
     int64_t count = (int64_t)(file->size / RECORD);
     out->images = images_at(file->data + 1, count, RECORD);
@@ -115,7 +115,7 @@ static ptf_status read_images(batch *b, const ptf_value *root)
         root->kind == PTF_DICT ? ptf_dict_find(root, "data") : NULL;
     if (array == NULL)
         return ptf_fail(b->err, PTF_UNSUPPORTED, &origin, 0,
-                        "expected a CIFAR-10 batch, found another pickle");
+                        "expected a CIFAR-10 batch, got another pickle");
     const ptf_value *state = find_state(array);
     if (state == NULL)
         return fail(b, "the array 'data', N x 3072 bytes");

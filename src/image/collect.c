@@ -229,7 +229,7 @@ static ptf_status add_folder(ptf_images *images, const char *path,
             status = add_class(images, file, name, err);
         else
             status = ptf_fail(err, PTF_ARGUMENT, NULL, PTF_NO_OFFSET,
-                              "%s: expected one folder with classes, found a "
+                              "%s: expected one folder with classes, got a "
                               "second",
                               path);
     }
@@ -250,7 +250,7 @@ static ptf_status copy_list(ptf_images *images, const float **list, int count,
         copy[i] = (*list)[i];
         if (!__builtin_isfinite(copy[i]) || (divides && !(copy[i] > 0.0F)))
             return ptf_fail(err, PTF_ARGUMENT, NULL, PTF_NO_OFFSET,
-                            "expected a finite mean and a std above 0, found "
+                            "expected a finite mean and a std above 0, got "
                             "%g",
                             (double)copy[i]);
     }
@@ -299,7 +299,7 @@ ptf_status ptf_images_open(const char *const *paths, size_t count,
                                      : add_file(images, paths[i], -1, err);
     if (status == PTF_OK && images->count == 0)
         status = ptf_fail(err, PTF_ARGUMENT, NULL, PTF_NO_OFFSET,
-                          "%s: expected images, found none",
+                          "%s: expected images, got none",
                           count > 0 ? paths[0] : "");
     if (status != PTF_OK) {
         ptf_images_close(images);

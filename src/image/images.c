@@ -63,7 +63,7 @@ static ptf_status refuse_unknown(const ptf_file *file, ptf_error *err)
         return ptf_cifar_open(file, NULL, &arena, &none, err);
     return ptf_fail(err, PTF_UNSUPPORTED, &origin, 0,
                     "expected an image (PNG, JPEG, PPM, PGM), an array (.npy, "
-                    ".npz) or CIFAR-10 images, found something else");
+                    ".npz) or CIFAR-10 images, got something else");
 }
 
 /* Reads what the file has beside pictures, which are decoded when asked. */
@@ -76,7 +76,7 @@ static ptf_status open_samples(ptf_images *images, ptf_error *err)
         return refuse_unknown(&images->file, err);
     if (format->picture == NULL && format->samples == NULL)
         return ptf_fail(err, PTF_UNSUPPORTED, &origin, 0,
-                        "expected a format that this build reads, found %s",
+                        "expected a format that this build reads, got %s",
                         format->name);
     images->picture = format->picture;
     if (format->picture != NULL)
@@ -124,7 +124,7 @@ static ptf_status find_image(ptf_images *images, int64_t index, int64_t *at,
 {
     if (index < 0 || index >= images->count)
         return ptf_fail(err, PTF_ARGUMENT, NULL, PTF_NO_OFFSET,
-                        "expected an image below %lld, found %lld",
+                        "expected an image below %lld, got %lld",
                         (long long)images->count, (long long)index);
     size_t low = 0, high = images->file_count;
     while (high - low > 1) {
@@ -213,7 +213,7 @@ ptf_status ptf_images_read_rows(ptf_images *images, int64_t index,
     int64_t height = ptf_view_shape(images->view).dim[1];
     if (first < 0 || count < 0 || count > height - first)
         return ptf_fail(err, PTF_ARGUMENT, NULL, PTF_NO_OFFSET,
-                        "expected rows inside an image of %lld, found %lld "
+                        "expected rows inside an image of %lld, got %lld "
                         "from %lld on",
                         (long long)height, (long long)count, (long long)first);
     status = ptf_view_read(images->view, first, count, out, err);

@@ -80,7 +80,7 @@ static ptf_status set_channels(jpeg_picture *p)
     int n = p->jpeg.num_components;
     if (n != 1 && n != 3)
         return ptf_fail(p->err, PTF_UNSUPPORTED, &origin, PTF_NO_OFFSET,
-                        "expected a grey or RGB image, found %d components "
+                        "expected a grey or RGB image, got %d components "
                         "(CMYK?); convert it first",
                         n);
     p->base.channels = n;

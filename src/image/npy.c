@@ -79,8 +79,7 @@ static ptf_status take_dtype(reader *r)
     const char *text;
     size_t size;
     if (peek(r) == '[')
-        return fail(r, PTF_UNSUPPORTED,
-                    "an array of numbers, found structures");
+        return fail(r, PTF_UNSUPPORTED, "an array of numbers, got structures");
     ptf_status status = take_text(r, &text, &size);
     if (status != PTF_OK)
         return status;
@@ -231,7 +230,7 @@ static ptf_status take_size(ptf_cursor *c, size_t *size)
     *size = small + (size_t)large;
     if (status == PTF_OK && (*size > MOST_HEADER || *size > ptf_cursor_left(c)))
         return ptf_fail(c->err, PTF_FORMAT, &c->origin, MAGIC + 2,
-                        "expected a header of at most %zu bytes, found %zu",
+                        "expected a header of at most %zu bytes, got %zu",
                         ptf_cursor_left(c), *size);
     return status;
 }
@@ -255,7 +254,7 @@ ptf_status ptf_npy_parse(const uint8_t *data, size_t size,
         return status;
     if (size - start != need)
         return ptf_fail(err, PTF_FORMAT, origin, start,
-                        "expected %zu bytes of elements, found %zu", need,
+                        "expected %zu bytes of elements, got %zu", need,
                         size - start);
     return place(&r, data + start, need, arena, out);
 }

@@ -28,7 +28,7 @@ static ptf_status read_members(members *m, ptf_archive *zip, ptf_arena *arena)
     ptf_origin whole = {m->file->name, NULL};
     if (zip->count == 0 || strstr(zip->entries[0].name, ".npy") == NULL)
         return ptf_fail(m->err, PTF_UNSUPPORTED, &whole, 0,
-                        "expected NumPy arrays in the zip, found others");
+                        "expected NumPy arrays in the zip, got others");
     m->arrays = ptf_arena_array(arena, zip->count, sizeof(*m->arrays));
     if (m->arrays == NULL)
         return ptf_fail_memory(m->err);
@@ -65,7 +65,7 @@ static ptf_status fail(const members *m, const char *what)
         names.failed
             ? ptf_fail_memory(m->err)
             : ptf_fail(m->err, PTF_ARGUMENT, &origin, PTF_NO_OFFSET,
-                       "expected %s, found %.*s; choose with --array", what,
+                       "expected %s, got %.*s; choose with --array", what,
                        (int)names.size, (const char *)names.data);
     ptf_buffer_free(&names);
     return status;
@@ -133,7 +133,7 @@ static ptf_status find_labels(const members *m, ptf_samples *out)
         return PTF_OK;
     ptf_origin origin = {m->file->name, other->name};
     return ptf_fail(m->err, PTF_ARGUMENT, &origin, PTF_NO_OFFSET,
-                    "expected %lld labels, one for each input, found %lld",
+                    "expected %lld labels, one for each input, got %lld",
                     (long long)out->images.shape[0],
                     (long long)other->shape[0]);
 }

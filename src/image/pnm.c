@@ -24,14 +24,14 @@ ptf_status ptf_picture_check(const ptf_file *file, int64_t width,
     if (width < 1 || height < 1 || width > PTF_MAX_SIDE ||
         height > PTF_MAX_SIDE || width > PTF_MAX_PIXELS / height)
         return ptf_fail(err, PTF_UNSUPPORTED, &origin, 0,
-                        "expected an image of at most %d pixels, found %lld x "
+                        "expected an image of at most %d pixels, got %lld x "
                         "%lld",
                         PTF_MAX_PIXELS, (long long)width, (long long)height);
     int64_t pixels = width * height;
     if (pixels > FREE_PIXELS &&
         (uint64_t)pixels / MOST_PIXELS_PER_BYTE > file->size)
         return ptf_fail(err, PTF_FORMAT, &origin, 0,
-                        "expected an image of %lld x %lld pixels, found only "
+                        "expected an image of %lld x %lld pixels, got only "
                         "%zu bytes",
                         (long long)width, (long long)height, file->size);
     return PTF_OK;
@@ -115,7 +115,7 @@ static ptf_status read_header(pnm *p, const ptf_file *file, ptf_error *err)
         status = take_number(&p->c, &most, "the value of white");
     if (status == PTF_OK && (most < 1 || most > 65535))
         status = ptf_fail(err, PTF_FORMAT, &p->c.origin, p->c.pos,
-                          "expected white between 1 and 65535, found %lld",
+                          "expected white between 1 and 65535, got %lld",
                           (long long)most);
     p->most = (unsigned)most;
     return status == PTF_OK

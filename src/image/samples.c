@@ -24,7 +24,7 @@ ptf_status ptf_samples_arrange(const ptf_tensor *tensor,
         ptf_tensor_shape_text(tensor, shape);
         return ptf_fail(err, PTF_ARGUMENT, origin, PTF_NO_OFFSET,
                         "expected an array of %d dimensions, or of %d for one "
-                        "input, found shape %s",
+                        "input, got shape %s",
                         rank + 1, rank, shape);
     }
     *out = *tensor;

@@ -237,7 +237,7 @@ ptf_status ptf_picture_create(const char *path, int64_t width, int64_t height,
         height > PTF_MAX_SIDE)
         return ptf_fail(err, PTF_ARGUMENT, NULL, PTF_NO_OFFSET,
                         "%s: expected a picture of 1 to %d pixels a side, "
-                        "found %lld x %lld",
+                        "got %lld x %lld",
                         path, PTF_MAX_SIDE, (long long)width,
                         (long long)height);
     ptf_status status = (ptf_ends_with(path, ".ppm") ? ppm_create : png_create)(

@@ -67,7 +67,7 @@ static ptf_status set_crop(ptf_view *v, const ptf_origin *origin,
     if (crop[0] > v->height || crop[1] > v->width)
         return ptf_fail(err, PTF_ARGUMENT, origin, PTF_NO_OFFSET,
                         "expected an image of at least %lld x %lld pixels to "
-                        "crop, found %lld x %lld",
+                        "crop, got %lld x %lld",
                         (long long)crop[1], (long long)crop[0],
                         (long long)v->width, (long long)v->height);
     v->shape.dim[1] = crop[0];
@@ -85,7 +85,7 @@ static ptf_status set_channels(ptf_view *v, const ptf_origin *origin,
     v->channels = v->options->channels != 0 ? v->options->channels : have;
     if (v->channels != have && (v->picture->real || have + v->channels != 4))
         return ptf_fail(err, PTF_ARGUMENT, origin, PTF_NO_OFFSET,
-                        "expected %lld channels, found %lld%s",
+                        "expected %lld channels, got %lld%s",
                         (long long)v->channels, (long long)have,
                         v->picture->width == v->channels
                             ? "; if they come last, give --layout nhwc"
@@ -95,7 +95,7 @@ static ptf_status set_channels(ptf_view *v, const ptf_origin *origin,
         if (counts[i] > 1 && counts[i] != v->channels)
             return ptf_fail(err, PTF_ARGUMENT, origin, PTF_NO_OFFSET,
                             "expected a mean and a std for each of %lld "
-                            "channels, found %d",
+                            "channels, got %d",
                             (long long)v->channels, counts[i]);
     }
     return PTF_OK;

@@ -190,7 +190,7 @@ static ptf_status check(double beta, size_t n, ptf_error *err)
     if (!limit && !(beta >= 1e-30 && beta <= 1e30))
         return ptf_fail(err, PTF_ARGUMENT, NULL, PTF_NO_OFFSET,
                         "beta: expected 0, a number from 1e-30 to 1e30, or "
-                        "infinity, found %g",
+                        "infinity, got %g",
                         beta);
     if (n == 0)
         return ptf_fail(err, PTF_ARGUMENT, NULL, PTF_NO_OFFSET,

@@ -109,12 +109,12 @@ static const ptf_tensor *match(const ptf_tensor *found, const char *name,
     ptf_tensor_shape_text(found, have);
     if (found->rank != rank ||
         memcmp(found->shape, shape, (size_t)rank * sizeof(*shape)) != 0) {
-        add_mismatch(out, "%s: expected shape %s, found %s", name, want, have);
+        add_mismatch(out, "%s: expected shape %s, got %s", name, want, have);
         return NULL;
     }
     bool counts = role == PTF_NUM_BATCHES;
     if (counts ? !is_integer(found->dtype) : !is_float(found->dtype)) {
-        add_mismatch(out, "%s: expected %s, found %s", name,
+        add_mismatch(out, "%s: expected %s, got %s", name,
                      counts ? "an integer" : "floating point",
                      ptf_dtype_name(found->dtype));
         return NULL;

@@ -343,7 +343,7 @@ ptf_status ptf_net_make(const char *text, const char *text_name,
     *out = NULL;
     if (text == NULL && ckpt == NULL)
         return ptf_fail(err, PTF_ARGUMENT, NULL, PTF_NO_OFFSET,
-                        "expected a text or a checkpoint, found neither");
+                        "expected a text or a checkpoint, got neither");
     ptf_status status = text != NULL ? ptf_net_parse(text, text_name, out, err)
                                      : ptf_net_parse_model(ckpt, out, err);
     if (status != PTF_OK || ckpt == NULL)

@@ -265,7 +265,7 @@ ptf_status ptf_net_parse_model(const ptf_checkpoint *ckpt, ptf_net **out,
     *out = NULL;
     if (root == NULL)
         return ptf_fail(err, PTF_ARGUMENT, &origin, PTF_NO_OFFSET,
-                        "expected a whole model, found tensors alone; give "
+                        "expected a whole model, got tensors alone; give "
                         "the text of print(model)");
     ptf_status status = put_module(&d, root, (ptf_text_span){"", 0}, 0);
     ptf_buffer_add(&d.out, "", 1);

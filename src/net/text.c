@@ -58,7 +58,7 @@ static ptf_status read_comment(ptf_text *out, const ptf_line *line,
         memcpy(shape, rest.at, rest.size);
     if (!ptf_shape_parse(shape, &out->input))
         return ptf_text_fail(err, PTF_FORMAT, out->name, line->number,
-                             "expected an input shape such as 3x32x32, found "
+                             "expected an input shape such as 3x32x32, got "
                              "'%.*s'",
                              (int)rest.size, rest.at);
     if (out->has_input)
@@ -130,7 +130,7 @@ ptf_status ptf_text_read(ptf_arena *arena, const char *text, const char *name,
     }
     if (out->line_count == 0)
         return ptf_fail(err, PTF_FORMAT, &origin, PTF_NO_OFFSET,
-                        "expected the text that print(model) prints, found "
+                        "expected the text that print(model) prints, got "
                         "nothing");
     return PTF_OK;
 }
@@ -235,12 +235,12 @@ ptf_status ptf_text_item(const ptf_text *text, const ptf_line *line,
     int shown = line->size < 60 ? (int)line->size : 60;
     if (!is_root && is_setting(line))
         return ptf_text_fail(err, PTF_UNSUPPORTED, text->name, line->number,
-                             "expected a container's children, found a "
+                             "expected a container's children, got a "
                              "setting of its own, '%.*s', whose meaning "
                              "ptfold cannot know",
                              shown, line->at);
     return ptf_text_fail(err, PTF_FORMAT, text->name, line->number,
-                         "expected %s, found '%.*s'",
+                         "expected %s, got '%.*s'",
                          is_root ? "the class name of a module and '(', as "
                                    "print(model) prints them"
                                  : "'(key): Module(...)' or ')'",

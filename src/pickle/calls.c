@@ -150,7 +150,7 @@ static ptf_status add_global(ptf_unpickler *u, const raw_global *raw,
         return ptf_fail_memory(u->c.err);
     if (is_forbidden(g))
         return UNPICKLE_FAIL(u,
-                             "found %s.%s, which runs programs or code: no "
+                             "got %s.%s, which runs programs or code: no "
                              "checkpoint needs that, the file is hostile",
                              g->module, g->name);
     *slot = g;

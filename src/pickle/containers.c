@@ -72,7 +72,7 @@ static ptf_status run_from_mark(ptf_unpickler *u, ptf_kind kind)
     if (status != PTF_OK)
         return status;
     if (kind == PTF_DICT && count % 2 != 0)
-        return UNPICKLE_FAIL(u, "expected pairs for %s, found %zu values",
+        return UNPICKLE_FAIL(u, "expected pairs for %s, got %zu values",
                              u->op_name, count);
     return push_items(u, kind, items, count);
 }
@@ -186,7 +186,7 @@ static ptf_status container_of(ptf_unpickler *u, ptf_value *target,
     if (target->kind == kind)
         return PTF_OK;
     if (target->kind != PTF_OBJECT || makes_tensor(target->items[PTF_CALLEE]))
-        return UNPICKLE_FAIL(u, "expected a %s for %s, found something else",
+        return UNPICKLE_FAIL(u, "expected a %s for %s, got something else",
                              kind == PTF_DICT ? "dict" : "list", u->op_name);
     ptf_status status = PTF_OK;
     if (target->items[part] == NULL)
@@ -199,7 +199,7 @@ static ptf_status fill(ptf_unpickler *u, ptf_value *target, ptf_kind kind,
                        int part, ptf_value **items, size_t count)
 {
     if (kind == PTF_DICT && count % 2 != 0)
-        return UNPICKLE_FAIL(u, "expected pairs for %s, found %zu values",
+        return UNPICKLE_FAIL(u, "expected pairs for %s, got %zu values",
                              u->op_name, count);
     ptf_value *container = NULL;
     ptf_status status = container_of(u, target, kind, part, &container);

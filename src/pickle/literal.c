@@ -15,7 +15,7 @@ typedef struct line {
 static ptf_status refuse(ptf_cursor *c, const char *what, line l)
 {
     return ptf_fail(c->err, PTF_FORMAT, &c->origin, c->pos - l.size - 1,
-                    "expected %s, found '%.*s'", what,
+                    "expected %s, got '%.*s'", what,
                     l.size < 40 ? (int)l.size : 40, l.text);
 }
 

@@ -17,7 +17,7 @@ static ptf_status memo_put(ptf_unpickler *u, uint64_t index)
     if (status != PTF_OK)
         return status;
     if (index > u->puts + 1)
-        return UNPICKLE_FAIL(u, "expected memo index %zu or less, found %llu",
+        return UNPICKLE_FAIL(u, "expected memo index %zu or less, got %llu",
                              u->puts + 1, (unsigned long long)index);
     while (u->memo_size <= index) {
         if (!ptf_unpickle_grow(&u->memo, u->memo_size, &u->memo_capacity))
@@ -32,8 +32,7 @@ static ptf_status memo_put(ptf_unpickler *u, uint64_t index)
 static ptf_status memo_get(ptf_unpickler *u, uint64_t index)
 {
     if (index >= u->memo_size || u->memo[index] == NULL)
-        return UNPICKLE_FAIL(u,
-                             "expected a memo index that was set, found %llu",
+        return UNPICKLE_FAIL(u, "expected a memo index that was set, got %llu",
                              (unsigned long long)index);
     return ptf_unpickle_push(u, u->memo[index]);
 }
@@ -82,12 +81,12 @@ static ptf_status take_index(ptf_unpickler *u, uint64_t *out)
     *out = 0;
     for (size_t i = 0; i < size; i++) {
         if (line[i] < '0' || line[i] > '9' || size > 10)
-            return UNPICKLE_FAIL(u, "expected a memo index, found '%.*s'",
+            return UNPICKLE_FAIL(u, "expected a memo index, got '%.*s'",
                                  size < 40 ? (int)size : 40, line);
         *out = *out * 10 + (uint64_t)(line[i] - '0');
     }
     return size > 0 ? PTF_OK
-                    : UNPICKLE_FAIL(u, "expected a memo index, found none");
+                    : UNPICKLE_FAIL(u, "expected a memo index, got none");
 }
 
 ptf_status ptf_op_put(ptf_unpickler *u)

@@ -110,9 +110,8 @@ static ptf_status push_text(ptf_unpickler *u, ptf_kind kind, uint64_t size)
 {
     const uint8_t *p = NULL;
     if (size > ptf_cursor_left(&u->c))
-        return UNPICKLE_FAIL(
-            u, "expected a string of %llu bytes, found %zu bytes left",
-            (unsigned long long)size, ptf_cursor_left(&u->c));
+        return UNPICKLE_FAIL(u, "expected a string of %llu bytes, got only %zu",
+                             (unsigned long long)size, ptf_cursor_left(&u->c));
     ptf_status status = ptf_take(&u->c, (size_t)size, &p, "a string");
     return status == PTF_OK
                ? ptf_unpickle_push_copy(u, (ptf_value){.kind = (uint8_t)kind,

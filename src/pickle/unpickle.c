@@ -144,8 +144,7 @@ ptf_status ptf_unpickle_need(ptf_unpickler *u, size_t n)
 {
     if (u->depth - u->bottom >= n)
         return PTF_OK;
-    return UNPICKLE_FAIL(u,
-                         "expected %zu values on the stack for %s, found %zu",
+    return UNPICKLE_FAIL(u, "expected %zu values on the stack for %s, got %zu",
                          n, u->op_name, u->depth - u->bottom);
 }
 
@@ -173,7 +172,7 @@ ptf_status ptf_op_proto(ptf_unpickler *u)
         return status;
     if (u->at != 0 || version < 2 || version > 5)
         return UNPICKLE_FAIL(u,
-                             "expected a pickle of protocol 0 to 5, found "
+                             "expected a pickle of protocol 0 to 5, got "
                              "%u",
                              (unsigned)version);
     return PTF_OK;
@@ -186,8 +185,8 @@ ptf_status ptf_op_frame(ptf_unpickler *u)
     ptf_status status = ptf_take_u64(&u->c, &size, "a frame's size");
     if (status == PTF_OK && size > ptf_cursor_left(&u->c))
         return UNPICKLE_FAIL(u,
-                             "expected a frame of %llu bytes, found %zu "
-                             "bytes left",
+                             "expected a frame of %llu bytes, got only "
+                             "%zu",
                              (unsigned long long)size, ptf_cursor_left(&u->c));
     return status;
 }
@@ -197,7 +196,7 @@ ptf_status ptf_op_stop(ptf_unpickler *u)
     if (u->depth != 1 || u->mark_count > 0)
         return UNPICKLE_FAIL(u,
                              "expected one value on the stack at the end, "
-                             "found %zu and %zu marks",
+                             "got %zu and %zu marks",
                              u->depth, u->mark_count);
     u->stopped = true;
     return PTF_OK;
@@ -214,12 +213,12 @@ static ptf_status run_opcode(ptf_unpickler *u)
                              PTF_PICKLE_MAX_OPCODES);
     u->op_name = opcodes[u->opcode].name;
     if (u->op_name == NULL)
-        return UNPICKLE_FAIL(u, "expected a pickle opcode, found byte %02x",
+        return UNPICKLE_FAIL(u, "expected a pickle opcode, got byte %02x",
                              (unsigned)u->opcode);
     if (opcodes[u->opcode].run == NULL)
         return UNPICKLE_FAIL(u,
                              "expected an opcode that PyTorch writes, "
-                             "found %s",
+                             "got %s",
                              u->op_name);
     return opcodes[u->opcode].run(u);
 }

@@ -133,7 +133,7 @@ static ptf_status insert_key(walk *w, const ptf_value **table, size_t mask,
     ptf_kind kind = (ptf_kind)plain_key(key).kind;
     if (kind == PTF_LIST || kind == PTF_DICT)
         return ptf_fail(w->err, PTF_FORMAT, w->origin, PTF_NO_OFFSET,
-                        "expected a key of a dict, found a list or dict");
+                        "expected a key of a dict, got a list or dict");
     if (kind != PTF_STRING && kind != PTF_INT && kind != PTF_NONE)
         return PTF_OK;
     size_t at = hash_key(key) & mask;
@@ -142,7 +142,7 @@ static ptf_status insert_key(walk *w, const ptf_value **table, size_t mask,
             continue;
         bool text = key->kind == PTF_STRING;
         return ptf_fail(w->err, PTF_FORMAT, w->origin, PTF_NO_OFFSET,
-                        "expected every key of a dict once, found '%.*s' "
+                        "expected every key of a dict once, got '%.*s' "
                         "twice",
                         text ? (int)(key->count < 200 ? key->count : 200) : 16,
                         text ? key->text : "a number or None");
@@ -179,7 +179,7 @@ static ptf_status absorb(walk *w, frame *parent, const facts *child)
     parent->value->marked |= child->value->marked;
     if (!fits)
         return ptf_fail(w->err, PTF_FORMAT, w->origin, PTF_NO_OFFSET,
-                        "expected a tree of values, found one that sharing "
+                        "expected a tree of values, got one that sharing "
                         "blows up beyond %u values",
                         UINT32_MAX);
     if (f->height + w->depth - 1 > PTF_PICKLE_MAX_NESTING)
@@ -218,7 +218,7 @@ static ptf_status check_cycle(const walk *w, const ptf_value *child)
             break;
     }
     return ptf_fail(w->err, PTF_FORMAT, w->origin, PTF_NO_OFFSET,
-                    "expected a tree of values, found a container that "
+                    "expected a tree of values, got a container that "
                     "contains itself");
 }
 

@@ -29,7 +29,7 @@ static ptf_status read_byteorder(ptf_checkpoint *ckpt, ptf_error *err)
     return ckpt->big_endian || little
                ? PTF_OK
                : ptf_fail(err, PTF_FORMAT, &origin, 0,
-                          "expected 'little' or 'big', found something else");
+                          "expected 'little' or 'big', got something else");
 }
 
 /* Texts that ptfold put there: see ptf_checkpoint_save(). */
@@ -70,7 +70,7 @@ static ptf_status read_zip(ptf_checkpoint *ckpt, ptf_error *err)
         return status;
     if (ckpt->pickle.size != entry->size)
         return ptf_fail(err, PTF_FORMAT, &origin, ckpt->pickle.size,
-                        "expected the end of the pickle, found %zu more bytes",
+                        "expected the end of the pickle, got %zu more bytes",
                         entry->size - ckpt->pickle.size);
     return ptf_storages_load(ckpt, err);
 }
@@ -134,12 +134,12 @@ static ptf_status fail_closed(const ptf_checkpoint *ckpt,
     ptf_origin origin = ptf_value_origin(ckpt);
     if (object->kind != PTF_OBJECT)
         return ptf_fail(err, PTF_UNSUPPORTED, &origin, PTF_NO_OFFSET,
-                        "expected tensors, found some in a set or as keys of "
+                        "expected tensors, got some in a set or as keys of "
                         "a dict, which have no names");
     const ptf_value *callee = object->items[PTF_CALLEE];
     bool global = callee->kind == PTF_GLOBAL;
     return ptf_fail(err, PTF_UNSUPPORTED, &origin, PTF_NO_OFFSET,
-                    "expected tensors, found an object of %s%s%s, which is "
+                    "expected tensors, got an object of %s%s%s, which is "
                     "not looked into",
                     global ? callee->global->module : "", global ? "." : "",
                     global ? callee->global->name : "a computed class");
@@ -156,7 +156,7 @@ static ptf_status check_root(const ptf_checkpoint *ckpt, ptf_error *err)
         root->kind == PTF_TUPLE || root->kind == PTF_OBJECT)
         return PTF_OK;
     return ptf_fail(err, PTF_UNSUPPORTED, &origin, PTF_NO_OFFSET,
-                    "expected a state dict, found no container");
+                    "expected a state dict, got no container");
 }
 
 static ptf_status find_tensors(ptf_checkpoint *ckpt,
@@ -184,7 +184,7 @@ static ptf_status index_names(ptf_checkpoint *ckpt, ptf_error *err)
         ptf_tensor *t = &ckpt->tensors[i];
         if (ptf_text_table_find(&ckpt->by_name, t->name) != NULL)
             return ptf_fail(err, PTF_UNSUPPORTED, &origin, PTF_NO_OFFSET,
-                            "expected every name once, found two tensors that "
+                            "expected every name once, got two tensors that "
                             "are '%s' when keys are joined with dots",
                             t->name);
         if (!ptf_text_table_add(&ckpt->by_name, t->name, t))

@@ -38,7 +38,7 @@ static ptf_status fail_syntax(const ptf_checkpoint *ckpt,
     if (json_error_code(error) == json_error_out_of_memory ||
         error->text[0] == '\0')
         return ptf_fail_memory(err);
-    return ptf_fail(err, PTF_FORMAT, &origin, at, "expected JSON, found: %s",
+    return ptf_fail(err, PTF_FORMAT, &origin, at, "expected JSON, got: %s",
                     error->text);
 }
 

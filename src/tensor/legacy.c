@@ -45,7 +45,7 @@ static ptf_status take_head(stream *s)
         version.root->integer != PROTOCOL_VERSION)
         return fail(s, PTF_UNSUPPORTED,
                     "expected protocol version 1001 of "
-                    "the legacy format, found another");
+                    "the legacy format, got another");
     status = take_pickle(s, &machine);
     if (status != PTF_OK)
         return status;
@@ -103,7 +103,7 @@ static ptf_status take_storage(stream *s, const ptf_value *key)
         return status;
     if (count != h->numel)
         return ptf_fail(s->c.err, PTF_FORMAT, &s->c.origin, s->c.pos - 8,
-                        "storage '%s': expected %lld elements, found %lld",
+                        "storage '%s': expected %lld elements, got %lld",
                         h->bytes.key, (long long)h->numel, (long long)count);
     status = ptf_take(&s->c, h->bytes.size, &h->bytes.data, "a storage");
     if (status != PTF_OK)
@@ -126,7 +126,7 @@ static ptf_status take_storages(stream *s)
         status = take_storage(s, keys.root->items[i]);
     if (status == PTF_OK && keys.root->count != s->ckpt->storages.count)
         return ptf_fail(s->c.err, PTF_FORMAT, &s->c.origin, s->c.pos,
-                        "expected %zu storages, found %u",
+                        "expected %zu storages, got %u",
                         s->ckpt->storages.count, keys.root->count);
     return status;
 }

@@ -100,8 +100,7 @@ static ptf_status fail(const ptf_checkpoint *ckpt, const char *name,
 {
     ptf_origin origin = ptf_value_origin(ckpt);
     return ptf_fail(err, PTF_UNSUPPORTED, &origin, PTF_NO_OFFSET,
-                    "array '%s': expected %s, found something else", name,
-                    what);
+                    "array '%s': expected %s, got something else", name, what);
 }
 
 bool ptf_array_code(const char *text, size_t size, ptf_dtype *out)

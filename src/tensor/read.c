@@ -179,7 +179,7 @@ static void for_rows(const ptf_tensor *t, row_function *row, size_t out_size,
 static ptf_status fail_dtype(const ptf_tensor *t, ptf_error *err)
 {
     return ptf_fail(err, PTF_UNSUPPORTED, NULL, PTF_NO_OFFSET,
-                    "tensor '%s': expected real numbers, found dtype %s",
+                    "tensor '%s': expected real numbers, got dtype %s",
                     t->name != NULL ? t->name : "", ptf_dtype_name(t->dtype));
 }
 

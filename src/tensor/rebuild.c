@@ -140,7 +140,7 @@ static ptf_status call(rebuild *r, const ptf_value *callee,
     int i = find_function(callee);
     if (++r->depth > 8)
         return fail(r, PTF_FORMAT,
-                    "expected a tensor, found wrappers without "
+                    "expected a tensor, got wrappers without "
                     "end");
     if (i >= 0 && state != NULL && !takes_state(i))
         return fail(r, PTF_UNSUPPORTED,
@@ -166,7 +166,7 @@ static ptf_status call(rebuild *r, const ptf_value *callee,
 static ptf_status call_object(rebuild *r, const ptf_value *value)
 {
     if (value == NULL || value->kind != PTF_OBJECT)
-        return fail(r, PTF_FORMAT, "expected a tensor, found something else");
+        return fail(r, PTF_FORMAT, "expected a tensor, got something else");
     return call(r, value->items[PTF_CALLEE], value->items[PTF_ARGS],
                 value->items[PTF_STATE]);
 }
@@ -196,7 +196,7 @@ ptf_status ptf_read_dims(const ptf_checkpoint *ckpt, const ptf_value *tuple,
                         "tensor '%s': expected a tuple for its %s", name, what);
     if (tuple->count > PTF_MAX_RANK)
         return ptf_fail(err, PTF_UNSUPPORTED, &origin, PTF_NO_OFFSET,
-                        "tensor '%s': expected at most %d dimensions, found "
+                        "tensor '%s': expected at most %d dimensions, got "
                         "%u",
                         name, PTF_MAX_RANK, tuple->count);
     for (uint32_t i = 0; i < tuple->count; i++) {
@@ -247,7 +247,7 @@ ptf_status ptf_tensor_place(const ptf_checkpoint *ckpt,
     if (!ptf_tensor_measure(out, &bytes) || !find_extent(out, &extent) ||
         offset < 0 || !ptf_add_i64(offset, extent, &last))
         return ptf_fail(err, PTF_FORMAT, &origin, PTF_NO_OFFSET,
-                        "tensor '%s': expected a size that exists, found one "
+                        "tensor '%s': expected a size that exists, got one "
                         "beyond 64 bits",
                         out->name);
     size_t start = (size_t)view->offset * ptf_dtype_size(view->storage->dtype) +
@@ -257,12 +257,12 @@ ptf_status ptf_tensor_place(const ptf_checkpoint *ckpt,
     if (bytes > 0 && last >= available)
         return ptf_fail(err, PTF_FORMAT, &origin, PTF_NO_OFFSET,
                         "tensor '%s': expected elements up to number %lld in "
-                        "its storage, found %lld elements there",
+                        "its storage, got %lld elements there",
                         out->name, (long long)last, (long long)available);
     if (bytes > view->storage->bytes.size && bytes > MAX_REPEATED)
         return ptf_fail(err, PTF_FORMAT, &origin, PTF_NO_OFFSET,
                         "tensor '%s': expected at most %zu bytes of repeated "
-                        "elements, found %zu",
+                        "elements, got %zu",
                         out->name, MAX_REPEATED, bytes);
     out->data = view->storage->bytes.data + start;
     return PTF_OK;

@@ -107,7 +107,7 @@ static ptf_status check_names(const ptf_save *save, ptf_error *err)
         const char *name = save->tensors[i]->name;
         if (name == NULL || !ptf_is_printable(name, strlen(name)))
             return ptf_fail(err, PTF_ARGUMENT, &origin, PTF_NO_OFFSET,
-                            "expected printable names of tensors, found '%s'",
+                            "expected printable names of tensors, got '%s'",
                             name != NULL ? name : "");
     }
     return PTF_OK;
@@ -126,7 +126,7 @@ static ptf_status check_names_differ(const ptf_save *save, ptf_error *err)
     for (size_t i = 1; i < save->count && status == PTF_OK; i++) {
         if (compare_names(&sorted[i - 1], &sorted[i]) == 0)
             status = ptf_fail(err, PTF_ARGUMENT, &origin, PTF_NO_OFFSET,
-                              "expected names of tensors to differ, found two "
+                              "expected names of tensors to differ, got two "
                               "'%s'",
                               sorted[i]->name);
     }

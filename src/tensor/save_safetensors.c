@@ -205,7 +205,7 @@ static ptf_status save_header(const ptf_save *save, placed *places,
         status = ptf_fail_memory(err);
     else if (b.size - 8 > MAX_HEADER)
         status = ptf_fail(err, PTF_UNSUPPORTED, &origin, PTF_NO_OFFSET,
-                          "expected a header of at most %d bytes, found %zu",
+                          "expected a header of at most %d bytes, got %zu",
                           MAX_HEADER, b.size - 8);
     for (int i = 0; i < 8 && status == PTF_OK; i++)
         b.data[i] = (uint8_t)((uint64_t)(b.size - 8) >> 8 * i);

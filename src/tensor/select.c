@@ -100,13 +100,13 @@ static ptf_status fail_choice(const ptf_checkpoint *ckpt, const step *s,
     const ptf_value *meant = at_root ? s->meant : NULL;
     if (meant != NULL && meant->kind == PTF_STRING && meant->count < 100)
         return ptf_fail(err, PTF_ARGUMENT, &origin, PTF_NO_OFFSET,
-                        "expected one state dict, found %zu, with so many "
+                        "expected one state dict, got %zu, with so many "
                         "tensors: %s; did you mean --key %.*s? (--key '' for "
                         "all)",
                         s->candidates, s->names, (int)meant->count,
                         meant->text);
     return ptf_fail(err, PTF_ARGUMENT, &origin, PTF_NO_OFFSET,
-                    "expected one state dict, found %zu, with so many "
+                    "expected one state dict, got %zu, with so many "
                     "tensors: %s; choose one with --key NAME, or all with "
                     "--key ''",
                     s->candidates, s->names);
@@ -207,7 +207,7 @@ static ptf_status fail_key(ptf_checkpoint *ckpt, const char *key,
     return keys == NULL
                ? ptf_fail_memory(err)
                : ptf_fail(err, PTF_ARGUMENT, &origin, PTF_NO_OFFSET,
-                          "expected tensors below the key '%s', found none; "
+                          "expected tensors below the key '%s', got none; "
                           "there are --key %s",
                           key, keys);
 }

@@ -100,7 +100,7 @@ static ptf_status take_tensor(index_reader *r, const char *key,
         ptf_origin origin = {shard->file.name, NULL};
         return ptf_fail(r->err, PTF_FORMAT, &origin, PTF_NO_OFFSET,
                         "expected tensor '%s', which the index says is here, "
-                        "found none",
+                        "got none",
                         key);
     }
     r->ckpt->tensors[r->ckpt->count++] = *t;
@@ -119,7 +119,7 @@ static ptf_status fail_extra(const index_reader *r, const ptf_checkpoint *shard)
             ptf_text_table_find(&r->by_name, json_string_value(file)) != shard)
             return ptf_fail(r->err, PTF_FORMAT, &origin, PTF_NO_OFFSET,
                             "expected no tensor that the index does not look "
-                            "for here, found '%s'",
+                            "for here, got '%s'",
                             name);
     }
     return fail(r, "weight_map", "expected every tensor of its files");
@@ -150,7 +150,7 @@ static ptf_status read_shards(index_reader *r)
     size_t files = count < MAX_SHARDS ? count : MAX_SHARDS;
     if (ckpt->file.fd < 0)
         return ptf_fail(r->err, PTF_UNSUPPORTED, &origin, PTF_NO_OFFSET,
-                        "expected the tensors themselves, found an index of "
+                        "expected the tensors themselves, got an index of "
                         "files beside it; open it by its path");
     ckpt->tensors =
         ptf_arena_array(&ckpt->arena, count, sizeof(*ckpt->tensors));
@@ -169,7 +169,7 @@ static ptf_status read_index(index_reader *r, json_t *root)
     r->map = json_object_get(root, "weight_map");
     if (r->map == NULL)
         return ptf_fail(r->err, PTF_UNSUPPORTED, &origin, PTF_NO_OFFSET,
-                        "expected a PyTorch checkpoint, found JSON that is no "
+                        "expected a PyTorch checkpoint, got JSON that is no "
                         "index of one (it has no 'weight_map')");
     json_t *metadata = json_object_get(root, "metadata");
     ptf_status status = check_map(r);
@@ -187,7 +187,7 @@ ptf_status ptf_shards_read(ptf_checkpoint *ckpt, ptf_error *err)
     json_t *root;
     if (ckpt->is_shard)
         return ptf_fail(err, PTF_FORMAT, &origin, PTF_NO_OFFSET,
-                        "expected tensors, found an index inside another");
+                        "expected tensors, got an index inside another");
     ptf_status status = ptf_json_read(ckpt, entry, &root, err);
     if (status == PTF_OK)
         status = read_index(&r, root);

@@ -70,7 +70,7 @@ ptf_status ptf_storage_find_class(const ptf_checkpoint *ckpt,
         return PTF_OK;
     }
     FAIL(ckpt, err, PTF_UNSUPPORTED,
-         "expected a storage of numbers of whole bytes, found %s.%s, which "
+         "expected a storage of numbers of whole bytes, got %s.%s, which "
          "ptfold does not read",
          g->module, g->name);
 }
@@ -103,12 +103,12 @@ static const ptf_value *id_of(const ptf_checkpoint *ckpt,
         id->items[4]->integer < 0) {
         ptf_fail(err, PTF_FORMAT, &origin, PTF_NO_OFFSET,
                  "expected the persistent id of a storage ('storage', class, "
-                 "key, location, count), found something else");
+                 "key, location, count), got something else");
         return NULL;
     }
     if (!key_is_plain(id->items[2])) {
         ptf_fail(err, PTF_FORMAT, &origin, PTF_NO_OFFSET,
-                 "expected a plain storage key, found '%.*s'",
+                 "expected a plain storage key, got '%.*s'",
                  id->items[2]->kind == PTF_STRING && id->items[2]->count < 100
                      ? (int)id->items[2]->count
                      : 0,
@@ -187,10 +187,10 @@ static ptf_status attach_entry(ptf_checkpoint *ckpt, ptf_held_storage *s,
     ptf_entry *entry = ptf_archive_find(&ckpt->archive, name);
     if (entry == NULL)
         FAIL(ckpt, err, PTF_FORMAT,
-             "expected the entry '%s', which a tensor needs, found none", name);
+             "expected the entry '%s', which a tensor needs, got none", name);
     if (entry->size != expected)
         FAIL(ckpt, err, PTF_FORMAT,
-             "expected %zu bytes in the entry '%s', found %zu", expected, name,
+             "expected %zu bytes in the entry '%s', got %zu", expected, name,
              entry->size);
     ptf_status status = ptf_archive_load(&ckpt->archive, entry, err);
     if (status != PTF_OK)
@@ -217,7 +217,7 @@ static ptf_status add_storage(ptf_checkpoint *ckpt,
                       &bytes) ||
         bytes > INT64_MAX)
         FAIL(ckpt, err, PTF_FORMAT,
-             "storage '%s': expected a size that exists, found %lld elements",
+             "storage '%s': expected a size that exists, got %lld elements",
              key, (long long)like->numel);
     ptf_held_storage *s = ptf_arena_alloc(&ckpt->arena, sizeof(*s));
     char *copy = ptf_arena_copy(&ckpt->arena, key, strlen(key));
@@ -272,7 +272,7 @@ static ptf_status load_storage(ptf_checkpoint *ckpt, const ptf_value *value,
     copy_key(id->items[2], key);
     if (ptf_value_is(id->items[3], "meta"))
         FAIL(ckpt, err, PTF_UNSUPPORTED,
-             "storage '%s': expected elements, found none (meta device)", key);
+             "storage '%s': expected elements, got none (meta device)", key);
     const ptf_held_storage *known = ptf_text_table_find(&ckpt->storages, key);
     if (known == NULL)
         return add_storage(ckpt, &s, key, err);
@@ -280,7 +280,7 @@ static ptf_status load_storage(ptf_checkpoint *ckpt, const ptf_value *value,
     if (known->numel != s.numel || known->dtype != s.dtype ||
         known->quantized != s.quantized)
         FAIL(ckpt, err, PTF_FORMAT,
-             "storage '%s': expected one class and size, found two", key);
+             "storage '%s': expected one class and size, got two", key);
     return PTF_OK;
 }
 
@@ -307,14 +307,14 @@ static ptf_status load_view(ptf_checkpoint *ckpt, const ptf_value *value,
     if (v->kind != PTF_TUPLE || v->count != 3 || !key_is_plain(v->items[0]) ||
         v->items[1]->kind != PTF_INT || v->items[2]->kind != PTF_INT)
         FAIL(ckpt, err, PTF_FORMAT,
-             "expected a view of a storage (key, offset, count), found "
+             "expected a view of a storage (key, offset, count), got "
              "something else");
     copy_key(v->items[0], key);
     const ptf_value *known = ptf_text_table_find(&ckpt->views, key);
     if (ptf_text_table_find(&ckpt->storages, key) != NULL ||
         (known != NULL && !same_view(known, id)))
         FAIL(ckpt, err, PTF_FORMAT,
-             "storage '%s': expected one meaning of the key, found two", key);
+             "storage '%s': expected one meaning of the key, got two", key);
     if (known != NULL)
         return PTF_OK;
     char *copy = ptf_arena_copy(&ckpt->arena, key, strlen(key));
@@ -358,7 +358,7 @@ ptf_status ptf_storage_find(const ptf_checkpoint *ckpt, const ptf_value *value,
 {
     if (value->kind != PTF_PERSISTENT || is_module_id(ckpt, value))
         FAIL(ckpt, err, PTF_FORMAT,
-             "expected the storage of a tensor, found something else");
+             "expected the storage of a tensor, got something else");
     char key[MAX_KEY + 1];
     copy_key(value->items[0]->items[2], key);
     const ptf_held_storage *s = ptf_text_table_find(&ckpt->storages, key);

@@ -320,7 +320,7 @@ static ptf_status prepare(bench *b, const tool_net *net, ptf_net **slid,
     }
     if (o->input != NULL && !ptf_shape_parse(o->input, &b->shape))
         return tool_error(err, PTF_ARGUMENT,
-                          "--input: expected CxHxW (3x32x32), found \"%s\"",
+                          "--input: expected CxHxW (3x32x32), got \"%s\"",
                           o->input);
     return o->input == NULL ? tool_need_input(net, &o->source, err) : PTF_OK;
 }

@@ -88,7 +88,7 @@ static int parse(int argc, char **argv, options *o)
     o->output = operands[1];
     o->rewrite = find_fold(fold);
     if (o->rewrite == NULL)
-        return tool_usage_error("--fold: expected weights or epilogue, found "
+        return tool_usage_error("--fold: expected weights or epilogue, got "
                                 "\"%s\"",
                                 fold);
     return TOOL_GO_ON;

@@ -89,7 +89,7 @@ static int set_require(const char *text, check_require *out)
         }
     }
     return tool_usage_error("--require: expected bitwise, certified, argmax or "
-                            "tolerance, found \"%s\"",
+                            "tolerance, got \"%s\"",
                             text);
 }
 
@@ -142,7 +142,7 @@ static int parse(int argc, char **argv, options *o)
     if (o->quiet)
         tool_progress_quiet();
     if (o->oracle != NULL && strcmp(o->oracle, "libtorch") != 0)
-        return tool_usage_error("--oracle: expected libtorch, found \"%s\"",
+        return tool_usage_error("--oracle: expected libtorch, got \"%s\"",
                                 o->oracle);
     o->a.path = operands[0];
     o->b.path = count == 2 ? operands[1] : NULL;

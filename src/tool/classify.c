@@ -48,7 +48,7 @@ static ptf_status check_shape(const job *j, const ptf_image_info *info,
     if (tool_same_shape(&info->shape, &j->input))
         return PTF_OK;
     return tool_error(err, PTF_ARGUMENT,
-                      "%s: expected an input %s, found %s; give --resize, "
+                      "%s: expected an input %s, got %s; give --resize, "
                       "--crop, or --map for a larger image",
                       info->name, tool_shape_text(&j->input, expected),
                       tool_shape_text(&info->shape, found));
@@ -181,7 +181,7 @@ static ptf_status count_image(job *j, const ptf_image_info *info,
         return PTF_OK;
     if (info->label >= j->classes)
         return tool_error(
-            err, PTF_ARGUMENT, "%s: expected a label below %lld, found %lld",
+            err, PTF_ARGUMENT, "%s: expected a label below %lld, got %lld",
             info->name, (long long)j->classes, (long long)info->label);
     int64_t near = j->classes < TOP ? j->classes : TOP;
     for (int64_t i = 0; i < near; i++)

@@ -79,7 +79,7 @@ static ptf_status read_input(gradient *d, const tool_net *net, ptf_error *err)
     d->in = calloc((size_t)ptf_shape_numel(&d->input), sizeof(float));
     if (o->index >= inputs.count)
         status = tool_error(
-            err, PTF_ARGUMENT, "%s: expected --index below %lld, found %lld",
+            err, PTF_ARGUMENT, "%s: expected --index below %lld, got %lld",
             o->image, (long long)inputs.count, (long long)o->index);
     else if (d->in == NULL)
         status = tool_error(err, PTF_MEMORY, "out of memory");
@@ -125,7 +125,7 @@ static ptf_status differentiate(gradient *d, ptf_error *err)
     if (d->which >= channels)
         return tool_error(err, PTF_ARGUMENT,
                           "--output: expected one of the outputs 0 to %lld, "
-                          "found %lld",
+                          "got %lld",
                           (long long)channels - 1, (long long)d->which);
     if (d->which < 0)
         d->which = largest_output(d);
@@ -358,7 +358,7 @@ int tool_grad(int argc, char **argv)
     unsigned by = parse_wrt(o.wrt);
     if (by == 0)
         return tool_usage_error("--wrt: expected input, params or both with a "
-                                "comma, found \"%s\"",
+                                "comma, got \"%s\"",
                                 o.wrt);
     if (o.saliency != NULL)
         by |= PTF_BY_INPUT;

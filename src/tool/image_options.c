@@ -40,7 +40,7 @@ static int parse_list(const char *text, float out[IMAGE_LIST])
 static int refuse_text(const char *option, const char *expected,
                        const char *text)
 {
-    return tool_usage_error("--%s: expected %s, found \"%s\"", option, expected,
+    return tool_usage_error("--%s: expected %s, got \"%s\"", option, expected,
                             text);
 }
 

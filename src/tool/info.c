@@ -111,7 +111,7 @@ static ptf_status print_stage(const options *o, ptf_error *err)
         return print_net(o, err);
     return tool_error(err, PTF_ARGUMENT,
                       "--stage: expected archive, values, tensors, net, "
-                      "text or plan, found \"%s\"",
+                      "text or plan, got \"%s\"",
                       o->stage);
 }
 

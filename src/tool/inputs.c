@@ -52,8 +52,8 @@ ptf_status tool_inputs_explain(const char *path, const ptf_shape *found,
         !net->has_input || tool_same_shape(found, &net->input))
         return status;
     cause = *err;
-    return tool_error(err, status, "%s: expected an input %s, found %s: %s",
-                      path, tool_shape_text(&net->input, expected),
+    return tool_error(err, status, "%s: expected an input %s, got %s: %s", path,
+                      tool_shape_text(&net->input, expected),
                       tool_shape_text(found, text), cause.message);
 }
 
@@ -75,9 +75,8 @@ ptf_status tool_inputs_get(const tool_inputs *inputs, int64_t index, float *out,
     ptf_status status = ptf_images_info(inputs->images, index, &info, err);
     if (status == PTF_OK && !tool_same_shape(&info.shape, &inputs->shape)) {
         char expected[64], found[64];
-        return tool_error(err, PTF_ARGUMENT,
-                          "%s: expected an input %s, found %s", info.name,
-                          tool_shape_text(&inputs->shape, expected),
+        return tool_error(err, PTF_ARGUMENT, "%s: expected an input %s, got %s",
+                          info.name, tool_shape_text(&inputs->shape, expected),
                           tool_shape_text(&info.shape, found));
     }
     return status == PTF_OK ? ptf_images_read(inputs->images, index, out, err)

@@ -179,6 +179,6 @@ ptf_status run_names_match(run_names *names, int64_t outputs, bool quiet,
         return match(names, outputs, quiet, err);
     return tool_error(err, PTF_ARGUMENT,
                       "--labels: expected %lld names, one for each output, "
-                      "found %lld",
+                      "got %lld",
                       (long long)outputs, (long long)names->count);
 }

@@ -90,7 +90,7 @@ static ptf_status find_class(map_job *j, ptf_error *err)
         return PTF_OK;
     return tool_error(err, PTF_ARGUMENT,
                       "--class: expected a class's name or its number below "
-                      "%lld, found \"%s\"%s",
+                      "%lld, got \"%s\"%s",
                       (long long)classes, wanted,
                       tool_suggestion_text(&s, hint));
 }
@@ -101,7 +101,7 @@ static ptf_status find_image(map_job *j, ptf_error *err)
     const ptf_shape *window = &j->run->net->input;
     if (ptf_images_count(j->run->images) != 1)
         return tool_error(err, PTF_ARGUMENT,
-                          "--map: expected one image, found %lld",
+                          "--map: expected one image, got %lld",
                           (long long)ptf_images_count(j->run->images));
     ptf_status status = ptf_images_info(j->run->images, 0, &info, err);
     if (status != PTF_OK)
@@ -113,7 +113,7 @@ static ptf_status find_image(map_job *j, ptf_error *err)
         if (!fits || info.shape.rank != 3) {
             char found[64], least[64];
             return tool_error(err, PTF_ARGUMENT,
-                              "%s: expected an image of at least %s, found %s",
+                              "%s: expected an image of at least %s, got %s",
                               info.name, tool_shape_text(window, least),
                               tool_shape_text(&info.shape, found));
         }

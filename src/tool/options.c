@@ -39,7 +39,7 @@ static void make_short(const tool_option *options, char *out)
 
 static bool refuse_number(const tool_option *option, const char *text)
 {
-    tool_usage_error("--%s: expected a number from %lld to %lld, found \"%s\"",
+    tool_usage_error("--%s: expected a number from %lld to %lld, got \"%s\"",
                      option->name, (long long)option->least,
                      (long long)option->most, text);
     return false;
@@ -111,7 +111,7 @@ static int check_count(int found, int count)
     int least = count < 0 ? -count : count;
     if (count < 0 ? found >= least : found == least)
         return TOOL_GO_ON;
-    return tool_usage_error("expected %s%d file name%s, found %d",
+    return tool_usage_error("expected %s%d file name%s, got %d",
                             count < 0 ? "at least " : "", least,
                             least == 1 ? "" : "s", found);
 }

@@ -55,7 +55,7 @@ static int set_beta(const char *text, run_options *o)
         (end == text || *end != '\0' ||
          ptf_log_sum_exp(o->beta, &logit, 1, &nu, NULL) != PTF_OK))
         return tool_usage_error("--beta: expected 0, inf or a number from "
-                                "1e-30 to 1e30, found \"%s\"",
+                                "1e-30 to 1e30, got \"%s\"",
                                 text);
     return TOOL_GO_ON;
 }
@@ -68,7 +68,7 @@ static int check_overlay(const run_options *o)
     bool standard = strcmp(path, "-") == 0;
     if (standard ||
         (stat(path, &st) == 0 && !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode)))
-        return tool_usage_error("--overlay: expected an image in a file, found "
+        return tool_usage_error("--overlay: expected an image in a file, got "
                                 "%s",
                                 standard ? "stdin" : "a pipe");
     return TOOL_GO_ON;

@@ -259,9 +259,8 @@ ptf_status tool_read_text(const char *path, const char *what, char **out,
         status = tool_error(err, PTF_IO, "%s: cannot read: %s", path,
                             strerror(errno));
     else if (size > MAX_TEXT || memchr(text, '\0', size) != NULL)
-        status =
-            tool_error(err, PTF_FORMAT, "%s: expected %s, found something else",
-                       path, what);
+        status = tool_error(err, PTF_FORMAT,
+                            "%s: expected %s, got something else", path, what);
     fclose(f);
     if (status != PTF_OK) {
         free(text);
@@ -324,7 +323,7 @@ static ptf_status find_input(const char *input, tool_net *net, ptf_error *err)
     net->has_input = true;
     if (!ptf_shape_parse(input, &net->input))
         return tool_error(err, PTF_ARGUMENT,
-                          "--input: expected CxHxW (3x32x32), found \"%s\"",
+                          "--input: expected CxHxW (3x32x32), got \"%s\"",
                           input);
     return PTF_OK;
 }

@@ -151,7 +151,7 @@ class BadContents(ProgramTest):
             for change, words in (
                     (missing, [f"missing {last}"]),
                     (extra, ["unexpected stray.weight [2]"]),
-                    (shape, [f"{last}: expected shape", "found [3, 7]"]),
+                    (shape, [f"{last}: expected shape", "got [3, 7]"]),
                     (two_faults, [f"missing {last}", "unexpected stray"])):
                 with self.subTest(program=program, change=change.__name__):
                     self.changed(stem, change)

@@ -149,14 +149,14 @@ class Gradients(ProgramTest):
                     "weights", "net.pt", "x.npy")
         self.refuse(USAGE, ["--output", "0 to 6", "7"], "ptfold", *common,
                     "--output", "7", "net.pt", "x.npy")
-        self.refuse(USAGE, ["--index", "below 1", "found 1"], "ptfold", *common,
+        self.refuse(USAGE, ["--index", "below 1", "got 1"], "ptfold", *common,
                     "--index", "1", "net.pt", "x.npy")
         self.path("net.txt").write_text(
             f"# input: {'x'.join(map(str, x.shape))}\n{net}\n")
         larger = torch.zeros(x.shape[0], 31, 33)
         self.write("large.npy", npy(larger))
         self.refuse(USAGE, ["large.npy: expected an input "
-                            f"{'x'.join(map(str, x.shape))}, found "
+                            f"{'x'.join(map(str, x.shape))}, got "
                             f"{x.shape[0]}x31x33"],
                     "ptfold", *common, "net.pt", "large.npy")
         self.path("net.txt").write_text(f"{net}\n")

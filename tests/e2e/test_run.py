@@ -154,7 +154,7 @@ class Classes(RunTest):
         image = self.report("ptfold", *self.args(
             "--labels", "./cifar10", "a.ppm"))["images"][0]
         self.assertEqual(image["top"][0]["class_name"], "ant")
-        self.refuse(USAGE, ["expected 5 names", "found 10"], "ptfold",
+        self.refuse(USAGE, ["expected 5 names", "got 10"], "ptfold",
                     *self.args("--labels", "cifar10", "a.ppm"))
 
     def test_nu_and_shares_from_beta_0_to_infinity(self):
@@ -276,7 +276,7 @@ class Classes(RunTest):
         report = self.report("ptfold", *self.args("set.npz"))
         self.assertEqual([one["label"] for one in report["images"]], [0, 1, 4])
         self.npz(3, [0, 1])
-        self.refuse(USAGE, ["set.npz: labels", "3 labels", "found 2"],
+        self.refuse(USAGE, ["set.npz: labels", "3 labels", "got 2"],
                     "ptfold", *self.args("set.npz"))
 
     def test_names_of_files_steer_no_terminal(self):
@@ -465,7 +465,7 @@ class Maps(RunTest):
                 "ptfold", *self.args("--map", "map.ppm", "--overlay", "0.5",
                                      name), stdin=subprocess.DEVNULL)
             self.assertEqual(done.returncode, USAGE)
-            self.assertIn(b"--overlay: expected an image in a file, found ",
+            self.assertIn(b"--overlay: expected an image in a file, got ",
                           done.stderr)
 
     def test_the_legend_of_a_large_picture_is_large(self):
@@ -532,11 +532,11 @@ class Refusals(RunTest):
                 (DAMAGED, ["empty"], "empty"),
                 (SYSTEM, ["none.png", "cannot open"], "none.png"),
                 (USAGE, ["folder", "none"], "folder"),
-                (USAGE, ["expected 5 names", "found 2"], "--labels", "few",
+                (USAGE, ["expected 5 names", "got 2"], "--labels", "few",
                  "a.ppm"),
-                (USAGE, ["expected 5 names", "found 10"], "--labels",
+                (USAGE, ["expected 5 names", "got 10"], "--labels",
                  "cifar10", "a.ppm"),
-                (USAGE, ["expected 5 names", "found 2"], "--labels", "few",
+                (USAGE, ["expected 5 names", "got 2"], "--labels", "few",
                  "--map", "m.ppm", "a.ppm"),
                 (USAGE, ["exists", "--force"], "--npy", "exists", "a.ppm"),
                 (USAGE, ["exists.ppm", "--force"], "--map", "exists.ppm",
@@ -544,7 +544,7 @@ class Refusals(RunTest):
                 (USAGE, ["--resize", "\"8\u00d78\""], "--resize",
                  "8\u00d78", "a.ppm"),
                 (USAGE, ["--mean"], "--mean", "1,2,", "a.ppm"),
-                (USAGE, ["mean", "3 channels", "found 2"], "--mean", "1,2",
+                (USAGE, ["mean", "3 channels", "got 2"], "--mean", "1,2",
                  "a.ppm"),
                 (USAGE, ["--layout"], "--layout", "chw", "a.ppm"),
                 (USAGE, ["--map"], "--class", "1", "a.ppm"),
@@ -557,7 +557,7 @@ class Refusals(RunTest):
                 (USAGE, ["--std", "above 0", "1,0,1"], "--std", "1,0,1",
                  "a.ppm"),
                 (USAGE, ["--scale", "above 0"], "--scale", "0", "a.ppm"),
-                (USAGE, ["last.npy", "3 channels", "found 8", "--layout nhwc"],
+                (USAGE, ["last.npy", "3 channels", "got 8", "--layout nhwc"],
                  "last.npy"),
                 (USAGE, ["--quiet"], "--quite", "a.ppm")):
             self.refuse(status, words, "ptfold", *self.args(*args))
@@ -589,7 +589,7 @@ class Refusals(RunTest):
         done = self.run_program("ptfold", *self.args("--npy", "out.npy",
                                                      "set.npz"))
         self.assertEqual(done.returncode, USAGE)
-        self.assertIn(b"expected a label below 5, found 5", done.stderr)
+        self.assertIn(b"expected a label below 5, got 5", done.stderr)
         self.assertFalse(self.path("out.npy").exists())
 
 

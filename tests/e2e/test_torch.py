@@ -98,7 +98,7 @@ class PyTorch(ProgramTest):
         net = {"weight": torch.zeros(2, 2), "bias": torch.zeros(2)}
         torch.save({"moving": {"mean": torch.zeros(2)},
                     "model_state_dict": net}, self.path("two.pt"))
-        self.refuse(USAGE, ["found 2", "did you mean --key model_state_dict?"],
+        self.refuse(USAGE, ["got 2", "did you mean --key model_state_dict?"],
                     "ptfold", "info", "two.pt")
         for key, meant in (("model_state_dic", "model_state_dict"),
                            ("state_dict", "model_state_dict"),
