@@ -89,9 +89,21 @@ PTF_API void ptf_keep_files(bool keep);
  * For a signal handler that ends the process: removes the temporary files of
  * outputs that are being written.  They are short-lived, except on file
  * systems without nameless files.  No other function of the library may be
- * called afterwards.
+ * called afterwards, except ptf_mapping_fault().
  */
 PTF_API void ptf_remove_temporaries(void);
+
+/*
+ * For a handler of SIGBUS.  Files are used where they are mapped, and whoever
+ * reads a page behind the end of one that was cut meanwhile gets that signal,
+ * with the address in si_addr; so does whose disk fails.  The library installs
+ * no handler: the process is yours.  When 'address' lies in a file that the
+ * library has mapped, true is returned, and 'text' gets "FILE: was truncated
+ * while it was in use", or what else happened, cut to 'size' bytes.  The
+ * thread cannot go on; end the process, as the programs do, with
+ * ptf_remove_temporaries() and _exit().
+ */
+PTF_API bool ptf_mapping_fault(const void *address, char *text, size_t size);
 
 /* ----------------------------------------------------------------- tensors */
 
@@ -213,10 +225,11 @@ typedef struct ptf_open_options {
  * the tensors that it names.
  *
  * Tensor data is used in place from the mapped file, which must not change
- * while it is open; only compressed or byte-swapped storages are copied.  The
- * directory and the pickle are checked in full; the checksums of the tensor
- * data are not, because that would read all of it: see
- * ptf_checkpoint_verify().
+ * while it is open; only compressed or byte-swapped storages are copied.  To
+ * tell when it did: ptf_checkpoint_verify(), ptf_checkpoint_unchanged() and,
+ * for one that was cut, ptf_mapping_fault().  The directory and the pickle are
+ * checked in full; the checksums of the tensor data are not, because that
+ * would read all of it: see ptf_checkpoint_verify().
  *
  * On success *out is released with ptf_checkpoint_close().  On failure it is
  * NULL.  Errors: PTF_IO, PTF_MEMORY, PTF_FORMAT, PTF_UNSUPPORTED, and
@@ -239,9 +252,20 @@ PTF_API ptf_status ptf_checkpoint_open_memory(const void *data, size_t size,
 /* Releases everything that was reached through the checkpoint; NULL is fine. */
 PTF_API void ptf_checkpoint_close(ptf_checkpoint *ckpt);
 
-/* Reads all tensor data once and compares it with the checksums on file. */
-PTF_API ptf_status ptf_checkpoint_verify(const ptf_checkpoint *ckpt,
-                                         ptf_error *err);
+/*
+ * Reads all tensor data once and compares it with the checksums on file.  Data
+ * without one is given a checksum the first time, against which the next calls
+ * and ptf_net_save() hold it: PTF_IO when it was changed meanwhile.  Not while
+ * other threads use the checkpoint.
+ */
+PTF_API ptf_status ptf_checkpoint_verify(ptf_checkpoint *ckpt, ptf_error *err);
+
+/*
+ * PTF_IO when one of the files has another size or time of writing than when
+ * it was opened, so that what was worked out from it may be of two files.
+ */
+PTF_API ptf_status ptf_checkpoint_unchanged(const ptf_checkpoint *ckpt,
+                                            ptf_error *err);
 
 /* The tensors, in the order of the file. */
 PTF_API size_t ptf_checkpoint_tensor_count(const ptf_checkpoint *ckpt);

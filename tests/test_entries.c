@@ -25,7 +25,7 @@ static void compressed_entries_are_inflated_and_checked(void **state)
     forge_make_zip(entries, 2, &zip);
     ptf_error err;
     ptf_archive archive;
-    ptf_file file = {"f", zip.bytes, zip.size, -1};
+    ptf_file file = {"f", zip.bytes, zip.size, -1, NULL};
     assert_int_equal(ptf_archive_open(&file, &archive, &err), PTF_OK);
     ptf_entry *e = ptf_archive_find(&archive, "data.pkl");
     assert_non_null(e);
@@ -39,7 +39,7 @@ static void compressed_entries_are_inflated_and_checked(void **state)
         forge_zip bad = zip;
         bad.bytes[bad.data[0] + (size_t)fields[i]] ^= 0x10;
         assert_int_equal(
-            ptf_archive_open(&(ptf_file){"f", bad.bytes, bad.size, -1},
+            ptf_archive_open(&(ptf_file){"f", bad.bytes, bad.size, -1, NULL},
                              &archive, &err),
             PTF_OK);
         e = ptf_archive_find(&archive, "data.pkl");
@@ -68,7 +68,7 @@ static void an_inflated_size_other_than_declared_is_refused(void **state)
         ptf_archive archive;
         ptf_error err;
         assert_int_equal(
-            ptf_archive_open(&(ptf_file){"f", zip.bytes, zip.size, -1},
+            ptf_archive_open(&(ptf_file){"f", zip.bytes, zip.size, -1, NULL},
                              &archive, &err),
             PTF_OK);
         ptf_entry *e = ptf_archive_find(&archive, "data.pkl");
@@ -90,7 +90,7 @@ static void a_deflate_bomb_is_refused(void **state)
         {"a/version", "3\n", 2, false},
     };
     forge_make_zip(entries, 2, &zip);
-    ptf_file file = {"f", zip.bytes, zip.size, -1};
+    ptf_file file = {"f", zip.bytes, zip.size, -1, NULL};
     ptf_archive archive;
     ptf_error err;
     assert_int_equal(ptf_archive_open(&file, &archive, &err), PTF_OK);

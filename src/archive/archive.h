@@ -76,9 +76,12 @@ ptf_entry *ptf_archive_find(const ptf_archive *archive, const char *name);
 ptf_status ptf_archive_load(ptf_archive *archive, ptf_entry *entry,
                             ptf_error *err);
 
-/* Compares one loaded entry with its checksum, if there is one. */
+/* Compares one loaded entry, or a copy, with its checksum, if there is one. */
 ptf_status ptf_archive_check(const ptf_archive *archive, const ptf_entry *entry,
                              ptf_error *err);
+ptf_status ptf_archive_check_copy(const ptf_archive *archive,
+                                  const ptf_entry *entry, const void *data,
+                                  ptf_error *err);
 
 /* Compares all stored entries with their checksums, on all threads. */
 ptf_status ptf_archive_verify(const ptf_archive *archive, ptf_error *err);

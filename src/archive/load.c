@@ -151,13 +151,19 @@ static ptf_status compare_crc(const ptf_archive *archive,
                     (unsigned)entry->crc, (unsigned)found);
 }
 
-ptf_status ptf_archive_check(const ptf_archive *archive, const ptf_entry *entry,
-                             ptf_error *err)
+ptf_status ptf_archive_check_copy(const ptf_archive *archive,
+                                  const ptf_entry *entry, const void *data,
+                                  ptf_error *err)
 {
     if (!entry->has_crc)
         return PTF_OK;
-    return compare_crc(archive, entry, ptf_crc32(0, entry->data, entry->size),
-                       err);
+    return compare_crc(archive, entry, ptf_crc32(0, data, entry->size), err);
+}
+
+ptf_status ptf_archive_check(const ptf_archive *archive, const ptf_entry *entry,
+                             ptf_error *err)
+{
+    return ptf_archive_check_copy(archive, entry, entry->data, err);
 }
 
 /* Entries are cut into blocks, so that one large entry busies all threads. */

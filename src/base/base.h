@@ -10,6 +10,7 @@
 
 #include "ptfold.h"
 
+#include <signal.h>
 #include <stdarg.h>
 #include <string.h>
 
@@ -194,16 +195,37 @@ bool ptf_is_printable(const char *text, size_t size);
 
 /* ------------------------------------------------------------------- files */
 
-/* A file mapped for reading, or borrowed memory (then fd is -1). */
+/*
+ * A file mapped for reading, or borrowed memory (then fd is -1).
+ *
+ * Others may write to the file meanwhile.  Where that must not pass unseen,
+ * what is used is compared with a checksum, and ptf_file_check() is called at
+ * the end.  Pages behind the end of a file that was cut raise SIGBUS, which a
+ * program can have told apart: see ptf_mapping_fault().
+ */
 typedef struct ptf_file {
     const char *name;
     const uint8_t *data;
     size_t size;
     int fd;
+    struct ptf_mapping *mapping; /* NULL for memory */
 } ptf_file;
 
+/* Opens a regular file for reading, and refuses all else at once. */
+ptf_status ptf_regular_open(const char *path, int *fd, ptf_error *err);
+/* The same, mapped; 'path' must live as long as 'out'. */
 ptf_status ptf_file_open(const char *path, ptf_file *out, ptf_error *err);
 void ptf_file_close(ptf_file *file);
+/* PTF_IO when the file was written to since it was opened. */
+ptf_status ptf_file_check(const ptf_file *file, ptf_error *err);
+/* That error, for who has seen other bytes than before. */
+ptf_status ptf_file_fail_changed(const ptf_file *file, ptf_error *err);
+/*
+ * Copies bytes at 'data', which points into the mapping, by reading: there is
+ * no SIGBUS, and the copy does not change any more.
+ */
+ptf_status ptf_file_copy(const ptf_file *file, const void *data, size_t size,
+                         void *out, ptf_error *err);
 /*
  * Takes the pages out of this process, which close would have to do; they
  * come back from the page cache when they are read again.
@@ -246,6 +268,9 @@ ptf_status ptf_output_copy(ptf_output *out, const ptf_file *source,
  */
 ptf_status ptf_output_write_at(ptf_output *out, uint64_t offset,
                                const void *data, size_t size, ptf_error *err);
+/* The checksum of bytes that were written, read back from the file. */
+ptf_status ptf_output_crc32(const ptf_output *out, uint64_t offset,
+                            uint64_t size, uint32_t *crc, ptf_error *err);
 /* File systems share bytes in units of this size. */
 enum { PTF_PAGE = 4096 };
 uint64_t ptf_output_offset(const ptf_output *out);
@@ -257,6 +282,17 @@ void ptf_output_flush(ptf_output *out);
 /* Both release 'out'. */
 ptf_status ptf_output_commit(ptf_output *out, ptf_error *err);
 void ptf_output_abort(ptf_output *out);
+
+/*
+ * Between these two calls no signal comes to this thread, and no handler of
+ * another one that calls them is between them: for lists that signal handlers
+ * read.  They leave errno alone.  Do not touch mapped files in between.
+ */
+void ptf_signals_hold(sigset_t *old);
+void ptf_signals_release(const sigset_t *old);
+
+/* "text" with escapes as in messages, cut to 'size'; for signal handlers. */
+void ptf_escape(char *out, size_t size, const char *text);
 
 /* Tells the watcher of this thread, if it has one; see ptf_watch(). */
 void ptf_report(const char *what, uint64_t done, uint64_t total);

@@ -112,6 +112,13 @@ static void text_put_escaped(text *t, const char *bytes)
     }
 }
 
+void ptf_escape(char *out, size_t size, const char *bytes)
+{
+    text t = {out, size};
+    *out = '\0';
+    text_put_escaped(&t, bytes);
+}
+
 static void put_place(text *t, const ptf_origin *origin, uint64_t offset)
 {
     if (origin == NULL)

@@ -16,37 +16,137 @@
 #endif
 #include <zlib.h>
 
+/* ---------------------------------------------------------------- mappings */
+
+/*
+ * What is mapped, for ptf_mapping_fault().  Reading files into memory would
+ * need no handler; but a checkpoint can be as large as the memory, most
+ * commands look at a part of it, and the others would wait for the copy.
+ */
+typedef struct ptf_mapping {
+    struct ptf_mapping *next;
+    const char *name;
+    const uint8_t *data;
+    size_t size;
+    int fd;
+    struct timespec written; /* when the file was, as it was opened */
+} ptf_mapping;
+
+static ptf_mapping *mappings;
+
+static void add_mapping(ptf_mapping *mapping)
+{
+    sigset_t signals;
+    ptf_signals_hold(&signals);
+    mapping->next = mappings;
+    mappings = mapping;
+    ptf_signals_release(&signals);
+}
+
+static void remove_mapping(const ptf_mapping *mapping)
+{
+    sigset_t signals;
+    ptf_signals_hold(&signals);
+    ptf_mapping **place = &mappings;
+    while (*place != mapping)
+        place = &(*place)->next;
+    *place = mapping->next;
+    ptf_signals_release(&signals);
+}
+
+/* Calls only what a signal handler may call. */
+static bool was_cut(int fd, size_t size)
+{
+    struct stat st;
+    return fstat(fd, &st) == 0 && (size_t)st.st_size < size;
+}
+
+/* Puts 'more' behind the text, as far as there is room. */
+static void append(char *text, size_t size, const char *more)
+{
+    size_t n = strlen(text), left = size - n - 1, k = strlen(more);
+    memcpy(text + n, more, k < left ? k : left);
+    text[n + (k < left ? k : left)] = '\0';
+}
+
+bool ptf_mapping_fault(const void *address, char *text, size_t size)
+{
+    sigset_t signals;
+    ptf_signals_hold(&signals);
+    const ptf_mapping *m = mappings;
+    uintptr_t at = (uintptr_t)address;
+    while (m != NULL &&
+           (at < (uintptr_t)m->data || at - (uintptr_t)m->data >= m->size))
+        m = m->next;
+    if (m != NULL && size > 0) {
+        ptf_escape(text, size, m->name);
+        append(text, size,
+               was_cut(m->fd, m->size)
+                   ? ": was truncated while it was in use"
+                   : ": cannot read: the disk or the network failed");
+    }
+    ptf_signals_release(&signals);
+    return m != NULL;
+}
+
 /* ----------------------------------------------------------------- reading */
 
 static ptf_status map_descriptor(int fd, const char *path, ptf_file *out,
                                  ptf_error *err)
 {
-    ptf_origin origin = {path, NULL};
     struct stat st;
     if (fstat(fd, &st) != 0)
         return ptf_fail_errno(err, path, "read");
-    if (S_ISDIR(st.st_mode))
-        return ptf_fail(err, PTF_IO, &origin, PTF_NO_OFFSET,
-                        "expected a file, got a directory");
-    if (!S_ISREG(st.st_mode))
-        return ptf_fail(err, PTF_IO, &origin, PTF_NO_OFFSET,
-                        "expected a regular file that can be mapped");
+    ptf_origin origin = {path, NULL};
     if (st.st_size == 0)
         return ptf_fail(err, PTF_FORMAT, &origin, 0, "the file is empty");
+    ptf_mapping *m = ptf_alloc(sizeof(*m));
+    if (m == NULL)
+        return ptf_fail_memory(err);
     void *data = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
-    if (data == MAP_FAILED)
+    if (data == MAP_FAILED) {
+        ptf_free(m);
         return ptf_fail_errno(err, path, "map");
-    *out = (ptf_file){path, data, (size_t)st.st_size, fd};
+    }
+    *m = (ptf_mapping){.name = path,
+                       .data = data,
+                       .size = (size_t)st.st_size,
+                       .fd = fd,
+                       .written = st.st_mtim};
+    add_mapping(m);
+    *out = (ptf_file){path, data, m->size, fd, m};
     return PTF_OK;
+}
+
+ptf_status ptf_regular_open(const char *path, int *fd, ptf_error *err)
+{
+    ptf_origin origin = {path, NULL};
+    struct stat st;
+    /* O_NONBLOCK: a pipe in the file's place is refused, not waited for */
+    *fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    if (*fd < 0 && errno != ENXIO)
+        return ptf_fail_errno(err, path, "open");
+    bool known = *fd >= 0 && fstat(*fd, &st) == 0;
+    if (known && S_ISREG(st.st_mode))
+        return PTF_OK;
+    if (*fd >= 0)
+        close(*fd);
+    *fd = -1;
+    return ptf_fail(err, PTF_IO, &origin, PTF_NO_OFFSET,
+                    "expected a regular file, got a %s",
+                    !known                 ? "socket or device"
+                    : S_ISDIR(st.st_mode)  ? "directory"
+                    : S_ISFIFO(st.st_mode) ? "pipe"
+                                           : "device");
 }
 
 ptf_status ptf_file_open(const char *path, ptf_file *out, ptf_error *err)
 {
-    /* O_NONBLOCK: a pipe in the file's place is refused, not waited for */
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (fd < 0)
-        return ptf_fail_errno(err, path, "open");
-    ptf_status status = map_descriptor(fd, path, out, err);
+    int fd;
+    ptf_status status = ptf_regular_open(path, &fd, err);
+    if (status != PTF_OK)
+        return status;
+    status = map_descriptor(fd, path, out, err);
     if (status != PTF_OK)
         close(fd);
     return status;
@@ -62,9 +162,61 @@ void ptf_file_close(ptf_file *file)
 {
     if (file->fd < 0)
         return;
+    remove_mapping(file->mapping);
+    ptf_free(file->mapping);
     munmap((void *)(uintptr_t)file->data, file->size);
     close(file->fd);
     file->fd = -1;
+}
+
+/* ----------------------------------------------- files that others write to */
+
+ptf_status ptf_file_fail_changed(const ptf_file *file, ptf_error *err)
+{
+    ptf_origin origin = {file->name, NULL};
+    return ptf_fail(err, PTF_IO, &origin, PTF_NO_OFFSET,
+                    "was %s while it was in use; try again when no other "
+                    "program writes to it",
+                    was_cut(file->fd, file->size) ? "truncated" : "changed");
+}
+
+ptf_status ptf_file_check(const ptf_file *file, ptf_error *err)
+{
+    struct stat st;
+    if (file->fd < 0)
+        return PTF_OK;
+    if (fstat(file->fd, &st) != 0)
+        return ptf_fail_errno(err, file->name, "read");
+    const struct timespec *written = &file->mapping->written;
+    if ((size_t)st.st_size == file->size &&
+        st.st_mtim.tv_sec == written->tv_sec &&
+        st.st_mtim.tv_nsec == written->tv_nsec)
+        return PTF_OK;
+    return ptf_file_fail_changed(file, err);
+}
+
+ptf_status ptf_file_copy(const ptf_file *file, const void *data, size_t size,
+                         void *out, ptf_error *err)
+{
+    off_t at = (const uint8_t *)data - file->data;
+    uint8_t *to = out;
+    if (file->fd < 0) {
+        memcpy(to, data, size);
+        return PTF_OK;
+    }
+    while (size > 0) {
+        ssize_t n = pread(file->fd, to, size, at);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return ptf_fail_errno(err, file->name, "read");
+        if (n == 0)
+            return ptf_file_fail_changed(file, err);
+        at += n;
+        to += n;
+        size -= (size_t)n;
+    }
+    return PTF_OK;
 }
 
 /* -------------------------------------------------------------- checksums */

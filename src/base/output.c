@@ -13,9 +13,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <poll.h>
-#include <signal.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -41,31 +38,9 @@ enum { FLUSH_STEP = 32 << 20 };
 
 /*
  * The outputs that a signal handler is to remove.  A file gets and loses its
- * temporary name, and the list this output, in one step for the handler: who
- * takes that step has the lock and gets no signals, so that a handler waits
- * for other threads alone.
+ * temporary name, and the list this output, in one step for the handler.
  */
 static ptf_output *named_outputs;
-static atomic_flag lock = ATOMIC_FLAG_INIT;
-
-static void take_lock(sigset_t *signals)
-{
-    sigset_t all;
-    sigfillset(&all);
-    pthread_sigmask(SIG_BLOCK, &all, signals);
-    while (atomic_flag_test_and_set(&lock))
-        poll(NULL, 0, 1); /* handlers may call it */
-}
-
-/* Calls that failed before it have left errno alone. */
-static void release_lock(const sigset_t *signals)
-{
-    int reason = errno;
-    atomic_flag_clear(&lock);
-    pthread_sigmask(SIG_SETMASK, signals, NULL);
-    errno = reason;
-}
-
 static void set_named(ptf_output *out)
 {
     out->named = true;
@@ -85,10 +60,10 @@ static void set_nameless(ptf_output *out)
 void ptf_remove_temporaries(void)
 {
     sigset_t signals;
-    take_lock(&signals);
+    ptf_signals_hold(&signals);
     for (const ptf_output *out = named_outputs; out != NULL; out = out->next)
         unlink(out->temporary);
-    release_lock(&signals);
+    ptf_signals_release(&signals);
 }
 
 /* ----------------------------------------------------------------- opening */
@@ -161,7 +136,7 @@ static int open_nameless(const char *target)
     char *folder = folder_of(target);
     if (folder == NULL)
         return -1;
-    int fd = open(folder, O_TMPFILE | O_WRONLY | O_CLOEXEC, 0666);
+    int fd = open(folder, O_TMPFILE | O_RDWR | O_CLOEXEC, 0666);
     ptf_free(folder);
     char link[40];
     descriptor_path(fd, link);
@@ -186,11 +161,11 @@ static ptf_status output_create(ptf_output *o, ptf_error *err)
     if (o->fd >= 0)
         return PTF_OK;
     sigset_t signals;
-    take_lock(&signals);
+    ptf_signals_hold(&signals);
     o->fd = mkostemp(o->temporary, O_CLOEXEC);
     if (o->fd >= 0)
         set_named(o);
-    release_lock(&signals);
+    ptf_signals_release(&signals);
     if (o->fd < 0)
         return ptf_fail_errno(err, o->path, "write");
     set_usual_mode(o->fd);
@@ -343,6 +318,32 @@ ptf_status ptf_output_copy(ptf_output *out, const ptf_file *source,
     return ptf_output_write(out, source->data + from, size, err);
 }
 
+ptf_status ptf_output_crc32(const ptf_output *out, uint64_t offset,
+                            uint64_t size, uint32_t *crc, ptf_error *err)
+{
+    enum { STEP = 1 << 18 }; /* stays in a cache */
+    uint8_t *bytes = ptf_alloc(STEP);
+    if (bytes == NULL)
+        return ptf_fail_memory(err);
+    ptf_status status = PTF_OK;
+    *crc = 0;
+    while (size > 0 && status == PTF_OK) {
+        ssize_t n = pread(out->fd, bytes, size < STEP ? (size_t)size : STEP,
+                          (off_t)offset);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n == 0)
+            errno = EIO; /* cut by somebody */
+        if (n <= 0)
+            status = ptf_fail_errno(err, out->path, "read back");
+        *crc = ptf_crc32(*crc, bytes, n > 0 ? (size_t)n : 0);
+        offset += (uint64_t)n;
+        size -= (uint64_t)n;
+    }
+    ptf_free(bytes);
+    return status;
+}
+
 uint64_t ptf_output_offset(const ptf_output *out)
 {
     return out->offset;
@@ -413,7 +414,7 @@ static bool rename_keeping(const char *from, const char *to)
 static bool put_in_place(ptf_output *out)
 {
     sigset_t signals;
-    take_lock(&signals);
+    ptf_signals_hold(&signals);
     bool done = out->named || link_nameless(out);
     if (done && out->named) {
         done = out->keep ? rename_keeping(out->temporary, out->target)
@@ -421,7 +422,7 @@ static bool put_in_place(ptf_output *out)
         if (done)
             set_nameless(out);
     }
-    release_lock(&signals);
+    ptf_signals_release(&signals);
     return done;
 }
 
@@ -453,11 +454,11 @@ void ptf_output_abort(ptf_output *out)
     if (out == NULL)
         return;
     sigset_t signals;
-    take_lock(&signals);
+    ptf_signals_hold(&signals);
     if (out->named) {
         unlink(out->temporary);
         set_nameless(out);
     }
-    release_lock(&signals);
+    ptf_signals_release(&signals);
     output_free(out);
 }

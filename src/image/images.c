@@ -103,7 +103,8 @@ ptf_status ptf_images_enter(ptf_images *images, const ptf_image_file *file,
     ptf_images_leave(images);
     ptf_status status = PTF_OK;
     if (file->held != NULL)
-        images->file = (ptf_file){file->path, file->held, file->held_size, -1};
+        images->file =
+            (ptf_file){file->path, file->held, file->held_size, -1, NULL};
     else
         status = ptf_file_open(file->path, &images->file, err);
     if (status != PTF_OK)

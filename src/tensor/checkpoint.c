@@ -294,7 +294,7 @@ ptf_status ptf_checkpoint_open_memory(const void *data, size_t size,
     ptf_checkpoint *ckpt = make_checkpoint(name, &name);
     if (ckpt == NULL)
         return ptf_fail_memory(err);
-    ckpt->file = (ptf_file){name, data, size, -1};
+    ckpt->file = (ptf_file){name, data, size, -1, NULL};
     return read_file(ckpt, options, out, err);
 }
 
@@ -353,10 +353,51 @@ void ptf_checkpoint_release(const ptf_checkpoint *ckpt)
         ptf_checkpoint_release(ckpt->shards[i]);
 }
 
-ptf_status ptf_checkpoint_verify(const ptf_checkpoint *ckpt, ptf_error *err)
+/*
+ * What was verified is what is run, compared and written: bytes whose checksum
+ * the file does not state get one, which later readings are held against.
+ */
+static ptf_status learn(ptf_checkpoint *ckpt, ptf_error *err)
+{
+    if (ckpt->learnt == NULL)
+        ckpt->learnt =
+            ptf_arena_array(&ckpt->arena, ckpt->count, sizeof(*ckpt->learnt));
+    if (ckpt->learnt == NULL)
+        return ptf_fail_memory(err);
+    for (size_t i = 0; i < ckpt->count; i++) {
+        ptf_storage *s = (ptf_storage *)(uintptr_t)ckpt->tensors[i].storage;
+        if (s == NULL || s->file == NULL || s->has_crc)
+            continue;
+        s->crc = ptf_crc32_parallel(0, s->data, s->size);
+        s->has_crc = true;
+        ckpt->learnt[ckpt->learnt_count++] = s;
+    }
+    return PTF_OK;
+}
+
+ptf_status ptf_checkpoint_compare(const ptf_checkpoint *ckpt, ptf_error *err)
 {
     ptf_status status = ptf_archive_verify(&ckpt->archive, err);
     for (size_t i = 0; i < ckpt->shard_count && status == PTF_OK; i++)
-        status = ptf_checkpoint_verify(ckpt->shards[i], err);
+        status = ptf_archive_verify(&ckpt->shards[i]->archive, err);
+    for (size_t i = 0; i < ckpt->learnt_count && status == PTF_OK; i++) {
+        const ptf_storage *s = ckpt->learnt[i];
+        if (ptf_crc32_parallel(0, s->data, s->size) != s->crc)
+            status = ptf_file_fail_changed(s->file, err);
+    }
+    return status;
+}
+
+ptf_status ptf_checkpoint_verify(ptf_checkpoint *ckpt, ptf_error *err)
+{
+    ptf_status status = ptf_checkpoint_compare(ckpt, err);
+    return status == PTF_OK ? learn(ckpt, err) : status;
+}
+
+ptf_status ptf_checkpoint_unchanged(const ptf_checkpoint *ckpt, ptf_error *err)
+{
+    ptf_status status = ptf_file_check(&ckpt->file, err);
+    for (size_t i = 0; i < ckpt->shard_count && status == PTF_OK; i++)
+        status = ptf_file_check(&ckpt->shards[i]->file, err);
     return status;
 }

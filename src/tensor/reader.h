@@ -52,6 +52,8 @@ struct ptf_checkpoint {
     const char **opaque;       /* globals that are not understood, sorted */
     size_t opaque_count;
     size_t closed_count;     /* objects with tensors, not looked into */
+    ptf_storage **learnt;    /* whose checksum the file does not state */
+    size_t learnt_count;     /* 0 until they are verified */
     ptf_checkpoint **shards; /* the files of an index, else none */
     size_t shard_count;
     bool is_shard; /* named by an index */

@@ -36,26 +36,40 @@ uint64_t ptf_save_place(const ptf_tensor *tensor)
     return (uint64_t)((const uint8_t *)tensor->data - file->data) + PTF_PAGE;
 }
 
-/* The checksum of the contiguous bytes, from the archive if it knows. */
-static uint32_t contiguous_crc(const ptf_tensor *tensor, size_t bytes)
+/*
+ * From file to file inside the kernel, so that only what was written tells
+ * whether it is what was verified.
+ */
+static ptf_status save_mapped(const ptf_tensor *tensor, const ptf_file *file,
+                              ptf_output *out, uint32_t *crc, ptf_error *err)
 {
+    size_t bytes = ptf_tensor_bytes(tensor);
     const ptf_storage *s = tensor->storage;
-    if (s != NULL && s->has_crc && s->data == tensor->data && s->size == bytes)
-        return s->crc;
-    return ptf_crc32_parallel(0, tensor->data, bytes);
+    uint64_t at = ptf_output_offset(out);
+    uint32_t written = 0;
+    bool known = s->has_crc && ptf_tensor_is_storage(tensor);
+    ptf_status status = ptf_output_copy(out, file, tensor->data, bytes, err);
+    if (status == PTF_OK && (known || crc != NULL))
+        status = ptf_output_crc32(out, at, bytes, &written, err);
+    if (status == PTF_OK && known && written != s->crc)
+        status = ptf_file_fail_changed(file, err);
+    if (crc != NULL)
+        *crc = written;
+    return status;
 }
 
 static ptf_status save_contiguous(const ptf_tensor *tensor, ptf_output *out,
                                   uint32_t *crc, ptf_error *err)
 {
     size_t bytes = ptf_tensor_bytes(tensor);
+    const ptf_file *file = source_of(tensor);
     if (bytes == 0)
         return PTF_OK;
+    if (file != NULL)
+        return save_mapped(tensor, file, out, crc, err);
     if (crc != NULL)
-        *crc = contiguous_crc(tensor, bytes);
-    const ptf_file *file = source_of(tensor);
-    return file != NULL ? ptf_output_copy(out, file, tensor->data, bytes, err)
-                        : ptf_output_write(out, tensor->data, bytes, err);
+        *crc = ptf_crc32_parallel(0, tensor->data, bytes);
+    return ptf_output_write(out, tensor->data, bytes, err);
 }
 
 /* Where elements go on their way from strides to C order. */
@@ -73,15 +87,21 @@ static ptf_status sink_take(void *to, const void *data, size_t size,
     return ptf_output_write(s->out, data, size, err);
 }
 
-ptf_status ptf_save_payload(const ptf_tensor *tensor, ptf_output *out,
-                            uint32_t *crc, ptf_error *err)
+ptf_status ptf_save_payload(const ptf_save *save, const ptf_tensor *tensor,
+                            ptf_output *out, uint32_t *crc, ptf_error *err)
 {
+    ptf_tensor t = *tensor;
+    const uint8_t *copy = ptf_copies_find(save->copies, t.storage);
+    if (copy != NULL) {
+        t.data = copy + ((const uint8_t *)t.data - t.storage->data);
+        t.storage = NULL;
+    }
     if (crc != NULL)
         *crc = 0;
-    if (ptf_tensor_is_contiguous(tensor))
-        return save_contiguous(tensor, out, crc, err);
+    if (ptf_tensor_is_contiguous(&t))
+        return save_contiguous(&t, out, crc, err);
     sink s = {out, crc};
-    return ptf_tensor_stream(tensor, sink_take, &s, err);
+    return ptf_tensor_stream(&t, sink_take, &s, err);
 }
 
 uint64_t ptf_save_size(const ptf_save *save)
@@ -208,8 +228,11 @@ static ptf_status write_beside(const ptf_checkpoint *source,
         if (hash)
             facts->hashed = ptf_checkpoint_sha256(source, facts->digest, NULL);
 #pragma omp section
-        facts->sound = ptf_checkpoint_verify(source, &facts->damage);
+        facts->sound = ptf_checkpoint_compare(source, &facts->damage);
     }
+    ptf_status unchanged = ptf_checkpoint_unchanged(source, err);
+    if (unchanged != PTF_OK)
+        return unchanged; /* and not damaged, as it may seem */
     if (facts->sound != PTF_OK && err != NULL)
         *err = facts->damage;
     if (facts->sound != PTF_OK || written != PTF_OK)
@@ -275,7 +298,13 @@ static ptf_status save_all(const ptf_save *save, const ptf_checkpoint *source,
     ptf_status status = open_output(save, source, &write, &out, err);
     if (status != PTF_OK)
         return status;
-    status = write_verified(source, save, write, out, err);
+    ptf_copies copies;
+    ptf_save held = *save;
+    held.copies = &copies;
+    status = ptf_copies_make(save->tensors, save->count, &copies, err);
+    if (status == PTF_OK)
+        status = write_verified(source, &held, write, out, err);
+    ptf_copies_free(&copies);
     if (status == PTF_OK)
         return commit(source, out, err);
     ptf_output_abort(out);

@@ -8,6 +8,28 @@
 
 #include "tensor/tensor.h"
 
+/*
+ * A checksum tells of a whole storage.  Where a part of one is to be written,
+ * the storage is first copied into memory and the copy compared.
+ */
+typedef struct ptf_copy {
+    const ptf_storage *of;
+    uint8_t *data;
+} ptf_copy;
+
+typedef struct ptf_copies {
+    ptf_copy *items; /* sorted by 'of' */
+    size_t count;
+} ptf_copies;
+
+ptf_status ptf_copies_make(const ptf_tensor *const *tensors, size_t count,
+                           ptf_copies *out, ptf_error *err);
+/* The storage's bytes there, or NULL. */
+const uint8_t *ptf_copies_find(const ptf_copies *copies,
+                               const ptf_storage *storage);
+/* Also after a failure. */
+void ptf_copies_free(ptf_copies *copies);
+
 /* What is to be written. */
 typedef struct ptf_save {
     const ptf_tensor *const *tensors;
@@ -17,6 +39,7 @@ typedef struct ptf_save {
     const char *path;
     bool share; /* tensors of one storage stay so, where the format can */
     uint64_t *digest_at; /* gets the place of the source's digest, if asked */
+    const ptf_copies *copies;
 } ptf_save;
 
 /* Which payload of the file has a tensor's elements. */
@@ -53,10 +76,11 @@ ptf_save_format ptf_save_safetensors;
 /*
  * Writes the tensor's elements in C order: copied by the kernel when they lie
  * so in a mapped file, else through a buffer of fixed size.  '*crc' (NULL is
- * fine) gets the checksum of the bytes.
+ * fine) gets the checksum of the bytes that were written.  PTF_IO when they
+ * are not those that the source's checksum was made of.
  */
-ptf_status ptf_save_payload(const ptf_tensor *tensor, ptf_output *out,
-                            uint32_t *crc, ptf_error *err);
+ptf_status ptf_save_payload(const ptf_save *save, const ptf_tensor *tensor,
+                            ptf_output *out, uint32_t *crc, ptf_error *err);
 
 /* Bytes of all tensors. */
 uint64_t ptf_save_size(const ptf_save *save);

@@ -299,7 +299,7 @@ static ptf_status save_placed(const ptf_save *save, ptf_output *out,
     ptf_status status = save_header(save, places, out, err);
     qsort(places, save->count, sizeof(*places), compare_places);
     for (size_t i = 0; i < save->count && status == PTF_OK; i++)
-        status = ptf_save_payload(places[i].tensor, out, NULL, err);
+        status = ptf_save_payload(save, places[i].tensor, out, NULL, err);
     ptf_free(places);
     return status;
 }

@@ -163,8 +163,8 @@ static ptf_status save_pickle(const ptf_save *save,
     return status;
 }
 
-static ptf_status save_data(const ptf_tensor *t, size_t index,
-                            ptf_zip_writer *zip, ptf_error *err)
+static ptf_status save_data(const ptf_save *save, const ptf_tensor *t,
+                            size_t index, ptf_zip_writer *zip, ptf_error *err)
 {
     char name[32];
     snprintf(name, sizeof(name), "data/%zu", index);
@@ -172,7 +172,7 @@ static ptf_status save_data(const ptf_tensor *t, size_t index,
     ptf_status status = ptf_zip_write_begin(zip, name, ptf_tensor_bytes(t),
                                             ptf_save_place(t), err);
     if (status == PTF_OK)
-        status = ptf_save_payload(t, zip->out, &crc, err);
+        status = ptf_save_payload(save, t, zip->out, &crc, err);
     return status == PTF_OK ? ptf_zip_write_end(zip, crc, err) : status;
 }
 
@@ -201,7 +201,7 @@ static ptf_status save_entries(const ptf_save *save,
     if (status == PTF_OK)
         status = save_metadata(save, zip, err);
     for (size_t i = 0; i < payloads->count && status == PTF_OK; i++)
-        status = save_data(&payloads->items[i], i, zip, err);
+        status = save_data(save, &payloads->items[i], i, zip, err);
     if (status == PTF_OK)
         status = ptf_zip_write_entry(zip, "version", "3\n", 2, err);
     return status == PTF_OK ? ptf_zip_write_finish(zip, err) : status;

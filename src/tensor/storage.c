@@ -163,7 +163,7 @@ ptf_status ptf_storage_make(ptf_checkpoint *ckpt, size_t size,
     return PTF_OK;
 }
 
-static ptf_status swap_storage(ptf_checkpoint *ckpt, ptf_held_storage *s,
+static ptf_status copy_storage(ptf_checkpoint *ckpt, ptf_held_storage *s,
                                ptf_error *err)
 {
     uint8_t *copy = ptf_arena_alloc(&ckpt->arena, s->bytes.size);
@@ -171,7 +171,6 @@ static ptf_status swap_storage(ptf_checkpoint *ckpt, ptf_held_storage *s,
         return ptf_fail_memory(err);
     if (s->bytes.size > 0)
         memcpy(copy, s->bytes.data, s->bytes.size);
-    ptf_swap_bytes(copy, s->bytes.size, s->dtype);
     s->bytes.data = copy;
     s->bytes.file = NULL;
     s->bytes.has_crc = false;
@@ -201,9 +200,16 @@ static ptf_status attach_entry(ptf_checkpoint *ckpt, ptf_held_storage *s,
     s->bytes.crc = entry->crc;
     s->bytes.has_crc = entry->has_crc;
     s->loaded = true;
-    return ckpt->big_endian && ptf_dtype_size(s->dtype) > 1
-               ? swap_storage(ckpt, s, err)
-               : PTF_OK;
+    if (!ckpt->big_endian || ptf_dtype_size(s->dtype) == 1)
+        return PTF_OK;
+    status = copy_storage(ckpt, s, err);
+    if (status == PTF_OK) /* nobody else will see these bytes */
+        status =
+            ptf_archive_check_copy(&ckpt->archive, entry, s->bytes.data, err);
+    if (status == PTF_OK)
+        ptf_swap_bytes((uint8_t *)(uintptr_t)s->bytes.data, s->bytes.size,
+                       s->dtype);
+    return status;
 }
 
 /* ------------------------------------------------------------ all of them */

@@ -72,6 +72,14 @@ size_t ptf_tensor_bytes(const ptf_tensor *tensor)
     return (size_t)ptf_tensor_numel(tensor) * dtypes[tensor->dtype].size;
 }
 
+bool ptf_tensor_is_storage(const ptf_tensor *tensor)
+{
+    const ptf_storage *s = tensor->storage;
+    return s != NULL && s->data == tensor->data &&
+           s->size == ptf_tensor_bytes(tensor) &&
+           ptf_tensor_is_contiguous(tensor);
+}
+
 bool ptf_tensor_measure(const ptf_tensor *tensor, size_t *bytes)
 {
     size_t size = ptf_dtype_size(tensor->dtype);

@@ -20,8 +20,8 @@ typedef struct ptf_storage {
     const uint8_t *data;
     size_t size;
     const ptf_file *file;
-    uint32_t crc; /* as the archive states it; meaningful with has_crc */
-    bool has_crc;
+    uint32_t crc; /* meaningful with has_crc */
+    bool has_crc; /* the archive states it, or the bytes were verified once */
     bool dequantized; /* the file has integers that stand for these numbers */
 } ptf_storage;
 
@@ -30,6 +30,9 @@ bool ptf_tensor_is_contiguous(const ptf_tensor *tensor);
 
 /* Bytes of all elements in C order. */
 size_t ptf_tensor_bytes(const ptf_tensor *tensor);
+
+/* True when these are just the bytes of its storage. */
+bool ptf_tensor_is_storage(const ptf_tensor *tensor);
 
 /*
  * The data as an array of f32 in C order, used in place: NULL unless the
@@ -80,6 +83,12 @@ const ptf_file *ptf_checkpoint_file(const ptf_checkpoint *ckpt);
  */
 ptf_status ptf_checkpoint_check_output(const ptf_checkpoint *ckpt,
                                        const char *path, ptf_error *err);
+
+/*
+ * Compares the data with the checksums on file, and with those that
+ * ptf_checkpoint_verify() has made where there are none.
+ */
+ptf_status ptf_checkpoint_compare(const ptf_checkpoint *ckpt, ptf_error *err);
 
 /* ptf_file_release() of all its files. */
 void ptf_checkpoint_release(const ptf_checkpoint *ckpt);

@@ -25,10 +25,42 @@ static void on_signal(int number)
     raise(number);
 }
 
+/* What was there before: a sanitizer's, or the default. */
+static struct sigaction old_bus_action;
+
+/*
+ * A file that was cut while it was in use ends the program as any other I/O
+ * error does.  Calls nothing that a signal handler may not call.
+ */
+static void on_bus(int number, siginfo_t *info, void *context)
+{
+    (void)context;
+    char line[4400] = "", fault[4096];
+    if (info->si_code <= 0 ||
+        !ptf_mapping_fault(info->si_addr, fault, sizeof(fault))) {
+        sigaction(SIGBUS, &old_bus_action, NULL);
+        if (info->si_code <= 0)
+            raise(number); /* else the same instruction faults again */
+        return;
+    }
+    ptf_remove_temporaries();
+    tool_progress_break();
+    stpcpy(stpcpy(stpcpy(stpcpy(line, program_name), ": "), fault), "\n");
+    (void)!write(STDERR_FILENO, line, strlen(line));
+    _exit(EXIT_SYSTEM);
+}
+
+static void handle_bus_errors(void)
+{
+    struct sigaction action = {.sa_sigaction = on_bus, .sa_flags = SA_SIGINFO};
+    sigaction(SIGBUS, &action, &old_bus_action);
+}
+
 void tool_start(const char *program)
 {
     program_name = program;
     signal(SIGXFSZ, SIG_IGN);
+    handle_bus_errors();
     static const int signals[] = {SIGHUP, SIGINT, SIGTERM};
     for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++) {
         struct sigaction action = {.sa_handler = on_signal,
