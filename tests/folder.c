@@ -103,6 +103,7 @@ int __real_open64(const char *path, int flags, ...);
 ssize_t __real_write(int fd, const void *data, size_t size);
 ssize_t __real_copy_file_range(int in, off_t *from, int out, off_t *to,
                                size_t size, unsigned flags);
+ssize_t __real_pread64(int fd, void *out, size_t size, off_t at);
 int __real_fsync(int fd);
 int __real_linkat(int from_dir, const char *from, int to_dir, const char *to,
                   int flags);
@@ -114,6 +115,7 @@ int __wrap_open64(const char *path, int flags, ...);
 ssize_t __wrap_write(int fd, const void *data, size_t size);
 ssize_t __wrap_copy_file_range(int in, off_t *from, int out, off_t *to,
                                size_t size, unsigned flags);
+ssize_t __wrap_pread64(int fd, void *out, size_t size, off_t at);
 int __wrap_fsync(int fd);
 int __wrap_linkat(int from_dir, const char *from, int to_dir, const char *to,
                   int flags);
@@ -149,13 +151,32 @@ ssize_t __wrap_write(int fd, const void *data, size_t size)
     return __real_write(fd, data, size < 1000 ? size : 1000);
 }
 
+/* The other program goes first, and comes once more before the result. */
+static void meet_other(bool before)
+{
+    if (faults.other != NULL)
+        faults.other(before);
+}
+
 ssize_t __wrap_copy_file_range(int in, off_t *from, int out, off_t *to,
                                size_t size, unsigned flags)
 {
-    if (!faults.no_copying)
-        return __real_copy_file_range(in, from, out, to, size, flags);
-    errno = EXDEV;
-    return -1;
+    if (faults.no_copying) {
+        errno = EXDEV;
+        return -1;
+    }
+    meet_other(true);
+    ssize_t n = __real_copy_file_range(in, from, out, to, size, flags);
+    meet_other(false);
+    return n;
+}
+
+ssize_t __wrap_pread64(int fd, void *out, size_t size, off_t at)
+{
+    meet_other(true);
+    ssize_t n = __real_pread64(fd, out, size, at);
+    meet_other(false);
+    return n;
 }
 
 int __wrap_fsync(int fd)

@@ -37,6 +37,11 @@ typedef struct system_faults {
     bool no_keeping;   /* renameat2() knows no flags */
     bool no_links;     /* link() says EPERM: there are no hard links */
     int signal;        /* a signal comes right after linkat(); 0: none */
+    /*
+     * Called before and after each call that copies out of a file, as another
+     * program that writes to the file at that moment; NULL: there is none.
+     */
+    void (*other)(bool before);
 } system_faults;
 
 extern system_faults faults;

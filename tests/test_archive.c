@@ -22,7 +22,7 @@ static void make_sound(forge_zip *zip)
 
 static ptf_status open_bytes(const void *bytes, size_t size, ptf_error *err)
 {
-    ptf_file file = {"f", bytes, size, -1};
+    ptf_file file = {"f", bytes, size, -1, NULL};
     ptf_archive archive;
     ptf_status status = ptf_archive_open(&file, &archive, err);
     if (status == PTF_OK)
@@ -317,7 +317,7 @@ static void the_second_reader_must_agree(void **state)
         ptf_error err;
         ptf_archive archive;
         make_sound(&zip);
-        ptf_file file = {"f", zip.bytes, zip.size, -1};
+        ptf_file file = {"f", zip.bytes, zip.size, -1, NULL};
         assert_int_equal(ptf_archive_open(&file, &archive, &err), PTF_OK);
         assert_int_equal(ptf_zip_compare(&archive, &err), PTF_OK);
         ptf_entry *entry = &archive.entries[1];

@@ -116,7 +116,7 @@ static void large_storages_are_verified_in_blocks(void **state)
                        .size = SIZE,
                        .crc = ptf_crc32(0, data, SIZE),
                        .has_crc = true};
-    ptf_file file = {"f", data, SIZE, -1};
+    ptf_file file = {"f", data, SIZE, -1, NULL};
     ptf_archive archive = {.file = &file, .entries = &entry, .count = 1};
     assert_int_equal(ptf_archive_verify(&archive, NULL), PTF_OK);
     static const size_t places[] = {0, 4 << 20, (8 << 20) - 1, SIZE - 1};

@@ -231,8 +231,9 @@ static ptf_status read_file(ptf_checkpoint *ckpt,
     if (status == PTF_OK)
         status = index_names(ckpt, err);
     if (status != PTF_OK) {
+        ptf_status changed = ptf_checkpoint_unchanged(ckpt, err);
         ptf_checkpoint_close(ckpt);
-        return status;
+        return changed != PTF_OK ? changed : status; /* it is not damaged */
     }
     *out = ckpt;
     return PTF_OK;

@@ -36,29 +36,47 @@ uint64_t ptf_save_place(const ptf_tensor *tensor)
     return (uint64_t)((const uint8_t *)tensor->data - file->data) + PTF_PAGE;
 }
 
+static void compare_written(ptf_written *written, const ptf_storage *storage,
+                            const ptf_output *out, uint64_t at)
+{
+    uint32_t crc;
+    ptf_error err;
+    ptf_status status = ptf_output_crc32(out, at, storage->size, &crc, &err);
+    if (status == PTF_OK && crc != storage->crc)
+        status = ptf_file_fail_changed(storage->file, &err);
+    if (status == PTF_OK)
+        return;
+#pragma omp critical(ptf_written)
+    *written = (ptf_written){status, err};
+}
+
 /*
  * From file to file inside the kernel, so that only what was written tells
  * whether it is what was verified.
  */
-static ptf_status save_mapped(const ptf_tensor *tensor, const ptf_file *file,
-                              ptf_output *out, uint32_t *crc, ptf_error *err)
+static ptf_status save_mapped(const ptf_save *save, const ptf_tensor *tensor,
+                              const ptf_file *file, ptf_output *out,
+                              uint32_t *crc, ptf_error *err)
 {
     size_t bytes = ptf_tensor_bytes(tensor);
     const ptf_storage *s = tensor->storage;
     uint64_t at = ptf_output_offset(out);
-    uint32_t written = 0;
-    bool known = s->has_crc && ptf_tensor_is_storage(tensor);
     ptf_status status = ptf_output_copy(out, file, tensor->data, bytes, err);
-    if (status == PTF_OK && (known || crc != NULL))
-        status = ptf_output_crc32(out, at, bytes, &written, err);
-    if (status == PTF_OK && known && written != s->crc)
-        status = ptf_file_fail_changed(file, err);
+    if (status != PTF_OK)
+        return status;
+    if (!s->has_crc || !ptf_tensor_is_storage(tensor))
+        return crc != NULL ? ptf_output_crc32(out, at, bytes, crc, err)
+                           : PTF_OK;
+    ptf_written *written = save->written; /* 'save' may not live as long */
+#pragma omp task firstprivate(written, s, out, at)
+    compare_written(written, s, out, at);
     if (crc != NULL)
-        *crc = written;
-    return status;
+        *crc = s->crc;
+    return PTF_OK;
 }
 
-static ptf_status save_contiguous(const ptf_tensor *tensor, ptf_output *out,
+static ptf_status save_contiguous(const ptf_save *save,
+                                  const ptf_tensor *tensor, ptf_output *out,
                                   uint32_t *crc, ptf_error *err)
 {
     size_t bytes = ptf_tensor_bytes(tensor);
@@ -66,7 +84,7 @@ static ptf_status save_contiguous(const ptf_tensor *tensor, ptf_output *out,
     if (bytes == 0)
         return PTF_OK;
     if (file != NULL)
-        return save_mapped(tensor, file, out, crc, err);
+        return save_mapped(save, tensor, file, out, crc, err);
     if (crc != NULL)
         *crc = ptf_crc32_parallel(0, tensor->data, bytes);
     return ptf_output_write(out, tensor->data, bytes, err);
@@ -99,7 +117,7 @@ ptf_status ptf_save_payload(const ptf_save *save, const ptf_tensor *tensor,
     if (crc != NULL)
         *crc = 0;
     if (ptf_tensor_is_contiguous(&t))
-        return save_contiguous(&t, out, crc, err);
+        return save_contiguous(save, &t, out, crc, err);
     sink s = {out, crc};
     return ptf_tensor_stream(&t, sink_take, &s, err);
 }
@@ -290,6 +308,32 @@ static ptf_status commit(const ptf_checkpoint *source, ptf_output *out,
     return status;
 }
 
+/* Parts of storages from copies, and whole ones as they turn out on disk. */
+static ptf_status write_held(const ptf_save *save, const ptf_checkpoint *source,
+                             ptf_save_format *write, ptf_output *out,
+                             ptf_error *err)
+{
+    ptf_copies copies;
+    ptf_save held = *save;
+    held.copies = &copies;
+    held.written = ptf_alloc(sizeof(*held.written));
+    ptf_status status =
+        ptf_copies_make(save->tensors, save->count, &copies, err);
+    if (status == PTF_OK && held.written == NULL)
+        status = ptf_fail_memory(err);
+    if (status == PTF_OK)
+        status = write_verified(source, &held, write, out, err);
+#pragma omp taskwait
+    if (status == PTF_OK && held.written->status != PTF_OK) {
+        status = held.written->status;
+        if (err != NULL)
+            *err = held.written->err;
+    }
+    ptf_copies_free(&copies);
+    ptf_free(held.written);
+    return status;
+}
+
 static ptf_status save_all(const ptf_save *save, const ptf_checkpoint *source,
                            ptf_error *err)
 {
@@ -298,13 +342,7 @@ static ptf_status save_all(const ptf_save *save, const ptf_checkpoint *source,
     ptf_status status = open_output(save, source, &write, &out, err);
     if (status != PTF_OK)
         return status;
-    ptf_copies copies;
-    ptf_save held = *save;
-    held.copies = &copies;
-    status = ptf_copies_make(save->tensors, save->count, &copies, err);
-    if (status == PTF_OK)
-        status = write_verified(source, &held, write, out, err);
-    ptf_copies_free(&copies);
+    status = write_held(save, source, write, out, err);
     if (status == PTF_OK)
         return commit(source, out, err);
     ptf_output_abort(out);

@@ -30,6 +30,15 @@ const uint8_t *ptf_copies_find(const ptf_copies *copies,
 /* Also after a failure. */
 void ptf_copies_free(ptf_copies *copies);
 
+/*
+ * The first payload that was written and does not have the checksum of its
+ * storage.  They are read back by tasks, beside the writing.
+ */
+typedef struct ptf_written {
+    ptf_status status;
+    ptf_error err;
+} ptf_written;
+
 /* What is to be written. */
 typedef struct ptf_save {
     const ptf_tensor *const *tensors;
@@ -40,6 +49,7 @@ typedef struct ptf_save {
     bool share; /* tensors of one storage stay so, where the format can */
     uint64_t *digest_at; /* gets the place of the source's digest, if asked */
     const ptf_copies *copies;
+    ptf_written *written;
 } ptf_save;
 
 /* Which payload of the file has a tensor's elements. */
@@ -76,8 +86,8 @@ ptf_save_format ptf_save_safetensors;
 /*
  * Writes the tensor's elements in C order: copied by the kernel when they lie
  * so in a mapped file, else through a buffer of fixed size.  '*crc' (NULL is
- * fine) gets the checksum of the bytes that were written.  PTF_IO when they
- * are not those that the source's checksum was made of.
+ * fine) gets the checksum of the bytes.  Those that have one already are
+ * compared with it once they are written: see save->written.
  */
 ptf_status ptf_save_payload(const ptf_save *save, const ptf_tensor *tensor,
                             ptf_output *out, uint32_t *crc, ptf_error *err);

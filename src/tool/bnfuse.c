@@ -247,6 +247,8 @@ int main(int argc, char **argv)
         status = ptf_net_rewrite(net.net, o.rewrite, NULL, &folded, &err);
     if (status == PTF_OK)
         status = convert(&o, &net, folded, &reached, &err);
+    if (status != PTF_OK || !reached)
+        status = tool_net_unchanged(&net, status, &err);
     ptf_net_free(folded);
     tool_net_close(&net);
     if (status != PTF_OK)

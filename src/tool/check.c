@@ -270,7 +270,8 @@ static ptf_status fill_evidence(const options *o, const tool_net *a,
     tool_progress_end(&progress);
     if (status == PTF_OK)
         status = tool_inputs_sha256(inputs, e->sha256_inputs, err);
-    return status;
+    status = tool_net_unchanged(a, status, err);
+    return status == PTF_OK ? tool_net_unchanged(b, status, err) : status;
 }
 
 static ptf_status write_junit(const check_report *r, const char *path,
@@ -364,6 +365,8 @@ static ptf_status run(const options *o, int *code, ptf_error *err)
     else if (status == PTF_OK)
         status = compare(o, &a, &b, &inputs, &met, err);
     status = tool_inputs_explain(o->data, &inputs.shape, &a, status, err);
+    if (status != PTF_OK || b.net == NULL)
+        status = tool_net_unchanged(&a, status, err);
     *code = met ? EXIT_EQUIVALENT : EXIT_NOT_EQUIVALENT;
     tool_inputs_free(&inputs);
     tool_net_close(&b);

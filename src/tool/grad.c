@@ -326,6 +326,7 @@ static ptf_status grad(const options *o, unsigned by, ptf_error *err)
     free(d.in);
     free(d.out);
     free(d.cotangent);
+    status = tool_net_unchanged(&net, status, err);
     tool_net_close(&net);
     return status;
 }

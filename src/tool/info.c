@@ -66,6 +66,7 @@ static ptf_status print_net(const options *o, ptf_error *err)
         ptf_net_print(net.net, stdout);
     else
         ptf_net_print_text(net.net, stdout);
+    status = tool_net_unchanged(&net, status, err);
     tool_net_close(&net);
     return status;
 }
@@ -85,6 +86,7 @@ static ptf_status print_checkpoint(const options *o, const ptf_stage *stage,
         status = tool_describe_json(ckpt, o->source.path, &o->what, err);
     else if (status == PTF_OK)
         status = tool_describe(ckpt, o->source.path, &o->what, err);
+    status = tool_net_unchanged(&(tool_net){.ckpt = ckpt}, status, err);
     ptf_checkpoint_close(ckpt);
     return status;
 }

@@ -286,6 +286,8 @@ static ptf_status run(const options *o, bool *reached, ptf_error *err)
     report r = {.before = &net, .after = converted, .checked = !o->no_check};
     if (status == PTF_OK)
         status = convert(o, &r, err);
+    if (status != PTF_OK || !r.reached)
+        status = tool_net_unchanged(&net, status, err);
     *reached = r.reached;
     ptf_net_free(converted);
     tool_net_close(&net);

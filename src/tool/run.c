@@ -190,6 +190,7 @@ int tool_run(int argc, char **argv)
         status = tool_net_open(&o.source, &net, &err);
     if (status == PTF_OK)
         status = open_and_run(&o, &net, &names, &err);
+    status = tool_net_unchanged(&net, status, &err);
     tool_net_close(&net);
     run_names_free(&names);
     return status == PTF_OK ? tool_finish(EXIT_EQUIVALENT) : tool_fail(&err);

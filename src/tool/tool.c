@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -27,6 +28,7 @@ static void on_signal(int number)
 
 /* What was there before: a sanitizer's, or the default. */
 static struct sigaction old_bus_action;
+static atomic_flag bus_seen = ATOMIC_FLAG_INIT;
 
 /*
  * A file that was cut while it was in use ends the program as any other I/O
@@ -43,6 +45,8 @@ static void on_bus(int number, siginfo_t *info, void *context)
             raise(number); /* else the same instruction faults again */
         return;
     }
+    while (atomic_flag_test_and_set(&bus_seen))
+        pause(); /* all threads may fault: the first one speaks */
     ptf_remove_temporaries();
     tool_progress_break();
     stpcpy(stpcpy(stpcpy(stpcpy(line, program_name), ": "), fault), "\n");
@@ -431,6 +435,7 @@ ptf_status tool_net_open(const tool_source *source, tool_net *out,
         status = ptf_checkpoint_verify(out->ckpt, err);
     if (status == PTF_OK)
         status = make_net(source, out, err);
+    status = status != PTF_OK ? tool_net_unchanged(out, status, err) : status;
     if (status != PTF_OK)
         tool_net_close(out);
     return status;
@@ -468,6 +473,17 @@ ptf_status tool_net_find(const tool_source *source, tool_net *out,
     if (status != PTF_OK)
         tool_net_close(out);
     return status;
+}
+
+ptf_status tool_net_unchanged(const tool_net *net, ptf_status status,
+                              ptf_error *err)
+{
+    static ptf_error changed;
+    if (net->ckpt == NULL ||
+        ptf_checkpoint_unchanged(net->ckpt, &changed) == PTF_OK)
+        return status;
+    *err = changed;
+    return err->status;
 }
 
 void tool_net_close(tool_net *net)

@@ -230,6 +230,12 @@ ptf_status tool_net_open(const tool_source *source, tool_net *out,
  */
 ptf_status tool_net_find(const tool_source *source, tool_net *out,
                          ptf_error *err);
+/*
+ * What was worked out from a file that was written to meanwhile is of no file:
+ * that, as PTF_IO, or else 'status' with its error.
+ */
+ptf_status tool_net_unchanged(const tool_net *net, ptf_status status,
+                              ptf_error *err);
 void tool_net_close(tool_net *net);
 
 /* PTF_ARGUMENT when neither the text nor --input says the input's shape. */

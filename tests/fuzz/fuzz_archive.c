@@ -9,7 +9,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    ptf_file file = {"fuzz", data, size, -1};
+    ptf_file file = {"fuzz", data, size, -1, NULL};
     ptf_archive archive;
     ptf_error err;
     if (ptf_archive_open(&file, &archive, &err) != PTF_OK)
