@@ -44,14 +44,23 @@ typedef enum ptf_status {
 /*
  * What went wrong.  'message' is one line without a newline, complete as it
  * stands: "FILE: ENTRY@OFFSET: expected X, got Y", where the offset counts
- * bytes from the start of the entry (of the file when there is no entry).  It
- * is long enough for a list of mismatching keys.  Control characters from the
- * input are escaped.
+ * bytes from the start of the entry (of the file when there is no entry).
+ * Control characters from the input are escaped, and of what would be longer
+ * the middle is left out.
  */
+enum { PTF_MESSAGE_SIZE = 280 };
+
 typedef struct ptf_error {
     ptf_status status;
-    char message[16384];
+    char message[PTF_MESSAGE_SIZE];
 } ptf_error;
+
+/*
+ * Fills 'err' (NULL is fine) with a text of the caller's own, made such a
+ * line; returns 'status'.
+ */
+PTF_API ptf_status ptf_error_set(ptf_error *err, ptf_status status,
+                                 const char *message);
 
 /* "1.0.0"; the version of the library that is running. */
 PTF_API const char *ptf_version(void);
@@ -400,10 +409,20 @@ PTF_API const char *ptf_arch_text(const char *name);
 /*
  * The one built-in architecture whose parameters are exactly the tensors of
  * 'ckpt', in names and shapes; *name is static.  PTF_UNSUPPORTED when none
- * fits; the message says what the nearest one lacks.
+ * fits; *name is then the nearest one, or NULL.
  */
 PTF_API ptf_status ptf_arch_recognise(const ptf_checkpoint *ckpt,
                                       const char **name, ptf_error *err);
+
+/*
+ * Writes how the layers of a text and the tensors of 'ckpt' disagree, a line
+ * for each that does not: "missing NAME SHAPE", "unexpected NAME SHAPE", or
+ * "NAME: expected X, got Y".  The first of them is what ptf_net_make() says.
+ */
+PTF_API ptf_status ptf_net_print_mismatch(const char *text,
+                                          const char *text_name,
+                                          const ptf_checkpoint *ckpt, FILE *out,
+                                          ptf_error *err);
 
 /*
  * Makes a net from the text that Python's print(model) prints.  'text_name'
@@ -463,7 +482,8 @@ PTF_API void ptf_net_print_text(const ptf_net *net, FILE *out);
  * whose corner is pixel (i * stride[0], j * stride[1]).
  *
  * 'blocker' is NULL when every window equals the net on its crop.  Otherwise
- * it names the first layer for which that is not so, and 'reason' says why:
+ * it names the first layer for which that is not so (of those that take one
+ * size only, where there are some), and 'reason' says why:
  * zero padding (a crop sees zeros where the image goes on), pooling whose
  * windows depend on the map's size, or a layer that takes one size only.
  *

@@ -66,6 +66,28 @@ static void a_long_message_is_cut_at_a_whole_character(void **state)
     assert_true(ptf_is_printable(err.message, size));
 }
 
+static void a_long_message_keeps_its_place_and_its_advice(void **state)
+{
+    (void)state;
+    ptf_error err;
+    char name[1000] = "net.pt: layer ";
+    ptf_origin origin = {name, NULL};
+    for (size_t shift = 0; shift < 5; shift++) {
+        size_t size = strlen("net.pt: layer ") + shift;
+        memset(name + size, '\x1b', sizeof(name) - 1 - size);
+        memset(name + size - shift, 'a', shift);
+        ptf_fail(&err, PTF_IO, &origin, 5, "expected X, got Y; do this");
+        const char *gap = strstr(err.message, "...");
+        assert_non_null(gap);
+        assert_memory_equal(err.message, "net.pt: layer a", 14 + (shift > 0));
+        assert_memory_equal(gap - 4, "\\x1b...\\x1b", 11);
+        assert_string_equal(strrchr(err.message, ':'),
+                            ": expected X, got Y; do this");
+        assert_in_range(strlen(err.message), PTF_MESSAGE_SIZE - 10,
+                        PTF_MESSAGE_SIZE - 1);
+    }
+}
+
 static void only_sound_utf8_is_printable(void **state)
 {
     (void)state;
@@ -299,6 +321,7 @@ int main(void)
         cmocka_unit_test(an_error_is_optional),
         cmocka_unit_test(a_message_is_one_printable_line),
         cmocka_unit_test(a_long_message_is_cut_at_a_whole_character),
+        cmocka_unit_test(a_long_message_keeps_its_place_and_its_advice),
         cmocka_unit_test(only_sound_utf8_is_printable),
         cmocka_unit_test(arena_memory_is_zero_aligned_and_apart),
         cmocka_unit_test(an_arena_refuses_sizes_that_overflow),

@@ -117,7 +117,7 @@ static const struct {
      PTF_UNSUPPORTED, "too large or too deep"},
     /* numbers that do not fit what the attributes say */
     {BYTES(FILE_OF(SEQUENTIAL(CHILD("0", LINEAR("")) CHILD("1", LINEAR(""))))),
-     PTF_UNSUPPORTED, "the number of channels of its input is another"},
+     PTF_UNSUPPORTED, "expected 3 input features, got 2; "},
     {BYTES(FILE_OF("}" FORGE_TEXT1("w") FORGE_MATRIX "s")), PTF_ARGUMENT,
      "expected a whole model"},
 };

@@ -283,7 +283,8 @@ static const struct {
     {"\x80\x02}q", PTF_FORMAT, "net.txt: line 1: control characters"},
     {"Net(\n  (0): ReLU()\n", PTF_FORMAT, "the ')' that closes line 1"},
     {"Net(\n)\n", PTF_UNSUPPORTED, "line 2: a module without children"},
-    {"Net(\n  (0): ReLU()\n)\nNet()\n", PTF_FORMAT, "line 4: more text"},
+    {"Net(\n  (0): ReLU()\n)\nNet()\n", PTF_FORMAT,
+     "line 4: expected the end of the text"},
     {"Net(\n  0: ReLU()\n)\n", PTF_FORMAT, "line 2: expected '(key): Module"},
     {"Net(\n  scale=2, mode=(1, 2)\n  (0): ReLU()\n)\n", PTF_UNSUPPORTED,
      "line 2: expected a container's children, got a setting of its own, "
@@ -340,9 +341,13 @@ static const struct {
      "ceil_mode=False)",
      PTF_UNSUPPORTED, "half the window"},
     {"# input: 2x9\nLinear(in_features=9, out_features=1, bias=True)",
+     PTF_UNSUPPORTED, "line 2: Linear cannot follow Input: a Linear on"},
+    {"Net(\n  (0): Linear(in_features=4, out_features=3, bias=True)\n"
+     "  (1): Linear(in_features=5, out_features=3, bias=True)\n)\n",
      PTF_UNSUPPORTED,
-     "line 2: Linear(in_features=9, out_features=1, "
-     "bias=True) cannot stand behind Input(): a Linear on"},
+     "line 3: Linear cannot follow Linear: expected 5 input features, got 3; "
+     "check the input's size, and that forward() calls each module once, in "
+     "this order, with nothing between"},
     {"Net(\n  (0): Conv1d(2, 3, kernel_size=(1,), stride=(1,))\n"
      "  (1): Linear(in_features=4, out_features=3, bias=True)\n"
      "  (2): BatchNorm1d(3, eps=1e-05, momentum=0.1, affine=True, "
@@ -424,13 +429,13 @@ static void shapes_that_do_not_fit_name_the_layer(void **state)
         const char *text, *input, *words;
     } cases[] = {
         {"Conv2d(3, 4, kernel_size=(3, 3), stride=(1, 1))", "2x9x9",
-         "number of channels"},
+         "(Conv2d): cannot take 2x9x9: expected 3 input channels, got 2; check the "},
         {"Conv2d(3, 4, kernel_size=(3, 3), stride=(1, 1))", "3x2x9",
          "cannot take 3x2x9: its kernel is larger"},
         {"Conv2d(3, 4, kernel_size=(3, 3), stride=(1, 1))", "3x9",
          "channels x height x width"},
         {"Linear(in_features=4, out_features=3, bias=True)", "5",
-         "number of features"},
+         "layer (Linear): cannot take 5: expected 4 input features, got 5; "},
         {"Linear(in_features=4, out_features=3, bias=True)", "4x4", "flat"},
         {"AvgPool2d(kernel_size=2, stride=2, padding=0)", "1x5x4",
          "add ceil_mode=False"},

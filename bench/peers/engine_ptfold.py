@@ -29,7 +29,7 @@ class GradientOptions(ctypes.Structure):
 
 
 class Error(ctypes.Structure):
-    _fields_ = [("status", ctypes.c_int), ("message", ctypes.c_char * 16384)]
+    _fields_ = [("status", ctypes.c_int), ("message", ctypes.c_char * 280)]
 
 
 lib = ctypes.CDLL(os.environ["PTFOLD_LIBRARY"])

@@ -12,7 +12,7 @@ import numpy as np
 
 
 class Error(ctypes.Structure):
-    _fields_ = [("status", ctypes.c_int), ("message", ctypes.c_char * 16384)]
+    _fields_ = [("status", ctypes.c_int), ("message", ctypes.c_char * 280)]
 
 
 class Shape(ctypes.Structure):

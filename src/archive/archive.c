@@ -77,18 +77,62 @@ static ptf_status index_names(ptf_archive *archive, ptf_error *err)
     return PTF_OK;
 }
 
+/* ------------------------------------------------------------ other kinds */
+
+static const char torch_export[] = "a torch.export archive (.pt2)";
+static const char no_export_yet[] =
+    "that format is not read yet: save model.state_dict() with torch.save(), "
+    "and give the text of print(model) with --arch";
+static const char save_weights[] = "save the state dict with torch.save()";
+static const char give_checkpoint[] = "give the checkpoint";
+
+/* Zips of other kinds, by an entry that gives them away. */
+static const struct {
+    const char *entry;
+    const char *what;
+    const char *advice;
+} other_kinds[] = {
+    {"archive_format", torch_export, no_export_yet},
+    {"serialized_exported_program.json", torch_export, no_export_yet},
+    {"model.json", "TorchScript of PyTorch 1.0 or 1.1", save_weights},
+    {".data/python_version", "a torch.package archive", save_weights},
+    {"META-INF/MANIFEST.MF", "a Java archive", give_checkpoint},
+    {"word/document.xml", "a Word document", give_checkpoint},
+    {"model.weights.h5", "a Keras model", save_weights},
+};
+
+/* Whether the archive has such an entry, and then what the archive is. */
+static ptf_status refuse_other_kinds(const ptf_archive *archive, ptf_error *err)
+{
+    ptf_origin origin = {archive->file->name, NULL};
+    for (size_t i = 0; i < archive->count; i++) {
+        for (size_t k = 0; k < PTF_ARRAY_SIZE(other_kinds); k++) {
+            if (strcmp(archive->entries[i].name, other_kinds[k].entry) == 0)
+                return ptf_fail(err, PTF_UNSUPPORTED, &origin, PTF_NO_OFFSET,
+                                "expected a PyTorch checkpoint, got %s; %s",
+                                other_kinds[k].what, other_kinds[k].advice);
+        }
+    }
+    return PTF_OK;
+}
+
+/* ---------------------------------------------------------------- the root */
+
 /* Splits the one folder that everything lies in off the names. */
 static ptf_status split_root(ptf_archive *archive, ptf_error *err)
 {
     ptf_origin origin = {archive->file->name, NULL};
     const char *first = archive->entries[0].name;
     const char *slash = strchr(first, '/');
-    if (slash == NULL)
-        return ptf_fail(err, PTF_UNSUPPORTED, &origin, 0,
-                        "expected a PyTorch archive, whose entries lie in one "
-                        "folder, got '%s'; torch.export files (.pt2) and "
-                        "other zips are not read",
-                        first);
+    if (slash == NULL) {
+        ptf_status status = refuse_other_kinds(archive, err);
+        return status != PTF_OK
+                   ? status
+                   : ptf_fail(err, PTF_UNSUPPORTED, &origin, PTF_NO_OFFSET,
+                              "expected a PyTorch checkpoint, whose entries "
+                              "lie in one folder, got a zip with '%s'; %s",
+                              first, save_weights);
+    }
     size_t size = (size_t)(slash - first);
     archive->root = ptf_arena_copy(&archive->arena, first, size);
     if (archive->root == NULL)
@@ -108,33 +152,15 @@ static ptf_status split_root(ptf_archive *archive, ptf_error *err)
 
 /* -------------------------------------------------------------- zip's kind */
 
-/* Zips that PyTorch writes for other purposes, by an entry that gives them
- * away. */
-static const struct {
-    const char *entry;
-    const char *what;
-} other_kinds[] = {
-    {"archive_format", "a torch.export archive (.pt2)"},
-    {"serialized_exported_program.json", "a torch.export archive (.pt2)"},
-    {"model.json", "TorchScript of PyTorch 1.0 or 1.1"},
-    {".data/python_version", "a torch.package archive"},
-    {"META-INF/MANIFEST.MF", "a Java archive"},
-    {"word/document.xml", "a Word document"},
-};
-
 /* Readers that look for any entry with such a name could take it instead. */
 static const char second_pickle[] = "/data.pkl";
 
 static ptf_status find_kind(ptf_archive *archive, ptf_error *err)
 {
     ptf_origin origin = {archive->file->name, NULL};
-    for (size_t i = 0; i < PTF_ARRAY_SIZE(other_kinds); i++) {
-        if (ptf_archive_find(archive, other_kinds[i].entry) != NULL)
-            return ptf_fail(err, PTF_UNSUPPORTED, &origin, PTF_NO_OFFSET,
-                            "expected a PyTorch checkpoint, got %s; save "
-                            "the state dict with torch.save()",
-                            other_kinds[i].what);
-    }
+    ptf_status status = refuse_other_kinds(archive, err);
+    if (status != PTF_OK)
+        return status;
     for (size_t i = 0; i < archive->count; i++) {
         const ptf_entry *entry = &archive->entries[i];
         size_t size = strlen(entry->name), n = strlen(second_pickle);

@@ -114,10 +114,27 @@ static bool is_json(const ptf_file *file)
            memchr(file->data, '\0', reach) == NULL;
 }
 
+/* Lines, as those of print(model): nothing that does not belong in a text. */
+static bool is_text(const ptf_file *file)
+{
+    enum { LEAST = 8, REACH = 256 };
+    size_t reach = file->size < REACH ? file->size : REACH;
+    for (size_t i = 0; i < reach; i++) {
+        if ((file->data[i] < ' ' && strchr("\t\r\n", file->data[i]) == NULL) ||
+            file->data[i] == '\0' || file->data[i] > '~')
+            return false;
+    }
+    return reach >= LEAST;
+}
+
 static ptf_status refuse_unknown(const ptf_file *file, ptf_error *err)
 {
     ptf_origin origin = {file->name, NULL};
     const uint8_t *d = file->data;
+    if (is_text(file))
+        return ptf_fail(err, PTF_UNSUPPORTED, &origin, PTF_NO_OFFSET,
+                        "expected a PyTorch checkpoint, got a text; the text "
+                        "of print(model) is for --arch");
     if (file->size >= 2 && d[0] == 0x80 && d[1] >= 2 && d[1] <= 5)
         return ptf_fail(
             err, PTF_UNSUPPORTED, &origin, 0,
@@ -149,7 +166,7 @@ ptf_status ptf_sniff(const ptf_file *file, ptf_sniffed *out, size_t *start,
     for (size_t i = 0; i < PTF_ARRAY_SIZE(signatures); i++) {
         const signature *s = &signatures[i];
         if (has_bytes(file, s->offset, s->bytes, s->size))
-            return ptf_fail(err, PTF_UNSUPPORTED, &origin, 0,
+            return ptf_fail(err, PTF_UNSUPPORTED, &origin, PTF_NO_OFFSET,
                             "expected a PyTorch checkpoint, got %s; %s",
                             s->what, s->advice);
     }

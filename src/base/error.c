@@ -1,5 +1,5 @@
 /*
- * How a fault becomes one line: where it is, then what is wrong.
+ * How a fault becomes one short line: where it is, then what is wrong.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -68,6 +68,8 @@ bool ptf_is_printable(const char *bytes, size_t size)
     return true;
 }
 
+static const char digits[] = "0123456789abcdef";
+
 /*
  * The next piece of 'bytes' as it should be shown: a printable character or
  * an escape, put into 'piece' (5 bytes).  Returns how many bytes it used.
@@ -81,8 +83,7 @@ static size_t escape_next(const uint8_t *p, size_t left, char piece[5],
         *piece_size = n;
         return n;
     }
-    static const char digit[] = "0123456789abcdef";
-    memcpy(piece, (char[]){'\\', 'x', digit[p[0] >> 4], digit[p[0] & 15]}, 4);
+    memcpy(piece, (char[]){'\\', 'x', digits[p[0] >> 4], digits[p[0] & 15]}, 4);
     *piece_size = 4;
     return 1;
 }
@@ -137,23 +138,63 @@ static void put_place(text *t, const ptf_origin *origin, uint64_t offset)
         text_put(t, ": ", 2);
 }
 
+/* The length of what must stay whole: an escape, or a character. */
+static size_t unit_length(const uint8_t *p, size_t left)
+{
+    bool escape = left >= 4 && p[0] == '\\' && p[1] == 'x' &&
+                  strspn((const char *)p + 2, digits) >= 2;
+    size_t n = utf8_length(p, left);
+    return escape ? 4 : n > 0 ? n : 1;
+}
+
+/*
+ * A line that someone can read: of a longer one the middle is left out, since
+ * it begins with the place and ends with what to do.
+ */
+static void shorten(char out[PTF_MESSAGE_SIZE], const char *whole, size_t size)
+{
+    static const char gap[] = "...";
+    const size_t half = (PTF_MESSAGE_SIZE - sizeof(gap)) / 2;
+    size_t front = 0, rest = 0;
+    if (size < PTF_MESSAGE_SIZE) {
+        memcpy(out, whole, size + 1);
+        return;
+    }
+    while (rest < size - half) {
+        front = rest <= half ? rest : front;
+        rest += unit_length((const uint8_t *)whole + rest, size - rest);
+    }
+    text t = {out, PTF_MESSAGE_SIZE};
+    text_put(&t, whole, front);
+    text_put(&t, gap, strlen(gap));
+    text_put(&t, whole + rest, size - rest);
+}
+
+enum { MOST_TEXT = 8192 }; /* of a message before it is shortened */
+
 ptf_status(ptf_fail)(ptf_error *err, ptf_status status,
                      const ptf_origin *origin, uint64_t offset, const char *fmt,
                      ...)
 {
     if (err == NULL)
         return status;
-    char raw[sizeof(err->message)];
+    char raw[MOST_TEXT], whole[2 * MOST_TEXT];
     va_list args;
     va_start(args, fmt);
     vsnprintf(raw, sizeof(raw), fmt, args);
     va_end(args);
 
-    err->status = status;
-    text t = {err->message, sizeof(err->message)};
+    text t = {whole, sizeof(whole)};
     put_place(&t, origin, offset);
     text_put_escaped(&t, raw);
+    err->status = status;
+    shorten(err->message, whole, sizeof(whole) - t.left);
     return status;
+}
+
+ptf_status ptf_error_set(ptf_error *err, ptf_status status, const char *message)
+{
+    return ptf_fail(err, status, NULL, PTF_NO_OFFSET, "%s", message);
 }
 
 ptf_status(ptf_fail_memory)(ptf_error *err)

@@ -42,18 +42,16 @@ static ptf_status fail_unknown(const ptf_origin *origin,
                                const ptf_arch *nearest, const ptf_mismatch *m,
                                ptf_error *err)
 {
-    static const char advice[] =
-        "give the network's print(model) text with --arch";
+    static const char advice[] = "give the text of print(model) with --arch";
     if (nearest == NULL)
         return ptf_fail(err, PTF_UNSUPPORTED, origin, PTF_NO_OFFSET,
-                        "the tensors fit no built-in architecture, and none "
-                        "has a name and shape in common with one; %s",
+                        "the tensors are not those of a built-in network; %s",
                         advice);
     return ptf_fail(err, PTF_UNSUPPORTED, origin, PTF_NO_OFFSET,
-                    "the tensors fit no built-in architecture; the nearest is "
-                    "%s, where %zu agree and %zu do not (%s%s); %s",
-                    nearest->name, m->agreeing, m->count, m->text,
-                    m->shown < m->count ? "; ..." : "", advice);
+                    "the tensors are not those of a built-in network (of the "
+                    "nearest, %s, %zu of %zu match; --verbose lists the "
+                    "others); %s",
+                    nearest->name, m->agreeing, m->wanted, advice);
 }
 
 /* One comparison at a time, and the best one so far. */
@@ -89,15 +87,17 @@ ptf_status ptf_arch_recognise(const ptf_checkpoint *ckpt, const char **name,
     if (s == NULL)
         return ptf_fail_memory(err);
     ptf_status status = search_all(s, ckpt, err);
-    if (status == PTF_OK && s->fitting == 1)
+    if (status == PTF_OK && s->fitting == 1) {
         *name = s->nearest->name;
-    else if (status == PTF_OK && s->fitting > 1)
+    } else if (status == PTF_OK && s->fitting > 1) {
         status = ptf_fail(err, PTF_UNSUPPORTED, &origin, PTF_NO_OFFSET,
                           "the tensors fit %zu built-in architectures; choose "
                           "one with --arch",
                           s->fitting);
-    else if (status == PTF_OK)
+    } else if (status == PTF_OK) {
+        *name = s->nearest != NULL ? s->nearest->name : NULL;
         status = fail_unknown(&origin, s->nearest, &s->best, err);
+    }
     ptf_free(s);
     return status;
 }

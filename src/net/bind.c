@@ -1,6 +1,6 @@
 /*
- * Layers and the tensors of a checkpoint find each other by name.  Everything
- * that does not agree is collected, so that one run shows all of it.
+ * Layers and the tensors of a checkpoint find each other by name.  A message
+ * names the first of each kind that does not agree; a list has all of them.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -10,24 +10,23 @@
 
 /* ------------------------------------------------------- the list of faults */
 
-static void PTF_PRINTF(2, 3) add_mismatch(ptf_mismatch *m, const char *fmt, ...)
+static void PTF_PRINTF(3, 4)
+    add_mismatch(ptf_mismatch *m, bool stray, const char *fmt, ...)
 {
     char item[2048];
+    char *first = stray ? m->stray : m->layer;
     va_list args;
     va_start(args, fmt);
-    int n = vsnprintf(item, sizeof(item), fmt, args);
+    vsnprintf(item, sizeof(item), fmt, args);
     va_end(args);
-    size_t size = n < (int)sizeof(item) ? (size_t)n : sizeof(item) - 1;
+    if (first[0] == '\0')
+        snprintf(first, sizeof(m->layer), "%.*s", (int)sizeof(m->layer) - 1,
+                 item);
     m->count++;
-    if (m->shown + 1 < m->count || m->used + size + 3 > sizeof(m->text))
-        return; /* once one did not fit, none is shown */
-    if (m->shown++ > 0) {
-        memcpy(m->text + m->used, "; ", 2);
-        m->used += 2;
+    if (m->list != NULL) {
+        ptf_print_escaped(m->list, item, strlen(item));
+        fputc('\n', m->list);
     }
-    memcpy(m->text + m->used, item, size);
-    m->used += size;
-    m->text[m->used] = '\0';
 }
 
 /* --------------------------------------------------------- tensors by name */
@@ -88,11 +87,6 @@ static bool is_float(ptf_dtype dtype)
            dtype == PTF_BF16;
 }
 
-static bool is_integer(ptf_dtype dtype)
-{
-    return dtype >= PTF_I8 && dtype <= PTF_U64;
-}
-
 /* A tensor that agrees with what the layer wants; else NULL and a mismatch. */
 static const ptf_tensor *match(const ptf_tensor *found, const char *name,
                                ptf_role role, int rank, const int64_t *shape,
@@ -103,19 +97,19 @@ static const ptf_tensor *match(const ptf_tensor *found, const char *name,
     char want[192], have[192];
     ptf_tensor_shape_text(&wanted, want);
     if (found == NULL) {
-        add_mismatch(out, "missing %s %s", name, want);
+        add_mismatch(out, false, "missing %s %s", name, want);
         return NULL;
     }
     ptf_tensor_shape_text(found, have);
     if (found->rank != rank ||
         memcmp(found->shape, shape, (size_t)rank * sizeof(*shape)) != 0) {
-        add_mismatch(out, "%s: expected shape %s, got %s", name, want, have);
+        add_mismatch(out, false, "%s: expected shape %s, got %s", name, want,
+                     have);
         return NULL;
     }
-    bool counts = role == PTF_NUM_BATCHES;
-    if (counts ? !is_integer(found->dtype) : !is_float(found->dtype)) {
-        add_mismatch(out, "%s: expected %s, got %s", name,
-                     counts ? "an integer" : "floating point",
+    /* of the count nothing is used: PyTorch, too, takes any type for it */
+    if (role != PTF_NUM_BATCHES && !is_float(found->dtype)) {
+        add_mismatch(out, false, "%s: expected floating point, got %s", name,
                      ptf_dtype_name(found->dtype));
         return NULL;
     }
@@ -138,6 +132,7 @@ static void compare_node(ptf_node *node, bool bind, by_name *index,
         const ptf_tensor *found = by_name_take(index, name);
         if (found == NULL && role == PTF_NUM_BATCHES)
             continue; /* PyTorch counts batches since 0.4.1 only */
+        out->wanted++;
         found = match(found, name, role, rank, shape, out);
         if (bind)
             node->tensors[role] = found;
@@ -149,7 +144,7 @@ ptf_status ptf_net_compare(ptf_net *net, const ptf_checkpoint *ckpt, bool bind,
 {
     by_name index;
     ptf_status status = by_name_init(&index, ckpt, err);
-    *out = (ptf_mismatch){.count = 0};
+    *out = (ptf_mismatch){.list = out->list};
     if (status == PTF_OK) {
         for (int i = 1; i < net->node_count; i++)
             compare_node(&net->nodes[i], bind, &index, out);
@@ -157,8 +152,8 @@ ptf_status ptf_net_compare(ptf_net *net, const ptf_checkpoint *ckpt, bool bind,
             char shape[192];
             ptf_tensor_shape_text(index.sorted[i], shape);
             if (!index.used[i])
-                add_mismatch(out, "unexpected %s %s", index.sorted[i]->name,
-                             shape);
+                add_mismatch(out, true, "unexpected %s %s",
+                             index.sorted[i]->name, shape);
         }
     }
     by_name_free(&index);
@@ -169,12 +164,33 @@ static ptf_status fail_mismatch(const ptf_net *net, const ptf_checkpoint *ckpt,
                                 const ptf_mismatch *m, ptf_error *err)
 {
     ptf_origin origin = {ptf_checkpoint_file(ckpt)->name, NULL};
-    char more[64] = "";
-    if (m->shown < m->count)
-        snprintf(more, sizeof(more), "; and %zu more", m->count - m->shown);
+    bool both = m->layer[0] != '\0' && m->stray[0] != '\0';
+    size_t more = m->count - 1 - both;
+    char rest[64] = "";
+    if (more > 0)
+        snprintf(rest, sizeof(rest), "; %zu more with --verbose", more);
     return ptf_fail(err, PTF_ARGUMENT, &origin, PTF_NO_OFFSET,
-                    "the checkpoint does not fit %s: %s%s", ptf_net_name(net),
-                    m->text, more);
+                    "the checkpoint does not fit %s: %zu of %zu tensors match; "
+                    "%s%s%s%s",
+                    ptf_net_name(net), m->agreeing, m->wanted, m->layer,
+                    both ? "; " : "", m->stray, rest);
+}
+
+ptf_status ptf_net_print_mismatch(const char *text, const char *text_name,
+                                  const ptf_checkpoint *ckpt, FILE *out,
+                                  ptf_error *err)
+{
+    ptf_net *net;
+    ptf_mismatch *m = ptf_alloc(sizeof(*m));
+    if (m == NULL)
+        return ptf_fail_memory(err);
+    m->list = out;
+    ptf_status status = ptf_net_parse(text, text_name, &net, err);
+    if (status == PTF_OK)
+        status = ptf_net_compare(net, ckpt, false, m, err);
+    ptf_net_free(net);
+    ptf_free(m);
+    return status;
 }
 
 ptf_status ptf_net_bind(ptf_net *net, const ptf_checkpoint *ckpt,

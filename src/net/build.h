@@ -16,23 +16,21 @@ ptf_status ptf_net_parse(const char *text, const char *text_name, ptf_net **out,
 ptf_status ptf_net_parse_model(const ptf_checkpoint *ckpt, ptf_net **out,
                                ptf_error *err);
 
-/* Gives each layer its tensors, or says everything that does not agree. */
+/* Gives each layer its tensors, or says what does not agree. */
 ptf_status ptf_net_bind(ptf_net *net, const ptf_checkpoint *ckpt,
                         ptf_error *err);
 
-/*
- * How the net and the checkpoint disagree: the number of mismatches, of
- * parameters that agree, and the list "missing A; unexpected B; ...".
- */
+/* How the net and the checkpoint disagree. */
 typedef struct ptf_mismatch {
-    size_t count;
-    size_t agreeing;
-    size_t shown; /* of 'count' */
-    size_t used;  /* bytes of 'text' */
-    char text[15000];
+    size_t count;    /* of mismatches */
+    size_t agreeing; /* parameters of layers, of 'wanted' */
+    size_t wanted;
+    FILE *list;      /* gets a line for each mismatch; or NULL */
+    char layer[512]; /* the first parameter that has no such tensor, or "" */
+    char stray[512]; /* the first tensor that no layer takes, or "" */
 } ptf_mismatch;
 
-/* Does not touch the net when 'bind' is false. */
+/* Set out->list; nothing of the net changes when 'bind' is false. */
 ptf_status ptf_net_compare(ptf_net *net, const ptf_checkpoint *ckpt, bool bind,
                            ptf_mismatch *out, ptf_error *err);
 

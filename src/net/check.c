@@ -10,7 +10,7 @@
 ptf_status ptf_net_fail(ptf_error *err, ptf_status status, const ptf_net *net,
                         const char *fmt, ...)
 {
-    char message[sizeof(err->message)];
+    char message[4096];
     va_list args;
     va_start(args, fmt);
     vsnprintf(message, sizeof(message), fmt, args);
@@ -29,8 +29,9 @@ ptf_status(ptf_node_fail)(ptf_error *err, ptf_status status,
     va_end(args);
     const char *name = node->implied ? "between the lines" : node->name;
     ptf_origin origin = {node->file, NULL};
-    return ptf_fail(err, status, &origin, PTF_NO_OFFSET, "layer %s (%s): %s",
-                    name, node->class_name, message);
+    return ptf_fail(err, status, &origin, PTF_NO_OFFSET, "layer %s%s(%s): %s",
+                    name, name[0] != '\0' ? " " : "", node->class_name,
+                    message);
 }
 
 int ptf_net_consumers(const ptf_net *net, int node)
@@ -123,9 +124,12 @@ static ptf_status check_node(const ptf_net *net, int index, ptf_kind *kinds,
         return ptf_node_fail(err, PTF_ARGUMENT, node, "has no container");
     const char *wrong = ptf_op_kind(node->op, &node->attrs,
                                     kinds[node->inputs[0]], &kinds[index]);
+    char text[PTF_REFUSAL_TEXT];
     if (wrong != NULL)
-        return ptf_node_fail(err, PTF_ARGUMENT, node, "cannot stand here: %s",
-                             wrong);
+        return ptf_node_fail(
+            err, PTF_ARGUMENT, node, "cannot take its input: %s",
+            ptf_op_refusal(wrong, &node->attrs, kinds[node->inputs[0]].channels,
+                           text));
     for (int role = 0; role < PTF_ROLE_COUNT; role++) {
         ptf_status status = check_tensor(net, node, (ptf_role)role, err);
         if (status != PTF_OK)

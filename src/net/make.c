@@ -187,11 +187,15 @@ static ptf_status add_layer(maker *m, const ptf_item *item, const char *path,
         status = add_implied_flatten(m);
     if (status != PTF_OK)
         return status;
+    char text[PTF_REFUSAL_TEXT];
+    const ptf_node *before = &m->nodes[m->net->output];
+    int64_t got = m->kind.channels;
     const char *wrong = ptf_op_kind(node.op, &node.attrs, m->kind, &m->kind);
     if (wrong != NULL)
         return ptf_text_fail(m->err, PTF_UNSUPPORTED, m->text.name, m->line,
-                             "%s cannot stand behind %s: %s", node.text,
-                             m->nodes[m->net->output].text, wrong);
+                             "%s cannot follow %s: %s", node.class_name,
+                             before->class_name,
+                             ptf_op_refusal(wrong, &node.attrs, got, text));
     node.inputs[0] = m->net->output;
     return add_node(m, &node);
 }
@@ -303,9 +307,9 @@ static ptf_status read_text(maker *m)
         status = add_module(m, &root, "", -1, 1);
     if (status != PTF_OK || m->next_line == m->text.line_count)
         return status;
-    return ptf_text_fail(m->err, PTF_FORMAT, m->text.name,
-                         m->text.lines[m->next_line].number,
-                         "more text behind the ')' that closes the model");
+    return ptf_text_fail(
+        m->err, PTF_FORMAT, m->text.name, m->text.lines[m->next_line].number,
+        "expected the end of the text after the model's ')', got more");
 }
 
 /* --------------------------------------------------------------- whole nets */

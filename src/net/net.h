@@ -184,6 +184,14 @@ const char *ptf_op_kind(ptf_op op, const ptf_attrs *attrs, ptf_kind in,
                         ptf_kind *out);
 
 /*
+ * What a rule of an op has against an input with 'got' channels or features,
+ * as the end of a message; 'text' may hold it.
+ */
+enum { PTF_REFUSAL_TEXT = 192 };
+const char *ptf_op_refusal(const char *wrong, const ptf_attrs *attrs,
+                           int64_t got, char text[PTF_REFUSAL_TEXT]);
+
+/*
  * The dimension, counted with the batch, that a Softmax works on for values of
  * that rank: PyTorch's old rule for dim=None, negative ones counted from the
  * end.  -1 when there is no such dimension.

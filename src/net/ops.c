@@ -8,9 +8,12 @@
 
 /* ------------------------------------------------------------- shape rules */
 
-static const char not_channels[] =
-    "the number of channels of its input is another";
+/* Reasons that have a count to show: ptf_op_refusal() makes them sentences. */
+static const char not_channels[] = "channels";
+static const char not_features[] = "features";
 static const char not_3d[] = "it takes channels x height x width";
+static const char not_2d[] = "it takes channels x length";
+static const char not_flat[] = "it takes a flat list of features";
 
 static const char *same_shape(const ptf_attrs *attrs, const ptf_shape *in,
                               ptf_shape *out)
@@ -58,7 +61,7 @@ static const char *conv1d_shape(const ptf_attrs *attrs, const ptf_shape *in,
                                 ptf_shape *out)
 {
     if (in->rank != 2)
-        return "it takes channels x length";
+        return not_2d;
     return conv_shape(attrs, in, out);
 }
 
@@ -90,11 +93,9 @@ static const char *linear_shape(const ptf_attrs *attrs, const ptf_shape *in,
                                 ptf_shape *out)
 {
     if (in->rank != 1)
-        return "it takes a flat list of features";
+        return not_flat;
     *out = (ptf_shape){1, {attrs->out_channels}};
-    return in->dim[0] != attrs->in_channels
-               ? "the number of features of its input is another"
-               : NULL;
+    return in->dim[0] != attrs->in_channels ? not_features : NULL;
 }
 
 static const char *softmax_shape(const ptf_attrs *attrs, const ptf_shape *in,
@@ -354,7 +355,7 @@ const char *ptf_op_kind(ptf_op op, const ptf_attrs *attrs, ptf_kind in,
     if (op == PTF_OP_LINEAR && kind_of_linear(in) != NULL)
         return kind_of_linear(in);
     if (want != 0 && in.rank != 0 && in.rank != want)
-        return want == 4 ? not_3d : "the rank of its input is another";
+        return want == 4 ? not_3d : want == 3 ? not_2d : not_flat;
     if (op == PTF_OP_SOFTMAX && in.rank != 0 &&
         ptf_softmax_axis(attrs, in.rank) <= 0)
         return "it would mix the samples of a batch, or its input has no such "
@@ -362,8 +363,21 @@ const char *ptf_op_kind(ptf_op op, const ptf_attrs *attrs, ptf_kind in,
     if (op == PTF_OP_BATCHNORM1D && in.rank == 4)
         return "it takes features, or channels x length";
     if (counts && in.channels != 0 && in.channels != attrs->in_channels)
-        return not_channels;
+        return op == PTF_OP_LINEAR ? not_features : not_channels;
     out->rank = want != 0 ? want : in.rank;
     out->channels = counts ? attrs->out_channels : in.channels;
     return NULL;
+}
+
+const char *ptf_op_refusal(const char *wrong, const ptf_attrs *attrs,
+                           int64_t got, char text[PTF_REFUSAL_TEXT])
+{
+    if (wrong != not_channels && wrong != not_features)
+        return wrong;
+    snprintf(text, PTF_REFUSAL_TEXT,
+             "expected %lld input %s, got %lld; check the input's size, and "
+             "that forward() calls each module once, in this order, with "
+             "nothing between",
+             (long long)attrs->in_channels, wrong, (long long)got);
+    return text;
 }

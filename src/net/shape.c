@@ -72,10 +72,11 @@ static ptf_status node_shape(const ptf_node *node, const ptf_shape *in,
         wrong = "its output is too large";
     if (wrong == NULL)
         return PTF_OK;
-    char text[64];
+    char text[64], reason[PTF_REFUSAL_TEXT];
     ptf_shape_text(in, text);
-    return ptf_node_fail(err, PTF_ARGUMENT, node, "%s cannot take %s: %s",
-                         node->text, text, wrong);
+    return ptf_node_fail(
+        err, PTF_ARGUMENT, node, "cannot take %s: %s", text,
+        ptf_op_refusal(wrong, &node->attrs, in->dim[0], reason));
 }
 
 ptf_status ptf_net_shapes(const ptf_net *net, const ptf_shape *input,

@@ -86,14 +86,16 @@ void ptf_net_slide(const ptf_net *net, ptf_slide *out)
     for (int i = 0; i < net->node_count; i++) {
         const ptf_node *node = &net->nodes[i];
         const char *reason = blocks_sliding(node);
-        out->any_size = out->any_size && takes_any_size(node);
+        bool goes_on = takes_any_size(node);
         for (int d = 0; d < 2 && has_stride(node->op); d++) {
             if (advance(node, d, out, edge))
                 continue;
-            out->any_size = false;
+            goes_on = false;
             reason = "makes the stride overflow";
         }
-        if (out->blocker != NULL || reason == NULL)
+        bool first = out->blocker == NULL || (out->any_size && !goes_on);
+        out->any_size = out->any_size && goes_on;
+        if (reason == NULL || !first)
             continue;
         out->blocker = node->implied ? "the implied flatten" : node->name;
         out->reason = reason;

@@ -26,6 +26,7 @@ static const char help[] =
     "  --format md|csv|json\n"
     "  --arch FILE|NAME  the text of print(model), or a built-in network\n"
     "  --key PATH        the state dict inside the file\n"
+    "  -v, --verbose     list all tensors that do not fit, not only the first\n"
     "  --help, --version\n"
     "\n"
     "Example: ptfold bench --batch 1,10 --threads 1,2 net1.pt\n";

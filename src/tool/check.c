@@ -43,6 +43,7 @@ static const char help[] =
     "                    f32 and in double; all outputs must be where rounding\n"
     "                    can explain them\n"
     "  -q, --quiet       no progress\n"
+    "  -v, --verbose     list all tensors that do not fit, not only the first\n"
     "  --help, --version\n"
     "\n"
     "bitwise: all output bits are equal.  certified: A and B with unrounded\n"
@@ -107,8 +108,11 @@ static bool has_flag(int argc, char **argv, const char *flag)
 /* Returns TOOL_GO_ON or the code to exit with. */
 static int parse(int argc, char **argv, options *o)
 {
-    *o =
-        (options){.random = 8, .seed = 1, .atol = TOOL_ATOL, .rtol = TOOL_RTOL};
+    *o = (options){.b.arch_option = "--arch-b",
+                   .random = 8,
+                   .seed = 1,
+                   .atol = TOOL_ATOL,
+                   .rtol = TOOL_RTOL};
     const char *require = "certified";
     const tool_option table[] = {
         {"arch", 0, OPTION_TEXT, &o->a.arch, 0, 0},

@@ -26,6 +26,7 @@ static const char help[] =
     "  --force           replace outputs that exist\n"
     "  --threads N       default: the CPUs that this process may use\n"
     "  --json            the report as JSON\n"
+    "  -v, --verbose     list all tensors that do not fit, not only the first\n"
     "  --help, --version\n"
     "\n" IMAGE_HELP "\n"
     "Example: ptfold grad --saliency cat-saliency.png alexnet.pt cat.png\n";

@@ -28,6 +28,7 @@ static const char help[] =
     "                    built-in network; default: the built-in that fits\n"
     "  --input CxHxW     for a plan; default: what the text says\n"
     "  --batch N         for a plan: inputs at a time (default 1)\n"
+    "  -v, --verbose     list all tensors that do not fit, not only the first\n"
     "  --help, --version\n"
     "\n"
     "Example: ptfold info --tensors --sha256 net1.pt\n";

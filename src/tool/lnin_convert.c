@@ -28,6 +28,7 @@ static const char help[] =
     "  --threads N       default: the CPUs that this process may use\n"
     "  --json            the report as JSON\n"
     "  -q, --quiet       no progress\n"
+    "  -v, --verbose     list all tensors that do not fit, not only the first\n"
     "  --help, --version\n"
     "\n"
     "Exit status: 0 equivalent, 1 not equivalent, 2 usage, 3 unsupported,\n"

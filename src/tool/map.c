@@ -33,7 +33,8 @@ static ptf_status check_slide(const map_job *j, ptf_error *err)
     const ptf_slide *s = &j->slide;
     if (!s->any_size)
         return tool_error(err, PTF_UNSUPPORTED,
-                          "%s: cannot slide over a larger image: %s %s",
+                          "%s: cannot run on a larger image: layer %s %s; "
+                          "give --resize or --crop",
                           o->source.path, s->blocker, s->reason);
     if (s->blocker != NULL && !o->allow_border)
         return tool_error(err, PTF_UNSUPPORTED,

@@ -22,6 +22,7 @@ static const char help[] =
     "  --arch FILE|NAME   of a checkpoint: the text of print(model), or a\n"
     "                     built-in network\n"
     "  --key PATH         the state dict inside the file\n"
+    "  -v, --verbose     list all tensors that do not fit, not only the first\n"
     "  --help, --version\n"
     "\n"
     "Example: ptfold ops AlexNet --convention torchinfo\n";

@@ -9,7 +9,13 @@
 #include <getopt.h>
 #include <math.h>
 
-enum { MAX_OPTIONS = 40, FIRST_VALUE = 256, VALUE_HELP = 1024, VALUE_VERSION };
+enum {
+    MAX_OPTIONS = 40,
+    FIRST_VALUE = 256,
+    VALUE_HELP = 1024,
+    VALUE_VERSION,
+    VALUE_VERBOSE
+};
 
 /* The table in getopt's terms: option i has the value FIRST_VALUE + i. */
 static void make_long(const tool_option *options, struct option *out)
@@ -21,12 +27,14 @@ static void make_long(const tool_option *options, struct option *out)
                                NULL, 0};
     *out++ = (struct option){"help", no_argument, NULL, VALUE_HELP};
     *out++ = (struct option){"version", no_argument, NULL, VALUE_VERSION};
+    *out++ = (struct option){"verbose", no_argument, NULL, VALUE_VERBOSE};
     *out = (struct option){0};
 }
 
 static void make_short(const tool_option *options, char *out)
 {
     *out++ = 'h';
+    *out++ = 'v';
     for (; options->name != NULL; options++) {
         if (options->letter == 0)
             continue;
@@ -119,8 +127,8 @@ static int check_count(int found, int count)
 int tool_parse(int argc, char **argv, const char *help,
                const tool_option *options, int count, char ***operands)
 {
-    struct option long_options[MAX_OPTIONS + 3];
-    char short_options[2 * MAX_OPTIONS + 2];
+    struct option long_options[MAX_OPTIONS + 4];
+    char short_options[2 * MAX_OPTIONS + 3];
     make_long(options, long_options);
     make_short(options, short_options);
     for (int i = 0; options[i].name != NULL; i++)
@@ -137,6 +145,10 @@ int tool_parse(int argc, char **argv, const char *help,
         if (value == VALUE_VERSION) {
             printf("ptfold %s\n", ptf_version());
             return tool_finish(EXIT_EQUIVALENT);
+        }
+        if (value == VALUE_VERBOSE || value == 'v') {
+            tool_be_verbose();
+            continue;
         }
         const tool_option *option = find_option(options, value);
         if (option == NULL)

@@ -29,6 +29,7 @@ static const char help[] =
     "  --verify          compare the checkpoint's checksums first\n"
     "  --force           replace outputs that exist\n"
     "  -q, --quiet       no progress\n"
+    "  -v, --verbose     list all tensors that do not fit, not only the first\n"
     "  --help, --version\n"
     "\n" IMAGE_HELP "\n"
     "On a larger image, one output per window:\n"

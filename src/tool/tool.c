@@ -6,17 +6,15 @@
 #include "tool/tool.h"
 
 #include <ctype.h>
-#include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdatomic.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 static const char *program_name = "ptfold";
 static const char *command_name = ""; /* with a space before it */
+static bool verbose;
 
 /* Whoever waits for the program sees that the signal ended it. */
 static void on_signal(int number)
@@ -83,6 +81,13 @@ void tool_command(const char *name)
     command_name = text;
 }
 
+enum { MOST_TEXT = 4096 }; /* of a message before it is shortened */
+
+void tool_be_verbose(void)
+{
+    verbose = true;
+}
+
 int tool_exit_code(ptf_status status)
 {
     switch (status) {
@@ -105,23 +110,25 @@ int tool_fail(const ptf_error *err)
 
 ptf_status(tool_error)(ptf_error *err, ptf_status status, const char *fmt, ...)
 {
+    char text[MOST_TEXT];
     va_list args;
     va_start(args, fmt);
-    vsnprintf(err->message, sizeof(err->message), fmt, args);
+    vsnprintf(text, sizeof(text), fmt, args);
     va_end(args);
-    err->status = status;
-    return status;
+    return ptf_error_set(err, status, text);
 }
 
 int tool_usage_error(const char *fmt, ...)
 {
-    fprintf(stderr, "%s: ", program_name);
+    char text[MOST_TEXT];
+    ptf_error err;
     va_list args;
     va_start(args, fmt);
-    vfprintf(stderr, fmt, args);
+    vsnprintf(text, sizeof(text), fmt, args);
     va_end(args);
-    fprintf(stderr, "; see %s%s --help\n", program_name, command_name);
-    return EXIT_USAGE;
+    tool_error(&err, PTF_ARGUMENT, "%s; see %s%s --help", text, program_name,
+               command_name);
+    return tool_fail(&err);
 }
 
 int tool_finish(int code)
@@ -132,147 +139,6 @@ int tool_finish(int code)
         return EXIT_SYSTEM;
     }
     return code;
-}
-
-/* ------------------------------------------------------------------ targets */
-
-enum { FOLDER_FLAGS = O_RDONLY | O_DIRECTORY | O_CLOEXEC };
-
-static bool same_file(const struct stat *a, const struct stat *b)
-{
-    return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
-}
-
-/*
- * Whether an open folder, which is closed, or one 'levels' below it has the
- * file.  Hidden entries are no inputs.
- */
-static bool folder_has(int fd, const struct stat *file, int levels)
-{
-    DIR *folder = fd >= 0 ? fdopendir(fd) : NULL;
-    if (folder == NULL) {
-        if (fd >= 0)
-            close(fd);
-        return false; /* nor can it be read */
-    }
-    bool found = false;
-    const struct dirent *entry;
-    while (!found && (entry = readdir(folder)) != NULL) {
-        struct stat st;
-        if (entry->d_name[0] == '.' || fstatat(fd, entry->d_name, &st, 0) != 0)
-            continue;
-        found = same_file(&st, file);
-        if (!found && S_ISDIR(st.st_mode) && levels > 0)
-            found = folder_has(openat(fd, entry->d_name, FOLDER_FLAGS), file,
-                               levels - 1);
-    }
-    closedir(folder);
-    return found;
-}
-
-/* PTF_ARGUMENT when 'input' is the file 'path', or a folder that has it. */
-static ptf_status refuse_input(const char *path, const struct stat *file,
-                               const char *input, ptf_error *err)
-{
-    enum { CLASSES = 1 }; /* a folder of images may have one for each class */
-    struct stat st;
-    if (input == NULL || stat(input, &st) != 0)
-        return PTF_OK;
-    if (same_file(&st, file))
-        return tool_error(err, PTF_ARGUMENT,
-                          "%s: the output is the input itself; give another "
-                          "name",
-                          path);
-    if (S_ISDIR(st.st_mode) &&
-        folder_has(open(input, FOLDER_FLAGS), file, CLASSES))
-        return tool_error(err, PTF_ARGUMENT,
-                          "%s: the output is a file of the input %s; give "
-                          "another name",
-                          path, input);
-    return PTF_OK;
-}
-
-static bool same_target(const char *a, const char *b)
-{
-    struct stat of_a, of_b;
-    return strcmp(a, b) == 0 || (stat(a, &of_a) == 0 && stat(b, &of_b) == 0 &&
-                                 same_file(&of_a, &of_b));
-}
-
-/* One of the files that are written. */
-static ptf_status check_target(const char *path, tool_paths read, bool force,
-                               ptf_error *err)
-{
-    struct stat file;
-    if (stat(path, &file) != 0 || !S_ISREG(file.st_mode))
-        return PTF_OK; /* nothing is lost; writing says what is wrong */
-    for (size_t i = 0; i < read.count; i++) {
-        ptf_status status = refuse_input(path, &file, read.path[i], err);
-        if (status != PTF_OK)
-            return status;
-    }
-    if (force)
-        return PTF_OK;
-    return tool_error(err, PTF_ARGUMENT,
-                      "%s: the output exists; give --force to replace it",
-                      path);
-}
-
-ptf_status tool_check_targets(tool_paths read, tool_paths written, bool force,
-                              ptf_error *err)
-{
-    ptf_keep_files(!force); /* nor is one replaced that appears meanwhile */
-    ptf_status status = PTF_OK;
-    for (size_t i = 0; status == PTF_OK && i < written.count; i++) {
-        const char *path = written.path[i];
-        for (size_t k = 0; path != NULL && k < i; k++) {
-            if (written.path[k] != NULL && same_target(path, written.path[k]))
-                return tool_error(err, PTF_ARGUMENT,
-                                  "%s: two outputs are the same file; give "
-                                  "each a name of its own",
-                                  path);
-        }
-        if (path != NULL)
-            status = check_target(path, read, force, err);
-    }
-    return status;
-}
-
-ptf_status tool_check_picture(const char *path, ptf_error *err)
-{
-    size_t size = path != NULL ? strlen(path) : 0;
-    const char *end = size >= 4 ? path + size - 4 : "";
-    if (path == NULL || strcmp(end, ".png") == 0 || strcmp(end, ".ppm") == 0)
-        return PTF_OK;
-    return tool_error(err, PTF_ARGUMENT,
-                      "%s: expected a picture's name, which ends in .png or "
-                      ".ppm",
-                      path);
-}
-
-ptf_status tool_text_open(tool_text *text, ptf_error *err)
-{
-    *text = (tool_text){0};
-    text->out = open_memstream(&text->text, &text->size);
-    return text->out != NULL ? PTF_OK
-                             : tool_error(err, PTF_MEMORY, "out of memory");
-}
-
-ptf_status tool_text_save(tool_text *text, const char *path, ptf_error *err)
-{
-    bool failed = ferror(text->out) != 0;
-    failed |= fclose(text->out) != 0;
-    ptf_status status = failed
-                            ? tool_error(err, PTF_MEMORY, "out of memory")
-                            : ptf_text_save(path, text->text, text->size, err);
-    free(text->text);
-    return status;
-}
-
-void tool_text_drop(tool_text *text)
-{
-    fclose(text->out);
-    free(text->text);
 }
 
 /* ----------------------------------------------------------------- networks */
@@ -296,7 +162,7 @@ ptf_status tool_read_text(const char *path, const char *what, char **out,
                             strerror(errno));
     else if (size > MAX_TEXT || memchr(text, '\0', size) != NULL)
         status = tool_error(err, PTF_FORMAT,
-                            "%s: expected %s, got something else", path, what);
+                            "%s: expected %s, got a binary file", path, what);
     fclose(f);
     if (status != PTF_OK) {
         free(text);
@@ -307,21 +173,34 @@ ptf_status tool_read_text(const char *path, const char *what, char **out,
     return PTF_OK;
 }
 
-/* Neither a built-in network nor a file. */
+/* Neither a built-in network nor a file; 'option' is "" for an operand. */
 static ptf_status refuse_arch(const char *arch, const char *option,
                               ptf_error *err)
 {
-    char text[128];
-    tool_suggestion s = {.word = arch, .prefix = option};
-    for (size_t i = 0; ptf_arch_name(i) != NULL; i++)
+    char text[128], names[256] = "", prefix[32];
+    size_t size = 0;
+    tool_suggestion s = {.word = arch, .prefix = prefix};
+    snprintf(prefix, sizeof(prefix), "%s%s", option,
+             *option != '\0' ? " " : "");
+    for (size_t i = 0; ptf_arch_name(i) != NULL; i++) {
         tool_suggest(&s, ptf_arch_name(i));
-    return tool_error(err, PTF_IO, "%s: cannot open: %s%s", arch,
-                      strerror(errno), tool_suggestion_text(&s, text));
+        size += (size_t)snprintf(names + size, sizeof(names) - size, "%s%s",
+                                 i > 0 ? ", " : "", ptf_arch_name(i));
+    }
+    return tool_error(
+        err, PTF_IO, "%s: cannot open: %s; the built-in networks are %s%s",
+        arch, strerror(errno), names, tool_suggestion_text(&s, text));
+}
+
+static const char *arch_option(const tool_source *source)
+{
+    return source->arch_option != NULL ? source->arch_option : "--arch";
 }
 
 /*
  * The architecture's text and a name for it in messages.  No text: the
- * checkpoint holds a whole model.
+ * checkpoint holds a whole model.  Of a failure the text of the network that
+ * is nearest, or NULL.
  */
 static ptf_status find_text(const tool_source *source, tool_net *net,
                             const char **text, const char **name,
@@ -335,7 +214,7 @@ static ptf_status find_text(const tool_source *source, tool_net *net,
         if (*text != NULL)
             return PTF_OK;
         if (access(arch, F_OK) != 0)
-            return refuse_arch(arch, "--arch ", err);
+            return refuse_arch(arch, arch_option(source), err);
         ptf_status status =
             tool_read_text(arch, "the text of print(model)", &net->text, err);
         *text = net->text;
@@ -346,8 +225,13 @@ static ptf_status find_text(const tool_source *source, tool_net *net,
     if (*text != NULL || ptf_checkpoint_has_model(net->ckpt))
         return PTF_OK;
     ptf_status status = ptf_arch_recognise(net->ckpt, name, err);
-    if (status == PTF_OK)
+    if (*name != NULL)
         *text = ptf_arch_text(*name);
+    if (status == PTF_UNSUPPORTED && source->arch_option != NULL)
+        return tool_error(err, status,
+                          "%s: the tensors are not those of a built-in "
+                          "network; give the text of print(model) with %s",
+                          source->path, source->arch_option);
     return status;
 }
 
@@ -372,6 +256,8 @@ static ptf_status make_net(const tool_source *source, tool_net *out,
     ptf_status status = find_text(source, out, &text, &name, err);
     if (status == PTF_OK)
         status = ptf_net_make(text, name, out->ckpt, &out->net, err);
+    if (status != PTF_OK && verbose && text != NULL && out->ckpt != NULL)
+        ptf_net_print_mismatch(text, name, out->ckpt, stderr, NULL);
     if (status == PTF_OK)
         status = find_input(source->input, out, err);
     return status;
@@ -418,10 +304,9 @@ ptf_status tool_checkpoint_open(const char *path,
     for (size_t i = 0; i < ptf_checkpoint_tensor_count(ckpt); i++)
         suggest_keys(&s, ptf_checkpoint_tensor(ckpt, i)->name);
     ptf_checkpoint_close(ckpt);
-    size_t size = strlen(err->message);
-    snprintf(err->message + size, sizeof(err->message) - size, "%s",
-             tool_suggestion_text(&s, text));
-    return status;
+    const ptf_error cause = *err;
+    return tool_error(err, status, "%s%s", cause.message,
+                      tool_suggestion_text(&s, text));
 }
 
 ptf_status tool_net_open(const tool_source *source, tool_net *out,

@@ -39,6 +39,9 @@ enum {
 
 int tool_exit_code(ptf_status status);
 
+/* From now on stderr also gets the lists of which a message names one item. */
+void tool_be_verbose(void);
+
 /*
  * Call first: lets a full disk be an error instead of a signal, removes what
  * is unfinished when a signal ends the program, shows progress.
@@ -88,9 +91,10 @@ typedef struct tool_option {
 enum { TOOL_GO_ON = -1 };
 
 /*
- * Sets what the arguments say; *operands are the others, with NULL behind
- * them: 'count' of them, or at least -count when it is negative.  Answers
- * --help and --version itself.  Returns TOOL_GO_ON or the code to exit with.
+ * Sets what the arguments say; *operands are the others, with NULL after
+ * them: 'count' of them, or at least -count when it is negative.  Sees to
+ * --help, --version and --verbose itself.  Returns TOOL_GO_ON or the code to
+ * exit with.
  */
 int tool_parse(int argc, char **argv, const char *help,
                const tool_option *options, int count, char ***operands);
@@ -196,10 +200,11 @@ ptf_status tool_read_text(const char *path, const char *what, char **out,
 /* Which network a command works on, as its options say. */
 typedef struct tool_source {
     const char *path;
-    const char *arch;  /* --arch FILE|NAME, or NULL */
-    const char *key;   /* --key, or NULL */
-    const char *input; /* --input CxHxW, or NULL */
-    bool unverified;   /* leave the checksums of the tensor data alone */
+    const char *arch;        /* --arch FILE|NAME, or NULL */
+    const char *key;         /* --key, or NULL */
+    const char *input;       /* --input CxHxW, or NULL */
+    bool unverified;         /* leave the checksums of the tensor data alone */
+    const char *arch_option; /* what gives 'arch'; NULL: --arch */
 } tool_source;
 
 /* An open checkpoint and its net. */

@@ -16,6 +16,8 @@ SOURCE = Path(__file__).resolve().parents[2]
 FIXTURES = SOURCE / "checkpoints" / "fixtures"
 PROGRAMS = Path(os.environ["PTF_PROGRAMS"])
 
+MOST_IN_MESSAGE = 300  # characters
+
 # What a program's exit status says.
 EQUIVALENT, DIFFERENT, USAGE, UNSUPPORTED, DAMAGED, SYSTEM = range(6)
 
@@ -100,6 +102,8 @@ class ProgramTest(unittest.TestCase):
         self.assertEqual(done.returncode, status, say)
         self.assertEqual(done.stdout, b"", say)
         self.assertRegex(message, rf"\A{program.split()[0]}: [^\n]+\n\Z", say)
+        self.assertLessEqual(len(message), MOST_IN_MESSAGE + 1, say)
+        self.assertTrue(message[:-1].isprintable(), say)
         for word in words:
             self.assertIn(word, message)
         self.assertEqual(self.contents(), before, say)

@@ -49,8 +49,8 @@ class BadFiles(ProgramTest):
             ("page", b"<!DOCTYPE html><html><body>404</body></html>",
              UNSUPPORTED, ["HTML"]),
             ("gzip", gzip, UNSUPPORTED, ["gzip"]),
-            ("text", b"smallNetTrain(\n  (0): ReLU()\n)\n", DAMAGED,
-             ["something else"]),
+            ("text", b"smallNetTrain(\n  (0): ReLU()\n)\n", UNSUPPORTED,
+             ["got a text", "--arch"]),
             ("zip_of_nothing", b"PK\5\6" + bytes(18), UNSUPPORTED,
              ["empty zip"]),
         )
@@ -167,8 +167,8 @@ class BadContents(ProgramTest):
             other = "net1" if stem == "small_net" else "small_net"
             source = self.fixture(f"{stem}.pt").name
             for arch in (FIXTURES / f"{other}.txt", "AlexNet"):
-                self.refuse(USAGE, [f"{source}: ", "missing", "unexpected"],
-                            program, *args(source, arch, "out.pt"))
+                self.refuse(USAGE, [f"{source}: ", " tensors match; ",
+                                    "unexpected"], program, *args(source, arch, "out.pt"))
             self.write("no.txt", b"<html>")
             self.refuse(DAMAGED, ["no.txt: line 1"], program,
                         *args(source, "no.txt", "out.pt"))
