@@ -14,6 +14,19 @@
 
 #define PICKLE(text) text, sizeof(text) - 1
 
+/* [(1, 2)] */
+#define ONE_PAIR  \
+    "]K\1K\2\x86" \
+    "a"
+
+/* The objects that a reader of the tests looks for: those of torch._utils. */
+static bool is_tensor(const ptf_value *object)
+{
+    const ptf_value *callee = object->items[PTF_CALLEE];
+    return callee->kind == PTF_GLOBAL &&
+           strcmp(callee->global->module, "torch._utils") == 0;
+}
+
 /* Reads a copy of just this size, so that a sanitizer sees reads beyond it;
  * the values borrow from it, so only the error is of use afterwards. */
 static ptf_status read_exact(const char *bytes, size_t size, ptf_error *err)
@@ -24,7 +37,7 @@ static ptf_status read_exact(const char *bytes, size_t size, ptf_error *err)
     assert_non_null(copy);
     memcpy(copy, bytes, size);
     ptf_status status = ptf_pickle_read(copy, size, &(ptf_origin){"f", "p"},
-                                        NULL, &arena, &pickle, err);
+                                        is_tensor, &arena, &pickle, err);
     free(copy);
     ptf_arena_free(&arena);
     return status;
@@ -79,6 +92,40 @@ static const struct {
             "1."),
      "1\n"},
     {PICKLE("\x80\2K\1\x32\x86."), "tuple of 2\n  1\n  1\n"},
+    /* MEMOIZE takes the number of keys in the memo, which may be one of them */
+    {PICKLE("\x80\4](K\7q\1K\x08\x94h\1e."), "list of 3\n  7\n  8\n  8\n"},
+    {PICKLE("\x80\4](K\7q\0q\0K\x08\x94h\0h\1e."),
+     "list of 4\n  7\n  8\n  7\n  8\n"},
+    {PICKLE("\x80\2K\7q\x64h\x64\x86."), "tuple of 2\n  7\n  7\n"},
+    /* the second of two backslashes begins no escape, the third does */
+    {PICKLE("V\\\\u0041\n."), "'\\\\u0041'\n"},
+    {PICKLE("V\\\\\\u0041\n."), "'\\\\A'\n"},
+    {PICKLE("V\\n\\\n."), "'\\n\\'\n"},
+    {PICKLE("I01\n."), "True\n"},
+    {PICKLE("L0L\n."), "0\n"},
+    {PICKLE("F-inf\n."), "-inf\n"},
+    /* __new__() of a dict or set looks at no argument, a frozenset's does */
+    {PICKLE("\x80\2ccollections\nOrderedDict\n" ONE_PAIR "\x85\x81."),
+     "dict of 0\n"},
+    {PICKLE("\x80\2ccollections\nCounter\n}K\1K\2s\x85\x81."), "dict of 0\n"},
+    {PICKLE("\x80\2"
+            "cbuiltins\ndict\n)}X\1\0\0\0aK\1s\x92."),
+     "dict of 0\n"},
+    {PICKLE("\x80\2"
+            "cbuiltins\nset\n]K\1a\x85\x81."),
+     "set of 0\n"},
+    {PICKLE("\x80\2"
+            "cbuiltins\nfrozenset\n]K\1a\x85\x81."),
+     "set of 1\n  1\n"},
+    {PICKLE("\x80\2ccollections\ndefaultdict\nN" ONE_PAIR "\x86R."),
+     "dict of 1\n  1: 2\n"},
+    /* what a container was made of may grow: it has a copy */
+    {PICKLE("\x80\2ccollections\nOrderedDict\n" ONE_PAIR "q\0\x85Rh\0K\5a0."),
+     "dict of 1\n  1: 2\n"},
+    /* so may what an object knows, in which there are objects half made */
+    {PICKLE("\x80\2ca\nb\n)R}K\1]q\0sbh\0K\5a0."),
+     "object\n  call a.b\n  args tuple of 0\n  state dict of 1\n"
+     "    1: list of 1\n      5\n"},
 };
 
 static void check_sound(size_t i)
@@ -137,6 +184,9 @@ static void memo_keeps_references(void **state)
 
 /* ------------------------------------------------------- hostile pickles */
 
+#define USED_LIST "ca\nb\n]q\0\x85R0"
+#define BEHIND    "behind the call"
+
 static const struct {
     const char *bytes;
     size_t size;
@@ -165,6 +215,12 @@ static const struct {
      "expected a dict"},
     {PICKLE("\x80\2K\1}b."), "for BUILD"},
     {PICKLE("\x80\2}}b."), "for BUILD"},
+    {PICKLE("\x80\2ccollections\nOrderedDict\n)RNNN\x87"
+            "b."),
+     "attributes for BUILD"},
+    {PICKLE("\x80\2"
+            "cbuiltins\ndict\n)R}b."),
+     "for BUILD"},
     {PICKLE("\x80\2X\1\0\0\0a)R."), "something to call"},
     {PICKLE("\x80\2ccollections\nOrderedDict\nK\1\x85R."), "items to fill"},
     {PICKLE("\x80\2ca\nb\nK\1R."), "a tuple of arguments"},
@@ -203,6 +259,56 @@ static const struct {
     {PICKLE("Np-1\n."), "a memo index"},
     {PICKLE("\x80\2}(X\1\0\0\0aNX\1\0\0\0aNu."), "once, got 'a'"},
     {PICKLE("\x80\2}(K\1NK\1Nu."), "once"},
+    {PICKLE("I010\n."), "an integer"},
+    {PICKLE("I1_0\n."), "an integer"},
+    {PICKLE("I1L\n."), "an integer"},
+    {PICKLE("L01L\n."), "an integer"},
+    {PICKLE("F0x1p3\n."), "a float"},
+    {PICKLE("F 1\n."), "a float"},
+    {PICKLE("Fnan(1)\n."), "a float"},
+    {PICKLE("V\\U00110000\n."), "known escapes"},
+    {PICKLE("\x80\2Nr\0\0\1\0."), "memo index"},
+    {PICKLE("\x80\4\x8c\5torch\x8c\x08hub.load\x93."), "torch.hub.load"},
+    {PICKLE("\x80\4\x8c\x08"
+            "builtins\x8c\x0d"
+            "eval.__call__\x93."),
+     "builtins.eval"},
+    {PICKLE("\x80\2ccollections\nOrderedDict\n]]\x86R."), "at most 1 arg"},
+    {PICKLE("\x80\2ccollections\ndefaultdict\nN]]\x87R."), "at most 2 arg"},
+    {PICKLE("\x80\2"
+            "cbuiltins\nfrozenset\n)}NNs\x92."),
+     "named arguments"},
+    {PICKLE("\x80\2ctorch._utils\nf\n)}NNs\x92."), "named arguments"},
+    /* what a call has used must not change behind it */
+    {PICKLE("\x80\2" USED_LIST "h\0K\1a."), BEHIND},
+    {PICKLE("\x80\2" USED_LIST "h\0(K\1e."), BEHIND},
+    {PICKLE("\x80\2ca\nb\n]]q\0a\x85R0h\0K\1a."), BEHIND},
+    {PICKLE("\x80\2ca\nb\n}q\0\x85R0h\0K\1K\2s."), BEHIND},
+    {PICKLE("\x80\2ca\nb\n}q\0\x85R0h\0(K\1K\2u."), BEHIND},
+    {PICKLE("\x80\4ca\nb\n\x8fq\0\x85R0h\0(K\1\x90."), BEHIND},
+    {PICKLE("\x80\4ca\nb\n]q\0\x85\x81"
+            "0h\0K\1a."),
+     BEHIND},
+    {PICKLE("\x80\4ca\nb\n]q\0\x85}\x92"
+            "0h\0K\1a."),
+     BEHIND},
+    {PICKLE("\x80\2ca\nb\n)R}q\0b0h\0K\1K\2s."), BEHIND},
+    {PICKLE("\x80\2ca\nb\n)R]q\0N\x86"
+            "b0h\0K\1a."),
+     BEHIND},
+    {PICKLE("\x80\4(K\1\x91(K\2\x90."), BEHIND},
+    {PICKLE("\x80\4"
+            "cbuiltins\nfrozenset\n)R(K\2\x90."),
+     BEHIND},
+    /* nor an object of which a tensor was made */
+    {PICKLE("\x80\2ctorch._utils\nf\nca\nb\n)Rq\0\x85R0h\0K\1b."), BEHIND},
+    {PICKLE("\x80\2ctorch._utils\nf\nca\nb\n)Rq\0\x85R0h\0K\1a."), BEHIND},
+    {PICKLE("\x80\2ctorch._utils\nf\n)Rca\nb\n)Rq\0\x85"
+            "b0h\0K\1b."),
+     BEHIND},
+    {PICKLE("\x80\2ca\nb\n)Rq\0\x85q\1ca\nb\nh\1Rctorch._utils\nf\nh\1R0h\0K"
+            "\1b."),
+     BEHIND},
 };
 
 static void hostile_pickles_are_refused(void **state)
@@ -297,12 +403,17 @@ static void the_number_of_values_is_bounded(void **state)
 {
     (void)state;
     ptf_error err;
-    static const char *const pieces[] = {"N", "2", "(", "\x94"};
-    for (size_t i = 0; i < PTF_ARRAY_SIZE(pieces); i++) {
-        assert_int_equal(read_repeated("\x80\2(N", pieces[i], 1,
+    static const struct {
+        const char *piece, *bound;
+    } rows[] = {{"N", "opcodes"},
+                {"2", "opcodes"},
+                {"(", "opcodes"},
+                {"\x94", "memo index"}};
+    for (size_t i = 0; i < PTF_ARRAY_SIZE(rows); i++) {
+        assert_int_equal(read_repeated("\x80\2(N", rows[i].piece, 1,
                                        PTF_PICKLE_MAX_OPCODES, "t.", &err),
                          PTF_FORMAT);
-        assert_non_null(strstr(err.message, "opcodes"));
+        assert_non_null(strstr(err.message, rows[i].bound));
     }
     assert_int_equal(read_repeated("\x80\2(", "N\x85", 2,
                                    PTF_PICKLE_MAX_CONTAINERS, "t.", &err),
@@ -312,6 +423,38 @@ static void the_number_of_values_is_bounded(void **state)
         read_repeated("\x80\2(", "]", 1, PTF_PICKLE_MAX_VALUES, "l.", &err),
         PTF_FORMAT);
     assert_non_null(strstr(err.message, "values"));
+}
+
+/* A call of a few bytes copies a list of any length. */
+static void copies_count_as_values(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *callee, *empty, *item, *fill;
+    } calls[] = {
+        {"builtins\nset", "]", "N", "e"},
+        {"builtins\nfrozenset", "]", "N", "e"},
+        {"builtins\ndict", "]", "NN\x86", "e"},
+        {"collections\nOrderedDict", "]", "NN\x86", "e"},
+        {"collections\nOrderedDict", "}", "NN", "u"},
+        {"collections\nCounter", "}", "NN", "u"},
+    };
+    enum { ITEMS = 1000, COPIES = PTF_PICKLE_MAX_VALUES / ITEMS + 1 };
+    for (size_t i = 0; i < PTF_ARRAY_SIZE(calls); i++) {
+        char start[64], end[64];
+        size_t size;
+        ptf_error err;
+        snprintf(start, sizeof(start), "\x80\2c%s\np0\n0%s(", calls[i].callee,
+                 calls[i].empty);
+        snprintf(end, sizeof(end), "%s\x85p1\n0(", calls[i].fill);
+        char *list = repeat(start, calls[i].item, strlen(calls[i].item), ITEMS,
+                            end, &size);
+        assert_int_equal(
+            read_repeated(list, "g0\ng1\nR", 7, COPIES, "t.", &err),
+            PTF_FORMAT);
+        assert_non_null(strstr(err.message, "values"));
+        free(list);
+    }
 }
 
 /* A tree with more containers than its caller counted must not hang. */
@@ -367,6 +510,7 @@ int main(void)
         cmocka_unit_test(containers_do_not_contain_themselves),
         cmocka_unit_test(sharing_cannot_blow_a_tree_up),
         cmocka_unit_test(the_number_of_values_is_bounded),
+        cmocka_unit_test(copies_count_as_values),
         cmocka_unit_test(a_wrong_count_of_containers_is_refused),
         cmocka_unit_test(a_value_that_contains_itself_can_be_printed),
     };

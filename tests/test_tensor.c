@@ -141,13 +141,29 @@ static const struct {
     {ONE("ctorch.nn.parameter\nParameter\n" FORGE_MATRIX
          "\x85R(\x88\x89" FORGE_ORDERED "tb"),
      PTF_OK, "w[2, 3]=0,1,2,3,4,5;"},
+    {ONE("ctorch.nn.parameter\nParameter\n)R(" FORGE_MATRIX "N" FORGE_ORDERED
+         "\x88\x89tb"),
+     PTF_OK, "w[2, 3]=0,1,2,3,4,5;"},
     {ONE("ctorch.nn.parameter\nParameter\n)R(" FORGE_MATRIX "\x88" FORGE_ORDERED
          "tb"),
-     PTF_OK, "w[2, 3]=0,1,2,3,4,5;"},
+     PTF_FORMAT, "expected flags"},
+    /* under its other names */
+    {ONE("ctorch.nn\nParameter\n" FORGE_MATRIX "\x85R"), PTF_OK,
+     "w[2, 3]=0,1,2,3,4,5;"},
+    {ONE("ctorch.nn.modules.linear\nParameter\n" FORGE_MATRIX "\x85R"), PTF_OK,
+     "w[2, 3]=0,1,2,3,4,5;"},
+    {ONE("ctorch\nnn.Parameter\n" FORGE_MATRIX "\x85R"), PTF_OK,
+     "w[2, 3]=0,1,2,3,4,5;"},
+    {ONE("cmine\nParameter\n" FORGE_MATRIX "\x85R"), PTF_UNSUPPORTED,
+     "not looked into"},
+    /* a function is not a class */
+    {ONE("ctorch._utils\n_rebuild_parameter\n(" FORGE_MATRIX
+         "\x88" FORGE_ORDERED "t\x81"),
+     PTF_FORMAT, "taken for a class"},
     /* state that would exchange the elements */
     {ONE("ctorch.nn.parameter\nParameter\n" FORGE_MATRIX "\x85R(" FLOATS
          "K\1K\1\x85K\1\x85tb"),
-     PTF_FORMAT, "got something else"},
+     PTF_FORMAT, "expected flags"},
     {ONE(FORGE_MATRIX "(" FLOATS "K\1K\1\x85K\1\x85tb"), PTF_UNSUPPORTED,
      "changed after it was made"},
     {ONE("ctorch._utils\n_rebuild_tensor_v2\n(" FLOATS
@@ -298,7 +314,7 @@ static const struct {
     /* a dict that contains itself; an object that knows what contains it */
     {BYTES("\x80\2}q\0(" ITEM("w") FORGE_TEXT1("x") "h\0u."), NULL, PTF_FORMAT,
      "contains itself"},
-    {BYTES("\x80\2}q\0(" ITEM("w") FORGE_TEXT1("x") "ca\nb\n)Rh\0bu."), NULL,
+    {BYTES("\x80\2}q\0(" ITEM("w") FORGE_TEXT1("x") "ca\nb\n)R}Nh\0sbu."), NULL,
      PTF_OK, "w[]=1;"},
     /* a module: parameters, buffers but non-persistent ones, children */
     {BYTES("\x80\2ca\nNet\n)\x81" DICT(

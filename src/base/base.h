@@ -302,6 +302,14 @@ uint32_t ptf_crc32(uint32_t crc, const void *data, size_t size);
 /* The same, of large data on all threads. */
 uint32_t ptf_crc32_parallel(uint32_t crc, const void *data, size_t size);
 
+/*
+ * A hash of bytes for tables, under a key that is drawn once per process: the
+ * order of a table's slots differs from run to run and decides nothing.
+ */
+uint64_t ptf_hash(const void *data, size_t size);
+/* Test hook: takes this key from now on. */
+void ptf_hash_set_key(uint64_t k0, uint64_t k1);
+
 /* ----------------------------------------------------------------- threads */
 
 typedef void ptf_task(void *context, int64_t i, int thread);

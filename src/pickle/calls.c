@@ -14,6 +14,8 @@
  */
 static const char all_names[] = "*"; /* of the module, not of those below */
 
+enum { MAX_GLOBAL_NAME = 1024 };
+
 static const struct {
     const char *module;
     const char *name; /* NULL: all of the module and those below it */
@@ -81,16 +83,30 @@ static const struct {
     {"__builtin__", "__import__"},
 };
 
+/*
+ * 'rest' is what follows a row's module in "module.name".  A name may have
+ * dots itself and so go through modules: torch, hub.load.
+ */
+static bool is_forbidden_by(size_t row, const ptf_global *g, const char *rest)
+{
+    const char *name = forbidden[row].name;
+    if (name == NULL)
+        return true;
+    if (name == all_names)
+        return strcmp(g->module, forbidden[row].module) == 0 ||
+               strchr(rest, '.') == NULL;
+    size_t n = strlen(name);
+    return strncmp(rest, name, n) == 0 && (rest[n] == '\0' || rest[n] == '.');
+}
+
 static bool is_forbidden(const ptf_global *g)
 {
+    char dotted[2 * MAX_GLOBAL_NAME + 2];
+    snprintf(dotted, sizeof(dotted), "%s.%s", g->module, g->name);
     for (size_t i = 0; i < PTF_ARRAY_SIZE(forbidden); i++) {
         size_t n = strlen(forbidden[i].module);
-        const char *name = forbidden[i].name;
-        if (strncmp(g->module, forbidden[i].module, n) != 0)
-            continue;
-        if (g->module[n] == '\0' ? name == NULL || name == all_names ||
-                                       strcmp(g->name, name) == 0
-                                 : g->module[n] == '.' && name == NULL)
+        if (strncmp(dotted, forbidden[i].module, n) == 0 && dotted[n] == '.' &&
+            is_forbidden_by(i, g, dotted + n + 1))
             return true;
     }
     return false;
@@ -98,20 +114,13 @@ static bool is_forbidden(const ptf_global *g)
 
 /* ----------------------------------------------------------------- globals */
 
-enum { GLOBAL_SLOTS = 2 * PTF_PICKLE_MAX_GLOBALS, MAX_GLOBAL_NAME = 1024 };
+enum { GLOBAL_SLOTS = 2 * PTF_PICKLE_MAX_GLOBALS };
 
 /* A name as it stands in the pickle. */
 typedef struct raw_global {
     const char *module, *name;
     size_t module_size, name_size;
 } raw_global;
-
-static size_t hash_text(size_t hash, const char *text, size_t size)
-{
-    for (size_t i = 0; i < size; i++)
-        hash = (hash ^ (uint8_t)text[i]) * 16777619;
-    return hash ^ size;
-}
 
 static bool same_text(const char *text, const char *raw, size_t size)
 {
@@ -121,8 +130,9 @@ static bool same_text(const char *text, const char *raw, size_t size)
 /* The slot of a global in the table, empty when it is new. */
 static const ptf_global **find_slot(ptf_unpickler *u, const raw_global *raw)
 {
-    size_t at = hash_text(2166136261, raw->module, raw->module_size);
-    at = hash_text(at, raw->name, raw->name_size) % GLOBAL_SLOTS;
+    size_t at = (3 * ptf_hash(raw->module, raw->module_size) +
+                 ptf_hash(raw->name, raw->name_size)) %
+                GLOBAL_SLOTS;
     while (u->globals[at] != NULL &&
            !(same_text(u->globals[at]->module, raw->module, raw->module_size) &&
              same_text(u->globals[at]->name, raw->name, raw->name_size)))
@@ -202,19 +212,22 @@ ptf_status ptf_op_stack_global(ptf_unpickler *u)
 typedef struct container {
     const char *module, *name;
     ptf_kind kind;
-    enum { FROM_ITEMS, FROM_DICT, FROM_NOTHING } from; /* its argument */
+    bool from_dict;    /* its argument must be one; else it is any items */
+    bool attributes;   /* its result may have some */
+    bool fills_by_new; /* __new__() looks at the argument */
+    uint32_t before;   /* arguments in front of that one */
 } container;
 
 static const container containers[] = {
-    {"collections", "OrderedDict", PTF_DICT, FROM_ITEMS},
-    {"collections", "Counter", PTF_DICT, FROM_DICT}, /* counts other items */
-    {"collections", "defaultdict", PTF_DICT, FROM_NOTHING}, /* a factory */
-    {"builtins", "dict", PTF_DICT, FROM_ITEMS},
-    {"__builtin__", "dict", PTF_DICT, FROM_ITEMS},
-    {"builtins", "set", PTF_SET, FROM_ITEMS},
-    {"__builtin__", "set", PTF_SET, FROM_ITEMS},
-    {"builtins", "frozenset", PTF_SET, FROM_ITEMS},
-    {"__builtin__", "frozenset", PTF_SET, FROM_ITEMS},
+    {"collections", "OrderedDict", PTF_DICT, false, true, false, 0},
+    {"collections", "Counter", PTF_DICT, true, true, false, 0},
+    {"collections", "defaultdict", PTF_DICT, false, false, false, 1},
+    {"builtins", "dict", PTF_DICT, false, false, false, 0},
+    {"__builtin__", "dict", PTF_DICT, false, false, false, 0},
+    {"builtins", "set", PTF_SET, false, false, false, 0},
+    {"__builtin__", "set", PTF_SET, false, false, false, 0},
+    {"builtins", "frozenset", PTF_SET, false, false, true, 0},
+    {"__builtin__", "frozenset", PTF_SET, false, false, true, 0},
 };
 
 static const container *find_container(const ptf_value *callee)
@@ -241,39 +254,55 @@ static ptf_status add_pairs(ptf_unpickler *u, ptf_value *dict,
         const ptf_value *pair = list->items[i];
         if (!is_sequence(pair) || pair->count != 2)
             return UNPICKLE_FAIL(u, "expected pairs for a dict");
-        ptf_status status = ptf_unpickle_append(u, dict, pair->items, 2);
+        ptf_status status = ptf_unpickle_append_copies(u, dict, pair->items, 2);
         if (status != PTF_OK)
             return status;
     }
     return PTF_OK;
 }
 
+static ptf_status fill_container(ptf_unpickler *u, const container *c,
+                                 ptf_value *made, const ptf_value *args)
+{
+    if (args->count > c->before + 1)
+        return UNPICKLE_FAIL(u, "expected at most %u arguments for %s, got %u",
+                             c->before + 1, c->name, args->count);
+    if (args->count <= c->before)
+        return PTF_OK;
+    const ptf_value *from = args->items[c->before];
+    if (made->kind == PTF_DICT ? from->kind == PTF_DICT : is_sequence(from))
+        return ptf_unpickle_append_copies(u, made, from->items, from->count);
+    if (made->kind == PTF_DICT && !c->from_dict && is_sequence(from))
+        return add_pairs(u, made, from);
+    return UNPICKLE_FAIL(u, "expected items to fill a container with");
+}
+
+/* A new container without items, when 'args' is NULL. */
 static ptf_status push_container(ptf_unpickler *u, const container *c,
                                  const ptf_value *args)
 {
     ptf_value *made = NULL;
-    ptf_kind kind = c->kind;
-    ptf_status status = ptf_unpickle_make(u, kind, &made);
+    ptf_status status = ptf_unpickle_make(u, c->kind, &made);
     if (status != PTF_OK)
         return status;
-    made->named = kind == PTF_DICT;
-    const ptf_value *from =
-        args->count > 0 && c->from != FROM_NOTHING ? args->items[0] : NULL;
-    if (from == NULL)
-        status = PTF_OK;
-    else if (kind == PTF_DICT ? from->kind == PTF_DICT : is_sequence(from))
-        status = ptf_unpickle_append(u, made, from->items, from->count);
-    else if (kind == PTF_DICT && c->from == FROM_ITEMS && is_sequence(from))
-        status = add_pairs(u, made, from);
-    else
-        status = UNPICKLE_FAIL(u, "expected items to fill a container with");
+    made->named = c->attributes;
+    if (args != NULL)
+        status = fill_container(u, c, made, args);
+    if (status == PTF_OK && c->fills_by_new) /* a frozenset */
+        status = ptf_unpickle_freeze(u, made, PTF_FROZEN);
     return status == PTF_OK ? ptf_unpickle_push(u, made) : status;
 }
 
 /* ------------------------------------------------------------------- calls */
 
-static ptf_status push_object(ptf_unpickler *u, ptf_value *callee,
-                              ptf_value *args)
+/* What an object was made of: all of it, where the reader makes a tensor. */
+static ptf_freeze depth_for(const ptf_unpickler *u, const ptf_value *object)
+{
+    return ptf_unpickle_is_marked(u, object) ? PTF_FROZEN_OBJECTS : PTF_FROZEN;
+}
+
+static ptf_status check_call(ptf_unpickler *u, const ptf_value *callee,
+                             const ptf_value *args)
 {
     if (args->kind != PTF_TUPLE)
         return UNPICKLE_FAIL(u, "expected a tuple of arguments for %s",
@@ -282,9 +311,12 @@ static ptf_status push_object(ptf_unpickler *u, ptf_value *callee,
         callee->kind != PTF_PERSISTENT) /* a class of a legacy file */
         return UNPICKLE_FAIL(u, "expected something to call for %s",
                              u->op_name);
-    const container *made = find_container(callee);
-    if (made != NULL)
-        return push_container(u, made, args);
+    return PTF_OK;
+}
+
+static ptf_status push_object(ptf_unpickler *u, ptf_value *callee,
+                              ptf_value *args, bool created)
+{
     ptf_value *object = NULL;
     ptf_status status = ptf_unpickle_make(u, PTF_OBJECT, &object);
     if (status != PTF_OK)
@@ -294,9 +326,12 @@ static ptf_status push_object(ptf_unpickler *u, ptf_value *callee,
     if (object->items == NULL)
         return ptf_fail_memory(u->c.err);
     object->count = PTF_PARTS;
+    object->created = created;
     object->items[PTF_CALLEE] = callee;
     object->items[PTF_ARGS] = args;
     status = ptf_unpickle_count_container(u);
+    if (status == PTF_OK)
+        status = ptf_unpickle_freeze(u, args, depth_for(u, object));
     return status == PTF_OK ? ptf_unpickle_push(u, object) : status;
 }
 
@@ -307,12 +342,43 @@ ptf_status ptf_op_reduce(ptf_unpickler *u)
         return status;
     ptf_value *args = ptf_unpickle_pop(u);
     ptf_value *callee = ptf_unpickle_pop(u);
-    return push_object(u, callee, args);
+    status = check_call(u, callee, args);
+    if (status != PTF_OK)
+        return status;
+    const container *made = find_container(callee);
+    return made != NULL ? push_container(u, made, args)
+                        : push_object(u, callee, args, false);
+}
+
+/*
+ * cls.__new__(cls, *args, **named): of what is a dict or set that is an empty
+ * one, whatever the arguments; __init__(), which would fill it, does not run.
+ */
+static ptf_status push_new(ptf_unpickler *u, const ptf_value *named)
+{
+    ptf_value *args = ptf_unpickle_pop(u);
+    ptf_value *callee = ptf_unpickle_pop(u);
+    ptf_status status = check_call(u, callee, args);
+    if (status != PTF_OK)
+        return status;
+    const container *made = find_container(callee);
+    if (made != NULL && !made->fills_by_new)
+        return push_container(u, made, NULL);
+    if (made == NULL)
+        status = push_object(u, callee, args, true);
+    else
+        status = push_container(u, made, args);
+    if (status == PTF_OK && named != NULL && named->count > 0 &&
+        (made != NULL || ptf_unpickle_is_marked(u, ptf_unpickle_top(u))))
+        return UNPICKLE_FAIL(u, "expected no named arguments, got %u",
+                             named->count / 2);
+    return status;
 }
 
 ptf_status ptf_op_newobj(ptf_unpickler *u)
 {
-    return ptf_op_reduce(u); /* cls.__new__(cls, *args) */
+    ptf_status status = ptf_unpickle_need(u, 2);
+    return status == PTF_OK ? push_new(u, NULL) : status;
 }
 
 ptf_status ptf_op_newobj_ex(ptf_unpickler *u)
@@ -320,15 +386,21 @@ ptf_status ptf_op_newobj_ex(ptf_unpickler *u)
     ptf_status status = ptf_unpickle_need(u, 3);
     if (status != PTF_OK)
         return status;
-    if (ptf_unpickle_pop(u)->kind != PTF_DICT)
+    const ptf_value *named = ptf_unpickle_pop(u);
+    if (named->kind != PTF_DICT)
         return UNPICKLE_FAIL(u, "expected named arguments for NEWOBJ_EX");
-    return ptf_op_reduce(u);
+    return push_new(u, named);
+}
+
+static bool is_attributes(const ptf_value *value)
+{
+    return value->kind == PTF_DICT || value->kind == PTF_NONE;
 }
 
 /*
  * BUILD gives an object its state.  On an OrderedDict the state is its
- * attributes (the '_metadata' of a state dict), never its items, so it is
- * dropped.
+ * attributes (the '_metadata' of a state dict), with those of __slots__ in a
+ * second dict, never its items, so it is dropped.
  */
 ptf_status ptf_op_build(ptf_unpickler *u)
 {
@@ -338,11 +410,19 @@ ptf_status ptf_op_build(ptf_unpickler *u)
     ptf_value *state = ptf_unpickle_pop(u);
     ptf_value *target = ptf_unpickle_top(u);
     if (target->kind == PTF_DICT && target->named)
-        return PTF_OK;
+        return is_attributes(state) ||
+                       (state->kind == PTF_TUPLE && state->count == 2 &&
+                        is_attributes(state->items[0]) &&
+                        is_attributes(state->items[1]))
+                   ? PTF_OK
+                   : UNPICKLE_FAIL(u, "expected attributes for BUILD");
     if (target->kind != PTF_OBJECT || target->items[PTF_STATE] != NULL)
         return UNPICKLE_FAIL(u, "expected an object without state for BUILD");
+    status = ptf_unpickle_need_change(u, target);
+    if (status != PTF_OK)
+        return status;
     target->items[PTF_STATE] = state;
-    return PTF_OK;
+    return ptf_unpickle_freeze(u, state, depth_for(u, target));
 }
 
 ptf_status ptf_op_binpersid(ptf_unpickler *u)

@@ -44,6 +44,13 @@ ptf_status ptf_unpickle_append(ptf_unpickler *u, ptf_value *to,
     return PTF_OK;
 }
 
+ptf_status ptf_unpickle_append_copies(ptf_unpickler *u, ptf_value *to,
+                                      ptf_value *const *items, size_t count)
+{
+    ptf_status status = ptf_unpickle_count_values(u, count);
+    return status == PTF_OK ? ptf_unpickle_append(u, to, items, count) : status;
+}
+
 static ptf_status push_items(ptf_unpickler *u, ptf_kind kind, ptf_value **items,
                              size_t count)
 {
@@ -92,9 +99,13 @@ ptf_status ptf_op_dict(ptf_unpickler *u)
     return run_from_mark(u, PTF_DICT);
 }
 
+/* A set that ADDITEMS may not change. */
 ptf_status ptf_op_frozenset(ptf_unpickler *u)
 {
-    return run_from_mark(u, PTF_SET);
+    ptf_status status = run_from_mark(u, PTF_SET);
+    return status == PTF_OK
+               ? ptf_unpickle_freeze(u, ptf_unpickle_top(u), PTF_FROZEN)
+               : status;
 }
 
 ptf_status ptf_op_tuple1(ptf_unpickler *u)
@@ -170,14 +181,6 @@ ptf_status ptf_op_dup(ptf_unpickler *u)
 
 /* --------------------------------------------------------- filling things */
 
-/* True for what rebuilds tensors: objects that cannot hold items. */
-static bool makes_tensor(const ptf_value *callee)
-{
-    return callee->kind == PTF_GLOBAL &&
-           (strncmp(callee->global->module, "torch._", 7) == 0 ||
-            strcmp(callee->global->module, "torch.nn.parameter") == 0);
-}
-
 /* The container that items for 'target' go into: itself, or a part of it. */
 static ptf_status container_of(ptf_unpickler *u, ptf_value *target,
                                ptf_kind kind, int part, ptf_value **out)
@@ -185,7 +188,7 @@ static ptf_status container_of(ptf_unpickler *u, ptf_value *target,
     *out = target;
     if (target->kind == kind)
         return PTF_OK;
-    if (target->kind != PTF_OBJECT || makes_tensor(target->items[PTF_CALLEE]))
+    if (target->kind != PTF_OBJECT || ptf_unpickle_is_marked(u, target))
         return UNPICKLE_FAIL(u, "expected a %s for %s, got something else",
                              kind == PTF_DICT ? "dict" : "list", u->op_name);
     ptf_status status = PTF_OK;
@@ -202,7 +205,9 @@ static ptf_status fill(ptf_unpickler *u, ptf_value *target, ptf_kind kind,
         return UNPICKLE_FAIL(u, "expected pairs for %s, got %zu values",
                              u->op_name, count);
     ptf_value *container = NULL;
-    ptf_status status = container_of(u, target, kind, part, &container);
+    ptf_status status = ptf_unpickle_need_change(u, target);
+    if (status == PTF_OK)
+        status = container_of(u, target, kind, part, &container);
     return status == PTF_OK ? ptf_unpickle_append(u, container, items, count)
                             : status;
 }

@@ -19,18 +19,24 @@ static ptf_status refuse(ptf_cursor *c, const char *what, line l)
                     l.size < 40 ? (int)l.size : 40, l.text);
 }
 
-/* INT is decimal, or "00" and "01" for a truth value; LONG ends with L. */
-static ptf_status parse_int(ptf_cursor *c, line l, ptf_value *out)
+/*
+ * INT is decimal, or "00" and "01" for a truth value; LONG may end with L.
+ * Python's two unpicklers differ on a leading zero, which is octal to one and
+ * wrong to the other.
+ */
+static ptf_status parse_int(ptf_cursor *c, uint8_t opcode, line l,
+                            ptf_value *out)
 {
     line all = l;
-    if (l.size > 0 && l.text[l.size - 1] == 'L')
-        l.size--;
-    if (l.size == 2 && l.text[0] == '0' && (l.text[1] | 1) == '1') {
+    if (opcode == 'I' && l.size == 2 && l.text[0] == '0' &&
+        (l.text[1] | 1) == '1') {
         *out = (ptf_value){.kind = PTF_BOOLEAN, .boolean = l.text[1] == '1'};
         return PTF_OK;
     }
+    if (opcode == 'L' && l.size > 0 && l.text[l.size - 1] == 'L')
+        l.size--;
     size_t i = l.size > 0 && l.text[0] == '-';
-    if (i == l.size)
+    if (i == l.size || (l.text[i] == '0' && l.size > i + 1))
         return refuse(c, "an integer", all);
     int64_t n = 0;
     bool fits = true;
@@ -48,6 +54,7 @@ static ptf_status parse_int(ptf_cursor *c, line l, ptf_value *out)
     return PTF_OK;
 }
 
+/* As Python's repr() writes it: no hexadecimal digits, no spaces. */
 static ptf_status parse_float(ptf_cursor *c, line l, ptf_value *out)
 {
     char text[64], *end = text;
@@ -55,8 +62,11 @@ static ptf_status parse_float(ptf_cursor *c, line l, ptf_value *out)
         return refuse(c, "a float", l);
     memcpy(text, l.text, l.size);
     text[l.size] = '\0';
+    const char *digits = text + (text[0] == '-');
+    bool plain = strspn(digits, "0123456789+-.eE") == strlen(digits) ||
+                 strcmp(digits, "inf") == 0 || strcmp(digits, "nan") == 0;
     double number = strtod(text, &end);
-    if (end != text + l.size)
+    if (!plain || end != text + l.size)
         return refuse(c, "a float", l);
     *out = (ptf_value){.kind = PTF_FLOAT, .number = number};
     return PTF_OK;
@@ -145,7 +155,21 @@ static uint32_t put_utf8(char *out, uint32_t n, long code)
     return n;
 }
 
-/* Raw-unicode-escape: Latin-1, \uXXXX and \UXXXXXXXX. */
+/*
+ * One character of raw-unicode-escape: Latin-1, \uXXXX and \UXXXXXXXX.  Any
+ * other pair of a backslash and what follows stands for itself, so that the
+ * second of two backslashes begins no escape.  Returns the bytes used.
+ */
+static size_t take_raw(const char *text, size_t left, long *code)
+{
+    *code = (uint8_t)text[0];
+    if (text[0] != '\\' || left < 2 || (text[1] != 'u' && text[1] != 'U'))
+        return 1;
+    size_t digits = text[1] == 'u' ? 4 : 8;
+    *code = hex_number(text + 2, left - 2, digits);
+    return 2 + digits;
+}
+
 static ptf_status parse_unicode(ptf_cursor *c, line l, ptf_arena *arena,
                                 ptf_value *out)
 {
@@ -154,18 +178,14 @@ static ptf_status parse_unicode(ptf_cursor *c, line l, ptf_arena *arena,
         return ptf_fail_memory(c->err);
     uint32_t n = 0;
     for (size_t i = 0; i < l.size;) {
-        long code = (uint8_t)l.text[i];
-        char kind = i + 1 < l.size ? l.text[i + 1] : '\0';
-        size_t used = 1;
-        if (code == '\\' && (kind == 'u' || kind == 'U')) {
-            size_t digits = kind == 'u' ? 4 : 8;
-            code = hex_number(l.text + i + 2, l.size - i - 2, digits);
-            used = 2 + digits;
-        }
+        long code;
+        size_t used = take_raw(l.text + i, l.size - i, &code);
         if (code < 0 || code > 0x10ffff)
             return refuse(c, "text with known escapes", l);
         n = put_utf8(text, n, code);
         i += used;
+        if (code == '\\' && used == 1 && i < l.size) /* and its pair */
+            n = put_utf8(text, n, (uint8_t)l.text[i++]);
     }
     *out = (ptf_value){.kind = PTF_STRING, .count = n, .text = text};
     return PTF_OK;
@@ -182,6 +202,6 @@ ptf_status ptf_parse_literal(ptf_cursor *c, uint8_t opcode, ptf_arena *arena,
     case 'F': return parse_float(c, l, out);
     case 'S': return parse_quoted(c, l, arena, out);
     case 'V': return parse_unicode(c, l, arena, out);
-    default: return parse_int(c, l, out);
+    default: return parse_int(c, opcode, l, out);
     }
 }

@@ -9,23 +9,23 @@
 
 /*
  * A pickler numbers its values one after the other, so an index far beyond
- * the number of PUTs so far is not one of its.
+ * the number of values so far is not one of its.
  */
 static ptf_status memo_put(ptf_unpickler *u, uint64_t index)
 {
     ptf_status status = ptf_unpickle_need(u, 1);
     if (status != PTF_OK)
         return status;
-    if (index > u->puts + 1)
+    if (index > u->values + UINT8_MAX)
         return UNPICKLE_FAIL(u, "expected memo index %zu or less, got %llu",
-                             u->puts + 1, (unsigned long long)index);
+                             u->values + UINT8_MAX, (unsigned long long)index);
     while (u->memo_size <= index) {
         if (!ptf_unpickle_grow(&u->memo, u->memo_size, &u->memo_capacity))
             return ptf_fail_memory(u->c.err);
         u->memo[u->memo_size++] = NULL;
     }
+    u->memo_used += u->memo[index] == NULL;
     u->memo[index] = ptf_unpickle_top(u);
-    u->puts++;
     return PTF_OK;
 }
 
@@ -51,9 +51,10 @@ ptf_status ptf_op_long_binput(ptf_unpickler *u)
     return status == PTF_OK ? memo_put(u, index) : status;
 }
 
+/* Python's memo is a dict, and the next index the number of its keys. */
 ptf_status ptf_op_memoize(ptf_unpickler *u)
 {
-    return memo_put(u, u->memo_size);
+    return memo_put(u, u->memo_used);
 }
 
 ptf_status ptf_op_binget(ptf_unpickler *u)

@@ -58,11 +58,13 @@ enum {
  */
 typedef struct ptf_value ptf_value;
 struct ptf_value {
-    uint8_t kind;   /* a ptf_kind */
-    bool marked;    /* contains an object that the reader's caller looks for */
-    bool busy;      /* for walkers: is on the path that leads here */
-    bool named;     /* a dict that has a class, and so may have attributes */
-    uint32_t count; /* bytes of text, items, or twice the pairs of a dict */
+    uint8_t kind;    /* a ptf_kind */
+    uint8_t frozen;  /* for the unpickler: a ptf_freeze */
+    bool marked : 1; /* contains an object that the reader's caller looks for */
+    bool busy : 1;   /* for walkers: is on the path that leads here */
+    bool named : 1;  /* a dict of a class with attributes */
+    bool created : 1; /* an object by NEWOBJ: its class was not called */
+    uint32_t count;   /* bytes of text, items, or twice the pairs of a dict */
     union {
         bool boolean;
         int64_t integer;

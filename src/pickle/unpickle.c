@@ -110,11 +110,20 @@ ptf_status ptf_unpickle_push(ptf_unpickler *u, ptf_value *value)
     return PTF_OK;
 }
 
-ptf_status ptf_unpickle_make(ptf_unpickler *u, ptf_kind kind, ptf_value **out)
+ptf_status ptf_unpickle_count_values(ptf_unpickler *u, size_t count)
 {
-    if (++u->values > PTF_PICKLE_MAX_VALUES)
+    u->values += count;
+    if (u->values > PTF_PICKLE_MAX_VALUES)
         return UNPICKLE_FAIL(u, "expected at most %d values",
                              PTF_PICKLE_MAX_VALUES);
+    return PTF_OK;
+}
+
+ptf_status ptf_unpickle_make(ptf_unpickler *u, ptf_kind kind, ptf_value **out)
+{
+    ptf_status status = ptf_unpickle_count_values(u, 1);
+    if (status != PTF_OK)
+        return status;
     *out = ptf_arena_alloc(u->arena, sizeof(**out));
     if (*out == NULL)
         return ptf_fail_memory(u->c.err);
@@ -275,7 +284,8 @@ ptf_status ptf_pickle_read(const uint8_t *data, size_t size,
                            bool (*marks)(const ptf_value *object),
                            ptf_arena *arena, ptf_pickle *out, ptf_error *err)
 {
-    ptf_unpickler u = {.c = {data, size, 0, *origin, err}, .arena = arena};
+    ptf_unpickler u = {
+        .c = {data, size, 0, *origin, err}, .arena = arena, .is_marked = marks};
     if (size > PTF_PICKLE_MAX_SIZE)
         u.c.size = PTF_PICKLE_MAX_SIZE;
     ptf_status status = run(&u, out);

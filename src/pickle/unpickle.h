@@ -11,13 +11,15 @@
 typedef struct ptf_unpickler {
     ptf_cursor c;
     ptf_arena *arena;
+    bool (*is_marked)(const ptf_value *object); /* the caller's, or NULL */
     ptf_value **stack;
     size_t depth, capacity;
     size_t *marks; /* the depths at which marks were set */
     size_t mark_count, mark_capacity;
     size_t bottom; /* the topmost mark, 0 without one */
     ptf_value **memo;
-    size_t memo_size, memo_capacity, puts;
+    size_t memo_size, memo_capacity;
+    size_t memo_used; /* slots that are set */
     ptf_value **persistent;
     size_t persistent_count, persistent_capacity;
     const ptf_global **globals; /* a hash table */
@@ -36,6 +38,9 @@ ptf_status ptf_unpickle_push(ptf_unpickler *u, ptf_value *value);
 /* Makes an empty value of a kind, within the bound on their number. */
 ptf_status ptf_unpickle_make(ptf_unpickler *u, ptf_kind kind, ptf_value **out);
 ptf_status ptf_unpickle_push_copy(ptf_unpickler *u, ptf_value value);
+
+/* Counts so many more values, within the bound on their number. */
+ptf_status ptf_unpickle_count_values(ptf_unpickler *u, size_t count);
 
 /* Counts one more container, within the bound on their number. */
 ptf_status ptf_unpickle_count_container(ptf_unpickler *u);
@@ -65,6 +70,28 @@ static inline ptf_value *ptf_unpickle_pop(ptf_unpickler *u)
 /* Adds items to a tuple, list, set or dict. */
 ptf_status ptf_unpickle_append(ptf_unpickler *u, ptf_value *to,
                                ptf_value *const *items, size_t count);
+/* The same for items of another container, which count as new values. */
+ptf_status ptf_unpickle_append_copies(ptf_unpickler *u, ptf_value *to,
+                                      ptf_value *const *items, size_t count);
+
+/* True for an object that the reader's caller looks for. */
+bool ptf_unpickle_is_marked(const ptf_unpickler *u, const ptf_value *object);
+
+/* How far down a value may no longer change. */
+typedef enum ptf_freeze {
+    PTF_CHANGES,
+    PTF_FROZEN,         /* with what is in tuples, lists and sets */
+    PTF_FROZEN_OBJECTS, /* and with the parts of objects */
+} ptf_freeze;
+
+/*
+ * Calls are kept for later, but Python makes them at once: what a call was
+ * given must stay as it was then.
+ */
+ptf_status ptf_unpickle_freeze(ptf_unpickler *u, ptf_value *value,
+                               ptf_freeze depth);
+/* Fails with PTF_FORMAT for a value that was frozen. */
+ptf_status ptf_unpickle_need_change(ptf_unpickler *u, const ptf_value *value);
 
 #define UNPICKLE_FAIL(u, ...) \
     ptf_fail((u)->c.err, PTF_FORMAT, &(u)->c.origin, (u)->at, __VA_ARGS__)

@@ -63,15 +63,9 @@ typedef struct walk {
     size_t depth;
 } walk;
 
-static size_t hash_bits(uint64_t bits)
-{
-    bits *= UINT64_C(0x9e3779b97f4a7c15);
-    return (size_t)(bits ^ bits >> 29);
-}
-
 static facts *facts_of(const walk *w, const ptf_value *value)
 {
-    size_t at = hash_bits((uintptr_t)value) & w->mask;
+    size_t at = ptf_hash(&value, sizeof(value)) & w->mask;
     while (w->table[at].value != NULL && w->table[at].value != value)
         at = (at + 1) & w->mask;
     return &w->table[at];
@@ -119,12 +113,8 @@ static bool same_key(const ptf_value *x, const ptf_value *y)
 static size_t hash_key(const ptf_value *key)
 {
     ptf_value plain = plain_key(key);
-    if (plain.kind == PTF_INT)
-        return hash_bits((uint64_t)plain.integer);
-    uint64_t h = UINT64_C(0xcbf29ce484222325);
-    for (uint32_t i = 0; i < plain.count; i++)
-        h = (h ^ (uint8_t)plain.text[i]) * UINT64_C(0x100000001b3);
-    return hash_bits(h);
+    return plain.kind == PTF_INT ? ptf_hash(&plain.integer, sizeof(int64_t))
+                                 : ptf_hash(plain.text, plain.count);
 }
 
 static ptf_status insert_key(walk *w, const ptf_value **table, size_t mask,

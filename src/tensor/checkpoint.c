@@ -7,11 +7,6 @@
 
 /* ----------------------------------------------------------------- opening */
 
-static bool marks_tensor(const ptf_value *object)
-{
-    return ptf_value_is_tensor(object) || ptf_value_is_array(object);
-}
-
 /* The order of the bytes in storages; little unless an entry says otherwise. */
 static ptf_status read_byteorder(ptf_checkpoint *ckpt, ptf_error *err)
 {
@@ -51,28 +46,35 @@ static ptf_status read_metadata(ptf_checkpoint *ckpt, ptf_error *err)
     return status;
 }
 
+static ptf_status read_pickle_entry(ptf_checkpoint *ckpt, const char *name,
+                                    ptf_pickle *out, ptf_error *err)
+{
+    ptf_entry *entry = ptf_archive_find(&ckpt->archive, name);
+    ptf_origin origin = {ckpt->file.name, name};
+    ptf_status status = ptf_archive_load(&ckpt->archive, entry, err);
+    if (status == PTF_OK)
+        status = ptf_archive_check(&ckpt->archive, entry, err);
+    if (status == PTF_OK)
+        status = ptf_pickle_read(entry->data, entry->size, &origin,
+                                 ptf_value_is_numbers, &ckpt->arena, out, err);
+    if (status == PTF_OK && out->size != entry->size)
+        return ptf_fail(err, PTF_FORMAT, &origin, out->size,
+                        "expected the end of the pickle, got %zu more bytes",
+                        entry->size - out->size);
+    return status;
+}
+
 static ptf_status read_zip(ptf_checkpoint *ckpt, ptf_error *err)
 {
-    ptf_entry *entry = ptf_archive_find(&ckpt->archive, "data.pkl");
-    ptf_origin origin = {ckpt->file.name, "data.pkl"};
+    ptf_pickle constants; /* of TorchScript's code: read for what it names */
     ptf_status status = read_byteorder(ckpt, err);
     if (status == PTF_OK)
         status = read_metadata(ckpt, err);
     if (status == PTF_OK)
-        status = ptf_archive_load(&ckpt->archive, entry, err);
-    if (status == PTF_OK)
-        status = ptf_archive_check(&ckpt->archive, entry, err);
-    if (status == PTF_OK)
-        status =
-            ptf_pickle_read(entry->data, entry->size, &origin, marks_tensor,
-                            &ckpt->arena, &ckpt->pickle, err);
-    if (status != PTF_OK)
-        return status;
-    if (ckpt->pickle.size != entry->size)
-        return ptf_fail(err, PTF_FORMAT, &origin, ckpt->pickle.size,
-                        "expected the end of the pickle, got %zu more bytes",
-                        entry->size - ckpt->pickle.size);
-    return ptf_storages_load(ckpt, err);
+        status = read_pickle_entry(ckpt, "data.pkl", &ckpt->pickle, err);
+    if (status == PTF_OK && ckpt->archive.kind == PTF_ARCHIVE_TORCHSCRIPT)
+        status = read_pickle_entry(ckpt, "constants.pkl", &constants, err);
+    return status == PTF_OK ? ptf_storages_load(ckpt, err) : status;
 }
 
 static ptf_status rebuild_leaf(ptf_checkpoint *ckpt, const ptf_leaf *leaf,

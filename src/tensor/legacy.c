@@ -19,16 +19,11 @@ static ptf_status fail(const stream *s, ptf_status status, const char *text)
     return ptf_fail(s->c.err, status, &s->c.origin, s->c.pos, "%s", text);
 }
 
-static bool marks_tensor(const ptf_value *object)
-{
-    return ptf_value_is_tensor(object) || ptf_value_is_array(object);
-}
-
 static ptf_status take_pickle(stream *s, ptf_pickle *out)
 {
     ptf_status status = ptf_pickle_read(
         s->c.data + s->c.pos, ptf_cursor_left(&s->c), &s->c.origin,
-        marks_tensor, &s->ckpt->arena, out, s->c.err);
+        ptf_value_is_numbers, &s->ckpt->arena, out, s->c.err);
     if (status == PTF_OK)
         s->c.pos += out->size;
     return status;

@@ -46,6 +46,8 @@ static bool take_apart(const ptf_value *value, parts *out)
     const ptf_value *state = value->items[PTF_STATE];
     ptf_value *const *v = args->items;
     *out = (parts){0};
+    if (value->created) /* by NEWOBJ, which takes none of the three */
+        return false;
     if (is_call(value, "scalar")) {
         if (args->count == 2)
             *out = (parts){.dtype = v[0], .bytes = v[1]};

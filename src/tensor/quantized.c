@@ -6,6 +6,8 @@
  */
 #include "tensor/reader.h"
 
+#include <math.h>
+
 /* How integers become numbers; the arrays have one element per slice. */
 typedef struct scheme {
     int axis;      /* -1: one scale for all */
@@ -24,8 +26,9 @@ static ptf_status fail(const ptf_checkpoint *ckpt, const ptf_tensor *raw,
                     raw->name);
 }
 
-/* A zero point stands for 0 among the integers, so it must be one of them. */
-static bool zeros_fit(const scheme *s, const ptf_tensor *raw)
+/* A zero point stands for 0 among the integers, so it must be one of them;
+ * a scale is a number. */
+static bool numbers_fit(const scheme *s, const ptf_tensor *raw)
 {
     int64_t count = s->axis < 0 ? 1 : raw->shape[s->axis];
     double least = raw->dtype == PTF_I8   ? INT8_MIN
@@ -34,8 +37,9 @@ static bool zeros_fit(const scheme *s, const ptf_tensor *raw)
     double most = raw->dtype == PTF_I8   ? INT8_MAX
                   : raw->dtype == PTF_U8 ? UINT8_MAX
                                          : INT32_MAX;
-    for (int64_t i = 0; i < count && !s->fraction; i++) {
-        if (!(s->zeros[i] >= least && s->zeros[i] <= most))
+    for (int64_t i = 0; i < count; i++) {
+        bool one = s->zeros[i] >= least && s->zeros[i] <= most;
+        if (!isfinite(s->scales[i]) || (!one && !s->fraction))
             return false;
     }
     return true;
@@ -173,7 +177,7 @@ ptf_status ptf_tensor_dequantize(ptf_checkpoint *ckpt, const ptf_value *params,
 {
     scheme s = {-1, false, NULL, NULL};
     ptf_status status = read_scheme(ckpt, params, raw, &s, err);
-    if (status == PTF_OK && !zeros_fit(&s, raw))
+    if (status == PTF_OK && !numbers_fit(&s, raw))
         status = fail(ckpt, raw, err);
     if (status != PTF_OK)
         return status;

@@ -105,6 +105,12 @@ bool ptf_value_is_tensor(const ptf_value *value);
 /* True for an object that stands for a NumPy array or scalar. */
 bool ptf_value_is_array(const ptf_value *value);
 
+/* True for either: what ptf_pickle_read() has to look for. */
+static inline bool ptf_value_is_numbers(const ptf_value *object)
+{
+    return ptf_value_is_tensor(object) || ptf_value_is_array(object);
+}
+
 /* Fills 'out' from such an object; 'name' is the tensor's, for messages. */
 ptf_status ptf_tensor_rebuild(ptf_checkpoint *ckpt, const ptf_value *value,
                               const char *name, ptf_tensor *out,

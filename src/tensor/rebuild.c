@@ -69,10 +69,31 @@ static ptf_status fail(const rebuild *r, ptf_status status, const char *text)
                     r->name, text);
 }
 
+/* The classes among them; many modules of PyTorch have their names, too. */
+static bool is_class(size_t function)
+{
+    return strcmp(functions[function].module, "torch.nn.parameter") == 0 ||
+           functions[function].run == rebuild_parameter;
+}
+
+static bool is_alias(size_t function, const ptf_value *callee)
+{
+    if (callee->kind != PTF_GLOBAL || !is_class(function))
+        return false;
+    const ptf_global *g = callee->global;
+    const char *dot = strrchr(g->name, '.');
+    return strcmp(dot != NULL ? dot + 1 : g->name, functions[function].name) ==
+               0 &&
+           (strcmp(g->module, "torch") == 0 ||
+            strncmp(g->module, "torch.", 6) == 0);
+}
+
 static int find_function(const ptf_value *callee)
 {
     for (size_t i = 0; i < PTF_ARRAY_SIZE(functions); i++) {
-        if (ptf_value_is_global(callee, functions[i].module, functions[i].name))
+        if (ptf_value_is_global(callee, functions[i].module,
+                                functions[i].name) ||
+            is_alias(i, callee))
             return (int)i;
     }
     return -1;
@@ -96,11 +117,13 @@ static const char *element_of(const ptf_value *callee, size_t *size)
     return all > ending ? g->name : "Float";
 }
 
-/* Whoever gets a storage makes a tensor of it, known or not. */
+/* Whoever gets a storage, as argument or state, makes a tensor of it. */
 static bool takes_storage(const ptf_value *args)
 {
     const ptf_value *first =
-        args != NULL && args->count > 0 ? args->items[0] : NULL;
+        args != NULL && args->kind == PTF_TUPLE && args->count > 0
+            ? args->items[0]
+            : NULL;
     const ptf_value *id =
         first != NULL && first->kind == PTF_PERSISTENT ? first->items[0] : NULL;
     return id != NULL && id->kind == PTF_TUPLE && id->count > 0 &&
@@ -113,7 +136,8 @@ bool ptf_value_is_tensor(const ptf_value *value)
         return false;
     const ptf_value *callee = value->items[PTF_CALLEE];
     size_t size;
-    if (takes_storage(value->items[PTF_ARGS]))
+    if (takes_storage(value->items[PTF_ARGS]) ||
+        takes_storage(value->items[PTF_STATE]))
         return true;
     return callee->kind == PTF_GLOBAL &&
            (find_function(callee) >= 0 || element_of(callee, &size) != NULL ||
@@ -167,6 +191,11 @@ static ptf_status call_object(rebuild *r, const ptf_value *value)
 {
     if (value == NULL || value->kind != PTF_OBJECT)
         return fail(r, PTF_FORMAT, "expected a tensor, got something else");
+    int i = find_function(value->items[PTF_CALLEE]);
+    if (value->created && i >= 0 && !is_class((size_t)i))
+        return fail(r, PTF_FORMAT,
+                    "expected its rebuild function to be called, got it "
+                    "taken for a class (NEWOBJ)");
     return call(r, value->items[PTF_CALLEE], value->items[PTF_ARGS],
                 value->items[PTF_STATE]);
 }
@@ -177,95 +206,6 @@ ptf_status ptf_tensor_rebuild(ptf_checkpoint *ckpt, const ptf_value *value,
     rebuild r = {ckpt, name, 0, out, err};
     *out = (ptf_tensor){.name = name};
     return call_object(&r, value);
-}
-
-/* -------------------------------------------------------------- dimensions */
-
-ptf_status ptf_read_dims(const ptf_checkpoint *ckpt, const ptf_value *tuple,
-                         const char *name, const char *what, int64_t *out,
-                         int *rank, ptf_error *err)
-{
-    ptf_origin origin = ptf_value_origin(ckpt);
-    if (ptf_value_is_global(tuple->kind == PTF_OBJECT ? tuple->items[PTF_CALLEE]
-                                                      : NULL,
-                            "torch", "Size") &&
-        tuple->items[PTF_ARGS]->count == 1)
-        tuple = tuple->items[PTF_ARGS]->items[0];
-    if (tuple->kind != PTF_TUPLE && tuple->kind != PTF_LIST)
-        return ptf_fail(err, PTF_FORMAT, &origin, PTF_NO_OFFSET,
-                        "tensor '%s': expected a tuple for its %s", name, what);
-    if (tuple->count > PTF_MAX_RANK)
-        return ptf_fail(err, PTF_UNSUPPORTED, &origin, PTF_NO_OFFSET,
-                        "tensor '%s': expected at most %d dimensions, got "
-                        "%u",
-                        name, PTF_MAX_RANK, tuple->count);
-    for (uint32_t i = 0; i < tuple->count; i++) {
-        const ptf_value *v = tuple->items[i];
-        if (v->kind != PTF_INT || v->integer < 0)
-            return ptf_fail(err, PTF_FORMAT, &origin, PTF_NO_OFFSET,
-                            "tensor '%s': expected integers of 0 or more for "
-                            "its %s",
-                            name, what);
-        out[i] = v->integer;
-    }
-    *rank = (int)tuple->count;
-    return PTF_OK;
-}
-
-/*
- * A view that repeats elements may be far larger than its file; this much is
- * allowed, so that a small file cannot make its reader allocate terabytes.
- */
-static const size_t MAX_REPEATED = (size_t)16 << 20;
-
-/* The largest index, with checked arithmetic. */
-static bool find_extent(const ptf_tensor *t, int64_t *extent)
-{
-    *extent = 0;
-    for (int i = 0; i < t->rank; i++) {
-        int64_t reach;
-        if (t->shape[i] > 1 &&
-            (!ptf_mul_i64(t->shape[i] - 1, t->stride[i], &reach) ||
-             !ptf_add_i64(*extent, reach, extent)))
-            return false;
-    }
-    return true;
-}
-
-ptf_status ptf_tensor_place(const ptf_checkpoint *ckpt,
-                            const ptf_storage_view *view, int64_t offset,
-                            ptf_tensor *out, ptf_error *err)
-{
-    ptf_origin origin = ptf_value_origin(ckpt);
-    size_t size = ptf_dtype_size(out->dtype), bytes;
-    int64_t extent, last;
-    int64_t available =
-        view->numel * (int64_t)ptf_dtype_size(view->storage->dtype);
-    available /= (int64_t)size;
-    out->storage = &view->storage->bytes;
-    out->data = view->storage->bytes.data;
-    if (!ptf_tensor_measure(out, &bytes) || !find_extent(out, &extent) ||
-        offset < 0 || !ptf_add_i64(offset, extent, &last))
-        return ptf_fail(err, PTF_FORMAT, &origin, PTF_NO_OFFSET,
-                        "tensor '%s': expected a size that exists, got one "
-                        "beyond 64 bits",
-                        out->name);
-    size_t start = (size_t)view->offset * ptf_dtype_size(view->storage->dtype) +
-                   (size_t)offset * size;
-    if (bytes == 0 && (start == 0 || offset > available))
-        return PTF_OK;
-    if (bytes > 0 && last >= available)
-        return ptf_fail(err, PTF_FORMAT, &origin, PTF_NO_OFFSET,
-                        "tensor '%s': expected elements up to number %lld in "
-                        "its storage, got %lld elements there",
-                        out->name, (long long)last, (long long)available);
-    if (bytes > view->storage->bytes.size && bytes > MAX_REPEATED)
-        return ptf_fail(err, PTF_FORMAT, &origin, PTF_NO_OFFSET,
-                        "tensor '%s': expected at most %zu bytes of repeated "
-                        "elements, got %zu",
-                        out->name, MAX_REPEATED, bytes);
-    out->data = view->storage->bytes.data + start;
-    return PTF_OK;
 }
 
 /* ------------------------------------------------------------------- forms */
@@ -436,18 +376,24 @@ static ptf_status rebuild_from_cpu(rebuild *r, const ptf_value *args,
 
 /*
  * Parameter(tensor, requires_grad).  Its state, if it has one, is of the form
- * (requires_grad, volatile, hooks), or has the tensor itself in front.
+ * (requires_grad, volatile, hooks), or (tensor, gradient, hooks,
+ * requires_grad, volatile), whose tensor takes the place of the first.
  */
 static ptf_status rebuild_parameter(rebuild *r, const ptf_value *args,
                                     const ptf_value *state)
 {
+    enum { FLAGS = 3, TENSOR_AND_FLAGS = 5 };
     const ptf_value *made = args->count > 0 ? args->items[0] : NULL;
-    if (state == NULL || state->kind == PTF_NONE)
+    if (state == NULL)
         return call_object(r, made);
-    if (state->kind != PTF_TUPLE || state->count == 0)
-        return fail(r, PTF_FORMAT, "expected a tuple for its state");
-    bool flags = state->items[0]->kind == PTF_BOOLEAN;
-    return call_object(r, flags ? made : state->items[0]);
+    uint32_t count = state->kind == PTF_TUPLE ? state->count : 0;
+    if (count == FLAGS && state->items[0]->kind == PTF_BOOLEAN)
+        return call_object(r, made);
+    if (count == TENSOR_AND_FLAGS && state->items[3]->kind == PTF_BOOLEAN)
+        return call_object(r, state->items[0]);
+    return fail(r, PTF_FORMAT,
+                "expected flags for its state, with the tensor in front or "
+                "without");
 }
 
 /* (function, type, arguments, state): the type only adds methods. */

@@ -90,14 +90,31 @@ static bool key_is_plain(const ptf_value *key)
     return true;
 }
 
+/* Legacy files and TorchScript of PyTorch 1.x have a sixth part, which may be
+ * a view; TorchScript's is always None. */
+static bool has_all_parts(const ptf_checkpoint *ckpt, const ptf_value *id)
+{
+    switch (ckpt->archive.kind) {
+    case PTF_ARCHIVE_LEGACY: return id->count == 6;
+    case PTF_ARCHIVE_TORCHSCRIPT:
+        return id->count == 5 ||
+               (id->count == 6 && id->items[5]->kind == PTF_NONE);
+    case PTF_ARCHIVE_TORCH:
+    case PTF_ARCHIVE_TAR:
+    case PTF_ARCHIVE_SAFETENSORS:
+    case PTF_ARCHIVE_INDEX:
+    case PTF_ARCHIVE_KIND_COUNT: break;
+    }
+    return id->count == 5;
+}
+
 /* The id's tuple, or NULL with an error for anything that is not one. */
 static const ptf_value *id_of(const ptf_checkpoint *ckpt,
                               const ptf_value *value, ptf_error *err)
 {
     ptf_origin origin = ptf_value_origin(ckpt);
     const ptf_value *id = value->items[0];
-    uint32_t parts = ckpt->archive.kind == PTF_ARCHIVE_LEGACY ? 6 : 5;
-    if (id->kind != PTF_TUPLE || id->count != parts ||
+    if (id->kind != PTF_TUPLE || !has_all_parts(ckpt, id) ||
         !ptf_value_is(id->items[0], "storage") ||
         id->items[3]->kind != PTF_STRING || id->items[4]->kind != PTF_INT ||
         id->items[4]->integer < 0) {

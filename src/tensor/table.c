@@ -1,22 +1,14 @@
 /*
- * A hash table from text to pointers: open addressing, FNV-1a.
+ * A hash table from text to pointers, with open addressing.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
 #include "tensor/reader.h"
 
-static size_t hash(const char *key)
-{
-    uint64_t h = UINT64_C(0xcbf29ce484222325);
-    for (; *key != '\0'; key++)
-        h = (h ^ (uint8_t)*key) * UINT64_C(0x100000001b3);
-    return (size_t)(h ^ h >> 32);
-}
-
 static struct ptf_text_slot *slot_of(const ptf_text_table *table,
                                      const char *key)
 {
-    size_t at = hash(key) & (table->capacity - 1);
+    size_t at = ptf_hash(key, strlen(key)) & (table->capacity - 1);
     while (table->slots[at].key != NULL &&
            strcmp(table->slots[at].key, key) != 0)
         at = (at + 1) & (table->capacity - 1);

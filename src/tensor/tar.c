@@ -351,19 +351,14 @@ static ptf_status resolve(tar_parts *t, ptf_value *value)
     return PTF_OK;
 }
 
-static bool marks_tensor(const ptf_value *object)
-{
-    return ptf_value_is_tensor(object) || ptf_value_is_array(object);
-}
-
 static ptf_status read_object(tar_parts *t)
 {
     enum { CONTAINERS = 7 }; /* a tensor: call, arguments, id, view, ... */
     ptf_pickle *pickle = &t->ckpt->pickle;
     enter(t, "pickle");
-    ptf_status status =
-        ptf_pickle_read(t->c.data, t->c.size, &t->c.origin, NULL,
-                        &t->ckpt->arena, pickle, t->c.err);
+    ptf_status status = ptf_pickle_read(t->c.data, t->c.size, &t->c.origin,
+                                        ptf_value_is_numbers, &t->ckpt->arena,
+                                        pickle, t->c.err);
     if (status == PTF_OK && pickle->size != t->c.size)
         return fail(t, "expected the end of the pickle");
     for (size_t i = 0; i < pickle->persistent_count && status == PTF_OK; i++)
@@ -372,7 +367,7 @@ static ptf_status read_object(tar_parts *t)
                         CONTAINERS * (t->tensors.count + t->storages.count);
     return status == PTF_OK
                ? ptf_value_check(pickle->root, containers, &t->c.origin,
-                                 marks_tensor, t->c.err)
+                                 ptf_value_is_numbers, t->c.err)
                : status;
 }
 
