@@ -211,16 +211,33 @@ PTF_API ptf_status ptf_tensor_sha256(const ptf_tensor *tensor, char hex[65],
 
 typedef struct ptf_checkpoint ptf_checkpoint;
 
+/* A tensor that a network takes from a checkpoint: ptf_net_parameters(). */
+typedef struct ptf_parameter {
+    const char *name;
+    int rank;
+    int64_t shape[PTF_MAX_RANK];
+    bool optional; /* num_batches_tracked */
+} ptf_parameter;
+
 /* Options of ptf_checkpoint_open; all zero means the defaults. */
 typedef struct ptf_open_options {
     /*
      * Which state dict to read when the file holds several, as a dotted path
-     * ("model_state_dict", "ema.state_dict").  NULL: the only one there is.
+     * ("model_state_dict", "ema.state_dict").  NULL: the one that fits the
+     * parameters below, else the only one there is.
      * "": all tensors of the file, under their full dotted names.
      */
     const char *key;
     /* Keep prefixes that all keys share ("module.", "_orig_mod."). */
     bool keep_prefix;
+    /*
+     * What a network wants, if it is known.  Where one place in the file has
+     * all of these tensors and no others, they are taken, whatever stands
+     * before their names and whatever lies beside; they get the names given
+     * here.  Where several do, the caller must choose (PTF_ARGUMENT).
+     */
+    const ptf_parameter *parameters;
+    size_t parameter_count;
 } ptf_open_options;
 
 /*
@@ -284,6 +301,14 @@ PTF_API const ptf_tensor *ptf_checkpoint_tensor(const ptf_checkpoint *ckpt,
 /* The tensor of that name, or NULL. */
 PTF_API const ptf_tensor *ptf_checkpoint_find(const ptf_checkpoint *ckpt,
                                               const char *name);
+
+/*
+ * The key under which the tensors were found, "" for the whole file.  When
+ * the file has other tensors (no optimizer's), *left_out is their number and
+ * *example the name of one; both may be NULL.
+ */
+PTF_API const char *ptf_checkpoint_key(const ptf_checkpoint *ckpt,
+                                       size_t *left_out, const char **example);
 
 /*
  * A text that the file carries beside its tensors: "architecture", "source"
@@ -444,6 +469,13 @@ PTF_API ptf_status ptf_net_make(const char *text, const char *text_name,
                                 const ptf_checkpoint *ckpt, ptf_net **out,
                                 ptf_error *err);
 PTF_API void ptf_net_free(ptf_net *net);
+
+/*
+ * What the net takes from a checkpoint, for ptf_open_options; it lives as long
+ * as the net.
+ */
+PTF_API const ptf_parameter *ptf_net_parameters(const ptf_net *net,
+                                                size_t *count);
 
 /* The usual input's shape; false when the text does not say. */
 PTF_API bool ptf_net_input(const ptf_net *net, ptf_shape *out);

@@ -45,6 +45,19 @@ static void old_files_do_not_count_batches(void **state)
     fixture_free(&f);
 }
 
+static void old_files_count_batches_in_a_row_of_one(void **state)
+{
+    (void)state;
+    fixture f;
+    fixture_init(&f, norm_net);
+    fixture_entry *e = fixture_entry_of(&f, "bn.num_batches_tracked");
+    e->rank = 1;
+    e->shape[0] = 1;
+    fixture_make(&f);
+    assert_int_equal(ptf_net_tensor_count(f.net), 7);
+    fixture_free(&f);
+}
+
 static void expect_no_fit(fixture *f, const char *const *words)
 {
     ptf_net *net;
@@ -247,6 +260,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(tensors_come_in_the_order_of_the_state_dict),
         cmocka_unit_test(old_files_do_not_count_batches),
+        cmocka_unit_test(old_files_count_batches_in_a_row_of_one),
         cmocka_unit_test(every_mismatch_is_named),
         cmocka_unit_test(statistics_that_are_not_kept_are_unexpected),
         cmocka_unit_test(batches_may_be_counted_in_any_type),

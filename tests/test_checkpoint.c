@@ -374,13 +374,20 @@ static void keys_and_prefixes_work_on_names_of_safetensors(void **state)
                         "\"data_offsets\":[16,24]}}",
                         24);
     expect_first(&file, NULL, 2, "ab.v");
-    expect_first(&file, &(ptf_open_options){NULL, true}, 2, "module.ab.v");
-    expect_first(&file, &(ptf_open_options){"", true}, 2, "module.ab.v");
-    expect_first(&file, &(ptf_open_options){"module", true}, 2, "ab.v");
-    expect_first(&file, &(ptf_open_options){"module.a", true}, 1, "b");
-    assert_int_equal(ptf_checkpoint_open_memory(file.data, file.size, "f",
-                                                &(ptf_open_options){"a", true},
-                                                &ckpt, &err),
+    expect_first(&file, &(ptf_open_options){.key = NULL, .keep_prefix = true},
+                 2, "module.ab.v");
+    expect_first(&file, &(ptf_open_options){.key = "", .keep_prefix = true}, 2,
+                 "module.ab.v");
+    expect_first(&file,
+                 &(ptf_open_options){.key = "module", .keep_prefix = true}, 2,
+                 "ab.v");
+    expect_first(&file,
+                 &(ptf_open_options){.key = "module.a", .keep_prefix = true}, 1,
+                 "b");
+    assert_int_equal(ptf_checkpoint_open_memory(
+                         file.data, file.size, "f",
+                         &(ptf_open_options){.key = "a", .keep_prefix = true},
+                         &ckpt, &err),
                      PTF_ARGUMENT);
     assert_non_null(strstr(err.message, "there are --key module"));
 }

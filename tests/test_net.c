@@ -233,6 +233,48 @@ static void repeats_are_written_out(void **state)
     ptf_net_free(net);
 }
 
+/* What PyTorch puts around a network is not in its names. */
+static void wrappers_are_the_module_that_they_wrap(void **state)
+{
+    (void)state;
+    ptf_net *net = fixture_net("DistributedDataParallel(\n"
+                               "  (module): OptimizedModule(\n"
+                               "    (_orig_mod): Sequential(\n"
+                               "      (module): ReLU()\n"
+                               "      (1): DataParallel(\n"
+                               "        (module): Linear(in_features=2, "
+                               "out_features=2, bias=False)\n"
+                               "      )\n    )\n  )\n)\n");
+    char *text = fixture_text(net);
+    assert_string_equal(text, "Sequential(\n  (module): ReLU()\n"
+                              "  (1): Linear(in_features=2, out_features=2, "
+                              "bias=False)\n)\n");
+    free(text);
+    size_t count;
+    const ptf_parameter *wanted = ptf_net_parameters(net, &count);
+    assert_int_equal(count, 1);
+    assert_string_equal(wanted[0].name, "1.weight");
+    ptf_net_free(net);
+    expect_output("AveragedModel(\n  (module): Linear(in_features=2, "
+                  "out_features=3, bias=False)\n)\n",
+                  "2", "3");
+}
+
+#define SYNC                                                  \
+    "SyncBatchNorm(3, eps=1e-05, momentum=0.1, affine=True, " \
+    "track_running_stats=True)\n)\n"
+
+static void a_synchronised_batch_norm_has_the_rank_of_its_input(void **state)
+{
+    (void)state;
+    expect_output("Sequential(\n  (0): Linear(in_features=2, out_features=3, "
+                  "bias=True)\n  (1): " SYNC,
+                  "2", "3");
+    expect_output("Sequential(\n  (0): " CONV(1, 3) "\n  (1): " SYNC, "1x5x5",
+                  "3x3x3");
+    expect_output("# input: 3x7\nSequential(\n  (0): " SYNC, "3x7", "3x7");
+}
+
 static void a_map_that_meets_a_linear_is_flattened(void **state)
 {
     (void)state;
@@ -297,6 +339,12 @@ static const struct {
     {"Net(\n  (0): 2 x ReLU()\n)\n", PTF_FORMAT, "line 2: expected"},
     {"# input: 3x0\nReLU()\n", PTF_FORMAT, "line 1: expected an input shape"},
     {"# input: 3\n# input: 3\nReLU()\n", PTF_FORMAT, "line 2: a second input"},
+    {"DataParallel(\n  (0): ReLU()\n)\n", PTF_UNSUPPORTED,
+     "line 2: expected one child 'module' of DataParallel"},
+    {"DataParallel(\n  (module): ReLU()\n  (b): ReLU()\n)\n", PTF_UNSUPPORTED,
+     "line 3: expected one child 'module' of DataParallel"},
+    {"DataParallel(\n  (module): ReLU()\n", PTF_FORMAT,
+     "line 2: the text ends"},
     {"Net(\n  (0-99999): 100000 x ReLU()\n)\n", PTF_UNSUPPORTED,
      "more than 10000 layers"},
     {"Net(\n  (0): GELU(approximate='none')\n)\n", PTF_UNSUPPORTED,
@@ -472,6 +520,8 @@ int main(void)
         cmocka_unit_test(floats_do_not_depend_on_the_locale),
         cmocka_unit_test(other_ways_of_writing_the_same_are_read),
         cmocka_unit_test(repeats_are_written_out),
+        cmocka_unit_test(wrappers_are_the_module_that_they_wrap),
+        cmocka_unit_test(a_synchronised_batch_norm_has_the_rank_of_its_input),
         cmocka_unit_test(a_map_that_meets_a_linear_is_flattened),
         cmocka_unit_test(what_is_not_understood_is_named_with_its_line),
         cmocka_unit_test(hostile_texts_are_bounded),

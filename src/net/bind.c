@@ -8,6 +8,8 @@
 
 #include <stdlib.h>
 
+enum { NAME_MAX_SIZE = 1200 }; /* a path and a role */
+
 /* ------------------------------------------------------- the list of faults */
 
 static void PTF_PRINTF(3, 4)
@@ -87,6 +89,12 @@ static bool is_float(ptf_dtype dtype)
            dtype == PTF_BF16;
 }
 
+/* Of PyTorch 0.3 and of other writers: one number in a row. */
+static bool is_one_number(const ptf_tensor *tensor)
+{
+    return tensor->rank <= 1 && (tensor->rank == 0 || tensor->shape[0] == 1);
+}
+
 /* A tensor that agrees with what the layer wants; else NULL and a mismatch. */
 static const ptf_tensor *match(const ptf_tensor *found, const char *name,
                                ptf_role role, int rank, const int64_t *shape,
@@ -101,20 +109,31 @@ static const ptf_tensor *match(const ptf_tensor *found, const char *name,
         return NULL;
     }
     ptf_tensor_shape_text(found, have);
-    if (found->rank != rank ||
-        memcmp(found->shape, shape, (size_t)rank * sizeof(*shape)) != 0) {
+    bool counts = role == PTF_NUM_BATCHES;
+    if (counts ? !is_one_number(found)
+               : found->rank != rank ||
+                     memcmp(found->shape, shape,
+                            (size_t)rank * sizeof(*shape)) != 0) {
         add_mismatch(out, false, "%s: expected shape %s, got %s", name, want,
                      have);
         return NULL;
     }
     /* of the count nothing is used: PyTorch, too, takes any type for it */
-    if (role != PTF_NUM_BATCHES && !is_float(found->dtype)) {
+    if (!counts && !is_float(found->dtype)) {
         add_mismatch(out, false, "%s: expected floating point, got %s", name,
                      ptf_dtype_name(found->dtype));
         return NULL;
     }
     out->agreeing++;
     return found;
+}
+
+/* "PATH.ROLE" */
+static void parameter_name(const ptf_node *node, ptf_role role,
+                           char name[NAME_MAX_SIZE])
+{
+    snprintf(name, NAME_MAX_SIZE, "%s%s%s", node->name,
+             node->name[0] != '\0' ? "." : "", ptf_role_name(role));
 }
 
 static void compare_node(ptf_node *node, bool bind, by_name *index,
@@ -126,9 +145,8 @@ static void compare_node(ptf_node *node, bool bind, by_name *index,
         int64_t shape[PTF_MAX_RANK];
         if (!ptf_op_parameter(node->op, &node->attrs, role, &rank, shape))
             continue;
-        char name[1200]; /* a path and a role */
-        snprintf(name, sizeof(name), "%s%s%s", node->name,
-                 node->name[0] != '\0' ? "." : "", ptf_role_name(role));
+        char name[NAME_MAX_SIZE];
+        parameter_name(node, role, name);
         const ptf_tensor *found = by_name_take(index, name);
         if (found == NULL && role == PTF_NUM_BATCHES)
             continue; /* PyTorch counts batches since 0.4.1 only */
@@ -226,4 +244,39 @@ ptf_status ptf_net_collect(ptf_net *net, ptf_error *err)
         }
     }
     return PTF_OK;
+}
+
+/* -------------------------------------------------------------- parameters */
+
+ptf_status ptf_net_list_parameters(ptf_net *net, ptf_error *err)
+{
+    size_t most = (size_t)net->node_count * PTF_ROLE_COUNT;
+    ptf_parameter *all = ptf_arena_array(&net->arena, most, sizeof(*all));
+    if (all == NULL)
+        return ptf_fail_memory(err);
+    net->parameters = all;
+    for (int i = 1; i < net->node_count; i++) {
+        const ptf_node *node = &net->nodes[i];
+        for (int r = 0; r < PTF_ROLE_COUNT; r++) {
+            ptf_role role = (ptf_role)r;
+            ptf_parameter *p = &all[net->parameter_count];
+            char name[NAME_MAX_SIZE];
+            if (!ptf_op_parameter(node->op, &node->attrs, role, &p->rank,
+                                  p->shape))
+                continue;
+            parameter_name(node, role, name);
+            p->name = ptf_arena_copy(&net->arena, name, strlen(name));
+            p->optional = role == PTF_NUM_BATCHES;
+            if (p->name == NULL)
+                return ptf_fail_memory(err);
+            net->parameter_count++;
+        }
+    }
+    return PTF_OK;
+}
+
+const ptf_parameter *ptf_net_parameters(const ptf_net *net, size_t *count)
+{
+    *count = net->parameter_count;
+    return net->parameters;
 }

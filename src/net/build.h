@@ -34,6 +34,15 @@ typedef struct ptf_mismatch {
 ptf_status ptf_net_compare(ptf_net *net, const ptf_checkpoint *ckpt, bool bind,
                            ptf_mismatch *out, ptf_error *err);
 
+/* Lists what the net wants, for ptf_net_parameters(). */
+ptf_status ptf_net_list_parameters(ptf_net *net, ptf_error *err);
+
+/*
+ * The one child that a module of that class calls with its own input, for
+ * what PyTorch puts around a network to train it; NULL for any other class.
+ */
+const char *ptf_wrapped_child(const char *class_name, size_t size);
+
 /* What is known of the input's value. */
 ptf_kind ptf_net_input_kind(const ptf_net *net);
 

@@ -164,6 +164,8 @@ static ptf_status read_layer(maker *m, const ptf_item *item, ptf_node *out)
         return ptf_text_fail(m->err, PTF_UNSUPPORTED, m->text.name, m->line,
                              "%.*s is a layer that ptfold does not know",
                              (int)item->class_size, item->class_name);
+    out->op = ptf_op_fit_rank(out->op, item->class_name, item->class_size,
+                              m->kind.rank);
     char message[256];
     const char *wrong = ptf_attrs_parse(out->op, item->args, item->args_size,
                                         &out->attrs, message);
@@ -254,20 +256,24 @@ static ptf_status add_child(maker *m, const ptf_item *item, int parent,
     return PTF_OK;
 }
 
+/* The next line as an item; 'opened' is the line of the module around it. */
+static ptf_status read_item(maker *m, int opened, ptf_item *out)
+{
+    if (m->next_line == m->text.line_count)
+        return ptf_text_fail(
+            m->err, PTF_FORMAT, m->text.name, m->text.last_number,
+            "the text ends before the ')' that closes line %d", opened);
+    const ptf_line *line = &m->text.lines[m->next_line++];
+    m->line = line->number;
+    return ptf_text_item(&m->text, line, false, out, m->err);
+}
+
 static ptf_status add_children(maker *m, int container, int depth)
 {
     int opened = m->line;
     for (int count = 0;; count++) {
-        if (m->next_line == m->text.line_count)
-            return ptf_text_fail(m->err, PTF_FORMAT, m->text.name,
-                                 m->text.last_number,
-                                 "the text ends before the ')' that closes "
-                                 "line %d",
-                                 opened);
-        const ptf_line *line = &m->text.lines[m->next_line++];
-        m->line = line->number;
         ptf_item item;
-        ptf_status status = ptf_text_item(&m->text, line, false, &item, m->err);
+        ptf_status status = read_item(m, opened, &item);
         if (status != PTF_OK)
             return status;
         if (item.kind == PTF_LINE_CLOSE && count == 0)
@@ -281,11 +287,36 @@ static ptf_status add_children(maker *m, int container, int depth)
     }
 }
 
+/* The child 'key' stands for its wrapper, in names too. */
+static ptf_status add_wrapped(maker *m, const ptf_item *wrapper,
+                              const char *key, const char *path, int parent,
+                              int depth)
+{
+    int opened = m->line;
+    ptf_item child, end = {.kind = PTF_LINE_LAYER};
+    ptf_status status = read_item(m, opened, &child);
+    bool fits = status == PTF_OK && child.kind != PTF_LINE_CLOSE &&
+                child.count == 1 && child.key_size == strlen(key) &&
+                memcmp(child.key, key, child.key_size) == 0;
+    if (fits)
+        status = add_module(m, &child, path, parent, depth + 1);
+    if (fits && status == PTF_OK)
+        status = read_item(m, opened, &end);
+    if (status != PTF_OK || end.kind == PTF_LINE_CLOSE)
+        return status;
+    return ptf_text_fail(m->err, PTF_UNSUPPORTED, m->text.name, m->line,
+                         "expected one child '%s' of %.*s, got another or more",
+                         key, (int)wrapper->class_size, wrapper->class_name);
+}
+
 static ptf_status add_module(maker *m, const ptf_item *item, const char *path,
                              int parent, int depth)
 {
     if (item->kind == PTF_LINE_LAYER)
         return add_layer(m, item, path, parent);
+    const char *wrapped = ptf_wrapped_child(item->class_name, item->class_size);
+    if (wrapped != NULL && depth <= PTF_DEPTH_MAX)
+        return add_wrapped(m, item, wrapped, path, parent, depth);
     if (depth > PTF_DEPTH_MAX)
         return ptf_text_fail(m->err, PTF_FORMAT, m->text.name, m->line,
                              "modules nested more than %d deep", PTF_DEPTH_MAX);
@@ -332,6 +363,8 @@ ptf_status ptf_net_parse(const char *text, const char *text_name, ptf_net **out,
     ptf_arena_free(&scratch);
     if (status == PTF_OK)
         status = ptf_net_check(net, err);
+    if (status == PTF_OK)
+        status = ptf_net_list_parameters(net, err);
     if (status != PTF_OK) {
         ptf_net_free(net);
         return status;

@@ -117,6 +117,8 @@ struct ptf_net {
     bool has_tensors;
     const ptf_tensor **tensors; /* all nodes' tensors in state dict order */
     size_t tensor_count;
+    const ptf_parameter *parameters; /* of a net made from a text, or NULL */
+    size_t parameter_count;
     const ptf_net *parent;       /* the net before the last rewrite, or NULL */
     const char *const *rewrites; /* names, in the order applied */
     int rewrite_count;
@@ -153,6 +155,10 @@ bool ptf_op_parameter(ptf_op op, const ptf_attrs *attrs, ptf_role role,
 
 /* Finds the op of a printed class name; false when there is none. */
 bool ptf_op_find(const char *class_name, size_t size, ptf_op *out);
+
+/* The op of a class that stands for several, for inputs of that rank. */
+ptf_op ptf_op_fit_rank(ptf_op op, const char *class_name, size_t size,
+                       int rank);
 
 /* The layer as PyTorch prints it, "Conv2d(3, 16, kernel_size=(3, 3), ...)". */
 char *ptf_op_text(ptf_arena *arena, ptf_op op, const ptf_attrs *attrs);

@@ -225,6 +225,7 @@ static const struct {
 } aliases[] = {
     {"Dropout1d", PTF_OP_DROPOUT},
     {"Dropout2d", PTF_OP_DROPOUT},
+    {"SyncBatchNorm", PTF_OP_BATCHNORM2D}, /* or 1d: ptf_op_fit_rank() */
 };
 
 static bool name_is(const char *name, const char *text, size_t size)
@@ -247,6 +248,13 @@ bool ptf_op_find(const char *class_name, size_t size, ptf_op *out)
         }
     }
     return false;
+}
+
+/* In evaluation it is a batch norm over all but the channels. */
+ptf_op ptf_op_fit_rank(ptf_op op, const char *class_name, size_t size, int rank)
+{
+    bool any_rank = name_is("SyncBatchNorm", class_name, size);
+    return any_rank && (rank == 2 || rank == 3) ? PTF_OP_BATCHNORM1D : op;
 }
 
 int ptf_softmax_axis(const ptf_attrs *attrs, int rank)

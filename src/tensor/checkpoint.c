@@ -77,8 +77,8 @@ static ptf_status read_zip(ptf_checkpoint *ckpt, ptf_error *err)
     return status == PTF_OK ? ptf_storages_load(ckpt, err) : status;
 }
 
-static ptf_status rebuild_leaf(ptf_checkpoint *ckpt, const ptf_leaf *leaf,
-                               ptf_tensor *out, ptf_error *err)
+ptf_status ptf_leaf_rebuild(ptf_checkpoint *ckpt, const ptf_leaf *leaf,
+                            ptf_tensor *out, ptf_error *err)
 {
     ptf_origin origin = ptf_value_origin(ckpt);
     if (leaf->problem != NULL)
@@ -122,7 +122,8 @@ static ptf_status rebuild_all(ptf_checkpoint *ckpt, const ptf_leaves *leaves,
     ptf_status status = PTF_OK;
     size_t total = 0;
     for (size_t i = 0; i < leaves->count && status == PTF_OK; i++) {
-        status = rebuild_leaf(ckpt, &leaves->items[i], &ckpt->tensors[i], err);
+        status =
+            ptf_leaf_rebuild(ckpt, &leaves->items[i], &ckpt->tensors[i], err);
         if (status == PTF_OK)
             status = add_bytes(ckpt, &ckpt->tensors[i], &total, err);
     }
@@ -174,7 +175,7 @@ static ptf_status find_tensors(ptf_checkpoint *ckpt,
     status = leaves.count == 0 && leaves.closed_count > 0
                  ? fail_closed(ckpt, leaves.closed, err)
                  : rebuild_all(ckpt, &leaves, err);
-    ptf_free(leaves.items);
+    ptf_leaves_free(&leaves);
     return status;
 }
 
@@ -333,6 +334,16 @@ const ptf_tensor *ptf_checkpoint_find(const ptf_checkpoint *ckpt,
                                       const char *name)
 {
     return ptf_text_table_find(&ckpt->by_name, name);
+}
+
+const char *ptf_checkpoint_key(const ptf_checkpoint *ckpt, size_t *left_out,
+                               const char **example)
+{
+    if (left_out != NULL)
+        *left_out = ckpt->left_out;
+    if (example != NULL)
+        *example = ckpt->left_name;
+    return ckpt->place != NULL ? ckpt->place : "";
 }
 
 const ptf_file *ptf_checkpoint_file(const ptf_checkpoint *ckpt)

@@ -49,6 +49,9 @@ struct ptf_checkpoint {
     ptf_metadata *metadata;
     size_t metadata_count;
     const ptf_value *selected; /* what has the tensors; NULL if unknown */
+    const char *place;         /* the key of the state dict, "" for all */
+    size_t left_out;           /* tensors that lie elsewhere */
+    const char *left_name;     /* one of them */
     const char **opaque;       /* globals that are not understood, sorted */
     size_t opaque_count;
     size_t closed_count;     /* objects with tensors, not looked into */
@@ -152,19 +155,43 @@ typedef struct ptf_name_problem {
     const char *text;
 } ptf_name_problem;
 
+/*
+ * What names its tensors: a dict, a list, or a whole module with all that is
+ * below it.  Those directly in it are of it; the first of them tells where
+ * it lies.
+ */
+typedef struct ptf_owner {
+    ptf_value *value;
+    size_t first;  /* of the leaves */
+    size_t prefix; /* bytes of names before the owner's own, with the dot */
+    size_t count;
+    bool is_module;
+    bool has_layers;  /* "conv.weight" */
+    bool has_weight;  /* "weight" ... */
+    bool has_partner; /* ... beside "bias" and the like: one layer */
+} ptf_owner;
+
 /* A tensor under its dotted name, not yet rebuilt. */
 typedef struct ptf_leaf {
     const char *name; /* first: see select.c */
     const ptf_value *value;
     const ptf_name_problem *problem; /* or NULL */
+    size_t owner;                    /* number */
 } ptf_leaf;
 
 typedef struct ptf_leaves {
     ptf_leaf *items;
     size_t count, capacity;
+    ptf_owner *owners;
+    size_t owner_count, owner_capacity;
     size_t closed_count;     /* objects with tensors, not looked into */
     const ptf_value *closed; /* one of them */
 } ptf_leaves;
+
+void ptf_leaves_free(ptf_leaves *leaves);
+
+ptf_status ptf_leaf_rebuild(ptf_checkpoint *ckpt, const ptf_leaf *leaf,
+                            ptf_tensor *out, ptf_error *err);
 
 /*
  * True for a module, a TorchScript object, and what extends a dict or list:
@@ -180,17 +207,76 @@ bool ptf_value_is_open(const ptf_value *object);
 bool ptf_key_text(const ptf_value *key, char number[24], ptf_text_span *out);
 
 /*
- * Lists the tensors (with 'arrays', the NumPy arrays) below 'from', which
- * has the name 'prefix' (NULL: none).  Release with ptf_free(out->items).
+ * Lists the tensors (with 'arrays', the NumPy arrays) below 'from', with
+ * 'training' also those of optimizers and their like.  Release with
+ * ptf_leaves_free().
  */
 ptf_status ptf_leaves_collect(ptf_checkpoint *ckpt, ptf_value *from,
-                              const char *prefix, bool arrays, ptf_leaves *out,
+                              bool arrays, bool training, ptf_leaves *out,
                               ptf_error *err);
+
+/*
+ * True for what serves training and is no network, by its form: the state of
+ * an optimizer, a loss.
+ */
+bool ptf_value_is_training(const ptf_value *value);
+
+/* True for a member of 'dict' that serves training, by both their names. */
+bool ptf_member_is_training(const ptf_value *dict, const ptf_value *key);
+
+/* True when 'name' can be a tensor of a layer: "weight", "running_mean". */
+bool ptf_name_is_layer_s(const char *name, size_t size);
+
+/*
+ * The one owner that can be meant, of leaves that are some; notes its place
+ * and what lies elsewhere.  PTF_ARGUMENT when there are several.
+ */
+ptf_status ptf_owner_choose(ptf_checkpoint *ckpt, const ptf_leaves *leaves,
+                            const ptf_owner **out, ptf_error *err);
 
 /* Chooses the state dict that the options mean, and lists it. */
 ptf_status ptf_leaves_select(ptf_checkpoint *ckpt,
                              const ptf_open_options *options, ptf_leaves *out,
                              ptf_error *err);
+
+/* ---------------------------------------------------------------- matching */
+
+/* A tensor's name; the part before 'own' is the place of its state dict. */
+typedef struct ptf_found_name {
+    const char *name; /* NULL: left out */
+    size_t own;
+} ptf_found_name;
+
+/* Names of a file, and how to look at the tensors that they stand for. */
+typedef struct ptf_found_names {
+    ptf_found_name *items;
+    size_t count;
+    bool (*has_shape)(void *of, size_t index, const ptf_parameter *wanted);
+    void *of;
+} ptf_found_names;
+
+/* Places that are named in a message; more are too many to tell apart. */
+enum { PTF_PLACES_MAX = 16 };
+
+/* Where in the file a network's tensors are; "" is everywhere. */
+typedef struct ptf_places {
+    const char *names[PTF_PLACES_MAX]; /* in the arena */
+    size_t counts[PTF_PLACES_MAX];     /* tensors below each */
+    size_t count;
+} ptf_places;
+
+/*
+ * Finds the places that have all the parameters, and no other tensors, under
+ * their names; then under their names without what wrappers put in front.
+ * When there is one, its names become the parameters', others NULL.
+ */
+ptf_status ptf_names_match(ptf_checkpoint *ckpt, ptf_found_names *names,
+                           const ptf_open_options *options, ptf_places *out,
+                           ptf_error *err);
+
+/* PTF_ARGUMENT: these, of 'count', could all be meant. */
+ptf_status ptf_places_fail(ptf_checkpoint *ckpt, const ptf_places *places,
+                           size_t count, ptf_error *err);
 
 /*
  * Keeps of the checkpoint's own tensors what the options mean: for files that

@@ -1,140 +1,11 @@
 /*
- * Which of the tensors in a file make the state dict that is meant?
- *
- * Training scripts wrap it: {'state_dict': ..., 'epoch': ...}.  As long as
- * one member of a dict has tensors, it is the wrapped one; when several have,
- * the caller must choose.  An optimizer's state, which is known by its shape,
- * is never meant.
+ * Which of the tensors in a file make the state dict that is meant?  Those
+ * below the caller's key; those that fit the network that the caller knows;
+ * else those that owner.c chooses.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
 #include "tensor/reader.h"
-
-/* A step down: the one member with tensors, its name, and all names. */
-typedef struct step {
-    ptf_value *next;
-    size_t candidates;
-    const char *names;      /* "'model' (12 tensors), 'ema' (12 tensors)" */
-    size_t most;            /* tensors of one member, and ... */
-    const ptf_value *meant; /* ... its name; NULL when others have as many */
-} step;
-
-static bool is_optimizer(const ptf_value *value)
-{
-    return ptf_dict_find(value, "param_groups") != NULL &&
-           ptf_dict_find(value, "state") != NULL;
-}
-
-/* True when the container holds tensors as its own members. */
-static bool has_own_tensors(const ptf_value *value, bool arrays)
-{
-    bool dict = value->kind == PTF_DICT;
-    for (uint32_t i = dict ? 1 : 0; i < value->count; i += dict ? 2 : 1) {
-        const ptf_value *v = value->items[i];
-        if (arrays ? ptf_value_is_array(v) : ptf_value_is_tensor(v))
-            return true;
-    }
-    return false;
-}
-
-static ptf_status count_leaves(ptf_checkpoint *ckpt, ptf_value *value,
-                               bool arrays, size_t *count, ptf_error *err)
-{
-    ptf_leaves leaves = {0};
-    ptf_status status =
-        ptf_leaves_collect(ckpt, value, NULL, arrays, &leaves, err);
-    *count = leaves.count;
-    ptf_free(leaves.items);
-    return status;
-}
-
-static ptf_status add_candidate(ptf_checkpoint *ckpt, const ptf_value *key,
-                                ptf_value *value, size_t count, step *out,
-                                ptf_error *err)
-{
-    enum { SHOWN = 40 };
-    out->next = value;
-    if (++out->candidates > SHOWN)
-        return PTF_OK;
-    const char *sep = out->candidates > 1 ? ", " : "";
-    const char *before = out->names != NULL ? out->names : "";
-    char number[24];
-    ptf_text_span name;
-    ptf_key_text(key, number, &name);
-    out->names = ptf_arena_printf(&ckpt->arena, "%s%s'%.*s' (%zu)", before, sep,
-                                  name.size < 100 ? (int)name.size : 100,
-                                  name.text, count);
-    return out->names != NULL ? PTF_OK : ptf_fail_memory(err);
-}
-
-/* Finds the members of a dict or list that have tensors below them. */
-static ptf_status find_candidates(ptf_checkpoint *ckpt, const ptf_value *value,
-                                  bool arrays, step *out, ptf_error *err)
-{
-    bool dict = value->kind == PTF_DICT;
-    *out = (step){0};
-    for (uint32_t i = 0; i < value->count; i += dict ? 2 : 1) {
-        ptf_value *v = value->items[dict ? i + 1 : i];
-        ptf_value index = {.kind = PTF_INT, .integer = i};
-        size_t count = 0;
-        if (!v->marked || is_optimizer(v))
-            continue;
-        ptf_status status = count_leaves(ckpt, v, arrays, &count, err);
-        if (status == PTF_OK && count > 0)
-            status = add_candidate(ckpt, dict ? value->items[i] : &index, v,
-                                   count, out, err);
-        if (status != PTF_OK)
-            return status;
-        if (count >= out->most)
-            out->meant = dict && count > out->most ? value->items[i] : NULL;
-        if (count > out->most)
-            out->most = count;
-    }
-    return PTF_OK;
-}
-
-static ptf_status fail_choice(const ptf_checkpoint *ckpt, const step *s,
-                              bool at_root, ptf_error *err)
-{
-    ptf_origin origin = ptf_value_origin(ckpt);
-    const ptf_value *meant = at_root ? s->meant : NULL;
-    if (meant != NULL && meant->kind == PTF_STRING && meant->count < 100)
-        return ptf_fail(err, PTF_ARGUMENT, &origin, PTF_NO_OFFSET,
-                        "expected one state dict, got %zu, with so many "
-                        "tensors: %s; did you mean --key %.*s? (--key '' for "
-                        "all)",
-                        s->candidates, s->names, (int)meant->count,
-                        meant->text);
-    return ptf_fail(err, PTF_ARGUMENT, &origin, PTF_NO_OFFSET,
-                    "expected one state dict, got %zu, with so many "
-                    "tensors: %s; choose one with --key NAME, or all with "
-                    "--key ''",
-                    s->candidates, s->names);
-}
-
-/* Goes down from the root while there is only one way. */
-static ptf_status find_state_dict(ptf_checkpoint *ckpt, bool arrays,
-                                  ptf_value **out, ptf_error *err)
-{
-    ptf_value *at = ckpt->pickle.root;
-    for (int depth = 0; depth < PTF_PICKLE_MAX_NESTING; depth++) {
-        *out = at;
-        bool container = at->kind == PTF_DICT || at->kind == PTF_LIST ||
-                         at->kind == PTF_TUPLE;
-        if (!container || has_own_tensors(at, arrays))
-            return PTF_OK;
-        step s;
-        ptf_status status = find_candidates(ckpt, at, arrays, &s, err);
-        if (status != PTF_OK)
-            return status;
-        if (s.candidates > 1)
-            return fail_choice(ckpt, &s, depth == 0, err);
-        if (s.candidates == 0)
-            return PTF_OK;
-        at = s.next;
-    }
-    return PTF_OK;
-}
 
 /* ------------------------------------------------------------------- names */
 
@@ -216,7 +87,7 @@ static ptf_status select_key(ptf_checkpoint *ckpt, const char *key, bool arrays,
                              ptf_leaves *out, ptf_error *err)
 {
     ptf_status status =
-        ptf_leaves_collect(ckpt, ckpt->pickle.root, NULL, arrays, out, err);
+        ptf_leaves_collect(ckpt, ckpt->pickle.root, arrays, true, out, err);
     if (status != PTF_OK || out->count == 0)
         return status;
     names all = {out->items, out->count, sizeof(*out->items)};
@@ -224,8 +95,7 @@ static ptf_status select_key(ptf_checkpoint *ckpt, const char *key, bool arrays,
     if (out->count > 0)
         return PTF_OK;
     status = fail_key(ckpt, key, &all, err);
-    ptf_free(out->items);
-    *out = (ptf_leaves){0};
+    ptf_leaves_free(out);
     return status;
 }
 
@@ -279,6 +149,145 @@ static void strip_prefixes(const names *n, const ptf_open_options *options)
         continue;
 }
 
+/* ------------------------------------------------------------ by parameters */
+
+static bool same_shape(const ptf_tensor *tensor, const ptf_parameter *wanted)
+{
+    return tensor->rank == wanted->rank &&
+           memcmp(tensor->shape, wanted->shape,
+                  (size_t)wanted->rank * sizeof(*wanted->shape)) == 0;
+}
+
+static bool tensor_has_shape(void *of, size_t index,
+                             const ptf_parameter *wanted)
+{
+    const ptf_checkpoint *ckpt = of;
+    return same_shape(&ckpt->tensors[index], wanted);
+}
+
+typedef struct rebuilding {
+    ptf_checkpoint *ckpt;
+    const ptf_leaves *leaves;
+} rebuilding;
+
+static bool leaf_has_shape(void *of, size_t index, const ptf_parameter *wanted)
+{
+    const rebuilding *r = of;
+    ptf_tensor tensor;
+    return ptf_leaf_rebuild(r->ckpt, &r->leaves->items[index], &tensor, NULL) ==
+               PTF_OK &&
+           same_shape(&tensor, wanted);
+}
+
+/* Matches, and notes where that was.  '*found' when there is one place. */
+static ptf_status match_names(ptf_checkpoint *ckpt, ptf_found_names *found,
+                              const names *all, const ptf_open_options *options,
+                              bool *one, ptf_error *err)
+{
+    ptf_places places;
+    ptf_status status = ptf_names_match(ckpt, found, options, &places, err);
+    *one = status == PTF_OK && places.count == 1;
+    if (status != PTF_OK || places.count == 0)
+        return status;
+    if (places.count > 1)
+        return ptf_places_fail(ckpt, &places, places.count, err);
+    const char *below = options->key != NULL ? options->key : "";
+    const char *dot = below[0] != '\0' && places.names[0][0] != '\0' ? "." : "";
+    ckpt->place =
+        ptf_arena_printf(&ckpt->arena, "%s%s%s", below, dot, places.names[0]);
+    ckpt->left_out = 0;
+    for (size_t i = 0; i < found->count; i++) {
+        if (found->items[i].name == NULL && ckpt->left_out++ == 0)
+            ckpt->left_name = *name_at(all, i);
+        *name_at(all, i) = found->items[i].name;
+    }
+    return ckpt->place != NULL ? PTF_OK : ptf_fail_memory(err);
+}
+
+/* Keeps the leaves that still have a name. */
+static void drop_nameless(ptf_leaves *leaves)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < leaves->count; i++) {
+        if (leaves->items[i].name != NULL)
+            leaves->items[kept++] = leaves->items[i];
+    }
+    leaves->count = kept;
+}
+
+static ptf_status match_leaves(ptf_checkpoint *ckpt, ptf_leaves *leaves,
+                               const ptf_open_options *options, bool *one,
+                               ptf_error *err)
+{
+    names all = {leaves->items, leaves->count, sizeof(*leaves->items)};
+    rebuilding r = {ckpt, leaves};
+    ptf_found_names found = {
+        ptf_alloc(leaves->count * sizeof(*found.items)),
+        leaves->count,
+        leaf_has_shape,
+        &r,
+    };
+    if (found.items == NULL)
+        return ptf_fail_memory(err);
+    size_t key = options->key != NULL ? strlen(options->key) + 1 : 0;
+    for (size_t i = 0; i < leaves->count; i++) {
+        size_t own = leaves->owners[leaves->items[i].owner].prefix;
+        found.items[i] =
+            (ptf_found_name){leaves->items[i].name, own > key ? own - key : 0};
+    }
+    ptf_status status = match_names(ckpt, &found, &all, options, one, err);
+    ptf_free(found.items);
+    if (*one) {
+        drop_nameless(leaves);
+        leaves->closed_count = 0;
+        ckpt->selected = leaves->owners[leaves->items[0].owner].value;
+    }
+    return status;
+}
+
+static ptf_status match_tensors(ptf_checkpoint *ckpt, const names *all,
+                                const ptf_open_options *options, bool *one,
+                                ptf_error *err)
+{
+    ptf_found_names found = {
+        ptf_alloc(all->count * sizeof(*found.items)),
+        all->count,
+        tensor_has_shape,
+        ckpt,
+    };
+    if (found.items == NULL)
+        return ptf_fail_memory(err);
+    for (size_t i = 0; i < all->count; i++)
+        found.items[i].name = ckpt->tensors[i].name;
+    ptf_status status = match_names(ckpt, &found, all, options, one, err);
+    ptf_free(found.items);
+    size_t kept = 0;
+    for (size_t i = 0; *one && i < ckpt->count; i++) {
+        if (ckpt->tensors[i].name != NULL)
+            ckpt->tensors[kept++] = ckpt->tensors[i];
+    }
+    ckpt->count = *one ? kept : ckpt->count;
+    return status;
+}
+
+/* "--key ''" asks for all names as they are. */
+static bool may_match(const ptf_open_options *options)
+{
+    return options->parameter_count > 0 &&
+           (options->key == NULL || options->key[0] != '\0');
+}
+
+/* ---------------------------------------------------------------- selection */
+
+static ptf_status note_key(ptf_checkpoint *ckpt, const char *key,
+                           ptf_error *err)
+{
+    if (key == NULL)
+        return PTF_OK;
+    ckpt->place = ptf_arena_copy(&ckpt->arena, key, strlen(key));
+    return ckpt->place != NULL ? PTF_OK : ptf_fail_memory(err);
+}
+
 ptf_status ptf_tensors_select(ptf_checkpoint *ckpt,
                               const ptf_open_options *options, ptf_error *err)
 {
@@ -294,34 +303,77 @@ ptf_status ptf_tensors_select(ptf_checkpoint *ckpt,
         return fail_key(ckpt, options->key, &all, err);
     if (options->key != NULL)
         all.count = ckpt->count = kept;
-    strip_prefixes(&all, options);
+    bool one = false;
+    ptf_status status = note_key(ckpt, options->key, err);
+    if (status == PTF_OK && may_match(options) && ckpt->count > 0)
+        status = match_tensors(ckpt, &all, options, &one, err);
+    if (status != PTF_OK)
+        return status;
+    if (!one)
+        strip_prefixes(&all, options);
     return PTF_OK;
+}
+
+/* With a key: what lies below it. */
+static ptf_status select_given(ptf_checkpoint *ckpt, bool arrays,
+                               const ptf_open_options *options, bool *one,
+                               ptf_leaves *out, ptf_error *err)
+{
+    ptf_status status = note_key(ckpt, options->key, err);
+    if (status == PTF_OK)
+        status = select_key(ckpt, options->key, arrays, out, err);
+    ckpt->selected = follow(ckpt->pickle.root, options->key);
+    if (status == PTF_OK && out->count > 0 && may_match(options))
+        status = match_leaves(ckpt, out, options, one, err);
+    return status;
+}
+
+/* Without a key: the place that fits the parameters, else the one dict. */
+static ptf_status select_best(ptf_checkpoint *ckpt, bool arrays,
+                              const ptf_open_options *options, bool *one,
+                              ptf_leaves *out, ptf_error *err)
+{
+    ptf_value *from = ckpt->pickle.root;
+    ptf_status status = ptf_leaves_collect(ckpt, from, arrays, false, out, err);
+    bool any = out->count > 0;
+    if (status == PTF_OK && any && may_match(options))
+        status = match_leaves(ckpt, out, options, one, err);
+    if (status != PTF_OK || *one)
+        return status;
+    const ptf_owner *owner = NULL;
+    if (any)
+        status = ptf_owner_choose(ckpt, out, &owner, err);
+    if (status == PTF_OK && owner != NULL) {
+        from = owner->value;
+    }
+    ckpt->selected = from;
+    ptf_leaves_free(out);
+    return status == PTF_OK
+               ? ptf_leaves_collect(ckpt, from, arrays, !any, out, err)
+               : status;
 }
 
 ptf_status ptf_leaves_select(ptf_checkpoint *ckpt,
                              const ptf_open_options *options, ptf_leaves *out,
                              ptf_error *err)
 {
-    ptf_status status = PTF_OK;
+    bool one = false;
     *out = (ptf_leaves){0};
     for (int arrays = 0; arrays < 2 && out->count == 0; arrays++) {
-        ptf_value *from = ckpt->pickle.root;
-        ptf_free(out->items);
-        *out = (ptf_leaves){0};
+        ptf_leaves_free(out);
+        ptf_status status;
         if (options->key != NULL) {
-            status = select_key(ckpt, options->key, arrays == 1, out, err);
-            ckpt->selected = follow(ckpt->pickle.root, options->key);
+            status = select_given(ckpt, arrays == 1, options, &one, out, err);
         } else {
-            status = find_state_dict(ckpt, arrays == 1, &from, err);
-            ckpt->selected = from;
-            if (status == PTF_OK)
-                status =
-                    ptf_leaves_collect(ckpt, from, NULL, arrays == 1, out, err);
+            status = select_best(ckpt, arrays == 1, options, &one, out, err);
         }
-        if (status != PTF_OK)
+        if (status != PTF_OK) {
+            ptf_leaves_free(out);
             return status;
+        }
     }
-    strip_prefixes(&(names){out->items, out->count, sizeof(*out->items)},
-                   options);
+    if (!one)
+        strip_prefixes(&(names){out->items, out->count, sizeof(*out->items)},
+                       options);
     return PTF_OK;
 }

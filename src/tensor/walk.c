@@ -15,9 +15,19 @@ enum {
     MAX_SKIPPED = 1024, /* non-persistent buffers of one module */
 };
 
+/* The owner of what is being walked; it gets a number with its first leaf. */
+typedef struct place {
+    ptf_value *value;
+    size_t prefix;
+    bool is_module;
+    bool numbered;
+    size_t number;
+} place;
+
 typedef struct walk {
     ptf_checkpoint *ckpt;
-    bool arrays;
+    bool arrays, training;
+    place *at;
     ptf_leaves *out;
     ptf_error *err;
 } walk;
@@ -25,24 +35,75 @@ typedef struct walk {
 static ptf_status walk_value(walk *w, ptf_value *value, const char *name,
                              const ptf_name_problem *problem);
 
+/* Makes room for one more of 'size' bytes; false when out of memory. */
+static bool grow(void **items, size_t count, size_t *capacity, size_t size)
+{
+    if (count < *capacity)
+        return true;
+    size_t larger = *capacity > 0 ? 2 * *capacity : 64;
+    void *moved = ptf_realloc(*items, larger * size);
+    if (moved == NULL)
+        return false;
+    *items = moved;
+    *capacity = larger;
+    return true;
+}
+
+/* The owner of the place where the walk is. */
+static ptf_owner *take_owner(walk *w)
+{
+    ptf_leaves *out = w->out;
+    place *at = w->at;
+    void *owners = out->owners;
+    if (at->numbered)
+        return &out->owners[at->number];
+    if (!grow(&owners, out->owner_count, &out->owner_capacity,
+              sizeof(*out->owners)))
+        return NULL;
+    out->owners = owners;
+    at->numbered = true;
+    at->number = out->owner_count++;
+    out->owners[at->number] = (ptf_owner){.value = at->value,
+                                          .first = out->count,
+                                          .prefix = at->prefix,
+                                          .is_module = at->is_module};
+    return &out->owners[at->number];
+}
+
+/* What the name of one more tensor says about its owner. */
+static void note_name(ptf_owner *owner, const char *name)
+{
+    size_t size = strlen(name);
+    const char *own = size > owner->prefix ? name + owner->prefix : "";
+    const char *dot = strrchr(own, '.');
+    const char *last = dot != NULL ? dot + 1 : own;
+    owner->count++;
+    if (!ptf_name_is_layer_s(last, strlen(last)))
+        return;
+    owner->has_layers |= dot != NULL;
+    if (strcmp(last, "weight") == 0)
+        owner->has_weight = true;
+    else
+        owner->has_partner = true;
+}
+
 static ptf_status add_leaf(walk *w, const ptf_value *value, const char *name,
                            const ptf_name_problem *problem)
 {
     ptf_leaves *out = w->out;
     ptf_origin origin = ptf_value_origin(w->ckpt);
+    void *items = out->items;
     if (out->count == MAX_TENSORS)
         return ptf_fail(w->err, PTF_FORMAT, &origin, PTF_NO_OFFSET,
                         "expected at most %d tensors", MAX_TENSORS);
-    if (out->count == out->capacity) {
-        size_t capacity = out->capacity > 0 ? 2 * out->capacity : 64;
-        ptf_leaf *larger = ptf_realloc(out->items, capacity * sizeof(*larger));
-        if (larger == NULL)
-            return ptf_fail_memory(w->err);
-        out->items = larger;
-        out->capacity = capacity;
-    }
-    out->items[out->count++] =
-        (ptf_leaf){name != NULL ? name : "", value, problem};
+    ptf_owner *owner = take_owner(w);
+    if (owner == NULL ||
+        !grow(&items, out->count, &out->capacity, sizeof(*out->items)))
+        return ptf_fail_memory(w->err);
+    out->items = items;
+    name = name != NULL ? name : "";
+    note_name(owner, name);
+    out->items[out->count++] = (ptf_leaf){name, value, problem, w->at->number};
     return PTF_OK;
 }
 
@@ -146,9 +207,11 @@ static ptf_status walk_dict(walk *w, const ptf_value *dict, const char *prefix,
                             const ptf_name_problem *problem)
 {
     ptf_status status = PTF_OK;
-    for (uint32_t i = 0; i < dict->count && status == PTF_OK; i += 2)
-        status =
-            walk_pair(w, dict->items[i], dict->items[i + 1], prefix, problem);
+    for (uint32_t i = 0; i < dict->count && status == PTF_OK; i += 2) {
+        if (w->training || !ptf_member_is_training(dict, dict->items[i]))
+            status = walk_pair(w, dict->items[i], dict->items[i + 1], prefix,
+                               problem);
+    }
     return status;
 }
 
@@ -257,9 +320,9 @@ static ptf_status walk_object(walk *w, ptf_value *object, const char *prefix,
                      ? walk_list(w, state, prefix, problem)
                      : PTF_OK;
     if (status == PTF_OK && object->items[PTF_PAIRS] != NULL)
-        status = walk_dict(w, object->items[PTF_PAIRS], prefix, problem);
+        status = walk_value(w, object->items[PTF_PAIRS], prefix, problem);
     if (status == PTF_OK && object->items[PTF_ITEMS] != NULL)
-        status = walk_list(w, object->items[PTF_ITEMS], prefix, problem);
+        status = walk_value(w, object->items[PTF_ITEMS], prefix, problem);
     return status;
 }
 
@@ -285,6 +348,14 @@ static ptf_status walk_inside(walk *w, ptf_value *value, const char *name,
     return PTF_OK;
 }
 
+/* True for an object whose insides are its own: a module of either kind. */
+static bool is_whole(const ptf_value *value)
+{
+    return value->kind == PTF_OBJECT &&
+           (ptf_dict_find(value->items[PTF_STATE], "_modules") != NULL ||
+            is_of_module(value, "__torch__", true));
+}
+
 static ptf_status walk_value(walk *w, ptf_value *value, const char *name,
                              const ptf_name_problem *problem)
 {
@@ -294,21 +365,36 @@ static ptf_status walk_value(walk *w, ptf_value *value, const char *name,
         return w->arrays ? PTF_OK : add_leaf(w, value, name, problem);
     if (ptf_value_is_array(value))
         return w->arrays ? add_leaf(w, value, name, problem) : PTF_OK;
+    if (!w->training && ptf_value_is_training(value))
+        return PTF_OK;
+    place *outer = w->at;
+    place here = {.value = value,
+                  .prefix = name != NULL ? strlen(name) + 1 : 0,
+                  .is_module = is_whole(value)};
+    if (!outer->is_module && (here.is_module || value->kind != PTF_OBJECT))
+        w->at = &here;
     value->busy = true;
     ptf_status status = walk_inside(w, value, name, problem);
     value->busy = false;
+    w->at = outer;
     return status;
 }
 
+void ptf_leaves_free(ptf_leaves *leaves)
+{
+    ptf_free(leaves->items);
+    ptf_free(leaves->owners);
+    *leaves = (ptf_leaves){0};
+}
+
 ptf_status ptf_leaves_collect(ptf_checkpoint *ckpt, ptf_value *from,
-                              const char *prefix, bool arrays, ptf_leaves *out,
+                              bool arrays, bool training, ptf_leaves *out,
                               ptf_error *err)
 {
-    walk w = {ckpt, arrays, out, err};
-    ptf_status status = walk_value(&w, from, prefix, NULL);
-    if (status != PTF_OK) {
-        ptf_free(out->items);
-        *out = (ptf_leaves){0};
-    }
+    place root = {.value = from};
+    walk w = {ckpt, arrays, training, &root, out, err};
+    ptf_status status = walk_value(&w, from, NULL, NULL);
+    if (status != PTF_OK)
+        ptf_leaves_free(out);
     return status;
 }

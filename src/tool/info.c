@@ -77,7 +77,8 @@ static ptf_status print_checkpoint(const options *o, const ptf_stage *stage,
                                    ptf_error *err)
 {
     ptf_checkpoint *ckpt;
-    ptf_open_options open = {o->source.key, o->keep_prefix};
+    ptf_open_options open = {.key = o->source.key,
+                             .keep_prefix = o->keep_prefix};
     ptf_status status = tool_checkpoint_open(o->source.path, &open, &ckpt, err);
     if (status == PTF_OK && (o->verify || o->what.sha256))
         status = ptf_checkpoint_verify(ckpt, err);

@@ -108,6 +108,17 @@ int tool_fail(const ptf_error *err)
     return tool_exit_code(err->status);
 }
 
+void tool_note(const char *fmt, ...)
+{
+    tool_progress_break();
+    fprintf(stderr, "%s: note: ", program_name);
+    va_list args;
+    va_start(args, fmt);
+    vfprintf(stderr, fmt, args);
+    va_end(args);
+    fputc('\n', stderr);
+}
+
 ptf_status(tool_error)(ptf_error *err, ptf_status status, const char *fmt, ...)
 {
     char text[MOST_TEXT];
@@ -309,19 +320,57 @@ ptf_status tool_checkpoint_open(const char *path,
                       tool_suggestion_text(&s, text));
 }
 
+/*
+ * The net of --arch without numbers: its parameters choose among what a
+ * checkpoint holds.  NULL when there is none; make_net() says why.
+ */
+static ptf_net *read_arch(const char *arch)
+{
+    ptf_net *net = NULL;
+    char *file = NULL;
+    const char *text = arch != NULL ? ptf_arch_text(arch) : NULL;
+    if (arch != NULL && text == NULL &&
+        tool_read_text(arch, "a text", &file, &(ptf_error){0}) == PTF_OK)
+        text = file;
+    if (text != NULL)
+        ptf_net_make(text, arch, NULL, &net, NULL);
+    free(file);
+    return net;
+}
+
+/* A reader of results should know that the file has more than one thing. */
+static void tell_choice(const tool_source *source, const tool_net *net)
+{
+    size_t left_out;
+    const char *example;
+    const char *key = ptf_checkpoint_key(net->ckpt, &left_out, &example);
+    if (source->key == NULL && left_out > 0)
+        tool_note("%s: the network is '%.100s' (--key); %zu other tensor%s, "
+                  "such as '%.60s', left out",
+                  source->path, key, left_out, left_out == 1 ? "" : "s",
+                  example);
+}
+
 ptf_status tool_net_open(const tool_source *source, tool_net *out,
                          ptf_error *err)
 {
     *out = (tool_net){0};
+    ptf_net *wanted = read_arch(source->arch);
     ptf_open_options options = {.key = source->key};
+    if (wanted != NULL)
+        options.parameters =
+            ptf_net_parameters(wanted, &options.parameter_count);
     ptf_status status =
         tool_checkpoint_open(source->path, &options, &out->ckpt, err);
+    ptf_net_free(wanted);
     if (status == PTF_OK && !source->unverified)
         status = ptf_checkpoint_verify(out->ckpt, err);
     if (status == PTF_OK)
         status = make_net(source, out, err);
     status = status != PTF_OK ? tool_net_unchanged(out, status, err) : status;
-    if (status != PTF_OK)
+    if (status == PTF_OK)
+        tell_choice(source, out);
+    else
         tool_net_close(out);
     return status;
 }

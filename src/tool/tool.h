@@ -54,6 +54,9 @@ void tool_command(const char *name);
 /* "PROGRAM: MESSAGE" on stderr; returns the exit code for it. */
 int tool_fail(const ptf_error *err);
 
+/* "PROGRAM: note: TEXT" on stderr: what a reader of the result must know. */
+void tool_note(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
 /* Fills 'err' as the library does and returns 'status'. */
 ptf_status tool_error(ptf_error *err, ptf_status status, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));

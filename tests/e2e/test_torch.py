@@ -13,8 +13,8 @@ import sys
 import unittest
 from pathlib import Path
 
-from programs import (DIFFERENT, SOURCE, USAGE, ProgramTest, need_torch,
-                      quiet_threads)
+from programs import (DIFFERENT, EQUIVALENT, SOURCE, USAGE, ProgramTest,
+                      need_torch, quiet_threads)
 
 torch = need_torch()
 LOADER = Path(__file__).resolve().parent / "torch_loads.py"
@@ -94,12 +94,12 @@ class PyTorch(ProgramTest):
                  json.loads(done.stdout)["parameters"]}
         self.assertEqual(worst["conv2.0.bias"], 1)
 
-    def test_one_of_several_state_dicts_is_proposed(self):
+    def test_the_state_dict_is_taken_and_keys_are_proposed(self):
         net = {"weight": torch.zeros(2, 2), "bias": torch.zeros(2)}
         torch.save({"moving": {"mean": torch.zeros(2)},
                     "model_state_dict": net}, self.path("two.pt"))
-        self.refuse(USAGE, ["got 2", "did you mean --key model_state_dict?"],
-                    "ptfold", "info", "two.pt")
+        self.assertIn("2 tensors, 6 elements",
+                      self.succeed("ptfold", "info", "two.pt"))
         for key, meant in (("model_state_dic", "model_state_dict"),
                            ("state_dict", "model_state_dict"),
                            ("Moving", "moving")):
@@ -119,6 +119,50 @@ class PyTorch(ProgramTest):
         torch.save({"generator": net, "critic": net}, self.path("gan.pt"))
         self.refuse(USAGE, ["'generator' (2)", "choose one with --key"],
                     "ptfold", "info", "gan.pt")
+
+    def test_what_a_script_saves_beside_the_network_is_left_out(self):
+        net = torch.nn.Sequential(torch.nn.Conv2d(1, 2, 3),
+                                  torch.nn.BatchNorm2d(2)).eval()
+        wrapped = torch.nn.DataParallel(net)
+        optimizer = torch.optim.SGD(net.parameters(), 0.1, momentum=0.9)
+        net(torch.zeros(2, 1, 4, 4)).sum().backward()
+        optimizer.step()
+        for name, model in (("net.txt", net), ("wrapped.txt", wrapped)):
+            with open(self.path(name), "w") as f:
+                f.write("# input: 1x4x4\n" + str(model))
+        averaged = torch.optim.swa_utils.AveragedModel(net)
+        layouts = {
+            "best.pt": ({"state_dict": wrapped.state_dict(),
+                         "best_acc1": torch.tensor(9.5),
+                         "optimizer": optimizer.state_dict()},
+                        "'state_dict.module' (--key); 1 other tensor, such "
+                        "as 'best_acc1', left out"),
+            "rng.pt": ({"rng": [torch.get_rng_state()] * 2,
+                        "model": net.state_dict(),
+                        "optimizers": [optimizer.state_dict()] * 2},
+                       "'model' (--key); 2 other tensors, such as 'rng.0'"),
+            "averaged.pt": (averaged.state_dict(),
+                            "'module' (--key); 1 other tensor, such as "
+                            "'n_averaged'"),
+            "plain.pt": (net.state_dict(), None),
+            "wrapped.pt": (wrapped.state_dict(), None),
+        }
+        first = None
+        for name, (layout, note) in layouts.items():
+            torch.save(layout, self.path(name))
+            for arch in "net.txt", "wrapped.txt":
+                done = self.run_program("bnfuse", "-q", "--force", "--arch",
+                                        arch, name, "out.pt")
+                self.assertEqual(done.returncode, EQUIVALENT, done.stderr)
+                self.assertIn((note or "").encode(), done.stderr)
+                self.assertEqual(done.stderr == b"", note is None)
+                found = self.succeed("ptfold", "info", "--sha256", "out.pt")
+                first = first or found
+                self.assertEqual(found, first)
+        torch.save({"model": net.state_dict(), "ema": wrapped.state_dict()},
+                   self.path("two.pt"))
+        self.refuse(USAGE, ["'model' (7), 'ema.module' (7)", "--key NAME"],
+                    "bnfuse", "--arch", "net.txt", "two.pt", "o.pt")
 
     def test_both_programs_with_this_pytorch_and_a_newer_one(self):
         self.make_files()

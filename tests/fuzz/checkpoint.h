@@ -44,7 +44,7 @@ static inline void fuzz_facts(const ptf_checkpoint *ckpt)
 static inline void fuzz_checkpoint(const void *data, size_t size,
                                    const char *key)
 {
-    ptf_open_options options = {key, false};
+    ptf_open_options options = {.key = key};
     ptf_checkpoint *ckpt;
     ptf_error err;
     if (ptf_checkpoint_open_memory(data, size, "fuzz", &options, &ckpt, &err) ==
