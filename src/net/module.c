@@ -37,7 +37,7 @@ static const struct {
     {"_non_persistent_buffers_set", {NULL}},
     {"_is_full_backward_hook", {NULL}},
     {"_backend", {NULL}},
-    {"process_group", {NULL}}, /* SyncBatchNorm's */
+    {"process_group", {NULL}},                    /* SyncBatchNorm's */
     {"_reversed_padding_repeated_twice", {NULL}}, /* follows from padding */
     {"_backward_hooks", {"{}"}},
     {"_backward_pre_hooks", {"{}"}},
