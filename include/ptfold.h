@@ -575,16 +575,28 @@ PTF_API const ptf_rewrite *ptf_rewrite_find(const char *name);
  * that the net is meant for; only rewrites that depend on feature map sizes
  * (linear_to_conv) need it, others take NULL.
  *
- * PTF_UNSUPPORTED, with the layer and the reason, when the net has a place
- * that the rewrite should change but cannot prove (a batch norm without
- * running statistics, a feature map used twice, ...), and when there is
- * nothing to rewrite.  PTF_FORMAT for numbers that no trained net has
- * (negative or non-finite variance, NaN).
+ * A batch norm that cannot be moved (behind a ReLU, before all convolutions,
+ * without running statistics, ...) stays in the new net, which computes the
+ * same all the same: ptf_net_remark() lists it.  PTF_UNSUPPORTED, with the
+ * layers and the reasons, when nothing can be rewritten, and when a layer
+ * stands in the way of linear_to_conv.  PTF_FORMAT for numbers that no trained
+ * net has (negative or non-finite variance, NaN).
  */
 PTF_API ptf_status ptf_net_rewrite(const ptf_net *net,
                                    const ptf_rewrite *rewrite,
                                    const ptf_shape *input, ptf_net **out,
                                    ptf_error *err);
+
+/* What the last rewrite of a net says of one of the layers before it. */
+typedef struct ptf_remark {
+    const char *layer; /* as in ptf_layer; layers may have other names now */
+    const char *op;
+    const char *text; /* "stands behind 1 (ReLU), expected ..." */
+    bool left;        /* it should have been rewritten, and stays as it was */
+} ptf_remark;
+
+/* By number, in the order of the layers; false behind the last. */
+PTF_API bool ptf_net_remark(const ptf_net *net, size_t index, ptf_remark *out);
 
 /* ------------------------------------------------------------------- counts */
 
@@ -1028,12 +1040,15 @@ PTF_API ptf_status ptf_softmax(double beta, const float *x, size_t n,
 typedef enum ptf_level {
     PTF_BITWISE,          /* all output bits equal */
     PTF_CERTIFIED,        /* all of the difference is proved to be rounding */
+    PTF_CERTIFIED_WITHIN, /* the same, but that B's parameters are up to n units
+                             in the last place from the ideal ones */
     PTF_SAME_PREDICTIONS, /* within tolerance, and every arg max agrees */
     PTF_WITHIN_TOLERANCE, /* |a - b| <= atol + rtol * max|a| of its sample */
     PTF_DIFFERENT,
     PTF_UNDECIDED, /* nothing compared, or NaN or infinity in a run */
 } ptf_level;
 
+/* "BITWISE" and so on; the n of PTF_CERTIFIED_WITHIN is in ptf_certificate. */
 PTF_API const char *ptf_level_name(ptf_level level);
 
 /*
@@ -1093,7 +1108,7 @@ typedef struct ptf_difference {
     int64_t count;
     int64_t unequal_bits;
     int64_t not_finite;       /* NaN or infinite in either */
-    int64_t beyond_tolerance; /* |a - b| > atol + rtol * |a|, as NumPy has it */
+    int64_t beyond_tolerance; /* |a - b| > atol + rtol * max|a| of its call */
     int64_t ulps[PTF_ULP_BINS];
     double max_abs; /* largest |a - b| */
     int64_t worst;  /* where: counts all numbers added so far */
@@ -1102,7 +1117,10 @@ typedef struct ptf_difference {
     double sum_squares; /* of a - b */
 } ptf_difference;
 
-/* Adds 'count' pairs; start with atol and rtol set and the rest zero. */
+/*
+ * Adds the 'count' pairs of one sample, whose largest |a| scales rtol, as in a
+ * ptf_verdict; start with atol and rtol set and the rest zero.
+ */
 PTF_API void ptf_difference_add(ptf_difference *difference, const float *a,
                                 const float *b, int64_t count);
 
@@ -1123,6 +1141,7 @@ typedef struct ptf_check ptf_check;
 typedef struct ptf_check_options {
     int threads;          /* 0: the CPUs that this process may use */
     double atol, rtol;    /* for WITHIN TOLERANCE */
+    int64_t max_ulps;     /* for CERTIFIED_WITHIN; 0: no parameter may be off */
     bool layers;          /* figures for each layer too */
     const ptf_net *model; /* made from A by the rewrites that B's file names:
                              layers of B are paired as its are; or NULL */
@@ -1163,22 +1182,29 @@ typedef struct ptf_certificate {
     bool holds;
     const char *reason; /* why it does not; NULL when it does */
     const char *layer;  /* of B, where that happens; NULL: none in particular */
-    bool explained;     /* all of the difference is that B has the parameters
-                           that it has, and rounding in evaluation: so it is
-                           when a certificate holds, and when parameters alone
-                           stand in its way */
+    bool within;        /* it holds, or all that it lacks are parameters that
+                           are up to 'ulps' from the ideal ones, and that is at
+                           most max_ulps of the options */
+    bool another;       /* some are further off, though each layer has its
+                           counterpart: B's numbers are not those of a rewrite
+                           of A */
 
     /* Parameters of B against the ideal ones. */
     int64_t parameters;
-    int64_t parameters_open;  /* too near to a tie to say which f32 is right */
-    int64_t parameters_wrong; /* not the f32 nearest to the ideal */
+    int64_t parameters_open;   /* too near to a tie to say which f32 is right */
+    int64_t parameters_wrong;  /* not the f32 nearest to the ideal */
+    int64_t parameters_beyond; /* of them, surely more than max_ulps off */
+    int64_t max_ulps;          /* as in the options */
+    int64_t ulps;              /* how far the worst parameter is off, */
+    const char *ulps_name;     /* its tensor in B (NULL: none is off), */
+    int64_t ulps_at;           /* and its place there */
 
     /* Real functions, at the outputs. */
-    double radius;          /* largest r_A + r_I */
-    double function_gap;    /* largest |m_A - m_I|; must be within r_A + r_I */
-    int64_t function_apart; /* outputs of which A and I are proved to differ */
-    double weight_rounding; /* largest |m_B - m_I|: rounding the weights */
-    double evaluation_a;    /* largest |run of A - m_A| */
+    double radius;           /* largest r_A + r_I */
+    double function_gap;     /* largest |m_A - m_I|; must be within r_A + r_I */
+    int64_t function_apart;  /* outputs of which A and I are proved to differ */
+    double parameter_effect; /* largest |m_B - m_I|: what B's parameters did */
+    double evaluation_a;     /* largest |run of A - m_A| */
     double evaluation_b;
 
     /* Layers' runs against the f32 bounds on the inputs that they had. */
@@ -1210,13 +1236,18 @@ PTF_API ptf_level ptf_check_level(const ptf_check *check);
 /*
  * One parameter of B against the ideal.  'wrong' are the numbers that are not
  * the ideal one rounded, or of which more than two f32 could be that; 'open'
- * those that lie next to a tie, and may be either.
+ * those that lie next to a tie, and may be either.  Distances count units in
+ * the last place of the ideal number, but of a bias that batch norms are folded
+ * into those of the largest term of its sum, which may cancel.  None is given
+ * as less than it can be.
  */
 typedef struct ptf_parameter_check {
     const char *name; /* of B's tensor */
     int64_t count, open, wrong;
-    int64_t ulps[PTF_ULP_BINS]; /* from the f32 nearest to the ideal */
-    int64_t worst;              /* the first NaN, or what is furthest off */
+    int64_t beyond;             /* more than max_ulps off */
+    int64_t ulps[PTF_ULP_BINS]; /* how many are how far off */
+    int64_t worst;              /* the first of those that are furthest off */
+    int64_t worst_ulps;         /* INT64_MAX: a NaN */
     double worst_ideal;
     float worst_found;
 } ptf_parameter_check;
@@ -1235,13 +1266,14 @@ typedef struct ptf_layer_check {
     const char *name_b;
     const char *op;
     ptf_difference difference;
-    double radius;          /* largest r_A + r_I of balls through the nets */
-    int64_t function_apart; /* numbers in which A and I are proved to differ */
-    double weight_rounding; /* on the inputs that B's layer had */
+    double radius;           /* largest r_A + r_I of balls through the nets */
+    int64_t function_apart;  /* numbers in which A and I are proved to differ */
+    double parameter_effect; /* on the inputs that B's layer had */
     double evaluation_a;
     double evaluation_b;
     double inherited;    /* from different inputs of the layer */
     int64_t runs_beyond; /* outside of the f32 bound, in A or B */
+    int64_t ulps;        /* how far its worst parameter is off */
     ptf_level level;     /* BITWISE, CERTIFIED, WITHIN TOLERANCE, ... */
 } ptf_layer_check;
 

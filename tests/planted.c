@@ -7,8 +7,11 @@
 
 static ptf_check *check_of(const ptf_net *a, const ptf_net *b, int count)
 {
-    ptf_check_options options = {
-        .threads = 2, .atol = 1e-6, .rtol = 1e-5, .layers = true};
+    ptf_check_options options = {.threads = 2,
+                                 .atol = 1e-6,
+                                 .rtol = 1e-5,
+                                 .max_ulps = 4,
+                                 .layers = true};
     ptf_check *check = NULL;
     ptf_shape shape;
     ptf_error err;
@@ -50,6 +53,11 @@ void planted_check(const fault *f)
         fail_msg("%s: %s, expected %s", f->name,
                  ptf_level_name(ptf_check_level(check)),
                  ptf_level_name(f->level));
+    bool within = f->level == PTF_CERTIFIED || f->level == PTF_CERTIFIED_WITHIN;
+    if (f->level != PTF_BITWISE && c.within != within)
+        fail_msg("%s: within %lld ULP", f->name, (long long)c.ulps);
+    if (c.within && c.another)
+        fail_msg("%s: another network", f->name);
     ptf_check_free(check);
     fixture_free(&a);
     fixture_free(&b);

@@ -170,15 +170,15 @@ static const fault faults[] = {
      .at = 1, .mistake = NEXT_CHANNEL},
     {PTF_DIFFERENT, "folded twice", "5.weight", .text = folded_text, .at = 2,
      .mistake = FOLDED_TWICE},
-    {PTF_SAME_PREDICTIONS, "folded in f32", "0.weight", .text = folded_text,
+    {PTF_CERTIFIED_WITHIN, "folded in f32", "0.weight", .text = folded_text,
      .at = 0, .mistake = IN_F32},
-    {PTF_SAME_PREDICTIONS, "the scale rounded first", "2.weight",
+    {PTF_CERTIFIED_WITHIN, "the scale rounded first", "2.weight",
      .text = folded_text, .at = 1, .mistake = SCALE_ROUNDED_FIRST},
-    {PTF_SAME_PREDICTIONS, "a weight one ULP off", "2.weight",
+    {PTF_CERTIFIED_WITHIN, "a weight one ULP off", "2.weight",
      .text = folded_text, .damage = weight_ulp},
-    {PTF_SAME_PREDICTIONS, "a bias one ULP off", "5.bias", .text = folded_text,
+    {PTF_CERTIFIED_WITHIN, "a bias one ULP off", "5.bias", .text = folded_text,
      .damage = bias_ulp},
-    {PTF_SAME_PREDICTIONS, "a weight one ULP off where nothing is folded",
+    {PTF_CERTIFIED_WITHIN, "a weight one ULP off where nothing is folded",
      "7.weight", .text = folded_text, .damage = unfolded_weight_ulp},
     {PTF_DIFFERENT, "output channels swapped", "0.weight", .text = folded_text,
      .damage = output_channels_swapped},
@@ -229,6 +229,94 @@ static void every_planted_fault_is_found_where_it_is(void **state)
     (void)state;
     for (size_t i = 0; i < sizeof(faults) / sizeof(faults[0]); i++)
         planted_check(&faults[i]);
+}
+
+/* ------------------------------------------------------- how far it is off */
+
+enum { INPUTS = 5, INPUT = 2 * 6 * 6 };
+
+/* A check of misfold_original against its fold, with a mistake or damage. */
+static void certificate_of(mistake wrong, void (*damage)(fixture *b),
+                           int64_t max_ulps, ptf_certificate *out,
+                           ptf_level *level)
+{
+    static fixture a, b;
+    static float in[INPUTS * INPUT];
+    ptf_check_options options = {.max_ulps = max_ulps};
+    ptf_check *check = NULL;
+    ptf_error err;
+    ptf_shape shape;
+    options.atol = 1e-6;
+    options.rtol = 1e-5;
+    fixture_init(&a, misfold_original);
+    fixture_init(&b, folded_text);
+    misfold(&a, &b, 0, wrong);
+    if (damage != NULL)
+        damage(&b);
+    fixture_make(&a);
+    fixture_make(&b);
+    assert_true(ptf_net_input(a.net, &shape));
+    ptf_random_fill(7, 0, in, INPUTS * INPUT);
+    if (ptf_check_make(a.net, b.net, &shape, &options, &check, &err) ||
+        ptf_check_run(check, in, INPUTS, &err))
+        fail_msg("%s", err.message);
+    ptf_check_certificate(check, out);
+    assert_int_equal(out->ulps_name != NULL, out->ulps > 0);
+    out->ulps_name = NULL; /* goes with b */
+    *level = ptf_check_level(check);
+    ptf_check_free(check);
+    fixture_free(&a);
+    fixture_free(&b);
+}
+
+static void weight_three_ulps(fixture *b)
+{
+    for (int i = 0; i < 3; i++)
+        weight_ulp(b);
+}
+
+static void all_weights_random(fixture *b)
+{
+    static const char *const names[] = {"0.weight", "2.weight", "5.weight",
+                                        "7.weight"};
+    static const size_t sizes[] = {72, 108, 72, 30};
+    for (size_t i = 0; i < 4; i++)
+        ptf_random_fill(99, i, fixture_numbers(b, names[i]), sizes[i]);
+}
+
+static void a_distance_is_named_and_its_limit_kept(void **state)
+{
+    (void)state;
+    ptf_certificate c;
+    ptf_level level;
+    certificate_of(NONE, weight_three_ulps, 3, &c, &level);
+    assert_int_equal(level, PTF_CERTIFIED_WITHIN);
+    assert_true(c.within && !c.holds && !c.another);
+    assert_int_equal(c.ulps, 3);
+    assert_int_equal(c.ulps_at, 17);
+    assert_int_equal(c.parameters_wrong, 1);
+    certificate_of(NONE, weight_three_ulps, 2, &c, &level);
+    assert_int_equal(level, PTF_SAME_PREDICTIONS);
+    assert_true(!c.within && c.another);
+    assert_int_equal(c.parameters_beyond, 1);
+    certificate_of(NONE, NULL, 0, &c, &level);
+    assert_int_equal(level, PTF_CERTIFIED);
+    assert_true(c.within && c.holds && c.ulps == 0);
+}
+
+static void other_numbers_are_another_network(void **state)
+{
+    (void)state;
+    ptf_certificate c;
+    ptf_level level;
+    certificate_of(NONE, all_weights_random, 4, &c, &level);
+    assert_true(c.another && !c.within);
+    assert_true(c.parameters_beyond > c.parameters / 2);
+    assert_int_equal(level, PTF_DIFFERENT);
+    /* What numbers do that are no rounded ones excuses no prediction. */
+    assert_int_equal(c.predictions[PTF_PREDICTION_UNDECIDED], 0);
+    certificate_of(NO_EPS, NULL, 4, &c, &level);
+    assert_true(c.another && !c.within);
 }
 
 /* ----------------------------------------------------- no number at all */
@@ -286,6 +374,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_planted_fault_is_found_where_it_is),
+        cmocka_unit_test(a_distance_is_named_and_its_limit_kept),
+        cmocka_unit_test(other_numbers_are_another_network),
         cmocka_unit_test(the_worst_parameter_is_the_one_that_is_nan),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -105,11 +105,6 @@ static void batch_norms_that_cannot_move_are_named(void **state)
                                    "  (2): " BN2(4) "\n)\n",
         "batchnorm_to_epilogue", PTF_UNSUPPORTED,
         WORDS("layer 2", "behind 1 (Dropout)", "drop_identity"));
-    expect_refusal(
-        "Net(\n  (0): " CONV(3, 4) "\n  (1): " BN2(4) "\n"
-                                                      "  (2): " BN2(4) "\n)\n",
-        "batchnorm_to_epilogue", PTF_UNSUPPORTED,
-        WORDS("layer 2 (BatchNorm2d)", "0 (Conv2d)", "already"));
 }
 
 /* One number of a trained net is changed; folding must see it. */
@@ -152,7 +147,7 @@ static void numbers_that_no_trained_net_has_are_refused(void **state)
     expect_bad_number("conv.bias", -INFINITY, PTF_FORMAT,
                       WORDS("layer conv (Conv2d)", "bias", "channel 1"));
     expect_bad_number("conv.weight", 3e38f, PTF_UNSUPPORTED,
-                      WORDS("layer conv", "too large"));
+                      WORDS("layer norm", "channel 0 too large"));
 }
 
 static void no_variance_and_no_eps_is_refused(void **state)
@@ -188,7 +183,7 @@ static void a_value_used_twice_is_refused(void **state)
     ptf_net_free(net);
 }
 
-static void weights_used_twice_are_refused(void **state)
+static void weights_used_twice_are_parted_and_remarked(void **state)
 {
     (void)state;
     fixture f;
@@ -196,9 +191,19 @@ static void weights_used_twice_are_refused(void **state)
                          2) "\n"
                             "  (b): " CONV(2, 2) "\n)\n");
     fixture_make(&f);
-    f.net->nodes[3].tensors[PTF_WEIGHT] = f.net->nodes[1].tensors[PTF_WEIGHT];
-    expect_refusal_of(f.net, "fold_batchnorm", NULL, PTF_UNSUPPORTED,
-                      WORDS("layer a (Conv2d)", "those of b"));
+    const ptf_tensor *weight = f.net->nodes[1].tensors[PTF_WEIGHT];
+    f.net->nodes[3].tensors[PTF_WEIGHT] = weight;
+    ptf_net *net = fixture_rewrite(f.net, "fold_batchnorm", NULL);
+    ptf_remark r;
+    assert_true(ptf_net_remark(net, 0, &r));
+    assert_string_equal(r.layer, "a");
+    assert_false(r.left);
+    assert_non_null(strstr(r.text, "in common with b"));
+    assert_non_null(strstr(r.text, "does not tie them"));
+    assert_false(ptf_net_remark(net, 1, &r));
+    assert_ptr_equal(net->nodes[2].tensors[PTF_WEIGHT]->data, weight->data);
+    assert_ptr_not_equal(net->nodes[1].tensors[PTF_WEIGHT]->data, weight->data);
+    ptf_net_free(net);
     fixture_free(&f);
 }
 
@@ -219,6 +224,100 @@ static void maps_that_do_not_fit_are_refused(void **state)
         "linear_to_conv", PTF_UNSUPPORTED, WORDS("nothing"));
 }
 
+/* All the reasons that there are, beside a batch norm that can move. */
+static const char some_stay[] = //
+    "# input: 3x6x6\n"
+    "Net(\n"
+    "  (0): " BN2(
+        3) "\n"
+           "  (1): " CONV(
+               3,
+               4) "\n"
+                  "  (2): " BN2(
+                      4) "\n"
+                         "  (3): ReLU()\n"
+                         "  (4): " BN2(
+                             4) "\n"
+                                "  (5): " CONV(
+                                    4,
+                                    2) "\n"
+                                       "  (6): BatchNorm2d(2, eps=1e-05, momentum=0.1, affine=True, "
+                                       "track_running_stats=False)\n"
+                                       "  (7): " BN2(2) "\n"
+                                                        ")\n";
+
+static void what_cannot_move_stays_and_is_listed(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *layer, *text;
+    } want[] = {{"0", "before every"},
+                {"4", "behind 3 (ReLU)"},
+                {"6", "running statistics"},
+                {"7", "behind 6 (BatchNorm2d)"}};
+    static const char *const both[] = {"fold_batchnorm",
+                                       "batchnorm_to_epilogue"};
+    ptf_net *net = fixture_net(some_stay);
+    for (int i = 0; i < 2; i++) {
+        ptf_net *out = fixture_rewrite(net, both[i], NULL);
+        ptf_remark r;
+        size_t k = 0;
+        for (; ptf_net_remark(out, k, &r); k++) {
+            assert_true(k < PTF_ARRAY_SIZE(want) && r.left);
+            assert_string_equal(r.layer, want[k].layer);
+            assert_string_equal(r.op, "BatchNorm2d");
+            assert_non_null(strstr(r.text, want[k].text));
+        }
+        assert_int_equal(k, PTF_ARRAY_SIZE(want));
+        assert_int_equal(ptf_net_layer_count(out),
+                         ptf_net_layer_count(net) - 1);
+        /* Remarks are about one rewrite, and a message is one line. */
+        expect_refusal_of(out, both[i], NULL, PTF_UNSUPPORTED,
+                          WORDS("nothing to rewrite: layer 0 (BatchNorm2d)",
+                                "more like this"));
+        ptf_net_free(out);
+    }
+    ptf_net_free(net);
+}
+
+/* An epilogue is one scale and one shift. */
+static void a_second_batch_norm_stays_behind_an_epilogue(void **state)
+{
+    (void)state;
+    ptf_remark r;
+    ptf_net *net = fixture_net("Net(\n  (0): " CONV(3, 4) "\n  (1): " BN2(
+        4) "\n  (2): " BN2(4) "\n)\n");
+    ptf_net *out = fixture_rewrite(net, "batchnorm_to_epilogue", NULL);
+    assert_true(ptf_net_remark(out, 0, &r));
+    assert_string_equal(r.layer, "2");
+    assert_non_null(strstr(r.text, "0 (Conv2d) before it has a scale"));
+    assert_int_equal(ptf_net_layer_count(out), 2);
+    ptf_net_free(out);
+    ptf_net_free(net);
+}
+
+/* A fold that no float can hold leaves its layer as it was. */
+static void what_no_float_holds_stays(void **state)
+{
+    (void)state;
+    fixture f;
+    ptf_remark r;
+    fixture_init(&f, "Net(\n  (a): " CONV(2, 2) "\n  (m): " BN2(
+                         2) "\n  (b): " CONV(2, 2) "\n  (n): " BN2(2) "\n)\n");
+    fixture_numbers(&f, "a.weight")[1] = 3e38F;
+    fixture_numbers(&f, "m.weight")[0] = 100;
+    fixture_make(&f);
+    ptf_net *net = fixture_rewrite(f.net, "fold_batchnorm", NULL);
+    assert_true(ptf_net_remark(net, 0, &r));
+    assert_string_equal(r.layer, "m");
+    assert_non_null(strstr(r.text, "too large for a float"));
+    assert_ptr_equal(net->nodes[1].tensors[PTF_WEIGHT]->data,
+                     f.net->nodes[1].tensors[PTF_WEIGHT]->data);
+    assert_int_equal(ptf_net_layer_count(net), 3);
+    ptf_net_free(net);
+    fixture_free(&f);
+}
+
 /* Every failing allocation of a rewrite ends in PTF_MEMORY without a leak. */
 static void out_of_memory_is_reported(void **state)
 {
@@ -226,8 +325,6 @@ static void out_of_memory_is_reported(void **state)
     fixture f;
     fixture_build(&f, fixture_small);
     for (size_t i = 0; ptf_rewrite_at(i) != NULL; i++) {
-        if (strcmp(ptf_rewrite_at(i)->name, "batchnorm_to_epilogue") == 0)
-            continue; /* refuses the Dropout in this net */
         ptf_status status = PTF_MEMORY;
         for (long n = 0; status == PTF_MEMORY; n++) {
             ptf_net *out;
@@ -288,8 +385,11 @@ int main(void)
         cmocka_unit_test(numbers_that_no_trained_net_has_are_refused),
         cmocka_unit_test(no_variance_and_no_eps_is_refused),
         cmocka_unit_test(a_value_used_twice_is_refused),
-        cmocka_unit_test(weights_used_twice_are_refused),
+        cmocka_unit_test(weights_used_twice_are_parted_and_remarked),
         cmocka_unit_test(maps_that_do_not_fit_are_refused),
+        cmocka_unit_test(what_cannot_move_stays_and_is_listed),
+        cmocka_unit_test(a_second_batch_norm_stays_behind_an_epilogue),
+        cmocka_unit_test(what_no_float_holds_stays),
         cmocka_unit_test(out_of_memory_is_reported),
         cmocka_unit_test(a_saved_net_reads_back_with_its_text_and_history),
     };

@@ -49,10 +49,11 @@ ptf_status ptf_ideal_numbers(ptf_arena *arena, const ptf_net *a,
 /*
  * Holds the parameters of node 'b' against the ideal.  'a' is its
  * counterpart, 'ideal' what ptf_ideal_numbers() gives.  'out' has room for
- * PTF_ROLE_COUNT; *count are used.
+ * PTF_ROLE_COUNT; *count are used.  They count as 'beyond' what is more than
+ * 'max_ulps' off.
  */
 ptf_status ptf_check_parameters(const ptf_node *a, const ptf_node *b,
-                                const ptf_numbers *ideal,
+                                const ptf_numbers *ideal, int64_t max_ulps,
                                 ptf_parameter_check *out, int *count,
                                 ptf_error *err);
 
@@ -61,6 +62,7 @@ typedef struct ptf_outcome {
     int64_t outputs;
     const float *run_a, *run_b;
     ptf_balls a, ideal, b; /* 'ideal' may have no value */
+    bool rounded;          /* B's parameters are near the ideal ones */
 } ptf_outcome;
 
 /* Adds one input to the figures on functions; what is known of its class. */

@@ -55,15 +55,32 @@ static ptf_status read_numbers(ptf_check *c, const ptf_net *net,
     return status;
 }
 
+/* The next of c->parameters, which is one of node 'node' of B. */
+static void add_parameter(ptf_check *c, int node)
+{
+    const ptf_parameter_check *p = &c->parameters[c->parameter_count];
+    ptf_certificate *f = &c->certificate;
+    ptf_layer_check *layer = &c->layers[node];
+    f->parameters += p->count;
+    f->parameters_open += p->open;
+    f->parameters_wrong += p->wrong;
+    f->parameters_beyond += p->beyond;
+    if (p->worst_ulps > f->ulps) {
+        f->ulps = p->worst_ulps;
+        f->ulps_name = p->name;
+        f->ulps_at = p->worst;
+    }
+    layer->ulps = p->worst_ulps > layer->ulps ? p->worst_ulps : layer->ulps;
+    c->parameter_count++;
+}
+
 static ptf_status check_parameters(ptf_check *c, const ptf_numbers *ideal,
                                    ptf_error *err)
 {
     const ptf_net *a = c->sides[PTF_A].net, *b = c->sides[PTF_B].net;
     size_t most = (size_t)b->node_count * PTF_ROLE_COUNT;
     c->parameters = ptf_arena_array(&c->arena, most, sizeof(*c->parameters));
-    c->parameter_nodes =
-        ptf_arena_array(&c->arena, most, sizeof(*c->parameter_nodes));
-    if (c->parameters == NULL || c->parameter_nodes == NULL)
+    if (c->parameters == NULL)
         return ptf_fail_memory(err);
     ptf_status status = PTF_OK;
     for (int i = 1; status == PTF_OK && i < b->node_count; i++) {
@@ -71,9 +88,10 @@ static ptf_status check_parameters(ptf_check *c, const ptf_numbers *ideal,
         if (c->pairs[i].layer >= 0)
             status = ptf_check_parameters(
                 &a->nodes[c->pairs[i].layer], &b->nodes[i], &ideal[i],
-                c->parameters + c->parameter_count, &count, err);
+                c->options.max_ulps, c->parameters + c->parameter_count, &count,
+                err);
         for (int k = 0; k < count; k++)
-            c->parameter_nodes[c->parameter_count++] = i;
+            add_parameter(c, i);
     }
     return status;
 }

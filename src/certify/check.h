@@ -41,7 +41,6 @@ struct ptf_check {
     ptf_layer_check *layers; /* per node of B */
     ptf_parameter_check *parameters;
     int parameter_count;
-    int *parameter_nodes; /* of B */
     ptf_mismatch mismatch;
     ptf_mismatch broken;     /* the first thing that no figure shows */
     ptf_mismatch not_finite; /* where NaN or infinity was first */

@@ -35,7 +35,7 @@ static void add_output(ptf_certificate *c, const ptf_outcome *o, int64_t k)
     double radius = o->a.radius[k] + o->ideal.radius[k];
     raise_to(&c->function_gap, gap);
     raise_to(&c->radius, radius);
-    raise_to(&c->weight_rounding, fabs(o->b.value[k] - o->ideal.value[k]));
+    raise_to(&c->parameter_effect, fabs(o->b.value[k] - o->ideal.value[k]));
     /* The subtraction itself rounds. */
     c->function_apart += !(gap * (1 - 4 * PTF_U) <= radius);
 }
@@ -67,13 +67,16 @@ static bool is_top(ptf_balls balls, int64_t n, int64_t top)
     return true;
 }
 
-/* How far roundings, each known, and radii can have moved output k. */
+/*
+ * How far roundings, each known, and radii can have moved output k.  What
+ * parameters do that are no rounded ones is a difference of the nets.
+ */
 static double accounted(const ptf_outcome *o, int64_t k)
 {
     double moved = fabs((double)o->run_a[k] - o->a.value[k]) +
                    fabs((double)o->run_b[k] - o->b.value[k]) + o->a.radius[k] +
                    o->b.radius[k];
-    if (o->ideal.value != NULL)
+    if (o->ideal.value != NULL && o->rounded)
         moved += fabs(o->b.value[k] - o->ideal.value[k]) + o->ideal.radius[k];
     return moved;
 }

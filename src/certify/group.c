@@ -163,8 +163,8 @@ static void attribute(ptf_check *c, int node, int64_t count)
         if (c->enclosures[PTF_I] == NULL)
             continue;
         ptf_balls ideal = ptf_enclosure_node(c->enclosures[PTF_I], node, n);
-        layer->weight_rounding = fmax(layer->weight_rounding,
-                                      largest_gap(b.value, ideal.value, size));
+        layer->parameter_effect = fmax(layer->parameter_effect,
+                                       largest_gap(b.value, ideal.value, size));
         layer->inherited =
             fmax(layer->inherited, largest_gap(ideal.value, a.value, size));
     }
@@ -246,7 +246,9 @@ static ptf_status add_outcomes(ptf_check *c, int64_t first, int64_t count,
     for (int64_t n = 0; status == PTF_OK && n < count; n++) {
         ptf_outcome outcome = {.outputs = size,
                                .run_a = c->sides[PTF_A].out + n * size,
-                               .run_b = c->sides[PTF_B].out + n * size};
+                               .run_b = c->sides[PTF_B].out + n * size,
+                               .rounded =
+                                   c->certificate.ulps <= c->options.max_ulps};
         ptf_balls *to[] = {&outcome.a, &outcome.ideal, &outcome.b};
         for (int i = 0; i < PTF_SIDES; i++) {
             if (o[i].value != NULL)

@@ -46,16 +46,26 @@ static ptf_status copy_scale(ptf_arena *arena, const ptf_numbers *from,
     return status;
 }
 
-/* A layer's bias, with its own scale and shift behind it. */
+/*
+ * A layer's bias, with its own scale and shift behind it.  'terms' are the
+ * largest that are added up on the way: where they cancel, a bias that is
+ * folded in f32 is as far off as their last places are.
+ */
 static ptf_status start_bias(ptf_arena *arena, const ptf_numbers *from,
-                             int64_t channels, ptf_balls *bias, ptf_error *err)
+                             int64_t channels, ptf_balls *bias, double **terms,
+                             ptf_error *err)
 {
     *bias = ptf_balls_new(arena, channels);
-    if (bias->value == NULL)
+    *terms = ptf_arena_array(arena, (size_t)channels, sizeof(**terms));
+    if (bias->value == NULL || *terms == NULL)
         return ptf_fail_memory(err);
     for (int64_t c = 0; c < channels; c++) {
         if (from->bias.value != NULL)
             bias->value[c] = from->bias.value[c];
+        (*terms)[c] = fabs(bias->value[c]);
+        if (from->scale.value != NULL)
+            (*terms)[c] = fmax(fabs(bias->value[c] * from->scale.value[c]),
+                               fabs(from->shift.value[c]));
         if (from->scale.value != NULL)
             ptf_ball_scale_shift(bias->value[c], 0, from->scale.value[c],
                                  from->scale.radius[c], from->shift.value[c],
@@ -70,10 +80,14 @@ static ptf_status start_bias(ptf_arena *arena, const ptf_numbers *from,
  * to u |mean scale| only, which is much where b is near the mean, as it is in
  * a channel that died in training.
  */
-static void fold_bias(const ptf_numbers *norm, int64_t channels, ptf_balls bias)
+static void fold_bias(const ptf_numbers *norm, int64_t channels, ptf_balls bias,
+                      double *terms)
 {
     for (int64_t c = 0; c < channels; c++) {
         double off = bias.value[c] - norm->mean[c];
+        terms[c] = fmax(fmax(terms[c], fabs(norm->mean[c])) *
+                            fabs(norm->scale.value[c]),
+                        fabs(norm->beta[c]));
         ptf_ball_scale_shift(off, bias.radius[c] + PTF_U * fabs(off),
                              norm->scale.value[c], norm->scale.radius[c],
                              norm->beta[c], 0, &bias.value[c], &bias.radius[c]);
@@ -108,17 +122,20 @@ static ptf_status ideal_product(ptf_arena *arena, const ptf_net *a,
     if (norm < 0 && (out->scale.value != NULL) == epilogue)
         return PTF_OK;
     ptf_balls bias;
+    double *terms;
     ptf_status status = copy_scale(arena, &numbers[node], channels, out, err);
     if (status == PTF_OK)
-        status = start_bias(arena, &numbers[node], channels, &bias, err);
+        status =
+            start_bias(arena, &numbers[node], channels, &bias, &terms, err);
     if (status != PTF_OK)
         return status;
     for (; norm >= 0; norm = ptf_next_folded(a, folded, norm)) {
         compose(out, numbers[norm].scale, numbers[norm].shift, channels);
-        fold_bias(&numbers[norm], channels, bias);
+        fold_bias(&numbers[norm], channels, bias, terms);
     }
     if (!epilogue)
         fold_scale(channels, bias, out);
+    out->bias_terms = epilogue ? NULL : terms;
     return PTF_OK;
 }
 
@@ -160,8 +177,10 @@ typedef struct wanted {
     const float *f32; /* exact numbers; or */
     const double *f64;
     ptf_balls balls;
-    ptf_balls scale; /* for weights: multiplies row c, or no value */
-    int64_t row;     /* numbers of a row */
+    ptf_balls scale;     /* for weights: multiplies row c, or no value */
+    int64_t row;         /* numbers of a row */
+    const double *terms; /* of ptf_numbers.bias_terms, or NULL */
+    int64_t max_ulps;
 } wanted;
 
 static void ball_of(const wanted *w, int64_t i, double *value, double *radius)
@@ -183,10 +202,45 @@ static void ball_of(const wanted *w, int64_t i, double *value, double *radius)
         PTF_TINY;
 }
 
-/* A distance that is NaN is further than any other. */
-static bool is_further(double a, double b)
+/* A unit in the last place of an f32 as large as that. */
+static double unit_of(double size)
 {
-    return a > b || (isnan(a) && !isnan(b));
+    int exponent;
+    frexp(size, &exponent);
+    return ldexp(1, exponent - 24 < -149 ? -149 : exponent - 24);
+}
+
+/*
+ * How far a wrong number is off at least and at most: from whichever f32
+ * between 'low' and 'high' is the right one, and one more where the number is
+ * none itself; or, where terms of that size may cancel, in units of their last
+ * place.
+ */
+typedef struct distance {
+    int64_t least, most;
+} distance;
+
+static int64_t whole_units(double units)
+{
+    return units < 0x1p62 ? (int64_t)units : INT64_MAX;
+}
+
+static distance distance_of(double number, double off, double reach, float low,
+                            float high, double terms)
+{
+    float found = (float)number;
+    if (terms > 0 && isfinite(off) && isfinite(terms)) {
+        /* The largest term is itself known to a few u. */
+        double least = (off - reach) / unit_of(terms * (1 + 0x1p-40));
+        double most = (off + reach) / unit_of(terms * (1 - 0x1p-40));
+        return (distance){whole_units(fmax(floor(least), 0)),
+                          whole_units(fmax(ceil(most), 1))};
+    }
+    int64_t a = ptf_ulp_distance(found, low), b = ptf_ulp_distance(found, high);
+    distance d = {ptf_min_i64(a, b), a > b ? a : b};
+    bool exact = !(fabs(number - (double)found) > 0);
+    d.most += !exact && d.most < INT64_MAX;
+    return d;
 }
 
 /*
@@ -208,12 +262,18 @@ static void add_number(ptf_parameter_check *p, const wanted *w, int64_t i,
     bool rounded = !(fabs(number - (double)found) > 0) && !(found < low) &&
                    !(found > high) && !isnan(found);
     bool right = narrow && (rounded || off <= reach);
+    double terms = w->terms != NULL ? fmax(w->terms[i], fabs(value)) : 0;
+    distance ulps = {0, 0};
+    if (!right)
+        ulps = distance_of(number, off, reach, low, high, terms);
     p->count++;
     p->open += right && low < high;
     p->wrong += !right;
-    p->ulps[right ? 0 : ptf_ulp_bin((float)value, found)]++;
-    if (is_further(off, fabs((double)p->worst_found - p->worst_ideal))) {
+    p->beyond += ulps.least > w->max_ulps;
+    p->ulps[ptf_ulp_bin(ulps.most)]++;
+    if (ulps.most > p->worst_ulps) {
         p->worst = i;
+        p->worst_ulps = ulps.most;
         p->worst_ideal = value;
         p->worst_found = found;
     }
@@ -224,15 +284,15 @@ static void merge(ptf_parameter_check *to, const ptf_parameter_check *from)
     to->count += from->count;
     to->open += from->open;
     to->wrong += from->wrong;
+    to->beyond += from->beyond;
     for (int i = 0; i < PTF_ULP_BINS; i++)
         to->ulps[i] += from->ulps[i];
-    double old = fabs((double)to->worst_found - to->worst_ideal);
-    double off = fabs((double)from->worst_found - from->worst_ideal);
     /* Of equals the first, in whatever order threads come. */
-    if (is_further(old, off) ||
-        (!is_further(off, old) && from->worst >= to->worst))
+    if (from->worst_ulps < to->worst_ulps ||
+        (from->worst_ulps == to->worst_ulps && from->worst >= to->worst))
         return;
     to->worst = from->worst;
+    to->worst_ulps = from->worst_ulps;
     to->worst_ideal = from->worst_ideal;
     to->worst_found = from->worst_found;
 }
@@ -321,7 +381,6 @@ static ptf_status want_product(ptf_arena *arena, const ptf_node *b,
                                wanted *out, ptf_error *err)
 {
     int64_t channels = b->attrs.out_channels;
-    *out = (wanted){0};
     if (role == PTF_WEIGHT) {
         out->f32 = ideal->f32;
         out->f64 = ideal->f64;
@@ -332,6 +391,7 @@ static ptf_status want_product(ptf_arena *arena, const ptf_node *b,
     out->balls = role == PTF_BIAS    ? ideal->bias
                  : role == PTF_SCALE ? ideal->scale
                                      : ideal->shift;
+    out->terms = role == PTF_BIAS ? ideal->bias_terms : NULL;
     if (out->balls.value == NULL)
         return plain(arena, NULL, channels, role == PTF_SCALE, &out->balls,
                      err);
@@ -357,8 +417,9 @@ static ptf_status check_absent(const ptf_node *node, float constant,
 
 static ptf_status check_role(ptf_arena *arena, const ptf_node *a,
                              const ptf_node *b, ptf_role role,
-                             const ptf_numbers *ideal, ptf_parameter_check *out,
-                             int *count, ptf_error *err)
+                             const ptf_numbers *ideal, int64_t max_ulps,
+                             ptf_parameter_check *out, int *count,
+                             ptf_error *err)
 {
     bool product = ideal->norms != NULL;
     const ptf_tensor *tensor = b->tensors[role];
@@ -366,7 +427,7 @@ static ptf_status check_role(ptf_arena *arena, const ptf_node *a,
     if (role == PTF_NUM_BATCHES || (tensor == NULL && !optional))
         return PTF_OK;
     float otherwise = role == PTF_WEIGHT ? 1.0F : 0.0F;
-    wanted w = {0};
+    wanted w = {.max_ulps = max_ulps};
     ptf_status status =
         product ? want_product(arena, b, role, ideal, &w, err)
                 : plain(arena, a->tensors[role], b->attrs.out_channels,
@@ -379,7 +440,7 @@ static ptf_status check_role(ptf_arena *arena, const ptf_node *a,
 }
 
 ptf_status ptf_check_parameters(const ptf_node *a, const ptf_node *b,
-                                const ptf_numbers *ideal,
+                                const ptf_numbers *ideal, int64_t max_ulps,
                                 ptf_parameter_check *out, int *count,
                                 ptf_error *err)
 {
@@ -387,8 +448,8 @@ ptf_status ptf_check_parameters(const ptf_node *a, const ptf_node *b,
     ptf_status status = PTF_OK;
     *count = 0;
     for (int role = 0; status == PTF_OK && role < PTF_ROLE_COUNT; role++)
-        status =
-            check_role(&arena, a, b, (ptf_role)role, ideal, out, count, err);
+        status = check_role(&arena, a, b, (ptf_role)role, ideal, max_ulps, out,
+                            count, err);
     ptf_arena_free(&arena);
     return status;
 }

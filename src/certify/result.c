@@ -25,14 +25,14 @@ static const char *layer_apart(const ptf_check *c)
     return NULL;
 }
 
-/* The one reason that explains a difference. */
-static const char not_rounded[] = "is not the ideal parameter rounded to f32";
-
-/* Why there is no certificate, the cause before its consequences. */
-static ptf_mismatch find_reason(const ptf_check *c)
+/*
+ * Why there is no certificate, the cause before its consequences.  None of the
+ * other conditions depends on what B's parameters are.
+ */
+static ptf_mismatch find_reason(const ptf_check *c, const char *parameter)
 {
     const ptf_certificate *f = &c->certificate;
-    const char *parameter = wrong_parameter(c), *apart = layer_apart(c);
+    const char *apart = layer_apart(c);
     if (c->verdict.samples == 0)
         return (ptf_mismatch){"nothing was compared", NULL};
     if (c->not_finite.reason != NULL)
@@ -42,7 +42,8 @@ static ptf_mismatch find_reason(const ptf_check *c)
     if (c->broken.reason != NULL)
         return c->broken;
     if (parameter != NULL)
-        return (ptf_mismatch){not_rounded, parameter};
+        return (ptf_mismatch){"is not the ideal parameter rounded to f32",
+                              parameter};
     if (apart != NULL || f->function_apart > 0)
         return (ptf_mismatch){"is another function than in the original",
                               apart};
@@ -57,19 +58,15 @@ static ptf_mismatch find_reason(const ptf_check *c)
 
 void ptf_check_certificate(const ptf_check *c, ptf_certificate *out)
 {
-    ptf_mismatch why = find_reason(c);
+    ptf_mismatch why = find_reason(c, wrong_parameter(c));
     *out = c->certificate;
+    out->max_ulps = c->options.max_ulps;
     out->reason = why.reason;
     out->layer = why.layer;
     out->holds = why.reason == NULL;
-    out->explained =
-        out->holds || (why.reason == not_rounded && out->function_apart == 0 &&
-                       out->runs_beyond == 0 && layer_apart(c) == NULL);
-    for (int i = 0; i < c->parameter_count; i++) {
-        out->parameters += c->parameters[i].count;
-        out->parameters_open += c->parameters[i].open;
-        out->parameters_wrong += c->parameters[i].wrong;
-    }
+    out->another = out->parameters_beyond > 0 && c->mismatch.reason == NULL;
+    out->within =
+        out->ulps <= out->max_ulps && find_reason(c, NULL).reason == NULL;
 }
 
 bool ptf_check_open(const ptf_check *c, size_t index, int64_t *sample,
@@ -96,7 +93,9 @@ ptf_level ptf_check_level(const ptf_check *c)
     if (level == PTF_BITWISE || level == PTF_UNDECIDED)
         return level;
     ptf_check_certificate(c, &certificate);
-    return certificate.holds ? PTF_CERTIFIED : level;
+    return certificate.holds    ? PTF_CERTIFIED
+           : certificate.within ? PTF_CERTIFIED_WITHIN
+                                : level;
 }
 
 bool ptf_check_parameter(const ptf_check *c, size_t index,
@@ -110,14 +109,6 @@ bool ptf_check_parameter(const ptf_check *c, size_t index,
 
 /* ------------------------------------------------------------------- layers */
 
-static int64_t wrong_parameters_of(const ptf_check *c, int node)
-{
-    int64_t wrong = 0;
-    for (int i = 0; i < c->parameter_count; i++)
-        wrong += c->parameter_nodes[i] == node ? c->parameters[i].wrong : 0;
-    return wrong;
-}
-
 static ptf_level level_of(const ptf_check *c, int node)
 {
     const ptf_layer_check *layer = &c->layers[node];
@@ -127,8 +118,8 @@ static ptf_level level_of(const ptf_check *c, int node)
     if (d->unequal_bits == 0)
         return PTF_BITWISE;
     if (c->enclosures[PTF_I] != NULL && layer->function_apart == 0 &&
-        layer->runs_beyond == 0 && wrong_parameters_of(c, node) == 0)
-        return PTF_CERTIFIED;
+        layer->runs_beyond == 0 && layer->ulps <= c->options.max_ulps)
+        return layer->ulps == 0 ? PTF_CERTIFIED : PTF_CERTIFIED_WITHIN;
     return d->beyond_tolerance == 0 ? PTF_WITHIN_TOLERANCE : PTF_DIFFERENT;
 }
 

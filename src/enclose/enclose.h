@@ -63,7 +63,9 @@ typedef struct ptf_numbers {
     ptf_balls weight_scale;
     ptf_balls bias, scale, shift;
     const double *mean, *beta;
-    bool rounded; /* the kernels round these numbers to f32 before use */
+    double *bias_terms; /* the largest term of each bias that is a sum of some,
+                           or NULL */
+    bool rounded;       /* the kernels round these numbers to f32 before use */
 } ptf_numbers;
 
 /* Memory for 'count' balls; 'value' is NULL when there is none. */

@@ -35,6 +35,8 @@ ptf_status ptf_net_edit_begin(const ptf_net *net, ptf_net_edit *out,
         return ptf_fail_memory(err);
     }
     copy->parent = net;
+    copy->remarks = NULL;
+    copy->remark_count = 0;
     for (int i = 0; i < copy->node_count; i++)
         copy->nodes[i].origin = i;
     *out = (ptf_net_edit){copy, copy->nodes, dead};
@@ -45,6 +47,38 @@ void ptf_net_edit_abort(ptf_net_edit *edit)
 {
     ptf_net_free(edit->net);
     *edit = (ptf_net_edit){NULL, NULL, NULL};
+}
+
+ptf_status ptf_net_edit_remark(ptf_net_edit *edit, int node, bool left,
+                               ptf_error *err, const char *fmt, ...)
+{
+    ptf_net *net = edit->net;
+    size_t count = (size_t)net->remark_count;
+    ptf_remark *remarks =
+        ptf_arena_array(&net->arena, count + 1, sizeof(*remarks));
+    char text[512];
+    va_list args;
+    va_start(args, fmt);
+    vsnprintf(text, sizeof(text), fmt, args);
+    va_end(args);
+    const char *copy = ptf_arena_printf(&net->arena, "%s", text);
+    if (remarks == NULL || copy == NULL)
+        return ptf_fail_memory(err);
+    if (count > 0)
+        memcpy(remarks, net->remarks, count * sizeof(*remarks));
+    const ptf_node *old = &net->parent->nodes[node];
+    remarks[count] = (ptf_remark){old->name, old->class_name, copy, left};
+    net->remarks = remarks;
+    net->remark_count++;
+    return PTF_OK;
+}
+
+bool ptf_net_remark(const ptf_net *net, size_t index, ptf_remark *out)
+{
+    if (index >= (size_t)net->remark_count)
+        return false;
+    *out = net->remarks[index];
+    return true;
 }
 
 /* --------------------------------------------------------------- new names */

@@ -122,6 +122,8 @@ struct ptf_net {
     const ptf_net *parent;       /* the net before the last rewrite, or NULL */
     const char *const *rewrites; /* names, in the order applied */
     int rewrite_count;
+    ptf_remark *remarks; /* of the last rewrite */
+    int remark_count;
 };
 
 /* ------------------------------------------------------------ table of ops */
@@ -259,6 +261,14 @@ typedef struct ptf_net_edit {
 
 ptf_status ptf_net_edit_begin(const ptf_net *net, ptf_net_edit *out,
                               ptf_error *err);
+
+/*
+ * Notes for ptf_net_remark() what a rewrite has to say of a node: 'left' when
+ * it stays as it was.
+ */
+ptf_status ptf_net_edit_remark(ptf_net_edit *edit, int node, bool left,
+                               ptf_error *err, const char *fmt, ...)
+    PTF_PRINTF(5, 6);
 
 /*
  * Drops dead nodes, renumbers the children of containers whose keys are

@@ -43,13 +43,9 @@ static ptf_status settle_scale(const ptf_node *node, double *gamma,
     return PTF_OK;
 }
 
-ptf_status ptf_norm_check(const ptf_node *node, ptf_error *err)
+bool ptf_norm_moves(const ptf_node *node)
 {
-    if (node->attrs.track_running_stats)
-        return PTF_OK;
-    return ptf_node_fail(err, PTF_UNSUPPORTED, node,
-                         "keeps no running statistics, so what it computes "
-                         "depends on the batch");
+    return ptf_op_info(node->op)->norm && node->attrs.track_running_stats;
 }
 
 ptf_status ptf_norm_read(ptf_arena *arena, const ptf_node *node, ptf_norm *out,
@@ -92,43 +88,60 @@ static int find_source(const ptf_net_edit *edit, int norm, bool between,
     return at;
 }
 
-ptf_status ptf_refuse_leftovers(const ptf_net_edit *edit, bool between,
-                                ptf_error *err)
+/* Why a batch norm behind 'before' stays, where numbers are not the reason. */
+static ptf_status remark_place(ptf_net_edit *edit, int norm, bool between,
+                               ptf_error *err)
 {
-    int norm = 1;
-    while (norm < edit->net->node_count &&
-           (edit->dead[norm] || !ptf_op_info(edit->nodes[norm].op)->norm))
-        norm++;
-    if (norm == edit->net->node_count)
-        return PTF_OK;
     int shared;
     int source = find_source(edit, norm, between, &shared);
-    const ptf_node *node = &edit->nodes[norm];
     const ptf_node *before = &edit->nodes[source];
     if (source == 0)
-        return ptf_node_fail(err, PTF_UNSUPPORTED, node,
-                             "stands before every convolution and linear "
-                             "layer, expected it behind one");
+        return ptf_net_edit_remark(edit, norm, true, err,
+                                   "stands before every convolution and linear "
+                                   "layer, expected it behind one");
     if (ptf_op_info(before->op)->weighted && shared >= 0)
-        return ptf_node_fail(err, PTF_UNSUPPORTED, node,
-                             "the output of %s (%s) is used %d times, expected "
-                             "this batch norm alone to read it",
-                             edit->nodes[shared].name,
-                             edit->nodes[shared].class_name,
-                             ptf_net_consumers(edit->net, shared));
+        return ptf_net_edit_remark(edit, norm, true, err,
+                                   "the output of %s (%s) is used %d times, "
+                                   "expected this batch norm alone to read it",
+                                   edit->nodes[shared].name,
+                                   edit->nodes[shared].class_name,
+                                   ptf_net_consumers(edit->net, shared));
     if (ptf_op_info(before->op)->weighted)
-        return ptf_node_fail(err, PTF_UNSUPPORTED, node,
-                             "%s (%s) before it has a scale and a shift "
-                             "already",
-                             before->name, before->class_name);
-    return ptf_node_fail(
-        err, PTF_UNSUPPORTED, node,
-        "stands behind %s (%s), expected a convolution or "
-        "linear layer%s",
+        return ptf_net_edit_remark(edit, norm, true, err,
+                                   "%s (%s) before it has a scale and a shift "
+                                   "already",
+                                   before->name, before->class_name);
+    return ptf_net_edit_remark(
+        edit, norm, true, err,
+        "stands behind %s (%s), expected a convolution or linear layer%s",
         before->implied ? "an implied layer" : before->name, before->class_name,
         before->op == PTF_OP_DROPOUT || before->op == PTF_OP_IDENTITY
             ? " directly before it (drop_identity helps)"
             : "");
+}
+
+ptf_status ptf_remark_leftovers(ptf_net_edit *edit, bool between,
+                                const ptf_too_large *too_large, ptf_error *err)
+{
+    ptf_status status = PTF_OK;
+    for (int i = 1; status == PTF_OK && i < edit->net->node_count; i++) {
+        const ptf_node *node = &edit->nodes[i];
+        if (edit->dead[i] || !ptf_op_info(node->op)->norm)
+            continue;
+        if (!ptf_norm_moves(node))
+            status = ptf_net_edit_remark(edit, i, true, err,
+                                         "keeps no running statistics, so what "
+                                         "it computes depends on the batch");
+        else if (too_large[i].what != NULL)
+            status = ptf_net_edit_remark(
+                edit, i, true, err,
+                "would make the %s of output channel %lld too large for a "
+                "float",
+                too_large[i].what, (long long)too_large[i].channel);
+        else
+            status = remark_place(edit, i, between, err);
+    }
+    return status;
 }
 
 /* ----------------------------------------------------------------- tensors */

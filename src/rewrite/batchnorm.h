@@ -17,9 +17,6 @@ typedef struct ptf_norm {
     double *mean, *scale, *beta;
 } ptf_norm;
 
-/* Refuses a batch norm without running statistics: PTF_UNSUPPORTED. */
-ptf_status ptf_norm_check(const ptf_node *node, ptf_error *err);
-
 /*
  * Reads the norm of 'node' into 'arena'.  Refuses, naming the layer, numbers
  * that no trained net has: PTF_FORMAT.
@@ -27,12 +24,25 @@ ptf_status ptf_norm_check(const ptf_node *node, ptf_error *err);
 ptf_status ptf_norm_read(ptf_arena *arena, const ptf_node *node, ptf_norm *out,
                          ptf_error *err);
 
+/* True for a batch norm that has running statistics. */
+bool ptf_norm_moves(const ptf_node *node);
+
 /*
- * Refuses the first batch norm that is alive, with the reason.  'between'
- * says whether Dropout and Identity may stand between it and its layer.
+ * Why a number cannot be written: NULL, or what it is of.  'channel' is that of
+ * the output.
  */
-ptf_status ptf_refuse_leftovers(const ptf_net_edit *edit, bool between,
-                                ptf_error *err);
+typedef struct ptf_too_large {
+    const char *what;
+    int64_t channel;
+} ptf_too_large;
+
+/*
+ * Remarks on each batch norm that is alive why it stays.  'between' says
+ * whether Dropout and Identity may stand between it and its layer;
+ * 'too_large', per node, what moving it would have made of its layer.
+ */
+ptf_status ptf_remark_leftovers(ptf_net_edit *edit, bool between,
+                                const ptf_too_large *too_large, ptf_error *err);
 
 /* A contiguous f32 tensor of new memory; NULL when there is none. */
 ptf_tensor *ptf_tensor_new(ptf_arena *arena, int rank, const int64_t *shape,

@@ -13,23 +13,27 @@
 
 #include <math.h>
 
+/* Sets the layer's scale and shift, or *too_large. */
 static ptf_status make_numbers(ptf_arena *arena, const ptf_node *norm_node,
-                               const ptf_norm *norm, ptf_node *layer,
+                               ptf_node *layer, ptf_too_large *too_large,
                                ptf_error *err)
 {
+    ptf_norm norm;
+    ptf_status status = ptf_norm_read(arena, norm_node, &norm, err);
+    if (status != PTF_OK)
+        return status;
     float *scale = NULL, *shift = NULL;
-    ptf_tensor *scales = ptf_tensor_new(arena, 1, &norm->channels, &scale);
-    ptf_tensor *shifts = ptf_tensor_new(arena, 1, &norm->channels, &shift);
+    ptf_tensor *scales = ptf_tensor_new(arena, 1, &norm.channels, &scale);
+    ptf_tensor *shifts = ptf_tensor_new(arena, 1, &norm.channels, &shift);
     if (scales == NULL || shifts == NULL)
         return ptf_fail_memory(err);
-    for (int64_t c = 0; c < norm->channels; c++) {
-        scale[c] = (float)norm->scale[c];
-        shift[c] = (float)(norm->beta[c] - norm->mean[c] * norm->scale[c]);
-        if (!isfinite(scale[c]) || !isfinite(shift[c]))
-            return ptf_node_fail(err, PTF_UNSUPPORTED, norm_node,
-                                 "the scale or shift of channel %lld is too "
-                                 "large for a float",
-                                 (long long)c);
+    for (int64_t c = 0; c < norm.channels; c++) {
+        scale[c] = (float)norm.scale[c];
+        shift[c] = (float)(norm.beta[c] - norm.mean[c] * norm.scale[c]);
+        if (!isfinite(scale[c]) || !isfinite(shift[c])) {
+            *too_large = (ptf_too_large){"scale or shift", c};
+            return PTF_OK;
+        }
     }
     layer->tensors[PTF_SCALE] = scales;
     layer->tensors[PTF_SHIFT] = shifts;
@@ -42,24 +46,28 @@ ptf_status ptf_pass_batchnorm_to_epilogue(ptf_net_edit *edit,
 {
     (void)input;
     ptf_arena *arena = &edit->net->arena;
+    ptf_too_large *too_large = ptf_arena_array(
+        arena, (size_t)edit->net->node_count, sizeof(*too_large));
+    if (too_large == NULL)
+        return ptf_fail_memory(err);
     for (int i = 1; i < edit->net->node_count; i++) {
         ptf_node *layer = &edit->nodes[i];
         int next = ptf_net_only_consumer(edit->net, i);
         if (!ptf_op_info(layer->op)->weighted || layer->attrs.scale_shift ||
-            next < 0 || !ptf_op_info(edit->nodes[next].op)->norm)
+            next < 0 || !ptf_norm_moves(&edit->nodes[next]))
             continue;
-        ptf_norm norm;
-        ptf_status status = ptf_norm_check(&edit->nodes[next], err);
-        if (status == PTF_OK && edit->net->has_tensors)
-            status = ptf_norm_read(arena, &edit->nodes[next], &norm, err);
-        if (status == PTF_OK && edit->net->has_tensors)
-            status = make_numbers(arena, &edit->nodes[next], &norm, layer, err);
+        ptf_status status = PTF_OK;
+        if (edit->net->has_tensors)
+            status = make_numbers(arena, &edit->nodes[next], layer,
+                                  &too_large[next], err);
         if (status != PTF_OK)
             return status;
+        if (too_large[next].what != NULL)
+            continue;
         layer->attrs.scale_shift = true;
         layer->text = NULL;
         edit->dead[next] = true;
         (*changed)++;
     }
-    return ptf_refuse_leftovers(edit, false, err);
+    return ptf_remark_leftovers(edit, false, too_large, err);
 }

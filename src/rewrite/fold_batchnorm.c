@@ -21,6 +21,7 @@ enum { WORTH_THREADS = 1 << 18 };
 typedef struct fold {
     int64_t channels;
     double *scale, *bias;
+    ptf_too_large too_large; /* what cannot be written */
 } fold;
 
 static ptf_status fold_begin(ptf_arena *arena, const ptf_node *layer, fold *out,
@@ -57,18 +58,17 @@ static ptf_status fold_add(ptf_arena *arena, const ptf_node *norm_node, fold *f,
 
 /* ----------------------------------------------------------------- weights */
 
-static ptf_status refuse_number(const ptf_node *layer, const char *what,
-                                double before, int64_t channel, ptf_error *err)
+/* A product that is not finite: refuses the file where 'before' is to blame. */
+static ptf_status note_number(fold *f, const ptf_node *layer, const char *what,
+                              double before, int64_t channel, ptf_error *err)
 {
     if (!isfinite(before))
         return ptf_node_fail(err, PTF_FORMAT, layer,
                              "a %s of output channel %lld is %g, expected a "
                              "finite number",
                              what, (long long)channel, before);
-    return ptf_node_fail(err, PTF_UNSUPPORTED, layer,
-                         "the folded %s of output channel %lld is too large "
-                         "for a float",
-                         what, (long long)channel);
+    f->too_large = (ptf_too_large){what, channel};
+    return PTF_OK;
 }
 
 /* One output channel of the weights, as a tensor. */
@@ -152,9 +152,10 @@ static double worst_of(const double *row, int64_t count)
     return 0;
 }
 
-static ptf_status scale_all(const scaling *s, const ptf_node *layer,
-                            int threads, int64_t channels, ptf_error *err)
+static ptf_status scale_all(const scaling *s, fold *f, const ptf_node *layer,
+                            int threads, ptf_error *err)
 {
+    int64_t channels = f->channels;
     ptf_each(threads, channels, scale_channel, (void *)(uintptr_t)s);
     int64_t c = 0;
     while (c < channels && s->finite[c])
@@ -163,13 +164,13 @@ static ptf_status scale_all(const scaling *s, const ptf_node *layer,
         return PTF_OK;
     ptf_status status = read_channel(s, c, s->numbers, err);
     return status == PTF_OK
-               ? refuse_number(layer, "weight", worst_of(s->numbers, s->count),
-                               c, err)
+               ? note_number(f, layer, "weight", worst_of(s->numbers, s->count),
+                             c, err)
                : status;
 }
 
-static ptf_status fold_weight(ptf_arena *arena, ptf_node *layer, const fold *f,
-                              ptf_error *err)
+static ptf_status fold_weight(ptf_arena *arena, const ptf_node *layer, fold *f,
+                              ptf_tensor **out, ptf_error *err)
 {
     const ptf_tensor *old = layer->tensors[PTF_WEIGHT];
     ptf_tensor row = row_of(old, 0);
@@ -179,30 +180,27 @@ static ptf_status fold_weight(ptf_arena *arena, ptf_node *layer, const fold *f,
                  .count = ptf_tensor_numel(&row)};
     bool few = f->channels * s.count < WORTH_THREADS;
     int threads = few ? 1 : ptf_thread_count();
-    ptf_tensor *folded = ptf_tensor_new(arena, old->rank, old->shape, &s.out);
+    *out = ptf_tensor_new(arena, old->rank, old->shape, &s.out);
     s.numbers = ptf_arena_array(arena, (size_t)threads * (size_t)s.count,
                                 sizeof(double));
     s.finite = ptf_arena_array(arena, (size_t)f->channels, sizeof(bool));
-    if (folded == NULL || s.numbers == NULL || s.finite == NULL)
+    if (*out == NULL || s.numbers == NULL || s.finite == NULL)
         return ptf_fail_memory(err);
-    ptf_status status = scale_all(&s, layer, threads, f->channels, err);
-    layer->tensors[PTF_WEIGHT] = folded;
-    return status;
+    return scale_all(&s, f, layer, threads, err);
 }
 
-static ptf_status fold_bias(ptf_arena *arena, ptf_node *layer, const fold *f,
-                            ptf_error *err)
+static ptf_status fold_bias(ptf_arena *arena, const ptf_node *layer, fold *f,
+                            ptf_tensor **out, ptf_error *err)
 {
     float *data = NULL;
-    ptf_tensor *folded = ptf_tensor_new(arena, 1, &f->channels, &data);
-    if (folded == NULL)
+    *out = ptf_tensor_new(arena, 1, &f->channels, &data);
+    if (*out == NULL)
         return ptf_fail_memory(err);
     for (int64_t c = 0; c < f->channels; c++) {
         data[c] = (float)f->bias[c];
         if (!isfinite(data[c]))
-            return refuse_number(layer, "bias", f->bias[c], c, err);
+            return note_number(f, layer, "bias", f->bias[c], c, err);
     }
-    layer->tensors[PTF_BIAS] = folded;
     return PTF_OK;
 }
 
@@ -228,84 +226,101 @@ static bool overlaps(const ptf_tensor *a, const ptf_tensor *b)
     return a_start < b_end && b_start < a_end;
 }
 
-/* A weight that two layers share cannot become two different ones. */
-static ptf_status refuse_shared(const ptf_net_edit *edit, int layer,
-                                ptf_error *err)
+/*
+ * A weight that two layers share becomes a tensor of each.  Only the class that
+ * loads the file can tie them again, and then the last one that it loads is
+ * that of all.
+ */
+static ptf_status remark_shared(ptf_net_edit *edit, int layer, ptf_error *err)
 {
-    const ptf_node *node = &edit->nodes[layer];
+    const ptf_node *node = &edit->net->parent->nodes[layer];
     for (int i = 1; i < edit->net->node_count; i++) {
-        const ptf_node *other = &edit->nodes[i];
+        const ptf_node *other = &edit->net->parent->nodes[i];
         if (i != layer &&
             overlaps(node->tensors[PTF_WEIGHT], other->tensors[PTF_WEIGHT]))
-            return ptf_node_fail(err, PTF_UNSUPPORTED, node,
-                                 "its weights are also those of %s, expected "
-                                 "weights that one layer uses",
-                                 other->name);
+            return ptf_net_edit_remark(
+                edit, layer, false, err,
+                "had its weights in common with %s and has its own now: load "
+                "the file into a class that does not tie them",
+                other->name);
     }
     return PTF_OK;
 }
 
 /* --------------------------------------------------------------------- pass */
 
-/* The batch norm that 'at' leads to through Dropout and Identity, or -1. */
+/* The batch norm that can be folded into what 'at' is, or -1: it is behind
+ * Dropout and Identity, too. */
 static int next_norm(const ptf_net_edit *edit, int at)
 {
     do {
         at = ptf_net_only_consumer(edit->net, at);
     } while (at >= 0 && ptf_op_info(edit->nodes[at].op)->identity);
-    return at >= 0 && ptf_op_info(edit->nodes[at].op)->norm ? at : -1;
+    return at >= 0 && ptf_norm_moves(&edit->nodes[at]) ? at : -1;
 }
 
-static ptf_status fold_numbers(ptf_net_edit *edit, int layer, ptf_error *err)
+/* Sets the layer's weights and bias, or f->too_large. */
+static ptf_status fold_numbers(ptf_net_edit *edit, int layer, fold *f,
+                               ptf_error *err)
 {
     ptf_arena *arena = &edit->net->arena;
     ptf_node *node = &edit->nodes[layer];
-    fold f;
-    ptf_status status = refuse_shared(edit, layer, err);
-    if (status == PTF_OK)
-        status = fold_begin(arena, node, &f, err);
+    ptf_tensor *weight = NULL, *bias = NULL;
+    ptf_status status = fold_begin(arena, node, f, err);
     for (int i = next_norm(edit, layer); status == PTF_OK && i >= 0;
          i = next_norm(edit, i))
-        status = fold_add(arena, &edit->nodes[i], &f, err);
+        status = fold_add(arena, &edit->nodes[i], f, err);
     if (status == PTF_OK)
-        status = fold_weight(arena, node, &f, err);
-    return status == PTF_OK ? fold_bias(arena, node, &f, err) : status;
+        status = fold_weight(arena, node, f, &weight, err);
+    if (status == PTF_OK)
+        status = fold_bias(arena, node, f, &bias, err);
+    if (status != PTF_OK || f->too_large.what != NULL)
+        return status;
+    node->tensors[PTF_WEIGHT] = weight;
+    node->tensors[PTF_BIAS] = bias;
+    return remark_shared(edit, layer, err);
 }
 
-/* Marks the batch norms behind a layer dead; how many, or -1 when one may not
- * be folded. */
-static int take_norms(ptf_net_edit *edit, int layer, ptf_error *err)
+/* Folds what is behind a layer, or says in 'too_large' why that stays. */
+static ptf_status fold_layer(ptf_net_edit *edit, int layer, int *changed,
+                             ptf_too_large *too_large, ptf_error *err)
 {
-    int count = 0;
-    for (int i = next_norm(edit, layer); i >= 0; i = next_norm(edit, i)) {
-        if (ptf_norm_check(&edit->nodes[i], err) != PTF_OK)
-            return -1;
-        edit->dead[i] = true;
-        count++;
+    fold f = {0};
+    ptf_node *node = &edit->nodes[layer];
+    if (next_norm(edit, layer) < 0)
+        return PTF_OK;
+    if (edit->net->has_tensors) {
+        ptf_status status = fold_numbers(edit, layer, &f, err);
+        if (status != PTF_OK)
+            return status;
     }
-    return count;
+    for (int i = next_norm(edit, layer); i >= 0; i = next_norm(edit, i)) {
+        too_large[i] = f.too_large;
+        edit->dead[i] = f.too_large.what == NULL;
+        *changed += edit->dead[i];
+    }
+    if (f.too_large.what != NULL)
+        return PTF_OK;
+    node->attrs.has_bias = true;
+    node->text = NULL;
+    return PTF_OK;
 }
 
 ptf_status ptf_pass_fold_batchnorm(ptf_net_edit *edit, const ptf_shape *input,
                                    int *changed, ptf_error *err)
 {
     (void)input;
+    ptf_too_large *too_large = ptf_arena_array(
+        &edit->net->arena, (size_t)edit->net->node_count, sizeof(*too_large));
+    if (too_large == NULL)
+        return ptf_fail_memory(err);
     for (int i = 1; i < edit->net->node_count; i++) {
-        ptf_node *node = &edit->nodes[i];
+        const ptf_node *node = &edit->nodes[i];
         if (!ptf_op_info(node->op)->weighted || node->attrs.scale_shift)
             continue;
-        int count = take_norms(edit, i, err);
-        if (count < 0)
-            return PTF_UNSUPPORTED;
-        if (count == 0)
-            continue;
-        ptf_status status =
-            edit->net->has_tensors ? fold_numbers(edit, i, err) : PTF_OK;
+        ptf_status status = fold_layer(edit, i, changed, too_large, err);
         if (status != PTF_OK)
             return status;
-        *changed += count;
-        node->attrs.has_bias = true;
-        node->text = NULL;
     }
-    return ptf_refuse_leftovers(edit, true, err);
+    return ptf_remark_leftovers(edit, true, too_large, err);
 }

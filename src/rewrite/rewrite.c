@@ -60,6 +60,33 @@ static ptf_status run_pass(void *context, ptf_error *err)
     return table[c->row].pass(c->edit, c->input, &c->changed, err);
 }
 
+/*
+ * Why nothing was changed: there is no such layer, or none that could be, with
+ * the reasons of the first one or two: a message is one line.
+ */
+static ptf_status refuse_nothing(const ptf_net *net, const ptf_net *edited,
+                                 size_t row, ptf_error *err)
+{
+    const char *name = table[row].rewrite.name;
+    ptf_remark remark;
+    char list[240], more[48] = "";
+    int size = 0, count = edited->remark_count, told = 0;
+    if (count == 0)
+        return ptf_net_fail(err, PTF_UNSUPPORTED, net,
+                            "%s: nothing to rewrite: %s has %s", name,
+                            ptf_net_name(net), table[row].nothing);
+    for (; size < (int)sizeof(list) / 2 &&
+           ptf_net_remark(edited, (size_t)told, &remark);
+         told++)
+        size += snprintf(list + size, sizeof(list) - (size_t)size,
+                         "%slayer %s (%s): %s", told > 0 ? "; " : "",
+                         remark.layer, remark.op, remark.text);
+    if (told < count)
+        snprintf(more, sizeof(more), "; %d more like this", count - told);
+    return ptf_net_fail(err, PTF_UNSUPPORTED, net,
+                        "%s: nothing to rewrite: %s%s", name, list, more);
+}
+
 ptf_status ptf_net_rewrite(const ptf_net *net, const ptf_rewrite *rewrite,
                            const ptf_shape *input, ptf_net **out,
                            ptf_error *err)
@@ -78,9 +105,7 @@ ptf_status ptf_net_rewrite(const ptf_net *net, const ptf_rewrite *rewrite,
     call pass = {row, &edit, input, 0};
     status = ptf_call_ieee(run_pass, &pass, err);
     if (status == PTF_OK && pass.changed == 0)
-        status = ptf_net_fail(
-            err, PTF_UNSUPPORTED, net, "%s: nothing to rewrite: %s has %s",
-            rewrite->name, ptf_net_name(net), table[row].nothing);
+        status = refuse_nothing(net, edit.net, row, err);
     if (status != PTF_OK) {
         ptf_net_edit_abort(&edit);
         return status;

@@ -11,7 +11,8 @@ static const char help[] =
     "\n"
     "Folds every batch norm of the network in CHECKPOINT into the layer before\n"
     "it, runs the original and the folded network side by side, and writes\n"
-    "OUTPUT only if they agree.\n"
+    "OUTPUT only if they agree.  A batch norm that cannot be folded (at the\n"
+    "input, behind a ReLU or a pool, ...) stays, and is listed with the reason.\n"
     "\n"
     "OUTPUT's ending decides the format: .pt or .pth for PyTorch, .bin or\n"
     ".safetensors for a safetensors file that carries its architecture.\n"
@@ -114,8 +115,10 @@ static ptf_status compare(const options *o, const tool_net *net,
                           const ptf_net *folded, ptf_check **check,
                           ptf_error *err)
 {
-    ptf_check_options how = {
-        .threads = (int)o->threads, .atol = TOOL_ATOL, .rtol = TOOL_RTOL};
+    ptf_check_options how = {.threads = (int)o->threads,
+                             .atol = TOOL_ATOL,
+                             .rtol = TOOL_RTOL,
+                             .max_ulps = TOOL_MAX_ULPS};
     tool_inputs inputs = {0};
     ptf_status status = ptf_net_check_numbers(net->net, err);
     if (status == PTF_OK)
@@ -136,21 +139,28 @@ static ptf_level owed(const options *o)
     return o->rewrite->promise == PTF_EXACT ? PTF_BITWISE : PTF_CERTIFIED;
 }
 
-static bool is_reached(const options *o, const ptf_check *check)
-{
-    ptf_certificate certificate;
-    ptf_check_certificate(check, &certificate);
-    return owed(o) == PTF_BITWISE ? ptf_check_level(check) == PTF_BITWISE
-                                  : certificate.holds;
-}
-
 /* ------------------------------------------------------------------ report */
 
 typedef struct report {
     const ptf_net *before, *after;
     const ptf_check *check; /* NULL: none was made */
-    bool reached;
+    char verdict[64];
+    bool reached; /* what the rewrite owes, or nothing was asked */
 } report;
+
+/* The one result that texts, file and exit status go by. */
+static void find_result(const options *o, report *r)
+{
+    r->reached = true;
+    if (r->check == NULL)
+        return;
+    ptf_level level = ptf_check_level(r->check);
+    ptf_certificate certificate;
+    ptf_check_certificate(r->check, &certificate);
+    tool_level_text(level, certificate.ulps, r->verdict);
+    r->reached =
+        owed(o) == PTF_BITWISE ? level == PTF_BITWISE : certificate.holds;
+}
 
 static void print_check(const options *o, const report *r)
 {
@@ -161,8 +171,7 @@ static void print_check(const options *o, const report *r)
            o->data != NULL ? "images" : "random inputs");
     tool_print_verdict(verdict, stdout);
     tool_print_certificate(r->check, stdout);
-    printf("verdict: %s (the rewrite %s and owes %s)\n",
-           ptf_level_name(ptf_check_level(r->check)),
+    printf("verdict: %s (the rewrite %s and owes %s)\n", r->verdict,
            o->rewrite->promise == PTF_EXACT ? "is exact" : "rounds weights",
            ptf_level_name(owed(o)));
 }
@@ -173,6 +182,7 @@ static void print_text(const options *o, const report *r)
     printf("%s: %s, %s tensors\n\n", o->source.path, ptf_net_name(r->before),
            tool_count_text((int64_t)ptf_net_tensor_count(r->before), n));
     tool_print_layers(r->before, r->after, stdout);
+    tool_print_remarks(r->after, stdout);
     if (r->check != NULL)
         print_check(o, r);
     else
@@ -200,9 +210,10 @@ static void print_json(const options *o, const report *r)
     json_text(&j, "isa", ptf_isa_name());
     tool_json_layers(&j, "before", r->before);
     tool_json_layers(&j, "after", r->after);
+    tool_json_remarks(&j, r->after);
     if (r->check != NULL) {
         tool_json_verdict(&j, "verdict", ptf_check_verdict(r->check),
-                          ptf_check_level(r->check));
+                          r->verdict);
         tool_json_certificate(&j, "certificate", r->check);
     }
     json_close(&j, '}');
@@ -215,13 +226,14 @@ static ptf_status convert(const options *o, const tool_net *net,
     ptf_status status = PTF_OK;
     if (!o->no_check)
         status = compare(o, net, folded, &check, err);
-    *reached = status == PTF_OK && (check == NULL || is_reached(o, check));
-    if (*reached)
+    report r = {.before = net->net, .after = folded, .check = check};
+    if (status == PTF_OK)
+        find_result(o, &r);
+    if (status == PTF_OK && r.reached)
         status = ptf_net_save(folded, o->output, net->ckpt, err);
-    if (status == PTF_OK) {
-        report r = {net->net, folded, check, *reached};
+    if (status == PTF_OK)
         (o->json ? print_json : print_text)(o, &r);
-    }
+    *reached = r.reached;
     ptf_check_free(check);
     return status;
 }

@@ -29,20 +29,28 @@ typedef struct check_evidence {
     ptf_shape input;
 } check_evidence;
 
-typedef struct check_report {
-    const ptf_check *check;
-    check_require require;
-    bool met;
-    bool from_log; /* layers were paired by the log in B's file */
-    check_evidence evidence;
-} check_report;
-
 /* The first layer that diverges, in three senses; NULL where none does. */
 typedef struct check_first {
     const char *bit, *bound, *tolerance;
 } check_first;
 
-check_first check_find_first(const ptf_check *check);
+/* What came out, found once: all reports and the exit status go by it. */
+typedef struct check_result {
+    ptf_level level;
+    char verdict[64]; /* the level in words */
+    ptf_certificate certificate;
+    check_first first;
+    bool met; /* what --require asks for */
+} check_result;
+
+typedef struct check_report {
+    const ptf_check *check;
+    check_require require;
+    bool allow_ulps; /* --max-ulps was given: "certified" may be within it */
+    bool from_log;   /* layers were paired by the log in B's file */
+    check_result result;
+    check_evidence evidence;
+} check_report;
 
 void check_print_text(const check_report *report, FILE *out);
 void check_print_json(const check_report *report, FILE *out);

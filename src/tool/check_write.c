@@ -26,11 +26,12 @@ static void json_ulps(tool_json *j, const int64_t ulps[PTF_ULP_BINS])
 static void json_layer(tool_json *j, const ptf_layer_check *l)
 {
     const ptf_difference *d = &l->difference;
+    char level[64];
     json_open(j, NULL, '{');
     json_text(j, "a", l->name_a);
     json_text(j, "b", l->name_b);
     json_text(j, "op", l->op);
-    json_text(j, "level", ptf_level_name(l->level));
+    json_text(j, "level", tool_level_text(l->level, l->ulps, level));
     json_int(j, "numbers", d->count);
     json_int(j, "unequal_bits", d->unequal_bits);
     json_int(j, "not_finite", d->not_finite);
@@ -45,7 +46,7 @@ static void json_layer(tool_json *j, const ptf_layer_check *l)
     json_number(j, "radius", l->radius);
     json_int(j, "function_apart", l->function_apart);
     json_int(j, "runs_beyond", l->runs_beyond);
-    json_number(j, "weight_rounding", l->weight_rounding);
+    json_number(j, "parameter_effect", l->parameter_effect);
     json_number(j, "evaluation_a", l->evaluation_a);
     json_number(j, "evaluation_b", l->evaluation_b);
     json_number(j, "inherited", l->inherited);
@@ -59,8 +60,10 @@ static void json_parameter(tool_json *j, const ptf_parameter_check *p)
     json_int(j, "numbers", p->count);
     json_int(j, "open", p->open);
     json_int(j, "wrong", p->wrong);
+    json_int(j, "beyond", p->beyond);
     json_ulps(j, p->ulps);
     json_int(j, "worst", p->worst);
+    json_int(j, "worst_ulps", p->worst_ulps);
     json_hex(j, "worst_ideal", p->worst_ideal);
     json_hex(j, "worst_found", (double)p->worst_found);
     json_close(j, '}');
@@ -94,17 +97,17 @@ void check_print_json(const check_report *r, FILE *out)
     tool_json j = {.out = out};
     ptf_layer_check layer;
     ptf_parameter_check parameter;
-    check_first first = check_find_first(r->check);
+    const check_first *first = &r->result.first;
     json_open(&j, NULL, '{');
     json_text(&j, "program", "ptfold check");
     json_text(&j, "required", check_require_name(r->require));
-    json_bool(&j, "met", r->met);
+    json_bool(&j, "met", r->result.met);
     tool_json_verdict(&j, "verdict", ptf_check_verdict(r->check),
-                      ptf_check_level(r->check));
+                      r->result.verdict);
     tool_json_certificate(&j, "certificate", r->check);
-    json_text(&j, "first_bit", first.bit);
-    json_text(&j, "first_beyond_bound", first.bound);
-    json_text(&j, "first_beyond_tolerance", first.tolerance);
+    json_text(&j, "first_bit", first->bit);
+    json_text(&j, "first_beyond_bound", first->bound);
+    json_text(&j, "first_beyond_tolerance", first->tolerance);
     json_open(&j, "layers", '[');
     for (size_t i = 0; ptf_check_layer(r->check, i, &layer); i++)
         json_layer(&j, &layer);
@@ -146,39 +149,48 @@ static void put_case(FILE *out, const char *name, bool failed,
     fputs("\"/></testcase>\n", out);
 }
 
-/* A layer fails where it is worse than what the outputs must be. */
+/*
+ * Where the outputs are not what they must be, a layer fails that is worse than
+ * that, too.
+ */
 static bool layer_fails(const check_report *r, const ptf_layer_check *l)
 {
-    ptf_level most =
-        r->require == REQUIRE_BITWISE ? PTF_BITWISE : PTF_CERTIFIED;
-    return !r->met && r->require <= REQUIRE_CERTIFIED && l->level > most;
+    static const ptf_level most[REQUIRE_COUNT] = {
+        [REQUIRE_BITWISE] = PTF_BITWISE,
+        [REQUIRE_CERTIFIED] = PTF_CERTIFIED,
+        [REQUIRE_ARGMAX] = PTF_WITHIN_TOLERANCE,
+        [REQUIRE_TOLERANCE] = PTF_WITHIN_TOLERANCE,
+    };
+    bool allowed = l->level == PTF_CERTIFIED_WITHIN && r->allow_ulps;
+    return !r->result.met && l->level > most[r->require] &&
+           !(allowed && r->require == REQUIRE_CERTIFIED);
 }
 
 void check_print_junit(const check_report *r, FILE *out)
 {
+    const check_result *found = &r->result;
+    const ptf_certificate *c = &found->certificate;
     ptf_layer_check layer;
-    ptf_certificate c;
-    char message[512];
-    int tests = 1, failures = !r->met;
+    char message[512], level[64];
+    int tests = 1, failures = !found->met;
     for (size_t i = 0; ptf_check_layer(r->check, i, &layer); i++) {
         tests++;
         failures += layer_fails(r, &layer);
     }
-    ptf_check_certificate(r->check, &c);
     fputs("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n", out);
     fprintf(out,
             "<testsuite name=\"ptfold check\" tests=\"%d\" failures=\"%d\">\n",
             tests, failures);
     snprintf(message, sizeof(message), "verdict %s, required %s%s%s%s%s",
-             ptf_level_name(ptf_check_level(r->check)),
-             check_require_name(r->require), c.reason != NULL ? ": " : "",
-             c.layer != NULL ? c.layer : "", c.layer != NULL ? " " : "",
-             c.reason != NULL ? c.reason : "");
-    put_case(out, "outputs", !r->met, message);
+             found->verdict, check_require_name(r->require),
+             c->reason != NULL ? ": " : "", c->layer != NULL ? c->layer : "",
+             c->layer != NULL ? " " : "", c->reason != NULL ? c->reason : "");
+    put_case(out, "outputs", !found->met, message);
     for (size_t i = 0; ptf_check_layer(r->check, i, &layer); i++) {
         const char *name = layer.name_b[0] != '\0' ? layer.name_b : "flatten";
         snprintf(message, sizeof(message), "%s, largest difference %.3e",
-                 ptf_level_name(layer.level), layer.difference.max_abs);
+                 tool_level_text(layer.level, layer.ulps, level),
+                 layer.difference.max_abs);
         put_case(out, name, layer_fails(r, &layer), message);
     }
     fputs("</testsuite>\n", out);

@@ -247,10 +247,12 @@ static void print_json(const options *o, const report *r)
     json_text(&j, "windows_blocked_because", r->slide.reason);
     tool_json_not_finite(&j, r->not_finite);
     if (r->checked)
-        tool_json_verdict(&j, "same_size", &r->same, level_of(r, &r->same));
+        tool_json_verdict(&j, "same_size", &r->same,
+                          ptf_level_name(level_of(r, &r->same)));
     if (r->windows_checked) {
         json_text(&j, "large", tool_shape_text(&r->large, shape));
-        tool_json_verdict(&j, "windows", &r->slid, level_of(r, &r->slid));
+        tool_json_verdict(&j, "windows", &r->slid,
+                          ptf_level_name(level_of(r, &r->slid)));
     }
     json_close(&j, '}');
 }

@@ -345,6 +345,26 @@ void tool_print_layers(const ptf_net *before, const ptf_net *after, FILE *out);
 #define TOOL_ATOL 1e-6
 #define TOOL_RTOL 1e-5
 
+/* How far the parameters of another tool's fold may be off. */
+#define TOOL_MAX_ULPS 4
+
+/* ptf_level_name() with the number of units in the last place. */
+const char *tool_level_text(ptf_level level, int64_t ulps, char text[64]);
+
+/*
+ * A row of a report, "  LABEL    TEXT", with the text in column 24: broken at
+ * its newlines, and at spaces where it would be wider than 80 columns.  A word
+ * that is too long for that starts further left.
+ */
+void tool_print_row(FILE *out, const char *label, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* A name in a column of that many bytes; of a longer one, the end. */
+void tool_print_name(FILE *out, const char *name, int width);
+
+/* What a rewrite left as it was, and what else it says of layers. */
+void tool_print_remarks(const ptf_net *net, FILE *out);
+
 /* The figures of a verdict, indented by two. */
 void tool_print_verdict(const ptf_verdict *verdict, FILE *out);
 
@@ -368,12 +388,13 @@ void json_int(tool_json *json, const char *key, int64_t value);
 void json_number(tool_json *json, const char *key, double value);
 void json_bool(tool_json *json, const char *key, bool value);
 
-/* 'level' is the verdict's own or, with a certificate, the check's. */
+/* 'level' names the verdict's own or, with a certificate, the check's. */
 void tool_json_verdict(tool_json *json, const char *key,
-                       const ptf_verdict *verdict, ptf_level level);
+                       const ptf_verdict *verdict, const char *level);
 void tool_json_certificate(tool_json *json, const char *key,
                            const ptf_check *check);
 void tool_json_layers(tool_json *json, const char *key, const ptf_net *net);
+void tool_json_remarks(tool_json *json, const ptf_net *net);
 
 /* What tool_find_not_finite() found. */
 void tool_print_not_finite(const char *layer);

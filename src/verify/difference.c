@@ -36,31 +36,35 @@ static int64_t rank_of(float x)
     return bits >= 0 ? bits : -(int64_t)(bits & INT32_MAX);
 }
 
-int ptf_ulp_bin(float a, float b)
+int64_t ptf_ulp_distance(float a, float b)
 {
     if (isnan(a) || isnan(b))
-        return PTF_ULP_BINS - 1;
+        return INT64_MAX;
     int64_t distance = rank_of(a) - rank_of(b);
+    return distance < 0 ? -distance : distance;
+}
+
+int ptf_ulp_bin(int64_t distance)
+{
     int bin = 0;
-    while (bins[bin].most < (distance < 0 ? -distance : distance))
+    while (bins[bin].most < distance)
         bin++;
     return bin;
 }
 
-static void add(ptf_difference *d, float a, float b)
+static void add(ptf_difference *d, float a, float b, double tolerance)
 {
     bool equal = memcmp(&a, &b, sizeof(a)) == 0;
     int64_t index = d->count++;
     d->unequal_bits += !equal;
-    d->ulps[equal ? 0 : ptf_ulp_bin(a, b)]++;
+    d->ulps[equal ? 0 : ptf_ulp_bin(ptf_ulp_distance(a, b))]++;
     if (!isfinite(a) || !isfinite(b)) {
         d->not_finite++;
         return;
     }
-    double off = fabs((double)a - (double)b), ref = fabs((double)a);
-    d->beyond_tolerance += off > d->atol + d->rtol * ref;
+    double off = fabs((double)a - (double)b);
+    d->beyond_tolerance += off > tolerance;
     d->sum_squares += off * off;
-    d->max_ref = fmax(d->max_ref, ref);
     if (off > d->max_abs) {
         d->max_abs = off;
         d->worst = index;
@@ -72,6 +76,10 @@ static void add(ptf_difference *d, float a, float b)
 void ptf_difference_add(ptf_difference *d, const float *a, const float *b,
                         int64_t count)
 {
+    double most = 0;
     for (int64_t i = 0; i < count; i++)
-        add(d, a[i], b[i]);
+        most = isfinite(a[i]) ? fmax(most, fabs((double)a[i])) : most;
+    for (int64_t i = 0; i < count; i++)
+        add(d, a[i], b[i], d->atol + d->rtol * most);
+    d->max_ref = fmax(d->max_ref, most);
 }

@@ -8,7 +8,10 @@
 
 #include "base/base.h"
 
-/* The bin of the distance between two numbers; NaN is in the last one. */
-int ptf_ulp_bin(float a, float b);
+/* Units in the last place between two numbers; INT64_MAX for a NaN. */
+int64_t ptf_ulp_distance(float a, float b);
+
+/* The bin of such a distance. */
+int ptf_ulp_bin(int64_t distance);
 
 #endif

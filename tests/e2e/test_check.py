@@ -213,7 +213,7 @@ class Reports(ProgramTest):
             apart = abs(float.fromhex(layer["worst_a"]) -
                         float.fromhex(layer["worst_b"]))
             self.assertEqual(apart, layer["max_abs"])
-            parts = sum(layer[p] for p in ("weight_rounding", "evaluation_a",
+            parts = sum(layer[p] for p in ("parameter_effect", "evaluation_a",
                                            "evaluation_b", "inherited"))
             self.assertLessEqual(apart, parts * (1 + 1e-12))
         for parameter in report["parameters"]:
@@ -264,7 +264,7 @@ class Reports(ProgramTest):
                                 "--arch-b", "b.txt", "a.pt", "b.pt")
         certificate = json.loads(done.stdout)["certificate"]
         self.assertIn("so wide", certificate["reason"])
-        self.assertFalse(certificate["explained"])
+        self.assertFalse(certificate["within"])
 
     def test_the_evidence_names_the_bytes(self):
         evidence = self.check("--seed", "5", "--threads", "2")[1]["evidence"]
@@ -389,7 +389,7 @@ class ContinuousIntegration(ProgramTest):
         done = self.step()
         self.assertEqual(done.returncode, 1)
         self.assertIn("no certificate        fc1.0.bias", done.stdout)
-        self.assertIn("beyond what is proved fc1.0,", done.stdout)
+        self.assertIn("that is not certified fc1.0", done.stdout)
         self.assertIn("NOT MET", done.stdout)
         self.assertIn("is not certified", done.stderr)
 

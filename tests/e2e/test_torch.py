@@ -72,7 +72,7 @@ class PyTorch(ProgramTest):
         self.assertEqual(done.returncode, DIFFERENT)
         certificate = report["certificate"]
         self.assertFalse(certificate["holds"])
-        self.assertTrue(certificate["explained"])
+        self.assertTrue(certificate["within"])
         self.assertGreater(certificate["parameters_wrong"], 0)
         off = {p["name"]: p["ulps"] for p in report["parameters"]}
         self.assertEqual(certificate["layer"],
@@ -83,7 +83,7 @@ class PyTorch(ProgramTest):
             self.assertEqual(few, sum(off[name].values()))
         for name in ("fc2.0.weight", "fc2.0.bias"): # not folded
             self.assertEqual(off[name]["0"], sum(off[name].values()))
-        self.assertLess(certificate["weight_rounding"], 1e-4)
+        self.assertLess(certificate["parameter_effect"], 1e-4)
         self.succeed("ptfold", "check", "--require", "argmax", *nets)
         # A channel that was forgotten is no rounding.
         state = torch.load(self.path("fused.pt"))
