@@ -57,12 +57,15 @@ check_rows(list(csv.DictReader(bench("--format", "csv", *RUNS).splitlines())),
            float)
 check_rows(json.loads(bench("--format", "json", *RUNS)), float)
 lines = bench(*RUNS).splitlines()
+assert len(lines) == 1 + 36 and max(map(len, lines)) == 80, lines
+assert sum(line.startswith("batch ") for line in lines) == 4, lines
+lines = bench("--format", "md", *RUNS).splitlines()
 assert len(lines) == 2 + 36 and {l.count("|") for l in lines} == {11}, lines
 for column in ("least ms", "median ms", "GFLOP/s", "FMA peak",
                "read bandwidth", "plan MB"):
     assert column in lines[0]
 assert len(bench("--batch", "2", "--threads", "1", "--repeat", "1", "--slide",
-                 "--input", "3x40x36").splitlines()) == 3
+                 "--input", "3x40x36").splitlines()) == 2
 assert bench("--batch", "1,x", status=2) == ""
 assert bench("--format", "xml", status=2) == ""
 assert bench("--threads", "0", status=2) == ""

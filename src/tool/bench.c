@@ -23,7 +23,7 @@ static const char help[] =
     "  --repeat N        runs of each kind (9)\n"
     "  --runs N          what the plan is made for (1000); with 1, weights\n"
     "                    beyond 128 MB are not copied\n"
-    "  --format md|csv|json\n"
+    "  --format text|md|csv|json\n"
     "  --arch FILE|NAME  the text of print(model), or a built-in network\n"
     "  --key PATH        the state dict inside the file\n"
     "  -v, --verbose     list all tensors that do not fit, not only the first\n"
@@ -99,6 +99,26 @@ static void print_md(const line *l)
            1e-6 * (double)l->plan_bytes);
 }
 
+enum { LAYER = 19, KERNEL = 12 }; /* columns of the text */
+
+static void print_text(const line *l)
+{
+    char net[64];
+    if (l->layer[0] == '\0') {
+        snprintf(net, sizeof(net), "batch %lld, %d thread%s, %.1f MB",
+                 (long long)l->batch, (int)l->threads,
+                 l->threads == 1 ? "" : "s", 1e-6 * (double)l->plan_bytes);
+        tool_print_column(stdout, net, LAYER + KERNEL);
+    } else {
+        tool_print_column(stdout, l->layer, LAYER);
+        printf(" %-*s", KERNEL - 1, l->kernel);
+    }
+    printf(" %9.3f %10.3f %8.1f %7.1f %% %6.1f %%\n", 1e3 * l->least,
+           1e3 * l->median, 1e-9 * l->flops / l->median,
+           share(l->flops / l->median, l->peak),
+           share(l->weight_bytes / l->median, l->bandwidth));
+}
+
 static void print_csv(const line *l)
 {
     printf("%lld,%d,%s,%s,%.9f,%.9f,%.0f,%.0f,%.0f,%.0f,%zu\n",
@@ -130,8 +150,10 @@ static void print_line(bench *b, const line *l)
         print_csv(l);
     else if (strcmp(b->options->format, "json") == 0)
         print_json(&b->json, l);
-    else
+    else if (strcmp(b->options->format, "md") == 0)
         print_md(l);
+    else
+        print_text(l);
 }
 
 /* Once, when there is a line to follow. */
@@ -147,6 +169,10 @@ static void print_head(bench *b)
     } else if (strcmp(b->options->format, "json") == 0) {
         b->json.out = stdout;
         json_open(&b->json, NULL, '[');
+    } else if (strcmp(b->options->format, "text") == 0) {
+        printf("%-*s %-*s %9s %10s %8s %9s %8s\n", LAYER, "layer", KERNEL - 1,
+               "kernel", "least ms", "median ms", "GFLOP/s", "of FMA",
+               "of reads");
     } else {
         puts("| batch | threads | layer | kernel | least ms | median ms | "
              "GFLOP/s | of FMA peak | of read bandwidth | plan MB |\n"
@@ -156,7 +182,8 @@ static void print_head(bench *b)
 
 static void print_limits(const bench *b, int64_t threads)
 {
-    if (strcmp(b->options->format, "md") == 0)
+    if (strcmp(b->options->format, "text") == 0 ||
+        strcmp(b->options->format, "md") == 0)
         fprintf(stderr,
                 "%d thread%s, %s: %.1f GFLOP/s of FMA, %.1f GB/s of reads\n",
                 (int)threads, threads == 1 ? "" : "s", ptf_isa_name(),
@@ -328,14 +355,14 @@ static ptf_status prepare(bench *b, const tool_net *net, ptf_net **slid,
 
 static bool known_format(const char *format)
 {
-    return strcmp(format, "md") == 0 || strcmp(format, "csv") == 0 ||
-           strcmp(format, "json") == 0;
+    return strcmp(format, "text") == 0 || strcmp(format, "md") == 0 ||
+           strcmp(format, "csv") == 0 || strcmp(format, "json") == 0;
 }
 
 int tool_bench(int argc, char **argv)
 {
     options o = {
-        .batch = "1,10,100", .format = "md", .repeat = 9, .runs = MOST_RUNS};
+        .batch = "1,10,100", .format = "text", .repeat = 9, .runs = MOST_RUNS};
     const tool_option table[] = {
         {"arch", 0, OPTION_TEXT, &o.source.arch, 0, 0},
         {"batch", 0, OPTION_TEXT, &o.batch, 0, 0},
@@ -354,7 +381,8 @@ int tool_bench(int argc, char **argv)
     if (code != TOOL_GO_ON)
         return code;
     if (!known_format(o.format))
-        return tool_usage_error("--format: expected md, csv or json");
+        return tool_usage_error(
+            "--format: expected text, md, csv or json, got \"%s\"", o.format);
     o.source.path = operands[0];
     o.source.unverified = true;
     static ptf_error err;

@@ -179,7 +179,8 @@ static void print_check(const options *o, const report *r)
 static void print_text(const options *o, const report *r)
 {
     char n[32];
-    printf("%s: %s, %s tensors\n\n", o->source.path, ptf_net_name(r->before),
+    tool_print_file(o->source.path);
+    printf("%s, %s tensors\n\n", ptf_net_name(r->before),
            tool_count_text((int64_t)ptf_net_tensor_count(r->before), n));
     tool_print_layers(r->before, r->after, stdout);
     tool_print_remarks(r->after, stdout);
@@ -187,10 +188,8 @@ static void print_text(const options *o, const report *r)
         print_check(o, r);
     else
         printf("\nnot checked (--no-check)\n");
-    if (r->reached)
-        printf("%s: written\n", o->output);
-    else
-        printf("%s: not written\n", o->output);
+    tool_print_file(o->output);
+    puts(r->reached ? "written" : "not written");
 }
 
 static void print_json(const options *o, const report *r)

@@ -48,8 +48,8 @@ static ptf_status check_shape(const job *j, const ptf_image_info *info,
     if (tool_same_shape(&info->shape, &j->input))
         return PTF_OK;
     return tool_error(err, PTF_ARGUMENT,
-                      "%s: expected an input %s, got %s; give --resize, "
-                      "--crop, or --map for a larger image",
+                      "%s: expected an input %s, got %s; give --resize or "
+                      "--crop, or --slide for all windows of a larger image",
                       info->name, tool_shape_text(&j->input, expected),
                       tool_shape_text(&info->shape, found));
 }
@@ -88,8 +88,8 @@ static ptf_status find_output(job *j, ptf_error *err)
     if (o->npy != NULL)
         return PTF_OK;
     return tool_error(err, PTF_ARGUMENT,
-                      "%s: the output is a map of %s; give --map FILE or --npy "
-                      "FILE",
+                      "%s: expected an output for each class, got a map of "
+                      "%s; give --npy FILE, or --slide",
                       o->source.path, tool_shape_text(&j->output, text));
 }
 
@@ -197,41 +197,36 @@ static ptf_status count_image(job *j, const ptf_image_info *info,
 
 /* -------------------------------------------------------------------- text */
 
-enum { NAME_WIDTH = 30, LABEL_WIDTH = 12, CLASS_WIDTH = 16 };
+enum { LABEL_WIDTH = 12, CLASS_WIDTH = 16, SHARE_WIDTH = 10, NU_WIDTH = 14 };
 
-/* Where the text goes on after so many characters. */
-static const char *behind(const char *name, int64_t characters)
+/* What the other columns leave for the images' names. */
+static int name_width(const job *j)
 {
-    for (; characters > 0; characters--) {
-        do
-            name++;
-        while (((unsigned char)*name & 0xc0) == 0x80);
-    }
-    return name;
-}
-
-/* Of a long name the end. */
-static void print_name(const char *name)
-{
-    int64_t width = run_width(name);
-    if (width > NAME_WIDTH) {
-        fputs("...", stdout);
-        name = behind(name, width - (NAME_WIDTH - 3));
-    }
-    run_print_padded(name, width > NAME_WIDTH ? NAME_WIDTH - 3 : NAME_WIDTH);
+    enum { MOST = 30, RANK_AND_SCORE = 5 + CLASS_WIDTH + 1 + 12 };
+    int room = TOOL_COLUMNS - 1 - RANK_AND_SCORE -
+               (j->labelled ? LABEL_WIDTH + 1 : 0) -
+               (j->shares ? SHARE_WIDTH + 1 : 0) -
+               (j->run->options->has_beta ? NU_WIDTH + 1 : 0);
+    return room < MOST ? room : MOST;
 }
 
 static void print_head(const job *j)
 {
-    print_name("image");
+    printf("%-*s ", name_width(j), "image");
     if (j->labelled)
-        printf("%-12s ", "label");
-    printf("%4s %-16s %12s", "rank", "class", "score");
+        printf("%-*s ", LABEL_WIDTH, "label");
+    printf("%4s %-*s %12s", "rank", CLASS_WIDTH, "class", "score");
     if (j->shares)
-        printf(" %10s", "share");
+        printf(" %*s", SHARE_WIDTH, "share");
     if (j->run->options->has_beta)
-        printf(" %14s", "nu");
+        printf(" %*s", NU_WIDTH, "nu");
     putchar('\n');
+}
+
+static void print_column(const char *name, int columns)
+{
+    tool_print_column(stdout, name, columns);
+    putchar(' ');
 }
 
 /* Towards beta 0 nu grows without bound. */
@@ -246,22 +241,22 @@ static void print_image(const job *j, const ptf_image_info *info,
     char text[24];
     for (int64_t i = 0; i < j->top; i++) {
         int64_t class = j->order[i];
-        print_name(i == 0 ? info->name : "");
+        print_column(i == 0 ? info->name : "", name_width(j));
         if (j->labelled)
-            run_print_padded(i > 0 ? ""
-                             : info->label >= 0
-                                 ? run_name(j->run->names, info->label, text)
-                                 : "-",
-                             LABEL_WIDTH);
+            print_column(i > 0 ? ""
+                         : info->label >= 0
+                             ? run_name(j->run->names, info->label, text)
+                             : "-",
+                         LABEL_WIDTH);
         printf("%4lld ", (long long)i + 1);
-        run_print_padded(run_name(j->run->names, class, text), CLASS_WIDTH);
+        print_column(run_name(j->run->names, class, text), CLASS_WIDTH);
         printf("%12.6g", (double)scores[class]);
         if (j->shares)
-            printf(" %10.6f", (double)j->share[class]);
+            printf(" %*.6f", SHARE_WIDTH, (double)j->share[class]);
         if (j->run->options->has_beta && i == 0 && diverges(j, nu))
-            printf(" %14s", "diverges");
+            printf(" %*s", NU_WIDTH, "diverges");
         else if (j->run->options->has_beta && i == 0)
-            printf(" %14.9g", nu);
+            printf(" %*.9g", NU_WIDTH, nu);
         putchar('\n');
     }
 }
@@ -287,7 +282,7 @@ static void print_accuracy(const job *j)
         const tally *t = &j->tallies[k];
         if (t->images + t->predicted == 0)
             continue;
-        run_print_padded(run_name(j->run->names, k, text), CLASS_WIDTH);
+        print_column(run_name(j->run->names, k, text), CLASS_WIDTH);
         printf("%9lld %9lld %9.2f %9lld\n", (long long)t->images,
                (long long)t->right, percent(t->right, t->images),
                (long long)t->predicted);

@@ -59,12 +59,11 @@ static void print_text(const options *o, const ptf_checkpoint *ckpt,
 {
     char text[32];
     const char *name;
-    ptf_print_escaped(stdout, o->out, strlen(o->out));
-    printf(": written, %zu tensors, %s bytes", f->tensors,
+    tool_print_file(o->out);
+    printf("written, %zu tensors, %s bytes\n", f->tensors,
            tool_count_text(f->bytes, text));
     if (f->shared > 0)
-        printf(", %zu of them share memory with others", f->shared);
-    putchar('\n');
+        printf("%zu of them share memory with others\n", f->shared);
     for (size_t i = 0; (name = ptf_checkpoint_opaque(ckpt, i)) != NULL; i++) {
         fputs("left out: objects of ", stdout);
         ptf_print_escaped(stdout, name, strlen(name));

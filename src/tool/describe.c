@@ -5,6 +5,8 @@
  */
 #include "tool/describe.h"
 
+#include <stdarg.h>
+
 /* ------------------------------------------------------------------ sharing */
 
 typedef struct shared {
@@ -92,56 +94,66 @@ static void put_text(const char *text)
     ptf_print_escaped(stdout, text, strlen(text));
 }
 
+/* A part of a line, which goes on in the next one when it is full. */
+static void __attribute__((format(printf, 2, 3)))
+put(tool_line *line, const char *fmt, ...)
+{
+    char text[256];
+    va_list args;
+    va_start(args, fmt);
+    vsnprintf(text, sizeof(text), fmt, args);
+    va_end(args);
+    tool_print_wrapped(line, text);
+}
+
 static void print_facts(const ptf_checkpoint *ckpt, const char *path)
 {
+    enum { PATH = 48 };
     ptf_facts f;
     char text[32];
     ptf_checkpoint_facts(ckpt, &f);
-    put_text(path);
-    printf(": %s", f.kind);
+    int width = tool_width(path);
+    tool_print_name(stdout, path, PATH);
+    tool_line line = {stdout, (width < PATH ? width : PATH) + 1};
+    putchar(':');
+    put(&line, "%s,", f.kind);
     if (f.version > 0)
-        printf(", format %d", f.version);
-    printf(", %s-endian", f.byteorder);
-    if (f.root[0] != '\0') {
-        printf(", root '");
-        put_text(f.root);
-        printf("'");
-    }
+        put(&line, "format %d,", f.version);
+    put(&line, "%s-endian,", f.byteorder);
+    if (f.root[0] != '\0')
+        put(&line, "root '%.100s',", f.root);
     if (f.file_count > 1)
-        printf(", %zu files", f.file_count);
-    printf(", %zu entries, %s bytes\n", f.entry_count,
-           tool_count_text((int64_t)f.size, text));
-}
-
-static void print_dtypes(const ptf_checkpoint *ckpt)
-{
-    size_t counts[PTF_DTYPE_COUNT] = {0};
-    for (size_t i = 0; i < ptf_checkpoint_tensor_count(ckpt); i++)
-        counts[ptf_checkpoint_tensor(ckpt, i)->dtype]++;
-    const char *separator = ": ";
-    for (int d = 0; d < PTF_DTYPE_COUNT; d++) {
-        if (counts[d] == 0)
-            continue;
-        printf("%s%zu %s", separator, counts[d], ptf_dtype_name((ptf_dtype)d));
-        separator = ", ";
-    }
+        put(&line, "%zu files,", f.file_count);
+    put(&line, "%zu entries,", f.entry_count);
+    put(&line, "%s bytes", tool_count_text((int64_t)f.size, text));
+    putchar('\n');
 }
 
 static void print_totals(const ptf_checkpoint *ckpt)
 {
     int64_t elements = 0, bytes = 0;
-    char one[32], other[32];
-    size_t count = ptf_checkpoint_tensor_count(ckpt);
+    size_t counts[PTF_DTYPE_COUNT] = {0}, left;
+    char text[32];
+    size_t count = left = ptf_checkpoint_tensor_count(ckpt);
     for (size_t i = 0; i < count; i++) {
         ptf_place place;
         const ptf_tensor *t = ptf_checkpoint_tensor(ckpt, i);
         ptf_tensor_locate(t, &place);
         elements += ptf_tensor_numel(t);
         bytes += (int64_t)place.size;
+        counts[t->dtype]++;
     }
-    printf("%zu tensors, %s elements, %s bytes", count,
-           tool_count_text(elements, one), tool_count_text(bytes, other));
-    print_dtypes(ckpt);
+    tool_line line = {stdout, 0};
+    put(&line, "%zu tensors,", count);
+    put(&line, "%s elements,", tool_count_text(elements, text));
+    put(&line, "%s bytes%s", tool_count_text(bytes, text),
+        count > 0 ? ":" : "");
+    for (int d = 0; d < PTF_DTYPE_COUNT; d++) {
+        left -= counts[d];
+        if (counts[d] > 0)
+            put(&line, "%zu %s%s", counts[d], ptf_dtype_name((ptf_dtype)d),
+                left > 0 ? "," : "");
+    }
     putchar('\n');
 }
 
@@ -151,31 +163,32 @@ static void print_relations(const ptf_checkpoint *ckpt,
     for (size_t i = 0; i < ptf_checkpoint_tensor_count(ckpt); i++) {
         if (relations[i].with == NULL)
             continue;
-        fputs(relations[i].tied ? "tied: " : "shares memory: ", stdout);
-        put_text(ptf_checkpoint_tensor(ckpt, i)->name);
-        fputs(relations[i].tied ? " is " : " with ", stdout);
-        put_text(relations[i].with->name);
+        tool_line line = {stdout, 0};
+        put(&line, "%s", relations[i].tied ? "tied:" : "shares memory:");
+        tool_print_wrapped(&line, ptf_checkpoint_tensor(ckpt, i)->name);
+        put(&line, "%s", relations[i].tied ? "is" : "with");
+        tool_print_wrapped(&line, relations[i].with->name);
         putchar('\n');
     }
 }
 
 static void print_texts(const ptf_checkpoint *ckpt)
 {
-    enum { SHOWN = 200 };
+    enum { SHOWN = 70 };
     const char *key, *name;
     for (size_t i = 0; (key = ptf_checkpoint_metadata_key(ckpt, i)) != NULL;
          i++) {
         const char *value = ptf_checkpoint_metadata(ckpt, key);
         size_t size = strlen(value);
-        fputs("metadata: ", stdout);
-        put_text(key);
-        if (size > SHOWN)
-            printf(", %zu bytes\n", size);
-        else
-            fputs(" = ", stdout);
-        if (size > SHOWN)
-            continue;
-        put_text(value);
+        tool_line line = {stdout, 0};
+        put(&line, "metadata:");
+        tool_print_wrapped(&line, key);
+        if (size > SHOWN) {
+            put(&line, "(%zu bytes)", size);
+        } else {
+            put(&line, "=");
+            tool_print_wrapped(&line, value);
+        }
         putchar('\n');
     }
     for (size_t i = 0; (name = ptf_checkpoint_opaque(ckpt, i)) != NULL; i++) {
@@ -186,20 +199,22 @@ static void print_texts(const ptf_checkpoint *ckpt)
     ptf_facts f;
     ptf_checkpoint_facts(ckpt, &f);
     if (f.closed_count > 0)
-        printf("not looked into: objects of such classes, sets and keys with "
-               "tensors or arrays in them, %zu\n",
+        printf("not looked into: %zu objects of such classes, sets, and keys "
+               "that hold tensors\n",
                f.closed_count);
 }
 
-static void print_dims(const char *before, const int64_t *dims, int rank)
+static void put_dims(tool_line *line, const char *what, const int64_t *dims,
+                     int rank)
 {
-    printf("%s[", before);
+    char text[192] = "";
+    size_t size = 0;
     for (int i = 0; i < rank; i++)
-        printf("%s%lld", i > 0 ? ", " : "", (long long)dims[i]);
-    putchar(']');
+        size += (size_t)snprintf(text + size, sizeof(text) - size, "%s%lld",
+                                 i > 0 ? ", " : "", (long long)dims[i]);
+    put(line, "%s [%s],", what, text);
 }
 
-/* Everything on one line: names first, figures behind. */
 static ptf_status print_tensor(const ptf_tensor *t, bool sha256, ptf_error *err)
 {
     ptf_place place;
@@ -211,12 +226,15 @@ static ptf_status print_tensor(const ptf_tensor *t, bool sha256, ptf_error *err)
             return status;
     }
     put_text(t->name);
-    printf("  %s", ptf_dtype_name(t->dtype));
-    print_dims("  shape ", t->shape, t->rank);
-    print_dims("  strides ", t->stride, t->rank);
-    printf("  %zu bytes  storage ", place.size);
-    put_text(place.storage);
-    printf(" from %zu%s%s\n", place.offset, sha256 ? "  " : "", digest);
+    fputs("\n   ", stdout);
+    tool_line line = {stdout, 3};
+    put_dims(&line, ptf_dtype_name(t->dtype), t->shape, t->rank);
+    put_dims(&line, "strides", t->stride, t->rank);
+    put(&line, "%zu bytes at %zu of storage", place.size, place.offset);
+    tool_print_wrapped(&line, place.storage);
+    putchar('\n');
+    if (sha256)
+        printf("    sha256 %s\n", digest);
     return PTF_OK;
 }
 

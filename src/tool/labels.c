@@ -18,21 +18,6 @@ const char *run_name(const run_names *names, int64_t label, char text[24])
     return text;
 }
 
-int64_t run_width(const char *name)
-{
-    int64_t width = 0;
-    for (; *name != '\0'; name++)
-        width += ((unsigned char)*name & 0xc0) != 0x80; /* UTF-8 */
-    return width;
-}
-
-void run_print_padded(const char *name, int column)
-{
-    ptf_print_escaped(stdout, name, strlen(name));
-    int64_t width = run_width(name);
-    printf("%*s ", width < column ? column - (int)width : 0, "");
-}
-
 /* ----------------------------------------------------------------- --labels */
 
 /* Cuts a text into its lines, in place; an empty last one is none. */

@@ -183,9 +183,14 @@ static void print_conversions(const report *r)
            next_with_numbers(r->after, &k, &after)) {
         if (strcmp(before.op, "Linear") != 0 || strcmp(after.op, "Linear") == 0)
             continue;
-        bool renamed = strcmp(before.name, after.name) != 0;
-        printf("  %s: %s -> %s%s%s\n", before.name, before.text,
-               renamed ? after.name : "", renamed ? ": " : "", after.text);
+        tool_line line = {stdout, 0};
+        tool_print_wrapped(&line, before.name);
+        tool_print_wrapped(&line, before.text);
+        line = (tool_line){stdout, printf("\n  ->") - 1};
+        if (strcmp(before.name, after.name) != 0)
+            tool_print_wrapped(&line, after.name);
+        tool_print_wrapped(&line, after.text);
+        putchar('\n');
     }
 }
 
@@ -205,9 +210,11 @@ static void print_checks(const report *r)
         tool_print_verdict(&r->slid, stdout);
         printf("verdict: %s\n", ptf_level_name(level_of(r, &r->slid)));
     } else if (r->slide.blocker != NULL) {
-        printf("\nlarger images: windows are not equal to crops, because %s "
-               "%s\n",
-               r->slide.blocker, r->slide.reason);
+        tool_line line = {stdout, printf("\nlarger images:") - 1};
+        tool_print_words(&line, "windows are not equal to crops, because");
+        tool_print_wrapped(&line, r->slide.blocker);
+        tool_print_words(&line, r->slide.reason);
+        putchar('\n');
     } else {
         printf("\nlarger inputs: not compared (not an image)\n");
     }
@@ -216,13 +223,15 @@ static void print_checks(const report *r)
 
 static void print_text(const options *o, const report *r)
 {
-    printf("%s: %s\n", o->source.path, ptf_net_name(r->before->net));
+    tool_print_file(o->source.path);
+    printf("%s\n", ptf_net_name(r->before->net));
     print_conversions(r);
     if (r->checked)
         print_checks(r);
     else
         printf("\nnot checked (--no-check)\n");
-    printf("%s: %s\n", o->output, r->reached ? "written" : "not written");
+    tool_print_file(o->output);
+    puts(r->reached ? "written" : "not written");
 }
 
 static void print_json(const options *o, const report *r)

@@ -37,13 +37,13 @@ static ptf_status check_slide(const map_job *j, ptf_error *err)
                           "give --resize or --crop",
                           o->source.path, s->blocker, s->reason);
     if (s->blocker != NULL && !o->allow_border)
-        return tool_error(err, PTF_UNSUPPORTED,
-                          "%s: windows would not be equal to crops, because %s "
-                          "%s; their features differ within %lld rows and "
-                          "%lld columns of a window's edges; --allow-border "
-                          "runs it so",
-                          o->source.path, s->blocker, s->reason,
-                          (long long)s->border[0], (long long)s->border[1]);
+        return tool_error(
+            err, PTF_UNSUPPORTED,
+            "%s: windows would differ from crops within %lld rows "
+            "and %lld columns of their edges, because %s %s; give "
+            "--allow-border to accept that",
+            o->source.path, (long long)s->border[0], (long long)s->border[1],
+            s->blocker, s->reason);
     return PTF_OK;
 }
 
@@ -102,7 +102,7 @@ static ptf_status find_image(map_job *j, ptf_error *err)
     const ptf_shape *window = &j->run->net->input;
     if (ptf_images_count(j->run->images) != 1)
         return tool_error(err, PTF_ARGUMENT,
-                          "--map: expected one image, got %lld",
+                          "--map, --slide: expected one image, got %lld",
                           (long long)ptf_images_count(j->run->images));
     ptf_status status = ptf_images_info(j->run->images, 0, &info, err);
     if (status != PTF_OK)
@@ -135,9 +135,11 @@ static ptf_status prepare(map_job *j, ptf_error *err)
         return status;
     j->output = ptf_plan_output(j->plan);
     if (j->output.rank != 3 || ptf_plan_stripe(j->plan) < 1)
-        return tool_error(err, PTF_UNSUPPORTED,
-                          "%s: the network does not give a map",
-                          j->run->options->source.path);
+        return tool_error(
+            err, PTF_UNSUPPORTED,
+            "%s: expected a network that gives a map on a larger "
+            "image, got one that does not; give --resize or --crop",
+            j->run->options->source.path);
     status = run_names_match(j->run->names, j->output.dim[0],
                              j->run->options->quiet, err);
     return status == PTF_OK ? find_class(j, err) : status;
@@ -355,7 +357,9 @@ static ptf_status finish(map_job *j, ptf_error *err)
 {
     if (!isfinite(j->picture.low)) /* not one number */
         j->picture.low = j->picture.high = 0;
-    ptf_status status = run_paint(j->run, &j->picture, err);
+    ptf_status status = j->run->options->map != NULL
+                            ? run_paint(j->run, &j->picture, err)
+                            : PTF_OK;
     if (status == PTF_OK && j->npy != NULL) {
         status = ptf_sink_commit(j->npy, err);
         j->npy = NULL;

@@ -5,17 +5,18 @@
  */
 #include "tool/map.h"
 
+enum { CLASS = 20 }; /* columns for the name of a class */
+
 static void print_peak(const map_job *j, int64_t k)
 {
-    char text[24], n[32];
+    char text[24], n[32], at[64];
     const map_peak *p = &j->peaks[k];
-    const int64_t *s = j->slide.stride, *w = j->picture.window;
-    run_print_padded(run_name(j->run->names, k, text), 16);
-    printf("%11s %12.6g  (%lld, %lld)  x %lld-%lld, y %lld-%lld\n",
-           tool_count_text(p->won, n), (double)p->score, (long long)p->row,
-           (long long)p->column, (long long)(p->column * s[1]),
-           (long long)(p->column * s[1] + w[1] - 1), (long long)(p->row * s[0]),
-           (long long)(p->row * s[0] + w[0] - 1));
+    tool_print_column(stdout, run_name(j->run->names, k, text), CLASS);
+    snprintf(at, sizeof(at), "(%lld, %lld)", (long long)p->row,
+             (long long)p->column);
+    printf(" %11s %12.6g  %-14s x %lld, y %lld\n", tool_count_text(p->won, n),
+           (double)p->score, at, (long long)(p->column * j->slide.stride[1]),
+           (long long)(p->row * j->slide.stride[0]));
 }
 
 /* The classes that won windows, or else all when there are few. */
@@ -25,42 +26,67 @@ static bool is_shown(const map_job *j, int64_t k)
     return j->output.dim[0] <= FEW || j->peaks[k].won > 0 || k == j->class;
 }
 
-void map_print_text(const map_job *j)
+static void print_border(const ptf_slide *slide)
+{
+    char text[128];
+    tool_line line = {stdout, 0};
+    tool_print_wrapped(&line, "windows are not equal to crops:");
+    tool_print_wrapped(&line, slide->blocker);
+    tool_print_words(&line, slide->reason);
+    snprintf(text, sizeof(text),
+             "(features differ within %lld rows and %lld columns of a window's "
+             "edges)",
+             (long long)slide->border[0], (long long)slide->border[1]);
+    tool_print_words(&line, text);
+    putchar('\n');
+}
+
+/* What the picture shows, and how. */
+static void print_picture(const map_job *j)
 {
     const run_options *o = j->run->options;
-    char shape[64], text[24];
-    const int64_t *s = j->slide.stride, *w = j->picture.window;
-    printf("%s: %s, %lld x %lld windows of %lld x %lld pixels (width x "
-           "height)\n",
-           o->inputs[0], tool_shape_text(&j->image, shape),
-           (long long)j->output.dim[2], (long long)j->output.dim[1],
-           (long long)w[1], (long long)w[0]);
-    printf("window (row i, column j): pixels x from %lld * j, y from %lld * i "
-           "on\n",
-           (long long)s[1], (long long)s[0]);
-    if (j->slide.blocker != NULL)
-        printf("windows are not equal to crops: %s %s; features differ within "
-               "%lld rows and %lld columns of a window's edges\n",
-               j->slide.blocker, j->slide.reason, (long long)j->slide.border[0],
-               (long long)j->slide.border[1]);
-    printf("\n%-16s %11s %12s  at window, pixels\n", "class", "windows won",
-           "best score");
-    for (int64_t k = 0; k < j->output.dim[0]; k++) {
-        if (is_shown(j, k))
-            print_peak(j, k);
-    }
-    printf("\n%s: the %s of %s, colours from %.6g to %.6g", o->map,
-           o->has_beta ? "share" : "score",
-           j->class < 0 ? "the best class"
-                        : run_name(j->run->names, j->class, text),
-           j->picture.low, j->picture.high);
+    char text[24];
+    tool_print_file(o->map);
+    printf("the %s of ", o->has_beta ? "share" : "score");
+    tool_print_name(stdout,
+                    j->class < 0 ? "the best class"
+                                 : run_name(j->run->names, j->class, text),
+                    CLASS);
+    printf("\n    colours from %.6g to %.6g", j->picture.low, j->picture.high);
     if (o->overlay > 0)
         printf(", over the image\n");
     else
         printf(", %lld x %lld pixels a window\n", (long long)j->picture.scale,
                (long long)j->picture.scale);
-    if (o->npy != NULL)
-        printf("%s: %s\n", o->npy, tool_shape_text(&j->output, shape));
+}
+
+void map_print_text(const map_job *j)
+{
+    const run_options *o = j->run->options;
+    char shape[64];
+    const int64_t *s = j->slide.stride, *w = j->picture.window;
+    tool_print_file(o->inputs[0]);
+    printf("%s\n", tool_shape_text(&j->image, shape));
+    printf("%lld x %lld windows of %lld x %lld pixels (width x height)\n"
+           "window (row i, column j) begins at pixel x = %lld j, y = %lld i\n",
+           (long long)j->output.dim[2], (long long)j->output.dim[1],
+           (long long)w[1], (long long)w[0], (long long)s[1], (long long)s[0]);
+    if (j->slide.blocker != NULL)
+        print_border(&j->slide);
+    printf("\n%-*s %11s %12s  %-14s at pixel\n", CLASS, "class", "windows won",
+           "best score", "at window");
+    for (int64_t k = 0; k < j->output.dim[0]; k++) {
+        if (is_shown(j, k))
+            print_peak(j, k);
+    }
+    if (o->map != NULL || o->npy != NULL)
+        putchar('\n');
+    if (o->map != NULL)
+        print_picture(j);
+    if (o->npy != NULL) {
+        tool_print_file(o->npy);
+        printf("%s\n", tool_shape_text(&j->output, shape));
+    }
 }
 
 static void json_pair(tool_json *json, const char *key, int64_t y, int64_t x)

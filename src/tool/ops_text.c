@@ -172,7 +172,8 @@ static void print_shares(const ops_report *report, const ops_net *net)
 static void print_title(const ops_report *report, const ops_net *net)
 {
     char shape[64];
-    printf("%s: %s, input %s, batch %lld\n", net->source, net->total.name,
+    tool_print_file(net->source);
+    printf("%s, input %s, batch %lld\n", net->total.name,
            tool_shape_text(&net->total.input, shape), (long long)report->batch);
 }
 

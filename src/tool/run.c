@@ -33,8 +33,10 @@ static const char help[] =
     "  --help, --version\n"
     "\n" IMAGE_HELP "\n"
     "On a larger image, one output per window:\n"
-    "  --map FILE        a heat map (.png, .ppm) of scores, or, with --beta, of\n"
-    "                    softmax's shares; --npy: all scores\n"
+    "  --slide           what each class scores best, and where; --npy: all\n"
+    "                    scores\n"
+    "  --map FILE        also a heat map (.png, .ppm) of scores, or of\n"
+    "                    softmax's shares with --beta\n"
     "  --class NAME|N    of this class (default: the best of each window)\n"
     "  --overlay A       over the image, with weight A from 0 to 1\n"
     "  --allow-border    also where padding makes windows differ from crops\n"
@@ -82,6 +84,7 @@ static int check_options(run_options *o)
     o->source.unverified = !o->verify;
     if (o->map == NULL && (o->map_class != NULL || o->overlay > 0))
         return tool_usage_error("--class and --overlay: expected --map, too");
+    o->slide = o->slide || o->map != NULL;
     for (o->input_count = 0; o->inputs[o->input_count] != NULL;)
         o->input_count++;
     return o->overlay > 0 && o->inputs[0] != NULL ? check_overlay(o)
@@ -109,6 +112,7 @@ static int parse(int argc, char **argv, run_options *o, image_texts *t,
         {"npy", 0, OPTION_TEXT, &o->npy, 0, 0},
         {"overlay", 0, OPTION_REAL, &o->overlay, 0, 1},
         {"quiet", 'q', OPTION_FLAG, &o->quiet, 0, 0},
+        {"slide", 0, OPTION_FLAG, &o->slide, 0, 0},
         {"threads", 0, OPTION_COUNT, &o->threads, 1, 1024},
         {"top", 0, OPTION_COUNT, &o->top, 1, 1 << 20},
         {"verify", 0, OPTION_FLAG, &o->verify, 0, 0},
@@ -168,7 +172,7 @@ static ptf_status open_and_run(run_options *o, const tool_net *net,
     names->images = r.images;
     if (!o->quiet)
         report_skipped(ptf_images_skipped(r.images));
-    status = o->map != NULL ? run_map(&r, err) : run_classify(&r, err);
+    status = o->slide ? run_map(&r, err) : run_classify(&r, err);
     ptf_images_close(r.images);
     return status;
 }

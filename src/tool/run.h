@@ -21,7 +21,7 @@ typedef struct run_options {
     const char *npy;             /* where the outputs go, or NULL */
     const char *map, *map_class; /* the heat map, and of which class */
     double overlay;              /* its weight over the image; 0: none */
-    bool allow_border;
+    bool slide, allow_border;    /* all windows of a larger image; 'map': too */
 } run_options;
 
 /* The names of the network's classes, and what the images say of theirs. */
@@ -47,10 +47,6 @@ ptf_status run_names_match(run_names *names, int64_t outputs, bool quiet,
 
 /* The name of a class, or its number written into 'text'. */
 const char *run_name(const run_names *names, int64_t label, char text[24]);
-
-/* The characters of a name; it in a column, with control characters escaped. */
-int64_t run_width(const char *name);
-void run_print_padded(const char *name, int column);
 
 /* The class of an image with that label; -1 when it has none. */
 int64_t run_label(const run_names *names, int64_t label);

@@ -338,6 +338,30 @@ bool tool_same_shape(const ptf_shape *a, const ptf_shape *b);
 /* "3x32x32" */
 const char *tool_shape_text(const ptf_shape *shape, char text[64]);
 
+/* A terminal's width, which no line of a report passes without need. */
+enum { TOOL_COLUMNS = 80 };
+
+/* How many columns a text takes when its control characters are escaped. */
+int tool_width(const char *text);
+
+/* A text so, in at most that many columns: of a longer one without its middle.
+ * The second fills the columns with spaces. */
+void tool_print_name(FILE *out, const char *text, int columns);
+void tool_print_column(FILE *out, const char *text, int columns);
+
+/* The name of a file on stdout, in half of a line, and ": ". */
+void tool_print_file(const char *path);
+
+/* A line, 'used' columns long, that goes on in the next one when it is full. */
+typedef struct tool_line {
+    FILE *out;
+    int used;
+} tool_line;
+
+/* The text whole; or a sentence of ours, word by word. */
+void tool_print_wrapped(tool_line *line, const char *text);
+void tool_print_words(tool_line *line, const char *text);
+
 /* Layers by kind and parameters, before and after, as a table. */
 void tool_print_layers(const ptf_net *before, const ptf_net *after, FILE *out);
 

@@ -6,6 +6,7 @@ and hostile names in places where a message repeats them.
 
 SPDX-License-Identifier: Apache-2.0
 """
+import math
 import unittest
 import zipfile
 
@@ -123,6 +124,104 @@ class Mistakes(ProgramTest):
                 done = self.run_program(*words)
                 self.assertIn(done.returncode, range(2, 6), words)
                 self.refuse(done.returncode, [], *words)
+
+
+class Widths(ProgramTest):
+    """Reports fit a terminal, whatever the files and the layers are called."""
+
+    FOLDER = "a_folder_of_some_experiment/run_of_2024-12-31_with_batch_size_64"
+    BLOCK = "the_features_of_the_left_camera"
+    NET = f"""# input: 3x8x8
+Sequential(
+  ({BLOCK}): Sequential(
+    (0): Conv2d(3, 4, kernel_size=(3, 3), stride=(1, 1), padding=(1, 1))
+    (1): BatchNorm2d(4, eps=1e-05, momentum=0.1, affine=True, \
+track_running_stats=True)
+    (2): ReLU()
+  )
+  (flatten): Flatten(start_dim=1, end_dim=-1)
+  (classifier): Linear(in_features=256, out_features=3, bias=True)
+)
+"""
+    SIZES = {f"{BLOCK}.0.weight": (4, 3, 3, 3), f"{BLOCK}.0.bias": (4,),
+             f"{BLOCK}.1.weight": (4,), f"{BLOCK}.1.bias": (4,),
+             f"{BLOCK}.1.running_mean": (4,), f"{BLOCK}.1.running_var": (4,),
+             "classifier.weight": (3, 256), "classifier.bias": (3,)}
+
+    def setUp(self):
+        super().setUp()
+        self.path(self.FOLDER).mkdir(parents=True)
+        self.net = f"{self.FOLDER}/the_network_after_the_last_epoch.pt"
+        self.image = f"{self.FOLDER}/the_left_camera_at_noon.ppm"
+        self.large = f"{self.FOLDER}/the_left_camera_at_night.ppm"
+        tensors = {}
+        for name, shape in self.SIZES.items():
+            count = math.prod(shape)
+            tensors[name] = checkpoint.tensor(
+                shape, [1 + i % 7 / 10 for i in range(count)])
+        checkpoint.write_torch(self.path(self.net), tensors)
+        self.path("net.txt").write_text(self.NET)
+        self.path("names.txt").write_text(
+            "".join(f"a vehicle of kind {i} with\ttrailer\n" for i in range(3)))
+        self.arch = ("--arch", "net.txt")
+        for name, width, height in ((self.image, 8, 8), (self.large, 20, 30)):
+            self.write(name, b"P6\n%d %d\n255\n" % (width, height)
+                       + bytes(i * 37 % 251 for i in range(3 * width * height)))
+
+    def fits(self, *words, status=0):
+        done = self.run_program(*words)
+        self.assertEqual(done.returncode, status, (words, done.stderr))
+        lines = done.stdout.decode().split("\n")
+        self.assertGreater(len(lines), 1, words)
+        self.assertEqual([line for line in lines if len(line) > 80], [], words)
+        return lines
+
+    def test_info(self):
+        for name in (*map(str, sorted(FIXTURES.glob("*.pt"))), self.net):
+            self.fits("ptfold", "info", name)
+            self.fits("ptfold", "info", "--sha256", name)
+        lines = self.fits("ptfold", "info", "--tensors", self.net)
+        self.assertIn(f"{self.BLOCK}.1.running_mean", lines)  # whole
+
+    def test_bench(self):
+        lines = self.fits("ptfold", "bench", *self.arch, "--per-layer",
+                          "--batch", "1,1000", "--repeat", "1", "--runs", "1",
+                          "--threads", "1,2", self.net)
+        self.assertEqual(len(lines), 1 + 4 * 3 + 1, lines)
+        self.assertTrue(lines[1].startswith("the_f...ft_camera.0 "), lines)
+
+    def test_run(self):
+        run = ("ptfold", "run", *self.arch, "--labels", "names.txt")
+        for more in ((), ("--beta", "1e-9"), ("--top", "3")):
+            self.fits(*run, *more, self.net, self.image)
+        self.path("labelled/an unusually long class").mkdir(parents=True)
+        self.write("labelled/an unusually long class/x.ppm",
+                   self.path(self.image).read_bytes())
+        self.path("one.txt").write_text(
+            "an unusually long class\nanother\nothers\n")
+        self.fits("ptfold", "run", *self.arch, "--labels", "one.txt",
+                  "--beta", "2", self.net, "labelled")
+
+    def test_windows_of_a_larger_image(self):
+        self.refuse(UNSUPPORTED, ["--allow-border"], "ptfold", "run",
+                    *self.arch, "--slide", self.net, self.large)
+        slide = ("ptfold", "run", *self.arch, "--labels", "names.txt",
+                 "--allow-border", self.net, self.large)
+        lines = self.fits(*slide, "--slide", "--npy", f"{self.FOLDER}/y.npy")
+        self.assertIn("13 x 23 windows of 8 x 8 pixels (width x height)", lines)
+        again = self.fits(*slide, "--map", f"{self.FOLDER}/map.png")
+        table = [line for line in again if "vehicle" in line]
+        self.assertEqual([line for line in lines if "vehicle" in line], table)
+        self.assertNotIn(b"\t", "".join(table).encode())
+
+    def test_the_others(self):
+        self.fits("ptfold", "ops", "net.txt")
+        self.fits("ptfold", "ops", *self.arch, self.net)
+        self.fits("ptfold", "grad", *self.arch, self.net, self.image)
+        self.fits("ptfold", "convert", self.net, f"{self.FOLDER}/net.bin")
+        self.fits("bnfuse", *self.arch, self.net, f"{self.FOLDER}/folded.bin")
+        self.fits("lnin-convert", *self.arch, self.net, "-o",
+                  f"{self.FOLDER}/convolutions.bin")
 
 
 if __name__ == "__main__":

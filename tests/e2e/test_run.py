@@ -290,7 +290,7 @@ class Classes(RunTest):
         text = self.succeed("ptfold", *self.args("set"))
         self.assertFalse([c for c in text if c != "\n" and
                           (c < " " or "\x7f" <= c < "\xa0")], text)
-        self.assertIn("..." + "ä" * 23 + ".ppm ", text)
+        self.assertIn("set/c\\..." + "ä" * 8 + ".ppm ", text)
 
     def test_an_image_through_stdin_and_resized(self):
         with open(IMAGES / "rgb.jpg", "rb") as file:
