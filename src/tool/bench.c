@@ -108,9 +108,9 @@ static void print_text(const line *l)
         snprintf(net, sizeof(net), "batch %lld, %d thread%s, %.1f MB",
                  (long long)l->batch, (int)l->threads,
                  l->threads == 1 ? "" : "s", 1e-6 * (double)l->plan_bytes);
-        tool_print_column(stdout, net, LAYER + KERNEL);
+        tool_print_name(stdout, net, LAYER + KERNEL);
     } else {
-        tool_print_column(stdout, l->layer, LAYER);
+        tool_print_name(stdout, l->layer, LAYER);
         printf(" %-*s", KERNEL - 1, l->kernel);
     }
     printf(" %9.3f %10.3f %8.1f %7.1f %% %6.1f %%\n", 1e3 * l->least,

@@ -225,7 +225,7 @@ static void print_head(const job *j)
 
 static void print_column(const char *name, int columns)
 {
-    tool_print_column(stdout, name, columns);
+    tool_print_name(stdout, name, columns);
     putchar(' ');
 }
 

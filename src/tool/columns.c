@@ -48,7 +48,7 @@ int tool_width(const char *text)
     return width;
 }
 
-void tool_print_name(FILE *out, const char *text, int columns)
+void tool_print_short(FILE *out, const char *text, int columns)
 {
     static const char gap[] = "...";
     char *escaped = escape(text);
@@ -65,16 +65,16 @@ void tool_print_name(FILE *out, const char *text, int columns)
     free(escaped);
 }
 
-void tool_print_column(FILE *out, const char *text, int columns)
+void tool_print_name(FILE *out, const char *text, int columns)
 {
     int width = tool_width(text);
-    tool_print_name(out, text, columns);
+    tool_print_short(out, text, columns);
     fprintf(out, "%*s", width < columns ? columns - width : 0, "");
 }
 
 void tool_print_file(const char *path)
 {
-    tool_print_name(stdout, path, TOOL_COLUMNS / 2 - 2);
+    tool_print_short(stdout, path, TOOL_COLUMNS / 2 - 2);
     fputs(": ", stdout);
 }
 

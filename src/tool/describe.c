@@ -113,7 +113,7 @@ static void print_facts(const ptf_checkpoint *ckpt, const char *path)
     char text[32];
     ptf_checkpoint_facts(ckpt, &f);
     int width = tool_width(path);
-    tool_print_name(stdout, path, PATH);
+    tool_print_short(stdout, path, PATH);
     tool_line line = {stdout, (width < PATH ? width : PATH) + 1};
     putchar(':');
     put(&line, "%s,", f.kind);

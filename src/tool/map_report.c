@@ -11,7 +11,7 @@ static void print_peak(const map_job *j, int64_t k)
 {
     char text[24], n[32], at[64];
     const map_peak *p = &j->peaks[k];
-    tool_print_column(stdout, run_name(j->run->names, k, text), CLASS);
+    tool_print_name(stdout, run_name(j->run->names, k, text), CLASS);
     snprintf(at, sizeof(at), "(%lld, %lld)", (long long)p->row,
              (long long)p->column);
     printf(" %11s %12.6g  %-14s x %lld, y %lld\n", tool_count_text(p->won, n),
@@ -48,10 +48,10 @@ static void print_picture(const map_job *j)
     char text[24];
     tool_print_file(o->map);
     printf("the %s of ", o->has_beta ? "share" : "score");
-    tool_print_name(stdout,
-                    j->class < 0 ? "the best class"
-                                 : run_name(j->run->names, j->class, text),
-                    CLASS);
+    tool_print_short(stdout,
+                     j->class < 0 ? "the best class"
+                                  : run_name(j->run->names, j->class, text),
+                     CLASS);
     printf("\n    colours from %.6g to %.6g", j->picture.low, j->picture.high);
     if (o->overlay > 0)
         printf(", over the image\n");

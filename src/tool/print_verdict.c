@@ -39,22 +39,6 @@ void tool_print_row(FILE *out, const char *label, const char *fmt, ...)
     putc('\n', out);
 }
 
-void tool_print_name(FILE *out, const char *name, int width)
-{
-    int size = (int)strlen(name);
-    const char *cut = "";
-    if (size > width) {
-        cut = "...";
-        name += size - (width - 3);
-        while (((unsigned char)*name & 0xc0) == 0x80) /* inside a character */
-            name++;
-        size = (int)strlen(name);
-    }
-    fputs(cut, out);
-    ptf_print_escaped(out, name, (size_t)size);
-    fprintf(out, "%*s", width - size - (int)strlen(cut), "");
-}
-
 const char *tool_level_text(ptf_level level, int64_t ulps, char text[64])
 {
     if (level == PTF_CERTIFIED_WITHIN)

@@ -344,10 +344,12 @@ enum { TOOL_COLUMNS = 80 };
 /* How many columns a text takes when its control characters are escaped. */
 int tool_width(const char *text);
 
-/* A text so, in at most that many columns: of a longer one without its middle.
- * The second fills the columns with spaces. */
+/*
+ * A text so, in at most that many columns: of a longer one without its middle.
+ * The second fills the columns with spaces.
+ */
+void tool_print_short(FILE *out, const char *text, int columns);
 void tool_print_name(FILE *out, const char *text, int columns);
-void tool_print_column(FILE *out, const char *text, int columns);
 
 /* The name of a file on stdout, in half of a line, and ": ". */
 void tool_print_file(const char *path);
@@ -382,9 +384,6 @@ const char *tool_level_text(ptf_level level, int64_t ulps, char text[64]);
  */
 void tool_print_row(FILE *out, const char *label, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
-
-/* A name in a column of that many bytes; of a longer one, the end. */
-void tool_print_name(FILE *out, const char *name, int width);
 
 /* What a rewrite left as it was, and what else it says of layers. */
 void tool_print_remarks(const ptf_net *net, FILE *out);
