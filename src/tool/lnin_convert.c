@@ -183,14 +183,12 @@ static void print_conversions(const report *r)
            next_with_numbers(r->after, &k, &after)) {
         if (strcmp(before.op, "Linear") != 0 || strcmp(after.op, "Linear") == 0)
             continue;
-        tool_line line = {stdout, 0};
-        tool_print_wrapped(&line, before.name);
+        tool_line line = {stdout, printf("  %s:", before.name)};
         tool_print_wrapped(&line, before.text);
-        line = (tool_line){stdout, printf("\n  ->") - 1};
+        printf("\n    -> ");
         if (strcmp(before.name, after.name) != 0)
-            tool_print_wrapped(&line, after.name);
-        tool_print_wrapped(&line, after.text);
-        putchar('\n');
+            printf("%s: ", after.name);
+        printf("%s\n", after.text);
     }
 }
 

@@ -187,10 +187,10 @@ Sequential(
             "3.weight": checkpoint.tensor((2, 5), numbers[:10]),
             "3.bias": checkpoint.tensor((2,), numbers[:2])})
         said = self.succeed("lnin-convert", "--arch", "text", "in.pt")
-        self.assertIn(f"  1: {first} -> 0: Conv2d(3, 5, kernel_size=(4, 4), "
-                      "stride=(1, 1))\n", said)
-        self.assertIn(f"  3: {second} -> 2: Conv2d(5, 2, kernel_size=(1, 1), "
-                      "stride=(1, 1))\n", said)
+        self.assertIn(f"  1: {first}\n    -> 0: Conv2d(3, 5, "
+                      "kernel_size=(4, 4), stride=(1, 1))\n", said)
+        self.assertIn(f"  3: {second}\n    -> 2: Conv2d(5, 2, "
+                      "kernel_size=(1, 1), stride=(1, 1))\n", said)
         self.assertEqual(said.count("verdict: BITWISE"), 2)
 
     def test_json_and_the_number_of_windows(self):
