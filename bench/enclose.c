@@ -87,7 +87,7 @@ int main(int argc, char **argv)
     }
     check(ptf_checkpoint_open(argv[1], NULL, &checkpoint, &err));
     const char *text = ptf_arch_text("smallNetTrain");
-    check(ptf_net_make(text, "smallNetTrain", checkpoint, &net, &err));
+    check(ptf_net_make(text, "smallNetTrain", checkpoint, NULL, &net, &err));
     if (!ptf_net_input(net, &input))
         return 1;
     measure(net, &input, argc > 2 ? atoll(argv[2]) : 100);

@@ -60,7 +60,7 @@ int main(int argc, char **argv)
     size_t size = make(text, file);
     check(ptf_checkpoint_open_memory(file, size, "chain.safetensors", NULL,
                                      &ckpt, &err));
-    check(ptf_net_make(text, "chain", ckpt, &net, &err));
+    check(ptf_net_make(text, "chain", ckpt, NULL, &net, &err));
     check(ptf_gradient_make(net, &input, 1, &how, &g, &err));
     ptf_shape output = ptf_gradient_output(g);
     int64_t outputs = ptf_shape_numel(&output);

@@ -96,13 +96,13 @@ def make_net1(args):
 
 
 def write_texts(out):
-    """print(model) of the narrow nets; those of the real ones are built in."""
+    """print() of the narrow nets; the texts of the real ones are built in."""
     for kind, widths in ((nets.smallNetTrain, nets.SMALL_NET),
                          (nets.smallNetTest, nets.SMALL_NET),
                          (nets.Net1, nets.SMALL_NET1),
                          (nets.Net2, nets.SMALL_NET1)):
         path = out / f"{kind.__name__}.txt"
-        path.write_text(f"{INPUT}{kind(**widths)}\n")
+        path.write_text(f"{INPUT}{nets.sequence(kind(**widths))}\n")
 
 
 MAKERS = {"smallNetSaved": make_small_net, "net1.pt": make_net1}

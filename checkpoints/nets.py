@@ -6,6 +6,8 @@ the keys of the state dict show.
 
 SPDX-License-Identifier: Apache-2.0
 """
+from collections import OrderedDict
+
 import torch
 from torch import nn
 
@@ -87,6 +89,20 @@ class Net2(nn.Module):
 
     def forward(self, x):
         return self.classifier(self.features(x))
+
+
+def sequence(model):
+    """The net as an nn.Sequential: print() of it says all that it computes.
+
+    The keys of the state dict stay.  What forward() flattens is a module.
+    """
+    children = []
+    for name, child in model.named_children():
+        if isinstance(child[0], nn.Linear) and not any(
+                isinstance(layer, nn.Flatten) for _, layer in children):
+            children.append(("flatten", nn.Flatten()))
+        children.append((name, child))
+    return nn.Sequential(OrderedDict(children))
 
 
 # Widths of the narrow variants that tests use: the same keys, few numbers.

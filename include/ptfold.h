@@ -364,8 +364,8 @@ PTF_API const char *ptf_checkpoint_opaque(const ptf_checkpoint *ckpt,
                                           size_t index);
 
 /*
- * True when the file holds a whole model (torch.save(model)) that is an
- * nn.Sequential, so that ptf_net_make() needs no text.
+ * True when the file holds a whole model (torch.save(model)), so that
+ * ptf_net_make() needs no text.
  */
 PTF_API bool ptf_checkpoint_has_model(const ptf_checkpoint *ckpt);
 
@@ -439,6 +439,16 @@ PTF_API const char *ptf_arch_text(const char *name);
 PTF_API ptf_status ptf_arch_recognise(const ptf_checkpoint *ckpt,
                                       const char **name, ptf_error *err);
 
+/* Options of ptf_net_make; all zero but 'size' means the defaults. */
+typedef struct ptf_net_options {
+    size_t size; /* sizeof(ptf_net_options) */
+    /*
+     * The caller's word that forward() of every class in the text runs each
+     * module once, as printed, with nothing between them.
+     */
+    bool in_order;
+} ptf_net_options;
+
 /*
  * Writes how the layers of a text and the tensors of 'ckpt' disagree, a line
  * for each that does not: "missing NAME SHAPE", "unexpected NAME SHAPE", or
@@ -454,8 +464,19 @@ PTF_API ptf_status ptf_net_print_mismatch(const char *text,
  * stands in messages for the text's file.  Lines that start with '#' are
  * comments; "# input: 3x32x32" names the usual input.
  *
- * With 'text' NULL the checkpoint must hold a whole model made of nested
- * nn.Sequential, whose attributes say the same as the text.
+ * With 'text' NULL the checkpoint says itself what it is: by the text that
+ * ptf_net_save() left in its metadata, or as a whole model (torch.save(model)),
+ * whose attributes say the same as a text.
+ *
+ * A text shows modules, not forward().  It is the network when every class in
+ * it that has children is nn.Sequential (or one of PyTorch's own that does the
+ * same), when it is that of a built-in network, and when it ends with the
+ * forward() that torch.fx generated.  Anything else is PTF_UNSUPPORTED, unless
+ * options->in_order is set or the file was saved with that word given:
+ * ptf_net_assumption() then tells it.  'options' may be NULL.
+ *
+ * A whole model with forward hooks, a forward() of its own set on a module, or
+ * reparametrized weights is PTF_UNSUPPORTED, with 'text' too.
  *
  * 'ckpt' gives the parameters; every key and shape must agree, and the error
  * lists each one that does not.  With NULL the net has no numbers: it can be
@@ -466,9 +487,24 @@ PTF_API ptf_status ptf_net_print_mismatch(const char *text,
  * checkpoint that does not fit is PTF_ARGUMENT.
  */
 PTF_API ptf_status ptf_net_make(const char *text, const char *text_name,
-                                const ptf_checkpoint *ckpt, ptf_net **out,
+                                const ptf_checkpoint *ckpt,
+                                const ptf_net_options *options, ptf_net **out,
                                 ptf_error *err);
 PTF_API void ptf_net_free(ptf_net *net);
+
+/*
+ * What was taken on trust about the trained network: "FNet.forward() runs its
+ * modules in the printed order", or NULL when the source says all of it.
+ * Rewrites and saved files carry it on; a verdict holds if it does.
+ */
+PTF_API const char *ptf_net_assumption(const ptf_net *net);
+
+/*
+ * Signs that the assumption is wrong, by number until NULL: "conv1 and conv2
+ * have no activation between them".  None for a net without an assumption,
+ * after a rewrite, and out of a saved file.
+ */
+PTF_API const char *ptf_net_doubt(const ptf_net *net, size_t index);
 
 /*
  * What the net takes from a checkpoint, for ptf_open_options; it lives as long
@@ -540,8 +576,9 @@ PTF_API void ptf_net_print(const ptf_net *net, FILE *out);
  * Writes the net's state dict to 'path'.  The ending decides the format:
  * ".pt" and ".pth" give a file for torch.load(weights_only=True) and
  * load_state_dict(); ".bin" and ".safetensors" a safetensors file whose
- * __metadata__ carries "architecture" (the text), "rewrites" and, when
- * 'source' is not NULL, "source_sha256".  Anything else is PTF_ARGUMENT.
+ * __metadata__ carries "architecture" (the text), "assumes"
+ * (ptf_net_assumption(), or nothing), "rewrites" and, when 'source' is not
+ * NULL, "source_sha256".  Anything else is PTF_ARGUMENT.
  *
  * The file is complete or absent: it is written beside the target under
  * another name, synced, and renamed.  'path' must not be a file that 'source'

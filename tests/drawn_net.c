@@ -6,6 +6,7 @@
  * SPDX-License-Identifier: Apache-2.0
  */
 #include "drawn_net.h"
+#include "fixture.h"
 
 #include <math.h>
 #include <stdarg.h>
@@ -390,7 +391,8 @@ static void finish(drawn_net *r)
 {
     ptf_net *net;
     ptf_error err;
-    if (ptf_net_make(r->text, "drawn", NULL, &net, &err) != PTF_OK)
+    if (ptf_net_make(r->text, "drawn", NULL, &fixture_in_order, &net, &err) !=
+        PTF_OK)
         fail_msg("seed %llu: %s\n%s", (unsigned long long)r->seed, err.message,
                  r->text);
     assert_true(ptf_net_input(net, &r->input));

@@ -5,6 +5,8 @@
  */
 #include "fixture.h"
 
+const ptf_net_options fixture_in_order = {sizeof(fixture_in_order), true};
+
 static float next_number(uint32_t *state)
 {
     *state = *state * 1664525u + 1013904223u;
@@ -126,7 +128,8 @@ void fixture_make(fixture *f)
 {
     ptf_error err;
     fixture_open(f);
-    if (ptf_net_make(f->text, "text", f->ckpt, &f->net, &err) != PTF_OK)
+    if (ptf_net_make(f->text, "text", f->ckpt, &fixture_in_order, &f->net,
+                     &err) != PTF_OK)
         fail_msg("%s", err.message);
 }
 
@@ -142,7 +145,8 @@ ptf_net *fixture_net(const char *text)
 {
     ptf_net *net;
     ptf_error err;
-    if (ptf_net_make(text, "text", NULL, &net, &err) != PTF_OK)
+    if (ptf_net_make(text, "text", NULL, &fixture_in_order, &net, &err) !=
+        PTF_OK)
         fail_msg("%s", err.message);
     return net;
 }

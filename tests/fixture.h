@@ -33,6 +33,9 @@ typedef struct fixture {
     ptf_net *net;
 } fixture;
 
+/* Texts of tests are networks as they stand, whatever their classes. */
+extern const ptf_net_options fixture_in_order;
+
 /*
  * Every parameter that the text asks for, with numbers in [-1, 1), variances
  * in [0.5, 1.5); the same ones in every run.

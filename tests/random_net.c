@@ -38,7 +38,7 @@ static bool shape_of(random_net *r, ptf_shape *out)
     snprintf(text, sizeof(text), "%s)\n", r->text);
     ptf_shape shapes[32];
     ptf_net *net = NULL;
-    bool fits = ptf_net_make(text, "text", NULL, &net, NULL) == PTF_OK &&
+    bool fits = ptf_net_make(text, "text", NULL, NULL, &net, NULL) == PTF_OK &&
                 ptf_net_shapes(net, &r->input, shapes, NULL) == PTF_OK;
     if (fits)
         *out = shapes[net->output];

@@ -63,8 +63,9 @@ static void expect_no_fit(fixture *f, const char *const *words)
     ptf_net *net;
     ptf_error err;
     fixture_open(f);
-    assert_int_equal(ptf_net_make(f->text, "text", f->ckpt, &net, &err),
-                     PTF_ARGUMENT);
+    assert_int_equal(
+        ptf_net_make(f->text, "text", f->ckpt, &fixture_in_order, &net, &err),
+        PTF_ARGUMENT);
     assert_null(net);
     for (int i = 0; words[i] != NULL; i++) {
         if (strstr(err.message, words[i]) == NULL)
@@ -189,6 +190,8 @@ static void the_graph_prints_one_line_per_node(void **state)
     fclose(out);
     assert_string_equal(text,
                         "Net: 2 layers, 7 tensors\n"
+                        "assumes Net.forward() runs its modules in the printed "
+                        "order\n"
                         "   0  Input()\n"
                         "   1 <- 0  fc:  Linear(in_features=2, out_features=3, "
                         "bias=True)\n"
@@ -245,7 +248,8 @@ static void out_of_memory_is_reported(void **state)
     for (; status == PTF_MEMORY; n++) {
         ptf_net *net;
         ptf_alloc_fail_after(n);
-        status = ptf_net_make(f.text, "text", f.ckpt, &net, NULL);
+        status =
+            ptf_net_make(f.text, "text", f.ckpt, &fixture_in_order, &net, NULL);
         ptf_alloc_fail_after(-1);
         assert_int_equal(net == NULL, status != PTF_OK);
         ptf_net_free(net);

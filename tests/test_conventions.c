@@ -30,7 +30,8 @@ static const char unfolded[] =
             "  (2): ReLU()\n"
             "  (3): MaxPool2d(kernel_size=2, stride=2, padding=0, dilation=1, "
             "ceil_mode=False)\n"
-            "  (4): Linear(in_features=4096, out_features=10, bias=True)\n"
+            "  (4): Flatten(start_dim=1, end_dim=-1)\n"
+            "  (5): Linear(in_features=4096, out_features=10, bias=True)\n"
             ")\n";
 
 /* macs flops torchinfo thop fvcore ptflops ptflops-aten */

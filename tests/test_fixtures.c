@@ -193,8 +193,8 @@ static void every_net_computes_what_pytorch_computes(void **state)
         ptf_shape shape, usual;
         ptf_checkpoint *ckpt = open_fixture(columns[0]);
         assert_true(ptf_shape_parse(columns[2], &shape));
-        if (ptf_net_make(read_text(columns[1]), columns[1], ckpt, &net, &err) !=
-            PTF_OK)
+        if (ptf_net_make(read_text(columns[1]), columns[1], ckpt, NULL, &net,
+                         &err) != PTF_OK)
             fail_msg("%s", err.message);
         assert_true(ptf_net_input(net, &usual));
         assert_memory_equal(&usual, &shape, sizeof(shape));

@@ -44,6 +44,11 @@
                    "\x08", "dilation") "K\1" TEXT("\x09",                   \
                                                   "ceil_mode") "\x89" more)
 
+#define FLATTEN                                                            \
+    MODULE("flatten\nFlatten",                                             \
+           NO_PARAMETERS NO_CHILDREN TEXT("\x09", "start_dim") "K\1" TEXT( \
+               "\7", "end_dim") "J\xff\xff\xff\xff")
+
 #define FILE_OF(root) "\x80\2" root "."
 #define BYTES(text)   text, sizeof(text) - 1
 
@@ -74,18 +79,20 @@ static const struct {
     {BYTES(FILE_OF(SEQUENTIAL(
          CHILD("0",
                MAXPOOL("K\2K\3\x86", TEXT("\x0e", "return_indices") "\x89"))
-             CHILD("1", LINEAR(TEXT("\x08", "training") "\x88" TEXT(
-                            "\x0e", "_forward_hooks") "}"))))),
+             CHILD("1", FLATTEN)
+                 CHILD("2", LINEAR(TEXT("\x08", "training") "\x88" TEXT(
+                                "\x0e", "_forward_hooks") "}"))))),
      PTF_OK,
      "Sequential(\n"
      "  (0): MaxPool2d(kernel_size=(2, 3), stride=2, padding=0, dilation=1, "
      "ceil_mode=False)\n"
-     "  (1): Linear(in_features=3, out_features=2, bias=False)\n"
+     "  (1): Flatten(start_dim=1, end_dim=-1)\n"
+     "  (2): Linear(in_features=3, out_features=2, bias=False)\n"
      ")\n"},
     /* and others */
     {BYTES(FILE_OF(SEQUENTIAL(
          CHILD("0", LINEAR(TEXT("\x0e", "_forward_hooks") "}K\1K\2s"))))),
-     PTF_UNSUPPORTED, "layer '0' has an attribute '_forward_hooks'"},
+     PTF_UNSUPPORTED, "layer '0' has a forward hook, which may do anything"},
     {BYTES(FILE_OF(SEQUENTIAL(CHILD("0", LINEAR(TEXT("\4", "gain") "K\2"))))),
      PTF_UNSUPPORTED, "layer '0' has an attribute 'gain'"},
     {BYTES(FILE_OF(SEQUENTIAL(CHILD("0", LINEAR("K\1K\2"))))), PTF_UNSUPPORTED,
@@ -120,6 +127,72 @@ static const struct {
      PTF_UNSUPPORTED, "expected 3 input features, got 2; "},
     {BYTES(FILE_OF("}" FORGE_TEXT1("w") FORGE_MATRIX "s")), PTF_ARGUMENT,
      "expected a whole model"},
+};
+
+/* Classes of somebody's, and what they say with the caller's word. */
+#define MINE(class_name, children) \
+    "cmine\n" class_name "\n)\x81}(" NO_PARAMETERS CHILDREN "}(" children "uub"
+
+static const struct {
+    const char *pickle;
+    size_t size;
+    const char *words;      /* of the refusal */
+    const char *assumption; /* NULL: refused all the same */
+} strangers[] = {
+    {BYTES(FILE_OF(MINE("Mine", CHILD("0", LINEAR("")) CHILD("1", RELU(""))))),
+     "f: class Mine is not nn.Sequential, and its forward() is not in the file;",
+     "Mine.forward() runs its modules in the printed order"},
+    {BYTES(FILE_OF(SEQUENTIAL(CHILD("a", MINE("B", CHILD("0", LINEAR(""))))))),
+     "class B is not nn.Sequential",
+     "B.forward() runs its modules in the printed order"},
+    /* names of PyTorch's classes */
+    {BYTES(FILE_OF(MINE("Sequential", CHILD("0", LINEAR(""))))),
+     "of a class 'Sequential' that is not PyTorch's", NULL},
+    {BYTES(FILE_OF(MINE("DataParallel", CHILD("m", LINEAR(""))))),
+     "of a class 'DataParallel' that is not PyTorch's", NULL},
+    {BYTES(FILE_OF(MINE("Two words", CHILD("m", LINEAR(""))))),
+     "of a class 'Two words' that is not PyTorch's", NULL},
+    /* no children, and so no order */
+    {BYTES(FILE_OF(SEQUENTIAL(CHILD("0", LINEAR("")) CHILD(
+         "1", "cmine\nSwish\n)\x81}(" NO_PARAMETERS NO_CHILDREN "ub")))),
+     "of a class 'Swish' that is not PyTorch's", NULL},
+};
+
+/* A model, and what in it is not for a text to say. */
+static const struct {
+    const char *pickle;
+    size_t size;
+    const char *words;
+} deciders[] = {
+#define IN_LAYER(more) BYTES(FILE_OF(SEQUENTIAL(CHILD("0", LINEAR(more)))))
+    {IN_LAYER(TEXT("\7", "forward") "cmine\nrun\n"),
+     "layer '0' has a forward() of its own"},
+    {IN_LAYER(TEXT("\x0d", "_conv_forward") "K\1"), "a _conv_forward() of its"},
+    {IN_LAYER(TEXT("\x0a", "_call_impl") "K\1"), "a _call_impl() of its own"},
+    {IN_LAYER(TEXT("\x0e", "_forward_hooks") "}K\1K\2s"), "a forward hook"},
+    {IN_LAYER(TEXT("\x12", "_forward_pre_hooks") "}K\1K\2s"),
+     "a forward pre-hook"},
+    {IN_LAYER(TEXT("\x12", "_forward_pre_hooks") "K\1"), "a forward pre-hook"},
+    {BYTES(FILE_OF(MODULE("linear\nLinear",
+                          PARAMETERS "}(" TEXT("\x08", "weight_g") FORGE_MATRIX
+                          "u" NO_CHILDREN))),
+     "remove_weight_norm()"},
+    {BYTES(FILE_OF(MODULE("linear\nLinear", PARAMETERS "}(" //
+                          TEXT("\x0b", "weight_orig") FORGE_MATRIX
+                          "u" NO_CHILDREN))),
+     "remove_spectral_norm()"},
+    {BYTES(FILE_OF(MODULE("linear\nLinear", NO_PARAMETERS CHILDREN
+                          "}" TEXT("\x10", "parametrizations") RELU("") "s"))),
+     "remove_parametrizations()"},
+    /* in a class of somebody's, below another */
+    {BYTES(
+         FILE_OF(MINE("A", CHILD("b", "cmine\nB\n)\x81}(" NO_PARAMETERS CHILDREN
+                                      "}" CHILD("0", RELU("")) "s" //
+                                 TEXT("\7", "forward") "K\1ub")))),
+     "layer 'b' has a forward() of its own"},
+    {BYTES(FILE_OF("cmine\nA\n)\x81q\0}(" NO_PARAMETERS CHILDREN "}(" //
+                   CHILD("0", "h\0") CHILD("1", "h\0") "uub")),
+     "too large or too deep"},
 };
 
 static char *print(const ptf_net *net)
@@ -158,7 +231,7 @@ static void a_sequential_says_what_it_is_or_is_refused(void **state)
         ptf_checkpoint *ckpt = open_model(i);
         ptf_net *net;
         ptf_error err = {PTF_OK, ""};
-        ptf_status status = ptf_net_make(NULL, NULL, ckpt, &net, &err);
+        ptf_status status = ptf_net_make(NULL, NULL, ckpt, NULL, &net, &err);
         char *text = status == PTF_OK ? print(net) : NULL;
         bool same = text != NULL ? strcmp(text, models[i].text) == 0
                                  : strstr(err.message, models[i].text) != NULL;
@@ -174,6 +247,52 @@ static void a_sequential_says_what_it_is_or_is_refused(void **state)
     }
 }
 
+static void classes_of_others_are_refused_or_believed(void **state)
+{
+    (void)state;
+    const ptf_net_options in_order = {sizeof(in_order), true};
+    for (size_t i = 0; i < PTF_ARRAY_SIZE(strangers); i++) {
+        ptf_checkpoint *ckpt =
+            open_pickle(strangers[i].pickle, strangers[i].size);
+        const char *want = strangers[i].assumption;
+        ptf_net *net;
+        ptf_error err = {PTF_OK, ""};
+        ptf_status status = ptf_net_make(NULL, NULL, ckpt, NULL, &net, &err);
+        if (status != PTF_UNSUPPORTED ||
+            strstr(err.message, strangers[i].words) == NULL)
+            fail_msg("stranger %zu: got %d %s", i, (int)status, err.message);
+        status = ptf_net_make(NULL, NULL, ckpt, &in_order, &net, &err);
+        assert_int_equal(status, want != NULL ? PTF_OK : PTF_UNSUPPORTED);
+        if (want != NULL)
+            assert_string_equal(ptf_net_assumption(net), want);
+        ptf_net_free(net);
+        ptf_checkpoint_close(ckpt);
+    }
+}
+
+/* With a text, without, and whatever the caller says. */
+static void what_no_text_shows_is_looked_for(void **state)
+{
+    (void)state;
+    const ptf_net_options in_order = {sizeof(in_order), true};
+    static const char *const texts[] = {
+        NULL, "Linear(in_features=3, out_features=2, bias=False)"};
+    for (size_t i = 0; i < PTF_ARRAY_SIZE(deciders); i++) {
+        ptf_checkpoint *ckpt =
+            open_pickle(deciders[i].pickle, deciders[i].size);
+        for (size_t k = 0; k < PTF_ARRAY_SIZE(texts); k++) {
+            ptf_net *net;
+            ptf_error err = {PTF_OK, ""};
+            ptf_status status =
+                ptf_net_make(texts[k], "t", ckpt, &in_order, &net, &err);
+            if (status != PTF_UNSUPPORTED ||
+                strstr(err.message, deciders[i].words) == NULL)
+                fail_msg("decider %zu: got %d %s", i, (int)status, err.message);
+        }
+        ptf_checkpoint_close(ckpt);
+    }
+}
+
 static void every_failing_allocation_is_reported(void **state)
 {
     (void)state;
@@ -183,7 +302,7 @@ static void every_failing_allocation_is_reported(void **state)
     for (; status != PTF_OK; n++) {
         ptf_net *net;
         ptf_alloc_fail_after(n);
-        status = ptf_net_make(NULL, NULL, ckpt, &net, NULL);
+        status = ptf_net_make(NULL, NULL, ckpt, NULL, &net, NULL);
         ptf_alloc_fail_after(-1);
         assert_true(status == PTF_OK || status == PTF_MEMORY);
         ptf_net_free(net);
@@ -214,6 +333,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_sequential_says_what_it_is_or_is_refused),
+        cmocka_unit_test(classes_of_others_are_refused_or_believed),
+        cmocka_unit_test(what_no_text_shows_is_looked_for),
         cmocka_unit_test(every_failing_allocation_is_reported),
         cmocka_unit_test(objects_with_tensors_inside_are_counted),
     };

@@ -194,9 +194,9 @@ static void other_ways_of_writing_the_same_are_read(void **state)
                   "    (0): Conv2d (3, 64, kernel_size=(11, 11), stride=(4, 4))"
                   "\n  )\n)\n",
                   "3x227x227", "64x55x55");
-    /* Repeats of ModuleList since 2.0, here with children and in a row */
+    /* Repeats since 2.0, here with children and in a row */
     expect_output("Net(\n"
-                  "  (list): ModuleList(\n"
+                  "  (list): Blocks(\n"
                   "    (0-2): 3 x Sequential(\n"
                   "      (0-1): 2 x Linear(in_features=4, out_features=4, "
                   "bias=True)\n"
@@ -306,12 +306,15 @@ static void expect_text_refusal(const char *text, ptf_status want,
 {
     ptf_net *net;
     ptf_error err = {PTF_OK, ""};
-    ptf_status status = ptf_net_make(text, "net.txt", NULL, &net, &err);
+    ptf_status status =
+        ptf_net_make(text, "net.txt", NULL, &fixture_in_order, &net, &err);
     if (status != want || strstr(err.message, words) == NULL)
         fail_msg("expected status %d and '%s', got %d: %s", want, words, status,
                  err.message);
     assert_null(net);
-    assert_int_equal(ptf_net_make(text, "net.txt", NULL, &net, NULL), want);
+    assert_int_equal(
+        ptf_net_make(text, "net.txt", NULL, &fixture_in_order, &net, NULL),
+        want);
 }
 
 static const struct {

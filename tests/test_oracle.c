@@ -76,7 +76,8 @@ static void open_kept(const char *name, kept *out)
     fclose(f);
     path_of(name, "pt", path);
     if (ptf_checkpoint_open(path, NULL, &out->ckpt, &err) != PTF_OK ||
-        ptf_net_make(out->text, name, out->ckpt, &out->net, &err) != PTF_OK)
+        ptf_net_make(out->text, name, out->ckpt, NULL, &out->net, &err) !=
+            PTF_OK)
         fail_msg("%s", err.message);
     assert_true(ptf_net_input(out->net, &out->input));
 }

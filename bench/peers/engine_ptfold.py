@@ -59,7 +59,8 @@ def make_net(name, path):
         arch = ctypes.c_char_p()
         call(lib.ptf_arch_recognise, ckpt, ctypes.byref(arch))
         text = lib.ptf_arch_text(arch)
-    call(lib.ptf_net_make, text, name.encode(), ckpt, ctypes.byref(net))
+    call(lib.ptf_net_make, text, name.encode(), ckpt, None,
+         ctypes.byref(net))
     return net
 
 

@@ -41,7 +41,7 @@ int main(int argc, char **argv)
     ptf_error err = {PTF_ARGUMENT, "inputs or outputs of more than 2^20"};
     int64_t n = 0;
     if (ptf_checkpoint_open(argv[1], NULL, &ckpt, &err) == PTF_OK &&
-        ptf_net_make(text, argv[2], ckpt, &net, &err) == PTF_OK &&
+        ptf_net_make(text, argv[2], ckpt, NULL, &net, &err) == PTF_OK &&
         ptf_net_rewrite(net, fold, NULL, &folded, &err) == PTF_OK &&
         run(net, before, &err) > 0 && (n = run(folded, after, &err)) > 0)
         printf("output 0: %.9g, folded: %.9g\n", before[0], after[0]);

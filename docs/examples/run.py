@@ -34,7 +34,7 @@ class Net:
         self.call("ptf_checkpoint_open", checkpoint.encode(), None,
                   ctypes.byref(self.checkpoint))
         self.call("ptf_net_make", text.encode(), b"text", self.checkpoint,
-                  ctypes.byref(self.net))
+                  None, ctypes.byref(self.net))
         self.input = Shape()
         self.lib.ptf_net_input(self.net, ctypes.byref(self.input))
         self.call("ptf_plan_make", self.net, ctypes.byref(self.input),

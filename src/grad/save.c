@@ -33,9 +33,13 @@ ptf_status ptf_gradient_save(const ptf_gradient *g, const char *path,
         tensors[count++] = &input;
     for (size_t i = 0; i < g->tensor_count; i++)
         tensors[count++] = &g->tensors[i];
-    const ptf_metadata metadata = {"ptfold", ptf_version()};
-    ptf_status status =
-        ptf_tensors_save(tensors, count, &metadata, 1, path, NULL, err);
+    const char *assumption = g->net->assumption;
+    const ptf_metadata metadata[] = {
+        {PTF_ASSUMES, assumption != NULL ? assumption : ""},
+        {"ptfold", ptf_version()},
+    };
+    ptf_status status = ptf_tensors_save(
+        tensors, count, metadata, PTF_ARRAY_SIZE(metadata), path, NULL, err);
     ptf_free(tensors);
     return status;
 }

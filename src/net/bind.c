@@ -203,7 +203,7 @@ ptf_status ptf_net_print_mismatch(const char *text, const char *text_name,
     if (m == NULL)
         return ptf_fail_memory(err);
     m->list = out;
-    ptf_status status = ptf_net_parse(text, text_name, &net, err);
+    ptf_status status = ptf_net_read(text, text_name, ckpt, true, &net, err);
     if (status == PTF_OK)
         status = ptf_net_compare(net, ckpt, false, m, err);
     ptf_net_free(net);

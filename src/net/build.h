@@ -8,13 +8,31 @@
 
 #include "net/net.h"
 
+/* Where a text comes from, as far as that decides what it is worth. */
+typedef struct ptf_reading {
+    bool in_order;       /* the caller's word: see ptf_net_options */
+    const char *assumes; /* of a saved net: what it rests on, or "" */
+    const char *model;   /* the file whose pickled model the text is of */
+} ptf_reading;
+
 /* ptf_net_make() without a checkpoint. */
-ptf_status ptf_net_parse(const char *text, const char *text_name, ptf_net **out,
-                         ptf_error *err);
+ptf_status ptf_net_parse(const char *text, const char *text_name,
+                         const ptf_reading *how, ptf_net **out, ptf_error *err);
 
 /* The same from the whole model that the checkpoint holds. */
-ptf_status ptf_net_parse_model(const ptf_checkpoint *ckpt, ptf_net **out,
-                               ptf_error *err);
+ptf_status ptf_net_parse_model(const ptf_checkpoint *ckpt, bool in_order,
+                               ptf_net **out, ptf_error *err);
+
+/* From the text that is given, or NULL: what the checkpoint says itself. */
+ptf_status ptf_net_read(const char *text, const char *text_name,
+                        const ptf_checkpoint *ckpt, bool in_order,
+                        ptf_net **out, ptf_error *err);
+
+/*
+ * Refuses a whole model in which something beside the classes and numbers
+ * decides what is computed; any other checkpoint is fine.
+ */
+ptf_status ptf_model_check(const ptf_checkpoint *ckpt, ptf_error *err);
 
 /* Gives each layer its tensors, or says what does not agree. */
 ptf_status ptf_net_bind(ptf_net *net, const ptf_checkpoint *ckpt,

@@ -37,6 +37,7 @@ ptf_status ptf_net_edit_begin(const ptf_net *net, ptf_net_edit *out,
     copy->parent = net;
     copy->remarks = NULL;
     copy->remark_count = 0;
+    copy->doubt_count = 0; /* they are about the text */
     for (int i = 0; i < copy->node_count; i++)
         copy->nodes[i].origin = i;
     *out = (ptf_net_edit){copy, copy->nodes, dead};
@@ -147,9 +148,10 @@ static bool place_container(renaming *r, int container)
     place *p = &r->places[container];
     p->path = new_path(r, old->parent, old->path);
     p->index = r->container_count++;
-    r->containers[p->index] =
-        (ptf_container){p->path, old->class_name,
-                        old->parent >= 0 ? r->places[old->parent].index : -1};
+    ptf_container *new = &r->containers[p->index];
+    *new = *old;
+    new->path = p->path;
+    new->parent = old->parent >= 0 ? r->places[old->parent].index : -1;
     return p->path != NULL;
 }
 

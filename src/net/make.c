@@ -1,15 +1,15 @@
 /*
  * From a print(model) text to a graph.  Layers run in the order of the text; a
- * module with children that is no layer is a container, whatever its class,
- * except for classes that are known to do more than run their children.
+ * module with children that is no layer is a container.  Whether that is what
+ * its forward() does is the question of order.c.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
-#include "net/build.h"
-#include "net/text.h"
+#include "net/order.h"
 
 typedef struct maker {
     ptf_net *net;
+    const ptf_reading *how;
     ptf_text text;
     const char *file; /* the text's name, as long as the net lives */
     int next_line;
@@ -21,41 +21,6 @@ typedef struct maker {
     int line;      /* number of the line that is being read */
     ptf_error *err;
 } maker;
-
-/* ------------------------------------------------------- what is not a list */
-
-/* Classes of torchvision and others whose forward() is more than a sequence. */
-static const struct {
-    const char *class_name;
-    const char *reason;
-} not_sequences[] = {
-    {"BasicBlock", "adds its input to its output"},
-    {"Bottleneck", "adds its input to its output"},
-    {"InvertedResidual", "adds its input to its output"},
-    {"MBConv", "adds its input to its output"},
-    {"FusedMBConv", "adds its input to its output"},
-    {"ResBottleneckBlock", "adds its input to its output"},
-    {"CNBlock", "adds its input to its output"},
-    {"SqueezeExcitation", "multiplies its input with its output"},
-    {"Fire", "concatenates the outputs of its children"},
-    {"_DenseLayer", "concatenates its inputs"},
-    {"_DenseBlock", "concatenates the outputs of its children"},
-    {"Inception", "concatenates the outputs of its children"},
-    {"InceptionAux", "is not run in evaluation"},
-    {"MultiheadAttention", "is not a sequence"},
-    {"ModuleDict", "has no order"},
-};
-
-static const char *why_not_sequence(const ptf_item *item)
-{
-    for (size_t i = 0; i < PTF_ARRAY_SIZE(not_sequences); i++) {
-        const char *name = not_sequences[i].class_name;
-        if (strlen(name) == item->class_size &&
-            memcmp(name, item->class_name, item->class_size) == 0)
-            return not_sequences[i].reason;
-    }
-    return NULL;
-}
 
 /* ---------------------------------------------------------------- the graph */
 
@@ -180,24 +145,47 @@ static ptf_status read_layer(maker *m, const ptf_item *item, ptf_node *out)
     return PTF_OK;
 }
 
+/*
+ * Behind a map, PyTorch's code flattens in forward(); an nn.Sequential has no
+ * code of its own, and its Linear works on the last dimension.
+ */
+static ptf_status flatten_for(maker *m, const ptf_node *linear)
+{
+    if (ptf_order_unknown(m->net) >= 0)
+        return add_implied_flatten(m);
+    return ptf_text_fail(m->err, PTF_UNSUPPORTED, m->text.name, m->line,
+                         "%s stands behind a map, and nothing between them "
+                         "flattens it; put a Flatten there",
+                         linear->text);
+}
+
+/* The order is to blame as long as nobody vouched for it. */
+static ptf_status refuse_layer(maker *m, const ptf_node *node, int64_t got,
+                               const char *wrong)
+{
+    char text[PTF_REFUSAL_TEXT];
+    int unknown = ptf_order_unknown(m->net);
+    if (unknown >= 0 && !m->how->in_order && m->how->assumes == NULL)
+        return ptf_order_fail(m->net, unknown, m->how, m->text.name, m->err);
+    return ptf_text_fail(m->err, PTF_UNSUPPORTED, m->text.name, m->line,
+                         "%s cannot follow %s: %s", node->class_name,
+                         m->nodes[m->net->output].class_name,
+                         ptf_op_refusal(wrong, &node->attrs, got, text));
+}
+
 static ptf_status add_layer(maker *m, const ptf_item *item, const char *path,
                             int container)
 {
     ptf_node node = {.name = path, .container = container, .input_count = 1};
     ptf_status status = read_layer(m, item, &node);
     if (status == PTF_OK && node.op == PTF_OP_LINEAR && m->kind.rank == 4)
-        status = add_implied_flatten(m);
+        status = flatten_for(m, &node);
     if (status != PTF_OK)
         return status;
-    char text[PTF_REFUSAL_TEXT];
-    const ptf_node *before = &m->nodes[m->net->output];
     int64_t got = m->kind.channels;
     const char *wrong = ptf_op_kind(node.op, &node.attrs, m->kind, &m->kind);
     if (wrong != NULL)
-        return ptf_text_fail(m->err, PTF_UNSUPPORTED, m->text.name, m->line,
-                             "%s cannot follow %s: %s", node.class_name,
-                             before->class_name,
-                             ptf_op_refusal(wrong, &node.attrs, got, text));
+        return refuse_layer(m, &node, got, wrong);
     node.inputs[0] = m->net->output;
     return add_node(m, &node);
 }
@@ -208,14 +196,18 @@ static ptf_status add_container(maker *m, const ptf_item *item,
                                 const char *path, int parent, int *out)
 {
     ptf_net *net = m->net;
-    const char *reason = why_not_sequence(item);
+    const char *class_name =
+        ptf_arena_copy(&net->arena, item->class_name, item->class_size);
+    if (class_name == NULL)
+        return ptf_fail_memory(m->err);
+    const char *reason = ptf_order_refusal(class_name);
     ptf_op op;
     if (ptf_op_find(item->class_name, item->class_size, &op))
         reason = "is a layer, and no layer has children";
     if (reason != NULL)
         return ptf_text_fail(m->err, PTF_UNSUPPORTED, m->text.name, m->line,
-                             "%.*s %s; ptfold runs children in order only",
-                             (int)item->class_size, item->class_name, reason);
+                             "%s %s; ptfold runs children in order only",
+                             class_name, reason);
     void *containers = m->containers;
     if (net->container_count >= PTF_LAYER_MAX)
         return ptf_text_fail(m->err, PTF_UNSUPPORTED, m->text.name, m->line,
@@ -225,12 +217,9 @@ static ptf_status add_container(maker *m, const ptf_item *item,
         return ptf_fail_memory(m->err);
     m->containers = containers;
     net->containers = containers;
-    const char *class_name =
-        ptf_arena_copy(&net->arena, item->class_name, item->class_size);
-    if (class_name == NULL)
-        return ptf_fail_memory(m->err);
     *out = net->container_count++;
-    m->containers[*out] = (ptf_container){path, class_name, parent};
+    m->containers[*out] =
+        (ptf_container){path, class_name, parent, m->line, .in_order = true};
     return PTF_OK;
 }
 
@@ -268,6 +257,14 @@ static ptf_status read_item(maker *m, int opened, ptf_item *out)
     return ptf_text_item(&m->text, line, false, out, m->err);
 }
 
+/* 'child' is NULL at the end. */
+static void check_order(maker *m, int container, int index,
+                        const ptf_item *child)
+{
+    ptf_container *c = &m->containers[container];
+    c->in_order = c->in_order && ptf_order_takes(c->class_name, index, child);
+}
+
 static ptf_status add_children(maker *m, int container, int depth)
 {
     int opened = m->line;
@@ -279,7 +276,9 @@ static ptf_status add_children(maker *m, int container, int depth)
         if (item.kind == PTF_LINE_CLOSE && count == 0)
             return ptf_text_fail(m->err, PTF_UNSUPPORTED, m->text.name, m->line,
                                  "a module without children");
-        if (item.kind == PTF_LINE_CLOSE)
+        bool closed = item.kind == PTF_LINE_CLOSE;
+        check_order(m, container, count, closed ? NULL : &item);
+        if (closed)
             return PTF_OK;
         status = add_child(m, &item, container, depth + 1);
         if (status != PTF_OK)
@@ -338,21 +337,22 @@ static ptf_status read_text(maker *m)
         status = add_module(m, &root, "", -1, 1);
     if (status != PTF_OK || m->next_line == m->text.line_count)
         return status;
-    return ptf_text_fail(
-        m->err, PTF_FORMAT, m->text.name, m->text.lines[m->next_line].number,
-        "expected the end of the text after the model's ')', got more");
+    status = ptf_code_check(m->net, &m->text, m->next_line, m->err);
+    for (int i = 0; i < m->net->container_count; i++)
+        m->containers[i].in_order = true; /* the code says so */
+    return status;
 }
 
 /* --------------------------------------------------------------- whole nets */
 
-ptf_status ptf_net_parse(const char *text, const char *text_name, ptf_net **out,
-                         ptf_error *err)
+ptf_status ptf_net_parse(const char *text, const char *text_name,
+                         const ptf_reading *how, ptf_net **out, ptf_error *err)
 {
     *out = NULL;
     ptf_net *net = ptf_alloc(sizeof(*net));
     if (net == NULL)
         return ptf_fail_memory(err);
-    maker m = {.net = net, .err = err};
+    maker m = {.net = net, .how = how, .err = err};
     m.file = ptf_arena_copy(&net->arena, text_name, strlen(text_name));
     ptf_arena scratch = {NULL}; /* the lines are not needed afterwards */
     ptf_status status =
@@ -361,6 +361,8 @@ ptf_status ptf_net_parse(const char *text, const char *text_name, ptf_net **out,
     if (status == PTF_OK)
         status = read_text(&m);
     ptf_arena_free(&scratch);
+    if (status == PTF_OK)
+        status = ptf_order_settle(net, how, text_name, err);
     if (status == PTF_OK)
         status = ptf_net_check(net, err);
     if (status == PTF_OK)
@@ -373,16 +375,36 @@ ptf_status ptf_net_parse(const char *text, const char *text_name, ptf_net **out,
     return PTF_OK;
 }
 
+ptf_status ptf_net_read(const char *text, const char *text_name,
+                        const ptf_checkpoint *ckpt, bool in_order,
+                        ptf_net **out, ptf_error *err)
+{
+    ptf_reading how = {.in_order = in_order};
+    if (text != NULL)
+        return ptf_net_parse(text, text_name, &how, out, err);
+    text = ptf_checkpoint_metadata(ckpt, "architecture");
+    if (text == NULL)
+        return ptf_net_parse_model(ckpt, in_order, out, err);
+    how.assumes = ptf_checkpoint_metadata(ckpt, PTF_ASSUMES);
+    return ptf_net_parse(text, ptf_checkpoint_file(ckpt)->name, &how, out, err);
+}
+
 ptf_status ptf_net_make(const char *text, const char *text_name,
-                        const ptf_checkpoint *ckpt, ptf_net **out,
+                        const ptf_checkpoint *ckpt,
+                        const ptf_net_options *options, ptf_net **out,
                         ptf_error *err)
 {
+    ptf_net_options all = {.size = sizeof(all)};
     *out = NULL;
     if (text == NULL && ckpt == NULL)
         return ptf_fail(err, PTF_ARGUMENT, NULL, PTF_NO_OFFSET,
                         "expected a text or a checkpoint, got neither");
-    ptf_status status = text != NULL ? ptf_net_parse(text, text_name, out, err)
-                                     : ptf_net_parse_model(ckpt, out, err);
+    if (options != NULL) /* a caller of another version knows more or less */
+        memcpy(&all, options,
+               options->size < sizeof(all) ? options->size : sizeof(all));
+    ptf_status status = ckpt != NULL ? ptf_model_check(ckpt, err) : PTF_OK;
+    if (status == PTF_OK)
+        status = ptf_net_read(text, text_name, ckpt, all.in_order, out, err);
     if (status != PTF_OK || ckpt == NULL)
         return status;
     status = ptf_net_bind(*out, ckpt, err);

@@ -1,15 +1,15 @@
 /*
- * A whole model in a checkpoint, if it is made of nested nn.Sequential, says
- * itself what it computes: its attributes give the text that print(model)
- * would print, which is then read like any other.
+ * A whole model in a checkpoint says itself what its modules are: their
+ * attributes give the text that print(model) would print, which is then read
+ * like any other.
  *
- * Every attribute must be known, by name: one that the text does not show
- * could change what a layer computes.
+ * Every attribute of PyTorch's classes must be known, by name: one that the
+ * text does not show could change what a layer computes.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
 #include "net/attrs.h"
-#include "net/build.h"
+#include "net/order.h"
 
 enum { MAX_TEXT = 1 << 20, MAX_DEPTH = 64 };
 
@@ -68,8 +68,7 @@ static ptf_status PTF_PRINTF(3, 4)
     va_end(args);
     ptf_origin origin = {ptf_checkpoint_file(d->ckpt)->name, NULL};
     return ptf_fail(d->err, PTF_UNSUPPORTED, &origin, PTF_NO_OFFSET,
-                    "the model's layer '%.*s' %s; give the text of "
-                    "print(model) with --arch",
+                    "the model's layer '%.*s' %s",
                     name.size < 100 ? (int)name.size : 100, name.text, text);
 }
 
@@ -116,7 +115,8 @@ static ptf_status check_attributes(const describer *d, const ptf_module *module,
         if (!is_shown(op, name) && !is_silent(module, name))
             return fail(d, layer,
                         "has an attribute '%.*s' that ptfold does not know, "
-                        "or with a value that it does not know",
+                        "or with a value that it does not know; give the text "
+                        "of print(model) with --arch",
                         name.size < 100 ? (int)name.size : 100, name.text);
     }
     return PTF_OK;
@@ -198,9 +198,9 @@ static bool is_plain(ptf_text_span name)
 }
 
 static ptf_status put_children(describer *d, const ptf_module *module,
-                               int depth)
+                               const char *class_name, int depth)
 {
-    ptf_buffer_add_text(&d->out, "Sequential(\n");
+    ptf_buffer_printf(&d->out, "%s(\n", class_name);
     for (size_t i = 0; i < ptf_module_child_count(module); i++) {
         ptf_text_span name;
         const ptf_module *child = ptf_module_child(module, i, &name);
@@ -216,19 +216,35 @@ static ptf_status put_children(describer *d, const ptf_module *module,
     return PTF_OK;
 }
 
+/* A class by its name alone is what the text would show. */
+static ptf_status put_stranger(describer *d, const ptf_module *module,
+                               const char *class_name, ptf_text_span name,
+                               int depth)
+{
+    const char *same;
+    bool torch = ptf_module_is(module, "torch", &same);
+    if (ptf_module_child_count(module) == 0 ||
+        (ptf_order_knows(class_name) && !torch) ||
+        !is_plain((ptf_text_span){class_name, strlen(class_name)}))
+        return fail(d, name, "is of a class '%.100s' that is not PyTorch's",
+                    class_name);
+    return put_children(d, module, class_name, depth + 1);
+}
+
 static ptf_status put_module(describer *d, const ptf_module *module,
                              ptf_text_span name, int depth)
 {
     const char *class_name;
-    if (!ptf_module_is(module, package, &class_name))
-        return fail(d, name, "is of a class '%.100s' that is not PyTorch's",
-                    class_name);
+    bool known = ptf_module_is(module, package, &class_name);
     if (depth > MAX_DEPTH || d->out.size > MAX_TEXT)
         return fail(d, name, "lies in a model that is too large or too deep");
+    if (!known)
+        return put_stranger(d, module, class_name, name, depth);
     if (strcmp(class_name, "Sequential") != 0)
         return put_layer(d, module, class_name, name);
     ptf_status status = check_attributes(d, module, PTF_OP_IDENTITY, name);
-    return status == PTF_OK ? put_children(d, module, depth + 1) : status;
+    return status == PTF_OK ? put_children(d, module, class_name, depth + 1)
+                            : status;
 }
 
 /* The layers as PyTorch prints them: without attributes that are defaults. */
@@ -251,16 +267,15 @@ static bool shorten_texts(ptf_net *net)
 
 bool ptf_checkpoint_has_model(const ptf_checkpoint *ckpt)
 {
-    const char *class_name;
-    const ptf_module *root = ptf_checkpoint_module(ckpt);
-    return root != NULL && ptf_module_is(root, package, &class_name) &&
-           strcmp(class_name, "Sequential") == 0;
+    return ptf_checkpoint_module(ckpt) != NULL;
 }
 
-ptf_status ptf_net_parse_model(const ptf_checkpoint *ckpt, ptf_net **out,
-                               ptf_error *err)
+ptf_status ptf_net_parse_model(const ptf_checkpoint *ckpt, bool in_order,
+                               ptf_net **out, ptf_error *err)
 {
-    ptf_origin origin = {ptf_checkpoint_file(ckpt)->name, NULL};
+    ptf_reading how = {.in_order = in_order,
+                       .model = ptf_checkpoint_file(ckpt)->name};
+    ptf_origin origin = {how.model, NULL};
     describer d = {.ckpt = ckpt, .err = err};
     const ptf_module *root = ptf_checkpoint_module(ckpt);
     *out = NULL;
@@ -273,7 +288,7 @@ ptf_status ptf_net_parse_model(const ptf_checkpoint *ckpt, ptf_net **out,
     if (status == PTF_OK)
         status = d.out.failed ? ptf_fail_memory(err)
                               : ptf_net_parse((const char *)d.out.data,
-                                              text_name, out, err);
+                                              text_name, &how, out, err);
     ptf_buffer_free(&d.out);
     if (status == PTF_OK && !shorten_texts(*out)) {
         ptf_net_free(*out);

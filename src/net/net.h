@@ -103,6 +103,8 @@ typedef struct ptf_container {
     const char *path;
     const char *class_name;
     int parent;
+    int line;      /* of the text */
+    bool in_order; /* it is known to run its children as printed */
 } ptf_container;
 
 struct ptf_net {
@@ -124,6 +126,9 @@ struct ptf_net {
     int rewrite_count;
     ptf_remark *remarks; /* of the last rewrite */
     int remark_count;
+    const char *assumption; /* ptf_net_assumption() */
+    const char *const *doubts;
+    int doubt_count;
 };
 
 /* ------------------------------------------------------------ table of ops */
@@ -207,6 +212,9 @@ const char *ptf_op_refusal(const char *wrong, const ptf_attrs *attrs,
 int ptf_softmax_axis(const ptf_attrs *attrs, int rank);
 
 /* ------------------------------------------------------------- whole graphs */
+
+/* The metadata that holds a saved net's assumption, "" for none. */
+#define PTF_ASSUMES "assumes"
 
 /* ptf_fail() with the net's file in front. */
 ptf_status ptf_net_fail(ptf_error *err, ptf_status status, const ptf_net *net,

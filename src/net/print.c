@@ -12,6 +12,16 @@ const char *ptf_net_name(const ptf_net *net)
                                     : net->nodes[net->output].class_name;
 }
 
+const char *ptf_net_assumption(const ptf_net *net)
+{
+    return net->assumption;
+}
+
+const char *ptf_net_doubt(const ptf_net *net, size_t index)
+{
+    return index < (size_t)net->doubt_count ? net->doubts[index] : NULL;
+}
+
 bool ptf_net_input(const ptf_net *net, ptf_shape *out)
 {
     if (net->has_input)
@@ -163,6 +173,8 @@ void ptf_net_print(const ptf_net *net, FILE *out)
         fprintf(out, "%s%s", i == 0 ? ", rewritten by " : ", ",
                 net->rewrites[i]);
     fprintf(out, "\n");
+    if (net->assumption != NULL)
+        fprintf(out, "assumes %s\n", net->assumption);
     for (int i = 0; i < net->node_count; i++)
         print_node(net, i, out);
 }

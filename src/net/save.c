@@ -83,6 +83,7 @@ static ptf_status save(ptf_arena *arena, const ptf_net *net, const char *path,
         return status;
     const ptf_metadata metadata[] = {
         {"architecture", text},
+        {PTF_ASSUMES, net->assumption != NULL ? net->assumption : ""},
         {"ptfold", ptf_version()},
         {"rewrites", rewrites},
         {"source_sha256", ptf_source_sha256}, /* the last: may be left out */

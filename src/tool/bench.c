@@ -24,7 +24,7 @@ static const char help[] =
     "  --runs N          what the plan is made for (1000); with 1, weights\n"
     "                    beyond 128 MB are not copied\n"
     "  --format text|md|csv|json\n"
-    "  --arch FILE|NAME  the text of print(model), or a built-in network\n"
+    "  --arch FILE|NAME  the text of print(model), or a built-in network\n" TOOL_IN_ORDER_HELP
     "  --key PATH        the state dict inside the file\n"
     "  -v, --verbose     list all tensors that do not fit, not only the first\n"
     "  --help, --version\n"
@@ -127,9 +127,11 @@ static void print_csv(const line *l)
            l->plan_bytes);
 }
 
-static void print_json(tool_json *j, const line *l)
+static void print_json(bench *b, const line *l)
 {
+    tool_json *j = &b->json;
     json_open(j, NULL, '{');
+    tool_json_assumption(j, b->net, NULL);
     json_int(j, "batch", l->batch);
     json_int(j, "threads", l->threads);
     json_text(j, "layer", l->layer);
@@ -149,7 +151,7 @@ static void print_line(bench *b, const line *l)
     if (strcmp(b->options->format, "csv") == 0)
         print_csv(l);
     else if (strcmp(b->options->format, "json") == 0)
-        print_json(&b->json, l);
+        print_json(b, l);
     else if (strcmp(b->options->format, "md") == 0)
         print_md(l);
     else
@@ -326,6 +328,8 @@ static ptf_status bench_all(bench *b, ptf_error *err)
     }
     if (b->json.out != NULL)
         json_close(&b->json, ']');
+    else if (strcmp(b->options->format, "csv") != 0)
+        tool_print_assumption(b->net, NULL, stdout);
     return status;
 }
 
@@ -367,6 +371,7 @@ int tool_bench(int argc, char **argv)
         {"arch", 0, OPTION_TEXT, &o.source.arch, 0, 0},
         {"batch", 0, OPTION_TEXT, &o.batch, 0, 0},
         {"format", 0, OPTION_TEXT, &o.format, 0, 0},
+        {"in-order", 0, OPTION_FLAG, &o.source.in_order, 0, 0},
         {"input", 0, OPTION_TEXT, &o.input, 0, 0},
         {"key", 0, OPTION_TEXT, &o.source.key, 0, 0},
         {"per-layer", 0, OPTION_FLAG, &o.per_layer, 0, 0},

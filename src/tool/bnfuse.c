@@ -22,7 +22,7 @@ static const char help[] =
     "  --fold epilogue   keep a scale and a shift per channel behind the sum;\n"
     "                    outputs must be equal bit for bit (BITWISE)\n"
     "  --arch FILE|NAME  the text of print(model), or a built-in network;\n"
-    "                    default: the built-in whose keys and shapes fit\n"
+    "                    default: the built-in whose keys and shapes fit\n" TOOL_IN_ORDER_HELP
     "  --key PATH        the state dict inside the file (model_state_dict)\n"
     "  --input CxHxW     shape of one input; default: what the text says\n"
     "  --check N         compare on N random inputs (default 8)\n"
@@ -70,6 +70,7 @@ static int parse(int argc, char **argv, options *o)
         {"data", 0, OPTION_TEXT, &o->data, 0, 0},
         {"fold", 0, OPTION_TEXT, &fold, 0, 0},
         {"force", 0, OPTION_FLAG, &o->force, 0, 0},
+        {"in-order", 0, OPTION_FLAG, &o->source.in_order, 0, 0},
         {"input", 0, OPTION_TEXT, &o->source.input, 0, 0},
         {"json", 0, OPTION_FLAG, &o->json, 0, 0},
         {"key", 0, OPTION_TEXT, &o->source.key, 0, 0},
@@ -171,7 +172,10 @@ static void print_check(const options *o, const report *r)
            o->data != NULL ? "images" : "random inputs");
     tool_print_verdict(verdict, stdout);
     tool_print_certificate(r->check, stdout);
-    printf("verdict: %s (the rewrite %s and owes %s)\n", r->verdict,
+    printf("verdict: %s", r->verdict);
+    tool_print_if(r->before, NULL, stdout);
+    printf("%s(the rewrite %s and owes %s)\n",
+           ptf_net_assumption(r->before) != NULL ? "\n  " : " ",
            o->rewrite->promise == PTF_EXACT ? "is exact" : "rounds weights",
            ptf_level_name(owed(o)));
 }
@@ -188,6 +192,8 @@ static void print_text(const options *o, const report *r)
         print_check(o, r);
     else
         printf("\nnot checked (--no-check)\n");
+    if (r->check == NULL)
+        tool_print_assumption(r->before, NULL, stdout);
     tool_print_file(o->output);
     puts(r->reached ? "written" : "not written");
 }
@@ -200,6 +206,7 @@ static void print_json(const options *o, const report *r)
     json_text(&j, "version", ptf_version());
     json_text(&j, "checkpoint", o->source.path);
     json_text(&j, "network", ptf_net_name(r->before));
+    tool_json_assumption(&j, r->before, NULL);
     json_text(&j, "rewrite", o->rewrite->name);
     json_text(&j, "output", r->reached ? o->output : NULL);
     json_bool(&j, "checked", r->check != NULL);

@@ -31,7 +31,7 @@ static const char help[] =
     "  --arch FILE|NAME, --arch-b FILE|NAME\n"
     "                    the text of print(model), or a built-in network;\n"
     "                    default: the text in the file, or the built-in that\n"
-    "                    fits\n"
+    "                    fits\n" TOOL_IN_ORDER_HELP
     "  --key PATH, --key-b PATH\n"
     "                    the state dict inside the file (model_state_dict)\n"
     "  --threads N       default: the CPUs that this process may use\n"
@@ -125,6 +125,7 @@ static int parse(int argc, char **argv, options *o)
         {"data", 0, OPTION_TEXT, &o->data, 0, 0},
         {"enclosures", 0, OPTION_TEXT, &o->enclosures, 0, 0},
         {"force", 0, OPTION_FLAG, &o->force, 0, 0},
+        {"in-order", 0, OPTION_FLAG, &o->a.in_order, 0, 0},
         {"input", 0, OPTION_TEXT, &o->a.input, 0, 0},
         {"invariance", 0, OPTION_FLAG, &o->invariance, 0, 0},
         {"json", 0, OPTION_FLAG, &o->json, 0, 0},
@@ -155,6 +156,7 @@ static int parse(int argc, char **argv, options *o)
                                 o->oracle);
     o->a.path = operands[0];
     o->b.path = count == 2 ? operands[1] : NULL;
+    o->b.in_order = o->a.in_order;
     if (count == 1 && (o->junit != NULL || o->enclosures != NULL))
         return tool_usage_error(
             "--junit and --enclosures are for two networks");
@@ -325,7 +327,10 @@ static ptf_status compare(const options *o, const tool_net *a,
                           bool *met, ptf_error *err)
 {
     replay log = {.count = 0};
-    check_report r = {.require = o->require, .allow_ulps = o->max_ulps >= 0};
+    check_report r = {.a = a->net,
+                      .b = b->net,
+                      .require = o->require,
+                      .allow_ulps = o->max_ulps >= 0};
     ptf_check *check = NULL;
     ptf_check_options how = {.threads = (int)o->threads,
                              .atol = o->atol,

@@ -45,6 +45,7 @@ typedef struct check_result {
 
 typedef struct check_report {
     const ptf_check *check;
+    const ptf_net *a, *b;
     check_require require;
     bool allow_ulps; /* --max-ulps was given: "certified" may be within it */
     bool from_log;   /* layers were paired by the log in B's file */

@@ -166,6 +166,8 @@ void check_print_text(const check_report *r, FILE *out)
                    v->max_abs);
     tool_print_certificate(r->check, out);
     print_evidence(r, out);
-    fprintf(out, "\nverdict: %s, required: %s: %s\n", found->verdict,
-            check_require_name(r->require), found->met ? "met" : "NOT MET");
+    fprintf(out, "\nverdict: %s", found->verdict);
+    tool_print_if(r->a, r->b, out);
+    fprintf(out, ", required: %s: %s\n", check_require_name(r->require),
+            found->met ? "met" : "NOT MET");
 }

@@ -102,6 +102,7 @@ void check_print_json(const check_report *r, FILE *out)
     json_text(&j, "program", "ptfold check");
     json_text(&j, "required", check_require_name(r->require));
     json_bool(&j, "met", r->result.met);
+    tool_json_assumption(&j, r->a, r->b);
     tool_json_verdict(&j, "verdict", ptf_check_verdict(r->check),
                       r->result.verdict);
     tool_json_certificate(&j, "certificate", r->check);
@@ -166,6 +167,17 @@ static bool layer_fails(const check_report *r, const ptf_layer_check *l)
            !(allowed && r->require == REQUIRE_CERTIFIED);
 }
 
+static void put_assumption(FILE *out, const check_report *r)
+{
+    char text[TOOL_ASSUMPTION];
+    const char *assumption = tool_assumption(r->a, r->b, text);
+    if (assumption == NULL)
+        return;
+    fputs("  <properties><property name=\"assumes\" value=\"", out);
+    put_xml(out, assumption);
+    fputs("\"/></properties>\n", out);
+}
+
 void check_print_junit(const check_report *r, FILE *out)
 {
     const check_result *found = &r->result;
@@ -181,6 +193,7 @@ void check_print_junit(const check_report *r, FILE *out)
     fprintf(out,
             "<testsuite name=\"ptfold check\" tests=\"%d\" failures=\"%d\">\n",
             tests, failures);
+    put_assumption(out, r);
     snprintf(message, sizeof(message), "verdict %s, required %s%s%s%s%s",
              found->verdict, check_require_name(r->require),
              c->reason != NULL ? ": " : "", c->layer != NULL ? c->layer : "",

@@ -336,6 +336,7 @@ static void json_start(job *j)
     json_text(&j->json, "version", ptf_version());
     json_text(&j->json, "checkpoint", o->source.path);
     json_text(&j->json, "network", ptf_net_name(j->run->net->net));
+    tool_json_assumption(&j->json, j->run->net->net, NULL);
     json_text(&j->json, "input", tool_shape_text(&j->input, shape));
     json_text(&j->json, "output", tool_shape_text(&j->output, shape));
     json_text(&j->json, "isa", ptf_isa_name());

@@ -20,7 +20,7 @@ static const char help[] =
     "                    a channel of each pixel; white is the largest of all;\n"
     "                    an image below 256 pixels is enlarged\n"
     "  --index N         which image of INPUT, when it has several (0)\n"
-    "  --arch FILE|NAME  the text of print(model), or a built-in network\n"
+    "  --arch FILE|NAME  the text of print(model), or a built-in network\n" TOOL_IN_ORDER_HELP
     "  --input CxHxW     shape of one input; default: what the text says\n"
     "  --key PATH        the state dict inside the file\n"
     "  --force           replace outputs that exist\n"
@@ -244,7 +244,7 @@ static void print_all(const gradient *d, tool_json *json)
     }
 }
 
-static void print_text(const gradient *d)
+static void print_text(const gradient *d, const tool_net *net)
 {
     printf("output %lld is %.9g; its derivatives by\n\n  %-32s %12s  %12s  "
            "%12s\n",
@@ -257,6 +257,7 @@ static void print_text(const gradient *d)
     }
     if (files[0] != NULL || files[1] != NULL)
         putchar('\n');
+    tool_print_assumption(net->net, NULL, stdout);
 }
 
 static void print_json(const gradient *d, const tool_net *net)
@@ -268,6 +269,7 @@ static void print_json(const gradient *d, const tool_net *net)
     json_text(&j, "version", ptf_version());
     json_text(&j, "checkpoint", d->options->source.path);
     json_text(&j, "network", ptf_net_name(net->net));
+    tool_json_assumption(&j, net->net, NULL);
     json_text(&j, "image", d->options->image);
     json_text(&j, "input", tool_shape_text(&d->input, text));
     json_int(&j, "output", d->which);
@@ -300,7 +302,7 @@ static ptf_status run(gradient *d, const tool_net *net, unsigned by,
     if (status == PTF_OK && o->json)
         print_json(d, net);
     else if (status == PTF_OK)
-        print_text(d);
+        print_text(d, net);
     return status;
 }
 
@@ -341,6 +343,7 @@ int tool_grad(int argc, char **argv)
         {"arch", 0, OPTION_TEXT, &o.source.arch, 0, 0},
         {"force", 0, OPTION_FLAG, &o.force, 0, 0},
         {"index", 0, OPTION_COUNT, &o.index, 0, INT64_MAX},
+        {"in-order", 0, OPTION_FLAG, &o.source.in_order, 0, 0},
         {"input", 0, OPTION_TEXT, &o.source.input, 0, 0},
         {"json", 0, OPTION_FLAG, &o.json, 0, 0},
         {"key", 0, OPTION_TEXT, &o.source.key, 0, 0},

@@ -25,7 +25,7 @@ static const char help[] =
     "  --stage text      the network as print(model) prints it\n"
     "  --stage plan      how it runs: kernels, shapes, buffers, memory\n"
     "  --arch FILE|NAME  for the last three: the text of print(model), or a\n"
-    "                    built-in network; default: the built-in that fits\n"
+    "                    built-in network; default: the built-in that fits\n" TOOL_IN_ORDER_HELP
     "  --input CxHxW     for a plan; default: what the text says\n"
     "  --batch N         for a plan: inputs at a time (default 1)\n"
     "  -v, --verbose     list all tensors that do not fit, not only the first\n"
@@ -125,6 +125,7 @@ int tool_info(int argc, char **argv)
     const tool_option table[] = {
         {"arch", 0, OPTION_TEXT, &o.source.arch, 0, 0},
         {"batch", 0, OPTION_COUNT, &o.batch, 1, 1 << 20},
+        {"in-order", 0, OPTION_FLAG, &o.source.in_order, 0, 0},
         {"input", 0, OPTION_TEXT, &o.source.input, 0, 0},
         {"json", 0, OPTION_FLAG, &o.json, 0, 0},
         {"keep-prefix", 0, OPTION_FLAG, &o.keep_prefix, 0, 0},

@@ -184,6 +184,7 @@ static void print_head(matrix *m, const tool_inputs *inputs)
     json_open(&m->writer, NULL, '{');
     json_text(&m->writer, "program", "ptfold check --invariance");
     json_text(&m->writer, "version", ptf_version());
+    tool_json_assumption(&m->writer, m->net->net, NULL);
     json_open(&m->writer, "runs", '[');
 }
 
@@ -200,7 +201,9 @@ static void print_tail(matrix *m)
         return;
     }
     tool_print_not_finite(m->not_finite);
-    printf("\nverdict: %s\n", ptf_level_name(level));
+    printf("\nverdict: %s", ptf_level_name(level));
+    tool_print_if(m->net->net, NULL, stdout);
+    putchar('\n');
 }
 
 ptf_status check_invariance(const tool_net *net, const tool_inputs *inputs,

@@ -19,7 +19,7 @@ static const char help[] =
     "                    (.pt or .pth for PyTorch, .bin or .safetensors)\n"
     "  --input CxHxW     shape of one input; default: what the text says\n"
     "  --arch FILE|NAME  the text of print(model), or a built-in network;\n"
-    "                    default: the built-in whose keys and shapes fit\n"
+    "                    default: the built-in whose keys and shapes fit\n" TOOL_IN_ORDER_HELP
     "  --key PATH        the state dict inside the file (model_state_dict)\n"
     "  --check N         compare on N random inputs of each size (default 2)\n"
     "  --seed S          where the random inputs start (default 1)\n"
@@ -72,6 +72,7 @@ static int parse(int argc, char **argv, options *o)
         {"arch", 0, OPTION_TEXT, &o->source.arch, 0, 0},
         {"check", 0, OPTION_COUNT, &o->check, 1, 1000000},
         {"force", 0, OPTION_FLAG, &o->force, 0, 0},
+        {"in-order", 0, OPTION_FLAG, &o->source.in_order, 0, 0},
         {"input", 0, OPTION_TEXT, &o->source.input, 0, 0},
         {"json", 0, OPTION_FLAG, &o->json, 0, 0},
         {"key", 0, OPTION_TEXT, &o->source.key, 0, 0},
@@ -192,6 +193,13 @@ static void print_conversions(const report *r)
     }
 }
 
+static void print_level(const report *r, const ptf_verdict *v)
+{
+    printf("verdict: %s", ptf_level_name(level_of(r, v)));
+    tool_print_if(r->before->net, NULL, stdout);
+    putchar('\n');
+}
+
 static void print_checks(const report *r)
 {
     char n[32], shape[64];
@@ -199,14 +207,14 @@ static void print_checks(const report *r)
            tool_count_text(r->same.samples, n),
            tool_shape_text(&r->before->input, shape));
     tool_print_verdict(&r->same, stdout);
-    printf("verdict: %s\n", ptf_level_name(level_of(r, &r->same)));
+    print_level(r, &r->same);
     if (r->windows_checked) {
         printf("\n%s windows on larger images %s: original on each crop "
                "against converted\n",
                tool_count_text(r->slid.samples, n),
                tool_shape_text(&r->large, shape));
         tool_print_verdict(&r->slid, stdout);
-        printf("verdict: %s\n", ptf_level_name(level_of(r, &r->slid)));
+        print_level(r, &r->slid);
     } else if (r->slide.blocker != NULL) {
         tool_line line = {stdout, printf("\nlarger images:") - 1};
         tool_print_words(&line, "windows are not equal to crops, because");
@@ -223,6 +231,8 @@ static void print_text(const options *o, const report *r)
 {
     tool_print_file(o->source.path);
     printf("%s\n", ptf_net_name(r->before->net));
+    if (!r->checked)
+        tool_print_assumption(r->before->net, NULL, stdout);
     print_conversions(r);
     if (r->checked)
         print_checks(r);
@@ -241,6 +251,7 @@ static void print_json(const options *o, const report *r)
     json_text(&j, "version", ptf_version());
     json_text(&j, "checkpoint", o->source.path);
     json_text(&j, "network", ptf_net_name(r->before->net));
+    tool_json_assumption(&j, r->before->net, NULL);
     json_text(&j, "rewrite", "linear_to_conv");
     json_text(&j, "output", r->reached ? o->output : NULL);
     json_bool(&j, "checked", r->checked);

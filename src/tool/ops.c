@@ -21,6 +21,9 @@ static const char help[] =
     "  --json, --csv, --md\n"
     "  --arch FILE|NAME   of a checkpoint: the text of print(model), or a\n"
     "                     built-in network\n"
+    "  --in-order         forward() runs each module of the text once, as\n"
+    "                     printed: your word for a class that is not\n"
+    "                     nn.Sequential; all results carry it\n"
     "  --key PATH         the state dict inside the file\n"
     "  -v, --verbose     list all tensors that do not fit, not only the first\n"
     "  --help, --version\n"
@@ -138,7 +141,9 @@ static int run(const options *o, const ptf_convention *convention)
         .convention = convention, .batch = o->batch, .backward = o->backward};
     ptf_status status = add_net(&report, &o->source, &err);
     if (status == PTF_OK && o->compare != NULL) {
-        tool_source other = {.path = o->compare, .input = o->source.input};
+        tool_source other = {.path = o->compare,
+                             .input = o->source.input,
+                             .in_order = o->source.in_order};
         status = add_net(&report, &other, &err);
     }
     if (status == PTF_OK)
@@ -171,6 +176,7 @@ int tool_ops(int argc, char **argv)
         {"compare", 0, OPTION_TEXT, &o.compare, 0, 0},
         {"convention", 0, OPTION_TEXT, &o.convention, 0, 0},
         {"csv", 0, OPTION_FLAG, &o.csv, 0, 0},
+        {"in-order", 0, OPTION_FLAG, &o.source.in_order, 0, 0},
         {"input", 0, OPTION_TEXT, &o.source.input, 0, 0},
         {"json", 0, OPTION_FLAG, &o.json, 0, 0},
         {"key", 0, OPTION_TEXT, &o.source.key, 0, 0},

@@ -78,6 +78,7 @@ static void json_net(tool_json *j, const ops_net *net)
     json_open(j, NULL, '{');
     json_text(j, "source", net->source);
     json_text(j, "network", net->total.name);
+    tool_json_assumption(j, net->net.net, NULL);
     json_open(j, "layers", '[');
     for (size_t i = 0; i < net->count; i++) {
         if (!ops_is_shown(net, i))
@@ -209,6 +210,7 @@ void ops_print_md(const ops_report *report)
                n > 0 ? "\n" : "", net->source,
                tool_shape_text(&net->total.input, shape),
                (long long)report->batch, report->convention->name);
+        tool_print_assumption(net->net.net, NULL, stdout);
         printf("| layer | output | parameters | multiplications | additions | "
                "%s | activation bytes | weight bytes | operations per byte |",
                report->convention->unit);

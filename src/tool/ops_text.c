@@ -175,6 +175,7 @@ static void print_title(const ops_report *report, const ops_net *net)
     tool_print_file(net->source);
     printf("%s, input %s, batch %lld\n", net->total.name,
            tool_shape_text(&net->total.input, shape), (long long)report->batch);
+    tool_print_assumption(net->net.net, NULL, stdout);
 }
 
 static void print_backward(const ops_report *report, const ops_net *net)

@@ -144,7 +144,9 @@ static void print_text(const session *s)
         printf("%-28s %10.3e %12.2g %8lld %10lld\n", claims[i].text, f->max_abs,
                f->part, (long long)f->beyond, (long long)f->undecided);
     }
-    printf("\nverdict: %s\n", verdict_of(s));
+    printf("\nverdict: %s", verdict_of(s));
+    tool_print_if(s->net->net, NULL, stdout);
+    putchar('\n');
 }
 
 static void print_json(const session *s)
@@ -153,6 +155,7 @@ static void print_json(const session *s)
     json_open(&j, NULL, '{');
     json_text(&j, "program", "ptfold check --oracle");
     json_text(&j, "libtorch", s->torch.torch_version());
+    tool_json_assumption(&j, s->net->net, NULL);
     json_int(&j, "samples", s->inputs->count);
     json_int(&j, "outputs", s->inputs->count * s->out_size);
     for (int i = 0; i < CLAIMS; i++) {

@@ -22,7 +22,7 @@ static const char help[] =
     "                    0, inf (the largest) or from 1e-30 to 1e30\n"
     "  --npy FILE        all outputs as an array\n"
     "  --json            the report as JSON\n"
-    "  --arch FILE|NAME  the text of print(model), or a built-in network\n"
+    "  --arch FILE|NAME  the text of print(model), or a built-in network\n" TOOL_IN_ORDER_HELP
     "  --key PATH        the state dict inside the file (model_state_dict)\n"
     "  --input CxHxW     shape of one input; default: what the text says\n"
     "  --batch N         images at once; --threads N\n"
@@ -104,6 +104,7 @@ static int parse(int argc, char **argv, run_options *o, image_texts *t,
         {"beta", 0, OPTION_TEXT, &beta, 0, 0},
         {"class", 0, OPTION_TEXT, &o->map_class, 0, 0},
         {"force", 0, OPTION_FLAG, &o->force, 0, 0},
+        {"in-order", 0, OPTION_FLAG, &o->source.in_order, 0, 0},
         {"input", 0, OPTION_TEXT, &o->source.input, 0, 0},
         {"json", 0, OPTION_FLAG, &o->json, 0, 0},
         {"key", 0, OPTION_TEXT, &o->source.key, 0, 0},
@@ -173,6 +174,8 @@ static ptf_status open_and_run(run_options *o, const tool_net *net,
     if (!o->quiet)
         report_skipped(ptf_images_skipped(r.images));
     status = o->slide ? run_map(&r, err) : run_classify(&r, err);
+    if (status == PTF_OK && !o->json)
+        tool_print_assumption(net->net, NULL, stdout);
     ptf_images_close(r.images);
     return status;
 }

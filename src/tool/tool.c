@@ -74,6 +74,11 @@ void tool_start(const char *program)
     tool_progress_watch();
 }
 
+const char *tool_program(void)
+{
+    return program_name;
+}
+
 void tool_command(const char *name)
 {
     static char text[32];
@@ -210,7 +215,7 @@ static const char *arch_option(const tool_source *source)
 
 /*
  * The architecture's text and a name for it in messages.  No text: the
- * checkpoint holds a whole model.  Of a failure the text of the network that
+ * checkpoint says itself what it is.  Of a failure the text of the network that
  * is nearest, or NULL.
  */
 static ptf_status find_text(const tool_source *source, tool_net *net,
@@ -231,9 +236,8 @@ static ptf_status find_text(const tool_source *source, tool_net *net,
         *text = net->text;
         return status;
     }
-    *name = source->path;
-    *text = ptf_checkpoint_metadata(net->ckpt, "architecture");
-    if (*text != NULL || ptf_checkpoint_has_model(net->ckpt))
+    if (ptf_checkpoint_metadata(net->ckpt, "architecture") != NULL ||
+        ptf_checkpoint_has_model(net->ckpt))
         return PTF_OK;
     ptf_status status = ptf_arch_recognise(net->ckpt, name, err);
     if (*name != NULL)
@@ -263,14 +267,17 @@ static ptf_status find_input(const char *input, tool_net *net, ptf_error *err)
 static ptf_status make_net(const tool_source *source, tool_net *out,
                            ptf_error *err)
 {
+    const ptf_net_options options = {sizeof(options), source->in_order};
     const char *text, *name;
     ptf_status status = find_text(source, out, &text, &name, err);
     if (status == PTF_OK)
-        status = ptf_net_make(text, name, out->ckpt, &out->net, err);
-    if (status != PTF_OK && verbose && text != NULL && out->ckpt != NULL)
+        status = ptf_net_make(text, name, out->ckpt, &options, &out->net, err);
+    if (status != PTF_OK && verbose && out->ckpt != NULL)
         ptf_net_print_mismatch(text, name, out->ckpt, stderr, NULL);
     if (status == PTF_OK)
         status = find_input(source->input, out, err);
+    if (status == PTF_OK)
+        tool_warn_of_order(source, out->net);
     return status;
 }
 
@@ -326,6 +333,7 @@ ptf_status tool_checkpoint_open(const char *path,
  */
 static ptf_net *read_arch(const char *arch)
 {
+    const ptf_net_options in_order = {sizeof(in_order), true};
     ptf_net *net = NULL;
     char *file = NULL;
     const char *text = arch != NULL ? ptf_arch_text(arch) : NULL;
@@ -333,7 +341,7 @@ static ptf_net *read_arch(const char *arch)
         tool_read_text(arch, "a text", &file, &(ptf_error){0}) == PTF_OK)
         text = file;
     if (text != NULL)
-        ptf_net_make(text, arch, NULL, &net, NULL);
+        ptf_net_make(text, arch, NULL, &in_order, &net, NULL);
     free(file);
     return net;
 }

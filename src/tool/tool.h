@@ -48,6 +48,9 @@ void tool_be_verbose(void);
  */
 void tool_start(const char *program);
 
+/* Its name, for messages. */
+const char *tool_program(void);
+
 /* The command that runs, for the pointer to its --help. */
 void tool_command(const char *name);
 
@@ -90,6 +93,12 @@ typedef struct tool_option {
     void *target; /* what it sets, of the kind's type */
     int64_t least, most;
 } tool_option;
+
+/* The lines about an option that every command with a network has. */
+#define TOOL_IN_ORDER_HELP                                                  \
+    "  --in-order        forward() runs each module of the text once, as\n" \
+    "                    printed: your word for a class that is not\n"      \
+    "                    nn.Sequential; all results carry it\n"
 
 enum { TOOL_GO_ON = -1 };
 
@@ -206,6 +215,7 @@ typedef struct tool_source {
     const char *arch;        /* --arch FILE|NAME, or NULL */
     const char *key;         /* --key, or NULL */
     const char *input;       /* --input CxHxW, or NULL */
+    bool in_order;           /* --in-order: forward() runs modules as printed */
     bool unverified;         /* leave the checksums of the tensor data alone */
     const char *arch_option; /* what gives 'arch'; NULL: --arch */
 } tool_source;
@@ -227,7 +237,8 @@ ptf_status tool_checkpoint_open(const char *path,
 /*
  * Opens the checkpoint, verifies its checksums (unless told not to), finds
  * the architecture (the option, the text or the model in the file, or the
- * built-in that fits), and makes the net.
+ * built-in that fits), and makes the net.  What speaks against --in-order is
+ * warned of on stderr.
  */
 ptf_status tool_net_open(const tool_source *source, tool_net *out,
                          ptf_error *err);
@@ -418,6 +429,27 @@ void tool_json_certificate(tool_json *json, const char *key,
                            const ptf_check *check);
 void tool_json_layers(tool_json *json, const char *key, const ptf_net *net);
 void tool_json_remarks(tool_json *json, const ptf_net *net);
+
+enum { TOOL_ASSUMPTION = 1200 };
+
+/*
+ * What a result about one net or two (NULL: one) rests on when forward() was
+ * not seen, "FNet.forward() runs its modules in the printed order"; or NULL.
+ */
+const char *tool_assumption(const ptf_net *a, const ptf_net *b,
+                            char text[TOOL_ASSUMPTION]);
+
+/* What speaks against --in-order, on stderr. */
+void tool_warn_of_order(const tool_source *source, const ptf_net *net);
+
+/* " if ..." behind a verdict, or nothing. */
+void tool_print_if(const ptf_net *a, const ptf_net *b, FILE *out);
+
+/* A line "assumes ...", or nothing. */
+void tool_print_assumption(const ptf_net *a, const ptf_net *b, FILE *out);
+
+/* "assumes", null for nothing. */
+void tool_json_assumption(tool_json *json, const ptf_net *a, const ptf_net *b);
 
 /* What tool_find_not_finite() found. */
 void tool_print_not_finite(const char *layer);

@@ -23,6 +23,14 @@ def tensor(shape, numbers):
     return tuple(shape), struct.pack(f"<{len(numbers)}f", *numbers)
 
 
+def npy(shape, numbers):
+    """An array of f32 as numpy.save() writes it."""
+    head = f"{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}, }}"
+    head = head.ljust(117) + "\n"
+    return (b"\x93NUMPY\x01\x00" + struct.pack("<H", len(head)) +
+            head.encode() + tensor(shape, numbers)[1])
+
+
 # ------------------------------------------------------------ torch.save zips
 
 SIZES = {"FloatStorage": 4, "LongStorage": 8}

@@ -17,6 +17,7 @@ import unittest
 from xml.etree import ElementTree
 
 import checkpoint
+from checkpoint import npy
 from programs import (DAMAGED, DIFFERENT, FIXTURES, PROGRAMS, SOURCE, SYSTEM,
                       USAGE, ProgramTest)
 
@@ -32,7 +33,7 @@ SMALL_NET = ("--arch", ARCH, "small_net.pt", "folded.bin")
 # The layers that the judge knows, in small.
 TEXTS = (
     """# input: 2x6x5
-Net(
+Sequential(
   (a): Sequential(
     (0): Conv2d(2, 4, kernel_size=(3, 3), stride=(1, 1), padding=(1, 1))
     (1): BatchNorm2d(4, eps=1e-05, momentum=0.1, affine=True, track_running_stats=True)
@@ -45,40 +46,44 @@ Net(
 )
 """,
     """# input: 4x7x6
-Net(
+Sequential(
   (0): Conv2d(4, 6, kernel_size=(2, 3), stride=(2, 1), padding=(0, 2), dilation=(1, 2), groups=2, bias=False)
   (1): BatchNorm2d(6, eps=0.001, momentum=0.1, affine=True, track_running_stats=True)
   (2): LeakyReLU(negative_slope=0.1)
   (3): AvgPool2d(kernel_size=3, stride=1, padding=0)
   (4): Conv2d(6, 3, kernel_size=(1, 1), stride=(1, 1))
-  (5): Linear(in_features=12, out_features=7, bias=False)
-  (6): ReLU()
+  (5): Flatten(start_dim=1, end_dim=-1)
+  (6): Linear(in_features=12, out_features=7, bias=False)
+  (7): ReLU()
 )
 """,
     """# input: 3x4x4
-Net(
+Sequential(
   (0): Conv2d(3, 3, kernel_size=(3, 3), stride=(1, 1), padding=(1, 1), groups=3)
   (1): BatchNorm2d(3, eps=1e-05, momentum=0.1, affine=True, track_running_stats=True)
   (2): Conv2d(3, 4, kernel_size=(3, 3), stride=(1, 1), padding=(1, 1))
   (3): BatchNorm2d(4, eps=1e-05, momentum=0.1, affine=True, track_running_stats=True)
   (4): ReLU()
   (5): Dropout(p=0.5, inplace=False)
-  (6): Linear(in_features=64, out_features=3, bias=True)
+  (6): Flatten(start_dim=1, end_dim=-1)
+  (7): Linear(in_features=64, out_features=3, bias=True)
 )
 """,
     # A map of one pixel, of which a padded window sees nothing.
     """# input: 2x3x3
-Net(
+Sequential(
   (0): Conv2d(2, 3, kernel_size=(3, 3), stride=(1, 1))
   (1): Conv2d(3, 4, kernel_size=(1, 1), stride=(3, 3), padding=(1, 1))
   (2): BatchNorm2d(4, eps=1e-05, momentum=0.1, affine=True, track_running_stats=True)
-  (3): Linear(in_features=4, out_features=3, bias=True)
+  (3): Flatten(start_dim=1, end_dim=-1)
+  (4): Linear(in_features=4, out_features=3, bias=True)
 )
 """,
     """# input: 3x10x10
-Net(
-  (0): Linear(in_features=300, out_features=4, bias=True)
-  (1): BatchNorm1d(4, eps=1e-05, momentum=0.1, affine=True, track_running_stats=True)
+Sequential(
+  (0): Flatten(start_dim=1, end_dim=-1)
+  (1): Linear(in_features=300, out_features=4, bias=True)
+  (2): BatchNorm1d(4, eps=1e-05, momentum=0.1, affine=True, track_running_stats=True)
 )
 """)
 
@@ -123,13 +128,6 @@ def draw(text, seed):
             tensors[f"{key}.bias"] = checkpoint.tensor(
                 shape[:1], numbers(shape[0]))
     return tensors
-
-
-def npy(shape, numbers):
-    head = (f"{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}, }}")
-    head = head.ljust(117) + "\n"
-    return (b"\x93NUMPY\x01\x00" + struct.pack("<H", len(head)) +
-            head.encode() + struct.pack(f"<{len(numbers)}f", *numbers))
 
 
 class Judged(ProgramTest):
@@ -248,7 +246,7 @@ class Reports(ProgramTest):
 
     def test_radii_that_prove_nothing_explain_nothing(self):
         """Terms of 1e20 that cancel, and a bias that one side lacks."""
-        text = ("# input: 1\nWide(\n"
+        text = ("# input: 1\nSequential(\n"
                 "  (0): Linear(in_features=1, out_features=2, bias=True)\n"
                 "  (1): Linear(in_features=2, out_features=1, bias={})\n)\n")
         tensors = {"0.weight": checkpoint.tensor((2, 1), [1, 1]),
@@ -453,7 +451,7 @@ class BadInput(ProgramTest):
                        *self.images(2, [3e38] * 192))
 
     def test_infinity_in_the_input_that_a_layer_hides(self):
-        text = ("# input: 1x2x2\nHidden(\n  (0): {}\n"
+        text = ("# input: 1x2x2\nSequential(\n  (0): {}\n"
                 "  (1): Flatten(start_dim=1, end_dim=-1)\n"
                 "  (2): Linear(in_features={}, out_features=2, bias=True)\n)\n")
         pool = ("MaxPool2d(kernel_size=2, stride=2, padding=0, dilation=1, "
@@ -476,14 +474,15 @@ class BadInput(ProgramTest):
 
     def test_infinity_that_a_layer_hides(self):
         """-inf becomes 0 in a ReLU, so that all outputs are as they should."""
-        text = ("# input: 2x4x4\nHidden(\n"
+        text = ("# input: 2x4x4\nSequential(\n"
                 "  (0): Conv2d(2, 3, kernel_size=(3, 3), stride=(1, 1))\n"
                 "  (1): {}\n  (2): ReLU()\n"
-                "  (3): Linear(in_features=12, out_features=4, bias=True)\n)\n")
+                "  (3): Flatten(start_dim=1, end_dim=-1)\n"
+                "  (4): Linear(in_features=12, out_features=4, bias=True)\n)\n")
         tensors = {"0.weight": checkpoint.tensor((3, 2, 3, 3), [-3e38] * 54),
                    "0.bias": checkpoint.tensor((3,), [0] * 3),
-                   "3.weight": checkpoint.tensor((4, 12), [0.5] * 48),
-                   "3.bias": checkpoint.tensor((4,), [1, 2, 3, 4])}
+                   "4.weight": checkpoint.tensor((4, 12), [0.5] * 48),
+                   "4.bias": checkpoint.tensor((4,), [1, 2, 3, 4])}
         plain = text.format("Identity()")
         checkpoint.write_safetensors(self.path("hidden.bin"), tensors,
                                      {"architecture": plain})
@@ -513,7 +512,7 @@ class BadInput(ProgramTest):
         self.refuse_check(USAGE, ["small_net.pt"], "--input", "1x8x8")
         self.write("wide.npy", npy((1, 3, 9, 9), [0.5] * 243))
         self.refuse_check(USAGE, ["small_net.pt"], "--data", "wide.npy")
-        text = ("Net(\n  (0): Flatten(start_dim=1, end_dim=-1)\n"
+        text = ("Sequential(\n  (0): Flatten(start_dim=1, end_dim=-1)\n"
                 "  (1): Linear(in_features=192, out_features=9, bias=True)\n)\n")
         tensors = {"1.weight": checkpoint.tensor((9, 192), [0.5] * 1728),
                    "1.bias": checkpoint.tensor((9,), [0.5] * 9)}

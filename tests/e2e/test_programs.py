@@ -226,7 +226,7 @@ class Info(ProgramTest):
             return self.succeed("ptfold", "info", "--stage", "plan", *NET1,
                                 *args, env={"PTF_ISA": "ref"})
         text = plan("--batch", "3")
-        self.assertRegex(text, r"\Aplan of Net1: ref, \d+ threads?, batch 3, "
+        self.assertRegex(text, r"\Aplan of Sequential: ref, \d+ threads?, batch 3, "
                                r"\d+ bytes\n")
         for words in ("in 3x32x32 -> ", "-> out 10", "+bias", "+relu"):
             self.assertIn(words, text)

@@ -22,13 +22,14 @@ from programs import (DAMAGED, EQUIVALENT, PROGRAMS, SOURCE, SYSTEM,
 IMAGES = SOURCE / "tests" / "images"
 WINDOW, STRIDE, CLASSES = 8, 2, 5
 TEXT = f"""# input: 3x{WINDOW}x{WINDOW}
-Tiny(
+Sequential(
   (features): Sequential(
     (0): Conv2d(3, 4, kernel_size=(3, 3), stride=(1, 1))
     (1): ReLU()
     (2): MaxPool2d(kernel_size=2, stride=2, padding=0, dilation=1, \
 ceil_mode=False)
   )
+  (flatten): Flatten(start_dim=1, end_dim=-1)
   (classifier): Linear(in_features=36, out_features={CLASSES}, bias=True)
 )
 """

@@ -79,7 +79,7 @@ class Verdicts(ProgramTest):
 
     def line(self, weights, bias):
         """Two outputs of one input of 1, as a whole network."""
-        text = ("# input: 1\nLine(\n"
+        text = ("# input: 1\nSequential(\n"
                 "  (0): Linear(in_features=1, out_features=2, bias=True)\n)\n")
         self.write("line.txt", text.encode())
         self.write("one.npy", npy((1, 1), [1.0]))
@@ -172,7 +172,7 @@ class Verdicts(ProgramTest):
 
     def test_long_names_fit_the_report(self):
         name = "a_module_whose_name_is_as_long_as_some_are_in_practice"
-        text = (f"# input: 1\nLong(\n  ({name}): Linear(in_features=1, "
+        text = (f"# input: 1\nSequential(\n  ({name}): Linear(in_features=1, "
                 "out_features=1, bias=True)\n)\n")
         self.write("long.txt", text.encode())
         for path, w in (("a.pt", 1.5), ("b.pt", 1.25)):
@@ -194,7 +194,7 @@ class BatchNormsThatStay(ProgramTest):
     """One that cannot be folded is listed; the others are folded."""
 
     def make(self, layers):
-        text = "# input: 2x5x5\nStay(\n" + "".join(
+        text = "# input: 2x5x5\nSequential(\n" + "".join(
             f"  ({i}): {layer}\n" for i, layer in enumerate(layers)) + ")\n"
         self.write("net.txt", text.encode())
         tensors = {}

@@ -29,6 +29,7 @@ static inline void fuzz_facts(const ptf_checkpoint *ckpt)
 {
     ptf_facts facts;
     ptf_slice slice;
+    const ptf_net_options options = {sizeof(options), true};
     ptf_net *net;
     size_t entries = 0, opaque = 0;
     ptf_checkpoint_facts(ckpt, &facts);
@@ -37,7 +38,7 @@ static inline void fuzz_facts(const ptf_checkpoint *ckpt)
     while (ptf_checkpoint_opaque(ckpt, opaque) != NULL)
         opaque++;
     if (entries == facts.entry_count && ptf_checkpoint_has_model(ckpt) &&
-        ptf_net_make(NULL, NULL, ckpt, &net, NULL) == PTF_OK)
+        ptf_net_make(NULL, NULL, ckpt, &options, &net, NULL) == PTF_OK)
         ptf_net_free(net);
 }
 
