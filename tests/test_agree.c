@@ -235,6 +235,43 @@ static void plain_bytes_of_a_big_endian_machine_are_refused(void **state)
     }
 }
 
+/* TorchScript of PyTorch 1.x has a sixth part, always None; torch.save() none.
+ * What the code's constants name counts as well. */
+static void torchscript_may_have_six_parts(void **state)
+{
+    (void)state;
+    static const struct {
+        row file;
+        const char *constants;
+    } rows[] = {
+        {{ONE(AT(ID("FloatStorage", TEXT("\3", "cpu"), "N"))), PTF_OK, WHOLE},
+         "\x80\2)."},
+        {{ONE(AT(ID("FloatStorage", TEXT("\3", "cpu"), ""))), PTF_OK, WHOLE},
+         "\x80\2)."},
+        {{ONE(AT(ID("FloatStorage", TEXT("\3", "cpu"), ")"))), PTF_FORMAT,
+          "persistent id"},
+         "\x80\2)."},
+        {{ONE(AT(ID("FloatStorage", TEXT("\3", "cpu"), "NN"))), PTF_FORMAT,
+          "persistent id"},
+         "\x80\2)."},
+        {{ONE(ALL), PTF_FORMAT, "constants.pkl@2: "},
+         "\x80\2"
+         "cos\nsystem\n."},
+    };
+    static forge_zip zip;
+    for (size_t i = 0; i < PTF_ARRAY_SIZE(rows); i++) {
+        const forge_entry entries[] = {
+            {"a/data.pkl", rows[i].file.pickle, rows[i].file.size, false},
+            {"a/constants.pkl", rows[i].constants, strlen(rows[i].constants),
+             false},
+            {"a/data/0", forge_numbers, sizeof(forge_numbers), false},
+            {"a/version", "3\n", 2, false},
+        };
+        forge_make_zip(entries, PTF_ARRAY_SIZE(entries), &zip);
+        expect(zip.bytes, zip.size, &rows[i].file);
+    }
+}
+
 /* ------------------------------------------------------------ quantisation */
 
 #define QUANTIZED(class_name, count, params)                      \
@@ -291,6 +328,10 @@ static void zero_points_are_among_the_integers(void **state)
                    PER_CHANNEL(TENTH "a" TENTH "a", "K\1aK\x80"
                                                     "a")),
          PTF_FORMAT, "zero points"},
+        /* a scale that is no number */
+        {QUANTIZED("QInt8Storage", "\2",
+                   "ctorch\nper_tensor_affine\nG\x7f\xf8\0\0\0\0\0\0K\0\x87"),
+         PTF_FORMAT, "scales"},
     };
     expect_rows(rows, PTF_ARRAY_SIZE(rows), data, sizeof(data));
 }
@@ -360,6 +401,7 @@ int main(void)
         cmocka_unit_test(numbers_are_those_of_pytorch),
         cmocka_unit_test(plain_bytes_and_bytes_share_a_storage),
         cmocka_unit_test(plain_bytes_of_a_big_endian_machine_are_refused),
+        cmocka_unit_test(torchscript_may_have_six_parts),
         cmocka_unit_test(quantized_numbers_are_rounded_as_pytorch_does),
         cmocka_unit_test(zero_points_are_among_the_integers),
         cmocka_unit_test(a_view_has_one_meaning),

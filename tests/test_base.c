@@ -314,9 +314,33 @@ static void a_control_group_limits_the_threads(void **state)
     assert_true(ptf_thread_count() >= 1);
 }
 
+/* The vectors are Python 3.11's hash() with PYTHONHASHSEED=0. */
+static void the_hash_is_siphash_under_its_key(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        uint64_t hash;
+    } rows[] = {
+        {"a", UINT64_C(0x407448d2b89b1813)},
+        {"abcdefg", UINT64_C(0x6db12aae9070f506)},
+        {"abcdefgh", UINT64_C(0x3f7b849c0b8e35ea)},
+        {"data/0 of a storage", UINT64_C(0x8b4a4f7c4523958e)},
+    };
+    uint64_t drawn = ptf_hash("a", 1);
+    ptf_hash_set_key(0, 0);
+    for (size_t i = 0; i < PTF_ARRAY_SIZE(rows); i++)
+        assert_true(ptf_hash(rows[i].text, strlen(rows[i].text)) ==
+                    rows[i].hash);
+    assert_true(drawn != rows[0].hash);
+    ptf_hash_set_key(0, 1);
+    assert_true(ptf_hash("a", 1) != rows[0].hash);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_hash_is_siphash_under_its_key),
         cmocka_unit_test(a_message_names_file_entry_and_byte),
         cmocka_unit_test(an_error_is_optional),
         cmocka_unit_test(a_message_is_one_printable_line),

@@ -311,6 +311,7 @@ void ptf_checkpoint_close(ptf_checkpoint *ckpt)
     ptf_text_table_free(&ckpt->by_name);
     ptf_text_table_free(&ckpt->storages);
     ptf_text_table_free(&ckpt->views);
+    ptf_text_table_free(&ckpt->metadata_by_key);
     ptf_archive_close(&ckpt->archive);
     ptf_file_close(&ckpt->file);
     ptf_arena_free(&ckpt->arena);

@@ -58,11 +58,7 @@ bool ptf_checkpoint_entry(const ptf_checkpoint *ckpt, size_t index,
 
 const char *ptf_checkpoint_metadata(const ptf_checkpoint *ckpt, const char *key)
 {
-    for (size_t i = 0; i < ckpt->metadata_count; i++) {
-        if (strcmp(ckpt->metadata[i].key, key) == 0)
-            return ckpt->metadata[i].value;
-    }
-    return NULL;
+    return ptf_text_table_find(&ckpt->metadata_by_key, key);
 }
 
 const char *ptf_checkpoint_metadata_key(const ptf_checkpoint *ckpt,

@@ -89,9 +89,11 @@ ptf_status ptf_json_read_metadata(ptf_checkpoint *ckpt, const ptf_entry *entry,
             return ptf_json_fail(ckpt, entry, key, "expected a string", err);
         ptf_metadata *m = &ckpt->metadata[ckpt->metadata_count];
         m->key = ptf_arena_copy(&ckpt->arena, key, strlen(key));
-        m->value = ptf_arena_copy(&ckpt->arena, json_string_value(value),
-                                  json_string_length(value));
-        if (m->key == NULL || m->value == NULL)
+        char *text = ptf_arena_copy(&ckpt->arena, json_string_value(value),
+                                    json_string_length(value));
+        m->value = text;
+        if (m->key == NULL || text == NULL ||
+            !ptf_text_table_add(&ckpt->metadata_by_key, m->key, text))
             return ptf_fail_memory(err);
         ckpt->metadata_count++;
     }

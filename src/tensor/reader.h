@@ -45,14 +45,16 @@ struct ptf_checkpoint {
     size_t count;
     ptf_text_table by_name;
     size_t name_bytes; /* spent on names of tensors */
+    size_t walked;     /* values looked at on the way to tensors */
     size_t made_bytes; /* spent on storages that are not in the file */
     ptf_metadata *metadata;
     size_t metadata_count;
-    const ptf_value *selected; /* what has the tensors; NULL if unknown */
-    const char *place;         /* the key of the state dict, "" for all */
-    size_t left_out;           /* tensors that lie elsewhere */
-    const char *left_name;     /* one of them */
-    const char **opaque;       /* globals that are not understood, sorted */
+    ptf_text_table metadata_by_key; /* its texts */
+    const ptf_value *selected;      /* what has the tensors; NULL if unknown */
+    const char *place;              /* the key of the state dict, "" for all */
+    size_t left_out;                /* tensors that lie elsewhere */
+    const char *left_name;          /* one of them */
+    const char **opaque; /* globals that are not understood, sorted */
     size_t opaque_count;
     size_t closed_count;     /* objects with tensors, not looked into */
     ptf_storage **learnt;    /* whose checksum the file does not state */

@@ -12,12 +12,18 @@
 
 enum { MAX_SHARDS = 4096, MAX_FILE_NAME = 255 };
 
+/* One of the files. */
+typedef struct shard {
+    ptf_checkpoint *ckpt;
+    size_t taken; /* tensors that the index has from it */
+} shard;
+
 typedef struct index_reader {
     ptf_checkpoint *ckpt;
     const ptf_entry *entry;
     json_t *map;
-    ptf_text_table by_name; /* of shards */
-    size_t *taken;          /* tensors that the index has from each shard */
+    shard *shards; /* as many as ckpt->shards */
+    ptf_text_table by_name;
     ptf_error *err;
 } index_reader;
 
@@ -59,8 +65,7 @@ static ptf_status check_map(const index_reader *r)
 
 /* --------------------------------------------------------------- the shards */
 
-static ptf_status open_shard(index_reader *r, const char *name,
-                             ptf_checkpoint **out)
+static ptf_status open_shard(index_reader *r, const char *name, shard **out)
 {
     ptf_checkpoint *ckpt = r->ckpt;
     const char *index = ckpt->file.name;
@@ -72,51 +77,47 @@ static ptf_status open_shard(index_reader *r, const char *name,
         ptf_arena_printf(&ckpt->arena, "%.*s%s", folder, index, name);
     if (path == NULL)
         return ptf_fail_memory(r->err);
-    ptf_status status = ptf_checkpoint_open_shard(path, out, r->err);
+    *out = &r->shards[ckpt->shard_count];
+    ptf_status status = ptf_checkpoint_open_shard(path, &(*out)->ckpt, r->err);
     if (status != PTF_OK)
         return status;
-    ckpt->shards[ckpt->shard_count++] = *out;
+    ckpt->shards[ckpt->shard_count++] = (*out)->ckpt;
     /* the path ends with the name, which the JSON will not keep */
     return ptf_text_table_add(&r->by_name, path + folder, *out)
                ? PTF_OK
                : ptf_fail_memory(r->err);
 }
 
-static void count_taken(index_reader *r, const ptf_checkpoint *shard)
-{
-    for (size_t i = 0; i < r->ckpt->shard_count; i++)
-        r->taken[i] += r->ckpt->shards[i] == shard;
-}
-
 static ptf_status take_tensor(index_reader *r, const char *key,
                               const char *name)
 {
-    ptf_checkpoint *shard = ptf_text_table_find(&r->by_name, name);
-    ptf_status status = shard == NULL ? open_shard(r, name, &shard) : PTF_OK;
+    shard *file = ptf_text_table_find(&r->by_name, name);
+    ptf_status status = file == NULL ? open_shard(r, name, &file) : PTF_OK;
     if (status != PTF_OK)
         return status;
-    const ptf_tensor *t = ptf_checkpoint_find(shard, key);
+    const ptf_tensor *t = ptf_checkpoint_find(file->ckpt, key);
     if (t == NULL) {
-        ptf_origin origin = {shard->file.name, NULL};
+        ptf_origin origin = {file->ckpt->file.name, NULL};
         return ptf_fail(r->err, PTF_FORMAT, &origin, PTF_NO_OFFSET,
                         "expected tensor '%s', which the index says is here, "
                         "got none",
                         key);
     }
     r->ckpt->tensors[r->ckpt->count++] = *t;
-    count_taken(r, shard);
+    file->taken++;
     return PTF_OK;
 }
 
 /* A shard has more tensors than the index knows: names the first. */
-static ptf_status fail_extra(const index_reader *r, const ptf_checkpoint *shard)
+static ptf_status fail_extra(const index_reader *r, const shard *file)
 {
-    ptf_origin origin = {shard->file.name, NULL};
-    for (size_t i = 0; i < shard->count; i++) {
-        const char *name = shard->tensors[i].name;
-        json_t *file = json_object_get(r->map, name);
-        if (file == NULL ||
-            ptf_text_table_find(&r->by_name, json_string_value(file)) != shard)
+    const ptf_checkpoint *ckpt = file->ckpt;
+    ptf_origin origin = {ckpt->file.name, NULL};
+    for (size_t i = 0; i < ckpt->count; i++) {
+        const char *name = ckpt->tensors[i].name;
+        json_t *place = json_object_get(r->map, name);
+        if (place == NULL ||
+            ptf_text_table_find(&r->by_name, json_string_value(place)) != file)
             return ptf_fail(r->err, PTF_FORMAT, &origin, PTF_NO_OFFSET,
                             "expected no tensor that the index does not look "
                             "for here, got '%s'",
@@ -136,8 +137,8 @@ static ptf_status take_all(index_reader *r)
             return status;
     }
     for (size_t i = 0; i < r->ckpt->shard_count; i++) {
-        if (r->taken[i] != r->ckpt->shards[i]->count)
-            return fail_extra(r, r->ckpt->shards[i]);
+        if (r->shards[i].taken != r->shards[i].ckpt->count)
+            return fail_extra(r, &r->shards[i]);
     }
     return PTF_OK;
 }
@@ -155,8 +156,8 @@ static ptf_status read_shards(index_reader *r)
     ckpt->tensors =
         ptf_arena_array(&ckpt->arena, count, sizeof(*ckpt->tensors));
     ckpt->shards = ptf_arena_array(&ckpt->arena, files, sizeof(*ckpt->shards));
-    r->taken = ptf_arena_array(&ckpt->arena, files, sizeof(*r->taken));
-    if (ckpt->tensors == NULL || ckpt->shards == NULL || r->taken == NULL)
+    r->shards = ptf_arena_array(&ckpt->arena, files, sizeof(*r->shards));
+    if (ckpt->tensors == NULL || ckpt->shards == NULL || r->shards == NULL)
         return ptf_fail_memory(r->err);
     ptf_status status = take_all(r);
     ptf_text_table_free(&r->by_name);

@@ -12,7 +12,7 @@ enum {
     MAX_TENSORS = 1 << 18,
     MAX_NAME = 4096,
     MAX_ALL_NAMES = 64 << 20,
-    MAX_SKIPPED = 1024, /* non-persistent buffers of one module */
+    MAX_WALKED = 64 << 20, /* values, each as often as it is looked at */
 };
 
 /* The owner of what is being walked; it gets a number with its first leaf. */
@@ -170,6 +170,22 @@ static void count_closed(walk *w, const ptf_value *value)
     w->out->closed = value;
 }
 
+/*
+ * Counts values that are looked at.  What is shared or nested is looked at
+ * many times, and a small file could take hours.
+ */
+static ptf_status count_walked(walk *w, size_t count)
+{
+    ptf_origin origin = ptf_value_origin(w->ckpt);
+    w->ckpt->walked += count;
+    return w->ckpt->walked <= MAX_WALKED
+               ? PTF_OK
+               : ptf_fail(w->err, PTF_FORMAT, &origin, PTF_NO_OFFSET,
+                          "expected at most %d values around the tensors, "
+                          "shared ones counted every time",
+                          MAX_WALKED);
+}
+
 /* Walks one pair of a dict under its dotted name. */
 static ptf_status walk_pair(walk *w, const ptf_value *key, ptf_value *value,
                             const char *prefix, const ptf_name_problem *problem)
@@ -206,7 +222,7 @@ static ptf_status walk_pair(walk *w, const ptf_value *key, ptf_value *value,
 static ptf_status walk_dict(walk *w, const ptf_value *dict, const char *prefix,
                             const ptf_name_problem *problem)
 {
-    ptf_status status = PTF_OK;
+    ptf_status status = count_walked(w, dict->count);
     for (uint32_t i = 0; i < dict->count && status == PTF_OK; i += 2) {
         if (w->training || !ptf_member_is_training(dict, dict->items[i]))
             status = walk_pair(w, dict->items[i], dict->items[i + 1], prefix,
@@ -218,7 +234,7 @@ static ptf_status walk_dict(walk *w, const ptf_value *dict, const char *prefix,
 static ptf_status walk_list(walk *w, const ptf_value *list, const char *prefix,
                             const ptf_name_problem *problem)
 {
-    ptf_status status = PTF_OK;
+    ptf_status status = count_walked(w, list->count);
     for (uint32_t i = 0; i < list->count && status == PTF_OK; i++) {
         ptf_value index = {.kind = PTF_INT, .integer = i};
         status = walk_pair(w, &index, list->items[i], prefix, problem);
@@ -226,13 +242,16 @@ static ptf_status walk_list(walk *w, const ptf_value *list, const char *prefix,
     return status;
 }
 
-/* True when the set or list has the key among its items. */
+/* The items of a set or list; nothing else has some. */
+static uint32_t item_count(const ptf_value *set)
+{
+    bool has = set != NULL && (set->kind == PTF_SET || set->kind == PTF_LIST);
+    return has ? set->count : 0;
+}
+
 static bool contains(const ptf_value *set, const ptf_value *key)
 {
-    if (set == NULL || set->count > MAX_SKIPPED ||
-        (set->kind != PTF_SET && set->kind != PTF_LIST))
-        return false;
-    for (uint32_t i = 0; i < set->count; i++) {
+    for (uint32_t i = 0; i < item_count(set); i++) {
         const ptf_value *v = set->items[i];
         if (v->kind == PTF_STRING && key->kind == PTF_STRING &&
             v->count == key->count && memcmp(v->text, key->text, v->count) == 0)
@@ -256,28 +275,39 @@ static void count_packed(walk *w, const ptf_value *state)
     }
 }
 
+/* A dict of a module, without the keys in 'skip' (may be NULL). */
+static ptf_status walk_members(walk *w, const ptf_value *dict,
+                               const ptf_value *skip, const char *prefix,
+                               const ptf_name_problem *problem)
+{
+    if (dict == NULL || dict->kind != PTF_DICT)
+        return PTF_OK;
+    size_t each = 1 + (size_t)item_count(skip);
+    ptf_status status = count_walked(w, dict->count / 2 * each);
+    for (uint32_t i = 0; i < dict->count && status == PTF_OK; i += 2) {
+        if (!contains(skip, dict->items[i]))
+            status = walk_pair(w, dict->items[i], dict->items[i + 1], prefix,
+                               problem);
+    }
+    return status;
+}
+
 /* nn.Module: own parameters, own persistent buffers, then the children. */
 static ptf_status walk_module(walk *w, const ptf_value *state,
                               const char *prefix,
                               const ptf_name_problem *problem)
 {
-    static const char *const parts[] = {"_parameters", "_buffers", "_modules"};
     const ptf_value *skip = ptf_dict_find(state, "_non_persistent_buffers_set");
-    for (size_t p = 0; p < PTF_ARRAY_SIZE(parts); p++) {
-        const ptf_value *dict = ptf_dict_find(state, parts[p]);
-        if (dict == NULL || dict->kind != PTF_DICT)
-            continue;
-        for (uint32_t i = 0; i < dict->count; i += 2) {
-            if (p == 1 && contains(skip, dict->items[i]))
-                continue;
-            ptf_status status = walk_pair(w, dict->items[i], dict->items[i + 1],
-                                          prefix, problem);
-            if (status != PTF_OK)
-                return status;
-        }
-    }
+    ptf_status status = walk_members(w, ptf_dict_find(state, "_parameters"),
+                                     NULL, prefix, problem);
+    if (status == PTF_OK)
+        status = walk_members(w, ptf_dict_find(state, "_buffers"), skip, prefix,
+                              problem);
+    if (status == PTF_OK)
+        status = walk_members(w, ptf_dict_find(state, "_modules"), NULL, prefix,
+                              problem);
     count_packed(w, state);
-    return PTF_OK;
+    return status;
 }
 
 /* True for a call of that module, or of one below it with 'below'. */

@@ -109,6 +109,25 @@ class Words(unittest.TestCase):
             self.assertEqual(uses(code_of(code), forbidden("net")), [], code)
 
 
+class Names(unittest.TestCase):
+    """The names that condemn a pickle, in the reader and in the docs."""
+
+    def test_the_docs_list_what_the_reader_refuses(self):
+        code = (ROOT / "src" / "pickle" / "calls.c").read_text()
+        table = code.split("} forbidden[] = {")[1].split("};")[0]
+        rows = re.findall(r'\{"([^"]+)",\s+("[^"]+"|NULL|all_names)\}', table)
+        self.assertEqual(len(rows), table.count("{"))
+        lists = {"NULL": [], "all_names": [], "one": []}
+        for module, what in rows:
+            whole = f"{module}.{what[1:-1]}" if what[0] == '"' else module
+            lists[what if what in lists else "one"].append(whole)
+        text = (ROOT / "docs" / "checkpoints.md").read_text()
+        section = text.split("## Names that condemn a file")[1].split("##")[0]
+        documented = [re.findall("`([^`]+)`", part.split("\n\n")[0])
+                      for part in section.split("\n* ")[1:]]
+        self.assertEqual(documented, list(lists.values()))
+
+
 # --------------------------------------------------------------------- sizes
 
 MOST_LINES, MOST_IN_TEST, MOST_IN_FUNCTION, MOST_LEVELS = 500, 600, 60, 3
