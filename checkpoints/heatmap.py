@@ -12,6 +12,7 @@ and plain colours as "nothing".  Writes shapes.pt (a state dict), shapes.txt
 SPDX-License-Identifier: Apache-2.0
 """
 import sys
+from collections import OrderedDict
 from pathlib import Path
 
 import torch
@@ -25,20 +26,16 @@ NOTHING = len(NAMES) - 1
 HEIGHT, WIDTH = 240, 360
 
 
-class Shapes(nn.Module):
+def network():
     """No padding before the classifier: windows are equal to crops."""
-
-    def __init__(self):
-        super().__init__()
-        self.features = nn.Sequential(
+    return nn.Sequential(OrderedDict(
+        features=nn.Sequential(
             nn.Conv2d(3, 16, 5), nn.ReLU(), nn.MaxPool2d(2),
-            nn.Conv2d(16, 32, 5), nn.ReLU(), nn.MaxPool2d(2))
-        self.classifier = nn.Sequential(
+            nn.Conv2d(16, 32, 5), nn.ReLU(), nn.MaxPool2d(2)),
+        flatten=nn.Flatten(),
+        classifier=nn.Sequential(
             nn.Linear(32 * 5 * 5, 64), nn.ReLU(),
-            nn.Linear(64, len(NAMES)))
-
-    def forward(self, x):
-        return self.classifier(self.features(x).flatten(1))
+            nn.Linear(64, len(NAMES)))))
 
 
 def plain(count, generator):
@@ -52,7 +49,7 @@ def plain(count, generator):
 def train(steps=400, batch=128):
     torch.manual_seed(1)
     generator = torch.Generator().manual_seed(1)
-    model = Shapes()
+    model = network()
     optimizer = torch.optim.Adam(model.parameters(), 2e-3)
     for step in range(steps):
         x, labels = images.draw(batch, seed=step)

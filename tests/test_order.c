@@ -137,6 +137,12 @@ static const struct {
      "line 2: ModuleList has no forward()", NULL},
     {"Net(\n  (0): ModuleDict(\n    (0): ReLU()\n  )\n)\n",
      "line 2: ModuleDict has no forward()", NULL},
+    {"Net(\n  (c): ParametrizedConv1d(\n    4, 6, kernel_size=(3,)\n"
+     "    (parametrizations): ModuleDict(\n    )\n  )\n)\n",
+     "line 2: ParametrizedConv1d has weights that are made from others", NULL},
+    {"ParametrizedBlock(\n  (0): ReLU()\n)\n",
+     "class ParametrizedBlock is not nn.Sequential",
+     "ParametrizedBlock.forward()" ASSUMES},
     /* nothing flattens between modules of an nn.Sequential */
     {"Sequential(\n  (0): " CONV(3, 8) "\n  (1): " LINEAR(128, 5) "\n)\n",
      "line 3: Linear(in_features=128, out_features=5, bias=True) stands behind "

@@ -40,11 +40,26 @@ static ptf_status compare_arch(const ptf_arch *arch, const ptf_checkpoint *ckpt,
     return status;
 }
 
-static ptf_status fail_unknown(const ptf_origin *origin,
+static bool is_torchscript(const ptf_checkpoint *ckpt)
+{
+    static const char kind[] = "TorchScript";
+    ptf_facts facts;
+    ptf_checkpoint_facts(ckpt, &facts);
+    return strncmp(facts.kind, kind, strlen(kind)) == 0;
+}
+
+static ptf_status fail_unknown(const ptf_checkpoint *ckpt,
                                const ptf_arch *nearest, const ptf_mismatch *m,
                                ptf_error *err)
 {
     static const char advice[] = "give the text of print(model) with --arch";
+    const ptf_origin file = {ptf_checkpoint_file(ckpt)->name, NULL};
+    const ptf_origin *origin = &file;
+    if (is_torchscript(ckpt))
+        return ptf_fail(err, PTF_UNSUPPORTED, origin, PTF_NO_OFFSET,
+                        "TorchScript's graph is not read, only its tensors; "
+                        "give the text of print(model), of the model before "
+                        "torch.jit, with --arch");
     if (nearest == NULL)
         return ptf_fail(err, PTF_UNSUPPORTED, origin, PTF_NO_OFFSET,
                         "the tensors are not those of a built-in network; %s",
@@ -98,7 +113,7 @@ ptf_status ptf_arch_recognise(const ptf_checkpoint *ckpt, const char **name,
                           s->fitting);
     } else if (status == PTF_OK) {
         *name = s->nearest != NULL ? s->nearest->name : NULL;
-        status = fail_unknown(&origin, s->nearest, &s->best, err);
+        status = fail_unknown(ckpt, s->nearest, &s->best, err);
     }
     ptf_free(s);
     return status;

@@ -31,11 +31,23 @@ static const struct {
     {"MultiheadAttention", "is not a sequence"},
     {"ModuleDict", "has no forward() of its own"},
     {"ModuleList", "has no forward() of its own"},
-    {"ParametrizationList", "computes a weight"},
 };
+
+/* torch.nn.utils.parametrize makes a class of its own for each layer's. */
+static bool is_parametrized(const char *class_name)
+{
+    static const char prefix[] = "Parametrized";
+    const char *rest = class_name + strlen(prefix);
+    ptf_op op;
+    return strncmp(class_name, prefix, strlen(prefix)) == 0 &&
+           ptf_op_find(rest, strlen(rest), &op);
+}
 
 const char *ptf_order_refusal(const char *class_name)
 {
+    if (is_parametrized(class_name))
+        return "has weights that are made from others (call torch.nn.utils."
+               "parametrize.remove_parametrizations())";
     for (size_t i = 0; i < PTF_ARRAY_SIZE(not_sequences); i++) {
         if (strcmp(not_sequences[i].class_name, class_name) == 0)
             return not_sequences[i].reason;

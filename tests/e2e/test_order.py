@@ -174,6 +174,12 @@ class Order(ProgramTest):
                                      {"architecture": TEXT})
         self.believed("ptfold", "run", "net.bin", "x.npy")
 
+    def test_the_graph_of_torchscript_is_not_read(self):
+        self.fixture("scripted.pt")
+        self.refuse(UNSUPPORTED, ["scripted.pt: TorchScript's graph is not "
+                                  "read", "--arch"],
+                    "bnfuse", "scripted.pt", "out.bin")
+
     def test_a_sequence_assumes_nothing(self):
         for more in ((), ("--in-order",)):
             report = self.quiet("bnfuse", *more, "--arch", "sequential.txt",
