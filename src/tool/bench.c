@@ -397,7 +397,10 @@ int tool_bench(int argc, char **argv)
         return tool_fail(&err);
     bench b = {.options = &o};
     ptf_net *slid = NULL;
-    status = prepare(&b, &net, &slid, &err);
+    tool_finite finite = {.in_layer = false};
+    status = tool_finite_weights(&finite, net.net, &err);
+    if (status == PTF_OK)
+        status = prepare(&b, &net, &slid, &err);
     if (status == PTF_OK)
         status = bench_all(&b, &err);
     ptf_net_free(slid);

@@ -132,7 +132,7 @@ static ptf_status create_npy(job *j, ptf_error *err)
 static ptf_status prepare(job *j, ptf_error *err)
 {
     const run_options *o = j->run->options;
-    ptf_plan_options how = {.threads = (int)o->threads};
+    ptf_plan_options how = {.threads = (int)o->threads, .inspect = true};
     ptf_status status = find_input(j, err);
     if (status != PTF_OK)
         return status;
@@ -364,7 +364,8 @@ static void json_end(job *j)
         }
         json_close(json, ']');
     }
-    json_text(json, "npy", j->run->options->npy);
+    tool_json_finite(json, j->run->finite);
+    json_text(json, "npy", run_is_void(j->run) ? NULL : j->run->options->npy);
     json_close(json, '}');
 }
 
@@ -429,6 +430,8 @@ static ptf_status run_batch(job *j, int64_t first, int64_t n, ptf_error *err)
     ptf_status status = read_batch(j, first, n, err);
     if (status == PTF_OK)
         status = ptf_plan_run(j->plan, j->in, n, j->out, err);
+    if (status == PTF_OK)
+        tool_finite_layer(j->run->finite, ptf_plan_not_finite(j->plan));
     if (status == PTF_OK && j->npy != NULL)
         status = ptf_sink_write(j->npy, j->out,
                                 (size_t)(n * j->out_size) * sizeof(float), err);
@@ -457,7 +460,7 @@ static ptf_status run_all(job *j, ptf_error *err)
         tool_progress_at(&progress, i + j->batch);
     }
     tool_progress_end(&progress);
-    if (status == PTF_OK && j->npy != NULL) {
+    if (status == PTF_OK && j->npy != NULL && !run_is_void(j->run)) {
         status = ptf_sink_commit(j->npy, err);
         j->npy = NULL;
     }

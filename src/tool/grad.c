@@ -23,6 +23,8 @@ static const char help[] =
     "  --arch FILE|NAME  the text of print(model), or a built-in network\n" TOOL_IN_ORDER_HELP
     "  --input CxHxW     shape of one input; default: what the text says\n"
     "  --key PATH        the state dict inside the file\n"
+    "  --strict          exit with 1, and write no file, where weights, layers or\n"
+    "                    derivatives are NaN or infinite (without it: a warning)\n"
     "  --force           replace outputs that exist\n"
     "  --threads N       default: the CPUs that this process may use\n"
     "  --json            the report as JSON\n"
@@ -36,7 +38,7 @@ typedef struct options {
     const char *image, *wrt, *out, *saliency;
     ptf_image_options how; /* the image is read */
     int64_t output, index, threads;
-    bool force, json;
+    bool force, json, strict;
 } options;
 
 typedef struct gradient {
@@ -46,7 +48,14 @@ typedef struct gradient {
     float *in, *out, *cotangent;
     int64_t which; /* the output that is differentiated */
     double value;
+    tool_finite finite;
 } gradient;
+
+/* True when the files are given up. */
+static bool is_void(const gradient *d)
+{
+    return d->options->strict && !tool_finite_all(&d->finite);
+}
 
 /* ------------------------------------------------------------------ options */
 
@@ -134,6 +143,40 @@ static ptf_status differentiate(gradient *d, ptf_error *err)
     for (int64_t i = 0; i < pixels; i++)
         d->cotangent[d->which * pixels + i] = 1.0F;
     return ptf_gradient_back(d->g, d->cotangent, err);
+}
+
+static bool all_finite(const float *x, int64_t count)
+{
+    for (int64_t i = 0; x != NULL && i < count; i++) {
+        if (!isfinite(x[i]))
+            return false;
+    }
+    return true;
+}
+
+/* Warns of weights, layers and derivatives that are not finite. */
+static ptf_status inspect(gradient *d, const ptf_net *net, ptf_error *err)
+{
+    ptf_plan *plan = NULL;
+    ptf_plan_options how = {.threads = (int)d->options->threads,
+                            .inspect = true};
+    ptf_status status = tool_finite_weights(&d->finite, net, err);
+    if (status == PTF_OK)
+        status = ptf_plan_make(net, &d->input, 1, &how, &plan, err);
+    if (status == PTF_OK)
+        status = ptf_plan_run(plan, d->in, 1, d->out, err);
+    if (status == PTF_OK)
+        tool_finite_layer(&d->finite, ptf_plan_not_finite(plan));
+    ptf_plan_free(plan);
+    bool finite =
+        all_finite(ptf_gradient_input(d->g), ptf_shape_numel(&d->input));
+    for (size_t i = 0; i < ptf_gradient_tensor_count(d->g); i++) {
+        const ptf_tensor *t = ptf_gradient_tensor(d->g, i);
+        finite = finite && all_finite(t->data, ptf_tensor_numel(t));
+    }
+    if (status == PTF_OK && !finite)
+        tool_finite_derivatives(&d->finite);
+    return status;
 }
 
 /* ----------------------------------------------------------------- saliency */
@@ -253,7 +296,8 @@ static void print_text(const gradient *d, const tool_net *net)
     const char *files[] = {d->options->out, d->options->saliency};
     for (int i = 0; i < 2; i++) {
         if (files[i] != NULL)
-            printf("\n%s: written", files[i]);
+            printf("\n%s: %s", files[i],
+                   is_void(d) ? "not written (--strict)" : "written");
     }
     if (files[0] != NULL || files[1] != NULL)
         putchar('\n');
@@ -277,6 +321,8 @@ static void print_json(const gradient *d, const tool_net *net)
     json_open(&j, "gradients", '[');
     print_all(d, &j);
     json_close(&j, ']');
+    tool_json_finite(&j, &d->finite);
+    json_bool(&j, "derivatives_not_finite", d->finite.in_derivatives);
     json_close(&j, '}');
 }
 
@@ -295,9 +341,11 @@ static ptf_status run(gradient *d, const tool_net *net, unsigned by,
         return status;
     d->output = ptf_gradient_output(d->g);
     status = differentiate(d, err);
-    if (status == PTF_OK && o->out != NULL)
+    if (status == PTF_OK)
+        status = inspect(d, net->net, err);
+    if (status == PTF_OK && o->out != NULL && !is_void(d))
         status = ptf_gradient_save(d->g, o->out, err);
-    if (status == PTF_OK && o->saliency != NULL)
+    if (status == PTF_OK && o->saliency != NULL && !is_void(d))
         status = save_saliency(d, o->saliency, err);
     if (status == PTF_OK && o->json)
         print_json(d, net);
@@ -315,7 +363,7 @@ static ptf_status check_targets(const options *o, ptf_error *err)
     return status == PTF_OK ? tool_check_picture(o->saliency, err) : status;
 }
 
-static ptf_status grad(const options *o, unsigned by, ptf_error *err)
+static ptf_status grad(const options *o, unsigned by, int *code, ptf_error *err)
 {
     tool_net net;
     ptf_status status = check_targets(o, err);
@@ -325,6 +373,7 @@ static ptf_status grad(const options *o, unsigned by, ptf_error *err)
         return status;
     gradient d = {.options = o};
     status = run(&d, &net, by, err);
+    *code = tool_finite_code(&d.finite, o->strict);
     ptf_gradient_free(d.g);
     free(d.in);
     free(d.out);
@@ -350,6 +399,7 @@ int tool_grad(int argc, char **argv)
         {"out", 'o', OPTION_TEXT, &o.out, 0, 0},
         {"output", 0, OPTION_COUNT, &o.output, 0, INT64_MAX},
         {"saliency", 0, OPTION_TEXT, &o.saliency, 0, 0},
+        {"strict", 0, OPTION_FLAG, &o.strict, 0, 0},
         {"threads", 0, OPTION_COUNT, &o.threads, 1, 1024},
         {"wrt", 0, OPTION_TEXT, &o.wrt, 0, 0},
         {0},
@@ -370,6 +420,6 @@ int tool_grad(int argc, char **argv)
     o.source.path = operands[0];
     o.image = operands[1];
     static ptf_error err;
-    ptf_status status = grad(&o, by, &err);
-    return status == PTF_OK ? tool_finish(EXIT_EQUIVALENT) : tool_fail(&err);
+    ptf_status status = grad(&o, by, &code, &err);
+    return status == PTF_OK ? tool_finish(code) : tool_fail(&err);
 }

@@ -125,7 +125,8 @@ static ptf_status find_image(map_job *j, ptf_error *err)
 static ptf_status prepare(map_job *j, ptf_error *err)
 {
     const ptf_net *net;
-    ptf_plan_options how = {.threads = (int)j->run->options->threads};
+    ptf_plan_options how = {.threads = (int)j->run->options->threads,
+                            .inspect = true};
     ptf_status status = find_net(j, &net, err);
     if (status == PTF_OK)
         status = find_image(j, err);
@@ -286,6 +287,8 @@ static ptf_status run_stripe(map_job *j, int64_t row, int64_t stripe,
     if (status == PTF_OK)
         status =
             ptf_plan_run_rows(j->plan, row, stripe, j->rows, j->scores, err);
+    if (status == PTF_OK)
+        tool_finite_layer(j->run->finite, ptf_plan_not_finite(j->plan));
     if (status == PTF_OK && j->npy != NULL)
         status = write_npy(j, row, stripe, err);
     for (int64_t y = 0; y < stripe && status == PTF_OK; y++)
@@ -357,10 +360,11 @@ static ptf_status finish(map_job *j, ptf_error *err)
 {
     if (!isfinite(j->picture.low)) /* not one number */
         j->picture.low = j->picture.high = 0;
-    ptf_status status = j->run->options->map != NULL
+    bool keeps = !run_is_void(j->run);
+    ptf_status status = j->run->options->map != NULL && keeps
                             ? run_paint(j->run, &j->picture, err)
                             : PTF_OK;
-    if (status == PTF_OK && j->npy != NULL) {
+    if (status == PTF_OK && j->npy != NULL && keeps) {
         status = ptf_sink_commit(j->npy, err);
         j->npy = NULL;
     }

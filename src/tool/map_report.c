@@ -81,6 +81,10 @@ void map_print_text(const map_job *j)
     }
     if (o->map != NULL || o->npy != NULL)
         putchar('\n');
+    if (run_is_void(j->run)) {
+        printf("no file is written (--strict)\n");
+        return;
+    }
     if (o->map != NULL)
         print_picture(j);
     if (o->npy != NULL) {
@@ -135,11 +139,12 @@ void map_print_json(const map_job *j)
     json_text(&json, "windows_differ_because", j->slide.reason);
     json_pair(&json, "border", j->slide.border[0], j->slide.border[1]);
     json_peaks(j, &json);
-    json_text(&json, "map", o->map);
+    tool_json_finite(&json, j->run->finite);
+    json_text(&json, "map", run_is_void(j->run) ? NULL : o->map);
     json_int(&json, "map_class", j->class);
     json_text(&json, "map_shows", o->has_beta ? "share" : "score");
     json_number(&json, "map_low", j->picture.low);
     json_number(&json, "map_high", j->picture.high);
-    json_text(&json, "npy", o->npy);
+    json_text(&json, "npy", run_is_void(j->run) ? NULL : o->npy);
     json_close(&json, '}');
 }

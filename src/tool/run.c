@@ -27,6 +27,8 @@ static const char help[] =
     "  --input CxHxW     shape of one input; default: what the text says\n"
     "  --batch N         images at once; --threads N\n"
     "  --verify          compare the checkpoint's checksums first\n"
+    "  --strict          exit with 1, and write no file, where weights or layers\n"
+    "                    give NaN or infinity (without it: a warning)\n"
     "  --force           replace outputs that exist\n"
     "  -q, --quiet       no progress\n"
     "  -v, --verbose     list all tensors that do not fit, not only the first\n"
@@ -114,6 +116,7 @@ static int parse(int argc, char **argv, run_options *o, image_texts *t,
         {"overlay", 0, OPTION_REAL, &o->overlay, 0, 1},
         {"quiet", 'q', OPTION_FLAG, &o->quiet, 0, 0},
         {"slide", 0, OPTION_FLAG, &o->slide, 0, 0},
+        {"strict", 0, OPTION_FLAG, &o->strict, 0, 0},
         {"threads", 0, OPTION_COUNT, &o->threads, 1, 1024},
         {"top", 0, OPTION_COUNT, &o->top, 1, 1 << 20},
         {"verify", 0, OPTION_FLAG, &o->verify, 0, 0},
@@ -160,10 +163,16 @@ static void report_skipped(int64_t files)
                 (long long)files, files == 1 ? " is" : "s are");
 }
 
-static ptf_status open_and_run(run_options *o, const tool_net *net,
-                               run_names *names, ptf_error *err)
+bool run_is_void(const run *r)
 {
-    run r = {.options = o, .net = net, .names = names};
+    return r->options->strict && !tool_finite_all(r->finite);
+}
+
+static ptf_status open_and_run(run_options *o, const tool_net *net,
+                               run_names *names, int *code, ptf_error *err)
+{
+    tool_finite finite = {.in_layer = false};
+    run r = {.options = o, .net = net, .names = names, .finite = &finite};
     tool_fit_images(net, &o->image);
     ptf_status status =
         ptf_images_open((const char *const *)o->inputs, o->input_count,
@@ -173,9 +182,12 @@ static ptf_status open_and_run(run_options *o, const tool_net *net,
     names->images = r.images;
     if (!o->quiet)
         report_skipped(ptf_images_skipped(r.images));
-    status = o->slide ? run_map(&r, err) : run_classify(&r, err);
+    status = tool_finite_weights(&finite, net->net, err);
+    if (status == PTF_OK)
+        status = o->slide ? run_map(&r, err) : run_classify(&r, err);
     if (status == PTF_OK && !o->json)
         tool_print_assumption(net->net, NULL, stdout);
+    *code = tool_finite_code(&finite, o->strict);
     ptf_images_close(r.images);
     return status;
 }
@@ -197,9 +209,9 @@ int tool_run(int argc, char **argv)
     if (status == PTF_OK)
         status = tool_net_open(&o.source, &net, &err);
     if (status == PTF_OK)
-        status = open_and_run(&o, &net, &names, &err);
+        status = open_and_run(&o, &net, &names, &code, &err);
     status = tool_net_unchanged(&net, status, &err);
     tool_net_close(&net);
     run_names_free(&names);
-    return status == PTF_OK ? tool_finish(EXIT_EQUIVALENT) : tool_fail(&err);
+    return status == PTF_OK ? tool_finish(code) : tool_fail(&err);
 }

@@ -17,7 +17,7 @@ typedef struct run_options {
     ptf_image_options image;
     int64_t top, threads, batch;
     double beta;
-    bool has_beta, json, force, quiet, verify;
+    bool has_beta, json, force, quiet, verify, strict;
     const char *npy;             /* where the outputs go, or NULL */
     const char *map, *map_class; /* the heat map, and of which class */
     double overlay;              /* its weight over the image; 0: none */
@@ -57,7 +57,11 @@ typedef struct run {
     const tool_net *net;
     ptf_images *images;
     run_names *names;
+    tool_finite *finite;
 } run;
+
+/* True when the command gives up its files: NaN or infinity with --strict. */
+bool run_is_void(const run *r);
 
 /* One output for each class and image: tables, accuracy, JSON, .npy. */
 ptf_status run_classify(const run *r, ptf_error *err);

@@ -113,15 +113,29 @@ int tool_fail(const ptf_error *err)
     return tool_exit_code(err->status);
 }
 
-void tool_note(const char *fmt, ...)
+/* "PROGRAM: KIND: MESSAGE" */
+static void say(const char *kind, const char *fmt, va_list args)
 {
     tool_progress_break();
-    fprintf(stderr, "%s: note: ", program_name);
+    fprintf(stderr, "%s: %s: ", program_name, kind);
+    vfprintf(stderr, fmt, args);
+    fputc('\n', stderr);
+}
+
+void tool_note(const char *fmt, ...)
+{
     va_list args;
     va_start(args, fmt);
-    vfprintf(stderr, fmt, args);
+    say("note", fmt, args);
     va_end(args);
-    fputc('\n', stderr);
+}
+
+void tool_warn(const char *fmt, ...)
+{
+    va_list args;
+    va_start(args, fmt);
+    say("warning", fmt, args);
+    va_end(args);
 }
 
 ptf_status(tool_error)(ptf_error *err, ptf_status status, const char *fmt, ...)

@@ -60,6 +60,9 @@ int tool_fail(const ptf_error *err);
 /* "PROGRAM: note: TEXT" on stderr: what a reader of the result must know. */
 void tool_note(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
+/* The same of something that may be wrong: "PROGRAM: warning: MESSAGE". */
+void tool_warn(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
 /* Fills 'err' as the library does and returns 'status'. */
 ptf_status tool_error(ptf_error *err, ptf_status status, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
@@ -454,5 +457,28 @@ void tool_json_assumption(tool_json *json, const ptf_net *a, const ptf_net *b);
 /* What tool_find_not_finite() found. */
 void tool_print_not_finite(const char *layer);
 void tool_json_not_finite(tool_json *json, const char *layer);
+
+/*
+ * NaN and infinity in a run that goes on with them: each kind is warned of
+ * once, on stderr.  Zero it before.
+ */
+typedef struct tool_finite {
+    char weights[300];   /* what the first such parameter is; "" for none */
+    char layer[256];     /* the first layer that gave one, */
+    bool in_layer;       /* if one did; "" is the input */
+    bool in_derivatives; /* (of ptfold grad) */
+} tool_finite;
+
+/* Reads all parameters and buffers. */
+ptf_status tool_finite_weights(tool_finite *finite, const ptf_net *net,
+                               ptf_error *err);
+/* 'layer' is what ptf_plan_not_finite() gives. */
+void tool_finite_layer(tool_finite *finite, const char *layer);
+void tool_finite_derivatives(tool_finite *finite);
+/* Nothing was warned of. */
+bool tool_finite_all(const tool_finite *finite);
+/* EXIT_NOT_EQUIVALENT when something was and 'strict' is set. */
+int tool_finite_code(const tool_finite *finite, bool strict);
+void tool_json_finite(tool_json *json, const tool_finite *finite);
 
 #endif

@@ -94,6 +94,80 @@ class PyTorch(ProgramTest):
                  json.loads(done.stdout)["parameters"]}
         self.assertEqual(worst["conv2.0.bias"], 1)
 
+    def test_pytorch_s_folds_are_within_few_ulps(self):
+        """Biases that cancel, depthwise and linear layers."""
+        from torch import nn
+        from torch.nn.utils import fusion
+        for seed in range(4):
+            torch.manual_seed(seed)
+            layers = [nn.Conv2d(3, 8, 3, bias=seed % 2 == 0),
+                      nn.BatchNorm2d(8), nn.ReLU(),
+                      nn.Conv2d(8, 8, 3, groups=8), nn.BatchNorm2d(8),
+                      nn.ReLU(), nn.Flatten(), nn.Linear(8 * 9, 6),
+                      nn.BatchNorm1d(6)]
+            net = nn.Sequential(*layers).eval()
+            for norm in (layers[1], layers[4], layers[8]):
+                # Means that nearly are what beta takes back.
+                nn.init.uniform_(norm.weight, -2, 2)
+                nn.init.uniform_(norm.running_mean, 5, 9)
+                nn.init.uniform_(norm.running_var, 0.1, 3)
+                scale = norm.weight / torch.sqrt(norm.running_var + norm.eps)
+                norm.bias.data = (norm.running_mean * scale).detach() * 0.9999
+            fused = nn.Sequential(
+                fusion.fuse_conv_bn_eval(*layers[:2]), nn.ReLU(),
+                fusion.fuse_conv_bn_eval(*layers[3:5]), nn.ReLU(),
+                nn.Flatten(), fusion.fuse_linear_bn_eval(*layers[7:]))
+            for name, model in (("a", net), ("b", fused)):
+                torch.save(model.state_dict(), self.path(f"{name}.pt"))
+                self.path(f"{name}.txt").write_text(
+                    f"# input: 3x7x7\n{model}\n")
+            nets = ("--arch", "a.txt", "--arch-b", "b.txt", "a.pt", "b.pt")
+            done = self.run_program("ptfold", "check", "--json", *nets)
+            self.assertEqual(done.returncode, DIFFERENT)
+            c = json.loads(done.stdout)["certificate"]
+            self.assertTrue(c["within"], c)
+            self.assertFalse(c["another_network"])
+            self.succeed("ptfold", "check", "--max-ulps", "4", *nets)
+
+    def test_a_net_whose_batch_norms_stay_loads_in_pytorch(self):
+        from torch import nn
+        torch.manual_seed(3)
+        net = nn.Sequential(
+            nn.BatchNorm2d(3), nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4),
+            nn.ReLU(), nn.BatchNorm2d(4), nn.Conv2d(4, 2, 3, bias=False),
+            nn.BatchNorm2d(2), nn.Flatten(), nn.BatchNorm1d(18)).eval()
+        for norm in net:
+            if isinstance(norm, (nn.BatchNorm1d, nn.BatchNorm2d)):
+                nn.init.uniform_(norm.weight, 0.5, 2)
+                nn.init.uniform_(norm.running_mean, -1, 1)
+                nn.init.uniform_(norm.running_var, 0.1, 3)
+        torch.save(net.state_dict(), self.path("a.pt"))
+        self.path("a.txt").write_text(f"# input: 3x7x7\n{net}\n")
+        for output in ("out.pt", "out.safetensors"):
+            report = self.report("bnfuse", "--arch", "a.txt", "a.pt", output)
+            self.assertEqual([r["layer"] for r in report["remarks"]],
+                             ["0", "4", "8"])
+        # What PyTorch calls the layers that are left.
+        folded = nn.Sequential(
+            net[0], nn.Conv2d(3, 4, 3), net[3], net[4], nn.Conv2d(4, 2, 3),
+            net[7], net[8]).eval()
+        folded.load_state_dict(torch.load(self.path("out.pt")), strict=True)
+        self.succeed("ptfold", "convert", "out.safetensors", "again.pt")
+        again = torch.load(self.path("again.pt"))
+        self.assertEqual(set(again), set(folded.state_dict()))
+        for key, tensor in folded.state_dict().items():
+            self.assertTrue(torch.equal(again[key], tensor), key)
+        x = torch.rand(2, 3, 7, 7)
+        with torch.no_grad():
+            self.assertLess((net(x) - folded(x)).abs().max(), 1e-5)
+        # ptfold's text is what PyTorch prints of that module, settings and all.
+        texts = json.loads(self.succeed(
+            "ptfold", "info", "--json", "out.safetensors"))["metadata"]
+        lines = texts["architecture"].strip().splitlines()[1:]
+        self.assertEqual([line.split("(")[:3] for line in lines],
+                         [line.split("(")[:3] for line in
+                          str(folded).splitlines()])
+
     def test_the_state_dict_is_taken_and_keys_are_proposed(self):
         net = {"weight": torch.zeros(2, 2), "bias": torch.zeros(2)}
         torch.save({"moving": {"mean": torch.zeros(2)},

@@ -264,5 +264,101 @@ class BatchNormsThatStay(ProgramTest):
                     "bnfuse", "--arch", "net.txt", "net.pt", "out.bin")
 
 
+class NotFinite(ProgramTest):
+    """NaN and infinity are warned of, and --strict makes them a failure."""
+
+    LAYERS = (CONV.format(2, 3), NORM.format(3, True), "ReLU()",
+              "AdaptiveAvgPool2d(output_size=1)")
+    # A tensor, the number that its first one becomes, what is warned of.
+    CASES = (("0.weight", math.nan, ("0.weight", "layer 0 gives")),
+             ("0.bias", math.inf, ("0.bias", "layer 0 gives")),
+             # A variance that makes zeros, and a ReLU that hides -infinity.
+             ("1.running_var", math.inf, ("1.running_var",)),
+             ("1.bias", -math.inf, ("1.bias", "layer 1 gives")),
+             ("0.weight", 3e38, ("layer 0 gives",)))
+
+    make = BatchNormsThatStay.make
+
+    def plant(self, name, number):
+        self.make(self.LAYERS)
+        tensors = checkpoint.read_torch(self.path("net.pt"))
+        shape, _ = tensors[name]
+        numbers = checkpoint.floats(tensors[name])
+        tensors[name] = checkpoint.tensor(shape, [number, *numbers[1:]])
+        checkpoint.write_torch(self.path("net.pt"), tensors)
+        self.write("x.npy", npy((1, 2, 5, 5), [9.0] * 50))
+        return "--arch", "net.txt", "net.pt", "x.npy"
+
+    def warned(self, done, status, words):
+        self.assertEqual(done.returncode, status, done.stderr)
+        lines = done.stderr.decode().splitlines()
+        self.assertEqual(len(lines), len(words), lines)
+        for line, word in zip(lines, words):
+            self.assertRegex(line, r"\Aptfold: warning: ")
+            self.assertIn(word, line)
+
+    def test_run_warns_and_strict_fails(self):
+        for name, number, words in self.CASES:
+            net = self.plant(name, number)
+            args = ("ptfold", "run", "-q", "--npy", "y.npy", "--force")
+            self.warned(self.run_program(*args, *net), 0, words)
+            self.assertTrue(self.path("y.npy").exists())
+            self.path("y.npy").unlink()
+            done = self.run_program(*args, "--strict", "--json", *net)
+            self.warned(done, DIFFERENT, words)
+            self.assertFalse(self.path("y.npy").exists())
+            report = json.loads(done.stdout)
+            layer = [w.split()[1] for w in words if "gives" in w]
+            self.assertEqual(report["not_finite_layer"],
+                             layer[0] if layer else None)
+            self.assertEqual(report["parameter_not_finite"] is not None,
+                             name in words)
+            self.assertIsNone(report["npy"])
+
+    def test_an_input_is_named_as_such(self):
+        net = self.plant("0.bias", 0.5)
+        self.write("x.npy", npy((1, 2, 5, 5), [math.nan] * 50))
+        done = self.run_program("ptfold", "run", "--strict", *net)
+        self.warned(done, DIFFERENT, ("an input has NaN",))
+
+    def test_sound_networks_are_silent(self):
+        net = self.plant("0.bias", 0.5)
+        for command in ("run", "grad"):
+            self.succeed("ptfold", command, "--strict", *net)
+
+    def test_grad_and_bench_warn(self):
+        for name, number, words in self.CASES:
+            net = self.plant(name, number)
+            done = self.run_program("ptfold", "grad", "-o", "g.pt", "--strict",
+                                    *net)
+            self.assertEqual(done.returncode, DIFFERENT)
+            for word in words:
+                self.assertIn(word, done.stderr.decode())
+            self.assertFalse(self.path("g.pt").exists())
+            self.assertIn("not written", done.stdout.decode())
+            if name in words:
+                done = self.run_program("ptfold", "bench", "--batch", "1",
+                                        "--repeat", "1", "--runs", "1",
+                                        *net[:3])
+                self.assertEqual(done.returncode, 0)
+                self.assertIn(f"warning: net.pt: {name}",
+                              done.stderr.decode())
+
+    def test_a_map_warns(self):
+        self.make((CONV.format(2, 3).replace("(1, 1))", "(0, 0))").replace(
+            "stride=(0, 0)", "stride=(1, 1)"), "ReLU()"))
+        tensors = checkpoint.read_torch(self.path("net.pt"))
+        tensors["0.bias"] = checkpoint.tensor((3,), [math.nan, 0.0, 0.0])
+        checkpoint.write_torch(self.path("net.pt"), tensors)
+        self.write("x.npy", npy((1, 2, 9, 9), [9.0] * 162))
+        args = ("ptfold", "run", "--input", "2x3x3", "--map", "m.ppm",
+                "--arch", "net.txt", "net.pt", "x.npy")
+        words = ("0.bias", "layer 0 gives")
+        self.warned(self.run_program(*args, "--strict"), DIFFERENT, words)
+        self.assertFalse(self.path("m.ppm").exists())
+        self.warned(self.run_program(*args), 0, words)
+        self.assertTrue(self.path("m.ppm").exists())
+
+
 if __name__ == "__main__":
     unittest.main()
