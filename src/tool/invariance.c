@@ -23,6 +23,7 @@ typedef struct matrix {
     char first[65];         /* the first digest */
     const char *not_finite; /* of tool_find_not_finite() */
     bool same, json;
+    bool undecided; /* NaN or infinity in a run */
     tool_json writer;
 } matrix;
 
@@ -155,9 +156,11 @@ static ptf_status check_windows(const tool_net *net, uint64_t seed,
 static void print_windows(matrix *m, const ptf_slide *slide,
                           const ptf_verdict *v)
 {
-    bool equal = ptf_verdict_level(v) == PTF_BITWISE;
-    if (v->samples > 0)
-        m->same = m->same && equal;
+    ptf_level level = ptf_verdict_level(v);
+    if (v->samples > 0) {
+        m->same = m->same && level == PTF_BITWISE;
+        m->undecided = m->undecided || level == PTF_UNDECIDED;
+    }
     if (m->json) {
         json_int(&m->writer, "windows", v->samples);
         json_int(&m->writer, "windows_unequal_bits", v->unequal_bits);
@@ -167,7 +170,8 @@ static void print_windows(matrix *m, const ptf_slide *slide,
     }
     if (v->samples > 0)
         printf("\nslid over a larger image against %lld crops: %s\n",
-               (long long)v->samples, equal ? "equal bits" : "DIFFERENT");
+               (long long)v->samples,
+               level == PTF_BITWISE ? "equal bits" : ptf_level_name(level));
     else
         printf("\nslid over larger images: not compared: %s\n", slide->reason);
 }
@@ -188,11 +192,14 @@ static void print_head(matrix *m, const tool_inputs *inputs)
     json_open(&m->writer, "runs", '[');
 }
 
+static ptf_level level_of(const matrix *m)
+{
+    return m->undecided ? PTF_UNDECIDED : m->same ? PTF_BITWISE : PTF_DIFFERENT;
+}
+
 static void print_tail(matrix *m)
 {
-    ptf_level level = m->not_finite != NULL ? PTF_UNDECIDED
-                      : m->same             ? PTF_BITWISE
-                                            : PTF_DIFFERENT;
+    ptf_level level = level_of(m);
     if (m->json) {
         json_bool(&m->writer, "same", m->same);
         tool_json_not_finite(&m->writer, m->not_finite);
@@ -218,6 +225,7 @@ ptf_status check_invariance(const tool_net *net, const tool_inputs *inputs,
     ptf_status status = open_matrix(&m, inputs, &in, err);
     if (status == PTF_OK)
         status = tool_find_not_finite(net->net, inputs, 0, &m.not_finite, err);
+    m.undecided = m.not_finite != NULL;
     if (status == PTF_OK) {
         print_head(&m, inputs);
         status = run_all(&m, err);
@@ -230,7 +238,7 @@ ptf_status check_invariance(const tool_net *net, const tool_inputs *inputs,
         print_windows(&m, &slide, &windows);
         print_tail(&m);
     }
-    *same = m.same && m.not_finite == NULL;
+    *same = level_of(&m) == PTF_BITWISE;
     free(in);
     free(m.out);
     return status;
