@@ -143,11 +143,6 @@ static const struct {
     {"ParametrizedBlock(\n  (0): ReLU()\n)\n",
      "class ParametrizedBlock is not nn.Sequential",
      "ParametrizedBlock.forward()" ASSUMES},
-    /* nothing flattens between modules of an nn.Sequential */
-    {"Sequential(\n  (0): " CONV(3, 8) "\n  (1): " LINEAR(128, 5) "\n)\n",
-     "line 3: Linear(in_features=128, out_features=5, bias=True) stands behind "
-     "a map",
-     NULL},
     /* code of torch.fx that does more, or otherwise */
     {FNET("def forward(self, x):\n"
           "    conv1 = self.conv1(x);  x = None\n"
@@ -343,6 +338,42 @@ static void rewrites_and_files_carry_it_on(void **state)
     fixture_free(&f);
 }
 
+/* Nothing flattens between modules of an nn.Sequential. */
+static void a_sequence_flattens_nothing(void **state)
+{
+    (void)state;
+    static const char text[] =
+        "Sequential(\n  (0): " CONV(3, 8) "\n  (1): " LINEAR(128, 5) "\n)\n";
+    ptf_net *net;
+    ptf_error err;
+    assert_int_equal(make(text, false, &net, &err), PTF_UNSUPPORTED);
+    assert_non_null(strstr(err.message,
+                           "line 3: Linear(in_features=128, out_features=5, "
+                           "bias=True) stands behind a map"));
+}
+
+/* The only class that may have flattened goes with its one layer. */
+static void a_file_is_read_when_a_container_went(void **state)
+{
+    (void)state;
+    fixture f;
+    fixture_build(
+        &f, "# input: 3x6x6\nSequential(\n  (0): " CONV(
+                3, 8) "\n"
+                      "  (1): Flat(\n    (d): Dropout(p=0.5, inplace=False)\n"
+                      "  )\n  (2): " LINEAR(128, 5) "\n)\n");
+    ptf_net *dropped = fixture_rewrite(f.net, "drop_identity", NULL), *again;
+    ptf_checkpoint *ckpt = save_and_open(dropped);
+    ptf_error err;
+    if (ptf_net_make(NULL, NULL, ckpt, NULL, &again, &err) != PTF_OK)
+        fail_msg("%s", err.message);
+    assert_string_equal(ptf_net_assumption(again), "Flat.forward()" ASSUMES);
+    ptf_net_free(again);
+    ptf_checkpoint_close(ckpt);
+    ptf_net_free(dropped);
+    fixture_free(&f);
+}
+
 /* A fold of a built-in network has its name, and is none. */
 static void files_of_exact_nets_say_so(void **state)
 {
@@ -463,6 +494,8 @@ int main(void)
         cmocka_unit_test(one_layer_more_is_no_built_in_network),
         cmocka_unit_test(signs_against_the_order_are_named),
         cmocka_unit_test(rewrites_and_files_carry_it_on),
+        cmocka_unit_test(a_sequence_flattens_nothing),
+        cmocka_unit_test(a_file_is_read_when_a_container_went),
         cmocka_unit_test(files_of_exact_nets_say_so),
         cmocka_unit_test(a_file_that_does_not_say_is_refused),
         cmocka_unit_test(options_of_other_versions_are_read),
