@@ -45,8 +45,8 @@ typedef enum ptf_status {
  * What went wrong.  'message' is one line without a newline, complete as it
  * stands: "FILE: ENTRY@OFFSET: expected X, got Y", where the offset counts
  * bytes from the start of the entry (of the file when there is no entry).
- * Control characters from the input are escaped, and of what would be longer
- * the middle is left out.
+ * Input is escaped as by ptf_print_escaped(), and of what would be longer the
+ * middle is left out.
  */
 enum { PTF_MESSAGE_SIZE = 280 };
 
@@ -66,10 +66,33 @@ PTF_API ptf_status ptf_error_set(ptf_error *err, ptf_status status,
 PTF_API const char *ptf_version(void);
 
 /*
- * Writes 'text' with control characters and what is no UTF-8 as \xNN escapes:
- * texts out of files must not steer a terminal.
+ * Writes 'text' with \xNN escapes for the bytes of control characters, of what
+ * is no UTF-8, and of characters that are not seen or change how others are
+ * (zero width, direction of writing, line separators): texts out of files must
+ * neither steer a terminal nor look like other texts.
  */
 PTF_API void ptf_print_escaped(FILE *out, const char *text, size_t size);
+
+/*
+ * The first character of 'text', for whoever writes other escapes: the number
+ * of its bytes, its code point (-1: one byte that is no UTF-8), and whether
+ * ptf_print_escaped() shows it as it is.  'size' is not 0.
+ */
+PTF_API size_t ptf_character(const char *text, size_t size, int32_t *code,
+                             bool *shown);
+
+/*
+ * The first character of 'text' as it stands in a JSON string, escaped where
+ * ptf_print_escaped() does: the number of its bytes.  'out' gets a text.
+ */
+PTF_API size_t ptf_json_character(const char *text, size_t size, char out[16]);
+
+/*
+ * Opens a file that is read from its beginning to its end, once, and may come
+ * through a pipe of the shell, as in <(...).  All else, a FIFO or device among
+ * it, is refused at once and not waited for.  Close '*fd'.
+ */
+PTF_API ptf_status ptf_input_open(const char *path, int *fd, ptf_error *err);
 
 /* --------------------------------------------------------------- long work */
 
@@ -832,6 +855,10 @@ PTF_API const char *ptf_isa_name(void);
  * bytes: PNG, JPEG, PPM and PGM (8-bit channels of 0 to 255; 16 bits lose the
  * low byte, alpha is dropped, palettes are resolved), NumPy's .npy and .npz,
  * CIFAR-10's binary files and its Python batches.
+ *
+ * A PNG or JPEG is turned as its orientation says (EXIF, or without it XMP),
+ * as by Pillow's ImageOps.exif_transpose().  What must be held in memory as a
+ * whole (interlaced, progressive, turned) may take 192 MiB.
  */
 typedef struct ptf_images ptf_images;
 
@@ -851,8 +878,10 @@ typedef struct ptf_image_options {
 /*
  * Lists the images of 'count' files and folders; "-" is stdin.  A folder has
  * images, or a folder for each class, which are numbered in the order of
- * their names, and then labels in files do not count; hidden files and files
- * of other kinds are left out.  'options' may be NULL, and is copied.
+ * their names, and then labels in files do not count.  Hidden files and files
+ * of other kinds in a folder are left out, and so are damaged ones, so that one
+ * does not end the run of thousands: pictures in folders are decoded once when
+ * they are listed.  'options' may be NULL, and is copied.
  *
  * Resizing has the bits of Pillow's bilinear filter, and dividing, mean and
  * std those of torchvision's ToTensor and Normalize.
@@ -870,6 +899,13 @@ PTF_API int64_t ptf_images_count(const ptf_images *images);
 
 /* Files in folders that were left out because they are no images. */
 PTF_API int64_t ptf_images_skipped(const ptf_images *images);
+
+/*
+ * Files in folders that were left out because they cannot be read: damaged
+ * ones, and images of a kind that is not read.  Each with its error, "FILE:
+ * ..."; NULL behind the last.
+ */
+PTF_API const char *ptf_images_left_out(const ptf_images *images, size_t index);
 
 /*
  * The name of a class, from its folder or CIFAR-10's; NULL when unknown.  With

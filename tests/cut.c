@@ -25,13 +25,16 @@ static void cut(const char *moment)
 
 /* Calls the function that was meant, and then the other program. */
 #define WRAP(type, name, parameters, arguments) \
-    type __real_##name parameters;              \
-    type __wrap_##name parameters;              \
-    type __wrap_##name parameters               \
-    {                                           \
-        type result = __real_##name arguments;  \
-        cut(#name);                             \
-        return result;                          \
+    WRAP_WHEN(true, type, name, parameters, arguments)
+#define WRAP_WHEN(condition, type, name, parameters, arguments) \
+    type __real_##name parameters;                              \
+    type __wrap_##name parameters;                              \
+    type __wrap_##name parameters                               \
+    {                                                           \
+        type result = __real_##name arguments;                  \
+        if (condition)                                          \
+            cut(#name);                                         \
+        return result;                                          \
     }
 
 WRAP(void *, mmap64,
@@ -43,10 +46,11 @@ WRAP(ptf_status, ptf_checkpoint_open,
      (path, options, out, err))
 WRAP(ptf_status, ptf_checkpoint_verify, (ptf_checkpoint * ckpt, ptf_error *err),
      (ckpt, err))
-WRAP(ptf_status, ptf_net_make,
-     (const char *text, const char *name, const ptf_checkpoint *ckpt,
-      ptf_net **out, ptf_error *err),
-     (text, name, ckpt, out, err))
+/* Before the checkpoint is open it is made without, to learn its parameters. */
+WRAP_WHEN(ckpt != NULL, ptf_status, ptf_net_make,
+          (const char *text, const char *name, const ptf_checkpoint *ckpt,
+           const ptf_net_options *options, ptf_net **out, ptf_error *err),
+          (text, name, ckpt, options, out, err))
 WRAP(ptf_status, ptf_output_open,
      (const char *path, const ptf_file *source, ptf_output **out,
       ptf_error *err),

@@ -249,23 +249,34 @@ static void folders_of_classes_give_labels(void **state)
 static void a_pipe_is_read_whole(void **state)
 {
     (void)state;
-    copy_to("rgb.png", "picture");
-    const char *pipe_path = in_folder("pipe");
-    assert_int_equal(mkfifo(pipe_path, 0666), 0);
-    char command[1024];
-    snprintf(command, sizeof(command), "cat %s > %s &", in_folder("picture"),
-             pipe_path);
-    assert_int_equal(system(command), 0);
-    ptf_images *piped = open_one(pipe_path, NULL);
+    int fd[2];
+    size_t n, size;
+    char path[40];
+    uint8_t *data = file_read(path_of("rgb.png"), &size);
+    assert_int_equal(pipe(fd), 0);
+    assert_int_equal(write(fd[1], data, size), size);
+    close(fd[1]);
+    snprintf(path, sizeof(path), "/dev/fd/%d", fd[0]); /* as shells do */
+    ptf_images *piped = open_one(path, NULL);
+    close(fd[0]);
     ptf_images *plain = open_one(path_of("rgb.png"), NULL);
-    size_t n, m;
-    float *a = read_all(piped, &n), *b = read_all(plain, &m);
-    assert_int_equal(n, m);
+    float *a = read_all(piped, &n), *b = read_all(plain, &size);
+    assert_int_equal(n, size);
     assert_memory_equal(a, b, n * sizeof(float));
     free(a);
     free(b);
+    free(data);
     ptf_images_close(piped);
     ptf_images_close(plain);
+}
+
+static void a_fifo_is_refused_and_not_waited_for(void **state)
+{
+    (void)state;
+    ptf_images *images;
+    const char *path = in_folder("fifo");
+    assert_int_equal(mkfifo(path, 0666), 0);
+    assert_int_equal(ptf_images_open(&path, 1, NULL, &images, &err), PTF_IO);
 }
 
 /* ------------------------------------------------------------------ damage */
@@ -571,6 +582,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(labels_and_names_come_from_the_file),
         IN_FOLDER(folders_of_classes_give_labels),
         IN_FOLDER(a_pipe_is_read_whole),
+        IN_FOLDER(a_fifo_is_refused_and_not_waited_for),
         IN_FOLDER(files_that_end_early_are_refused),
         IN_FOLDER(no_changed_byte_does_harm),
         IN_FOLDER(sizes_that_cannot_be_are_refused),

@@ -192,6 +192,8 @@ static inline uint64_t ptf_get_u64(const uint8_t *p)
 
 /* True when the bytes are UTF-8 without zero bytes and control characters. */
 bool ptf_is_printable(const char *text, size_t size);
+/* And without invisible characters, so that messages show it as it is. */
+bool ptf_is_shown(const char *text, size_t size);
 
 /* ------------------------------------------------------------------- files */
 
@@ -211,9 +213,7 @@ typedef struct ptf_file {
     struct ptf_mapping *mapping; /* NULL for memory */
 } ptf_file;
 
-/* Opens a regular file for reading, and refuses all else at once. */
-ptf_status ptf_regular_open(const char *path, int *fd, ptf_error *err);
-/* The same, mapped; 'path' must live as long as 'out'. */
+/* Refuses at once what is no regular file; 'path' lives as long as 'out'. */
 ptf_status ptf_file_open(const char *path, ptf_file *out, ptf_error *err);
 void ptf_file_close(ptf_file *file);
 /* PTF_IO when the file was written to since it was opened. */

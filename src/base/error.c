@@ -44,26 +44,75 @@ static size_t utf8_length(const uint8_t *p, size_t left)
     return overlong || surrogate || too_large ? 0 : n;
 }
 
-/*
- * Length of the printable character at 'p', 0 when it must be escaped.  C1
- * controls (U+0080..9F) steer terminals as C0 ones do.
- */
-static size_t printable_length(const uint8_t *p, size_t left)
+/* The code point of a sequence of that length. */
+static int32_t code_point(const uint8_t *p, size_t length)
 {
-    size_t n = utf8_length(p, left);
-    bool c0 = n == 1 && (p[0] < 0x20 || p[0] == 0x7f);
-    bool c1 = n == 2 && p[0] == 0xc2 && p[1] < 0xa0;
-    return c0 || c1 ? 0 : n;
+    int32_t code = length == 1 ? p[0] : p[0] & (0x7f >> length);
+    for (size_t i = 1; i < length; i++)
+        code = code << 6 | (p[i] & 0x3f);
+    return code;
+}
+
+/* C1 controls (U+0080..9F) steer terminals as C0 ones do. */
+static bool is_control(int32_t code)
+{
+    return code < 0x20 || (code >= 0x7f && code < 0xa0);
+}
+
+/*
+ * Not seen, or seen as something else: what Unicode calls default ignorable
+ * (DerivedCoreProperties.txt), among them what turns the direction of writing
+ * and what has no width, and what ends lines or marks others.
+ */
+static const struct {
+    int32_t first, last;
+} hidden[] = {
+    {0x00ad, 0x00ad},   {0x034f, 0x034f},   {0x061c, 0x061c},
+    {0x115f, 0x1160},   {0x17b4, 0x17b5},   {0x180b, 0x180f},
+    {0x200b, 0x200f},   {0x2028, 0x202e},   {0x2060, 0x206f},
+    {0x3164, 0x3164},   {0xfe00, 0xfe0f},   {0xfeff, 0xfeff},
+    {0xffa0, 0xffa0},   {0xfff0, 0xfffb},   {0x1bca0, 0x1bca3},
+    {0x1d173, 0x1d17a}, {0xe0000, 0xe0fff},
+};
+
+static bool is_hidden(int32_t code)
+{
+    for (size_t i = 0; i < PTF_ARRAY_SIZE(hidden); i++) {
+        if (code >= hidden[i].first && code <= hidden[i].last)
+            return true;
+    }
+    return false;
+}
+
+size_t ptf_character(const char *bytes, size_t size, int32_t *code, bool *shown)
+{
+    const uint8_t *p = (const uint8_t *)bytes;
+    size_t n = utf8_length(p, size);
+    *code = n > 0 ? code_point(p, n) : -1;
+    *shown = n > 0 && !is_control(*code) && !is_hidden(*code);
+    return n > 0 ? n : 1;
 }
 
 bool ptf_is_printable(const char *bytes, size_t size)
 {
-    const uint8_t *p = (const uint8_t *)bytes;
     for (size_t i = 0; i < size;) {
-        size_t n = printable_length(p + i, size - i);
-        if (n == 0)
+        int32_t code;
+        bool shown;
+        i += ptf_character(bytes + i, size - i, &code, &shown);
+        if (code < 0 || is_control(code))
             return false;
-        i += n;
+    }
+    return true;
+}
+
+bool ptf_is_shown(const char *bytes, size_t size)
+{
+    for (size_t i = 0; i < size;) {
+        int32_t code;
+        bool shown;
+        i += ptf_character(bytes + i, size - i, &code, &shown);
+        if (!shown)
+            return false;
     }
     return true;
 }
@@ -77,8 +126,10 @@ static const char digits[] = "0123456789abcdef";
 static size_t escape_next(const uint8_t *p, size_t left, char piece[5],
                           size_t *piece_size)
 {
-    size_t n = printable_length(p, left);
-    if (n > 0) {
+    int32_t code;
+    bool shown;
+    size_t n = ptf_character((const char *)p, left, &code, &shown);
+    if (shown) {
         memcpy(piece, p, n);
         *piece_size = n;
         return n;
@@ -97,6 +148,28 @@ void ptf_print_escaped(FILE *out, const char *bytes, size_t size)
         i += escape_next(p + i, size - i, piece, &n);
         fwrite(piece, 1, n, out);
     }
+}
+
+size_t ptf_json_character(const char *bytes, size_t size, char out[16])
+{
+    int32_t code;
+    bool shown;
+    size_t n = ptf_character(bytes, size, &code, &shown);
+    if (code == '"' || code == '\\')
+        snprintf(out, 16, "\\%c", (char)code);
+    else if (code == '\n')
+        memcpy(out, "\\n", 3);
+    else if (shown)
+        snprintf(out, 16, "%.*s", (int)n, bytes);
+    else if (code < 0)
+        memcpy(out, "\\ufffd", 7);
+    else if (code < 0x10000)
+        snprintf(out, 16, "\\u%04x", (unsigned)code);
+    else
+        snprintf(out, 16, "\\u%04x\\u%04x",
+                 (unsigned)(0xd800 + ((code - 0x10000) >> 10)),
+                 (unsigned)(0xdc00 + (code & 0x3ff)));
+    return n;
 }
 
 static void text_put_escaped(text *t, const char *bytes)

@@ -7,8 +7,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #ifdef PTF_HAVE_LIBDEFLATE
@@ -118,32 +120,55 @@ static ptf_status map_descriptor(int fd, const char *path, ptf_file *out,
     return PTF_OK;
 }
 
-ptf_status ptf_regular_open(const char *path, int *fd, ptf_error *err)
+/* A pipe without a name, as shells make them. */
+static bool is_pipe(int fd, const struct stat *st)
+{
+    struct statfs fs;
+    return S_ISFIFO(st->st_mode) && fstatfs(fd, &fs) == 0 &&
+           fs.f_type == PIPEFS_MAGIC;
+}
+
+static const char *kind_of(const struct stat *st)
+{
+    return S_ISDIR(st->st_mode)    ? "a directory"
+           : S_ISFIFO(st->st_mode) ? "a pipe"
+           : S_ISSOCK(st->st_mode) ? "a socket"
+                                   : "a device";
+}
+
+static ptf_status open_kind(const char *path, bool pipes, int *fd,
+                            ptf_error *err)
 {
     ptf_origin origin = {path, NULL};
     struct stat st;
-    /* O_NONBLOCK: a pipe in the file's place is refused, not waited for */
+    /* O_NONBLOCK: what is no file is refused, not waited for */
     *fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-    if (*fd < 0 && errno != ENXIO)
+    bool known = *fd >= 0 ? fstat(*fd, &st) == 0
+                          : errno == ENXIO && stat(path, &st) == 0;
+    if (!known && *fd < 0)
         return ptf_fail_errno(err, path, "open");
-    bool known = *fd >= 0 && fstat(*fd, &st) == 0;
-    if (known && S_ISREG(st.st_mode))
+    if (known && *fd >= 0 && S_ISREG(st.st_mode))
+        return PTF_OK;
+    if (known && *fd >= 0 && pipes && is_pipe(*fd, &st) &&
+        fcntl(*fd, F_SETFL, 0) == 0)
         return PTF_OK;
     if (*fd >= 0)
         close(*fd);
     *fd = -1;
     return ptf_fail(err, PTF_IO, &origin, PTF_NO_OFFSET,
-                    "expected a regular file, got a %s",
-                    !known                 ? "socket or device"
-                    : S_ISDIR(st.st_mode)  ? "directory"
-                    : S_ISFIFO(st.st_mode) ? "pipe"
-                                           : "device");
+                    "expected a regular file, got %s",
+                    known ? kind_of(&st) : "something else");
+}
+
+ptf_status ptf_input_open(const char *path, int *fd, ptf_error *err)
+{
+    return open_kind(path, true, fd, err);
 }
 
 ptf_status ptf_file_open(const char *path, ptf_file *out, ptf_error *err)
 {
     int fd;
-    ptf_status status = ptf_regular_open(path, &fd, err);
+    ptf_status status = open_kind(path, false, &fd, err);
     if (status != PTF_OK)
         return status;
     status = map_descriptor(fd, path, out, err);

@@ -8,7 +8,6 @@
 
 #include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -51,11 +50,13 @@ static ptf_status hold(ptf_image_file *file, ptf_error *err)
     bool standard = strcmp(file->path, "-") == 0;
     if (standard)
         file->path = "<stdin>";
-    int fd = standard ? STDIN_FILENO : open(file->path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return ptf_fail_errno(err, file->path, "open");
+    int fd = STDIN_FILENO;
+    ptf_status status =
+        standard ? PTF_OK : ptf_input_open(file->path, &fd, err);
+    if (status != PTF_OK)
+        return status;
     ptf_buffer bytes = {0};
-    ptf_status status = read_all(fd, file->path, &bytes, err);
+    status = read_all(fd, file->path, &bytes, err);
     if (!standard)
         close(fd);
     if (status != PTF_OK) {
@@ -110,6 +111,7 @@ static ptf_status add_file(ptf_images *images, const char *path, int64_t label,
     if (status != PTF_OK)
         return status;
     bool picture = images->picture != NULL;
+    file->picture = images->picture;
     images->count += picture ? 1 : images->samples.images.shape[0];
     images->cifar10 = (images->cifar10 || images->file_count == 1) &&
                       !picture && images->samples.cifar10;
@@ -155,25 +157,30 @@ static bool is_folder(const char *path)
     return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
 }
 
-/* Files of other kinds are left out, and counted. */
+/* Files of other kinds are counted; what is broken is named, too. */
 static ptf_status add_found(ptf_images *images, const char *path, int64_t label,
                             ptf_error *err)
 {
     ptf_error other;
     struct stat st;
     size_t files = images->file_count;
-    if (stat(path, &st) != 0 || !S_ISREG(st.st_mode) || st.st_size == 0) {
+    if (stat(path, &st) != 0 || !S_ISREG(st.st_mode)) {
         images->skipped++;
         return PTF_OK;
     }
+    images->unknown = false; /* an empty file was to be something */
     bool cifar10 = images->cifar10;
     ptf_status status = add_file(images, path, label, &other);
-    if (status == PTF_OK)
+    if (status == PTF_OK) {
+        images->files[files].found = true;
         return PTF_OK;
-    if (status != PTF_UNSUPPORTED)
+    }
+    if (!ptf_images_may_leave_out(status))
         return ptf_fail(err, status, NULL, PTF_NO_OFFSET, "%s", other.message);
     images->file_count = files;
     images->cifar10 = cifar10;
+    if (!images->unknown)
+        return ptf_images_leave_out(images, other.message, err);
     images->skipped++;
     return PTF_OK;
 }
@@ -297,6 +304,13 @@ ptf_status ptf_images_open(const char *const *paths, size_t count,
     for (size_t i = 0; i < count && status == PTF_OK; i++)
         status = is_folder(paths[i]) ? add_folder(images, paths[i], err)
                                      : add_file(images, paths[i], -1, err);
+    if (status == PTF_OK)
+        status = ptf_images_keep_sound(images, err);
+    if (status == PTF_OK && images->count == 0 && images->out_count > 0)
+        status = ptf_fail(err, PTF_FORMAT, NULL, PTF_NO_OFFSET,
+                          "%s: expected images, got %zu that cannot be read; "
+                          "the first: %s",
+                          paths[0], images->out_count, images->left_out[0]);
     if (status == PTF_OK && images->count == 0)
         status = ptf_fail(err, PTF_ARGUMENT, NULL, PTF_NO_OFFSET,
                           "%s: expected images, got none",

@@ -15,8 +15,15 @@
 #include "base/base.h"
 #include "tensor/tensor.h"
 
-/* Bounds of one picture: 16384 x 16384 pixels in all. */
-enum { PTF_MAX_SIDE = 1 << 20, PTF_MAX_PIXELS = 1 << 28 };
+/*
+ * Bounds of one picture: 16384 x 16384 pixels in all; and bytes of one that
+ * must be held as a whole to be decoded or turned.
+ */
+enum {
+    PTF_MAX_SIDE = 1 << 20,
+    PTF_MAX_PIXELS = 1 << 28,
+    PTF_MAX_HELD = 192 << 20,
+};
 
 bool ptf_ends_with(const char *path, const char *ending);
 
@@ -31,6 +38,8 @@ struct ptf_picture {
     int64_t width, height;
     int64_t channels;
     bool real;
+    int orientation; /* EXIF's, 1 to 8; 0 when there is none */
+    bool held;       /* takes memory for all of it */
     ptf_status (*read_row)(ptf_picture *picture, void *row, ptf_error *err);
     void (*close)(ptf_picture *picture); /* releases the picture itself */
 };
@@ -47,6 +56,21 @@ ptf_picture_open ptf_png_open, ptf_jpeg_open, ptf_pnm_open;
 /* PTF_FORMAT unless a picture of that size could be in so many bytes. */
 ptf_status ptf_picture_check(const ptf_file *file, int64_t width,
                              int64_t height, ptf_error *err);
+
+/* PTF_UNSUPPORTED for more than PTF_MAX_HELD; 'what' is an adjective. */
+ptf_status ptf_picture_check_held(const ptf_file *file, const char *what,
+                                  uint64_t bytes, ptf_error *err);
+
+/* Opens a picture that hands out its rows as they are to be seen. */
+ptf_status ptf_picture_make(ptf_picture_open *open, const ptf_file *file,
+                            ptf_picture **out, ptf_error *err);
+
+/*
+ * The orientation that a TIFF header, perhaps with "Exif" before it, or XMP's
+ * text tells; 0 when it tells none.
+ */
+int ptf_exif_orientation(const uint8_t *data, size_t size);
+int ptf_xmp_orientation(const char *text, size_t size);
 
 /* ------------------------------------------------------------------ arrays */
 
@@ -89,6 +113,13 @@ ptf_status ptf_samples_arrange(const ptf_tensor *tensor,
                                const ptf_image_options *options,
                                const ptf_origin *origin, ptf_tensor *out,
                                ptf_error *err);
+
+/* PTF_FORMAT for a label that is below 0 or beyond all counting. */
+ptf_status ptf_samples_check_labels(const ptf_samples *samples,
+                                    const ptf_origin *origin, ptf_error *err);
+
+/* The label of input 'index', which must have one. */
+double ptf_samples_label(const ptf_samples *samples, int64_t index);
 
 /* Input 'index' as a picture; 'samples' is borrowed. */
 ptf_status ptf_samples_picture(const ptf_samples *samples, int64_t index,

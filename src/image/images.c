@@ -34,6 +34,32 @@ static const struct format {
     {"pickle", "\x80\5", NULL, ptf_cifar_pickle_open},
 };
 
+/* What is not read but named: a file's first bytes, and some further on. */
+static const struct {
+    const char *head;
+    size_t at, size;
+    const char *bytes;
+    const char *name, *ending;
+} others[] = {
+    {"RIFF", 8, 4, "WEBP", "a WebP", "webp"},
+    {"GIF8", 0, 0, "", "a GIF", "gif"},
+    {"BM", 6, 4, "\0\0\0\0", "a BMP", "bmp"},
+    {"II*", 3, 1, "\0", "a TIFF", "tif"},
+    {"MM", 2, 2, "\0*", "a TIFF", "tif"},
+    {"", 4, 7, "ftyphei", "a HEIC", "heic"},
+    {"", 4, 7, "ftyphev", "a HEIC", "heic"},
+    {"", 4, 8, "ftypmif1", "a HEIC", "heic"},
+    {"", 4, 7, "ftypavi", "an AVIF", "avif"},
+    {"", 4, 4, "JXL ", "a JPEG XL", "jxl"},
+    {"\xff\x0a", 0, 0, "", "a JPEG XL", "jxl"},
+    {"", 4, 4, "jP  ", "a JPEG 2000", "jp2"},
+    {"P1", 0, 0, "", "a plain PBM", "pbm"},
+    {"P2", 0, 0, "", "a plain PGM", "pgm"},
+    {"P3", 0, 0, "", "a plain PPM", "ppm"},
+    {"P4", 0, 0, "", "a PBM", "pbm"},
+    {"P7", 0, 0, "", "a PAM", "pam"},
+};
+
 /* The order of CIFAR-10's labels (batches.meta). */
 static const char *const cifar10[] = {
     "airplane", "automobile", "bird",  "cat",  "deer",
@@ -51,6 +77,29 @@ static const struct format *find_format(const ptf_file *file)
             return &formats[i];
     }
     return ptf_is_cifar(file) ? &records : NULL;
+}
+
+static bool has_bytes(const ptf_file *file, size_t at, const char *bytes,
+                      size_t size)
+{
+    return file->size >= at && file->size - at >= size &&
+           memcmp(file->data + at, bytes, size) == 0;
+}
+
+/* PTF_OK when it is no image of another kind, as far as is known. */
+static ptf_status refuse_other(const ptf_file *file, ptf_error *err)
+{
+    ptf_origin origin = {file->name, NULL};
+    for (size_t i = 0; i < PTF_ARRAY_SIZE(others); i++) {
+        if (has_bytes(file, 0, others[i].head, strlen(others[i].head)) &&
+            has_bytes(file, others[i].at, others[i].bytes, others[i].size))
+            return ptf_fail(err, PTF_UNSUPPORTED, &origin, 0,
+                            "expected PNG, JPEG, PPM or PGM, got %s image; "
+                            "make it one of these first (ImageMagick: convert "
+                            "x.%s x.png)",
+                            others[i].name, others[i].ending);
+    }
+    return PTF_OK;
 }
 
 /* A .bin file can only be meant as records: say what is wrong with them. */
@@ -72,8 +121,12 @@ static ptf_status open_samples(ptf_images *images, ptf_error *err)
     const struct format *format = find_format(&images->file);
     ptf_origin origin = {images->file.name, NULL};
     images->picture = NULL;
-    if (format == NULL)
-        return refuse_unknown(&images->file, err);
+    images->unknown = false;
+    if (format == NULL) {
+        ptf_status status = refuse_other(&images->file, err);
+        images->unknown = status == PTF_OK;
+        return images->unknown ? refuse_unknown(&images->file, err) : status;
+    }
     if (format->picture == NULL && format->samples == NULL)
         return ptf_fail(err, PTF_UNSUPPORTED, &origin, 0,
                         "expected a format that this build reads, got %s",
@@ -82,8 +135,12 @@ static ptf_status open_samples(ptf_images *images, ptf_error *err)
     if (format->picture != NULL)
         return PTF_OK;
     images->samples = (ptf_samples){0};
-    return format->samples(&images->file, &images->options, &images->file_arena,
-                           &images->samples, err);
+    ptf_status status =
+        format->samples(&images->file, &images->options, &images->file_arena,
+                        &images->samples, err);
+    return status == PTF_OK
+               ? ptf_samples_check_labels(&images->samples, &origin, err)
+               : status;
 }
 
 void ptf_images_leave(ptf_images *images)
@@ -154,7 +211,8 @@ static ptf_status open_view(ptf_images *images, int64_t index, int64_t row,
     images->view_index = index;
     ptf_picture *picture = NULL;
     if (images->picture != NULL)
-        status = images->picture(&images->file, &picture, err);
+        status =
+            ptf_picture_make(images->picture, &images->file, &picture, err);
     else
         status = ptf_samples_picture(&images->samples, at, &picture, err);
     ptf_origin origin = {images->file.name, NULL};
@@ -166,19 +224,10 @@ static ptf_status open_view(ptf_images *images, int64_t index, int64_t row,
 /* Where folders are the classes, other labels are of other classes. */
 static int64_t label_of(const ptf_images *images, int64_t at)
 {
-    const ptf_tensor *labels = &images->samples.labels;
     if (images->class_count > 0 || images->picture != NULL ||
         !images->samples.has_labels)
         return images->current->label;
-    ptf_tensor one = *labels;
-    double value;
-    one.shape[0] = 1;
-    one.data = (const uint8_t *)labels->data +
-               (size_t)(at * labels->stride[0]) * ptf_dtype_size(labels->dtype);
-    if (ptf_tensor_read_f64(&one, &value, NULL) != PTF_OK || value < 0.0 ||
-        value > INT32_MAX)
-        return -1;
-    return (int64_t)value;
+    return (int64_t)ptf_samples_label(&images->samples, at);
 }
 
 ptf_status ptf_images_info(ptf_images *images, int64_t index,
@@ -248,6 +297,11 @@ int64_t ptf_images_skipped(const ptf_images *images)
     return images->skipped;
 }
 
+const char *ptf_images_left_out(const ptf_images *images, size_t index)
+{
+    return index < images->out_count ? images->left_out[index] : NULL;
+}
+
 const char *ptf_images_class(const ptf_images *images, int64_t label)
 {
     if (label < 0)
@@ -267,6 +321,7 @@ void ptf_images_close(ptf_images *images)
     for (size_t i = 0; i < images->file_count; i++)
         ptf_free(images->files[i].held);
     ptf_free(images->files);
+    ptf_free(images->left_out);
     ptf_arena_free(&images->arena);
     ptf_free(images);
 }

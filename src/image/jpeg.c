@@ -13,6 +13,9 @@
 /* Encoders make about ten scans; a file with thousands is an attack. */
 enum { MOST_SCANS = 200 };
 
+/* In front of XMP's text, with the zero behind it. */
+#define XMP_NAME "http://ns.adobe.com/xap/1.0/"
+
 typedef struct jpeg_picture {
     ptf_picture base;
     const ptf_file *file;
@@ -88,6 +91,45 @@ static ptf_status set_channels(jpeg_picture *p)
     return PTF_OK;
 }
 
+/*
+ * What libjpeg keeps of an image that comes in several scans: a coefficient
+ * of two bytes for each sample.
+ */
+static uint64_t held_bytes(const jpeg_picture *p)
+{
+    uint64_t blocks = 0;
+    for (int i = 0; i < p->jpeg.num_components; i++)
+        blocks += (uint64_t)p->jpeg.comp_info[i].width_in_blocks *
+                  p->jpeg.comp_info[i].height_in_blocks;
+    return blocks * DCTSIZE2 * sizeof(JCOEF);
+}
+
+static bool starts_with(const struct jpeg_marker_struct *m, const char *text,
+                        size_t size)
+{
+    return m->data_length >= size && memcmp(m->data, text, size) == 0;
+}
+
+/* EXIF may lie in several segments; of XMP's texts the last one counts. */
+static int find_orientation(const jpeg_picture *p)
+{
+    static const char exif[] = "Exif\0", xmp[] = XMP_NAME;
+    ptf_buffer bytes = {0};
+    int other = 0;
+    for (const struct jpeg_marker_struct *m = p->jpeg.marker_list; m != NULL;
+         m = m->next) {
+        if (starts_with(m, exif, sizeof(exif)))
+            ptf_buffer_add(&bytes, m->data + sizeof(exif),
+                           m->data_length - sizeof(exif));
+        else if (starts_with(m, xmp, sizeof(xmp)))
+            other = ptf_xmp_orientation((const char *)m->data + sizeof(xmp),
+                                        m->data_length - sizeof(xmp));
+    }
+    int found = bytes.failed ? 0 : ptf_exif_orientation(bytes.data, bytes.size);
+    ptf_buffer_free(&bytes);
+    return found > 0 ? found : other;
+}
+
 static ptf_status start(jpeg_picture *p)
 {
     if (setjmp(p->jump))
@@ -96,6 +138,7 @@ static ptf_status start(jpeg_picture *p)
     p->progress.progress_monitor = on_progress;
     p->jpeg.progress = &p->progress;
     jpeg_mem_src(&p->jpeg, p->file->data, p->file->size);
+    jpeg_save_markers(&p->jpeg, JPEG_APP0 + 1, 0xffff);
     jpeg_read_header(&p->jpeg, TRUE);
     p->base.width = p->jpeg.image_width;
     p->base.height = p->jpeg.image_height;
@@ -103,6 +146,11 @@ static ptf_status start(jpeg_picture *p)
         ptf_picture_check(p->file, p->base.width, p->base.height, p->err);
     if (status == PTF_OK)
         status = set_channels(p);
+    p->base.orientation = find_orientation(p);
+    p->base.held = jpeg_has_multiple_scans(&p->jpeg);
+    if (status == PTF_OK && p->base.held)
+        status = ptf_picture_check_held(p->file, "progressive", held_bytes(p),
+                                        p->err);
     return status;
 }
 

@@ -9,6 +9,9 @@
 
 #include <png.h>
 
+/* Of texts beside the picture, which may be compressed. */
+enum { MOST_TEXT = 1 << 20, MOST_TEXTS = 32 };
+
 typedef struct png_picture {
     ptf_picture base;
     const ptf_file *file;
@@ -64,6 +67,70 @@ static void on_free(png_structp png, png_voidp block)
     ptf_free(block);
 }
 
+/* ------------------------------------------------------------- orientation */
+
+/* The last chunk eXIf, which may also stand behind the pixels. */
+static int chunk_orientation(const ptf_file *file)
+{
+    enum { SIGNATURE = 8, FRAME = 12 };
+    int found = 0;
+    for (size_t at = SIGNATURE; file->size - at >= FRAME;) {
+        const uint8_t *p = file->data + at;
+        size_t size = png_get_uint_32(p);
+        if (size > file->size - at - FRAME)
+            break;
+        if (memcmp(p + 4, "eXIf", 4) == 0 &&
+            ptf_crc32(0, p + 4, size + 4) == png_get_uint_32(p + 8 + size))
+            found = ptf_exif_orientation(p + 8, size);
+        at += FRAME + size;
+    }
+    return found;
+}
+
+static int digit_of(char c)
+{
+    return c >= '0' && c <= '9'   ? c - '0'
+           : c >= 'a' && c <= 'f' ? c - 'a' + 10
+           : c >= 'A' && c <= 'F' ? c - 'A' + 10
+                                  : -1;
+}
+
+/* ImageMagick's form: "", "exif", the size, and lines of digits. */
+static int profile_orientation(const char *text)
+{
+    ptf_buffer bytes = {0};
+    for (int line = 0; line < 3 && text != NULL; line++) {
+        text = strchr(text, '\n');
+        text = text != NULL ? text + 1 : NULL;
+    }
+    for (int high = -1; text != NULL && *text != '\0'; text++) {
+        int digit = digit_of(*text);
+        if (digit >= 0 && high >= 0)
+            ptf_buffer_add_int(&bytes, (uint64_t)(high << 4 | digit), 1);
+        if (digit >= 0)
+            high = high >= 0 ? -1 : digit;
+    }
+    int found = bytes.failed ? 0 : ptf_exif_orientation(bytes.data, bytes.size);
+    ptf_buffer_free(&bytes);
+    return found;
+}
+
+/* As Pillow looks for it: eXIf, a profile in a text, XMP. */
+static int find_orientation(const png_picture *p)
+{
+    png_textp texts = NULL;
+    int count = 0, profile = 0, xmp = 0;
+    int found = chunk_orientation(p->file);
+    png_get_text(p->png, p->info, &texts, &count);
+    for (int i = 0; i < count; i++) {
+        if (strcmp(texts[i].key, "Raw profile type exif") == 0)
+            profile = profile_orientation(texts[i].text);
+        if (strcmp(texts[i].key, "XML:com.adobe.xmp") == 0)
+            xmp = ptf_xmp_orientation(texts[i].text, strlen(texts[i].text));
+    }
+    return found > 0 ? found : profile > 0 ? profile : xmp;
+}
+
 /* ----------------------------------------------------------------- decoding */
 
 /* Whatever the file has becomes bytes of grey or of red, green and blue. */
@@ -79,12 +146,19 @@ static void set_transforms(png_picture *p)
     p->base.channels = (type & PNG_COLOR_MASK_COLOR) != 0 ? 3 : 1;
 }
 
+static size_t row_bytes(const png_picture *p)
+{
+    return (size_t)(p->base.width * p->base.channels);
+}
+
 static ptf_status read_info(png_picture *p)
 {
     if (setjmp(png_jmpbuf(p->png)))
         return p->status;
     png_set_read_fn(p->png, p, on_read);
     png_set_user_limits(p->png, PTF_MAX_SIDE, PTF_MAX_SIDE);
+    png_set_chunk_malloc_max(p->png, MOST_TEXT);
+    png_set_chunk_cache_max(p->png, MOST_TEXTS);
     png_read_info(p->png, p->info);
     p->base.width = png_get_image_width(p->png, p->info);
     p->base.height = png_get_image_height(p->png, p->info);
@@ -95,14 +169,17 @@ static ptf_status read_info(png_picture *p)
     p->interlaced =
         png_get_interlace_type(p->png, p->info) != PNG_INTERLACE_NONE;
     set_transforms(p);
+    p->base.orientation = find_orientation(p);
+    p->base.held = p->interlaced;
+    if (p->interlaced)
+        status = ptf_picture_check_held(p->file, "interlaced",
+                                        (uint64_t)p->base.height * row_bytes(p),
+                                        p->err);
+    if (status != PTF_OK)
+        return status;
     png_set_interlace_handling(p->png);
     png_read_update_info(p->png, p->info);
     return PTF_OK;
-}
-
-static size_t row_bytes(const png_picture *p)
-{
-    return (size_t)(p->base.width * p->base.channels);
 }
 
 /* All passes of an interlaced picture. */

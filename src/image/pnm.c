@@ -37,6 +37,19 @@ ptf_status ptf_picture_check(const ptf_file *file, int64_t width,
     return PTF_OK;
 }
 
+ptf_status ptf_picture_check_held(const ptf_file *file, const char *what,
+                                  uint64_t bytes, ptf_error *err)
+{
+    ptf_origin origin = {file->name, NULL};
+    if (bytes <= PTF_MAX_HELD)
+        return PTF_OK;
+    return ptf_fail(err, PTF_UNSUPPORTED, &origin, 0,
+                    "expected at most %d MiB for a picture that is %s, got "
+                    "%llu; save it as a plain one",
+                    PTF_MAX_HELD >> 20, what,
+                    (unsigned long long)(bytes >> 20));
+}
+
 typedef struct pnm {
     ptf_picture base;
     ptf_cursor c;

@@ -49,6 +49,31 @@ ptf_status ptf_samples_arrange(const ptf_tensor *tensor,
     return PTF_OK;
 }
 
+double ptf_samples_label(const ptf_samples *samples, int64_t index)
+{
+    double value = -1.0;
+    ptf_tensor one = samples->labels;
+    one.shape[0] = 1;
+    one.data = (const uint8_t *)one.data +
+               (size_t)(index * one.stride[0]) * ptf_dtype_size(one.dtype);
+    return ptf_tensor_read_f64(&one, &value, NULL) == PTF_OK ? value : -1.0;
+}
+
+ptf_status ptf_samples_check_labels(const ptf_samples *samples,
+                                    const ptf_origin *origin, ptf_error *err)
+{
+    int64_t count = samples->has_labels ? samples->labels.shape[0] : 0;
+    for (int64_t i = 0; i < count; i++) {
+        double label = ptf_samples_label(samples, i);
+        if (!(label >= 0.0 && label <= INT32_MAX))
+            return ptf_fail(err, PTF_FORMAT, origin, PTF_NO_OFFSET,
+                            "expected labels from 0 to %d, got %.0f for input "
+                            "%lld",
+                            INT32_MAX, label, (long long)i);
+    }
+    return PTF_OK;
+}
+
 typedef struct array_picture {
     ptf_picture base;
     ptf_tensor row; /* the next one, width x channels */

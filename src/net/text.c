@@ -68,7 +68,7 @@ static ptf_status read_comment(ptf_text *out, const ptf_line *line,
     return PTF_OK;
 }
 
-/* Some editors write it in front; anywhere else it is an invisible letter. */
+/* Some editors write it in front. */
 static const char byte_order_mark[] = "\xef\xbb\xbf";
 
 static ptf_status check_line(const ptf_text *text, const ptf_line *line,
@@ -78,11 +78,11 @@ static ptf_status check_line(const ptf_text *text, const ptf_line *line,
         return ptf_text_fail(err, PTF_FORMAT, text->name, line->number,
                              "a line of %zu bytes, expected at most %d",
                              line->size, PTF_LINE_MAX);
-    if (!ptf_is_printable(line->at, line->size) ||
-        memmem(line->at, line->size, byte_order_mark, 3) != NULL)
+    if (!ptf_is_shown(line->at, line->size))
         return ptf_text_fail(err, PTF_FORMAT, text->name, line->number,
-                             "control characters or bad UTF-8 in what should "
-                             "be the text that print(model) prints");
+                             "control characters, invisible ones or bad UTF-8 "
+                             "in what should be the text that print(model) "
+                             "prints");
     return PTF_OK;
 }
 

@@ -42,43 +42,14 @@ typedef struct placed {
 
 /* -------------------------------------------------------------------- JSON */
 
-/* Bytes of the character at 'p' that JSON can hold as it is, 0 for none. */
-static size_t plain_length(const uint8_t *p, size_t left)
-{
-    if (p[0] == '"' || p[0] == '\\')
-        return 0;
-    for (size_t n = 1; n <= 4 && n <= left; n++) {
-        if (ptf_is_printable((const char *)p, n))
-            return n;
-    }
-    return 0;
-}
-
-/* Escapes what is no plain character; returns how many bytes it was. */
-static size_t put_escape(ptf_buffer *b, const uint8_t *p, size_t left)
-{
-    bool c1 = left >= 2 && p[0] == 0xc2 && p[1] >= 0x80 && p[1] < 0xa0;
-    if (p[0] == '"' || p[0] == '\\')
-        ptf_buffer_printf(b, "\\%c", p[0]);
-    else if (p[0] == '\n')
-        ptf_buffer_add_text(b, "\\n");
-    else /* a control character, or what is no UTF-8 at all */
-        ptf_buffer_printf(b, "\\u%04x",
-                          c1            ? p[1]
-                          : p[0] < 0x80 ? p[0]
-                                        : 0xfffd);
-    return c1 ? 2 : 1;
-}
-
 static void put_string(ptf_buffer *b, const char *text)
 {
-    const uint8_t *p = (const uint8_t *)text;
     size_t size = strlen(text);
     ptf_buffer_add(b, "\"", 1);
     for (size_t i = 0; i < size;) {
-        size_t n = plain_length(p + i, size - i);
-        ptf_buffer_add(b, p + i, n);
-        i += n > 0 ? n : put_escape(b, p + i, size - i);
+        char piece[16];
+        i += ptf_json_character(text + i, size - i, piece);
+        ptf_buffer_add_text(b, piece);
     }
     ptf_buffer_add(b, "\"", 1);
 }

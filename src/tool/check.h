@@ -25,6 +25,7 @@ typedef struct check_evidence {
     const char *path_a, *path_b, *data; /* data: NULL for random inputs */
     char sha256_a[65], sha256_b[65], sha256_inputs[65];
     int64_t samples, seed, threads;
+    int64_t left_out; /* files in a folder of inputs that cannot be read */
     double atol, rtol;
     ptf_shape input;
 } check_evidence;

@@ -128,19 +128,30 @@ static void print_first(const check_first *first, FILE *out)
     tool_print_row(out, "beyond the tolerance", "%s", named(first->tolerance));
 }
 
+static void print_file(const char *which, const char *sha256, const char *path,
+                       FILE *out)
+{
+    fprintf(out, "  %-8s ", which);
+    ptf_print_escaped(out, path, strlen(path));
+    fprintf(out, "\n           %s\n", sha256);
+}
+
 static void print_evidence(const check_report *r, FILE *out)
 {
     const check_evidence *e = &r->evidence;
     char shape[64], n[32];
     fprintf(out, "\nevidence\n");
-    fprintf(out, "  A        %s\n           %s\n", e->path_a, e->sha256_a);
-    fprintf(out, "  B        %s\n           %s\n", e->path_b, e->sha256_b);
+    print_file("A", e->sha256_a, e->path_a, out);
+    print_file("B", e->sha256_b, e->path_b, out);
     fprintf(out, "  inputs   %s x %s, ", tool_count_text(e->samples, n),
             tool_shape_text(&e->input, shape));
     if (e->data != NULL)
-        fprintf(out, "%s\n", e->data);
+        ptf_print_escaped(out, e->data, strlen(e->data));
     else
-        fprintf(out, "random, seed %lld\n", (long long)e->seed);
+        fprintf(out, "random, seed %lld", (long long)e->seed);
+    if (e->left_out > 0)
+        fprintf(out, "; %lld left out", (long long)e->left_out);
+    putc('\n', out);
     fprintf(out, "           %s\n", e->sha256_inputs);
     fprintf(out, "  ptfold %s, %s, %lld threads, pairs by %s\n", ptf_version(),
             ptf_isa_name(), (long long)e->threads,

@@ -82,6 +82,7 @@ static void json_evidence(tool_json *j, const check_report *r)
     json_text(j, "inputs_sha256", e->sha256_inputs);
     json_text(j, "input", tool_shape_text(&e->input, shape));
     json_int(j, "samples", e->samples);
+    json_int(j, "left_out", e->left_out);
     json_int(j, "seed", e->seed);
     json_number(j, "atol", e->atol);
     json_number(j, "rtol", e->rtol);
@@ -123,16 +124,21 @@ void check_print_json(const check_report *r, FILE *out)
 
 /* ------------------------------------------------------------------- JUnit */
 
+/* XML has no controls, not even as references, and nothing but UTF-8. */
 static void put_xml(FILE *out, const char *text)
 {
-    for (const char *p = text != NULL ? text : ""; *p != '\0'; p++) {
-        switch (*p) {
-        case '<': fputs("&lt;", out); break;
-        case '>': fputs("&gt;", out); break;
-        case '&': fputs("&amp;", out); break;
-        case '"': fputs("&quot;", out); break;
-        default: putc((unsigned char)*p < 0x20 ? '?' : *p, out);
-        }
+    size_t size = text != NULL ? strlen(text) : 0;
+    for (size_t i = 0, n; i < size; i += n) {
+        int32_t code;
+        bool shown;
+        n = ptf_character(text + i, size - i, &code, &shown);
+        if (code == '<' || code == '>' || code == '&' || code == '"' ||
+            (!shown && code >= 0x80))
+            fprintf(out, "&#%ld;", (long)code);
+        else if (shown)
+            fwrite(text + i, 1, n, out);
+        else
+            putc('?', out);
     }
 }
 

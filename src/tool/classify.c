@@ -364,6 +364,12 @@ static void json_end(job *j)
         }
         json_close(json, ']');
     }
+    const char *message;
+    json_open(json, "left_out", '[');
+    for (size_t i = 0;
+         (message = ptf_images_left_out(j->run->images, i)) != NULL; i++)
+        json_text(json, NULL, message);
+    json_close(json, ']');
     tool_json_finite(json, j->run->finite);
     json_text(json, "npy", run_is_void(j->run) ? NULL : j->run->options->npy);
     json_close(json, '}');

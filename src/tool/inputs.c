@@ -20,6 +20,29 @@ void tool_fit_images(const tool_net *net, ptf_image_options *image)
         image->channels = usual->dim[0];
 }
 
+int64_t tool_left_out(const ptf_images *images)
+{
+    size_t count = 0;
+    while (images != NULL && ptf_images_left_out(images, count) != NULL)
+        count++;
+    return (int64_t)count;
+}
+
+void tool_report_left_out(const ptf_images *images)
+{
+    enum { SHOWN = 10 };
+    int64_t count = tool_left_out(images), others = ptf_images_skipped(images);
+    for (int64_t i = 0; i < count && i < SHOWN; i++)
+        tool_note("left out: %s", ptf_images_left_out(images, (size_t)i));
+    if (count > 0)
+        tool_note("%lld file%s cannot be read as images and %s left out",
+                  (long long)count, count == 1 ? "" : "s",
+                  count == 1 ? "is" : "are");
+    if (others > 0)
+        tool_note("%lld other file%s left out", (long long)others,
+                  others == 1 ? " is" : "s are");
+}
+
 ptf_status tool_inputs_open(const char *path, const tool_net *net,
                             const ptf_image_options *how, tool_inputs *out,
                             ptf_error *err)
@@ -37,6 +60,7 @@ ptf_status tool_inputs_open(const char *path, const tool_net *net,
         tool_inputs_free(out);
         return status;
     }
+    tool_report_left_out(out->images);
     out->count = ptf_images_count(out->images);
     out->shape = info.shape;
     return PTF_OK;

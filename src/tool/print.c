@@ -114,24 +114,23 @@ void tool_print_layers(const ptf_net *before, const ptf_net *after, FILE *out)
 /* -------------------------------------------------------------------- JSON */
 
 /*
- * Controls are escaped, the 8-bit ones too: they steer terminals.  Nobody else
- * writes to 'out' meanwhile, and a lock for each byte would take half the time
- * of a long listing.
+ * Nobody else writes to 'out' meanwhile, and a lock for each byte would take
+ * half the time of a long listing.
  */
 static void put_string(FILE *out, const char *text)
 {
+    size_t size = strlen(text);
     putc('"', out);
-    for (const unsigned char *p = (const unsigned char *)text; *p != '\0';
-         p++) {
-        bool c1 = p[0] == 0xc2 && p[1] >= 0x80 && p[1] < 0xa0;
-        if (*p == '"' || *p == '\\')
-            fprintf(out, "\\%c", *p);
-        else if (*p < 0x20 || *p == 0x7f)
-            fprintf(out, "\\u%04x", (unsigned)*p);
-        else if (c1)
-            fprintf(out, "\\u%04x", (unsigned)*++p);
-        else
-            putc_unlocked(*p, out);
+    for (size_t i = 0; i < size;) {
+        char piece[16];
+        unsigned char c = (unsigned char)text[i];
+        if (c >= ' ' && c < 0x7f && c != '"' && c != '\\') {
+            putc_unlocked(c, out);
+            i++;
+            continue;
+        }
+        i += ptf_json_character(text + i, size - i, piece);
+        fputs(piece, out);
     }
     putc('"', out);
 }

@@ -14,6 +14,8 @@ static const char help[] =
     "Runs a network on images: PNG, JPEG, PPM, PGM, arrays (.npy, .npz),\n"
     "CIFAR-10 (binary files, Python batches), folders of these, - for stdin.\n"
     "Labels in a file, or a folder for each class, give the accuracy, too.\n"
+    "Images in folders that cannot be read are named and left out.  Images are\n"
+    "turned as their EXIF orientation says; alpha is dropped.\n"
     "\n"
     "  --top K           classes shown per image (default 5, or 1 for many)\n"
     "  --labels FILE     names of the classes, one a line, or cifar10 (a file of\n"
@@ -156,13 +158,6 @@ static ptf_status check_targets(const run_options *o, const char *labels,
     return status == PTF_OK ? tool_check_picture(o->map, err) : status;
 }
 
-static void report_skipped(int64_t files)
-{
-    if (files > 0)
-        fprintf(stderr, "ptfold: %lld other file%s left out\n",
-                (long long)files, files == 1 ? " is" : "s are");
-}
-
 bool run_is_void(const run *r)
 {
     return r->options->strict && !tool_finite_all(r->finite);
@@ -181,7 +176,7 @@ static ptf_status open_and_run(run_options *o, const tool_net *net,
         return status;
     names->images = r.images;
     if (!o->quiet)
-        report_skipped(ptf_images_skipped(r.images));
+        tool_report_left_out(r.images);
     status = tool_finite_weights(&finite, net->net, err);
     if (status == PTF_OK)
         status = o->slide ? run_map(&r, err) : run_classify(&r, err);

@@ -10,6 +10,7 @@
 #include <signal.h>
 #include <stdarg.h>
 #include <stdatomic.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static const char *program_name = "ptfold";
@@ -116,9 +117,11 @@ int tool_fail(const ptf_error *err)
 /* "PROGRAM: KIND: MESSAGE" */
 static void say(const char *kind, const char *fmt, va_list args)
 {
+    char text[MOST_TEXT];
+    vsnprintf(text, sizeof(text), fmt, args);
     tool_progress_break();
     fprintf(stderr, "%s: %s: ", program_name, kind);
-    vfprintf(stderr, fmt, args);
+    ptf_print_escaped(stderr, text, strlen(text));
     fputc('\n', stderr);
 }
 
@@ -178,13 +181,15 @@ enum { MAX_TEXT = 1 << 20 };
 ptf_status tool_read_text(const char *path, const char *what, char **out,
                           ptf_error *err)
 {
-    FILE *f = fopen(path, "re");
-    if (f == NULL)
-        return tool_error(err, PTF_IO, "%s: cannot open: %s", path,
-                          strerror(errno));
+    int fd;
+    ptf_status status = ptf_input_open(path, &fd, err);
+    FILE *f = status == PTF_OK ? fdopen(fd, "r") : NULL;
+    if (status == PTF_OK && f == NULL)
+        return tool_error(err, PTF_MEMORY, "out of memory");
+    if (status != PTF_OK)
+        return status;
     char *text = malloc(MAX_TEXT + 1);
     size_t size = text != NULL ? fread(text, 1, MAX_TEXT + 1, f) : 0;
-    ptf_status status = PTF_OK;
     if (text == NULL)
         status = tool_error(err, PTF_MEMORY, "out of memory");
     else if (ferror(f))
@@ -241,6 +246,8 @@ static ptf_status find_text(const tool_source *source, tool_net *net,
     *text = NULL;
     if (arch != NULL) {
         *text = ptf_arch_text(arch);
+        if (*text == NULL)
+            *text = net->text; /* that is read already */
         if (*text != NULL)
             return PTF_OK;
         if (access(arch, F_OK) != 0)
@@ -345,18 +352,16 @@ ptf_status tool_checkpoint_open(const char *path,
  * The net of --arch without numbers: its parameters choose among what a
  * checkpoint holds.  NULL when there is none; make_net() says why.
  */
-static ptf_net *read_arch(const char *arch)
+static ptf_net *read_arch(const char *arch, tool_net *out)
 {
     const ptf_net_options in_order = {sizeof(in_order), true};
     ptf_net *net = NULL;
-    char *file = NULL;
     const char *text = arch != NULL ? ptf_arch_text(arch) : NULL;
     if (arch != NULL && text == NULL &&
-        tool_read_text(arch, "a text", &file, &(ptf_error){0}) == PTF_OK)
-        text = file;
+        tool_read_text(arch, "a text", &out->text, &(ptf_error){0}) == PTF_OK)
+        text = out->text; /* once: it may come through a pipe */
     if (text != NULL)
         ptf_net_make(text, arch, NULL, &in_order, &net, NULL);
-    free(file);
     return net;
 }
 
@@ -377,7 +382,7 @@ ptf_status tool_net_open(const tool_source *source, tool_net *out,
                          ptf_error *err)
 {
     *out = (tool_net){0};
-    ptf_net *wanted = read_arch(source->arch);
+    ptf_net *wanted = read_arch(source->arch, out);
     ptf_open_options options = {.key = source->key};
     if (wanted != NULL)
         options.parameters =
@@ -404,6 +409,9 @@ ptf_status tool_net_open(const tool_source *source, tool_net *out,
 static bool is_text_file(const char *path)
 {
     unsigned char head[16];
+    struct stat st;
+    if (stat(path, &st) != 0 || !S_ISREG(st.st_mode))
+        return false; /* whoever opens it says what it is */
     FILE *f = fopen(path, "rbe");
     size_t size = f != NULL ? fread(head, 1, sizeof(head), f) : 0;
     if (f != NULL)

@@ -289,6 +289,11 @@ ptf_status tool_inputs_open(const char *path, const tool_net *net,
                             ptf_error *err);
 void tool_inputs_free(tool_inputs *inputs);
 
+/* The files of folders that cannot be read as images; NULL has none. */
+int64_t tool_left_out(const ptf_images *images);
+/* On stderr: what in folders is not among the images, and why. */
+void tool_report_left_out(const ptf_images *images);
+
 /*
  * Adds to a failure with PTF_ARGUMENT that the images in the file 'path' are
  * of another shape than the net's usual input, if they are; returns 'status'.

@@ -15,7 +15,14 @@ import sys
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+import PIL
+from PIL import Image, ImageOps, PngImagePlugin
+
+# What ImageOps.exif_transpose() does for each orientation.  That of older
+# Pillows does not know all the places that it can be noted in.
+TURNS = dict(zip(range(2, 9), (
+    Image.FLIP_LEFT_RIGHT, Image.ROTATE_180, Image.FLIP_TOP_BOTTOM,
+    Image.TRANSPOSE, Image.ROTATE_270, Image.TRANSVERSE, Image.ROTATE_90)))
 
 
 class Cases:
@@ -40,9 +47,13 @@ class Cases:
                           f"{resize[0]}x{resize[1]}\t{crop[0]}x{crop[1]}\t"
                           f"{layout}\t{number}")
 
-    def expect_image(self, name, mode, **options):
-        """The file as Pillow reads, converts and resizes it."""
-        image = Image.open(self.folder / name).convert(mode)
+    def expect_image(self, name, mode, turn=1, **options):
+        """The file as Pillow reads, turns, converts and resizes it."""
+        image = Image.open(self.folder / name)
+        turned = image.transpose(TURNS[turn]) if turn > 1 else image
+        if int(PIL.__version__.split(".")[0]) >= 13:
+            assert ImageOps.exif_transpose(image).tobytes() == turned.tobytes()
+        image = turned.convert(mode)
         resize = options.get("resize", (0, 0))
         if resize[0] and resize[1]:
             image = image.resize((resize[1], resize[0]), Image.BILINEAR)
@@ -127,12 +138,77 @@ class Cases:
         self.expect("cifar.bin", values)
         self.expect("batch", values)
 
+    @staticmethod
+    def exif(orientation, order="little", kind=3, count=1):
+        """A TIFF file without a picture: one tag, that of the orientation."""
+        def number(value, size):
+            return value.to_bytes(size, order)
+
+        value = number(orientation, 2 if kind == 3 else 4).ljust(4, b"\0")
+        tag = (number(0x112, 2) + number(kind, 2) + number(count, 4) +
+               value)
+        return (b"Exif\0\0" + (b"II*\0" if order == "little" else b"MM\0*") +
+                number(8, 4) + number(1, 2) + tag + number(0, 4))
+
+    def insert(self, source, target, *segments):
+        """Puts APP1 segments right behind the start of a JPEG."""
+        data = (self.folder / source).read_bytes()
+        for segment in reversed(segments):
+            data = (data[:2] + b"\xff\xe1" +
+                    (len(segment) + 2).to_bytes(2, "big") + segment + data[2:])
+        (self.folder / target).write_bytes(data)
+
+    def orientations(self):
+        h, w = 5 * self.big, 9 * self.big
+        rgb = Image.fromarray(self.pixels(h, w, 3))
+        grey = Image.fromarray(self.pixels(h, w, 1)[:, :, 0])
+        turns = {}
+        for k in range(1, 9):
+            turns[f"exif{k}.jpg"] = k
+            rgb.save(self.folder / f"exif{k}.jpg", quality=90,
+                     exif=self.exif(k))
+        turns["exif6.png"] = 6
+        rgb.save(self.folder / "exif6.png", exif=self.exif(6, "big"))
+        data = (self.folder / "exif6.png").read_bytes()
+        at = data.index(b"eXIf") - 4  # behind the pixels, where it may be, too
+        end = at + 12 + int.from_bytes(data[at:at + 4], "big")
+        turns["late6.png"] = 6
+        (self.folder / "late6.png").write_bytes(
+            data[:at] + data[end:-12] + data[at:end] + data[-12:])
+        turns["exif8_progressive.jpg"] = 8
+        grey.save(self.folder / "exif8_progressive.jpg", progressive=True,
+                  exif=self.exif(8, kind=4))
+        raw, text = self.exif(3), '<rdf:Description tiff:Orientation="7"/>'
+        profile, xmp = PngImagePlugin.PngInfo(), PngImagePlugin.PngInfo()
+        profile.add_text("Raw profile type exif",
+                         f"\nexif\n{len(raw):8}\n{raw.hex()}\n", zip=True)
+        xmp.add_itxt("XML:com.adobe.xmp", text)
+        for name, turn, info in (("profile3.png", 3, profile),
+                                 ("xmp7.png", 7, xmp)):
+            turns[name] = turn
+            rgb.save(self.folder / name, pnginfo=info)
+        rgb.save(self.folder / "none.jpg", quality=90)
+        xmp = b"http://ns.adobe.com/xap/1.0/\0" + text.encode()
+        for name, turn, segments in (
+                ("xmp7.jpg", 7, [xmp]),
+                ("both.jpg", 1, [xmp, self.exif(1)]),
+                ("split.jpg", 5, [self.exif(5)[:20],
+                                  b"Exif\0\0" + self.exif(5)[20:]]),
+                ("nine.jpg", 1, [self.exif(9)]),
+                ("text.jpg", 1, [self.exif(6, kind=2)])):
+            turns[name] = turn
+            self.insert("none.jpg", name, *segments)
+        for name, turn in turns.items():
+            self.expect_image(name, "RGB", turn)
+        self.expect_image("exif6.jpg", "L", 6, crop=(4, 5))
+
     def make(self):
         self.folder.mkdir(parents=True, exist_ok=True)
         self.pictures()
         self.sizes()
         self.arrays()
         self.cifar()
+        self.orientations()
         text = "\n".join(self.lines) + "\n"
         (self.folder / "cases.tsv").write_text(text)
 
