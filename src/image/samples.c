@@ -20,6 +20,9 @@ ptf_status ptf_samples_arrange(const ptf_tensor *tensor,
 {
     char shape[192];
     int rank = options->rank, first = tensor->rank - rank;
+    if (tensor->rank == 0)
+        return ptf_fail(err, PTF_FORMAT, origin, PTF_NO_OFFSET,
+                        "expected an array of inputs, got a single number");
     if (first != 0 && first != 1) {
         ptf_tensor_shape_text(tensor, shape);
         return ptf_fail(err, PTF_ARGUMENT, origin, PTF_NO_OFFSET,

@@ -147,6 +147,10 @@ class Kinds(ImagesTest):
             self.write("x", data)
             self.refuse_run(UNSUPPORTED, [f"convert x.{name} x.png"], "x")
 
+    def test_a_single_number_is_no_input(self):
+        self.write("x.npy", test_run.npy("<f4", (), bytes(4)))
+        self.refuse_run(DAMAGED, ["got a single number"], "x.npy")
+
     def test_labels_below_0_are_refused(self):
         pixels = bytes(2 * 3 * SIDE * SIDE)
         for dtype, form, labels in (("<i8", "<qq", (3, -1)),
