@@ -172,7 +172,7 @@ typedef enum ptf_dtype {
     PTF_DTYPE_COUNT,
 } ptf_dtype;
 
-/* "float32" and so on, as PyTorch prints it behind "torch.". */
+/* "float32" and so on, as PyTorch prints it after "torch.". */
 PTF_API const char *ptf_dtype_name(ptf_dtype dtype);
 
 /* Bytes of one element. */
@@ -374,7 +374,7 @@ typedef struct ptf_slice {
     bool has_crc;
 } ptf_slice;
 
-/* The entries in the order of the file; false behind the last. */
+/* The entries in the order of the file; false after the last. */
 PTF_API bool ptf_checkpoint_entry(const ptf_checkpoint *ckpt, size_t index,
                                   ptf_slice *out);
 
@@ -613,7 +613,7 @@ PTF_API ptf_status ptf_net_save(const ptf_net *net, const char *path,
 
 /* ----------------------------------------------------------------- rewrite */
 
-/* What a rewrite owes: the same bits, or the same function up to rounding. */
+/* A rewrite requires the same bits, or the same function up to rounding. */
 typedef enum ptf_promise {
     PTF_EXACT,
     PTF_ROUNDS,
@@ -635,7 +635,7 @@ PTF_API const ptf_rewrite *ptf_rewrite_find(const char *name);
  * that the net is meant for; only rewrites that depend on feature map sizes
  * (linear_to_conv) need it, others take NULL.
  *
- * A batch norm that cannot be moved (behind a ReLU, before all convolutions,
+ * A batch norm that cannot be moved (after a ReLU, before all convolutions,
  * without running statistics, ...) stays in the new net, which computes the
  * same all the same: ptf_net_remark() lists it.  PTF_UNSUPPORTED, with the
  * layers and the reasons, when nothing can be rewritten, and when a layer
@@ -651,11 +651,11 @@ PTF_API ptf_status ptf_net_rewrite(const ptf_net *net,
 typedef struct ptf_remark {
     const char *layer; /* as in ptf_layer; layers may have other names now */
     const char *op;
-    const char *text; /* "stands behind 1 (ReLU), expected ..." */
+    const char *text; /* "follows 1 (ReLU), expected ..." */
     bool left;        /* it should have been rewritten, and stays as it was */
 } ptf_remark;
 
-/* By number, in the order of the layers; false behind the last. */
+/* By number, in the order of the layers; false after the last. */
 PTF_API bool ptf_net_remark(const ptf_net *net, size_t index, ptf_remark *out);
 
 /* ------------------------------------------------------------------- counts */
@@ -977,12 +977,12 @@ PTF_API ptf_status ptf_text_save(const char *path, const char *text,
 
 /*
  * Gradients by convolution: a run forward, then one back, which gives the
- * derivatives of sum(cotangent * output) by the input and by the parameters.
- * The gradient of a convolution by its input is a transposed convolution of
- * the cotangent, that by its weights a convolution with the cotangent as the
- * filter; no matrix of a convolution is formed, and memory grows as the
- * layers' sizes do.  docs/gradients.md derives it and states the order of
- * every sum: the result is the same bits whatever the options say.
+ * derivatives of sum(cotangent * output) with respect to the input and the
+ * parameters.  The gradient of a convolution's input is a transposed
+ * convolution of the cotangent, that of its weights a convolution with the
+ * cotangent as the filter; no matrix of a convolution is formed, and memory
+ * grows as the layers' sizes do.  docs/gradients.md derives it and states the
+ * order of every sum: the result is the same bits whatever the options say.
  */
 typedef struct ptf_gradient ptf_gradient;
 
@@ -1039,7 +1039,7 @@ PTF_API const ptf_tensor *ptf_gradient_tensor(const ptf_gradient *gradient,
 
 /*
  * Writes them to a file, whose ending decides the format as in
- * ptf_net_save(); the gradient by the input is called "input".
+ * ptf_net_save(); the input's gradient is called "input".
  */
 PTF_API ptf_status ptf_gradient_save(const ptf_gradient *gradient,
                                      const char *path, ptf_error *err);
@@ -1292,7 +1292,7 @@ PTF_API void ptf_check_certificate(const ptf_check *check,
 
 /*
  * The inputs whose predictions are not certified, by number: 'index' counts
- * them, *sample counts all inputs.  False behind the last.
+ * them, *sample counts all inputs.  False after the last.
  */
 PTF_API bool ptf_check_open(const ptf_check *check, size_t index,
                             int64_t *sample, ptf_prediction *kind);
@@ -1325,7 +1325,7 @@ typedef struct ptf_parameter_check {
     float worst_found;
 } ptf_parameter_check;
 
-/* By number; false behind the last. */
+/* By number; false after the last. */
 PTF_API bool ptf_check_parameter(const ptf_check *check, size_t index,
                                  ptf_parameter_check *out);
 
@@ -1350,7 +1350,7 @@ typedef struct ptf_layer_check {
     ptf_level level;     /* BITWISE, CERTIFIED, WITHIN TOLERANCE, ... */
 } ptf_layer_check;
 
-/* With options->layers: by number in B's order; false behind the last. */
+/* With options->layers: by number in B's order; false after the last. */
 PTF_API bool ptf_check_layer(const ptf_check *check, size_t index,
                              ptf_layer_check *out);
 

@@ -103,8 +103,8 @@ static const struct {
     {"extra field's length", LOCAL, 2, 40, 2, 9, PTF_FORMAT, "extra fields"},
     {"local size", LOCAL, 2, 22, 4, 23, PTF_FORMAT, "as in the directory"},
     {"local checksum", LOCAL, 2, 14, 4, 23, PTF_FORMAT, "as in the directory"},
-    {"descriptor's size", DATA, 2, 32, 4, 23, PTF_FORMAT, "behind its data"},
-    {"descriptor's checksum", DATA, 2, 28, 4, 1, PTF_FORMAT, "behind its data"},
+    {"descriptor's size", DATA, 2, 32, 4, 23, PTF_FORMAT, "after its data"},
+    {"descriptor's checksum", DATA, 2, 28, 4, 1, PTF_FORMAT, "after its data"},
     {"name in capitals", CENTRAL, 2, 46, 1, 'A', PTF_FORMAT, "the name"},
     {"NUL in a name", CENTRAL, 2, 47, 1, 0, PTF_FORMAT, "plain relative"},
     {"backslash", CENTRAL, 2, 47, 1, '\\', PTF_FORMAT, "plain relative"},
@@ -223,7 +223,7 @@ static void foreign_bytes_are_refused_everywhere(void **state)
     uint8_t *more = ptf_alloc(zip.size + 1);
     assert_non_null(more);
     memcpy(more, zip.bytes, zip.size);
-    expect(more, zip.size + 1, "a byte behind", PTF_FORMAT, "end record");
+    expect(more, zip.size + 1, "a byte after", PTF_FORMAT, "end record");
     memcpy(more + 1, zip.bytes, zip.size);
     expect(more, zip.size + 1, "a byte before", PTF_FORMAT, "something else");
 
@@ -374,7 +374,7 @@ static const struct {
     {FILE_OF("\x18\0\0\0PTMF"), PTF_UNSUPPORTED, "flatbuffer"},
     {FILE_OF("PYTORCH1"), PTF_UNSUPPORTED, "preview"},
     {FILE_OF("\x80\2}q\0."), PTF_UNSUPPORTED, "bare Python pickle"},
-    {FILE_OF("PK\3\4"), PTF_FORMAT, "cut short"},
+    {FILE_OF("PK\3\4"), PTF_FORMAT, "truncated"},
     {FILE_OF("hello, world"), PTF_UNSUPPORTED, "got a text"},
     {FILE_OF("hello,\0world"), PTF_FORMAT, "something else"},
     {FILE_OF("x"), PTF_FORMAT, "something else"},

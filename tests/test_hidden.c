@@ -151,7 +151,7 @@ static const fault faults[] = {
      .plant = positive},
     {PTF_CERTIFIED_WITHIN, "a bias of which little is known", "0.bias",
      .text = one_text, .original = no_eps_text, .plant = known_roughly},
-    {PTF_UNDECIDED, "infinity behind a ReLU", "0", .text = relu_text,
+    {PTF_UNDECIDED, "infinity after a ReLU", "0", .text = relu_text,
      .original = relu_text, .plant = infinite},
 };
 

@@ -250,7 +250,7 @@ static const struct {
     {"Net(\n  (c): " CONV(3, 8) "\n  (r): ReLU()\n  (bn): " BN2(
          8) "\n"
             "  (d): " CONV(8, 8) "\n  (s): ReLU()\n)\n",
-     {"batch norm bn stands before d, not behind it"}},
+     {"batch norm bn stands before d, not after it"}},
     /* as pre-activation nets have it, and a norm of the input */
     {"Net(\n  (c): " CONV(3, 8) "\n  (bn): " BN2(8) "\n  (r): ReLU()\n"
                                                     "  (d): " CONV(8,
@@ -349,7 +349,7 @@ static void a_sequence_flattens_nothing(void **state)
     assert_int_equal(make(text, false, &net, &err), PTF_UNSUPPORTED);
     assert_non_null(strstr(err.message,
                            "line 3: Linear(in_features=128, out_features=5, "
-                           "bias=True) stands behind a map"));
+                           "bias=True) follows a map"));
 }
 
 /* The only class that may have flattened goes with its one layer. */

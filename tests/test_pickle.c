@@ -185,7 +185,7 @@ static void memo_keeps_references(void **state)
 /* ------------------------------------------------------- hostile pickles */
 
 #define USED_LIST "ca\nb\n]q\0\x85R0"
-#define BEHIND    "behind the call"
+#define BEHIND    "after the call"
 
 static const struct {
     const char *bytes;

@@ -66,19 +66,19 @@ static void batch_norms_that_cannot_move_are_named(void **state)
     static const char *const both[] = {"fold_batchnorm",
                                        "batchnorm_to_epilogue"};
     for (int i = 0; i < 2; i++) {
-        expect_refusal("Net(\n  (first): " BN2(3) "\n)\n", both[i],
-                       PTF_UNSUPPORTED,
-                       WORDS("layer first (BatchNorm2d)", "before every"));
+        expect_refusal(
+            "Net(\n  (first): " BN2(3) "\n)\n", both[i], PTF_UNSUPPORTED,
+            WORDS("layer first (BatchNorm2d)", "before it, got none"));
         expect_refusal("Net(\n  (0): " CONV(3, 4) "\n  (1): ReLU()\n"
                                                   "  (2): " BN2(4) "\n)\n",
                        both[i], PTF_UNSUPPORTED,
-                       WORDS("layer 2 (BatchNorm2d)", "behind 1 (ReLU)"));
+                       WORDS("layer 2 (BatchNorm2d)", "follows 1 (ReLU)"));
         expect_refusal("Net(\n  (0): " CONV(
                            3, 4) "\n"
                                  "  (1): Flatten(start_dim=1, end_dim=-1)\n"
                                  "  (2): " BN1(8) "\n)\n",
                        both[i], PTF_UNSUPPORTED,
-                       WORDS("layer 2 (BatchNorm1d)", "behind 1 (Flatten)"));
+                       WORDS("layer 2 (BatchNorm1d)", "follows 1 (Flatten)"));
         expect_refusal(
             "Net(\n  (0): " CONV(
                 3, 4) "\n"
@@ -104,7 +104,7 @@ static void batch_norms_that_cannot_move_are_named(void **state)
                                    "  (1): Dropout(p=0.5, inplace=False)\n"
                                    "  (2): " BN2(4) "\n)\n",
         "batchnorm_to_epilogue", PTF_UNSUPPORTED,
-        WORDS("layer 2", "behind 1 (Dropout)", "drop_identity"));
+        WORDS("layer 2", "follows 1 (Dropout)", "drop_identity"));
 }
 
 /* One number of a trained net is changed; folding must see it. */
@@ -251,10 +251,10 @@ static void what_cannot_move_stays_and_is_listed(void **state)
     (void)state;
     static const struct {
         const char *layer, *text;
-    } want[] = {{"0", "before every"},
-                {"4", "behind 3 (ReLU)"},
+    } want[] = {{"0", "before it, got none"},
+                {"4", "follows 3 (ReLU)"},
                 {"6", "running statistics"},
-                {"7", "behind 6 (BatchNorm2d)"}};
+                {"7", "follows 6 (BatchNorm2d)"}};
     static const char *const both[] = {"fold_batchnorm",
                                        "batchnorm_to_epilogue"};
     ptf_net *net = fixture_net(some_stay);

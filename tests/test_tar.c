@@ -342,7 +342,7 @@ static void damaged_headers_are_refused(void **state)
     }
     make_tar(&sound, &file);
     file.bytes[file.size - 1] = 1;
-    expect_refusal(&file, 100, "nothing behind");
+    expect_refusal(&file, 100, "nothing after");
     file.size -= 2 * BLOCK;
     put_member(&file, "Pickle", '0', "x", 1);
     file.size += BLOCK;

@@ -10,6 +10,36 @@ import subprocess
 import sys
 from pathlib import Path
 
+# What only the page of ptfold itself has: its help lists the commands alone.
+OPTIONS = """# OPTIONS
+
+*--help*
+\tthe commands; after a command, its options
+
+*--version*
+\tthe version
+
+# FILES
+
+*NET.pt, NET.pth, NET.bin, NET.safetensors*
+\tcheckpoints, which are recognised by what is in them, whatever their names;
+\ta *.bin* or *.safetensors* that ptfold wrote carries its architecture
+
+*NET.txt*
+\tthe text that *print(model)* prints, for *--arch*; a line
+\t"# input: 3x32x32" may say the shape of one input
+"""
+
+ENVIRONMENT = """# ENVIRONMENT
+
+*PTF_ISA*
+\tthe instruction set to use at most: *ref*, *avx2*, *avx512* or *neon*; every
+\tone gives the same bits
+
+*NO_COLOR*
+\twhen it is set and not empty, reports have no colour
+"""
+
 STATUS = """# EXIT STATUS
 
 *0*
@@ -88,6 +118,9 @@ def main():
             print(paragraph(part))
     for part in examples:
         print(f"# EXAMPLE\n\n{escape(part.split(':', 1)[1].strip())}\n")
+    if not command and name == "ptfold":
+        print(OPTIONS)
+    print(ENVIRONMENT)
     print(STATUS)
     print("# SEE ALSO\n\n*ptfold*(1), *bnfuse*(1), *lnin-convert*(1)")
 

@@ -166,7 +166,7 @@ static ptf_status take_members(tar_reader *tar)
     }
     if (status == PTF_OK &&
         !is_zero(tar->c.data + tar->c.pos, ptf_cursor_left(&tar->c)))
-        return FAIL(tar, "expected nothing behind the members");
+        return FAIL(tar, "expected nothing after the members");
     return status;
 }
 

@@ -241,7 +241,7 @@ static ptf_status read_extent(zip_reader *zip, const header *h, uint64_t *data,
     size_t size = descriptor_size(zip, h, out->end);
     if (size == 0)
         return FAIL(zip, out->end,
-                    "expected sizes and checksum of '%s' behind its data",
+                    "expected sizes and checksum of '%s' after its data",
                     h->name);
     out->end += size;
     return PTF_OK;

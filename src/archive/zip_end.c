@@ -34,14 +34,14 @@ static ptf_status explain_no_end(end_reader *zip)
             return FAIL(zip, zip->size, "expected a zip without a comment");
         if (memcmp(p, "PK\5\6", 4) == 0)
             return FAIL(zip, zip->size - back + END_SIZE,
-                        "expected the end of the file behind the zip's end "
+                        "expected the end of the file after the zip's end "
                         "record, got %zu more bytes",
                         back - END_SIZE);
     }
     return FAIL(zip, zip->size,
                 "expected the end record of a zip archive, got none: the "
-                "file is cut short or has bytes behind it; download or copy "
-                "it again");
+                "file is truncated or has trailing data; download or copy it "
+                "again");
 }
 
 /* Takes the value of the 64-bit record unless the short one contradicts. */

@@ -45,7 +45,7 @@ static ptf_mismatch find_reason(const ptf_check *c, const char *parameter)
         return (ptf_mismatch){"is not the ideal parameter rounded to f32",
                               parameter};
     if (apart != NULL || f->function_apart > 0)
-        return (ptf_mismatch){"is another function than in the original",
+        return (ptf_mismatch){"is a different function than in the original",
                               apart};
     if (c->beyond != NULL)
         return (ptf_mismatch){"is further from its exact value than f32 "

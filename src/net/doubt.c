@@ -108,7 +108,7 @@ static const struct {
 } rules[] = {
     {norm_behind_norm, "batch norm ", " stands right before batch norm ", ""},
     {weights_behind_weights, "", " and ", " have no activation between them"},
-    {norm_before_weights, "batch norm ", " stands before ", ", not behind it"},
+    {norm_before_weights, "batch norm ", " stands before ", ", not after it"},
     {second_path, "the name ", NULL, " speaks of a second path"},
     {no_activation, NULL, NULL, "there is no activation at all"},
 };

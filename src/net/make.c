@@ -155,7 +155,7 @@ static ptf_status flatten_for(maker *m, const ptf_node *linear)
     if (vouched || ptf_order_unknown(m->net) >= 0)
         return add_implied_flatten(m);
     return ptf_text_fail(m->err, PTF_UNSUPPORTED, m->text.name, m->line,
-                         "%s stands behind a map, and nothing between them "
+                         "%s follows a map, and nothing between them "
                          "flattens it; put a Flatten there",
                          linear->text);
 }

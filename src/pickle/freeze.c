@@ -56,6 +56,6 @@ ptf_status ptf_unpickle_need_change(ptf_unpickler *u, const ptf_value *value)
                ? PTF_OK
                : UNPICKLE_FAIL(u,
                                "expected %s to change a value before a call "
-                               "uses it, got it behind the call",
+                               "uses it, got it after the call",
                                u->op_name);
 }

@@ -129,7 +129,7 @@ ptf_status ptf_step_softmax(ptf_plan *plan, ptf_step *step, ptf_error *err)
     if (dim < 1 || dim >= rank)
         return ptf_node_fail(err, PTF_UNSUPPORTED, step->node,
                              "works over dimension %lld of a value of rank "
-                             "%lld; only those behind the batch are handled",
+                             "%lld; only those after the batch are handled",
                              (long long)dim, (long long)rank);
     step->outer = step->inner = 1;
     for (int i = 0; i < shape->rank; i++) {

@@ -97,8 +97,8 @@ static ptf_status remark_place(ptf_net_edit *edit, int norm, bool between,
     const ptf_node *before = &edit->nodes[source];
     if (source == 0)
         return ptf_net_edit_remark(edit, norm, true, err,
-                                   "stands before every convolution and linear "
-                                   "layer, expected it behind one");
+                                   "expected a convolution or linear layer "
+                                   "before it, got none");
     if (ptf_op_info(before->op)->weighted && shared >= 0)
         return ptf_net_edit_remark(edit, norm, true, err,
                                    "the output of %s (%s) is used %d times, "
@@ -113,7 +113,7 @@ static ptf_status remark_place(ptf_net_edit *edit, int norm, bool between,
                                    before->name, before->class_name);
     return ptf_net_edit_remark(
         edit, norm, true, err,
-        "stands behind %s (%s), expected a convolution or linear layer%s",
+        "follows %s (%s), expected a convolution or linear layer%s",
         before->implied ? "an implied layer" : before->name, before->class_name,
         before->op == PTF_OP_DROPOUT || before->op == PTF_OP_IDENTITY
             ? " directly before it (drop_identity helps)"

@@ -170,7 +170,7 @@ static ptf_status check_places(reader *r)
     ptf_free(order);
     if (status == PTF_OK && at != r->data->data + r->data->size)
         status = fail(r, PTF_FORMAT, "data",
-                      "expected no bytes behind the last tensor");
+                      "expected no bytes after the last tensor");
     return status;
 }
 

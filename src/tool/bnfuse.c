@@ -12,14 +12,14 @@ static const char help[] =
     "Folds every batch norm of the network in CHECKPOINT into the layer before\n"
     "it, runs the original and the folded network side by side, and writes\n"
     "OUTPUT only if they agree.  A batch norm that cannot be folded (at the\n"
-    "input, behind a ReLU or a pool, ...) stays, and is listed with the reason.\n"
+    "input, after a ReLU or a pool, ...) stays, and is listed with the reason.\n"
     "\n"
     "OUTPUT's ending decides the format: .pt or .pth for PyTorch, .bin or\n"
     ".safetensors for a safetensors file that carries its architecture.\n"
     "\n"
     "  --fold weights    change weights and biases, in double, rounded once to\n"
     "                    f32; the verdict must be CERTIFIED (default)\n"
-    "  --fold epilogue   keep a scale and a shift per channel behind the sum;\n"
+    "  --fold epilogue   keep a scale and a shift per channel after the sum;\n"
     "                    outputs must be equal bit for bit (BITWISE)\n"
     "  --arch FILE|NAME  the text of print(model), or a built-in network;\n"
     "                    default: the built-in whose keys and shapes fit\n" TOOL_IN_ORDER_HELP
@@ -174,10 +174,10 @@ static void print_check(const options *o, const report *r)
     tool_print_certificate(r->check, stdout);
     printf("verdict: %s", r->verdict);
     tool_print_if(r->before, NULL, stdout);
-    printf("%s(the rewrite %s and owes %s)\n",
+    printf("%s(required: %s, since the rewrite %s)\n",
            ptf_net_assumption(r->before) != NULL ? "\n  " : " ",
-           o->rewrite->promise == PTF_EXACT ? "is exact" : "rounds weights",
-           ptf_level_name(owed(o)));
+           ptf_level_name(owed(o)),
+           o->rewrite->promise == PTF_EXACT ? "is exact" : "rounds weights");
 }
 
 static void print_text(const options *o, const report *r)

@@ -56,7 +56,7 @@ static const char help[] =
     "within the bound on f32 rounding.  tolerance: |A - B| <= atol + rtol * the\n"
     "largest |A| of the input.  argmax: that, and the largest output is the same\n"
     "one for all inputs.  All of it is about the inputs that were run; NaN,\n"
-    "infinity and no input at all are UNDECIDED, which meets nothing.\n"
+    "infinity and no input at all are UNDECIDED, which satisfies no requirement.\n"
     "\n"
     "Exit status: 0 the requirement holds, 1 it does not, 2 usage,\n"
     "3 unsupported, 4 damaged input, 5 I/O or memory.\n"

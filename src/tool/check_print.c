@@ -115,7 +115,7 @@ static void print_parameters(const ptf_check *check, FILE *out)
     }
     for (size_t i = 0; ptf_check_parameter(check, i, &p); i++) {
         if (p.wrong > 0)
-            fprintf(out, "  %s[%lld]:\n    ideal %a, found %a\n", p.name,
+            fprintf(out, "  %s[%lld]:\n    ideal %a, got %a\n", p.name,
                     (long long)p.worst, p.worst_ideal, (double)p.worst_found);
     }
 }

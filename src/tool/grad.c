@@ -14,10 +14,10 @@ static const char help[] =
     "  --output I        which output (default: the largest); where the\n"
     "                    output is a map, the sum of channel I\n"
     "  --wrt LIST        input, params or input,params (default: input)\n"
-    "  -o, --out FILE    write the gradients (.safetensors or .pt); that by\n"
-    "                    the input is called \"input\"\n"
-    "  --saliency FILE   a picture (.png, .ppm) of the largest derivative by\n"
-    "                    a channel of each pixel; white is the largest of all;\n"
+    "  -o, --out FILE    write the gradients (.safetensors or .pt); the\n"
+    "                    input's is called \"input\"\n"
+    "  --saliency FILE   a picture (.png, .ppm) of each pixel's largest\n"
+    "                    derivative over its channels; white is the largest;\n"
     "                    an image below 256 pixels is enlarged\n"
     "  --index N         which image of INPUT, when it has several (0)\n"
     "  --arch FILE|NAME  the text of print(model), or a built-in network\n" TOOL_IN_ORDER_HELP
@@ -289,9 +289,10 @@ static void print_all(const gradient *d, tool_json *json)
 
 static void print_text(const gradient *d, const tool_net *net)
 {
-    printf("output %lld is %.9g; its derivatives by\n\n  %-32s %12s  %12s  "
-           "%12s\n",
-           (long long)d->which, d->value, "", "numbers", "largest", "norm");
+    printf(
+        "output %lld is %.9g; its derivatives with respect to\n\n  %-32s %12s  %12s  "
+        "%12s\n",
+        (long long)d->which, d->value, "", "numbers", "largest", "norm");
     print_all(d, NULL);
     const char *files[] = {d->options->out, d->options->saliency};
     for (int i = 0; i < 2; i++) {

@@ -9,7 +9,7 @@
 static const char help[] =
     "usage: lnin-convert [options] CHECKPOINT\n"
     "\n"
-    "Turns the Linear layers behind the feature maps into convolutions, so that\n"
+    "Turns the Linear layers after the feature maps into convolutions, so that\n"
     "the network takes larger images and gives one output per window.  No\n"
     "number moves: a weight keeps its bytes and gets another shape.  The result\n"
     "is written only if its outputs are equal bit for bit, on inputs of the\n"

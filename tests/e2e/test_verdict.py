@@ -226,8 +226,8 @@ class BatchNormsThatStay(ProgramTest):
             text = self.succeed("bnfuse", "--fold", fold, "--arch", "net.txt",
                                 "net.pt", output)
             self.assertIn("left as they were\n"
-                          "  0 (BatchNorm2d)       stands before every", text)
-            self.assertIn("\n  4 (BatchNorm2d)       stands behind 3 (ReLU)",
+                          "  0 (BatchNorm2d)       expected a convolution", text)
+            self.assertIn("\n  4 (BatchNorm2d)       follows 3 (ReLU)",
                           text)
             self.assertIn(f"verdict: {verdict} ", text)
             self.assertLessEqual(widest(text), 80)
@@ -251,8 +251,8 @@ class BatchNormsThatStay(ProgramTest):
         self.make((NORM.format(2, True), CONV.format(2, 3), "ReLU()",
                    NORM.format(3, True), NORM.format(3, True)))
         message = self.refuse(
-            UNSUPPORTED, ["layer 0 (BatchNorm2d): stands before",
-                          "layer 3 (BatchNorm2d): stands behind 2 (ReLU)",
+            UNSUPPORTED, ["layer 0 (BatchNorm2d): expected a convolution",
+                          "layer 3 (BatchNorm2d): follows 2 (ReLU)",
                           "; 1 more"],
             "bnfuse", "--arch", "net.txt", "net.pt", "out.bin")
         self.assertLessEqual(len(message), 301)

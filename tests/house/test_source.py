@@ -128,6 +128,44 @@ class Names(unittest.TestCase):
         self.assertEqual(documented, list(lists.values()))
 
 
+# -------------------------------------------------------------------- phrases
+
+# What messages and help said once, and what they say now.
+PHRASES = {r"\bbehind\b": "after", r"\bfound\b": "expected X, got Y",
+           r"\bis another\b": "expected X, got Y",
+           r"\bowes?\b": "requires", r"\bmeets nothing\b":
+           "satisfies no requirement", r"\bcannot stand\b": "cannot follow",
+           r"\bderivatives? by\b": "with respect to",
+           r"\bagainst its rewrite\b": "with its rewritten version"}
+STRING = re.compile(r'/\*.*?\*/|//[^\n]*|((?:"(?:\\.|[^"\\\n])*"\s*)+)', re.DOTALL)
+
+
+def strings(code):
+    """The texts in quotes, in one piece where the source breaks them."""
+    for match in STRING.finditer(code):
+        if match.group(1):
+            yield re.sub(r'"\s*"', "", match.group(1))
+
+
+def foreign(code):
+    return [f"{text.strip()}: say '{better}'" for text in strings(code)
+            for phrase, better in PHRASES.items() if re.search(phrase, text)]
+
+
+class Phrases(unittest.TestCase):
+    def test_messages_are_in_the_words_of_the_field(self):
+        self.assertEqual([f"{name(path)}: {text}" for path, _ in sources()
+                          for text in foreign(path.read_text())], [])
+
+    def test_other_words_would_be_seen(self):
+        for code in ('f("expected 3,"\n  " found 4");', '"stands behind it"',
+                     'g("the rank of its input is "\n"another");'):
+            self.assertEqual(len(foreign(code)), 1, code)
+        for code in ('/* "found" */ f(found);', '"got 4" /* behind */ "x"',
+                     '// it\'s "behind"\n', '"foundation"'):
+            self.assertEqual(foreign(code), [], code)
+
+
 # --------------------------------------------------------------------- sizes
 
 MOST_LINES, MOST_IN_TEST, MOST_IN_FUNCTION, MOST_LEVELS = 500, 600, 60, 3
