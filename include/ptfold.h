@@ -360,6 +360,11 @@ typedef struct ptf_facts {
      * not among the tensors.
      */
     size_t closed_count;
+    /*
+     * Constants of a TorchScript file's code, which have no names and are not
+     * among the tensors.  torch.jit.freeze() makes weights such.
+     */
+    size_t constant_count;
 } ptf_facts;
 
 PTF_API void ptf_checkpoint_facts(const ptf_checkpoint *ckpt, ptf_facts *out);
@@ -528,6 +533,12 @@ PTF_API const char *ptf_net_assumption(const ptf_net *net);
  * after a rewrite, and out of a saved file.
  */
 PTF_API const char *ptf_net_doubt(const ptf_net *net, size_t index);
+
+/*
+ * The key under which the checkpoint had the net's parameters, as
+ * ptf_checkpoint_key() gives it; "" also without a checkpoint.
+ */
+PTF_API const char *ptf_net_key(const ptf_net *net);
 
 /*
  * What the net takes from a checkpoint, for ptf_open_options; it lives as long

@@ -328,6 +328,27 @@ static const struct {
      NULL, PTF_OK, "p[]=1;b[]=1;m.w[]=1;"},
 };
 
+#define SUBCLASS(class)                    \
+    BYTES(FORGE_STATE_DICT(                \
+        FORGE_TEXT1("w") "ctorch._utils\n" \
+                         "_rebuild_wrapper_subclass\n(c" class "\nK\1tR"))
+
+/* The class is the first argument. */
+static void tensors_of_subclasses_are_named_by_their_class(void **state)
+{
+    (void)state;
+    expect(SUBCLASS("torch.distributed.tensor\nDTensor"), NULL, PTF_UNSUPPORTED,
+           "'w' is of a tensor subclass (DTensor), a part of one; save whole "
+           "tensors: full_tensor()");
+    expect(SUBCLASS("torchao.x\nQuantized"), NULL, PTF_UNSUPPORTED,
+           "'w' is of a tensor subclass (Quantized), which ptfold does not");
+    expect(BYTES(FORGE_STATE_DICT(
+               FORGE_TEXT1("w") "ctorch.distributed._shard.sharded_tensor.api\n"
+                                "ShardedTensor\n)R")),
+           NULL, PTF_UNSUPPORTED,
+           "'w' is distributed (ShardedTensor), a part of one");
+}
+
 static void state_dicts_are_found_and_named(void **state)
 {
     (void)state;
@@ -518,6 +539,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(tensors_are_rebuilt_or_refused),
+        cmocka_unit_test(tensors_of_subclasses_are_named_by_their_class),
         cmocka_unit_test(state_dicts_are_found_and_named),
         cmocka_unit_test(objects_beside_tensors_are_named_and_left_alone),
         cmocka_unit_test(tied_tensors_share_their_storage),

@@ -141,4 +141,10 @@ static inline ptf_status ptf_zip_compare(const ptf_archive *archive,
 }
 #endif
 
+/*
+ * PTF_UNSUPPORTED for a folder that stands for a checkpoint, and for a part
+ * of one; PTF_OK for what is to be opened, or cannot be.
+ */
+ptf_status ptf_folder_refuse(const char *path, ptf_error *err);
+
 #endif

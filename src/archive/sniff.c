@@ -55,15 +55,6 @@ static const signature signatures[] = {
     {BYTES(0, "PK\5\6"), "an empty zip archive", "give the checkpoint"},
     {BYTES(0, "PK\7\x8"), "one part of a split zip archive",
      "join its parts first"},
-    /* ModelProto starts with its ir_version, then the producer's name */
-    {BYTES(0, "\x08\x03\x12"), "an ONNX model", "give the PyTorch checkpoint"},
-    {BYTES(0, "\x08\x04\x12"), "an ONNX model", "give the PyTorch checkpoint"},
-    {BYTES(0, "\x08\x05\x12"), "an ONNX model", "give the PyTorch checkpoint"},
-    {BYTES(0, "\x08\x06\x12"), "an ONNX model", "give the PyTorch checkpoint"},
-    {BYTES(0, "\x08\x07\x12"), "an ONNX model", "give the PyTorch checkpoint"},
-    {BYTES(0, "\x08\x08\x12"), "an ONNX model", "give the PyTorch checkpoint"},
-    {BYTES(0, "\x08\x09\x12"), "an ONNX model", "give the PyTorch checkpoint"},
-    {BYTES(0, "\x08\x0a\x12"), "an ONNX model", "give the PyTorch checkpoint"},
 };
 
 /*
@@ -88,6 +79,20 @@ static size_t skip_bytes(const ptf_file *file, size_t offset, const char *bytes,
                          size_t size)
 {
     return has_bytes(file, offset, bytes, size) ? offset + size : offset;
+}
+
+/*
+ * ONNX has no magic number.  A ModelProto starts with its ir_version, a small
+ * number that grows by the year, and then has a length or the opset's version
+ * for one of its other fields: producer, domain, documentation, graph, opset.
+ */
+static bool is_onnx(const ptf_file *file)
+{
+    static const char next[] = "\x12\x1a\x22\x28\x32\x3a\x42";
+    return file->size >= 4 && file->data[0] == 8 && file->data[1] > 0 &&
+           file->data[1] < 128 &&
+           memchr(next, file->data[2], sizeof(next) - 1) != NULL &&
+           !has_bytes(file, 7, "\0{", 2); /* safetensors */
 }
 
 /* The length of the magic number's pickle, 0 when the file has none. */
@@ -170,6 +175,10 @@ ptf_status ptf_sniff(const ptf_file *file, ptf_sniffed *out, size_t *start,
                             "expected a PyTorch checkpoint, got %s; %s",
                             s->what, s->advice);
     }
+    if (is_onnx(file))
+        return ptf_fail(err, PTF_UNSUPPORTED, &origin, 0,
+                        "expected a PyTorch checkpoint, got an ONNX model; "
+                        "give the PyTorch checkpoint");
     *out = PTF_SNIFFED_TAR;
     if (has_bytes(file, 257, "ustar", 5))
         return PTF_OK;

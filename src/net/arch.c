@@ -103,7 +103,9 @@ ptf_status ptf_arch_recognise(const ptf_checkpoint *ckpt, const char **name,
     search *s = ptf_alloc(sizeof(*s));
     if (s == NULL)
         return ptf_fail_memory(err);
-    ptf_status status = search_all(s, ckpt, err);
+    ptf_status status = ptf_net_need_tensors(ckpt, err);
+    if (status == PTF_OK)
+        status = search_all(s, ckpt, err);
     if (status == PTF_OK && s->fitting == 1) {
         *name = s->nearest->name;
     } else if (status == PTF_OK && s->fitting > 1) {

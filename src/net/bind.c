@@ -211,19 +211,39 @@ ptf_status ptf_net_print_mismatch(const char *text, const char *text_name,
     return status;
 }
 
+ptf_status ptf_net_need_tensors(const ptf_checkpoint *ckpt, ptf_error *err)
+{
+    ptf_origin origin = {ptf_checkpoint_file(ckpt)->name, NULL};
+    ptf_facts facts;
+    ptf_checkpoint_facts(ckpt, &facts);
+    if (ptf_checkpoint_tensor_count(ckpt) > 0 || facts.constant_count == 0)
+        return PTF_OK;
+    return ptf_fail(err, PTF_UNSUPPORTED, &origin, PTF_NO_OFFSET,
+                    "expected named tensors, got %zu constants of TorchScript "
+                    "code; torch.jit.freeze() took their names: save the "
+                    "model's state_dict() before it",
+                    facts.constant_count);
+}
+
 ptf_status ptf_net_bind(ptf_net *net, const ptf_checkpoint *ckpt,
                         ptf_error *err)
 {
     ptf_mismatch *m = ptf_alloc(sizeof(*m));
     if (m == NULL)
         return ptf_fail_memory(err);
-    ptf_status status = ptf_net_compare(net, ckpt, true, m, err);
+    ptf_status status = ptf_net_need_tensors(ckpt, err);
+    if (status == PTF_OK)
+        status = ptf_net_compare(net, ckpt, true, m, err);
     if (status == PTF_OK && m->count > 0)
         status = fail_mismatch(net, ckpt, m, err);
     ptf_free(m);
     if (status != PTF_OK)
         return status;
     net->has_tensors = true;
+    const char *key = ptf_checkpoint_key(ckpt, NULL, NULL);
+    net->key = ptf_arena_copy(&net->arena, key, strlen(key));
+    if (net->key == NULL)
+        return ptf_fail_memory(err);
     for (int i = 0; i < net->node_count; i++)
         net->nodes[i].file = ptf_checkpoint_file(ckpt)->name;
     return ptf_net_collect(net, err);
@@ -255,6 +275,7 @@ ptf_status ptf_net_list_parameters(ptf_net *net, ptf_error *err)
     if (all == NULL)
         return ptf_fail_memory(err);
     net->parameters = all;
+    net->parameter_count = 0;
     for (int i = 1; i < net->node_count; i++) {
         const ptf_node *node = &net->nodes[i];
         for (int r = 0; r < PTF_ROLE_COUNT; r++) {
@@ -273,6 +294,11 @@ ptf_status ptf_net_list_parameters(ptf_net *net, ptf_error *err)
         }
     }
     return PTF_OK;
+}
+
+const char *ptf_net_key(const ptf_net *net)
+{
+    return net->key != NULL ? net->key : "";
 }
 
 const ptf_parameter *ptf_net_parameters(const ptf_net *net, size_t *count)

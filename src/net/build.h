@@ -52,6 +52,9 @@ typedef struct ptf_mismatch {
 ptf_status ptf_net_compare(ptf_net *net, const ptf_checkpoint *ckpt, bool bind,
                            ptf_mismatch *out, ptf_error *err);
 
+/* PTF_UNSUPPORTED for a file whose weights have no names any more. */
+ptf_status ptf_net_need_tensors(const ptf_checkpoint *ckpt, ptf_error *err);
+
 /* Lists what the net wants, for ptf_net_parameters(). */
 ptf_status ptf_net_list_parameters(ptf_net *net, ptf_error *err);
 

@@ -306,6 +306,8 @@ ptf_status ptf_net_edit_finish(ptf_net_edit *edit, const char *rewrite,
     if (status == PTF_OK)
         status = ptf_net_check(net, err);
     if (status == PTF_OK)
+        status = ptf_net_list_parameters(net, err);
+    if (status == PTF_OK)
         status = ptf_net_collect(net, err);
     if (status != PTF_OK) {
         ptf_net_edit_abort(edit);

@@ -266,7 +266,9 @@ static ptf_status open_path(const char *path, const ptf_open_options *options,
     if (ckpt == NULL)
         return ptf_fail_memory(err);
     ckpt->is_shard = is_shard;
-    ptf_status status = ptf_file_open(name, &ckpt->file, err);
+    ptf_status status = ptf_folder_refuse(name, err);
+    if (status == PTF_OK)
+        status = ptf_file_open(name, &ckpt->file, err);
     if (status != PTF_OK) {
         ckpt->file.fd = -1;
         ptf_checkpoint_close(ckpt);

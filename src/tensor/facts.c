@@ -16,6 +16,16 @@ static const ptf_checkpoint *file_at(const ptf_checkpoint *ckpt, size_t index)
     return index == 0 ? ckpt : ckpt->shards[index - 1];
 }
 
+static size_t count_constants(const ptf_archive *archive)
+{
+    static const char folder[] = "constants/";
+    size_t count = 0;
+    for (size_t i = 0; i < archive->count; i++)
+        count +=
+            strncmp(archive->entries[i].name, folder, sizeof(folder) - 1) == 0;
+    return count;
+}
+
 void ptf_checkpoint_facts(const ptf_checkpoint *ckpt, ptf_facts *out)
 {
     *out = (ptf_facts){
@@ -24,6 +34,7 @@ void ptf_checkpoint_facts(const ptf_checkpoint *ckpt, ptf_facts *out)
         .byteorder = ckpt->big_endian ? "big" : "little",
         .version = ckpt->archive.version,
         .file_count = 1 + ckpt->shard_count,
+        .constant_count = count_constants(&ckpt->archive),
     };
     for (size_t i = 0; i < out->file_count; i++) {
         const ptf_checkpoint *file = file_at(ckpt, i);

@@ -60,6 +60,8 @@ static const struct {
     {"torch.storage", "_load_from_bytes", NULL,
      "is a pickle inside the pickle"},
     {"torch.distributed.tensor", "DTensor", NULL, "is distributed"},
+    {"torch.distributed._shard.sharded_tensor.api", "ShardedTensor", NULL,
+     "is distributed"},
 };
 
 static ptf_status fail(const rebuild *r, ptf_status status, const char *text)
@@ -157,6 +159,23 @@ static bool takes_state(int function)
 static ptf_status rebuild_typed(rebuild *r, const ptf_value *callee,
                                 const ptf_value *state);
 
+/* Of a subclass's own tensors the first argument is the class. */
+static ptf_status refuse(const rebuild *r, const ptf_value *callee,
+                         const ptf_value *args, const char *why)
+{
+    static const char distributed[] = "torch.distributed";
+    ptf_origin origin = ptf_value_origin(r->ckpt);
+    if (args->count > 0 && args->items[0]->kind == PTF_GLOBAL)
+        callee = args->items[0];
+    const ptf_global *class = callee->global;
+    bool shard = strncmp(class->module, distributed, strlen(distributed)) == 0;
+    return ptf_fail(r->err, PTF_UNSUPPORTED, &origin, PTF_NO_OFFSET,
+                    "tensor '%s' %s (%s), %s", r->name, why, class->name,
+                    shard ? "a part of one; save whole tensors: full_tensor() "
+                            "of each, or full_state_dict=True"
+                          : "which ptfold does not read");
+}
+
 static ptf_status call(rebuild *r, const ptf_value *callee,
                        const ptf_value *args, const ptf_value *state)
 {
@@ -173,9 +192,7 @@ static ptf_status call(rebuild *r, const ptf_value *callee,
     if (i >= 0 && functions[i].run != NULL)
         return functions[i].run(r, args, state);
     if (i >= 0)
-        return ptf_fail(r->err, PTF_UNSUPPORTED, &origin, PTF_NO_OFFSET,
-                        "tensor '%s' %s (%s), which ptfold does not read",
-                        r->name, functions[i].refusal, functions[i].name);
+        return refuse(r, callee, args, functions[i].refusal);
     if (args->count == 0 && state != NULL)
         return rebuild_typed(r, callee, state);
     bool global = callee->kind == PTF_GLOBAL;

@@ -279,6 +279,8 @@ static ptf_status fill_evidence(const options *o, const tool_net *a,
     *e = (check_evidence){
         .path_a = o->a.path,
         .path_b = o->b.path,
+        .key_a = ptf_net_key(a->net),
+        .key_b = ptf_net_key(b->net),
         .data = o->data,
         .samples = inputs->count,
         .left_out = tool_left_out(inputs->images),

@@ -22,6 +22,7 @@ const char *check_require_name(check_require require);
 
 /* Everything that makes the result reproducible. */
 typedef struct check_evidence {
+    const char *key_a, *key_b;          /* of the state dicts in the files */
     const char *path_a, *path_b, *data; /* data: NULL for random inputs */
     char sha256_a[65], sha256_b[65], sha256_inputs[65];
     int64_t samples, seed, threads;

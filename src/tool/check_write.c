@@ -76,8 +76,10 @@ static void json_evidence(tool_json *j, const check_report *r)
     json_open(j, "evidence", '{');
     json_text(j, "a", e->path_a);
     json_text(j, "a_sha256", e->sha256_a);
+    json_text(j, "a_key", e->key_a);
     json_text(j, "b", e->path_b);
     json_text(j, "b_sha256", e->sha256_b);
+    json_text(j, "b_key", e->key_b);
     json_text(j, "inputs", e->data != NULL ? e->data : "random");
     json_text(j, "inputs_sha256", e->sha256_inputs);
     json_text(j, "input", tool_shape_text(&e->input, shape));

@@ -202,6 +202,28 @@ static void print_texts(const ptf_checkpoint *ckpt)
         printf("not looked into: %zu objects of such classes, sets, and keys "
                "that hold tensors\n",
                f.closed_count);
+    if (f.constant_count > 0)
+        printf("constants of the code, without names: %zu (torch.jit.freeze() "
+               "puts\nweights there: save the state dict before)\n",
+               f.constant_count);
+}
+
+/* Where in the file the tensors are, and what is not among them. */
+static void print_place(const ptf_checkpoint *ckpt)
+{
+    size_t left_out;
+    const char *example, *key = ptf_checkpoint_key(ckpt, &left_out, &example);
+    if (key[0] == '\0')
+        return;
+    fputs("key: ", stdout);
+    put_text(key);
+    putchar('\n');
+    if (left_out == 0)
+        return;
+    printf("left out: %zu tensor%s elsewhere, such as ", left_out,
+           left_out == 1 ? "" : "s");
+    put_text(example);
+    putchar('\n');
 }
 
 static void put_dims(tool_line *line, const char *what, const int64_t *dims,
@@ -246,6 +268,7 @@ ptf_status tool_describe(const ptf_checkpoint *ckpt, const char *path,
         return tool_error(err, PTF_MEMORY, "out of memory");
     print_facts(ckpt, path);
     print_totals(ckpt);
+    print_place(ckpt);
     print_relations(ckpt, relations);
     free(relations);
     print_texts(ckpt);
@@ -344,6 +367,11 @@ static void json_facts(tool_json *j, const ptf_checkpoint *ckpt,
     json_text(j, "root", f.root);
     json_int(j, "bytes", (int64_t)f.size);
     json_int(j, "closed_objects", (int64_t)f.closed_count);
+    json_int(j, "constants", (int64_t)f.constant_count);
+    size_t left_out;
+    const char *key = ptf_checkpoint_key(ckpt, &left_out, NULL);
+    json_text(j, "key", key);
+    json_int(j, "left_out", (int64_t)left_out);
 }
 
 ptf_status tool_describe_json(const ptf_checkpoint *ckpt, const char *path,

@@ -372,10 +372,10 @@ static void tell_choice(const tool_source *source, const tool_net *net)
     const char *example;
     const char *key = ptf_checkpoint_key(net->ckpt, &left_out, &example);
     if (source->key == NULL && left_out > 0)
-        tool_note("%s: the network is '%.100s' (--key); %zu other tensor%s, "
-                  "such as '%.60s', left out",
-                  source->path, key, left_out, left_out == 1 ? "" : "s",
-                  example);
+        tool_note("%s: the network is %s%.100s; %zu other tensor%s, such as "
+                  "'%.60s', left out",
+                  source->path, key[0] != '\0' ? "--key " : "what its text has",
+                  key, left_out, left_out == 1 ? "" : "s", example);
 }
 
 ptf_status tool_net_open(const tool_source *source, tool_net *out,

@@ -38,6 +38,22 @@ class BadFiles(ProgramTest):
             self.refuse(status, words, program, *args(name, arch, "out.pt"))
         self.refuse(status, words, "ptfold", "info", name)
 
+    def test_folders_that_stand_for_a_checkpoint(self):
+        rows = ((".metadata", ["distributed checkpoint", "dcp_to_torch"]),
+                ("zero_to_fp32.py", ["DeepSpeed", "zero_to_fp32.py"]),
+                ("model.safetensors", ["give the model.safetensors in it"]),
+                ("pytorch_model.bin.index.json",
+                 ["give the pytorch_model.bin.index.json in it"]),
+                ("data.pkl", ["unpacked checkpoint", "zip -r -0"]))
+        for number, (name, words) in enumerate(rows):
+            self.path(f"{number}").mkdir()
+            self.path(f"{number}/{name}").write_bytes(b"")
+            self.refuse_everywhere(UNSUPPORTED, words, f"{number}")
+        part = self.path("0/__0_0.distcp")
+        part.write_bytes(b"PK\3\4")
+        self.refuse_everywhere(UNSUPPORTED, ["a part of", "dcp_to_torch"],
+                               "0/__0_0.distcp")
+
     def test_files_that_are_something_else(self):
         gzip = b"\x1f\x8b\x08" + bytes(40)
         rows = (

@@ -13,7 +13,7 @@ import sys
 import unittest
 from pathlib import Path
 
-from programs import (DIFFERENT, EQUIVALENT, SOURCE, USAGE, ProgramTest,
+from programs import (DIFFERENT, EQUIVALENT, SOURCE, UNSUPPORTED, USAGE, ProgramTest,
                       need_torch, quiet_threads)
 
 torch = need_torch()
@@ -194,6 +194,18 @@ class PyTorch(ProgramTest):
         self.refuse(USAGE, ["'generator' (2)", "choose one with --key"],
                     "ptfold", "info", "gan.pt")
 
+    def test_a_frozen_model_has_no_names_left(self):
+        net = torch.nn.Sequential(torch.nn.Linear(2, 3)).eval()
+        torch.jit.freeze(torch.jit.script(net)).save(self.path("frozen.pt"))
+        with open(self.path("net.txt"), "w") as f:
+            f.write(str(net))
+        self.assertIn("constants of the code, without names: ",
+                      self.succeed("ptfold", "info", "frozen.pt"))
+        for arch in [], ["--arch", "net.txt"]:
+            self.refuse(UNSUPPORTED, ["constants of TorchScript code",
+                                      "state_dict() before it"],
+                        "bnfuse", *arch, "frozen.pt", "o.pt")
+
     def test_what_a_script_saves_beside_the_network_is_left_out(self):
         net = torch.nn.Sequential(torch.nn.Conv2d(1, 2, 3),
                                   torch.nn.BatchNorm2d(2)).eval()
@@ -209,14 +221,14 @@ class PyTorch(ProgramTest):
             "best.pt": ({"state_dict": wrapped.state_dict(),
                          "best_acc1": torch.tensor(9.5),
                          "optimizer": optimizer.state_dict()},
-                        "'state_dict.module' (--key); 1 other tensor, such "
-                        "as 'best_acc1', left out"),
+                        "--key state_dict.module; 1 other tensor, such as "
+                        "'best_acc1', left out"),
             "rng.pt": ({"rng": [torch.get_rng_state()] * 2,
                         "model": net.state_dict(),
                         "optimizers": [optimizer.state_dict()] * 2},
-                       "'model' (--key); 2 other tensors, such as 'rng.0'"),
+                       "--key model; 2 other tensors, such as 'rng.0'"),
             "averaged.pt": (averaged.state_dict(),
-                            "'module' (--key); 1 other tensor, such as "
+                            "--key module; 1 other tensor, such as "
                             "'n_averaged'"),
             "plain.pt": (net.state_dict(), None),
             "wrapped.pt": (wrapped.state_dict(), None),
