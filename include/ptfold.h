@@ -606,13 +606,19 @@ PTF_API void ptf_net_slide(const ptf_net *net, ptf_slide *out);
 /* The graph: one line per node with inputs, attributes and parameters. */
 PTF_API void ptf_net_print(const ptf_net *net, FILE *out);
 
+/* A text of a file's metadata. */
+typedef struct ptf_metadata {
+    const char *key, *value;
+} ptf_metadata;
+
 /*
  * Writes the net's state dict to 'path'.  The ending decides the format:
  * ".pt" and ".pth" give a file for torch.load(weights_only=True) and
  * load_state_dict(); ".bin" and ".safetensors" a safetensors file whose
  * __metadata__ carries "architecture" (the text), "assumes"
  * (ptf_net_assumption(), or nothing), "rewrites" and, when 'source' is not
- * NULL, "source_sha256".  Anything else is PTF_ARGUMENT.
+ * NULL, "source_sha256".  Anything else is PTF_ARGUMENT.  'notes', which a row
+ * without key ends, go there too; NULL: none.
  *
  * The file is complete or absent: it is written beside the target under
  * another name, synced, and renamed.  'path' must not be a file that 'source'
@@ -620,7 +626,8 @@ PTF_API void ptf_net_print(const ptf_net *net, FILE *out);
  * one differs no file appears (PTF_FORMAT).  Equal input gives equal bytes.
  */
 PTF_API ptf_status ptf_net_save(const ptf_net *net, const char *path,
-                                const ptf_checkpoint *source, ptf_error *err);
+                                const ptf_checkpoint *source,
+                                const ptf_metadata *notes, ptf_error *err);
 
 /* ----------------------------------------------------------------- rewrite */
 
@@ -945,6 +952,24 @@ PTF_API ptf_status ptf_images_read(ptf_images *images, int64_t index,
 PTF_API ptf_status ptf_images_read_rows(ptf_images *images, int64_t index,
                                         int64_t first, int64_t count,
                                         float *out, ptf_error *err);
+
+/*
+ * The arrays of a NumPy file as tensors: all of a .npz under the names that
+ * numpy.load() gives them, or the one of a .npy, whose name is "".  They lie
+ * in the file's mapping where they can.
+ */
+typedef struct ptf_arrays ptf_arrays;
+
+PTF_API ptf_status ptf_arrays_open(const char *path, ptf_arrays **out,
+                                   ptf_error *err);
+PTF_API void ptf_arrays_close(ptf_arrays *arrays);
+
+/* PTF_IO when the file was written to since it was opened. */
+PTF_API ptf_status ptf_arrays_check(const ptf_arrays *arrays, ptf_error *err);
+
+/* All of them, one after the other. */
+PTF_API const ptf_tensor *ptf_arrays_tensors(const ptf_arrays *arrays,
+                                             size_t *count);
 
 /*
  * A file of results, written in order; it is complete or absent, as in
@@ -1371,6 +1396,91 @@ PTF_API bool ptf_check_layer(const ptf_check *check, size_t index,
  */
 PTF_API void ptf_random_fill(uint64_t seed, uint64_t index, float *out,
                              size_t n);
+
+/* -------------------------------------------------------- recorded outputs */
+
+/*
+ * Is this net the one that PyTorch ran?  Its run is held against outputs that
+ * PyTorch gave for the same inputs.
+ *
+ * Nobody guesses a tolerance: a number is inside when it is within 16 times
+ * the largest error that the net's own run in f32 has here against its run in
+ * double, and at least 16 units in the last place of the largest output.  See
+ * docs/equivalence.md.
+ */
+typedef struct ptf_expect ptf_expect;
+
+/*
+ * Prepares 'net' for 'samples' inputs of shape 'input', and finds out whose
+ * outputs the arrays are by their names: those of a layer under its dotted
+ * path, the net's own under that of the last layer, "output", "outputs" or
+ * "y", or under any name when there is one array alone.  Arrays that are
+ * called "x", "input" or "inputs" are left out, if no layer is.
+ *
+ * An array is samples x output in C order; sizes of 1 do not count.  It has
+ * f32, f64, or f16, whose own rounding is then allowed for.  'source' stands in
+ * messages for their file.  Net, arrays and 'source' are borrowed.  'threads'
+ * 0: the CPUs that this process may use.
+ *
+ * PTF_ARGUMENT for an unknown name, another shape, and when the net's outputs
+ * are not among the arrays; PTF_UNSUPPORTED for another dtype.
+ */
+PTF_API ptf_status ptf_expect_make(const ptf_net *net, const ptf_shape *input,
+                                   int64_t samples, const char *source,
+                                   const ptf_tensor *arrays, size_t count,
+                                   int threads, ptf_expect **out,
+                                   ptf_error *err);
+PTF_API void ptf_expect_free(ptf_expect *expect);
+
+/* The next 'count' inputs, f32 in C order. */
+PTF_API ptf_status ptf_expect_run(ptf_expect *expect, const float *in,
+                                  int64_t count, ptf_error *err);
+
+typedef enum ptf_agreement {
+    PTF_AGREES,
+    PTF_DIFFERS,   /* a number is outside of the limit */
+    PTF_NOT_KNOWN, /* the numbers say nothing, or not all inputs were run */
+} ptf_agreement;
+
+/* "AGREES" and so on. */
+PTF_API const char *ptf_agreement_name(ptf_agreement agreement);
+
+/* What one array says. */
+typedef struct ptf_expect_result {
+    const char *name;  /* the array's */
+    const char *layer; /* whose output it is; "" for an implied one */
+    bool output;       /* that is the net's, too */
+    ptf_dtype dtype;
+    int64_t numbers, inside;
+    int64_t not_finite; /* recorded NaN or infinities: inside when the run has
+                           the same ones */
+    double largest;     /* magnitude of the run's numbers */
+    double spread;      /* by which one differs most between inputs */
+    double error;       /* largest distance of the run from that in double */
+    double limit;
+    double distance; /* largest of a recorded number from the run's; infinite
+                        where one of them is finite and the other is not */
+    int64_t worst_sample, worst_number; /* where, and the two */
+    double worst_expected;
+    float worst_got;
+    double proved; /* every finite recorded number is within this of the net's
+                      output as a real function; infinite: nothing is proved */
+    ptf_agreement agreement;
+    const char *reason; /* why it is not known; NULL when it is */
+} ptf_expect_result;
+
+/*
+ * The arrays in the order of the layers, when all inputs were run; false
+ * behind the last.  The first one that differs tells where the nets part.
+ */
+PTF_API bool ptf_expect_at(const ptf_expect *expect, size_t index,
+                           ptf_expect_result *out);
+
+/*
+ * Of all: DIFFERS when an array does, and otherwise what those of the net's
+ * outputs say.
+ */
+PTF_API ptf_agreement ptf_expect_agreement(const ptf_expect *expect);
 
 #ifdef __cplusplus
 }

@@ -305,7 +305,7 @@ static ptf_checkpoint *save_and_open(const ptf_net *net)
     close(fd);
     ptf_error err;
     ptf_checkpoint *ckpt = NULL;
-    if (ptf_net_save(net, path, NULL, &err) != PTF_OK ||
+    if (ptf_net_save(net, path, NULL, NULL, &err) != PTF_OK ||
         ptf_checkpoint_open(path, NULL, &ckpt, &err) != PTF_OK)
         fail_msg("%s", err.message);
     unlink(path);

@@ -356,7 +356,7 @@ static void a_saved_net_reads_back_with_its_text_and_history(void **state)
     ptf_error err;
     ptf_checkpoint *ckpt = NULL;
     ptf_net *again = NULL;
-    if (ptf_net_save(net, path, f.ckpt, &err) != PTF_OK ||
+    if (ptf_net_save(net, path, f.ckpt, NULL, &err) != PTF_OK ||
         ptf_checkpoint_open(path, NULL, &ckpt, &err) != PTF_OK)
         fail_msg("%s", err.message);
     unlink(path);

@@ -105,6 +105,10 @@ ptf_status ptf_npy_parse(const uint8_t *data, size_t size,
                          const ptf_origin *origin, ptf_arena *arena,
                          ptf_tensor *out, ptf_error *err);
 
+/* All arrays of a .npz file; 'arena' as in ptf_samples_open. */
+ptf_status ptf_npz_parse(const ptf_file *file, ptf_arena *arena,
+                         ptf_tensor **out, size_t *count, ptf_error *err);
+
 /*
  * Sees 'tensor' as count x channels x height x width, as options->rank and
  * the layout say.  PTF_ARGUMENT when its rank is neither that nor one more.

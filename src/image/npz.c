@@ -151,17 +151,31 @@ static ptf_status choose(const members *m, ptf_samples *out)
 }
 
 /* The archive's memory becomes the caller's, because arrays may lie in it. */
+static ptf_status read_all(members *m, ptf_arena *arena)
+{
+    ptf_archive zip;
+    ptf_status status = ptf_archive_open_zip(m->file, &zip, m->err);
+    if (status != PTF_OK)
+        return status;
+    status = read_members(m, &zip, &zip.arena);
+    *arena = zip.arena;
+    return status;
+}
+
 ptf_status ptf_npz_open(const ptf_file *file, const ptf_image_options *options,
                         ptf_arena *arena, ptf_samples *out, ptf_error *err)
 {
-    ptf_archive zip;
     members m = {.file = file, .options = options, .err = err};
-    ptf_status status = ptf_archive_open_zip(file, &zip, err);
-    if (status != PTF_OK)
-        return status;
-    status = read_members(&m, &zip, &zip.arena);
-    if (status == PTF_OK)
-        status = choose(&m, out);
-    *arena = zip.arena;
+    ptf_status status = read_all(&m, arena);
+    return status == PTF_OK ? choose(&m, out) : status;
+}
+
+ptf_status ptf_npz_parse(const ptf_file *file, ptf_arena *arena,
+                         ptf_tensor **out, size_t *count, ptf_error *err)
+{
+    members m = {.file = file, .err = err};
+    ptf_status status = read_all(&m, arena);
+    *out = m.arrays;
+    *count = m.count;
     return status;
 }

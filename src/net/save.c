@@ -73,11 +73,38 @@ static bool keeps_texts(const char *path)
            (strcmp(dot, ".bin") == 0 || strcmp(dot, ".safetensors") == 0);
 }
 
+/* 'own' and then the notes, whose keys must be others. */
+static ptf_status add_notes(ptf_arena *arena, const ptf_metadata *own,
+                            size_t own_count, const ptf_metadata *notes,
+                            ptf_metadata **out, size_t *count, ptf_error *err)
+{
+    size_t more = 0;
+    while (notes != NULL && notes[more].key != NULL)
+        more++;
+    *count = own_count + more;
+    *out = ptf_arena_array(arena, *count, sizeof(**out));
+    if (*out == NULL)
+        return ptf_fail_memory(err);
+    memcpy(*out, own, own_count * sizeof(*own));
+    for (size_t i = 0; i < more; i++) {
+        for (size_t k = 0; k < own_count + i; k++) {
+            if (strcmp((*out)[k].key, notes[i].key) == 0)
+                return ptf_fail(err, PTF_ARGUMENT, NULL, PTF_NO_OFFSET,
+                                "expected a note with a key of its own, got "
+                                "a second \"%s\"",
+                                notes[i].key);
+        }
+        (*out)[own_count + i] = notes[i];
+    }
+    return PTF_OK;
+}
+
 static ptf_status save(ptf_arena *arena, const ptf_net *net, const char *path,
                        const char *text, const ptf_checkpoint *source,
-                       ptf_error *err)
+                       const ptf_metadata *notes, ptf_error *err)
 {
     const char *rewrites = NULL;
+    ptf_metadata *all;
     ptf_status status = list_rewrites(arena, net, source, &rewrites, err);
     if (status != PTF_OK)
         return status;
@@ -89,12 +116,16 @@ static ptf_status save(ptf_arena *arena, const ptf_net *net, const char *path,
         {"source_sha256", ptf_source_sha256}, /* the last: may be left out */
     };
     size_t count = PTF_ARRAY_SIZE(metadata) - (source == NULL);
-    return ptf_tensors_save(net->tensors, net->tensor_count, metadata,
+    status = add_notes(arena, metadata, count, notes, &all, &count, err);
+    if (status != PTF_OK)
+        return status;
+    return ptf_tensors_save(net->tensors, net->tensor_count, all,
                             keeps_texts(path) ? count : 0, path, source, err);
 }
 
 ptf_status ptf_net_save(const ptf_net *net, const char *path,
-                        const ptf_checkpoint *source, ptf_error *err)
+                        const ptf_checkpoint *source, const ptf_metadata *notes,
+                        ptf_error *err)
 {
     if (!net->has_tensors)
         return ptf_net_fail(err, PTF_ARGUMENT, net, "%s has no numbers to save",
@@ -103,7 +134,7 @@ ptf_status ptf_net_save(const ptf_net *net, const char *path,
     char *text = NULL;
     ptf_status status = architecture(net, &text, err);
     if (status == PTF_OK)
-        status = save(&arena, net, path, text, source, err);
+        status = save(&arena, net, path, text, source, notes, err);
     ptf_free(text);
     ptf_arena_free(&arena);
     return status;

@@ -135,11 +135,6 @@ bool ptf_module_value(const ptf_module *module, const char *name,
 
 /* ----------------------------------------------------------------- writing */
 
-/* A text entry for a file's metadata. */
-typedef struct ptf_metadata {
-    const char *key, *value;
-} ptf_metadata;
-
 /*
  * As a value, for safetensors that have a source: the SHA-256 of the source,
  * which is worked out while the tensors are written.

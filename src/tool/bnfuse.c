@@ -4,7 +4,7 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
-#include "tool/tool.h"
+#include "tool/expect.h"
 
 static const char help[] =
     "usage: bnfuse [options] CHECKPOINT OUTPUT\n"
@@ -29,6 +29,9 @@ static const char help[] =
     "  --seed S          where the random inputs start (default 1)\n"
     "  --data FILE       compare on images: a file (PNG, JPEG, PPM, .npy, .npz,\n"
     "                    CIFAR-10) or a folder of them\n"
+    "  --expect FILE     outputs that PyTorch gave for the images of --data (.npy,\n"
+    "                    .npz): OUTPUT is written only if the original network\n"
+    "                    gives them, up to 16 times its own rounding\n"
     "  --no-check        write without comparing\n"
     "  --force           replace OUTPUT if it exists\n"
     "  --threads N       default: the CPUs that this process may use\n"
@@ -44,7 +47,7 @@ static const char help[] =
 
 typedef struct options {
     tool_source source;
-    const char *output, *data;
+    const char *output, *data, *expect;
     const ptf_rewrite *rewrite;
     int64_t check, seed, threads;
     bool no_check, force, quiet, json;
@@ -68,6 +71,7 @@ static int parse(int argc, char **argv, options *o)
         {"arch", 0, OPTION_TEXT, &o->source.arch, 0, 0},
         {"check", 0, OPTION_COUNT, &o->check, 1, 1000000},
         {"data", 0, OPTION_TEXT, &o->data, 0, 0},
+        {"expect", 0, OPTION_TEXT, &o->expect, 0, 0},
         {"fold", 0, OPTION_TEXT, &fold, 0, 0},
         {"force", 0, OPTION_FLAG, &o->force, 0, 0},
         {"in-order", 0, OPTION_FLAG, &o->source.in_order, 0, 0},
@@ -86,6 +90,8 @@ static int parse(int argc, char **argv, options *o)
         return code;
     if (o->quiet)
         tool_progress_quiet();
+    if (o->expect != NULL && o->data == NULL)
+        return tool_usage_error(TOOL_EXPECT_ALONE);
     o->source.path = operands[0];
     o->source.unverified = o->no_check;
     o->output = operands[1];
@@ -113,25 +119,17 @@ static ptf_status make_inputs(const options *o, const tool_net *net,
 
 /* Makes a check of the folded net and runs it. */
 static ptf_status compare(const options *o, const tool_net *net,
-                          const ptf_net *folded, ptf_check **check,
-                          ptf_error *err)
+                          const ptf_net *folded, const tool_inputs *inputs,
+                          ptf_check **check, ptf_error *err)
 {
     ptf_check_options how = {.threads = (int)o->threads,
                              .atol = TOOL_ATOL,
                              .rtol = TOOL_RTOL,
                              .max_ulps = TOOL_MAX_ULPS};
-    tool_inputs inputs = {0};
-    ptf_status status = ptf_net_check_numbers(net->net, err);
-    if (status == PTF_OK)
-        status = make_inputs(o, net, &inputs, err);
-    if (status == PTF_OK)
-        status =
-            tool_check_make(net->net, folded, &inputs.shape, &how, check, err);
-    status = tool_inputs_explain(o->data, &inputs.shape, net, status, err);
-    if (status == PTF_OK)
-        status = tool_check(*check, &inputs, err);
-    tool_inputs_free(&inputs);
-    return status;
+    ptf_status status =
+        tool_check_make(net->net, folded, &inputs->shape, &how, check, err);
+    status = tool_inputs_explain(o->data, &inputs->shape, net, status, err);
+    return status == PTF_OK ? tool_check(*check, inputs, err) : status;
 }
 
 /* What the rewrite owes. */
@@ -144,7 +142,8 @@ static ptf_level owed(const options *o)
 
 typedef struct report {
     const ptf_net *before, *after;
-    const ptf_check *check; /* NULL: none was made */
+    ptf_check *check;   /* NULL: none was made */
+    tool_expect expect; /* with --expect */
     char verdict[64];
     bool reached; /* what the rewrite owes, or nothing was asked */
 } report;
@@ -152,7 +151,7 @@ typedef struct report {
 /* The one result that texts, file and exit status go by. */
 static void find_result(const options *o, report *r)
 {
-    r->reached = true;
+    r->reached = o->expect == NULL || tool_expect_agrees(&r->expect);
     if (r->check == NULL)
         return;
     ptf_level level = ptf_check_level(r->check);
@@ -188,9 +187,13 @@ static void print_text(const options *o, const report *r)
            tool_count_text((int64_t)ptf_net_tensor_count(r->before), n));
     tool_print_layers(r->before, r->after, stdout);
     tool_print_remarks(r->after, stdout);
+    if (o->expect != NULL) {
+        printf("\noriginal against ");
+        tool_expect_print(&r->expect, stdout);
+    }
     if (r->check != NULL)
         print_check(o, r);
-    else
+    else if (o->no_check)
         printf("\nnot checked (--no-check)\n");
     if (r->check == NULL)
         tool_print_assumption(r->before, NULL, stdout);
@@ -218,6 +221,8 @@ static void print_json(const options *o, const report *r)
     tool_json_layers(&j, "before", r->before);
     tool_json_layers(&j, "after", r->after);
     tool_json_remarks(&j, r->after);
+    if (o->expect != NULL)
+        tool_expect_json(&j, "recorded", &r->expect);
     if (r->check != NULL) {
         tool_json_verdict(&j, "verdict", ptf_check_verdict(r->check),
                           r->verdict);
@@ -226,22 +231,47 @@ static void print_json(const options *o, const report *r)
     json_close(&j, '}');
 }
 
+/*
+ * The original against what was recorded, then, if it agrees, the folded net
+ * against the original.
+ */
+static ptf_status judge(const options *o, const tool_net *net, report *r,
+                        ptf_error *err)
+{
+    tool_inputs inputs = {0};
+    bool agrees = true;
+    ptf_status status = ptf_net_check_numbers(net->net, err);
+    if (status == PTF_OK)
+        status = make_inputs(o, net, &inputs, err);
+    if (status == PTF_OK && o->expect != NULL) {
+        status = tool_expect_run(o->expect, net->net, &inputs, (int)o->threads,
+                                 &r->expect, err);
+        status = tool_inputs_explain(o->data, &inputs.shape, net, status, err);
+        agrees = status == PTF_OK && tool_expect_agrees(&r->expect);
+    }
+    if (status == PTF_OK && agrees && !o->no_check)
+        status = compare(o, net, r->after, &inputs, &r->check, err);
+    tool_inputs_free(&inputs);
+    return status;
+}
+
 static ptf_status convert(const options *o, const tool_net *net,
                           const ptf_net *folded, bool *reached, ptf_error *err)
 {
-    ptf_check *check = NULL;
+    report r = {.before = net->net, .after = folded};
     ptf_status status = PTF_OK;
-    if (!o->no_check)
-        status = compare(o, net, folded, &check, err);
-    report r = {.before = net->net, .after = folded, .check = check};
+    if (!o->no_check || o->expect != NULL)
+        status = judge(o, net, &r, err);
     if (status == PTF_OK)
         find_result(o, &r);
     if (status == PTF_OK && r.reached)
-        status = ptf_net_save(folded, o->output, net->ckpt, err);
+        status = ptf_net_save(folded, o->output, net->ckpt,
+                              tool_expect_metadata(&r.expect), err);
     if (status == PTF_OK)
         (o->json ? print_json : print_text)(o, &r);
     *reached = r.reached;
-    ptf_check_free(check);
+    tool_expect_free(&r.expect);
+    ptf_check_free(r.check);
     return status;
 }
 
@@ -257,7 +287,7 @@ int main(int argc, char **argv)
     tool_net net = {0};
     ptf_net *folded = NULL;
     bool reached = false;
-    const char *const read[] = {o.source.path, o.source.arch, o.data};
+    const char *const read[] = {o.source.path, o.source.arch, o.data, o.expect};
     const char *const written[] = {o.output};
     ptf_status status = tool_check_targets(TOOL_PATHS(read),
                                            TOOL_PATHS(written), o.force, &err);

@@ -4,12 +4,14 @@
  * SPDX-License-Identifier: Apache-2.0
  */
 #include "tool/check.h"
+#include "tool/expect.h"
 #include "tool/oracle_check.h"
 
 #include <math.h>
 
 static const char help[] =
     "usage: ptfold check [options] A B\n"
+    "       ptfold check [options] NET --data X.npy --expect Y.npy\n"
     "       ptfold check [options] NET --invariance\n"
     "       ptfold check [options] NET --oracle libtorch\n"
     "\n"
@@ -25,6 +27,10 @@ static const char help[] =
     "  --atol X, --rtol X\n"
     "                    tolerance (default 1e-6, 1e-5)\n"
     "  --data PATH       compare on images: a file or a folder\n"
+    "  --expect FILE     hold one network against the outputs that PyTorch gave\n"
+    "                    for the images of --data: a .npy, or a .npz by names\n"
+    "                    (output, y; names of layers for theirs); 1 if outside of\n"
+    "                    16 times the network's own rounding\n"
     "  --random N        compare on N random inputs (default 8)\n"
     "  --seed S          where the random inputs start (default 1)\n"
     "  --input CxHxW     shape of one input; default: what A's text says\n"
@@ -65,7 +71,7 @@ static const char help[] =
 
 typedef struct options {
     tool_source a, b;
-    const char *data, *junit, *enclosures, *oracle;
+    const char *data, *expect, *junit, *enclosures, *oracle;
     check_require require;
     int64_t random, seed, threads, max_ulps; /* max_ulps: -1 if not given */
     double atol, rtol;
@@ -108,6 +114,27 @@ static bool has_flag(int argc, char **argv, const char *flag)
     return false;
 }
 
+/* What goes with what. */
+static int check_options(const options *o)
+{
+    bool alone = o->b.path == NULL;
+    if ((o->expect != NULL) + o->invariance + (o->oracle != NULL) > 1)
+        return tool_usage_error("expected one of --expect, --invariance and "
+                                "--oracle, got more");
+    if (o->oracle != NULL && strcmp(o->oracle, "libtorch") != 0)
+        return tool_usage_error("--oracle: expected libtorch, got \"%s\"",
+                                o->oracle);
+    if (alone && o->enclosures != NULL)
+        return tool_usage_error("--enclosures is for two networks");
+    if (alone && o->junit != NULL && o->expect == NULL)
+        return tool_usage_error("--junit is for two networks, or --expect");
+    if (o->expect != NULL && o->data == NULL)
+        return tool_usage_error(TOOL_EXPECT_ALONE);
+    if (isinf(o->atol) || isinf(o->rtol))
+        return tool_usage_error("an infinite tolerance checks nothing");
+    return TOOL_GO_ON;
+}
+
 /* Returns TOOL_GO_ON or the code to exit with. */
 static int parse(int argc, char **argv, options *o)
 {
@@ -124,6 +151,7 @@ static int parse(int argc, char **argv, options *o)
         {"atol", 0, OPTION_REAL, &o->atol, 0, INT64_MAX},
         {"data", 0, OPTION_TEXT, &o->data, 0, 0},
         {"enclosures", 0, OPTION_TEXT, &o->enclosures, 0, 0},
+        {"expect", 0, OPTION_TEXT, &o->expect, 0, 0},
         {"force", 0, OPTION_FLAG, &o->force, 0, 0},
         {"in-order", 0, OPTION_FLAG, &o->a.in_order, 0, 0},
         {"input", 0, OPTION_TEXT, &o->a.input, 0, 0},
@@ -144,25 +172,19 @@ static int parse(int argc, char **argv, options *o)
     };
     char **operands;
     bool alone = has_flag(argc, argv, "--invariance") ||
-                 has_flag(argc, argv, "--oracle");
+                 has_flag(argc, argv, "--oracle") ||
+                 has_flag(argc, argv, "--expect");
     int count = alone ? 1 : 2;
     int code = tool_parse(argc, argv, help, table, count, &operands);
     if (code != TOOL_GO_ON)
         return code;
     if (o->quiet)
         tool_progress_quiet();
-    if (o->oracle != NULL && strcmp(o->oracle, "libtorch") != 0)
-        return tool_usage_error("--oracle: expected libtorch, got \"%s\"",
-                                o->oracle);
     o->a.path = operands[0];
     o->b.path = count == 2 ? operands[1] : NULL;
     o->b.in_order = o->a.in_order;
-    if (count == 1 && (o->junit != NULL || o->enclosures != NULL))
-        return tool_usage_error(
-            "--junit and --enclosures are for two networks");
-    if (isinf(o->atol) || isinf(o->rtol))
-        return tool_usage_error("an infinite tolerance checks nothing");
-    return set_require(require, &o->require);
+    code = check_options(o);
+    return code == TOOL_GO_ON ? set_require(require, &o->require) : code;
 }
 
 static ptf_status open_inputs(const options *o, const tool_net *net,
@@ -368,11 +390,23 @@ static ptf_status compare(const options *o, const tool_net *a,
 /* No file that is written is one that is read, or there without --force. */
 static ptf_status check_targets(const options *o, ptf_error *err)
 {
-    const char *const read[] = {o->a.path, o->a.arch, o->b.path, o->b.arch,
-                                o->data};
+    const char *const read[] = {o->a.path, o->a.arch, o->b.path,
+                                o->b.arch, o->data,   o->expect};
     const char *const written[] = {o->junit, o->enclosures};
     return tool_check_targets(TOOL_PATHS(read), TOOL_PATHS(written), o->force,
                               err);
+}
+
+static ptf_status expect(const options *o, const tool_net *net,
+                         const tool_inputs *inputs, bool *met, ptf_error *err)
+{
+    const check_expect_options how = {.network = o->a.path,
+                                      .data = o->data,
+                                      .expect = o->expect,
+                                      .junit = o->junit,
+                                      .threads = (int)o->threads,
+                                      .json = o->json};
+    return check_expect(&how, net, inputs, met, err);
 }
 
 /* Opens what the command works on, and closes it. */
@@ -392,7 +426,9 @@ static ptf_status run(const options *o, int *code, ptf_error *err)
         status = ptf_net_check_numbers(b.net, err);
     if (status == PTF_OK)
         status = open_inputs(o, &a, &inputs, err);
-    if (status == PTF_OK && o->invariance)
+    if (status == PTF_OK && o->expect != NULL)
+        status = expect(o, &a, &inputs, &met, err);
+    else if (status == PTF_OK && o->invariance)
         status = check_invariance(&a, &inputs, o->json, &met, err);
     else if (status == PTF_OK && o->oracle != NULL)
         status =

@@ -59,6 +59,12 @@ void check_print_text(const check_report *report, FILE *out);
 void check_print_json(const check_report *report, FILE *out);
 void check_print_junit(const check_report *report, FILE *out);
 
+/* The beginning of a JUnit report on one net or two, and one of its tests. */
+void check_put_suite(FILE *out, int tests, int failures, const ptf_net *a,
+                     const ptf_net *b);
+void check_put_case(FILE *out, const char *name, bool failed,
+                    const char *message);
+
 /*
  * Writes the enclosures of both nets' outputs for all inputs, one a line: the
  * net (A or B), the input, the output, and value and radius in hexadecimal.
@@ -74,5 +80,19 @@ ptf_status check_write_enclosures(const ptf_net *a, const ptf_net *b,
  */
 ptf_status check_invariance(const tool_net *net, const tool_inputs *inputs,
                             bool json, bool *same, ptf_error *err);
+
+/*
+ * "ptfold check NET --expect FILE": the network against what was recorded for
+ * the inputs.  'junit' may be NULL.
+ */
+typedef struct check_expect_options {
+    const char *network, *data, *expect, *junit;
+    int threads;
+    bool json;
+} check_expect_options;
+
+ptf_status check_expect(const check_expect_options *options,
+                        const tool_net *net, const tool_inputs *inputs,
+                        bool *agrees, ptf_error *err);
 
 #endif

@@ -7,14 +7,6 @@
 
 /* -------------------------------------------------------------------- JSON */
 
-/* A float as C writes it in hexadecimal, so that no bit is lost. */
-static void json_hex(tool_json *j, const char *key, double value)
-{
-    char text[48];
-    snprintf(text, sizeof(text), "%a", value);
-    json_text(j, key, text);
-}
-
 static void json_ulps(tool_json *j, const int64_t ulps[PTF_ULP_BINS])
 {
     json_open(j, "ulps", '{');
@@ -144,8 +136,29 @@ static void put_xml(FILE *out, const char *text)
     }
 }
 
-static void put_case(FILE *out, const char *name, bool failed,
-                     const char *message)
+static void put_assumption(FILE *out, const ptf_net *a, const ptf_net *b)
+{
+    char text[TOOL_ASSUMPTION];
+    const char *assumption = tool_assumption(a, b, text);
+    if (assumption == NULL)
+        return;
+    fputs("  <properties><property name=\"assumes\" value=\"", out);
+    put_xml(out, assumption);
+    fputs("\"/></properties>\n", out);
+}
+
+void check_put_suite(FILE *out, int tests, int failures, const ptf_net *a,
+                     const ptf_net *b)
+{
+    fputs("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n", out);
+    fprintf(out,
+            "<testsuite name=\"ptfold check\" tests=\"%d\" failures=\"%d\">\n",
+            tests, failures);
+    put_assumption(out, a, b);
+}
+
+void check_put_case(FILE *out, const char *name, bool failed,
+                    const char *message)
 {
     fputs("  <testcase classname=\"ptfold.check\" name=\"", out);
     put_xml(out, name);
@@ -175,17 +188,6 @@ static bool layer_fails(const check_report *r, const ptf_layer_check *l)
            !(allowed && r->require == REQUIRE_CERTIFIED);
 }
 
-static void put_assumption(FILE *out, const check_report *r)
-{
-    char text[TOOL_ASSUMPTION];
-    const char *assumption = tool_assumption(r->a, r->b, text);
-    if (assumption == NULL)
-        return;
-    fputs("  <properties><property name=\"assumes\" value=\"", out);
-    put_xml(out, assumption);
-    fputs("\"/></properties>\n", out);
-}
-
 void check_print_junit(const check_report *r, FILE *out)
 {
     const check_result *found = &r->result;
@@ -197,22 +199,18 @@ void check_print_junit(const check_report *r, FILE *out)
         tests++;
         failures += layer_fails(r, &layer);
     }
-    fputs("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n", out);
-    fprintf(out,
-            "<testsuite name=\"ptfold check\" tests=\"%d\" failures=\"%d\">\n",
-            tests, failures);
-    put_assumption(out, r);
+    check_put_suite(out, tests, failures, r->a, r->b);
     snprintf(message, sizeof(message), "verdict %s, required %s%s%s%s%s",
              found->verdict, check_require_name(r->require),
              c->reason != NULL ? ": " : "", c->layer != NULL ? c->layer : "",
              c->layer != NULL ? " " : "", c->reason != NULL ? c->reason : "");
-    put_case(out, "outputs", !found->met, message);
+    check_put_case(out, "outputs", !found->met, message);
     for (size_t i = 0; ptf_check_layer(r->check, i, &layer); i++) {
         const char *name = layer.name_b[0] != '\0' ? layer.name_b : "flatten";
         snprintf(message, sizeof(message), "%s, largest difference %.3e",
                  tool_level_text(layer.level, layer.ulps, level),
                  layer.difference.max_abs);
-        put_case(out, name, layer_fails(r, &layer), message);
+        check_put_case(out, name, layer_fails(r, &layer), message);
     }
     fputs("</testsuite>\n", out);
 }

@@ -85,7 +85,7 @@ static ptf_status find_output(job *j, ptf_error *err)
         j->classes = j->out_size;
         return run_names_match(j->run->names, j->classes, o->quiet, err);
     }
-    if (o->npy != NULL)
+    if (o->npy != NULL || o->expect != NULL)
         return PTF_OK;
     return tool_error(err, PTF_ARGUMENT,
                       "%s: expected an output for each class, got a map of "
@@ -373,6 +373,8 @@ static void json_end(job *j)
     json_close(json, ']');
     tool_json_finite(json, j->run->finite);
     json_text(json, "npy", run_is_void(j->run) ? NULL : j->run->options->npy);
+    if (j->run->expect != NULL)
+        tool_expect_json(json, "recorded", j->run->expect);
     json_close(json, '}');
 }
 

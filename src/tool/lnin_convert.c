@@ -4,7 +4,7 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
-#include "tool/tool.h"
+#include "tool/expect.h"
 
 static const char help[] =
     "usage: lnin-convert [options] CHECKPOINT\n"
@@ -23,6 +23,12 @@ static const char help[] =
     "  --key PATH        the state dict inside the file (model_state_dict)\n"
     "  --check N         compare on N random inputs of each size (default 2)\n"
     "  --seed S          where the random inputs start (default 1)\n"
+    "  --data FILE       compare on images instead: a file (PNG, JPEG, PPM, .npy,\n"
+    "                    .npz, CIFAR-10) or a folder of them; the larger ones stay\n"
+    "                    random\n"
+    "  --expect FILE     outputs that PyTorch gave for the images of --data (.npy,\n"
+    "                    .npz): FILE is written only if the original network gives\n"
+    "                    them, up to 16 times its own rounding\n"
     "  --no-check        write without comparing\n"
     "  --force           replace FILE if it exists\n"
     "  --threads N       default: the CPUs that this process may use\n"
@@ -41,7 +47,7 @@ enum { MORE_ROWS = 4, MORE_COLUMNS = 6 };
 
 typedef struct options {
     tool_source source;
-    const char *output;
+    const char *output, *data, *expect;
     char *default_output; /* to be freed */
     int64_t check, seed, threads;
     bool no_check, force, quiet, json;
@@ -71,6 +77,8 @@ static int parse(int argc, char **argv, options *o)
     const tool_option table[] = {
         {"arch", 0, OPTION_TEXT, &o->source.arch, 0, 0},
         {"check", 0, OPTION_COUNT, &o->check, 1, 1000000},
+        {"data", 0, OPTION_TEXT, &o->data, 0, 0},
+        {"expect", 0, OPTION_TEXT, &o->expect, 0, 0},
         {"force", 0, OPTION_FLAG, &o->force, 0, 0},
         {"in-order", 0, OPTION_FLAG, &o->source.in_order, 0, 0},
         {"input", 0, OPTION_TEXT, &o->source.input, 0, 0},
@@ -89,6 +97,8 @@ static int parse(int argc, char **argv, options *o)
         return code;
     if (o->quiet)
         tool_progress_quiet();
+    if (o->expect != NULL && o->data == NULL)
+        return tool_usage_error(TOOL_EXPECT_ALONE);
     o->source.path = operands[0];
     o->source.unverified = o->no_check;
     o->default_output = default_output(o->source.path);
@@ -107,6 +117,7 @@ typedef struct report {
     ptf_verdict same;       /* on inputs of the original size */
     ptf_verdict slid;       /* window by window on a larger image */
     const char *not_finite; /* of tool_find_not_finite() */
+    tool_expect expect;     /* with --expect */
     bool checked, windows_checked, reached;
 } report;
 
@@ -121,20 +132,18 @@ static bool bitwise(const report *r, const ptf_verdict *v)
     return level_of(r, v) == PTF_BITWISE;
 }
 
-static ptf_status compare(const options *o, report *r, ptf_error *err)
+static ptf_status compare(const options *o, const tool_inputs *inputs,
+                          report *r, ptf_error *err)
 {
     const tool_net *net = r->before;
-    uint64_t seed = (uint64_t)o->seed;
     int threads = (int)o->threads;
-    tool_inputs inputs = tool_inputs_random(o->check, seed, net->input);
-    tool_inputs large = tool_inputs_random(o->check, seed, r->large);
-    ptf_status status = ptf_net_check_numbers(net->net, err);
+    tool_inputs large =
+        tool_inputs_random(o->check, (uint64_t)o->seed, r->large);
+    ptf_status status =
+        tool_compare(net->net, r->after, inputs, threads, &r->same, err);
     if (status == PTF_OK)
-        status =
-            tool_compare(net->net, r->after, &inputs, threads, &r->same, err);
-    if (status == PTF_OK)
-        status = tool_find_not_finite(net->net, &inputs, threads,
-                                      &r->not_finite, err);
+        status = tool_find_not_finite(net->net, inputs, threads, &r->not_finite,
+                                      err);
     if (status == PTF_OK && r->windows_checked && r->not_finite == NULL)
         status = tool_find_not_finite(r->after, &large, threads, &r->not_finite,
                                       err);
@@ -143,6 +152,27 @@ static ptf_status compare(const options *o, report *r, ptf_error *err)
                                     &large, threads, &r->slid, err);
     r->reached =
         bitwise(r, &r->same) && (!r->windows_checked || bitwise(r, &r->slid));
+    return status;
+}
+
+/* The original against what was recorded, then, if it agrees, the two nets. */
+static ptf_status judge(const options *o, report *r, ptf_error *err)
+{
+    const tool_net *net = r->before;
+    tool_inputs inputs =
+        tool_inputs_random(o->check, (uint64_t)o->seed, net->input);
+    ptf_status status = ptf_net_check_numbers(net->net, err);
+    if (status == PTF_OK && o->data != NULL)
+        status = tool_inputs_open(o->data, net, NULL, &inputs, err);
+    if (status == PTF_OK && o->expect != NULL) {
+        status = tool_expect_run(o->expect, net->net, &inputs, (int)o->threads,
+                                 &r->expect, err);
+        r->reached = status == PTF_OK && tool_expect_agrees(&r->expect);
+    }
+    if (status == PTF_OK && r->reached && r->checked)
+        status = compare(o, &inputs, r, err);
+    status = tool_inputs_explain(o->data, &inputs.shape, net, status, err);
+    tool_inputs_free(&inputs);
     return status;
 }
 
@@ -200,12 +230,12 @@ static void print_level(const report *r, const ptf_verdict *v)
     putchar('\n');
 }
 
-static void print_checks(const report *r)
+static void print_checks(const char *data, const report *r)
 {
     char n[32], shape[64];
-    printf("\n%s inputs %s: original against converted\n",
-           tool_count_text(r->same.samples, n),
-           tool_shape_text(&r->before->input, shape));
+    printf("\n%s inputs %s%s: original against converted\n",
+           tool_count_text(r->same.samples, n), data != NULL ? "of " : "",
+           data != NULL ? data : tool_shape_text(&r->before->input, shape));
     tool_print_verdict(&r->same, stdout);
     print_level(r, &r->same);
     if (r->windows_checked) {
@@ -234,9 +264,13 @@ static void print_text(const options *o, const report *r)
     if (!r->checked)
         tool_print_assumption(r->before->net, NULL, stdout);
     print_conversions(r);
-    if (r->checked)
-        print_checks(r);
-    else
+    if (o->expect != NULL) {
+        printf("\noriginal against ");
+        tool_expect_print(&r->expect, stdout);
+    }
+    if (r->same.samples > 0)
+        print_checks(o->data, r);
+    else if (!r->checked)
         printf("\nnot checked (--no-check)\n");
     tool_print_file(o->output);
     puts(r->reached ? "written" : "not written");
@@ -255,8 +289,9 @@ static void print_json(const options *o, const report *r)
     tool_json_assumption(&j, r->before->net, NULL);
     json_text(&j, "rewrite", "linear_to_conv");
     json_text(&j, "output", r->reached ? o->output : NULL);
-    json_bool(&j, "checked", r->checked);
+    json_bool(&j, "checked", r->same.samples > 0);
     json_bool(&j, "equivalent", r->checked && r->reached);
+    json_text(&j, "inputs", o->data != NULL ? o->data : "random");
     json_int(&j, "seed", o->seed);
     json_text(&j, "isa", ptf_isa_name());
     json_text(&j, "input", tool_shape_text(&r->before->input, shape));
@@ -265,10 +300,12 @@ static void print_json(const options *o, const report *r)
     json_text(&j, "windows_blocked_by", r->slide.blocker);
     json_text(&j, "windows_blocked_because", r->slide.reason);
     tool_json_not_finite(&j, r->not_finite);
-    if (r->checked)
+    if (o->expect != NULL)
+        tool_expect_json(&j, "recorded", &r->expect);
+    if (r->same.samples > 0)
         tool_json_verdict(&j, "same_size", &r->same,
                           ptf_level_name(level_of(r, &r->same)));
-    if (r->windows_checked) {
+    if (r->slid.samples > 0) {
         json_text(&j, "large", tool_shape_text(&r->large, shape));
         tool_json_verdict(&j, "windows", &r->slid,
                           ptf_level_name(level_of(r, &r->slid)));
@@ -282,11 +319,15 @@ static ptf_status convert(const options *o, report *r, ptf_error *err)
     ptf_verdict_init(&r->same, 0, 0);
     ptf_verdict_init(&r->slid, 0, 0);
     r->reached = true;
-    ptf_status status = r->checked ? compare(o, r, err) : PTF_OK;
+    ptf_status status = PTF_OK;
+    if (r->checked || o->expect != NULL)
+        status = judge(o, r, err);
     if (status == PTF_OK && r->reached)
-        status = ptf_net_save(r->after, o->output, r->before->ckpt, err);
+        status = ptf_net_save(r->after, o->output, r->before->ckpt,
+                              tool_expect_metadata(&r->expect), err);
     if (status == PTF_OK)
         (o->json ? print_json : print_text)(o, r);
+    tool_expect_free(&r->expect);
     return status;
 }
 
@@ -295,7 +336,8 @@ static ptf_status run(const options *o, bool *reached, ptf_error *err)
     const ptf_rewrite *rewrite = ptf_rewrite_find("linear_to_conv");
     tool_net net = {0};
     ptf_net *converted = NULL;
-    const char *const read[] = {o->source.path, o->source.arch};
+    const char *const read[] = {o->source.path, o->source.arch, o->data,
+                                o->expect};
     const char *const written[] = {o->output};
     ptf_status status = tool_check_targets(TOOL_PATHS(read),
                                            TOOL_PATHS(written), o->force, err);

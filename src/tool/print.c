@@ -191,6 +191,13 @@ void json_number(tool_json *j, const char *key, double value)
         fputs("null", j->out);
 }
 
+void json_hex(tool_json *j, const char *key, double value)
+{
+    char text[48];
+    snprintf(text, sizeof(text), "%a", value);
+    json_text(j, key, text);
+}
+
 void json_bool(tool_json *j, const char *key, bool value)
 {
     put_member(j, key);

@@ -23,6 +23,9 @@ static const char help[] =
     "  --beta B          softmax(B x), and nu_B(x) = log(sum exp(B x)) / B;\n"
     "                    0, inf (the largest) or from 1e-30 to 1e30\n"
     "  --npy FILE        all outputs as an array\n"
+    "  --expect FILE     hold the outputs against those that PyTorch gave: a .npy,\n"
+    "                    or a .npz by names (output, y; layers for theirs); exit\n"
+    "                    status 1 if outside of 16 times the network's rounding\n"
     "  --json            the report as JSON\n"
     "  --arch FILE|NAME  the text of print(model), or a built-in network\n" TOOL_IN_ORDER_HELP
     "  --key PATH        the state dict inside the file (model_state_dict)\n"
@@ -89,6 +92,10 @@ static int check_options(run_options *o)
     if (o->map == NULL && (o->map_class != NULL || o->overlay > 0))
         return tool_usage_error("--class and --overlay: expected --map, too");
     o->slide = o->slide || o->map != NULL;
+    if (o->slide && o->expect != NULL)
+        return tool_usage_error("--expect is for images of the network's own "
+                                "size, without --map and --slide; for a larger "
+                                "one there is ptfold check");
     for (o->input_count = 0; o->inputs[o->input_count] != NULL;)
         o->input_count++;
     return o->overlay > 0 && o->inputs[0] != NULL ? check_overlay(o)
@@ -107,6 +114,7 @@ static int parse(int argc, char **argv, run_options *o, image_texts *t,
         {"batch", 0, OPTION_COUNT, &o->batch, 1, 1 << 20},
         {"beta", 0, OPTION_TEXT, &beta, 0, 0},
         {"class", 0, OPTION_TEXT, &o->map_class, 0, 0},
+        {"expect", 0, OPTION_TEXT, &o->expect, 0, 0},
         {"force", 0, OPTION_FLAG, &o->force, 0, 0},
         {"in-order", 0, OPTION_FLAG, &o->source.in_order, 0, 0},
         {"input", 0, OPTION_TEXT, &o->source.input, 0, 0},
@@ -143,7 +151,8 @@ static ptf_status check_targets(const run_options *o, const char *labels,
                                 ptf_error *err)
 {
     const char *const written[] = {o->npy, o->map};
-    const char *const options[] = {o->source.path, o->source.arch, labels};
+    const char *const options[] = {o->source.path, o->source.arch, labels,
+                                   o->expect};
     enum { OPTIONS = sizeof(options) / sizeof(options[0]) };
     tool_paths read = {.count = OPTIONS + o->input_count};
     const char **paths = calloc(read.count, sizeof(*paths));
@@ -163,10 +172,37 @@ bool run_is_void(const run *r)
     return r->options->strict && !tool_finite_all(r->finite);
 }
 
+/* Before anything is printed, so that the report knows. */
+static ptf_status hold_against(run *r, tool_expect *expect, ptf_error *err)
+{
+    const run_options *o = r->options;
+    tool_inputs inputs = {.count = ptf_images_count(r->images),
+                          .images = r->images};
+    ptf_image_info info;
+    ptf_status status = ptf_images_info(r->images, 0, &info, err);
+    if (status != PTF_OK)
+        return status;
+    inputs.shape = r->net->has_input ? r->net->input : info.shape;
+    r->expect = expect;
+    return tool_expect_run(o->expect, r->net->net, &inputs, (int)o->threads,
+                           expect, err);
+}
+
+static void report_expected(const tool_expect *expect, bool json, int *code)
+{
+    if (!tool_expect_agrees(expect))
+        *code = EXIT_NOT_EQUIVALENT;
+    if (json)
+        return;
+    putchar('\n');
+    tool_expect_print(expect, stdout);
+}
+
 static ptf_status open_and_run(run_options *o, const tool_net *net,
                                run_names *names, int *code, ptf_error *err)
 {
     tool_finite finite = {.in_layer = false};
+    tool_expect expect = {0};
     run r = {.options = o, .net = net, .names = names, .finite = &finite};
     tool_fit_images(net, &o->image);
     ptf_status status =
@@ -178,11 +214,16 @@ static ptf_status open_and_run(run_options *o, const tool_net *net,
     if (!o->quiet)
         tool_report_left_out(r.images);
     status = tool_finite_weights(&finite, net->net, err);
+    if (status == PTF_OK && o->expect != NULL)
+        status = hold_against(&r, &expect, err);
     if (status == PTF_OK)
         status = o->slide ? run_map(&r, err) : run_classify(&r, err);
     if (status == PTF_OK && !o->json)
         tool_print_assumption(net->net, NULL, stdout);
     *code = tool_finite_code(&finite, o->strict);
+    if (status == PTF_OK && o->expect != NULL)
+        report_expected(&expect, o->json, code);
+    tool_expect_free(&expect);
     ptf_images_close(r.images);
     return status;
 }

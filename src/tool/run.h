@@ -6,7 +6,7 @@
 #ifndef PTF_TOOL_RUN_H
 #define PTF_TOOL_RUN_H
 
-#include "tool/tool.h"
+#include "tool/expect.h"
 
 #include <math.h>
 
@@ -18,6 +18,7 @@ typedef struct run_options {
     int64_t top, threads, batch;
     double beta;
     bool has_beta, json, force, quiet, verify, strict;
+    const char *expect;          /* outputs that were recorded, or NULL */
     const char *npy;             /* where the outputs go, or NULL */
     const char *map, *map_class; /* the heat map, and of which class */
     double overlay;              /* its weight over the image; 0: none */
@@ -58,6 +59,7 @@ typedef struct run {
     ptf_images *images;
     run_names *names;
     tool_finite *finite;
+    const tool_expect *expect; /* of --expect, or NULL */
 } run;
 
 /* True when the command gives up its files: NaN or infinity with --strict. */

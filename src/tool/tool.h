@@ -430,6 +430,9 @@ void json_int(tool_json *json, const char *key, int64_t value);
 void json_number(tool_json *json, const char *key, double value);
 void json_bool(tool_json *json, const char *key, bool value);
 
+/* As C writes it in hexadecimal, so that no bit is lost. */
+void json_hex(tool_json *json, const char *key, double value);
+
 /* 'level' names the verdict's own or, with a certificate, the check's. */
 void tool_json_verdict(tool_json *json, const char *key,
                        const ptf_verdict *verdict, const char *level);
