@@ -255,9 +255,28 @@ static void wrappers_are_the_module_that_they_wrap(void **state)
     assert_int_equal(count, 1);
     assert_string_equal(wanted[0].name, "1.weight");
     ptf_net_free(net);
-    expect_output("AveragedModel(\n  (module): Linear(in_features=2, "
-                  "out_features=3, bias=False)\n)\n",
-                  "2", "3");
+    static const struct {
+        const char *class_name, *child;
+    } wrappers[] = {
+        {"DataParallel", "module"},
+        {"DistributedDataParallel", "module"},
+        {"AveragedModel", "module"},
+        {"OptimizedModule", "_orig_mod"},
+        {"FullyShardedDataParallel", "_fsdp_wrapped_module"},
+        {"CheckpointWrapper", "_checkpoint_wrapped_module"},
+    };
+    for (size_t i = 0; i < PTF_ARRAY_SIZE(wrappers); i++) {
+        char wrapper[200];
+        snprintf(wrapper, sizeof(wrapper),
+                 "%s(\n  (%s): Linear(in_features=2, out_features=3, "
+                 "bias=False)\n)\n",
+                 wrappers[i].class_name, wrappers[i].child);
+        net = fixture_net(wrapper);
+        wanted = ptf_net_parameters(net, &count);
+        assert_int_equal(count, 1);
+        assert_string_equal(wanted[0].name, "weight");
+        ptf_net_free(net);
+    }
 }
 
 #define SYNC                                                  \
