@@ -23,12 +23,14 @@ def tensor(shape, numbers):
     return tuple(shape), struct.pack(f"<{len(numbers)}f", *numbers)
 
 
-def npy(shape, numbers):
-    """An array of f32 as numpy.save() writes it."""
-    head = f"{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}, }}"
+def npy(shape, numbers, kind="<f4"):
+    """An array as numpy.save() writes it: f2, f4, f8 or i8."""
+    code = {"f4": "f", "f8": "d", "f2": "e", "i8": "q"}[kind[1:]]
+    head = f"{{'descr': '{kind}', 'fortran_order': False, 'shape': {shape}, }}"
     head = head.ljust(117) + "\n"
     return (b"\x93NUMPY\x01\x00" + struct.pack("<H", len(head)) +
-            head.encode() + tensor(shape, numbers)[1])
+            head.encode() +
+            struct.pack(f"{kind[0]}{len(numbers)}{code}", *numbers))
 
 
 # ------------------------------------------------------------ torch.save zips

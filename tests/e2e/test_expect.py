@@ -15,6 +15,7 @@ import zipfile
 from xml.etree import ElementTree
 
 import checkpoint
+from checkpoint import npy
 from programs import (DAMAGED, DIFFERENT, EQUIVALENT, FIXTURES, SYSTEM,
                       UNSUPPORTED, USAGE, ProgramTest)
 
@@ -31,15 +32,6 @@ NET = (  # as print(model) has the layers
 
 
 # --------------------------------------------------------------------- arrays
-
-def npy(shape, numbers, kind="<f4"):
-    code = {"f4": "f", "f8": "d", "f2": "e", "i8": "q"}[kind[1:]]
-    head = f"{{'descr': '{kind}', 'fortran_order': False, 'shape': {shape}, }}"
-    head = head.ljust(117) + "\n"
-    return (b"\x93NUMPY\x01\x00" + struct.pack("<H", len(head)) +
-            head.encode() +
-            struct.pack(f"{kind[0]}{len(numbers)}{code}", *numbers))
-
 
 def npz(arrays, how=zipfile.ZIP_STORED):
     file = io.BytesIO()

@@ -13,8 +13,9 @@ import sys
 import unittest
 from pathlib import Path
 
-from programs import (DIFFERENT, EQUIVALENT, SOURCE, UNSUPPORTED, USAGE, ProgramTest,
-                      need_torch, quiet_threads)
+from checkpoint import npy
+from programs import (DIFFERENT, EQUIVALENT, SOURCE, UNSUPPORTED, USAGE,
+                      ProgramTest, need_torch, quiet_threads)
 
 torch = need_torch()
 LOADER = Path(__file__).resolve().parent / "torch_loads.py"
@@ -258,6 +259,55 @@ class PyTorch(ProgramTest):
             print("PyTorch 2: skipped, PTF_TORCH2_PYTHON is not set")
         else:
             print(self.run_python(newer, LOADER))
+
+
+class Recorded(ProgramTest):
+    """What PyTorch gives agrees, and what another network gives does not."""
+
+    @staticmethod
+    def net(depth):
+        nn = torch.nn
+        layers = [nn.Conv2d(3, 8, 3, padding=1), nn.BatchNorm2d(8), nn.ReLU()]
+        for _ in range(depth):
+            layers += [nn.Conv2d(8, 8, 3, padding=1), nn.BatchNorm2d(8),
+                       nn.ReLU()]
+        layers += [nn.MaxPool2d(2), nn.Flatten(), nn.Linear(128, 32),
+                   nn.Sigmoid(), nn.Linear(32, 10)]
+        net = nn.Sequential(*layers).eval()
+        for layer in net:
+            if isinstance(layer, nn.BatchNorm2d):
+                layer.running_mean.normal_(0, 0.3)
+                layer.running_var.uniform_(0.1, 2)
+        return net
+
+    def save(self, name, array):
+        numbers = array.detach().contiguous().view(-1).tolist()
+        self.write(name, npy(tuple(array.shape), numbers))
+
+    def expect(self, status, x, y):
+        self.save("x.npy", x)
+        self.save("y.npy", y)
+        done = self.run_program(
+            "ptfold", "check", "--json", "--arch", "net.txt", "net.pt",
+            "--data", "x.npy", "--expect", "y.npy")
+        self.assertEqual(done.returncode, status, done.stderr)
+        array, = json.loads(done.stdout)["recorded"]["arrays"]
+        return array["distance"] / array["limit"]
+
+    def test_true_outputs_are_inside_and_those_of_a_wrong_net_are_not(self):
+        torch.manual_seed(3)
+        for depth in (0, 2, 8):
+            net = self.net(depth)
+            torch.save(net.state_dict(), self.path("net.pt"))
+            self.path("net.txt").write_text(f"# input: 3x8x8\n{net}\n")
+            for count in (1, 8, 40):
+                x = torch.randn(count, 3, 8, 8)
+                self.assertLess(self.expect(EQUIVALENT, x, net(x)), 0.5)
+                for left_out in (2, len(net) - 2):
+                    other = torch.nn.Sequential(*(
+                        layer for i, layer in enumerate(net) if i != left_out))
+                    self.assertGreater(
+                        self.expect(DIFFERENT, x, other(x)), 100)
 
 
 if __name__ == "__main__":
