@@ -115,7 +115,8 @@ int tool_fail(const ptf_error *err)
 }
 
 /* "PROGRAM: KIND: MESSAGE" */
-static void say(const char *kind, const char *fmt, va_list args)
+static void __attribute__((format(printf, 2, 0)))
+say(const char *kind, const char *fmt, va_list args)
 {
     char text[MOST_TEXT];
     vsnprintf(text, sizeof(text), fmt, args);
