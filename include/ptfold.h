@@ -142,33 +142,33 @@ PTF_API bool ptf_mapping_fault(const void *address, char *text, size_t size);
 #define PTF_MAX_RANK 8
 
 typedef enum ptf_dtype {
-    PTF_F32,
-    PTF_F64,
-    PTF_F16,
-    PTF_BF16,
-    PTF_I8,
-    PTF_I16,
-    PTF_I32,
-    PTF_I64,
-    PTF_U8,
-    PTF_U16,
-    PTF_U32,
-    PTF_U64,
-    PTF_BOOL,
-    PTF_C32, /* complex numbers: two halves, floats, doubles */
-    PTF_C64,
-    PTF_C128,
-    PTF_F8_E4M3FN,
-    PTF_F8_E5M2,
-    PTF_F8_E4M3FNUZ,
-    PTF_F8_E5M2FNUZ,
-    PTF_F8_E8M0FNU,
-    PTF_F4_E2M1FN_X2, /* two numbers in a byte */
-    PTF_BITS1X8,      /* bits without a meaning of PyTorch's */
-    PTF_BITS2X4,
-    PTF_BITS4X2,
-    PTF_BITS8,
-    PTF_BITS16,
+    PTF_DTYPE_F32,
+    PTF_DTYPE_F64,
+    PTF_DTYPE_F16,
+    PTF_DTYPE_BF16,
+    PTF_DTYPE_I8,
+    PTF_DTYPE_I16,
+    PTF_DTYPE_I32,
+    PTF_DTYPE_I64,
+    PTF_DTYPE_U8,
+    PTF_DTYPE_U16,
+    PTF_DTYPE_U32,
+    PTF_DTYPE_U64,
+    PTF_DTYPE_BOOL,
+    PTF_DTYPE_C32, /* complex numbers: two halves, floats, doubles */
+    PTF_DTYPE_C64,
+    PTF_DTYPE_C128,
+    PTF_DTYPE_F8_E4M3FN,
+    PTF_DTYPE_F8_E5M2,
+    PTF_DTYPE_F8_E4M3FNUZ,
+    PTF_DTYPE_F8_E5M2FNUZ,
+    PTF_DTYPE_F8_E8M0FNU,
+    PTF_DTYPE_F4_E2M1FN_X2, /* two numbers in a byte */
+    PTF_DTYPE_BITS1X8,      /* bits without a meaning of PyTorch's */
+    PTF_DTYPE_BITS2X4,
+    PTF_DTYPE_BITS4X2,
+    PTF_DTYPE_BITS8,
+    PTF_DTYPE_BITS16,
     PTF_DTYPE_COUNT,
 } ptf_dtype;
 
@@ -633,8 +633,8 @@ PTF_API ptf_status ptf_net_save(const ptf_net *net, const char *path,
 
 /* A rewrite requires the same bits, or the same function up to rounding. */
 typedef enum ptf_promise {
-    PTF_EXACT,
-    PTF_ROUNDS,
+    PTF_PROMISE_EXACT,
+    PTF_PROMISE_ROUNDS,
 } ptf_promise;
 
 typedef struct ptf_rewrite {
@@ -1023,7 +1023,7 @@ PTF_API ptf_status ptf_text_save(const char *path, const char *text,
 typedef struct ptf_gradient ptf_gradient;
 
 /* What to differentiate by; 0 stands for both. */
-enum { PTF_BY_INPUT = 1, PTF_BY_PARAMETERS = 2 };
+enum { PTF_WRT_INPUT = 1, PTF_WRT_PARAMETERS = 2 };
 
 /* Options of ptf_gradient_make(); all zero means the defaults. */
 typedef struct ptf_gradient_options {
@@ -1147,14 +1147,14 @@ PTF_API ptf_status ptf_softmax(double beta, const float *x, size_t n,
 
 /* From strong to weak; see docs/equivalence.md. */
 typedef enum ptf_level {
-    PTF_BITWISE,          /* all output bits equal */
-    PTF_CERTIFIED,        /* all of the difference is proved to be rounding */
+    PTF_LEVEL_BITWISE,    /* all output bits equal */
+    PTF_LEVEL_CERTIFIED,  /* all of the difference is proved to be rounding */
     PTF_CERTIFIED_WITHIN, /* the same, but that B's parameters are up to n units
                              in the last place from the ideal ones */
-    PTF_SAME_PREDICTIONS, /* within tolerance, and every arg max agrees */
-    PTF_WITHIN_TOLERANCE, /* |a - b| <= atol + rtol * max|a| of its sample */
-    PTF_DIFFERENT,
-    PTF_UNDECIDED, /* nothing compared, or NaN or infinity in a run */
+    PTF_LEVEL_SAME_PREDICTIONS, /* within tolerance, and every arg max agrees */
+    PTF_LEVEL_WITHIN_TOLERANCE, /* |a - b| <= atol + rtol * sample's max|a| */
+    PTF_LEVEL_DIFFERENT,
+    PTF_LEVEL_UNDECIDED, /* nothing compared, or NaN or infinity in a run */
 } ptf_level;
 
 /* "BITWISE" and so on; the n of PTF_CERTIFIED_WITHIN is in ptf_certificate. */
@@ -1330,8 +1330,8 @@ PTF_API void ptf_check_certificate(const ptf_check *check,
  * The inputs whose predictions are not certified, by number: 'index' counts
  * them, *sample counts all inputs.  False after the last.
  */
-PTF_API bool ptf_check_open(const ptf_check *check, size_t index,
-                            int64_t *sample, ptf_prediction *kind);
+PTF_API bool ptf_check_uncertified(const ptf_check *check, size_t index,
+                                   int64_t *sample, ptf_prediction *kind);
 
 /*
  * The outputs' comparison, and the strongest level that holds.  BITWISE is

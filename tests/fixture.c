@@ -31,14 +31,14 @@ static void add_entry(fixture *f, const ptf_node *node, ptf_role role,
     assert_true(f->count++ < FIXTURE_MAX);
     snprintf(e->name, sizeof(e->name), "%s%s%s", node->name,
              node->name[0] != '\0' ? "." : "", ptf_role_name(role));
-    bool counts = role == PTF_NUM_BATCHES;
+    bool counts = role == PTF_ROLE_NUM_BATCHES;
     e->dtype = counts ? "I64" : "F32";
     e->size = counts ? 8 : 4;
     for (int d = 0; d < e->rank; d++)
         e->size *= (size_t)e->shape[d];
     e->data = calloc(1, e->size);
     if (!counts)
-        fill(e, role == PTF_RUNNING_VAR, state);
+        fill(e, role == PTF_ROLE_RUNNING_VAR, state);
 }
 
 void fixture_init(fixture *f, const char *text)

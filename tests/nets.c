@@ -42,7 +42,7 @@ const ptf_tensor *tensor(build *b, int rank, const int64_t *shape, float low,
     ptf_tensor *t = ptf_arena_alloc(&b->net.arena, sizeof(*t));
     assert_non_null(t);
     t->name = "t";
-    t->dtype = PTF_F32;
+    t->dtype = PTF_DTYPE_F32;
     t->rank = rank;
     int64_t n = 1;
     for (int i = rank - 1; i >= 0; i--) {
@@ -109,8 +109,9 @@ ptf_node *add_conv(build *b, int64_t out, int64_t kernel, int64_t stride,
     float size = 2.0F / sqrtf((float)terms);
     if (flat)
         shape[2] = shape[3];
-    node->tensors[PTF_WEIGHT] = tensor(b, flat ? 3 : 4, shape, -size, 2 * size);
-    node->tensors[PTF_BIAS] = tensor(b, 1, &out, -0.5F, 1.0F);
+    node->tensors[PTF_ROLE_WEIGHT] =
+        tensor(b, flat ? 3 : 4, shape, -size, 2 * size);
+    node->tensors[PTF_ROLE_BIAS] = tensor(b, 1, &out, -0.5F, 1.0F);
     settle(b);
     return node;
 }
@@ -130,8 +131,8 @@ ptf_node *add_linear(build *b, int64_t out)
     node->attrs.has_bias = true;
     int64_t shape[2] = {out, in};
     float size = 2.0F / sqrtf((float)in);
-    node->tensors[PTF_WEIGHT] = tensor(b, 2, shape, -size, 2 * size);
-    node->tensors[PTF_BIAS] = tensor(b, 1, &out, -0.5F, 1.0F);
+    node->tensors[PTF_ROLE_WEIGHT] = tensor(b, 2, shape, -size, 2 * size);
+    node->tensors[PTF_ROLE_BIAS] = tensor(b, 1, &out, -0.5F, 1.0F);
     settle(b);
     return node;
 }
@@ -143,10 +144,10 @@ ptf_node *add_norm(build *b)
         add(b, b->shape.rank == 3 ? PTF_OP_BATCHNORM2D : PTF_OP_BATCHNORM1D);
     node->attrs.in_channels = node->attrs.out_channels = c;
     node->attrs.affine = node->attrs.track_running_stats = true;
-    node->tensors[PTF_WEIGHT] = tensor(b, 1, &c, 0.5F, 1.0F);
-    node->tensors[PTF_BIAS] = tensor(b, 1, &c, -0.5F, 1.0F);
-    node->tensors[PTF_RUNNING_MEAN] = tensor(b, 1, &c, -0.5F, 1.0F);
-    node->tensors[PTF_RUNNING_VAR] = tensor(b, 1, &c, 0.5F, 1.0F);
+    node->tensors[PTF_ROLE_WEIGHT] = tensor(b, 1, &c, 0.5F, 1.0F);
+    node->tensors[PTF_ROLE_BIAS] = tensor(b, 1, &c, -0.5F, 1.0F);
+    node->tensors[PTF_ROLE_RUNNING_MEAN] = tensor(b, 1, &c, -0.5F, 1.0F);
+    node->tensors[PTF_ROLE_RUNNING_VAR] = tensor(b, 1, &c, 0.5F, 1.0F);
     settle(b);
     return node;
 }

@@ -53,8 +53,9 @@ void planted_check(const fault *f)
         fail_msg("%s: %s, expected %s", f->name,
                  ptf_level_name(ptf_check_level(check)),
                  ptf_level_name(f->level));
-    bool within = f->level == PTF_CERTIFIED || f->level == PTF_CERTIFIED_WITHIN;
-    if (f->level != PTF_BITWISE && c.within != within)
+    bool within =
+        f->level == PTF_LEVEL_CERTIFIED || f->level == PTF_CERTIFIED_WITHIN;
+    if (f->level != PTF_LEVEL_BITWISE && c.within != within)
         fail_msg("%s: within %lld ULP", f->name, (long long)c.ulps);
     if (c.within && c.another)
         fail_msg("%s: another network", f->name);

@@ -78,20 +78,20 @@ static void each_meeting(const layer *l, visitor *visit)
 
 static void multiply(const layer *l, meeting m)
 {
-    l->result[m.y] += l->p[PTF_WEIGHT][m.w] * l->x[m.x];
+    l->result[m.y] += l->p[PTF_ROLE_WEIGHT][m.w] * l->x[m.x];
 }
 
 static double scale_of(const layer *l, int64_t y)
 {
     int64_t c = y / (l->to[1] * l->to[2]);
-    return l->p[PTF_SCALE] != NULL ? l->p[PTF_SCALE][c] : 1.0;
+    return l->p[PTF_ROLE_SCALE] != NULL ? l->p[PTF_ROLE_SCALE][c] : 1.0;
 }
 
 static void multiply_back(const layer *l, meeting m)
 {
     double d = l->d[m.y] * scale_of(l, m.y);
-    l->dx[m.x] += l->p[PTF_WEIGHT][m.w] * d;
-    l->by[PTF_WEIGHT][m.w] += l->x[m.x] * d;
+    l->dx[m.x] += l->p[PTF_ROLE_WEIGHT][m.w] * d;
+    l->by[PTF_ROLE_WEIGHT][m.w] += l->x[m.x] * d;
 }
 
 static void conv(const layer *l)
@@ -99,11 +99,11 @@ static void conv(const layer *l)
     each_meeting(l, multiply);
     for (int64_t y = 0; y < l->to[0] * l->to[1] * l->to[2]; y++) {
         int64_t c = y / (l->to[1] * l->to[2]);
-        if (l->p[PTF_BIAS] != NULL)
-            l->result[y] += l->p[PTF_BIAS][c];
-        if (l->p[PTF_SCALE] != NULL)
-            l->result[y] =
-                l->result[y] * l->p[PTF_SCALE][c] + l->p[PTF_SHIFT][c];
+        if (l->p[PTF_ROLE_BIAS] != NULL)
+            l->result[y] += l->p[PTF_ROLE_BIAS][c];
+        if (l->p[PTF_ROLE_SCALE] != NULL)
+            l->result[y] = l->result[y] * l->p[PTF_ROLE_SCALE][c] +
+                           l->p[PTF_ROLE_SHIFT][c];
     }
 }
 
@@ -112,13 +112,14 @@ static void conv_back(const layer *l)
     each_meeting(l, multiply_back);
     for (int64_t y = 0; y < l->to[0] * l->to[1] * l->to[2]; y++) {
         int64_t c = y / (l->to[1] * l->to[2]);
-        if (l->p[PTF_BIAS] != NULL)
-            l->by[PTF_BIAS][c] += l->d[y] * scale_of(l, y);
-        if (l->p[PTF_SCALE] == NULL)
+        if (l->p[PTF_ROLE_BIAS] != NULL)
+            l->by[PTF_ROLE_BIAS][c] += l->d[y] * scale_of(l, y);
+        if (l->p[PTF_ROLE_SCALE] == NULL)
             continue;
-        l->by[PTF_SHIFT][c] += l->d[y];
-        l->by[PTF_SCALE][c] +=
-            l->d[y] * (l->y[y] - l->p[PTF_SHIFT][c]) / l->p[PTF_SCALE][c];
+        l->by[PTF_ROLE_SHIFT][c] += l->d[y];
+        l->by[PTF_ROLE_SCALE][c] += l->d[y] *
+                                    (l->y[y] - l->p[PTF_ROLE_SHIFT][c]) /
+                                    l->p[PTF_ROLE_SCALE][c];
     }
 }
 
@@ -128,8 +129,8 @@ static void conv_back(const layer *l)
 static double normal(const layer *l, int64_t i, double *size)
 {
     int64_t c = i / (l->n / l->from[0]);
-    *size = sqrt(l->p[PTF_RUNNING_VAR][c] + l->a->eps);
-    return (l->x[i] - l->p[PTF_RUNNING_MEAN][c]) / *size;
+    *size = sqrt(l->p[PTF_ROLE_RUNNING_VAR][c] + l->a->eps);
+    return (l->x[i] - l->p[PTF_ROLE_RUNNING_MEAN][c]) / *size;
 }
 
 static void norm(const layer *l, bool back)
@@ -137,17 +138,19 @@ static void norm(const layer *l, bool back)
     for (int64_t i = 0; i < l->n; i++) {
         int64_t c = i / (l->n / l->from[0]);
         double size, x = normal(l, i, &size);
-        double gamma = l->p[PTF_WEIGHT] != NULL ? l->p[PTF_WEIGHT][c] : 1.0;
-        double beta = l->p[PTF_BIAS] != NULL ? l->p[PTF_BIAS][c] : 0.0;
+        double gamma =
+            l->p[PTF_ROLE_WEIGHT] != NULL ? l->p[PTF_ROLE_WEIGHT][c] : 1.0;
+        double beta =
+            l->p[PTF_ROLE_BIAS] != NULL ? l->p[PTF_ROLE_BIAS][c] : 0.0;
         if (!back) {
             l->result[i] = x * gamma + beta;
             continue;
         }
         l->dx[i] += l->d[i] * gamma / size;
-        if (l->p[PTF_WEIGHT] != NULL)
-            l->by[PTF_WEIGHT][c] += l->d[i] * x;
-        if (l->p[PTF_BIAS] != NULL)
-            l->by[PTF_BIAS][c] += l->d[i];
+        if (l->p[PTF_ROLE_WEIGHT] != NULL)
+            l->by[PTF_ROLE_WEIGHT][c] += l->d[i] * x;
+        if (l->p[PTF_ROLE_BIAS] != NULL)
+            l->by[PTF_ROLE_BIAS][c] += l->d[i];
     }
 }
 
@@ -328,7 +331,7 @@ void tape_init(tape *t, const ptf_net *net, const ptf_shape *input)
         t->numel[i] = ptf_shape_numel(&t->shapes[i]);
         t->value[i] = doubles(t->numel[i]);
         t->cotangent[i] = doubles(t->numel[i]);
-        for (int role = 0; role < PTF_NUM_BATCHES; role++) {
+        for (int role = 0; role < PTF_ROLE_NUM_BATCHES; role++) {
             const ptf_tensor *tensor = net->nodes[i].tensors[role];
             if (tensor == NULL)
                 continue;

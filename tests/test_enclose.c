@@ -124,17 +124,17 @@ static void enclose_norm(scene *s, double eps, ptf_balls out)
     ptf_tensor tensors[4];
     double *data[4] = {s->weights, s->bias, s->shift, s->scale};
     for (int i = 0; i < 4; i++)
-        tensors[i] = (ptf_tensor){.dtype = PTF_F64,
+        tensors[i] = (ptf_tensor){.dtype = PTF_DTYPE_F64,
                                   .rank = 1,
                                   .shape = {64},
                                   .stride = {1},
                                   .data = data[i]};
     ptf_node node = {.op = PTF_OP_BATCHNORM2D,
                      .attrs = {.out_channels = 64, .eps = eps},
-                     .tensors = {[PTF_WEIGHT] = &tensors[0],
-                                 [PTF_BIAS] = &tensors[1],
-                                 [PTF_RUNNING_MEAN] = &tensors[2],
-                                 [PTF_RUNNING_VAR] = &tensors[3]}};
+                     .tensors = {[PTF_ROLE_WEIGHT] = &tensors[0],
+                                 [PTF_ROLE_BIAS] = &tensors[1],
+                                 [PTF_ROLE_RUNNING_MEAN] = &tensors[2],
+                                 [PTF_ROLE_RUNNING_VAR] = &tensors[3]}};
     ptf_numbers numbers;
     assert_int_equal(ptf_numbers_read(&arena, &node, &numbers, NULL), PTF_OK);
     ptf_enclose_scale_shift(&numbers, false, 64, 64, before(s), out);

@@ -180,9 +180,9 @@ static ptf_level level_of(const struct fault *fault)
 
 static bool kept(const char *rewrite, ptf_level level)
 {
-    if (ptf_rewrite_find(rewrite)->promise == PTF_EXACT)
-        return level == PTF_BITWISE;
-    return level <= PTF_SAME_PREDICTIONS;
+    if (ptf_rewrite_find(rewrite)->promise == PTF_PROMISE_EXACT)
+        return level == PTF_LEVEL_BITWISE;
+    return level <= PTF_LEVEL_SAME_PREDICTIONS;
 }
 
 static void rewrites_without_a_fault_keep_their_promise(void **state)

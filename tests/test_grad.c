@@ -115,7 +115,7 @@ static void expect_tape(const run *r, const ptf_net *net,
     size_t tensor = 0;
     for (int i = 0; i < net->node_count * PTF_ROLE_COUNT; i++) {
         int node = i / PTF_ROLE_COUNT, role = i % PTF_ROLE_COUNT;
-        if (sum.gradient[node][role] == NULL || role >= PTF_RUNNING_MEAN)
+        if (sum.gradient[node][role] == NULL || role >= PTF_ROLE_RUNNING_MEAN)
             continue;
         assert_true(tensor < ptf_gradient_tensor_count(r->g));
         const ptf_tensor *t = ptf_gradient_tensor(r->g, tensor++);

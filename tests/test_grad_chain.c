@@ -205,11 +205,11 @@ static void expect_differences(const chain *c)
         double **p = t.parameter[2 * l - 1];
         for (int k = 0; k < c->f[l]; k++)
             expect((double)parameter(c, true, l, 0)[k],
-                   difference(&t, x, &p[PTF_WEIGHT][k]), 10.0,
+                   difference(&t, x, &p[PTF_ROLE_WEIGHT][k]), 10.0,
                    "difference by a weight", c);
         expect((double)parameter(c, true, l, 1)[0],
-               difference(&t, x, &p[PTF_BIAS][0]), 10.0, "difference by a bias",
-               c);
+               difference(&t, x, &p[PTF_ROLE_BIAS][0]), 10.0,
+               "difference by a bias", c);
     }
     tape_free(&t);
 }

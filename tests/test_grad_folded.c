@@ -96,11 +96,12 @@ static void expect_chain_rule(const pair *p, int i, const ptf_node *norm)
 {
     const ptf_node *node = &p->net->f.net->nodes[i];
     int64_t channels = node->attrs.out_channels;
-    int64_t terms = ptf_tensor_numel(node->tensors[PTF_WEIGHT]) / channels;
+    int64_t terms = ptf_tensor_numel(node->tensors[PTF_ROLE_WEIGHT]) / channels;
     const ptf_node *folded = folded_from(p->folded, i);
-    const float *dw = by(p->b, folded, PTF_WEIGHT);
-    const float *db = by(p->b, folded, PTF_BIAS);
-    const float *w = numbers(node, PTF_WEIGHT), *b = numbers(node, PTF_BIAS);
+    const float *dw = by(p->b, folded, PTF_ROLE_WEIGHT);
+    const float *db = by(p->b, folded, PTF_ROLE_BIAS);
+    const float *w = numbers(node, PTF_ROLE_WEIGHT),
+                *b = numbers(node, PTF_ROLE_BIAS);
     double *by_w = calloc((size_t)(channels * (terms + 3)), sizeof(double));
     assert_non_null(by_w);
     double *by_b = by_w + channels * terms, *by_beta = by_b + channels;
@@ -108,10 +109,10 @@ static void expect_chain_rule(const pair *p, int i, const ptf_node *norm)
     for (int64_t c = 0; c < channels; c++) {
         double deviation = 1, mean = 0, s = 1;
         if (norm != NULL) {
-            deviation = sqrt((double)numbers(norm, PTF_RUNNING_VAR)[c] +
+            deviation = sqrt((double)numbers(norm, PTF_ROLE_RUNNING_VAR)[c] +
                              norm->attrs.eps);
-            mean = (double)numbers(norm, PTF_RUNNING_MEAN)[c];
-            s = (double)numbers(norm, PTF_WEIGHT)[c] / deviation;
+            mean = (double)numbers(norm, PTF_ROLE_RUNNING_MEAN)[c];
+            s = (double)numbers(norm, PTF_ROLE_WEIGHT)[c] / deviation;
         }
         by_beta[c] = db != NULL ? (double)db[c] : 0;
         by_b[c] = s * by_beta[c];
@@ -122,13 +123,15 @@ static void expect_chain_rule(const pair *p, int i, const ptf_node *norm)
             by_gamma[c] += (double)w[k] * (double)dw[k] / deviation;
         }
     }
-    expect_near(p, "weight", by(p->a, node, PTF_WEIGHT), by_w,
+    expect_near(p, "weight", by(p->a, node, PTF_ROLE_WEIGHT), by_w,
                 channels * terms);
     if (b != NULL)
-        expect_near(p, "bias", by(p->a, node, PTF_BIAS), by_b, channels);
+        expect_near(p, "bias", by(p->a, node, PTF_ROLE_BIAS), by_b, channels);
     if (norm != NULL) {
-        expect_near(p, "gamma", by(p->a, norm, PTF_WEIGHT), by_gamma, channels);
-        expect_near(p, "beta", by(p->a, norm, PTF_BIAS), by_beta, channels);
+        expect_near(p, "gamma", by(p->a, norm, PTF_ROLE_WEIGHT), by_gamma,
+                    channels);
+        expect_near(p, "beta", by(p->a, norm, PTF_ROLE_BIAS), by_beta,
+                    channels);
     }
     free(by_w);
 }
@@ -182,7 +185,7 @@ static void expect_pair(pair *p)
     free(want);
     for (int i = 1; i < net->node_count; i++) {
         const ptf_node *node = &net->nodes[i];
-        if (!is_norm(node) && node->tensors[PTF_WEIGHT] != NULL)
+        if (!is_norm(node) && node->tensors[PTF_ROLE_WEIGHT] != NULL)
             expect_chain_rule(p, i, norm_behind(net, i));
     }
 }

@@ -268,7 +268,7 @@ static void epilogues_have_the_gradients_of_loops_in_double(void **unused)
         if (n > 0)
             expect_close(narrow, ptf_gradient_tensor(g, tensor++)->data, n,
                          1e-4);
-        scales += n > 0 && role == PTF_SCALE;
+        scales += n > 0 && role == PTF_ROLE_SCALE;
     }
     assert_int_equal(tensor, ptf_gradient_tensor_count(g));
     assert_int_equal(scales, 2);

@@ -52,10 +52,10 @@ static int check_rewrite(const drawn_net *net, const ptf_rewrite *rewrite,
     snprintf(what, sizeof(what), "seed %llu, %s", (unsigned long long)net->seed,
              rewrite->name);
     judge_run(rewritten, &net->input, in, IMAGES, &after);
-    bool rounded = rewrite->promise == PTF_ROUNDS ||
+    bool rounded = rewrite->promise == PTF_PROMISE_ROUNDS ||
                    strcmp(rewrite->name, "batchnorm_to_epilogue") == 0;
     expect_same_function(before, &after, rounded);
-    if (rewrite->promise == PTF_EXACT &&
+    if (rewrite->promise == PTF_PROMISE_EXACT &&
         memcmp(before->y, after.y, (size_t)after.count * sizeof(float)) != 0)
         fail_msg("%s owes the same bits\n%s", what, net->text);
     judge_free(&after);

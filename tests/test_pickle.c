@@ -20,10 +20,10 @@
     "a"
 
 /* The objects that a reader of the tests looks for: those of torch._utils. */
-static bool is_tensor(const ptf_value *object)
+static bool is_tensor(const ptf_object *object)
 {
-    const ptf_value *callee = object->items[PTF_CALLEE];
-    return callee->kind == PTF_GLOBAL &&
+    const ptf_object *callee = object->items[PTF_INSTANCE_CALLEE];
+    return callee->kind == PTF_OBJECT_GLOBAL &&
            strcmp(callee->global->module, "torch._utils") == 0;
 }
 
@@ -146,7 +146,7 @@ static void check_sound(size_t i)
     size_t size = 0;
     FILE *out = open_memstream(&text, &size);
     assert_non_null(out);
-    ptf_value_print(pickle.root, 1000, out);
+    ptf_object_print(pickle.root, 1000, out);
     fclose(out);
     if (strcmp(text, sound[i].printed) != 0)
         fail_msg("pickle %zu: expected '%s', got '%s'", i, sound[i].printed,
@@ -175,7 +175,7 @@ static void memo_keeps_references(void **state)
                                      &(ptf_origin){"f", "p"}, NULL, &arena,
                                      &pickle, &err),
                      PTF_OK);
-    const ptf_value *list = pickle.root;
+    const ptf_object *list = pickle.root;
     assert_int_equal(list->count, 2);
     assert_ptr_equal(list->items[0], list->items[1]);
     assert_int_equal(ptf_dict_find(list->items[0], "k")->integer, 5);
@@ -462,20 +462,21 @@ static void a_wrong_count_of_containers_is_refused(void **state)
 {
     (void)state;
     enum { MANY = 100 };
-    ptf_value leaf = {.kind = PTF_NONE}, *leaves[] = {&leaf};
-    ptf_value lists[MANY], *items[MANY];
-    ptf_value root = {.kind = PTF_LIST, .count = MANY, .items = items};
+    ptf_object leaf = {.kind = PTF_OBJECT_NONE}, *leaves[] = {&leaf};
+    ptf_object lists[MANY], *items[MANY];
+    ptf_object root = {.kind = PTF_OBJECT_LIST, .count = MANY, .items = items};
     ptf_error err = {PTF_OK, ""};
     for (size_t i = 0; i < MANY; i++) {
-        lists[i] = (ptf_value){.kind = PTF_LIST, .count = 1, .items = leaves};
+        lists[i] =
+            (ptf_object){.kind = PTF_OBJECT_LIST, .count = 1, .items = leaves};
         items[i] = &lists[i];
     }
     assert_int_equal(
-        ptf_value_check(&root, 1, &(ptf_origin){"f", "p"}, NULL, &err),
+        ptf_object_check(&root, 1, &(ptf_origin){"f", "p"}, NULL, &err),
         PTF_FORMAT);
     assert_non_null(strstr(err.message, "containers"));
     assert_int_equal(
-        ptf_value_check(&root, MANY + 1, &(ptf_origin){"f", "p"}, NULL, NULL),
+        ptf_object_check(&root, MANY + 1, &(ptf_origin){"f", "p"}, NULL, NULL),
         PTF_OK);
 }
 
@@ -493,7 +494,7 @@ static void a_value_that_contains_itself_can_be_printed(void **state)
     size_t size = 0;
     FILE *out = open_memstream(&text, &size);
     assert_non_null(out);
-    ptf_value_print(pickle.root, 1000, out);
+    ptf_object_print(pickle.root, 1000, out);
     fclose(out);
     assert_non_null(strstr(text, "goes around"));
     free(text);

@@ -103,10 +103,10 @@ static void norm_numbers(build *b, const ptf_node *norm,
     int64_t c = norm->attrs.in_channels;
     const float *numbers[4];
     for (int i = 0; i < 4; i++)
-        numbers[i] =
-            norm->tensors[(ptf_role[]){PTF_WEIGHT, PTF_BIAS, PTF_RUNNING_MEAN,
-                                       PTF_RUNNING_VAR}[i]]
-                ->data;
+        numbers[i] = norm->tensors[(ptf_role[]){PTF_ROLE_WEIGHT, PTF_ROLE_BIAS,
+                                                PTF_ROLE_RUNNING_MEAN,
+                                                PTF_ROLE_RUNNING_VAR}[i]]
+                         ->data;
     *scale = tensor(b, 1, &c, 0, 0);
     *shift = tensor(b, 1, &c, 0, 0);
     for (int64_t i = 0; i < c; i++) {
@@ -147,12 +147,12 @@ static void an_epilogue_gives_the_bits_of_the_batch_norm_alone(void **unused)
     float *want = outputs_of(&b, in, 3, (runs){NULL, 2, 3, 0});
     apart->op = PTF_OP_IDENTITY;
     expect_outputs(&b, in, want, true);
-    norm_numbers(&b, norm, &conv->tensors[PTF_SCALE],
-                 &conv->tensors[PTF_SHIFT]);
+    norm_numbers(&b, norm, &conv->tensors[PTF_ROLE_SCALE],
+                 &conv->tensors[PTF_ROLE_SHIFT]);
     conv->attrs.scale_shift = true;
     norm->op = PTF_OP_IDENTITY;
     expect_outputs(&b, in, want, true);
-    ((float *)(uintptr_t)conv->tensors[PTF_SCALE]->data)[7] *= 1.0000002F;
+    ((float *)(uintptr_t)conv->tensors[PTF_ROLE_SCALE]->data)[7] *= 1.0000002F;
     expect_outputs(&b, in, want, false);
     ptf_free(want);
     ptf_free(in);
@@ -164,8 +164,8 @@ static void an_epilogue_gives_the_bits_of_the_batch_norm_alone(void **unused)
 /* One linear layer of ref's order, with libm's fmaf. */
 static void naive_linear(const ptf_node *node, const float *x, float *y)
 {
-    const float *w = node->tensors[PTF_WEIGHT]->data;
-    const float *bias = node->tensors[PTF_BIAS]->data;
+    const float *w = node->tensors[PTF_ROLE_WEIGHT]->data;
+    const float *bias = node->tensors[PTF_ROLE_BIAS]->data;
     int64_t in = node->attrs.in_channels;
     for (int64_t o = 0; o < node->attrs.out_channels; o++) {
         float sum = 0.0F;
@@ -342,7 +342,7 @@ static void wrong_arguments_are_refused(void **unused)
     float x = 0;
     assert_int_equal(ptf_plan_run(plan, &x, 3, &x, NULL), PTF_ARGUMENT);
     ptf_plan_free(plan);
-    b.nodes[2].tensors[PTF_RUNNING_MEAN] = NULL;
+    b.nodes[2].tensors[PTF_ROLE_RUNNING_MEAN] = NULL;
     assert_int_equal(ptf_plan_make(&b.net, &b.input, 1, NULL, &plan, NULL),
                      PTF_UNSUPPORTED);
     finish(&b);

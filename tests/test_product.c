@@ -257,12 +257,13 @@ static void one_dimension_is_a_map_of_height_1(void **unused)
 static ptf_numbers read_weights(ptf_arena *arena, scene *s, int64_t outputs,
                                 int64_t inputs)
 {
-    ptf_tensor weight = {.dtype = PTF_F64,
+    ptf_tensor weight = {.dtype = PTF_DTYPE_F64,
                          .rank = 2,
                          .shape = {outputs, inputs},
                          .stride = {inputs, 1},
                          .data = s->weights};
-    ptf_node node = {.op = PTF_OP_LINEAR, .tensors = {[PTF_WEIGHT] = &weight}};
+    ptf_node node = {.op = PTF_OP_LINEAR,
+                     .tensors = {[PTF_ROLE_WEIGHT] = &weight}};
     ptf_numbers numbers;
     assert_int_equal(ptf_numbers_read(arena, &node, &numbers, NULL), PTF_OK);
     return numbers;

@@ -191,8 +191,8 @@ static void weights_used_twice_are_parted_and_remarked(void **state)
                          2) "\n"
                             "  (b): " CONV(2, 2) "\n)\n");
     fixture_make(&f);
-    const ptf_tensor *weight = f.net->nodes[1].tensors[PTF_WEIGHT];
-    f.net->nodes[3].tensors[PTF_WEIGHT] = weight;
+    const ptf_tensor *weight = f.net->nodes[1].tensors[PTF_ROLE_WEIGHT];
+    f.net->nodes[3].tensors[PTF_ROLE_WEIGHT] = weight;
     ptf_net *net = fixture_rewrite(f.net, "fold_batchnorm", NULL);
     ptf_remark r;
     assert_true(ptf_net_remark(net, 0, &r));
@@ -201,8 +201,10 @@ static void weights_used_twice_are_parted_and_remarked(void **state)
     assert_non_null(strstr(r.text, "in common with b"));
     assert_non_null(strstr(r.text, "does not tie them"));
     assert_false(ptf_net_remark(net, 1, &r));
-    assert_ptr_equal(net->nodes[2].tensors[PTF_WEIGHT]->data, weight->data);
-    assert_ptr_not_equal(net->nodes[1].tensors[PTF_WEIGHT]->data, weight->data);
+    assert_ptr_equal(net->nodes[2].tensors[PTF_ROLE_WEIGHT]->data,
+                     weight->data);
+    assert_ptr_not_equal(net->nodes[1].tensors[PTF_ROLE_WEIGHT]->data,
+                         weight->data);
     ptf_net_free(net);
     fixture_free(&f);
 }
@@ -311,8 +313,8 @@ static void what_no_float_holds_stays(void **state)
     assert_true(ptf_net_remark(net, 0, &r));
     assert_string_equal(r.layer, "m");
     assert_non_null(strstr(r.text, "too large for a float"));
-    assert_ptr_equal(net->nodes[1].tensors[PTF_WEIGHT]->data,
-                     f.net->nodes[1].tensors[PTF_WEIGHT]->data);
+    assert_ptr_equal(net->nodes[1].tensors[PTF_ROLE_WEIGHT]->data,
+                     f.net->nodes[1].tensors[PTF_ROLE_WEIGHT]->data);
     assert_int_equal(ptf_net_layer_count(net), 3);
     ptf_net_free(net);
     fixture_free(&f);

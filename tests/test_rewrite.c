@@ -244,7 +244,7 @@ static void an_epilogue_gives_the_same_bits(void **state)
     const float *gamma = fixture_numbers(&f, "conv.1.weight");
     const float *var = fixture_numbers(&f, "conv.1.running_var");
     const ptf_tensor *scale = fixture_tensor(net, "conv.0.scale");
-    assert_int_equal(scale->dtype, PTF_F32);
+    assert_int_equal(scale->dtype, PTF_DTYPE_F32);
     for (int c = 0; c < 3; c++)
         expect_rounded(((const float *)scale->data)[c],
                        (long double)gamma[c] /
@@ -362,8 +362,8 @@ static void transposed_weights_stay_where_they_are(void **state)
     turned_weight.stride[1] = 5;
     turned_weight.data = moved;
     for (int i = 1; i < edit.net->node_count; i++) {
-        if (edit.nodes[i].tensors[PTF_WEIGHT] == weight)
-            edit.nodes[i].tensors[PTF_WEIGHT] = &turned_weight;
+        if (edit.nodes[i].tensors[PTF_ROLE_WEIGHT] == weight)
+            edit.nodes[i].tensors[PTF_ROLE_WEIGHT] = &turned_weight;
     }
     assert_int_equal(ptf_net_edit_finish(&edit, "test", &turned, &err), PTF_OK);
     net = fixture_rewrite(turned, "linear_to_conv", NULL);

@@ -28,34 +28,38 @@ static const struct {
     int rank;
     int64_t shape[PTF_MAX_RANK], stride[PTF_MAX_RANK];
 } layouts[] = {
-    {"scalar", PTF_I64, 0, {0}, {0}},
-    {"vector", PTF_F32, 1, {7}, {1}},
-    {"one.long", PTF_F32, 4, {1, 2, 1, 3}, {99, 3, 5, 1}},
-    {"matrix", PTF_F64, 2, {5, 3}, {3, 1}},
-    {"transposed", PTF_F32, 2, {30, 50}, {1, 30}},
-    {"repeated", PTF_I16, 3, {4, 6, 2}, {0, 1, 0}},
-    {"gaps", PTF_BF16, 2, {9, 4}, {16, 2}},
-    {"empty", PTF_F32, 3, {2, 0, 5}, {0, 0, 0}},
-    {"half", PTF_F16, 1, {3}, {1}},
-    {"i8", PTF_I8, 1, {5}, {1}},
-    {"i32", PTF_I32, 1, {5}, {1}},
-    {"u8", PTF_U8, 1, {5}, {2}},
-    {"u16", PTF_U16, 1, {5}, {1}},
-    {"u32", PTF_U32, 1, {5}, {1}},
-    {"u64", PTF_U64, 1, {5}, {1}},
-    {"bool", PTF_BOOL, 1, {5}, {1}},
-    {"c64", PTF_C64, 1, {5}, {1}},
-    {"e4m3fn", PTF_F8_E4M3FN, 1, {5}, {1}},
-    {"e5m2", PTF_F8_E5M2, 1, {5}, {1}},
-    {"eight", PTF_F32, 8, {1, 2, 1, 2, 1, 2, 1, 2}, {64, 8, 8, 4, 4, 2, 2, 1}},
+    {"scalar", PTF_DTYPE_I64, 0, {0}, {0}},
+    {"vector", PTF_DTYPE_F32, 1, {7}, {1}},
+    {"one.long", PTF_DTYPE_F32, 4, {1, 2, 1, 3}, {99, 3, 5, 1}},
+    {"matrix", PTF_DTYPE_F64, 2, {5, 3}, {3, 1}},
+    {"transposed", PTF_DTYPE_F32, 2, {30, 50}, {1, 30}},
+    {"repeated", PTF_DTYPE_I16, 3, {4, 6, 2}, {0, 1, 0}},
+    {"gaps", PTF_DTYPE_BF16, 2, {9, 4}, {16, 2}},
+    {"empty", PTF_DTYPE_F32, 3, {2, 0, 5}, {0, 0, 0}},
+    {"half", PTF_DTYPE_F16, 1, {3}, {1}},
+    {"i8", PTF_DTYPE_I8, 1, {5}, {1}},
+    {"i32", PTF_DTYPE_I32, 1, {5}, {1}},
+    {"u8", PTF_DTYPE_U8, 1, {5}, {2}},
+    {"u16", PTF_DTYPE_U16, 1, {5}, {1}},
+    {"u32", PTF_DTYPE_U32, 1, {5}, {1}},
+    {"u64", PTF_DTYPE_U64, 1, {5}, {1}},
+    {"bool", PTF_DTYPE_BOOL, 1, {5}, {1}},
+    {"c64", PTF_DTYPE_C64, 1, {5}, {1}},
+    {"e4m3fn", PTF_DTYPE_F8_E4M3FN, 1, {5}, {1}},
+    {"e5m2", PTF_DTYPE_F8_E5M2, 1, {5}, {1}},
+    {"eight",
+     PTF_DTYPE_F32,
+     8,
+     {1, 2, 1, 2, 1, 2, 1, 2},
+     {64, 8, 8, 4, 4, 2, 2, 1}},
     /* more than a chunk, with steps below and above its size */
-    {"long", PTF_F32, 2, {400000, 2}, {1, 400000}},
-    {"thick", PTF_F32, 3, {2, 600, 700}, {1, 1400, 2}},
-    {"bytes", PTF_U8, 1, {2000000}, {2}},
-    {"plain", PTF_F32, 2, {700, 600}, {600, 1}},
+    {"long", PTF_DTYPE_F32, 2, {400000, 2}, {1, 400000}},
+    {"thick", PTF_DTYPE_F32, 3, {2, 600, 700}, {1, 1400, 2}},
+    {"bytes", PTF_DTYPE_U8, 1, {2000000}, {2}},
+    {"plain", PTF_DTYPE_F32, 2, {700, 600}, {600, 1}},
     {"Gr\xc3\xb6\xc3\x9f"
      "e \"\\",
-     PTF_F32,
+     PTF_DTYPE_F32,
      1,
      {2},
      {1}},
@@ -384,7 +388,8 @@ static void an_unknown_ending_is_refused(void **state)
 static void a_dtype_that_the_format_lacks_is_refused(void **state)
 {
     (void)state;
-    ptf_tensor t = {.name = "t", .dtype = PTF_C128, .rank = 0, .data = pool};
+    ptf_tensor t = {
+        .name = "t", .dtype = PTF_DTYPE_C128, .rank = 0, .data = pool};
     const ptf_tensor *one[] = {&t};
     assert_int_equal(
         ptf_tensors_save(one, 1, NULL, 0, in_folder("x.bin"), NULL, NULL),

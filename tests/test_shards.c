@@ -130,7 +130,7 @@ static void the_digest_is_that_of_all_files_in_a_row(void **state)
         free(data);
     }
     ptf_tensor bytes = {.name = "bytes",
-                        .dtype = PTF_U8,
+                        .dtype = PTF_DTYPE_U8,
                         .rank = 1,
                         .shape = {(int64_t)all.size},
                         .stride = {1},

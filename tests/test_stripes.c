@@ -250,9 +250,9 @@ static void build_hidden(build *b)
     for (size_t i = 0; i < PTF_ARRAY_SIZE(weights); i++)
         weights[i] = -4;
     ptf_tensor *t = ptf_arena_alloc(&b->net.arena, sizeof(*t));
-    *t = *conv->tensors[PTF_WEIGHT];
+    *t = *conv->tensors[PTF_ROLE_WEIGHT];
     t->data = weights;
-    conv->tensors[PTF_WEIGHT] = t;
+    conv->tensors[PTF_ROLE_WEIGHT] = t;
     conv->name = "hidden";
     add_plain(b, PTF_OP_RELU);
     add_conv(b, 4, 3, 1, 1, 1, 1);

@@ -406,7 +406,7 @@ static void every_half_converts_exactly(void **state)
     (void)state;
     for (uint32_t h = 0; h < 0x10000; h++) {
         uint16_t bits = (uint16_t)h;
-        ptf_tensor t = {.dtype = PTF_F16, .data = &bits};
+        ptf_tensor t = {.dtype = PTF_DTYPE_F16, .data = &bits};
         float found;
         assert_int_equal(ptf_tensor_read_f32(&t, &found, NULL), PTF_OK);
         int exponent = h >> 10 & 31, fraction = h & 1023;
@@ -431,21 +431,23 @@ static void numbers_of_every_dtype_are_rounded_once(void **state)
         uint64_t bits;
         double f32, f64;
     } cases[] = {
-        {PTF_I8, 0x80, -128, -128},
-        {PTF_U8, 0xff, 255, 255},
-        {PTF_I16, 0x8000, -32768, -32768},
-        {PTF_U16, 0xffff, 65535, 65535},
-        {PTF_I32, 0x80000001, -2147483648.0, -2147483647.0},
-        {PTF_U32, 0xffffffff, 4294967296.0, 4294967295.0},
-        {PTF_I64, 0x0020000000000001, 9007199254740992.0, 9007199254740992.0},
+        {PTF_DTYPE_I8, 0x80, -128, -128},
+        {PTF_DTYPE_U8, 0xff, 255, 255},
+        {PTF_DTYPE_I16, 0x8000, -32768, -32768},
+        {PTF_DTYPE_U16, 0xffff, 65535, 65535},
+        {PTF_DTYPE_I32, 0x80000001, -2147483648.0, -2147483647.0},
+        {PTF_DTYPE_U32, 0xffffffff, 4294967296.0, 4294967295.0},
+        {PTF_DTYPE_I64, 0x0020000000000001, 9007199254740992.0,
+         9007199254740992.0},
         /* just above half way: through double it would be rounded down */
-        {PTF_I64, 0x4000004000000001, 4611686568183201792.0,
+        {PTF_DTYPE_I64, 0x4000004000000001, 4611686568183201792.0,
          4611686293305294848.0},
-        {PTF_U64, 0x8000008000000001, 9223373136366403584.0,
+        {PTF_DTYPE_U64, 0x8000008000000001, 9223373136366403584.0,
          9223372586610589696.0},
-        {PTF_BOOL, 2, 1, 1},
-        {PTF_BF16, 0xc049, -3.140625, -3.140625},
-        {PTF_F64, 0x3ff0000010000001, 1.00000011920928955, 1.0000000596046450},
+        {PTF_DTYPE_BOOL, 2, 1, 1},
+        {PTF_DTYPE_BF16, 0xc049, -3.140625, -3.140625},
+        {PTF_DTYPE_F64, 0x3ff0000010000001, 1.00000011920928955,
+         1.0000000596046450},
     };
     for (size_t i = 0; i < PTF_ARRAY_SIZE(cases); i++) {
         uint8_t bytes[9] = {0}; /* at an odd address */
@@ -474,8 +476,9 @@ static void the_first_number_that_is_not_finite_is_found(void **state)
         const void *data;
         int64_t want;
     } rows[] = {
-        {PTF_F32, f32, -1},  {PTF_F64, f64, 2},  {PTF_F16, f16, 2},
-        {PTF_BF16, bf16, 2}, {PTF_I32, i32, -1},
+        {PTF_DTYPE_F32, f32, -1}, {PTF_DTYPE_F64, f64, 2},
+        {PTF_DTYPE_F16, f16, 2},  {PTF_DTYPE_BF16, bf16, 2},
+        {PTF_DTYPE_I32, i32, -1},
     };
     for (size_t i = 0; i < PTF_ARRAY_SIZE(rows); i++) {
         ptf_tensor t = {.dtype = rows[i].dtype,
@@ -486,7 +489,7 @@ static void the_first_number_that_is_not_finite_is_found(void **state)
         assert_int_equal(ptf_tensor_find_not_finite(&t), rows[i].want);
     }
     /* f32 as the columns of a 2 x 3 matrix: 1 -inf, 3e38 0, -1e-45 nan */
-    ptf_tensor turned = {.dtype = PTF_F32,
+    ptf_tensor turned = {.dtype = PTF_DTYPE_F32,
                          .rank = 2,
                          .shape = {3, 2},
                          .stride = {1, 3},
@@ -500,7 +503,8 @@ static void the_first_number_that_is_not_finite_is_found(void **state)
 static void complex_numbers_are_not_real(void **state)
 {
     (void)state;
-    ptf_tensor t = {.name = "z", .dtype = PTF_C64, .data = "\0\0\0\0\0\0\0"};
+    ptf_tensor t = {
+        .name = "z", .dtype = PTF_DTYPE_C64, .data = "\0\0\0\0\0\0\0"};
     ptf_error err;
     float out[2];
     assert_int_equal(ptf_tensor_read_f32(&t, out, &err), PTF_UNSUPPORTED);

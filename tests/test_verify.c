@@ -26,7 +26,7 @@ static void equal_bits_are_bitwise(void **state)
     (void)state;
     const float a[] = {1, 2, 3, -4};
     ptf_verdict v = compare(a, a, 2, 2);
-    assert_int_equal(ptf_verdict_level(&v), PTF_BITWISE);
+    assert_int_equal(ptf_verdict_level(&v), PTF_LEVEL_BITWISE);
     assert_int_equal(v.samples, 2);
     assert_int_equal(v.argmax_equal, 2);
 }
@@ -37,7 +37,7 @@ static void a_sign_of_zero_is_not_bitwise(void **state)
     const float a[] = {0.0f, 1}, b[] = {-0.0f, 1};
     ptf_verdict v = compare(a, b, 1, 2);
     assert_int_equal(v.unequal_bits, 1);
-    assert_int_equal(ptf_verdict_level(&v), PTF_SAME_PREDICTIONS);
+    assert_int_equal(ptf_verdict_level(&v), PTF_LEVEL_SAME_PREDICTIONS);
 }
 
 static void a_swap_of_outputs_is_different(void **state)
@@ -45,7 +45,7 @@ static void a_swap_of_outputs_is_different(void **state)
     (void)state;
     const float a[] = {1, 2, 3}, b[] = {1, 3, 2};
     ptf_verdict v = compare(a, b, 1, 3);
-    assert_int_equal(ptf_verdict_level(&v), PTF_DIFFERENT);
+    assert_int_equal(ptf_verdict_level(&v), PTF_LEVEL_DIFFERENT);
     assert_int_equal(v.argmax_different, 1);
     assert_int_equal(v.beyond_tolerance, 2);
 }
@@ -56,7 +56,7 @@ static void a_near_tie_is_undecided_not_equal(void **state)
     const float a[] = {1, 0.99999994f}, b[] = {0.99999994f, 1};
     ptf_verdict v = compare(a, b, 1, 2);
     assert_int_equal(v.argmax_undecided, 1);
-    assert_int_equal(ptf_verdict_level(&v), PTF_WITHIN_TOLERANCE);
+    assert_int_equal(ptf_verdict_level(&v), PTF_LEVEL_WITHIN_TOLERANCE);
 }
 
 static void nan_and_infinity_are_never_a_pass(void **state)
@@ -64,16 +64,16 @@ static void nan_and_infinity_are_never_a_pass(void **state)
     (void)state;
     const float a[] = {NAN, 1}, b[] = {INFINITY, 2};
     ptf_verdict v = compare(a, a, 1, 2);
-    assert_int_equal(ptf_verdict_level(&v), PTF_UNDECIDED);
+    assert_int_equal(ptf_verdict_level(&v), PTF_LEVEL_UNDECIDED);
     v = compare(b, b, 1, 2);
-    assert_int_equal(ptf_verdict_level(&v), PTF_UNDECIDED);
+    assert_int_equal(ptf_verdict_level(&v), PTF_LEVEL_UNDECIDED);
 }
 
 static void nothing_compared_is_undecided(void **state)
 {
     (void)state;
     ptf_verdict v = compare(NULL, NULL, 0, 10);
-    assert_int_equal(ptf_verdict_level(&v), PTF_UNDECIDED);
+    assert_int_equal(ptf_verdict_level(&v), PTF_LEVEL_UNDECIDED);
 }
 
 static void the_worst_difference_is_located(void **state)

@@ -92,7 +92,7 @@ static void windows_have_the_bits_of_their_crops(void **state)
     (void)state;
     ptf_verdict verdict = verdict_of(&none);
     assert_int_equal(verdict.samples, IMAGES * ROWS * COLUMNS);
-    assert_int_equal(ptf_verdict_level(&verdict), PTF_BITWISE);
+    assert_int_equal(ptf_verdict_level(&verdict), PTF_LEVEL_BITWISE);
 }
 
 static void every_fault_is_seen(void **state)
@@ -100,7 +100,7 @@ static void every_fault_is_seen(void **state)
     (void)state;
     for (size_t i = 0; i < PTF_ARRAY_SIZE(faults); i++) {
         ptf_verdict verdict = verdict_of(&faults[i]);
-        if (ptf_verdict_level(&verdict) == PTF_BITWISE)
+        if (ptf_verdict_level(&verdict) == PTF_LEVEL_BITWISE)
             fail_msg("row %zu is BITWISE", i);
     }
 }

@@ -63,7 +63,7 @@ static void sizes_and_offsets_of_64_bits_are_read_back(void **state)
     }
 }
 
-static bool marks_nothing(const ptf_value *object)
+static bool marks_nothing(const ptf_object *object)
 {
     (void)object;
     return false;
@@ -103,7 +103,7 @@ static void integers_of_every_width_are_read_back(void **state)
                      PTF_OK);
     assert_int_equal(pickle.root->count, PTF_ARRAY_SIZE(numbers));
     for (size_t i = 0; i < PTF_ARRAY_SIZE(numbers); i++) {
-        assert_int_equal(pickle.root->items[i]->kind, PTF_INT);
+        assert_int_equal(pickle.root->items[i]->kind, PTF_OBJECT_INT);
         assert_true(pickle.root->items[i]->integer == numbers[i]);
     }
     /* 2^31 takes five bytes, -2^31 - 1 too: as Python's pickler writes */

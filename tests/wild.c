@@ -35,10 +35,12 @@ static int split(char *line, char *columns[MAX_COLUMNS])
 static const char *short_dtype(ptf_dtype dtype)
 {
     static const char *const names[PTF_DTYPE_COUNT] = {
-        [PTF_F32] = "F32", [PTF_F64] = "F64",   [PTF_F16] = "F16",
-        [PTF_I8] = "I8",   [PTF_I16] = "I16",   [PTF_I32] = "I32",
-        [PTF_I64] = "I64", [PTF_U8] = "U8",     [PTF_BOOL] = "BOOL",
-        [PTF_C64] = "C64", [PTF_C128] = "C128", [PTF_BF16] = "BF16",
+        [PTF_DTYPE_F32] = "F32",   [PTF_DTYPE_F64] = "F64",
+        [PTF_DTYPE_F16] = "F16",   [PTF_DTYPE_I8] = "I8",
+        [PTF_DTYPE_I16] = "I16",   [PTF_DTYPE_I32] = "I32",
+        [PTF_DTYPE_I64] = "I64",   [PTF_DTYPE_U8] = "U8",
+        [PTF_DTYPE_BOOL] = "BOOL", [PTF_DTYPE_C64] = "C64",
+        [PTF_DTYPE_C128] = "C128", [PTF_DTYPE_BF16] = "BF16",
     };
     return names[dtype] != NULL ? names[dtype] : "?";
 }

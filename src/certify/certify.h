@@ -18,10 +18,10 @@ typedef struct ptf_pair {
 } ptf_pair;
 
 /* Why there can be no ideal; both NULL when there can be one. */
-typedef struct ptf_mismatch {
+typedef struct ptf_pair_mismatch {
     const char *reason;
     const char *layer;
-} ptf_mismatch;
+} ptf_pair_mismatch;
 
 /*
  * Pairs each node of B.  'pairs' has room for B's nodes and 'folded' for A's:
@@ -31,7 +31,7 @@ typedef struct ptf_mismatch {
  */
 ptf_status ptf_pair_nets(const ptf_net *a, const ptf_net *b,
                          const ptf_net *model, ptf_pair *pairs, bool *folded,
-                         ptf_mismatch *mismatch, ptf_error *err);
+                         ptf_pair_mismatch *mismatch, ptf_error *err);
 
 /* The next node of A behind 'node' that is folded into it, or -1. */
 int ptf_next_folded(const ptf_net *a, const bool *folded, int node);

@@ -33,11 +33,11 @@ static void mark_inside(const ptf_net *a, const ptf_pair *pair, bool *inside)
 
 static ptf_status pair_nets(ptf_check *c, bool *folded, ptf_error *err)
 {
-    const ptf_net *a = c->sides[PTF_A].net, *b = c->sides[PTF_B].net;
+    const ptf_net *a = c->sides[PTF_SIDE_A].net, *b = c->sides[PTF_SIDE_B].net;
     ptf_status status = ptf_pair_nets(a, b, c->options.model, c->pairs, folded,
                                       &c->mismatch, err);
     for (int i = 1; status == PTF_OK && i < b->node_count; i++)
-        mark_inside(a, &c->pairs[i], c->sides[PTF_A].inside);
+        mark_inside(a, &c->pairs[i], c->sides[PTF_SIDE_A].inside);
     return status;
 }
 
@@ -77,7 +77,7 @@ static void add_parameter(ptf_check *c, int node)
 static ptf_status check_parameters(ptf_check *c, const ptf_numbers *ideal,
                                    ptf_error *err)
 {
-    const ptf_net *a = c->sides[PTF_A].net, *b = c->sides[PTF_B].net;
+    const ptf_net *a = c->sides[PTF_SIDE_A].net, *b = c->sides[PTF_SIDE_B].net;
     size_t most = (size_t)b->node_count * PTF_ROLE_COUNT;
     c->parameters = ptf_arena_array(&c->arena, most, sizeof(*c->parameters));
     if (c->parameters == NULL)
@@ -98,21 +98,21 @@ static ptf_status check_parameters(ptf_check *c, const ptf_numbers *ideal,
 
 /* The numbers of all three, and B's parameters against the ideal. */
 static ptf_status make_numbers(ptf_check *c, const bool *folded,
-                               const ptf_numbers *numbers[PTF_SIDES],
+                               const ptf_numbers *numbers[PTF_SIDE_COUNT],
                                ptf_error *err)
 {
-    const ptf_net *a = c->sides[PTF_A].net, *b = c->sides[PTF_B].net;
+    const ptf_net *a = c->sides[PTF_SIDE_A].net, *b = c->sides[PTF_SIDE_B].net;
     ptf_numbers *ideal =
         ptf_arena_array(&c->arena, (size_t)b->node_count, sizeof(*ideal));
     if (ideal == NULL)
         return ptf_fail_memory(err);
-    numbers[PTF_I] = ideal;
-    ptf_status status = read_numbers(c, a, &numbers[PTF_A], err);
+    numbers[PTF_SIDE_I] = ideal;
+    ptf_status status = read_numbers(c, a, &numbers[PTF_SIDE_A], err);
     if (status == PTF_OK)
-        status = read_numbers(c, b, &numbers[PTF_B], err);
+        status = read_numbers(c, b, &numbers[PTF_SIDE_B], err);
     if (status == PTF_OK)
         status = ptf_ideal_numbers(&c->arena, a, b, c->pairs, folded,
-                                   numbers[PTF_A], ideal, err);
+                                   numbers[PTF_SIDE_A], ideal, err);
     if (status == PTF_OK)
         status = check_parameters(c, ideal, err);
     return status;
@@ -124,10 +124,11 @@ static ptf_status make_enclosures(ptf_check *c, const ptf_shape *input,
 {
     ptf_status status = PTF_OK;
     c->group = INT64_MAX;
-    for (int i = 0; status == PTF_OK && i < PTF_SIDES; i++) {
-        if (i == PTF_I && c->mismatch.reason != NULL)
+    for (int i = 0; status == PTF_OK && i < PTF_SIDE_COUNT; i++) {
+        if (i == PTF_SIDE_I && c->mismatch.reason != NULL)
             continue;
-        const ptf_net *net = c->sides[i == PTF_A ? PTF_A : PTF_B].net;
+        const ptf_net *net =
+            c->sides[i == PTF_SIDE_A ? PTF_SIDE_A : PTF_SIDE_B].net;
         status = ptf_enclosure_make_with(
             net, numbers[i], input, c->options.threads, &c->enclosures[i], err);
         if (status == PTF_OK &&
@@ -140,26 +141,28 @@ static ptf_status make_enclosures(ptf_check *c, const ptf_shape *input,
 /* Both nets must give the same numbers of outputs, at layers that pair too. */
 static ptf_status check_sizes(ptf_check *c, ptf_error *err)
 {
-    ptf_shape a = ptf_enclosure_output(c->enclosures[PTF_A]);
-    ptf_shape b = ptf_enclosure_output(c->enclosures[PTF_B]);
-    c->inputs = ptf_shape_numel(ptf_enclosure_shape(c->enclosures[PTF_A], 0));
+    ptf_shape a = ptf_enclosure_output(c->enclosures[PTF_SIDE_A]);
+    ptf_shape b = ptf_enclosure_output(c->enclosures[PTF_SIDE_B]);
+    c->inputs =
+        ptf_shape_numel(ptf_enclosure_shape(c->enclosures[PTF_SIDE_A], 0));
     c->outputs_each = ptf_shape_numel(&a);
     if (c->outputs_each != ptf_shape_numel(&b))
         return ptf_fail(err, PTF_ARGUMENT, NULL, PTF_NO_OFFSET,
                         "the networks have %lld and %lld outputs",
                         (long long)c->outputs_each,
                         (long long)ptf_shape_numel(&b));
-    for (int i = 1; i < c->sides[PTF_B].net->node_count; i++) {
+    for (int i = 1; i < c->sides[PTF_SIDE_B].net->node_count; i++) {
         int value = c->pairs[i].value;
-        if (value < 0 ||
-            ptf_shape_numel(ptf_enclosure_shape(c->enclosures[PTF_A], value)) ==
-                ptf_shape_numel(ptf_enclosure_shape(c->enclosures[PTF_B], i)))
+        if (value < 0 || ptf_shape_numel(ptf_enclosure_shape(
+                             c->enclosures[PTF_SIDE_A], value)) ==
+                             ptf_shape_numel(ptf_enclosure_shape(
+                                 c->enclosures[PTF_SIDE_B], i)))
             continue;
         c->pairs[i].value = -1;
         if (c->mismatch.reason == NULL)
-            c->mismatch = (ptf_mismatch){
+            c->mismatch = (ptf_pair_mismatch){
                 "gives values of another shape than its counterpart",
-                c->sides[PTF_B].net->nodes[i].name};
+                c->sides[PTF_SIDE_B].net->nodes[i].name};
     }
     return PTF_OK;
 }
@@ -169,7 +172,8 @@ static ptf_status make_plans(ptf_check *c, const ptf_shape *input,
 {
     size_t room = (size_t)(c->group * c->outputs_each);
     ptf_status status = PTF_OK;
-    for (int i = PTF_A; status == PTF_OK && i <= PTF_B; i += PTF_B - PTF_A) {
+    for (int i = PTF_SIDE_A; status == PTF_OK && i <= PTF_SIDE_B;
+         i += PTF_SIDE_B - PTF_SIDE_A) {
         ptf_side *side = &c->sides[i];
         ptf_plan_options options = {.threads = c->options.threads};
         side->out = ptf_arena_array(&c->arena, room, sizeof(float));
@@ -191,7 +195,7 @@ static ptf_status make_room(ptf_check *c, ptf_error *err)
     c->silent = ptf_arena_array(&c->arena, (size_t)c->group, sizeof(bool));
     if (c->silent == NULL)
         return ptf_fail_memory(err);
-    for (int i = 0; i < PTF_SIDES; i++) {
+    for (int i = 0; i < PTF_SIDE_COUNT; i++) {
         if (c->enclosures[i] == NULL)
             continue;
         c->outputs[i] = ptf_balls_new(&c->arena, c->group * c->outputs_each);
@@ -203,7 +207,7 @@ static ptf_status make_room(ptf_check *c, ptf_error *err)
 
 static void name_layers(ptf_check *c)
 {
-    const ptf_net *a = c->sides[PTF_A].net, *b = c->sides[PTF_B].net;
+    const ptf_net *a = c->sides[PTF_SIDE_A].net, *b = c->sides[PTF_SIDE_B].net;
     for (int i = 1; i < b->node_count; i++) {
         int value = c->pairs[i].value;
         c->layers[i].name_a = value >= 0 ? a->nodes[value].name : NULL;
@@ -226,7 +230,7 @@ static ptf_status make(void *context, ptf_error *err)
     ptf_check *c = how->check;
     const ptf_net *a = how->a, *b = how->b;
     const ptf_shape *input = how->input;
-    const ptf_numbers *numbers[PTF_SIDES] = {NULL};
+    const ptf_numbers *numbers[PTF_SIDE_COUNT] = {NULL};
     size_t nodes = (size_t)b->node_count;
     bool *folded =
         ptf_arena_array(&c->arena, (size_t)a->node_count, sizeof(*folded));
@@ -234,9 +238,9 @@ static ptf_status make(void *context, ptf_error *err)
     c->layers = ptf_arena_array(&c->arena, nodes, sizeof(*c->layers));
     if (folded == NULL || c->pairs == NULL || c->layers == NULL)
         return ptf_fail_memory(err);
-    ptf_status status = make_side(c, PTF_A, a, err);
+    ptf_status status = make_side(c, PTF_SIDE_A, a, err);
     if (status == PTF_OK)
-        status = make_side(c, PTF_B, b, err);
+        status = make_side(c, PTF_SIDE_B, b, err);
     if (status == PTF_OK)
         status = pair_nets(c, folded, err);
     if (status == PTF_OK)
@@ -283,7 +287,7 @@ void ptf_check_free(ptf_check *c)
 {
     if (c == NULL)
         return;
-    for (int i = 0; i < PTF_SIDES; i++) {
+    for (int i = 0; i < PTF_SIDE_COUNT; i++) {
         ptf_enclosure_free(c->enclosures[i]);
         ptf_plan_free(c->sides[i].plan);
         ptf_plan_free(c->sides[i].kept);

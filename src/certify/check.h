@@ -9,7 +9,7 @@
 #include "certify/certify.h"
 
 /* The three enclosures; I is not there when layers have no counterpart. */
-enum { PTF_A, PTF_I, PTF_B, PTF_SIDES };
+enum { PTF_SIDE_A, PTF_SIDE_I, PTF_SIDE_B, PTF_SIDE_COUNT };
 
 /* A net that runs. */
 typedef struct ptf_side {
@@ -32,18 +32,18 @@ typedef struct ptf_open {
 struct ptf_check {
     ptf_arena arena;
     ptf_check_options options;
-    ptf_side sides[PTF_SIDES]; /* PTF_I has none */
-    ptf_enclosure *enclosures[PTF_SIDES];
-    ptf_balls outputs[PTF_SIDES]; /* group x outputs */
-    bool *silent;                 /* per input: an enclosure says nothing */
+    ptf_side sides[PTF_SIDE_COUNT]; /* PTF_SIDE_I has none */
+    ptf_enclosure *enclosures[PTF_SIDE_COUNT];
+    ptf_balls outputs[PTF_SIDE_COUNT]; /* group x outputs */
+    bool *silent; /* per input: an enclosure says nothing */
     int64_t group, inputs, outputs_each;
     ptf_pair *pairs;         /* per node of B */
     ptf_layer_check *layers; /* per node of B */
     ptf_parameter_check *parameters;
     int parameter_count;
-    ptf_mismatch mismatch;
-    ptf_mismatch broken;     /* the first thing that no figure shows */
-    ptf_mismatch not_finite; /* where NaN or infinity was first */
+    ptf_pair_mismatch mismatch;
+    ptf_pair_mismatch broken;     /* the first thing that no figure shows */
+    ptf_pair_mismatch not_finite; /* where NaN or infinity was first */
     ptf_verdict verdict;
     ptf_certificate certificate;
     ptf_open *open;

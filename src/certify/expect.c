@@ -229,7 +229,8 @@ static double distance(ptf_dtype dtype, double expected, float got)
     double run = (double)got;
     if (isfinite(expected) && isfinite(run)) {
         double off = fabs(expected - run);
-        return dtype == PTF_F16 ? fmax(off - half_ulp_f16(expected), 0) : off;
+        return dtype == PTF_DTYPE_F16 ? fmax(off - half_ulp_f16(expected), 0)
+                                      : off;
     }
     bool nans = isnan(expected) && isnan(run);
     bool infinities = isinf(expected) && isinf(run) && expected * run > 0;

@@ -38,7 +38,8 @@ static ptf_status enclose_side(ptf_check *c, int which, const float *in,
                                int64_t count, ptf_error *err)
 {
     ptf_enclosure *enc = c->enclosures[which];
-    const ptf_net *net = c->sides[which == PTF_A ? PTF_A : PTF_B].net;
+    const ptf_net *net =
+        c->sides[which == PTF_SIDE_A ? PTF_SIDE_A : PTF_SIDE_B].net;
     const float **taps = ptf_alloc((size_t)net->node_count * sizeof(*taps));
     if (taps == NULL)
         return ptf_fail_memory(err);
@@ -68,13 +69,14 @@ static void compare_functions(ptf_check *c, int node, int64_t count)
 {
     ptf_layer_check *layer = &c->layers[node];
     int64_t size =
-        ptf_shape_numel(ptf_enclosure_shape(c->enclosures[PTF_I], node));
+        ptf_shape_numel(ptf_enclosure_shape(c->enclosures[PTF_SIDE_I], node));
     for (int64_t n = 0; n < count; n++) {
         if (c->silent[n])
             continue;
-        ptf_balls a =
-            ptf_enclosure_node(c->enclosures[PTF_A], c->pairs[node].value, n);
-        ptf_balls ideal = ptf_enclosure_node(c->enclosures[PTF_I], node, n);
+        ptf_balls a = ptf_enclosure_node(c->enclosures[PTF_SIDE_A],
+                                         c->pairs[node].value, n);
+        ptf_balls ideal =
+            ptf_enclosure_node(c->enclosures[PTF_SIDE_I], node, n);
         for (int64_t k = 0; k < size; k++) {
             layer->radius = fmax(layer->radius, a.radius[k] + ideal.radius[k]);
             layer->function_apart += ptf_check_apart(a, ideal, k);
@@ -108,15 +110,16 @@ static void check_runs(ptf_check *c, int which, int64_t count)
             ptf_shape_numel(ptf_enclosure_shape(c->enclosures[which], i));
         if (c->not_finite.reason == NULL &&
             !ptf_all_finite(side->taps[i], numbers))
-            c->not_finite = (ptf_mismatch){"gives NaN or infinity in f32",
-                                           side->net->nodes[i].name};
+            c->not_finite = (ptf_pair_mismatch){"gives NaN or infinity in f32",
+                                                side->net->nodes[i].name};
         c->certificate.runs += numbers;
         c->certificate.runs_beyond += n;
         if (n > 0 && c->beyond == NULL)
             c->beyond = side->net->nodes[i].name;
-        if (which == PTF_B)
+        if (which == PTF_SIDE_B)
             c->layers[i].runs_beyond += n;
-        for (int k = 1; which == PTF_A && k < c->sides[PTF_B].net->node_count;
+        for (int k = 1;
+             which == PTF_SIDE_A && k < c->sides[PTF_SIDE_B].net->node_count;
              k++)
             c->layers[k].runs_beyond += c->pairs[k].value == i ? n : 0;
     }
@@ -148,21 +151,22 @@ static void attribute(ptf_check *c, int node, int64_t count)
     ptf_layer_check *layer = &c->layers[node];
     int value = c->pairs[node].value;
     int64_t size =
-        ptf_shape_numel(ptf_enclosure_shape(c->enclosures[PTF_B], node));
+        ptf_shape_numel(ptf_enclosure_shape(c->enclosures[PTF_SIDE_B], node));
     for (int64_t n = 0; n < count; n++) {
-        const float *run_a = c->sides[PTF_A].taps[value] + n * size;
-        const float *run_b = c->sides[PTF_B].taps[node] + n * size;
-        ptf_balls a = ptf_enclosure_node(c->enclosures[PTF_A], value, n);
-        ptf_balls b = ptf_enclosure_node(c->enclosures[PTF_B], node, n);
+        const float *run_a = c->sides[PTF_SIDE_A].taps[value] + n * size;
+        const float *run_b = c->sides[PTF_SIDE_B].taps[node] + n * size;
+        ptf_balls a = ptf_enclosure_node(c->enclosures[PTF_SIDE_A], value, n);
+        ptf_balls b = ptf_enclosure_node(c->enclosures[PTF_SIDE_B], node, n);
         double *parts[] = {&layer->evaluation_a, &layer->evaluation_b};
         double found[] = {largest_rounding(run_a, a.value, size),
                           largest_rounding(run_b, b.value, size)};
         for (int i = 0; i < 2; i++)
             *parts[i] = fmax(*parts[i], found[i]);
         ptf_difference_add(&layer->difference, run_a, run_b, size);
-        if (c->enclosures[PTF_I] == NULL)
+        if (c->enclosures[PTF_SIDE_I] == NULL)
             continue;
-        ptf_balls ideal = ptf_enclosure_node(c->enclosures[PTF_I], node, n);
+        ptf_balls ideal =
+            ptf_enclosure_node(c->enclosures[PTF_SIDE_I], node, n);
         layer->parameter_effect = fmax(layer->parameter_effect,
                                        largest_gap(b.value, ideal.value, size));
         layer->inherited =
@@ -176,7 +180,7 @@ static void attribute(ptf_check *c, int node, int64_t count)
 static void each_layer(ptf_check *c, int64_t count,
                        void (*visit)(ptf_check *c, int node, int64_t count))
 {
-    for (int i = 1; i < c->sides[PTF_B].net->node_count; i++) {
+    for (int i = 1; i < c->sides[PTF_SIDE_B].net->node_count; i++) {
         if (c->pairs[i].value >= 0)
             visit(c, i, count);
     }
@@ -188,29 +192,33 @@ static ptf_status run_functions(ptf_check *c, const float *in, int64_t count,
     ptf_status status = PTF_OK;
     for (int64_t n = 0; n < count; n++)
         c->silent[n] = false;
-    for (int i = 0; status == PTF_OK && i < PTF_SIDES; i++) {
+    for (int i = 0; status == PTF_OK && i < PTF_SIDE_COUNT; i++) {
         if (c->enclosures[i] != NULL)
             status = enclose_side(c, i, in, count, err);
     }
-    if (status == PTF_OK && c->enclosures[PTF_I] != NULL)
+    if (status == PTF_OK && c->enclosures[PTF_SIDE_I] != NULL)
         each_layer(c, count, compare_functions);
     return status;
 }
 
 static ptf_status run_layers(ptf_check *c, int64_t count, ptf_error *err)
 {
-    ptf_status status = ptf_enclosure_run_taps(
-        c->enclosures[PTF_A], c->sides[PTF_A].steps, count, true, err);
+    ptf_status status =
+        ptf_enclosure_run_taps(c->enclosures[PTF_SIDE_A],
+                               c->sides[PTF_SIDE_A].steps, count, true, err);
     if (status == PTF_OK)
-        status = ptf_enclosure_run_taps(
-            c->enclosures[PTF_B], c->sides[PTF_B].steps, count, true, err);
-    if (status == PTF_OK && c->options.layers && c->enclosures[PTF_I] != NULL)
-        status = ptf_enclosure_run_taps(
-            c->enclosures[PTF_I], c->sides[PTF_B].steps, count, false, err);
+        status = ptf_enclosure_run_taps(c->enclosures[PTF_SIDE_B],
+                                        c->sides[PTF_SIDE_B].steps, count, true,
+                                        err);
+    if (status == PTF_OK && c->options.layers &&
+        c->enclosures[PTF_SIDE_I] != NULL)
+        status = ptf_enclosure_run_taps(c->enclosures[PTF_SIDE_I],
+                                        c->sides[PTF_SIDE_B].steps, count,
+                                        false, err);
     if (status != PTF_OK)
         return status;
-    check_runs(c, PTF_A, count);
-    check_runs(c, PTF_B, count);
+    check_runs(c, PTF_SIDE_A, count);
+    check_runs(c, PTF_SIDE_B, count);
     if (c->options.layers)
         each_layer(c, count, attribute);
     return PTF_OK;
@@ -240,17 +248,17 @@ static ptf_status add_outcomes(ptf_check *c, int64_t first, int64_t count,
                                ptf_error *err)
 {
     int64_t size = c->outputs_each;
-    const ptf_net *b = c->sides[PTF_B].net;
+    const ptf_net *b = c->sides[PTF_SIDE_B].net;
     const ptf_balls *o = c->outputs;
     ptf_status status = PTF_OK;
     for (int64_t n = 0; status == PTF_OK && n < count; n++) {
         ptf_outcome outcome = {.outputs = size,
-                               .run_a = c->sides[PTF_A].out + n * size,
-                               .run_b = c->sides[PTF_B].out + n * size,
+                               .run_a = c->sides[PTF_SIDE_A].out + n * size,
+                               .run_b = c->sides[PTF_SIDE_B].out + n * size,
                                .rounded =
                                    c->certificate.ulps <= c->options.max_ulps};
         ptf_balls *to[] = {&outcome.a, &outcome.ideal, &outcome.b};
-        for (int i = 0; i < PTF_SIDES; i++) {
+        for (int i = 0; i < PTF_SIDE_COUNT; i++) {
             if (o[i].value != NULL)
                 *to[i] =
                     (ptf_balls){o[i].value + n * size, o[i].radius + n * size};
@@ -272,10 +280,11 @@ static ptf_status run_group(ptf_check *c, const float *in, int64_t count,
                             ptf_error *err)
 {
     if (c->not_finite.reason == NULL && !ptf_all_finite(in, count * c->inputs))
-        c->not_finite = (ptf_mismatch){"an input has NaN or infinity", NULL};
-    ptf_status status = run_side(c, PTF_A, in, count, err);
+        c->not_finite =
+            (ptf_pair_mismatch){"an input has NaN or infinity", NULL};
+    ptf_status status = run_side(c, PTF_SIDE_A, in, count, err);
     if (status == PTF_OK)
-        status = run_side(c, PTF_B, in, count, err);
+        status = run_side(c, PTF_SIDE_B, in, count, err);
     if (status == PTF_OK)
         status = run_functions(c, in, count, err);
     if (status == PTF_OK)
@@ -283,8 +292,8 @@ static ptf_status run_group(ptf_check *c, const float *in, int64_t count,
     if (status != PTF_OK)
         return status;
     int64_t first = c->verdict.samples;
-    ptf_verdict_add(&c->verdict, c->sides[PTF_A].out, c->sides[PTF_B].out,
-                    count, c->outputs_each);
+    ptf_verdict_add(&c->verdict, c->sides[PTF_SIDE_A].out,
+                    c->sides[PTF_SIDE_B].out, count, c->outputs_each);
     return add_outcomes(c, first, count, err);
 }
 

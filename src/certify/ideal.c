@@ -116,7 +116,7 @@ static ptf_status ideal_product(ptf_arena *arena, const ptf_net *a,
                                 ptf_numbers *out, ptf_error *err)
 {
     int64_t channels = a->nodes[node].attrs.out_channels;
-    bool epilogue = b->tensors[PTF_SCALE] != NULL;
+    bool epilogue = b->tensors[PTF_ROLE_SCALE] != NULL;
     *out = numbers[node];
     int norm = ptf_next_folded(a, folded, node);
     if (norm < 0 && (out->scale.value != NULL) == epilogue)
@@ -381,19 +381,19 @@ static ptf_status want_product(ptf_arena *arena, const ptf_node *b,
                                wanted *out, ptf_error *err)
 {
     int64_t channels = b->attrs.out_channels;
-    if (role == PTF_WEIGHT) {
+    if (role == PTF_ROLE_WEIGHT) {
         out->f32 = ideal->f32;
         out->f64 = ideal->f64;
         out->scale = ideal->weight_scale;
         out->row = ptf_tensor_numel(b->tensors[role]) / channels;
         return PTF_OK;
     }
-    out->balls = role == PTF_BIAS    ? ideal->bias
-                 : role == PTF_SCALE ? ideal->scale
-                                     : ideal->shift;
-    out->terms = role == PTF_BIAS ? ideal->bias_terms : NULL;
+    out->balls = role == PTF_ROLE_BIAS    ? ideal->bias
+                 : role == PTF_ROLE_SCALE ? ideal->scale
+                                          : ideal->shift;
+    out->terms = role == PTF_ROLE_BIAS ? ideal->bias_terms : NULL;
     if (out->balls.value == NULL)
-        return plain(arena, NULL, channels, role == PTF_SCALE, &out->balls,
+        return plain(arena, NULL, channels, role == PTF_ROLE_SCALE, &out->balls,
                      err);
     return PTF_OK;
 }
@@ -423,10 +423,11 @@ static ptf_status check_role(ptf_arena *arena, const ptf_node *a,
 {
     bool product = ideal->norms != NULL;
     const ptf_tensor *tensor = b->tensors[role];
-    bool optional = role == PTF_BIAS || (role == PTF_WEIGHT && !product);
-    if (role == PTF_NUM_BATCHES || (tensor == NULL && !optional))
+    bool optional =
+        role == PTF_ROLE_BIAS || (role == PTF_ROLE_WEIGHT && !product);
+    if (role == PTF_ROLE_NUM_BATCHES || (tensor == NULL && !optional))
         return PTF_OK;
-    float otherwise = role == PTF_WEIGHT ? 1.0F : 0.0F;
+    float otherwise = role == PTF_ROLE_WEIGHT ? 1.0F : 0.0F;
     wanted w = {.max_ulps = max_ulps};
     ptf_status status =
         product ? want_product(arena, b, role, ideal, &w, err)

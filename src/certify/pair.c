@@ -41,7 +41,8 @@ static bool is_alike(const ptf_node *a, const ptf_node *b)
     if (!ptf_op_info(a->op)->weighted || !ptf_op_info(b->op)->weighted)
         return a->op == b->op &&
                (!is_norm(a) || a->attrs.out_channels == b->attrs.out_channels);
-    const ptf_tensor *v = a->tensors[PTF_WEIGHT], *w = b->tensors[PTF_WEIGHT];
+    const ptf_tensor *v = a->tensors[PTF_ROLE_WEIGHT],
+                     *w = b->tensors[PTF_ROLE_WEIGHT];
     return v != NULL && w != NULL && v->shape[0] == w->shape[0] &&
            ptf_tensor_numel(v) == ptf_tensor_numel(w);
 }
@@ -154,30 +155,30 @@ static bool has_numbers(const ptf_node *node)
 
 static void find_mismatch(const ptf_net *a, const ptf_net *b,
                           const ptf_pair *pairs, const bool *used,
-                          const bool *folded, ptf_mismatch *out)
+                          const bool *folded, ptf_pair_mismatch *out)
 {
     for (int i = 1; i < b->node_count && out->reason == NULL; i++) {
         const ptf_node *node = &b->nodes[i];
         if (has_numbers(node) && pairs[i].layer < 0)
-            *out = (ptf_mismatch){"has no counterpart in the original",
-                                  node->name};
+            *out = (ptf_pair_mismatch){"has no counterpart in the original",
+                                       node->name};
     }
     for (int i = 1; i < a->node_count && out->reason == NULL; i++) {
         const ptf_node *node = &a->nodes[i];
         if (has_numbers(node) && !used[i] && !folded[i])
-            *out = (ptf_mismatch){"of the original has no counterpart",
-                                  node->name};
+            *out = (ptf_pair_mismatch){"of the original has no counterpart",
+                                       node->name};
     }
 }
 
 ptf_status ptf_pair_nets(const ptf_net *a, const ptf_net *b,
                          const ptf_net *model, ptf_pair *pairs, bool *folded,
-                         ptf_mismatch *mismatch, ptf_error *err)
+                         ptf_pair_mismatch *mismatch, ptf_error *err)
 {
     bool *used = ptf_alloc((size_t)a->node_count * sizeof(*used));
     if (used == NULL)
         return ptf_fail_memory(err);
-    *mismatch = (ptf_mismatch){NULL, NULL};
+    *mismatch = (ptf_pair_mismatch){NULL, NULL};
     if (!pair_by_log(a, b, model, pairs) && !pair_in_order(a, b, pairs))
         pair_by_name(a, b, pairs);
     for (int i = 1; i < b->node_count; i++) {

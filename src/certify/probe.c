@@ -13,7 +13,7 @@ enum { PROBES = 4, REACH = 32, SEED = 1 };
 void ptf_check_broken(ptf_check *c, const char *reason, const char *layer)
 {
     if (c->broken.reason == NULL)
-        c->broken = (ptf_mismatch){reason, layer};
+        c->broken = (ptf_pair_mismatch){reason, layer};
 }
 
 /* The subtraction itself rounds. */
@@ -42,12 +42,12 @@ static float *draw(ptf_arena *arena, int node, int64_t count)
 static ptf_status set_taps(ptf_check *c, ptf_arena *arena, int64_t count,
                            const float **a, const float **ideal, ptf_error *err)
 {
-    for (int i = 0; i < c->sides[PTF_B].net->node_count; i++) {
+    for (int i = 0; i < c->sides[PTF_SIDE_B].net->node_count; i++) {
         int value = c->pairs[i].value;
-        if (value < 0 || c->sides[PTF_A].inside[value])
+        if (value < 0 || c->sides[PTF_SIDE_A].inside[value])
             continue;
-        int64_t size =
-            ptf_shape_numel(ptf_enclosure_shape(c->enclosures[PTF_A], value));
+        int64_t size = ptf_shape_numel(
+            ptf_enclosure_shape(c->enclosures[PTF_SIDE_A], value));
         if (a[value] == NULL)
             a[value] = draw(arena, value, count * size);
         if (a[value] == NULL)
@@ -74,15 +74,16 @@ static void compare(ptf_check *c, int node, int64_t count)
 {
     ptf_layer_check *layer = &c->layers[node];
     int value = c->pairs[node].value;
-    if (!bend_alike(&c->sides[PTF_A].net->nodes[value],
-                    &c->sides[PTF_B].net->nodes[node]))
+    if (!bend_alike(&c->sides[PTF_SIDE_A].net->nodes[value],
+                    &c->sides[PTF_SIDE_B].net->nodes[node]))
         ptf_check_broken(c, "has another slope, beta or threshold",
                          layer->name_b);
     int64_t size =
-        ptf_shape_numel(ptf_enclosure_shape(c->enclosures[PTF_I], node));
+        ptf_shape_numel(ptf_enclosure_shape(c->enclosures[PTF_SIDE_I], node));
     for (int64_t n = 0; n < count; n++) {
-        ptf_balls a = ptf_enclosure_node(c->enclosures[PTF_A], value, n);
-        ptf_balls ideal = ptf_enclosure_node(c->enclosures[PTF_I], node, n);
+        ptf_balls a = ptf_enclosure_node(c->enclosures[PTF_SIDE_A], value, n);
+        ptf_balls ideal =
+            ptf_enclosure_node(c->enclosures[PTF_SIDE_I], node, n);
         if (ptf_balls_first_bad(a, size) >= 0 ||
             ptf_balls_first_bad(ideal, size) >= 0)
             ptf_check_broken(c, "overflows: its exact value is not known",
@@ -98,7 +99,7 @@ static void compare(ptf_check *c, int node, int64_t count)
 static ptf_status probe(ptf_check *c, ptf_arena *arena, ptf_error *err)
 {
     int64_t count = ptf_min_i64(c->group, PROBES);
-    const ptf_net *a = c->sides[PTF_A].net, *b = c->sides[PTF_B].net;
+    const ptf_net *a = c->sides[PTF_SIDE_A].net, *b = c->sides[PTF_SIDE_B].net;
     const float **taps_a =
         ptf_arena_array(arena, (size_t)a->node_count, sizeof(*taps_a));
     const float **taps_i =
@@ -107,11 +108,11 @@ static ptf_status probe(ptf_check *c, ptf_arena *arena, ptf_error *err)
         return ptf_fail_memory(err);
     ptf_status status = set_taps(c, arena, count, taps_a, taps_i, err);
     if (status == PTF_OK)
-        status = ptf_enclosure_run_taps(c->enclosures[PTF_A], taps_a, count,
-                                        false, err);
+        status = ptf_enclosure_run_taps(c->enclosures[PTF_SIDE_A], taps_a,
+                                        count, false, err);
     if (status == PTF_OK)
-        status = ptf_enclosure_run_taps(c->enclosures[PTF_I], taps_i, count,
-                                        false, err);
+        status = ptf_enclosure_run_taps(c->enclosures[PTF_SIDE_I], taps_i,
+                                        count, false, err);
     for (int i = 1; status == PTF_OK && i < b->node_count; i++) {
         if (c->pairs[i].value >= 0)
             compare(c, i, count);

@@ -96,8 +96,8 @@ static ptf_status check_array(const ptf_recording *r, const ptf_tensor *array,
                         node == r->net->output ? "the network"
                                                : r->net->nodes[node].name,
                         (long long)r->samples, found);
-    if (array->dtype != PTF_F32 && array->dtype != PTF_F64 &&
-        array->dtype != PTF_F16)
+    if (array->dtype != PTF_DTYPE_F32 && array->dtype != PTF_DTYPE_F64 &&
+        array->dtype != PTF_DTYPE_F16)
         return ptf_fail(err, PTF_UNSUPPORTED, &origin, PTF_NO_OFFSET,
                         "expected float32, float64 or float16, got %s",
                         ptf_dtype_name(array->dtype));

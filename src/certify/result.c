@@ -18,7 +18,7 @@ static const char *wrong_parameter(const ptf_check *c)
 /* The first layer of B that is another function than A's. */
 static const char *layer_apart(const ptf_check *c)
 {
-    for (int i = 1; i < c->sides[PTF_B].net->node_count; i++) {
+    for (int i = 1; i < c->sides[PTF_SIDE_B].net->node_count; i++) {
         if (c->layers[i].function_apart > 0)
             return c->layers[i].name_b;
     }
@@ -29,12 +29,12 @@ static const char *layer_apart(const ptf_check *c)
  * Why there is no certificate, the cause before its consequences.  None of the
  * other conditions depends on what B's parameters are.
  */
-static ptf_mismatch find_reason(const ptf_check *c, const char *parameter)
+static ptf_pair_mismatch find_reason(const ptf_check *c, const char *parameter)
 {
     const ptf_certificate *f = &c->certificate;
     const char *apart = layer_apart(c);
     if (c->verdict.samples == 0)
-        return (ptf_mismatch){"nothing was compared", NULL};
+        return (ptf_pair_mismatch){"nothing was compared", NULL};
     if (c->not_finite.reason != NULL)
         return c->not_finite;
     if (c->mismatch.reason != NULL)
@@ -42,23 +42,24 @@ static ptf_mismatch find_reason(const ptf_check *c, const char *parameter)
     if (c->broken.reason != NULL)
         return c->broken;
     if (parameter != NULL)
-        return (ptf_mismatch){"is not the ideal parameter rounded to f32",
-                              parameter};
+        return (ptf_pair_mismatch){"is not the ideal parameter rounded to f32",
+                                   parameter};
     if (apart != NULL || f->function_apart > 0)
-        return (ptf_mismatch){"is a different function than in the original",
-                              apart};
+        return (ptf_pair_mismatch){
+            "is a different function than in the original", apart};
     if (c->beyond != NULL)
-        return (ptf_mismatch){"is further from its exact value than f32 "
-                              "rounding allows",
-                              c->beyond};
+        return (ptf_pair_mismatch){"is further from its exact value than f32 "
+                                   "rounding allows",
+                                   c->beyond};
     if (f->predictions[PTF_PREDICTION_DIFFERENT] > 0)
-        return (ptf_mismatch){"predictions differ beyond the rounding", NULL};
-    return (ptf_mismatch){NULL, NULL};
+        return (ptf_pair_mismatch){"predictions differ beyond the rounding",
+                                   NULL};
+    return (ptf_pair_mismatch){NULL, NULL};
 }
 
 void ptf_check_certificate(const ptf_check *c, ptf_certificate *out)
 {
-    ptf_mismatch why = find_reason(c, wrong_parameter(c));
+    ptf_pair_mismatch why = find_reason(c, wrong_parameter(c));
     *out = c->certificate;
     out->max_ulps = c->options.max_ulps;
     out->reason = why.reason;
@@ -69,8 +70,8 @@ void ptf_check_certificate(const ptf_check *c, ptf_certificate *out)
         out->ulps <= out->max_ulps && find_reason(c, NULL).reason == NULL;
 }
 
-bool ptf_check_open(const ptf_check *c, size_t index, int64_t *sample,
-                    ptf_prediction *kind)
+bool ptf_check_uncertified(const ptf_check *c, size_t index, int64_t *sample,
+                           ptf_prediction *kind)
 {
     if (index >= c->open_count)
         return false;
@@ -89,11 +90,11 @@ ptf_level ptf_check_level(const ptf_check *c)
     ptf_certificate certificate;
     ptf_level level = ptf_verdict_level(&c->verdict);
     if (c->not_finite.reason != NULL)
-        return PTF_UNDECIDED;
-    if (level == PTF_BITWISE || level == PTF_UNDECIDED)
+        return PTF_LEVEL_UNDECIDED;
+    if (level == PTF_LEVEL_BITWISE || level == PTF_LEVEL_UNDECIDED)
         return level;
     ptf_check_certificate(c, &certificate);
-    return certificate.holds    ? PTF_CERTIFIED
+    return certificate.holds    ? PTF_LEVEL_CERTIFIED
            : certificate.within ? PTF_CERTIFIED_WITHIN
                                 : level;
 }
@@ -114,18 +115,19 @@ static ptf_level level_of(const ptf_check *c, int node)
     const ptf_layer_check *layer = &c->layers[node];
     const ptf_difference *d = &layer->difference;
     if (d->count == 0 || d->not_finite > 0)
-        return PTF_UNDECIDED;
+        return PTF_LEVEL_UNDECIDED;
     if (d->unequal_bits == 0)
-        return PTF_BITWISE;
-    if (c->enclosures[PTF_I] != NULL && layer->function_apart == 0 &&
+        return PTF_LEVEL_BITWISE;
+    if (c->enclosures[PTF_SIDE_I] != NULL && layer->function_apart == 0 &&
         layer->runs_beyond == 0 && layer->ulps <= c->options.max_ulps)
-        return layer->ulps == 0 ? PTF_CERTIFIED : PTF_CERTIFIED_WITHIN;
-    return d->beyond_tolerance == 0 ? PTF_WITHIN_TOLERANCE : PTF_DIFFERENT;
+        return layer->ulps == 0 ? PTF_LEVEL_CERTIFIED : PTF_CERTIFIED_WITHIN;
+    return d->beyond_tolerance == 0 ? PTF_LEVEL_WITHIN_TOLERANCE
+                                    : PTF_LEVEL_DIFFERENT;
 }
 
 bool ptf_check_layer(const ptf_check *c, size_t index, ptf_layer_check *out)
 {
-    const ptf_net *b = c->sides[PTF_B].net;
+    const ptf_net *b = c->sides[PTF_SIDE_B].net;
     if (!c->options.layers)
         return false;
     for (int i = 1; i < b->node_count; i++) {

@@ -9,48 +9,56 @@
 
 static const struct {
     ptf_convention about;
-    ptf_formula formulas[PTF_FAMILY_COUNT];
+    ptf_formula formulas[PTF_COUNT_FAMILY_COUNT];
 } table[] = {
     {{"macs", "multiply-adds",
       "weight multiply-adds of convolutions and linear layers"},
-     {[PTF_PRODUCT] = {[PTF_MACS] = 1}}},
+     {[PTF_COUNT_FAMILY_PRODUCT] = {[PTF_QUANTITY_MACS] = 1}}},
     {{"flops", "operations", "twice that, as torch.utils.flop_counter counts"},
-     {[PTF_PRODUCT] = {[PTF_MACS] = 2}}},
+     {[PTF_COUNT_FAMILY_PRODUCT] = {[PTF_QUANTITY_MACS] = 2}}},
     {{"torchinfo", "mult-adds", "torchinfo: biases, parameters of batch norms"},
      {
-         [PTF_PRODUCT] = {[PTF_MACS] = 1, [PTF_BIASES] = 1},
-         [PTF_NORM] = {[PTF_PARAMETERS] = 1},
+         [PTF_COUNT_FAMILY_PRODUCT] =
+             {[PTF_QUANTITY_MACS] = 1, [PTF_QUANTITY_BIASES] = 1},
+         [PTF_COUNT_FAMILY_NORM] = {[PTF_QUANTITY_PARAMETERS] = 1},
      }},
     {{"thop", "MACs", "thop: no biases; batch norm, average pooling, softmax"},
      {
-         [PTF_PRODUCT] = {[PTF_MACS] = 1},
-         [PTF_NORM] = {[PTF_INPUTS] = 2, [PTF_AFFINE] = 2},
-         [PTF_SOFTMAX] = {[PTF_INPUTS] = 3, [PTF_VECTORS] = -1},
-         [PTF_AVG_POOL] = {[PTF_OUTPUTS] = 1},
-         [PTF_ADAPTIVE_AVG_POOL] = {[PTF_INPUTS] = 1, [PTF_OUTPUTS] = 1},
+         [PTF_COUNT_FAMILY_PRODUCT] = {[PTF_QUANTITY_MACS] = 1},
+         [PTF_COUNT_FAMILY_NORM] =
+             {[PTF_QUANTITY_INPUTS] = 2, [PTF_QUANTITY_AFFINE] = 2},
+         [PTF_COUNT_FAMILY_SOFTMAX] =
+             {[PTF_QUANTITY_INPUTS] = 3, [PTF_QUANTITY_VECTORS] = -1},
+         [PTF_COUNT_FAMILY_AVG_POOL] = {[PTF_QUANTITY_OUTPUTS] = 1},
+         [PTF_COUNT_FAMILY_ADAPTIVE_AVG_POOL] =
+             {[PTF_QUANTITY_INPUTS] = 1, [PTF_QUANTITY_OUTPUTS] = 1},
      }},
     {{"fvcore", "flops",
       "fvcore: a multiply-add is one; batch norm, adaptive pooling"},
      {
-         [PTF_PRODUCT] = {[PTF_MACS] = 1},
-         [PTF_NORM] = {[PTF_INPUTS] = 1, [PTF_AFFINE] = 1},
-         [PTF_ADAPTIVE_AVG_POOL] = {[PTF_INPUTS] = 1},
+         [PTF_COUNT_FAMILY_PRODUCT] = {[PTF_QUANTITY_MACS] = 1},
+         [PTF_COUNT_FAMILY_NORM] =
+             {[PTF_QUANTITY_INPUTS] = 1, [PTF_QUANTITY_AFFINE] = 1},
+         [PTF_COUNT_FAMILY_ADAPTIVE_AVG_POOL] = {[PTF_QUANTITY_INPUTS] = 1},
      }},
     /* Where module and function are both counted, the factor is 2. */
     {{"ptflops", "MACs",
       "ptflops, pytorch backend: biases, batch norm, activations, pooling"},
      {
-         [PTF_PRODUCT] = {[PTF_MACS] = 1, [PTF_BIASES] = 1},
-         [PTF_NORM] = {[PTF_INPUTS] = 1, [PTF_AFFINE] = 1},
-         [PTF_RELU] = {[PTF_INPUTS] = 2},
-         [PTF_LEAKY_RELU] = {[PTF_INPUTS] = 1},
-         [PTF_SOFTMAX] = {[PTF_INPUTS] = 1},
-         [PTF_MAX_POOL] = {[PTF_INPUTS] = 2},
-         [PTF_AVG_POOL] = {[PTF_INPUTS] = 2},
-         [PTF_ADAPTIVE_AVG_POOL] = {[PTF_INPUTS] = 2},
+         [PTF_COUNT_FAMILY_PRODUCT] =
+             {[PTF_QUANTITY_MACS] = 1, [PTF_QUANTITY_BIASES] = 1},
+         [PTF_COUNT_FAMILY_NORM] =
+             {[PTF_QUANTITY_INPUTS] = 1, [PTF_QUANTITY_AFFINE] = 1},
+         [PTF_COUNT_FAMILY_RELU] = {[PTF_QUANTITY_INPUTS] = 2},
+         [PTF_COUNT_FAMILY_LEAKY_RELU] = {[PTF_QUANTITY_INPUTS] = 1},
+         [PTF_COUNT_FAMILY_SOFTMAX] = {[PTF_QUANTITY_INPUTS] = 1},
+         [PTF_COUNT_FAMILY_MAX_POOL] = {[PTF_QUANTITY_INPUTS] = 2},
+         [PTF_COUNT_FAMILY_AVG_POOL] = {[PTF_QUANTITY_INPUTS] = 2},
+         [PTF_COUNT_FAMILY_ADAPTIVE_AVG_POOL] = {[PTF_QUANTITY_INPUTS] = 2},
      }},
     {{"ptflops-aten", "MACs", "ptflops, aten backend: biases"},
-     {[PTF_PRODUCT] = {[PTF_MACS] = 1, [PTF_BIASES] = 1}}},
+     {[PTF_COUNT_FAMILY_PRODUCT] =
+          {[PTF_QUANTITY_MACS] = 1, [PTF_QUANTITY_BIASES] = 1}}},
 };
 
 const ptf_convention *ptf_convention_at(size_t index)

@@ -5,24 +5,24 @@
  */
 #include "count/count.h"
 
-static const ptf_family families[PTF_OP_COUNT] = {
-    [PTF_OP_CONV1D] = PTF_PRODUCT,
-    [PTF_OP_CONV2D] = PTF_PRODUCT,
-    [PTF_OP_LINEAR] = PTF_PRODUCT,
-    [PTF_OP_BATCHNORM1D] = PTF_NORM,
-    [PTF_OP_BATCHNORM2D] = PTF_NORM,
-    [PTF_OP_RELU] = PTF_RELU,
-    [PTF_OP_LEAKY_RELU] = PTF_LEAKY_RELU,
-    [PTF_OP_SIGMOID] = PTF_SIGMOID,
-    [PTF_OP_TANH] = PTF_TANH,
-    [PTF_OP_SOFTPLUS] = PTF_SOFTPLUS,
-    [PTF_OP_SOFTMAX] = PTF_SOFTMAX,
-    [PTF_OP_MAXPOOL2D] = PTF_MAX_POOL,
-    [PTF_OP_AVGPOOL2D] = PTF_AVG_POOL,
-    [PTF_OP_ADAPTIVE_AVGPOOL2D] = PTF_ADAPTIVE_AVG_POOL,
-    [PTF_OP_FLATTEN] = PTF_VIEW,
-    [PTF_OP_DROPOUT] = PTF_VIEW,
-    [PTF_OP_IDENTITY] = PTF_VIEW,
+static const ptf_count_family families[PTF_OP_COUNT] = {
+    [PTF_OP_CONV1D] = PTF_COUNT_FAMILY_PRODUCT,
+    [PTF_OP_CONV2D] = PTF_COUNT_FAMILY_PRODUCT,
+    [PTF_OP_LINEAR] = PTF_COUNT_FAMILY_PRODUCT,
+    [PTF_OP_BATCHNORM1D] = PTF_COUNT_FAMILY_NORM,
+    [PTF_OP_BATCHNORM2D] = PTF_COUNT_FAMILY_NORM,
+    [PTF_OP_RELU] = PTF_COUNT_FAMILY_RELU,
+    [PTF_OP_LEAKY_RELU] = PTF_COUNT_FAMILY_LEAKY_RELU,
+    [PTF_OP_SIGMOID] = PTF_COUNT_FAMILY_SIGMOID,
+    [PTF_OP_TANH] = PTF_COUNT_FAMILY_TANH,
+    [PTF_OP_SOFTPLUS] = PTF_COUNT_FAMILY_SOFTPLUS,
+    [PTF_OP_SOFTMAX] = PTF_COUNT_FAMILY_SOFTMAX,
+    [PTF_OP_MAXPOOL2D] = PTF_COUNT_FAMILY_MAX_POOL,
+    [PTF_OP_AVGPOOL2D] = PTF_COUNT_FAMILY_AVG_POOL,
+    [PTF_OP_ADAPTIVE_AVGPOOL2D] = PTF_COUNT_FAMILY_ADAPTIVE_AVG_POOL,
+    [PTF_OP_FLATTEN] = PTF_COUNT_FAMILY_VIEW,
+    [PTF_OP_DROPOUT] = PTF_COUNT_FAMILY_VIEW,
+    [PTF_OP_IDENTITY] = PTF_COUNT_FAMILY_VIEW,
 };
 
 /* Whole numbers that remember whether one did not fit. */
@@ -84,24 +84,24 @@ static int64_t count_taps(tally *t, const ptf_node *node, const ptf_shape *in,
 {
     int64_t taps = 1;
     switch (families[node->op]) {
-    case PTF_MAX_POOL:
-    case PTF_AVG_POOL:
+    case PTF_COUNT_FAMILY_MAX_POOL:
+    case PTF_COUNT_FAMILY_AVG_POOL:
         taps = times(t, node->attrs.kernel[0], node->attrs.kernel[1]);
         return times(t, taps, ptf_shape_numel(out));
-    case PTF_ADAPTIVE_AVG_POOL:
+    case PTF_COUNT_FAMILY_ADAPTIVE_AVG_POOL:
         for (int d = 1; d < 3; d++)
             taps = times(t, taps, adaptive_taps(in->dim[d], out->dim[d]));
         return times(t, taps, in->dim[0]);
-    case PTF_VIEW:
-    case PTF_PRODUCT:
-    case PTF_NORM:
-    case PTF_RELU:
-    case PTF_LEAKY_RELU:
-    case PTF_SIGMOID:
-    case PTF_TANH:
-    case PTF_SOFTPLUS:
-    case PTF_SOFTMAX:
-    case PTF_FAMILY_COUNT: break;
+    case PTF_COUNT_FAMILY_VIEW:
+    case PTF_COUNT_FAMILY_PRODUCT:
+    case PTF_COUNT_FAMILY_NORM:
+    case PTF_COUNT_FAMILY_RELU:
+    case PTF_COUNT_FAMILY_LEAKY_RELU:
+    case PTF_COUNT_FAMILY_SIGMOID:
+    case PTF_COUNT_FAMILY_TANH:
+    case PTF_COUNT_FAMILY_SOFTPLUS:
+    case PTF_COUNT_FAMILY_SOFTMAX:
+    case PTF_COUNT_FAMILY_COUNT: break;
     }
     return 0;
 }
@@ -109,31 +109,34 @@ static int64_t count_taps(tally *t, const ptf_node *node, const ptf_shape *in,
 /* The terms of one sum: the weights of one output channel. */
 static int64_t term_count(tally *t, const ptf_node *node)
 {
-    return parameter_count(t, node, PTF_WEIGHT) / node->attrs.out_channels;
+    return parameter_count(t, node, PTF_ROLE_WEIGHT) / node->attrs.out_channels;
 }
 
 /* Of one sample. */
 static void find_quantities(tally *t, const ptf_node *node, const ptf_shape *in,
                             const ptf_shape *out, int64_t q[PTF_QUANTITY_COUNT])
 {
-    ptf_family family = families[node->op];
-    q[PTF_INPUTS] = ptf_shape_numel(in);
-    q[PTF_OUTPUTS] = ptf_shape_numel(out);
-    q[PTF_TAPS] = count_taps(t, node, in, out);
-    for (int role = PTF_WEIGHT; role <= PTF_SHIFT; role++)
-        q[PTF_PARAMETERS] = plus(t, q[PTF_PARAMETERS],
-                                 parameter_count(t, node, (ptf_role)role));
-    if (family == PTF_PRODUCT)
-        q[PTF_MACS] = times(t, q[PTF_OUTPUTS], term_count(t, node));
-    if (parameter_count(t, node, PTF_BIAS) > 0)
-        q[PTF_BIASES] = q[PTF_OUTPUTS];
-    if (parameter_count(t, node, PTF_SCALE) > 0)
-        q[PTF_EPILOGUES] = q[PTF_OUTPUTS];
-    if (family == PTF_NORM && parameter_count(t, node, PTF_WEIGHT) > 0)
-        q[PTF_AFFINE] = q[PTF_OUTPUTS];
-    if (family == PTF_SOFTMAX)
-        q[PTF_VECTORS] =
-            q[PTF_INPUTS] /
+    ptf_count_family family = families[node->op];
+    q[PTF_QUANTITY_INPUTS] = ptf_shape_numel(in);
+    q[PTF_QUANTITY_OUTPUTS] = ptf_shape_numel(out);
+    q[PTF_QUANTITY_TAPS] = count_taps(t, node, in, out);
+    for (int role = PTF_ROLE_WEIGHT; role <= PTF_ROLE_SHIFT; role++)
+        q[PTF_QUANTITY_PARAMETERS] =
+            plus(t, q[PTF_QUANTITY_PARAMETERS],
+                 parameter_count(t, node, (ptf_role)role));
+    if (family == PTF_COUNT_FAMILY_PRODUCT)
+        q[PTF_QUANTITY_MACS] =
+            times(t, q[PTF_QUANTITY_OUTPUTS], term_count(t, node));
+    if (parameter_count(t, node, PTF_ROLE_BIAS) > 0)
+        q[PTF_QUANTITY_BIASES] = q[PTF_QUANTITY_OUTPUTS];
+    if (parameter_count(t, node, PTF_ROLE_SCALE) > 0)
+        q[PTF_QUANTITY_EPILOGUES] = q[PTF_QUANTITY_OUTPUTS];
+    if (family == PTF_COUNT_FAMILY_NORM &&
+        parameter_count(t, node, PTF_ROLE_WEIGHT) > 0)
+        q[PTF_QUANTITY_AFFINE] = q[PTF_QUANTITY_OUTPUTS];
+    if (family == PTF_COUNT_FAMILY_SOFTMAX)
+        q[PTF_QUANTITY_VECTORS] =
+            q[PTF_QUANTITY_INPUTS] /
             in->dim[ptf_softmax_axis(&node->attrs, in->rank + 1) - 1];
 }
 
@@ -173,7 +176,7 @@ typedef struct counting {
 static int64_t weight_bytes(tally *t, const ptf_node *node)
 {
     int64_t count = 0;
-    for (int role = PTF_WEIGHT; role <= PTF_RUNNING_VAR; role++)
+    for (int role = PTF_ROLE_WEIGHT; role <= PTF_ROLE_RUNNING_VAR; role++)
         count = plus(t, count, parameter_count(t, node, (ptf_role)role));
     return times(t, count, sizeof(float));
 }
@@ -183,20 +186,20 @@ static ptf_count count_layer(tally *t, const counting *c, int index)
     const ptf_node *node = &c->net->nodes[index];
     const ptf_shape *in = &c->shapes[node->inputs[0]];
     const ptf_shape *out = &c->shapes[index];
-    ptf_family family = families[node->op];
+    ptf_count_family family = families[node->op];
     ptf_count count = {.name = node->name,
                        .op = node->class_name,
                        .input = *in,
                        .output = *out};
     int64_t q[PTF_QUANTITY_COUNT] = {0};
     find_quantities(t, node, in, out, q);
-    count.parameters = q[PTF_PARAMETERS];
+    count.parameters = q[PTF_QUANTITY_PARAMETERS];
     count.weight_bytes = weight_bytes(t, node);
     for (int i = 0; i < PTF_QUANTITY_COUNT; i++)
         q[i] = times(t, q[i], c->batch);
-    if (family != PTF_VIEW) {
-        count.input_bytes = times(t, q[PTF_INPUTS], sizeof(float));
-        count.output_bytes = times(t, q[PTF_OUTPUTS], sizeof(float));
+    if (family != PTF_COUNT_FAMILY_VIEW) {
+        count.input_bytes = times(t, q[PTF_QUANTITY_INPUTS], sizeof(float));
+        count.output_bytes = times(t, q[PTF_QUANTITY_OUTPUTS], sizeof(float));
     }
     count.forward = evaluate_all(t, &ptf_forward_formulas[family], q);
     if (c->wanted[node->inputs[0]])

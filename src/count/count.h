@@ -14,34 +14,34 @@
 
 /* What the formulas are made of; all are those of the whole batch. */
 typedef enum ptf_quantity {
-    PTF_MACS,       /* a weight times a value; padded taps count */
-    PTF_BIASES,     /* outputs that a bias is added to */
-    PTF_EPILOGUES,  /* outputs with a scale and a shift behind the sum */
-    PTF_INPUTS,     /* numbers that come in */
-    PTF_OUTPUTS,    /* numbers that go out */
-    PTF_AFFINE,     /* outputs of a batch norm that has weights */
-    PTF_PARAMETERS, /* trainable numbers, again for each sample */
-    PTF_TAPS,       /* numbers that the windows of a pooling look at */
-    PTF_VECTORS,    /* vectors that a softmax takes the sum of */
+    PTF_QUANTITY_MACS,       /* a weight times a value; padded taps count */
+    PTF_QUANTITY_BIASES,     /* outputs that a bias is added to */
+    PTF_QUANTITY_EPILOGUES,  /* outputs with a scale and shift after the sum */
+    PTF_QUANTITY_INPUTS,     /* numbers that come in */
+    PTF_QUANTITY_OUTPUTS,    /* numbers that go out */
+    PTF_QUANTITY_AFFINE,     /* outputs of a batch norm that has weights */
+    PTF_QUANTITY_PARAMETERS, /* trainable numbers, again for each sample */
+    PTF_QUANTITY_TAPS,       /* numbers that the windows of a pooling look at */
+    PTF_QUANTITY_VECTORS,    /* vectors that a softmax takes the sum of */
     PTF_QUANTITY_COUNT,
 } ptf_quantity;
 
 /* Layers that are counted alike. */
-typedef enum ptf_family {
-    PTF_VIEW, /* no arithmetic, and its output is its input */
-    PTF_PRODUCT,
-    PTF_NORM,
-    PTF_RELU,
-    PTF_LEAKY_RELU,
-    PTF_SIGMOID,
-    PTF_TANH,
-    PTF_SOFTPLUS,
-    PTF_SOFTMAX,
-    PTF_MAX_POOL,
-    PTF_AVG_POOL,
-    PTF_ADAPTIVE_AVG_POOL,
-    PTF_FAMILY_COUNT,
-} ptf_family;
+typedef enum ptf_count_family {
+    PTF_COUNT_FAMILY_VIEW, /* no arithmetic, and its output is its input */
+    PTF_COUNT_FAMILY_PRODUCT,
+    PTF_COUNT_FAMILY_NORM,
+    PTF_COUNT_FAMILY_RELU,
+    PTF_COUNT_FAMILY_LEAKY_RELU,
+    PTF_COUNT_FAMILY_SIGMOID,
+    PTF_COUNT_FAMILY_TANH,
+    PTF_COUNT_FAMILY_SOFTPLUS,
+    PTF_COUNT_FAMILY_SOFTMAX,
+    PTF_COUNT_FAMILY_MAX_POOL,
+    PTF_COUNT_FAMILY_AVG_POOL,
+    PTF_COUNT_FAMILY_ADAPTIVE_AVG_POOL,
+    PTF_COUNT_FAMILY_COUNT,
+} ptf_count_family;
 
 /* The factor of each quantity. */
 typedef int8_t ptf_formula[PTF_QUANTITY_COUNT];
@@ -51,9 +51,10 @@ typedef struct ptf_formulas {
     ptf_formula macs, multiplications, additions, others;
 } ptf_formulas;
 
-extern const ptf_formulas ptf_forward_formulas[PTF_FAMILY_COUNT];
-extern const ptf_formulas ptf_input_gradient_formulas[PTF_FAMILY_COUNT];
-extern const ptf_formulas ptf_parameter_gradient_formulas[PTF_FAMILY_COUNT];
+extern const ptf_formulas ptf_forward_formulas[PTF_COUNT_FAMILY_COUNT];
+extern const ptf_formulas ptf_input_gradient_formulas[PTF_COUNT_FAMILY_COUNT];
+extern const ptf_formulas
+    ptf_parameter_gradient_formulas[PTF_COUNT_FAMILY_COUNT];
 
 /* The convention's formulas, one for each family; NULL if there is no such. */
 const ptf_formula *ptf_convention_formulas(const ptf_convention *convention);

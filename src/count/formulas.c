@@ -27,65 +27,84 @@
  */
 #include "count/count.h"
 
-const ptf_formulas ptf_forward_formulas[PTF_FAMILY_COUNT] = {
-    [PTF_PRODUCT] = {.macs = {[PTF_MACS] = 1},
-                     .multiplications = {[PTF_MACS] = 1, [PTF_EPILOGUES] = 1},
-                     .additions = {[PTF_MACS] = 1,
-                                   [PTF_OUTPUTS] = -1,
-                                   [PTF_BIASES] = 1,
-                                   [PTF_EPILOGUES] = 1}},
-    [PTF_NORM] = {.multiplications = {[PTF_INPUTS] = 1},
-                  .additions = {[PTF_INPUTS] = 1}},
-    [PTF_RELU] = {.others = {[PTF_INPUTS] = 1}},
-    [PTF_LEAKY_RELU] = {.multiplications = {[PTF_INPUTS] = 1},
-                        .others = {[PTF_INPUTS] = 1}},
-    [PTF_SIGMOID] = {.additions = {[PTF_INPUTS] = 1},
-                     .others = {[PTF_INPUTS] = 2}},
-    [PTF_TANH] = {.multiplications = {[PTF_INPUTS] = 1},
-                  .additions = {[PTF_INPUTS] = 2},
-                  .others = {[PTF_INPUTS] = 2}},
-    [PTF_SOFTPLUS] = {.multiplications = {[PTF_INPUTS] = 1},
-                      .additions = {[PTF_INPUTS] = 2},
-                      .others = {[PTF_INPUTS] = 4}},
-    [PTF_SOFTMAX] = {.additions = {[PTF_INPUTS] = 2, [PTF_VECTORS] = -1},
-                     .others = {[PTF_INPUTS] = 3, [PTF_VECTORS] = -1}},
-    [PTF_MAX_POOL] = {.others = {[PTF_TAPS] = 1, [PTF_OUTPUTS] = -1}},
-    [PTF_AVG_POOL] = {.additions = {[PTF_TAPS] = 1, [PTF_OUTPUTS] = -1},
-                      .others = {[PTF_OUTPUTS] = 1}},
-    [PTF_ADAPTIVE_AVG_POOL] =
-        {.additions = {[PTF_TAPS] = 1, [PTF_OUTPUTS] = -1},
-         .others = {[PTF_OUTPUTS] = 1}},
+const ptf_formulas ptf_forward_formulas[PTF_COUNT_FAMILY_COUNT] = {
+    [PTF_COUNT_FAMILY_PRODUCT] =
+        {.macs = {[PTF_QUANTITY_MACS] = 1},
+         .multiplications =
+             {[PTF_QUANTITY_MACS] = 1, [PTF_QUANTITY_EPILOGUES] = 1},
+         .additions = {[PTF_QUANTITY_MACS] = 1,
+                       [PTF_QUANTITY_OUTPUTS] = -1,
+                       [PTF_QUANTITY_BIASES] = 1,
+                       [PTF_QUANTITY_EPILOGUES] = 1}},
+    [PTF_COUNT_FAMILY_NORM] = {.multiplications = {[PTF_QUANTITY_INPUTS] = 1},
+                               .additions = {[PTF_QUANTITY_INPUTS] = 1}},
+    [PTF_COUNT_FAMILY_RELU] = {.others = {[PTF_QUANTITY_INPUTS] = 1}},
+    [PTF_COUNT_FAMILY_LEAKY_RELU] = {.multiplications = {[PTF_QUANTITY_INPUTS] =
+                                                             1},
+                                     .others = {[PTF_QUANTITY_INPUTS] = 1}},
+    [PTF_COUNT_FAMILY_SIGMOID] = {.additions = {[PTF_QUANTITY_INPUTS] = 1},
+                                  .others = {[PTF_QUANTITY_INPUTS] = 2}},
+    [PTF_COUNT_FAMILY_TANH] = {.multiplications = {[PTF_QUANTITY_INPUTS] = 1},
+                               .additions = {[PTF_QUANTITY_INPUTS] = 2},
+                               .others = {[PTF_QUANTITY_INPUTS] = 2}},
+    [PTF_COUNT_FAMILY_SOFTPLUS] = {.multiplications = {[PTF_QUANTITY_INPUTS] =
+                                                           1},
+                                   .additions = {[PTF_QUANTITY_INPUTS] = 2},
+                                   .others = {[PTF_QUANTITY_INPUTS] = 4}},
+    [PTF_COUNT_FAMILY_SOFTMAX] =
+        {.additions = {[PTF_QUANTITY_INPUTS] = 2, [PTF_QUANTITY_VECTORS] = -1},
+         .others = {[PTF_QUANTITY_INPUTS] = 3, [PTF_QUANTITY_VECTORS] = -1}},
+    [PTF_COUNT_FAMILY_MAX_POOL] =
+        {.others = {[PTF_QUANTITY_TAPS] = 1, [PTF_QUANTITY_OUTPUTS] = -1}},
+    [PTF_COUNT_FAMILY_AVG_POOL] =
+        {.additions = {[PTF_QUANTITY_TAPS] = 1, [PTF_QUANTITY_OUTPUTS] = -1},
+         .others = {[PTF_QUANTITY_OUTPUTS] = 1}},
+    [PTF_COUNT_FAMILY_ADAPTIVE_AVG_POOL] =
+        {.additions = {[PTF_QUANTITY_TAPS] = 1, [PTF_QUANTITY_OUTPUTS] = -1},
+         .others = {[PTF_QUANTITY_OUTPUTS] = 1}},
 };
 
-const ptf_formulas ptf_input_gradient_formulas[PTF_FAMILY_COUNT] = {
-    [PTF_PRODUCT] = {.macs = {[PTF_MACS] = 1},
-                     .multiplications = {[PTF_MACS] = 1, [PTF_EPILOGUES] = 1},
-                     .additions = {[PTF_MACS] = 1}},
-    [PTF_NORM] = {.multiplications = {[PTF_INPUTS] = 1}},
-    [PTF_RELU] = {.others = {[PTF_INPUTS] = 1}},
-    [PTF_LEAKY_RELU] = {.multiplications = {[PTF_INPUTS] = 1},
-                        .others = {[PTF_INPUTS] = 1}},
-    [PTF_SIGMOID] = {.multiplications = {[PTF_INPUTS] = 2},
-                     .additions = {[PTF_INPUTS] = 1}},
-    [PTF_TANH] = {.multiplications = {[PTF_INPUTS] = 2},
-                  .additions = {[PTF_INPUTS] = 1}},
-    [PTF_SOFTPLUS] = {.multiplications = {[PTF_INPUTS] = 1},
-                      .additions = {[PTF_INPUTS] = 1},
-                      .others = {[PTF_INPUTS] = 3}},
-    [PTF_SOFTMAX] = {.multiplications = {[PTF_INPUTS] = 2},
-                     .additions = {[PTF_INPUTS] = 2}},
-    [PTF_MAX_POOL] = {.additions = {[PTF_OUTPUTS] = 1}},
-    [PTF_AVG_POOL] = {.additions = {[PTF_TAPS] = 1},
-                      .others = {[PTF_OUTPUTS] = 1}},
-    [PTF_ADAPTIVE_AVG_POOL] = {.additions = {[PTF_TAPS] = 1},
-                               .others = {[PTF_OUTPUTS] = 1}},
+const ptf_formulas ptf_input_gradient_formulas[PTF_COUNT_FAMILY_COUNT] = {
+    [PTF_COUNT_FAMILY_PRODUCT] =
+        {.macs = {[PTF_QUANTITY_MACS] = 1},
+         .multiplications =
+             {[PTF_QUANTITY_MACS] = 1, [PTF_QUANTITY_EPILOGUES] = 1},
+         .additions = {[PTF_QUANTITY_MACS] = 1}},
+    [PTF_COUNT_FAMILY_NORM] = {.multiplications = {[PTF_QUANTITY_INPUTS] = 1}},
+    [PTF_COUNT_FAMILY_RELU] = {.others = {[PTF_QUANTITY_INPUTS] = 1}},
+    [PTF_COUNT_FAMILY_LEAKY_RELU] = {.multiplications = {[PTF_QUANTITY_INPUTS] =
+                                                             1},
+                                     .others = {[PTF_QUANTITY_INPUTS] = 1}},
+    [PTF_COUNT_FAMILY_SIGMOID] = {.multiplications = {[PTF_QUANTITY_INPUTS] =
+                                                          2},
+                                  .additions = {[PTF_QUANTITY_INPUTS] = 1}},
+    [PTF_COUNT_FAMILY_TANH] = {.multiplications = {[PTF_QUANTITY_INPUTS] = 2},
+                               .additions = {[PTF_QUANTITY_INPUTS] = 1}},
+    [PTF_COUNT_FAMILY_SOFTPLUS] = {.multiplications = {[PTF_QUANTITY_INPUTS] =
+                                                           1},
+                                   .additions = {[PTF_QUANTITY_INPUTS] = 1},
+                                   .others = {[PTF_QUANTITY_INPUTS] = 3}},
+    [PTF_COUNT_FAMILY_SOFTMAX] = {.multiplications = {[PTF_QUANTITY_INPUTS] =
+                                                          2},
+                                  .additions = {[PTF_QUANTITY_INPUTS] = 2}},
+    [PTF_COUNT_FAMILY_MAX_POOL] = {.additions = {[PTF_QUANTITY_OUTPUTS] = 1}},
+    [PTF_COUNT_FAMILY_AVG_POOL] = {.additions = {[PTF_QUANTITY_TAPS] = 1},
+                                   .others = {[PTF_QUANTITY_OUTPUTS] = 1}},
+    [PTF_COUNT_FAMILY_ADAPTIVE_AVG_POOL] = {.additions = {[PTF_QUANTITY_TAPS] =
+                                                              1},
+                                            .others = {[PTF_QUANTITY_OUTPUTS] =
+                                                           1}},
 };
 
-const ptf_formulas ptf_parameter_gradient_formulas[PTF_FAMILY_COUNT] = {
-    [PTF_PRODUCT] =
-        {.macs = {[PTF_MACS] = 1},
-         .multiplications = {[PTF_MACS] = 1, [PTF_EPILOGUES] = 1},
-         .additions = {[PTF_MACS] = 1, [PTF_BIASES] = 1, [PTF_EPILOGUES] = 2}},
-    [PTF_NORM] = {.multiplications = {[PTF_AFFINE] = 2},
-                  .additions = {[PTF_AFFINE] = 2, [PTF_BIASES] = 1}},
+const ptf_formulas ptf_parameter_gradient_formulas[PTF_COUNT_FAMILY_COUNT] = {
+    [PTF_COUNT_FAMILY_PRODUCT] =
+        {.macs = {[PTF_QUANTITY_MACS] = 1},
+         .multiplications =
+             {[PTF_QUANTITY_MACS] = 1, [PTF_QUANTITY_EPILOGUES] = 1},
+         .additions = {[PTF_QUANTITY_MACS] = 1,
+                       [PTF_QUANTITY_BIASES] = 1,
+                       [PTF_QUANTITY_EPILOGUES] = 2}},
+    [PTF_COUNT_FAMILY_NORM] =
+        {.multiplications = {[PTF_QUANTITY_AFFINE] = 2},
+         .additions = {[PTF_QUANTITY_AFFINE] = 2, [PTF_QUANTITY_BIASES] = 1}},
 };

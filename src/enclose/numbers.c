@@ -48,8 +48,8 @@ static ptf_status read_exact(ptf_arena *arena, const ptf_tensor *tensor,
 /* f32 and what fits into it; the kernels round the others. */
 static bool is_rounded(const ptf_tensor *tensor)
 {
-    return tensor != NULL && tensor->dtype != PTF_F32 &&
-           tensor->dtype != PTF_F16 && tensor->dtype != PTF_BF16;
+    return tensor != NULL && tensor->dtype != PTF_DTYPE_F32 &&
+           tensor->dtype != PTF_DTYPE_F16 && tensor->dtype != PTF_DTYPE_BF16;
 }
 
 /* ------------------------------------------------------------- batch norms */
@@ -149,17 +149,20 @@ ptf_status ptf_numbers_read(ptf_arena *arena, const ptf_node *node,
     *out = (ptf_numbers){0};
     if (ptf_op_info(node->op)->norm)
         return read_norm(arena, node, out, err);
-    if (node->tensors[PTF_WEIGHT] == NULL)
+    if (node->tensors[PTF_ROLE_WEIGHT] == NULL)
         return PTF_OK;
-    for (int role = PTF_WEIGHT; role <= PTF_SHIFT; role++)
+    for (int role = PTF_ROLE_WEIGHT; role <= PTF_ROLE_SHIFT; role++)
         out->rounded |= is_rounded(node->tensors[role]);
     ptf_status status =
-        read_weights(arena, node->tensors[PTF_WEIGHT], out, err);
+        read_weights(arena, node->tensors[PTF_ROLE_WEIGHT], out, err);
     if (status == PTF_OK)
-        status = read_exact(arena, node->tensors[PTF_BIAS], &out->bias, err);
+        status =
+            read_exact(arena, node->tensors[PTF_ROLE_BIAS], &out->bias, err);
     if (status == PTF_OK)
-        status = read_exact(arena, node->tensors[PTF_SCALE], &out->scale, err);
+        status =
+            read_exact(arena, node->tensors[PTF_ROLE_SCALE], &out->scale, err);
     if (status == PTF_OK)
-        status = read_exact(arena, node->tensors[PTF_SHIFT], &out->shift, err);
+        status =
+            read_exact(arena, node->tensors[PTF_ROLE_SHIFT], &out->shift, err);
     return status;
 }

@@ -73,7 +73,7 @@ static ptf_status make_offsets(ptf_gradient *g, int i, ptf_error *err)
     ptf_status status = PTF_OK;
     n->channel_offset =
         offsets(g, node, channels, channels * pixels, &status, err);
-    if (status == PTF_OK && n->by[PTF_WEIGHT] != NULL)
+    if (status == PTF_OK && n->by[PTF_ROLE_WEIGHT] != NULL)
         n->pixel_offset = offsets(g, node, pixels, last, &status, err);
     if (status != PTF_OK)
         return status;
@@ -108,7 +108,7 @@ ptf_status ptf_back_product(ptf_gradient *g, int i, ptf_error *err)
         need(&g->reached_floats,
              ptf_max_i64(taps_of(v), up_to(REACHED_FLOATS, filter_floats(v),
                                            g->batch * pixels_of(&v->out))));
-    if (n->by[PTF_WEIGHT] != NULL && !is_linear(v)) {
+    if (n->by[PTF_ROLE_WEIGHT] != NULL && !is_linear(v)) {
         int64_t floats = filter_floats(v);
         need(&g->padded_floats, v->in.channels * n->padded[0] * n->padded[1]);
         if (group_out(v) == 1)

@@ -150,7 +150,7 @@ static void add_channel(void *context, int64_t i, int thread)
     const weights_run *r = context;
     (void)thread;
     int64_t row = filter_floats(&r->n->conv);
-    r->g->kernels->backward->add(r->n->by[PTF_WEIGHT] + i * row,
+    r->g->kernels->backward->add(r->n->by[PTF_ROLE_WEIGHT] + i * row,
                                  r->by + i * row, row);
 }
 
@@ -162,7 +162,7 @@ void ptf_back_conv_weights(const ptf_gradient *g, int i)
                      .n = n,
                      .x = ptf_gradient_value(g, g->net->nodes[i].inputs[0]),
                      .d = n->d,
-                     .by = n->by[PTF_WEIGHT]};
+                     .by = n->by[PTF_ROLE_WEIGHT]};
     if (is_linear(v)) {
         ptf_each(g->threads, v->out.channels, linear_row, &r);
         return;

@@ -138,7 +138,7 @@ static ptf_status make_plain(ptf_gradient *g, int i,
     nodes[1] = *node;
     nodes[1].inputs[0] = 0;
     nodes[1].attrs.scale_shift = false;
-    nodes[1].tensors[PTF_SCALE] = nodes[1].tensors[PTF_SHIFT] = NULL;
+    nodes[1].tensors[PTF_ROLE_SCALE] = nodes[1].tensors[PTF_ROLE_SHIFT] = NULL;
     *net = (ptf_net){
         .nodes = nodes, .node_count = 2, .output = 1, .has_tensors = true};
     return ptf_plan_make(net, shape, g->batch, options, &g->nodes[i].plain,
@@ -150,19 +150,20 @@ static ptf_status make_product(ptf_gradient *g, int i,
 {
     const ptf_node *node = &g->net->nodes[i];
     ptf_back *n = &g->nodes[i];
-    const ptf_tensor *scale = node->tensors[PTF_SCALE];
+    const ptf_tensor *scale = node->tensors[PTF_ROLE_SCALE];
     ptf_status status =
-        read_f32(g, node->tensors[PTF_WEIGHT], &n->weights, err);
+        read_f32(g, node->tensors[PTF_ROLE_WEIGHT], &n->weights, err);
     if (status == PTF_OK && scale != NULL)
         status = read_f32(g, scale, &n->scale, err);
-    if (status == PTF_OK && n->by[PTF_SCALE] != NULL)
+    if (status == PTF_OK && n->by[PTF_ROLE_SCALE] != NULL)
         status = make_plain(g, i, options, err);
     return status == PTF_OK ? ptf_back_product(g, i, err) : status;
 }
 
 static bool has_parameters(const ptf_node *node)
 {
-    return node->tensors[PTF_WEIGHT] != NULL || node->tensors[PTF_BIAS] != NULL;
+    return node->tensors[PTF_ROLE_WEIGHT] != NULL ||
+           node->tensors[PTF_ROLE_BIAS] != NULL;
 }
 
 static ptf_status make_node(ptf_gradient *g, int i,
@@ -171,7 +172,7 @@ static ptf_status make_node(ptf_gradient *g, int i,
     const ptf_node *node = &g->net->nodes[i];
     ptf_back *n = &g->nodes[i];
     if (i == 0) {
-        n->needed = (g->by & PTF_BY_INPUT) != 0;
+        n->needed = (g->by & PTF_WRT_INPUT) != 0;
         return PTF_OK;
     }
     if (node->input_count != 1)
@@ -179,7 +180,7 @@ static ptf_status make_node(ptf_gradient *g, int i,
                              "no gradient of a layer with %d inputs",
                              node->input_count);
     bool by_parameters =
-        (g->by & PTF_BY_PARAMETERS) != 0 && has_parameters(node);
+        (g->by & PTF_WRT_PARAMETERS) != 0 && has_parameters(node);
     n->needed = by_parameters || g->nodes[node->inputs[0]].needed;
     size_t floats = (size_t)(g->batch * ptf_gradient_numel(g, node->inputs[0]));
     if (ptf_net_consumers(g->net, node->inputs[0]) > 1 &&
@@ -245,7 +246,7 @@ ptf_status ptf_gradient_make(const ptf_net *net, const ptf_shape *input,
         ptf_isa_parse(o->isa, &isa); /* the plan refuses what is none */
     g->net = net;
     g->batch = batch;
-    g->by = o->by != 0 ? o->by : PTF_BY_INPUT | PTF_BY_PARAMETERS;
+    g->by = o->by != 0 ? o->by : PTF_WRT_INPUT | PTF_WRT_PARAMETERS;
     g->threads = o->threads > 0 ? o->threads : ptf_thread_count();
     ptf_plan_options plan = {
         .threads = g->threads, .isa = o->isa, .runs = o->runs};

@@ -74,8 +74,8 @@ static ptf_status epilogue_back(const ptf_gradient *g, int i, ptf_error *err)
         ptf_status status = ptf_plan_run(n->plain, x, g->count, n->sums, err);
         if (status != PTF_OK)
             return status;
-        sum_channels(g, i, PTF_SCALE, n->sums);
-        sum_channels(g, i, PTF_SHIFT, NULL);
+        sum_channels(g, i, PTF_ROLE_SCALE, n->sums);
+        sum_channels(g, i, PTF_ROLE_SHIFT, NULL);
     }
     sums_run run = {
         .g = g, .x = n->scale, .channels = g->shapes[i].dim[0], .out = n->d};
@@ -88,16 +88,16 @@ ptf_status ptf_back_parameters(const ptf_gradient *g, int i, ptf_error *err)
 {
     const ptf_back *n = &g->nodes[i];
     if (ptf_op_info(g->net->nodes[i].op)->norm) {
-        sum_channels(g, i, PTF_WEIGHT,
+        sum_channels(g, i, PTF_ROLE_WEIGHT,
                      ptf_gradient_value(g, g->net->nodes[i].inputs[0]));
-        sum_channels(g, i, PTF_BIAS, NULL);
+        sum_channels(g, i, PTF_ROLE_BIAS, NULL);
         return PTF_OK;
     }
     ptf_status status = PTF_OK;
-    if (g->net->nodes[i].tensors[PTF_SCALE] != NULL)
+    if (g->net->nodes[i].tensors[PTF_ROLE_SCALE] != NULL)
         status = epilogue_back(g, i, err);
-    if (status == PTF_OK && n->by[PTF_WEIGHT] != NULL) {
-        sum_channels(g, i, PTF_BIAS, NULL);
+    if (status == PTF_OK && n->by[PTF_ROLE_WEIGHT] != NULL) {
+        sum_channels(g, i, PTF_ROLE_BIAS, NULL);
         ptf_back_conv_weights(g, i);
     }
     return status;
@@ -114,7 +114,8 @@ static ptf_status add_tensor(ptf_gradient *g, int i, ptf_role role,
     float *data = ptf_gradient_floats(g, floats);
     if (data == NULL)
         return ptf_fail_memory(err);
-    *t = (ptf_tensor){.name = of->name, .dtype = PTF_F32, .rank = of->rank};
+    *t = (ptf_tensor){
+        .name = of->name, .dtype = PTF_DTYPE_F32, .rank = of->rank};
     int64_t stride = 1;
     for (int d = of->rank - 1; d >= 0; d--) {
         t->shape[d] = of->shape[d];
@@ -129,8 +130,8 @@ static ptf_status add_tensor(ptf_gradient *g, int i, ptf_role role,
 
 ptf_status ptf_back_tensors(ptf_gradient *g, int i, ptf_error *err)
 {
-    static const ptf_role roles[] = {PTF_WEIGHT, PTF_BIAS, PTF_SCALE,
-                                     PTF_SHIFT};
+    static const ptf_role roles[] = {PTF_ROLE_WEIGHT, PTF_ROLE_BIAS,
+                                     PTF_ROLE_SCALE, PTF_ROLE_SHIFT};
     ptf_status status = PTF_OK;
     for (size_t r = 0; r < PTF_ARRAY_SIZE(roles) && status == PTF_OK; r++) {
         if (g->net->nodes[i].tensors[roles[r]] != NULL)

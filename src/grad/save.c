@@ -9,7 +9,8 @@
 static ptf_tensor input_tensor(const ptf_gradient *g)
 {
     const ptf_shape *shape = &g->shapes[0];
-    ptf_tensor t = {.name = "input", .dtype = PTF_F32, .rank = shape->rank + 1};
+    ptf_tensor t = {
+        .name = "input", .dtype = PTF_DTYPE_F32, .rank = shape->rank + 1};
     int64_t stride = 1;
     for (int d = shape->rank; d >= 0; d--) {
         t.shape[d] = d == 0 ? g->count : shape->dim[d - 1];

@@ -14,7 +14,7 @@ enum { RECORD = 1 + PIXELS };
 static ptf_tensor images_at(const uint8_t *data, int64_t count, int64_t step)
 {
     return (ptf_tensor){.name = "data",
-                        .dtype = PTF_U8,
+                        .dtype = PTF_DTYPE_U8,
                         .rank = 4,
                         .shape = {count, 3, SIDE, SIDE},
                         .stride = {step, PLANE, SIDE, 1},
@@ -58,7 +58,7 @@ ptf_status ptf_cifar_open(const ptf_file *file,
     int64_t count = (int64_t)(file->size / RECORD);
     out->images = images_at(file->data + 1, count, RECORD);
     out->labels = (ptf_tensor){.name = "labels",
-                               .dtype = PTF_U8,
+                               .dtype = PTF_DTYPE_U8,
                                .rank = 1,
                                .shape = {count},
                                .stride = {RECORD},
@@ -85,38 +85,39 @@ static ptf_status fail(const batch *b, const char *what)
 }
 
 /* The state of an array of bytes, N x 3072 in C order, or NULL. */
-static const ptf_value *find_state(const ptf_value *array)
+static const ptf_object *find_state(const ptf_object *array)
 {
     ptf_dtype dtype;
     bool swap;
-    const ptf_value *state =
-        array->kind == PTF_OBJECT ? array->items[PTF_STATE] : NULL;
-    if (state == NULL || state->kind != PTF_TUPLE || state->count != 5)
+    const ptf_object *state = array->kind == PTF_OBJECT_INSTANCE
+                                  ? array->items[PTF_INSTANCE_STATE]
+                                  : NULL;
+    if (state == NULL || state->kind != PTF_OBJECT_TUPLE || state->count != 5)
         return NULL;
-    const ptf_value *shape = state->items[1], *order = state->items[3];
-    bool whole = shape->kind == PTF_TUPLE && shape->count == 2 &&
-                 shape->items[0]->kind == PTF_INT &&
-                 shape->items[1]->kind == PTF_INT &&
+    const ptf_object *shape = state->items[1], *order = state->items[3];
+    bool whole = shape->kind == PTF_OBJECT_TUPLE && shape->count == 2 &&
+                 shape->items[0]->kind == PTF_OBJECT_INT &&
+                 shape->items[1]->kind == PTF_OBJECT_INT &&
                  shape->items[1]->integer == PIXELS;
-    bool fortran = order->kind == PTF_BOOLEAN
+    bool fortran = order->kind == PTF_OBJECT_BOOL
                        ? order->boolean
-                       : order->kind != PTF_INT || order->integer != 0;
+                       : order->kind != PTF_OBJECT_INT || order->integer != 0;
     return whole && !fortran &&
                    ptf_array_dtype(state->items[2], &dtype, &swap) &&
-                   dtype == PTF_U8
+                   dtype == PTF_DTYPE_U8
                ? state
                : NULL;
 }
 
-static ptf_status read_images(batch *b, const ptf_value *root)
+static ptf_status read_images(batch *b, const ptf_object *root)
 {
     ptf_origin origin = {b->file->name, NULL};
-    const ptf_value *array =
-        root->kind == PTF_DICT ? ptf_dict_find(root, "data") : NULL;
+    const ptf_object *array =
+        root->kind == PTF_OBJECT_DICT ? ptf_dict_find(root, "data") : NULL;
     if (array == NULL)
         return ptf_fail(b->err, PTF_UNSUPPORTED, &origin, 0,
                         "expected a CIFAR-10 batch, got another pickle");
-    const ptf_value *state = find_state(array);
+    const ptf_object *state = find_state(array);
     if (state == NULL)
         return fail(b, "the array 'data', N x 3072 bytes");
     b->count = state->items[1]->items[0]->integer;
@@ -132,28 +133,28 @@ static ptf_status read_images(batch *b, const ptf_value *root)
     return PTF_OK;
 }
 
-static ptf_status read_labels(batch *b, const ptf_value *root)
+static ptf_status read_labels(batch *b, const ptf_object *root)
 {
-    const ptf_value *list = ptf_dict_find(root, "labels");
+    const ptf_object *list = ptf_dict_find(root, "labels");
     b->out->cifar10 = list != NULL;
     if (list == NULL)
         list = ptf_dict_find(root, "fine_labels"); /* of CIFAR-100 */
     if (list == NULL)
         return PTF_OK;
-    if (list->kind != PTF_LIST || list->count != b->count)
+    if (list->kind != PTF_OBJECT_LIST || list->count != b->count)
         return fail(b, "a list of one label for each image");
     int64_t *labels =
         ptf_arena_array(b->arena, (size_t)b->count, sizeof(*labels));
     if (labels == NULL)
         return ptf_fail_memory(b->err);
     for (uint32_t i = 0; i < list->count; i++) {
-        if (list->items[i]->kind != PTF_INT)
+        if (list->items[i]->kind != PTF_OBJECT_INT)
             return fail(b, "whole numbers as labels");
         labels[i] = list->items[i]->integer;
     }
     b->out->has_labels = true;
     b->out->labels = (ptf_tensor){.name = "labels",
-                                  .dtype = PTF_I64,
+                                  .dtype = PTF_DTYPE_I64,
                                   .rank = 1,
                                   .shape = {b->count},
                                   .stride = {1},
@@ -161,7 +162,7 @@ static ptf_status read_labels(batch *b, const ptf_value *root)
     return PTF_OK;
 }
 
-static bool marks_nothing(const ptf_value *object)
+static bool marks_nothing(const ptf_object *object)
 {
     (void)object;
     return false;

@@ -96,7 +96,7 @@ static ptf_status find_images(const members *m, const ptf_tensor **out)
 
 static bool is_integer(ptf_dtype dtype)
 {
-    return dtype >= PTF_I8 && dtype <= PTF_U64;
+    return dtype >= PTF_DTYPE_I8 && dtype <= PTF_DTYPE_U64;
 }
 
 /* What labels are called. */

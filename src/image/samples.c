@@ -111,7 +111,7 @@ ptf_status ptf_samples_picture(const ptf_samples *samples, int64_t index,
     p->base = (ptf_picture){.width = t->shape[3],
                             .height = t->shape[2],
                             .channels = t->shape[1],
-                            .real = t->dtype != PTF_U8,
+                            .real = t->dtype != PTF_DTYPE_U8,
                             .read_row = array_row,
                             .close = array_close};
     p->row = (ptf_tensor){.name = t->name,

@@ -28,7 +28,7 @@ const char *ptf_arch_text(const char *name)
 }
 
 static ptf_status compare_arch(const ptf_arch *arch, const ptf_checkpoint *ckpt,
-                               ptf_mismatch *out, ptf_error *err)
+                               ptf_key_mismatch *out, ptf_error *err)
 {
     const ptf_reading trusted = {.assumes = ""};
     ptf_net *net;
@@ -49,8 +49,8 @@ static bool is_torchscript(const ptf_checkpoint *ckpt)
 }
 
 static ptf_status fail_unknown(const ptf_checkpoint *ckpt,
-                               const ptf_arch *nearest, const ptf_mismatch *m,
-                               ptf_error *err)
+                               const ptf_arch *nearest,
+                               const ptf_key_mismatch *m, ptf_error *err)
 {
     static const char advice[] = "give the text of print(model) with --arch";
     const ptf_origin file = {ptf_checkpoint_file(ckpt)->name, NULL};
@@ -75,7 +75,7 @@ static ptf_status fail_unknown(const ptf_checkpoint *ckpt,
 typedef struct search {
     const ptf_arch *nearest;
     size_t fitting;
-    ptf_mismatch best, current;
+    ptf_key_mismatch best, current;
 } search;
 
 static ptf_status search_all(search *s, const ptf_checkpoint *ckpt,

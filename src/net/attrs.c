@@ -33,57 +33,68 @@ enum {
     SOFTMAX = 1U << PTF_OP_SOFTMAX,
     DROPOUT = 1U << PTF_OP_DROPOUT,
 
-    STATED = PTF_REQUIRED | PTF_ALWAYS,
+    STATED = PTF_FIELD_REQUIRED | PTF_FIELD_ALWAYS,
 };
 
 static const ptf_field fields[] = {
-    {CONV, "in_channels", PTF_KIND_INT, STATED | PTF_POSITIONAL,
+    {CONV, "in_channels", PTF_FIELD_KIND_INT, STATED | PTF_FIELD_POSITIONAL,
      AT(in_channels), 1, 0},
-    {CONV, "out_channels", PTF_KIND_INT, STATED | PTF_POSITIONAL,
+    {CONV, "out_channels", PTF_FIELD_KIND_INT, STATED | PTF_FIELD_POSITIONAL,
      AT(out_channels), 1, 0},
-    {CONV, "kernel_size", PTF_KIND_PAIR, STATED | PTF_TUPLE, AT(kernel), 1, 0},
-    {CONV, "stride", PTF_KIND_PAIR, STATED | PTF_TUPLE, AT(stride), 1, 0},
-    {CONV, "padding", PTF_KIND_PADDING, PTF_TUPLE, AT(padding), 0, 0},
-    {CONV, "dilation", PTF_KIND_PAIR, PTF_TUPLE, AT(dilation), 1, 0},
-    {CONV, "groups", PTF_KIND_INT, 0, AT(groups), 1, 0},
-    {CONV, "bias", PTF_KIND_BOOL, 0, AT(has_bias), 0, 0},
-    {CONV, "padding_mode", PTF_KIND_ZEROS, 0, 0, 0, 0},
+    {CONV, "kernel_size", PTF_FIELD_KIND_PAIR, STATED | PTF_FIELD_TUPLE,
+     AT(kernel), 1, 0},
+    {CONV, "stride", PTF_FIELD_KIND_PAIR, STATED | PTF_FIELD_TUPLE, AT(stride),
+     1, 0},
+    {CONV, "padding", PTF_FIELD_KIND_PADDING, PTF_FIELD_TUPLE, AT(padding), 0,
+     0},
+    {CONV, "dilation", PTF_FIELD_KIND_PAIR, PTF_FIELD_TUPLE, AT(dilation), 1,
+     0},
+    {CONV, "groups", PTF_FIELD_KIND_INT, 0, AT(groups), 1, 0},
+    {CONV, "bias", PTF_FIELD_KIND_BOOL, 0, AT(has_bias), 0, 0},
+    {CONV, "padding_mode", PTF_FIELD_KIND_ZEROS, 0, 0, 0, 0},
 
-    {LINEAR, "in_features", PTF_KIND_INT, STATED, AT(in_channels), 1, 0},
-    {LINEAR, "out_features", PTF_KIND_INT, STATED, AT(out_channels), 1, 0},
-    {LINEAR, "bias", PTF_KIND_BOOL, PTF_ALWAYS, AT(has_bias), 0, 0},
-    {CONV | LINEAR, "scale_shift", PTF_KIND_BOOL, 0, AT(scale_shift), 0, 0},
+    {LINEAR, "in_features", PTF_FIELD_KIND_INT, STATED, AT(in_channels), 1, 0},
+    {LINEAR, "out_features", PTF_FIELD_KIND_INT, STATED, AT(out_channels), 1,
+     0},
+    {LINEAR, "bias", PTF_FIELD_KIND_BOOL, PTF_FIELD_ALWAYS, AT(has_bias), 0, 0},
+    {CONV | LINEAR, "scale_shift", PTF_FIELD_KIND_BOOL, 0, AT(scale_shift), 0,
+     0},
 
-    {BATCHNORM, "num_features", PTF_KIND_INT, STATED | PTF_POSITIONAL,
-     AT(in_channels), 1, 0},
-    {BATCHNORM, "eps", PTF_KIND_FLOAT, STATED, AT(eps), 0, 0},
-    {BATCHNORM, "momentum", PTF_KIND_FLOAT, STATED, AT(momentum), 0,
+    {BATCHNORM, "num_features", PTF_FIELD_KIND_INT,
+     STATED | PTF_FIELD_POSITIONAL, AT(in_channels), 1, 0},
+    {BATCHNORM, "eps", PTF_FIELD_KIND_FLOAT, STATED, AT(eps), 0, 0},
+    {BATCHNORM, "momentum", PTF_FIELD_KIND_FLOAT, STATED, AT(momentum), 0,
      AT(momentum_none)},
-    {BATCHNORM, "affine", PTF_KIND_BOOL, STATED, AT(affine), 0, 0},
-    {BATCHNORM, "bias", PTF_KIND_BOOL, 0, AT(has_bias), 0, 0},
-    {BATCHNORM, "track_running_stats", PTF_KIND_BOOL, PTF_ALWAYS,
+    {BATCHNORM, "affine", PTF_FIELD_KIND_BOOL, STATED, AT(affine), 0, 0},
+    {BATCHNORM, "bias", PTF_FIELD_KIND_BOOL, 0, AT(has_bias), 0, 0},
+    {BATCHNORM, "track_running_stats", PTF_FIELD_KIND_BOOL, PTF_FIELD_ALWAYS,
      AT(track_running_stats), 0, 0},
 
-    {MAXPOOL | AVGPOOL, "kernel_size", PTF_KIND_PAIR, STATED, AT(kernel), 1, 0},
-    {MAXPOOL | AVGPOOL, "stride", PTF_KIND_PAIR, STATED, AT(stride), 1, 0},
-    {MAXPOOL | AVGPOOL, "padding", PTF_KIND_PAIR, STATED, AT(padding), 0, 0},
-    {MAXPOOL, "dilation", PTF_KIND_PAIR, STATED, AT(dilation), 1, 0},
-    {MAXPOOL, "ceil_mode", PTF_KIND_BOOL, STATED, AT(ceil_mode), 0, 0},
-    {AVGPOOL, "ceil_mode", PTF_KIND_BOOL, 0, AT(ceil_mode), 0, 0},
-    {AVGPOOL, "count_include_pad", PTF_KIND_BOOL, 0, AT(count_include_pad), 0,
+    {MAXPOOL | AVGPOOL, "kernel_size", PTF_FIELD_KIND_PAIR, STATED, AT(kernel),
+     1, 0},
+    {MAXPOOL | AVGPOOL, "stride", PTF_FIELD_KIND_PAIR, STATED, AT(stride), 1,
      0},
-    {ADAPTIVE, "output_size", PTF_KIND_PAIR, STATED | PTF_NONE_IS_0,
+    {MAXPOOL | AVGPOOL, "padding", PTF_FIELD_KIND_PAIR, STATED, AT(padding), 0,
+     0},
+    {MAXPOOL, "dilation", PTF_FIELD_KIND_PAIR, STATED, AT(dilation), 1, 0},
+    {MAXPOOL, "ceil_mode", PTF_FIELD_KIND_BOOL, STATED, AT(ceil_mode), 0, 0},
+    {AVGPOOL, "ceil_mode", PTF_FIELD_KIND_BOOL, 0, AT(ceil_mode), 0, 0},
+    {AVGPOOL, "count_include_pad", PTF_FIELD_KIND_BOOL, 0,
+     AT(count_include_pad), 0, 0},
+    {ADAPTIVE, "output_size", PTF_FIELD_KIND_PAIR, STATED | PTF_FIELD_NONE_IS_0,
      AT(output_size), 1, 0},
 
-    {LEAKY, "negative_slope", PTF_KIND_FLOAT, STATED, AT(negative_slope), 0, 0},
-    {RELU | LEAKY, "inplace", PTF_KIND_BOOL, 0, AT(inplace), 0, 0},
-    {SOFTPLUS, "beta", PTF_KIND_FLOAT, STATED, AT(beta), 0, 0},
-    {SOFTPLUS, "threshold", PTF_KIND_FLOAT, STATED, AT(threshold), 0, 0},
-    {SOFTMAX, "dim", PTF_KIND_INT, STATED, AT(dim), -8, AT(dim_none)},
-    {FLATTEN, "start_dim", PTF_KIND_INT, STATED, AT(start_dim), -8, 0},
-    {FLATTEN, "end_dim", PTF_KIND_INT, STATED, AT(end_dim), -8, 0},
-    {DROPOUT, "p", PTF_KIND_FLOAT, STATED, AT(p), 0, 0},
-    {DROPOUT, "inplace", PTF_KIND_BOOL, PTF_ALWAYS, AT(inplace), 0, 0},
+    {LEAKY, "negative_slope", PTF_FIELD_KIND_FLOAT, STATED, AT(negative_slope),
+     0, 0},
+    {RELU | LEAKY, "inplace", PTF_FIELD_KIND_BOOL, 0, AT(inplace), 0, 0},
+    {SOFTPLUS, "beta", PTF_FIELD_KIND_FLOAT, STATED, AT(beta), 0, 0},
+    {SOFTPLUS, "threshold", PTF_FIELD_KIND_FLOAT, STATED, AT(threshold), 0, 0},
+    {SOFTMAX, "dim", PTF_FIELD_KIND_INT, STATED, AT(dim), -8, AT(dim_none)},
+    {FLATTEN, "start_dim", PTF_FIELD_KIND_INT, STATED, AT(start_dim), -8, 0},
+    {FLATTEN, "end_dim", PTF_FIELD_KIND_INT, STATED, AT(end_dim), -8, 0},
+    {DROPOUT, "p", PTF_FIELD_KIND_FLOAT, STATED, AT(p), 0, 0},
+    {DROPOUT, "inplace", PTF_FIELD_KIND_BOOL, PTF_FIELD_ALWAYS, AT(inplace), 0,
+     0},
 };
 
 const ptf_field *ptf_field_next(ptf_op op, const ptf_field *after)
@@ -107,7 +118,7 @@ void ptf_attrs_default(ptf_op op, ptf_attrs *out)
         .affine = true,
         .track_running_stats = true,
         .count_include_pad = true,
-        .ceil_mode_unsaid = op == PTF_OP_AVGPOOL2D,
+        .ceil_mode_unspecified = op == PTF_OP_AVGPOOL2D,
         .negative_slope = 0.01,
         .beta = 1.0,
         .threshold = 20.0,
@@ -187,7 +198,7 @@ static bool parse_int(const ptf_field *f, span s, int64_t *out)
 /* An element of a pair; None is 0. */
 static bool parse_element(const ptf_field *f, span s, int64_t *out)
 {
-    if ((f->flags & PTF_NONE_IS_0) != 0 && span_is(s, "None")) {
+    if ((f->flags & PTF_FIELD_NONE_IS_0) != 0 && span_is(s, "None")) {
         *out = 0;
         return true;
     }
@@ -258,12 +269,12 @@ static bool parse_value(ptf_op op, const ptf_field *f, span s, ptf_attrs *attrs)
         return true;
     }
     switch (f->kind) {
-    case PTF_KIND_INT: return parse_int(f, s, out);
-    case PTF_KIND_PAIR: return parse_pair(op, f, s, out);
-    case PTF_KIND_PADDING: return parse_padding(op, f, s, attrs);
-    case PTF_KIND_FLOAT: return ptf_number_parse(s.at, s.size, out);
-    case PTF_KIND_BOOL: return parse_bool(s, out);
-    case PTF_KIND_ZEROS: return span_is(span_unquote(s), "zeros");
+    case PTF_FIELD_KIND_INT: return parse_int(f, s, out);
+    case PTF_FIELD_KIND_PAIR: return parse_pair(op, f, s, out);
+    case PTF_FIELD_KIND_PADDING: return parse_padding(op, f, s, attrs);
+    case PTF_FIELD_KIND_FLOAT: return ptf_number_parse(s.at, s.size, out);
+    case PTF_FIELD_KIND_BOOL: return parse_bool(s, out);
+    case PTF_FIELD_KIND_ZEROS: return span_is(span_unquote(s), "zeros");
     }
     return false;
 }
@@ -274,7 +285,7 @@ static const ptf_field *find_field(ptf_op op, span name, int position)
     int at = 0;
     for (const ptf_field *f = ptf_field_next(op, NULL); f != NULL;
          f = ptf_field_next(op, f)) {
-        bool here = at++ == position && (f->flags & PTF_POSITIONAL) != 0;
+        bool here = at++ == position && (f->flags & PTF_FIELD_POSITIONAL) != 0;
         if (name.size == 0 ? here : span_is(name, f->name))
             return f;
     }
@@ -329,7 +340,7 @@ static const char *find_missing(ptf_op op, uint64_t seen, char message[256])
     for (const ptf_field *f = ptf_field_next(op, NULL); f != NULL;
          f = ptf_field_next(op, f)) {
         bool is_there = (seen >> (f - fields) & 1) != 0;
-        if ((f->flags & PTF_REQUIRED) != 0 && !is_there) {
+        if ((f->flags & PTF_FIELD_REQUIRED) != 0 && !is_there) {
             snprintf(message, 256, "%s does not state %s",
                      ptf_op_info(op)->class_name, f->name);
             return message;
@@ -378,7 +389,7 @@ static const char *check_pool(ptf_op op, ptf_attrs *a, bool ceil_mode_said,
         return "padding, where PyTorch does not print whether the zeros count; "
                "add count_include_pad=True (the default) or "
                "count_include_pad=False to the text";
-    a->ceil_mode_unsaid = average && !ceil_mode_said;
+    a->ceil_mode_unspecified = average && !ceil_mode_said;
     return NULL;
 }
 

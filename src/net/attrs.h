@@ -10,20 +10,21 @@
 #include "net/net.h"
 
 typedef enum ptf_field_kind {
-    PTF_KIND_INT,
-    PTF_KIND_PAIR,    /* 3 or (3, 3); of Conv1d 3 or (3,) */
-    PTF_KIND_PADDING, /* the same, or "same" or "valid" */
-    PTF_KIND_FLOAT,
-    PTF_KIND_BOOL,
-    PTF_KIND_ZEROS, /* padding_mode: nothing is stored, only zeros will do */
+    PTF_FIELD_KIND_INT,
+    PTF_FIELD_KIND_PAIR,    /* 3 or (3, 3); of Conv1d 3 or (3,) */
+    PTF_FIELD_KIND_PADDING, /* the same, or "same" or "valid" */
+    PTF_FIELD_KIND_FLOAT,
+    PTF_FIELD_KIND_BOOL,
+    PTF_FIELD_KIND_ZEROS, /* padding_mode: only zeros; nothing is stored */
 } ptf_field_kind;
 
 enum {
-    PTF_REQUIRED = 1,
-    PTF_ALWAYS = 2,     /* printed even when it is the default */
-    PTF_POSITIONAL = 4, /* printed without its name */
-    PTF_NONE_IS_0 = 8,
-    PTF_TUPLE = 16, /* both numbers are printed even when they are equal */
+    PTF_FIELD_REQUIRED = 1,
+    PTF_FIELD_ALWAYS = 2,     /* printed even when it is the default */
+    PTF_FIELD_POSITIONAL = 4, /* printed without its name */
+    PTF_FIELD_NONE_IS_0 = 8,
+    PTF_FIELD_TUPLE =
+        16, /* both numbers are printed even when they are equal */
 };
 
 /* A row speaks of all ops in 'ops'. */

@@ -25,7 +25,7 @@ static void PTF_PRINTF(2, 3) put(writer *w, const char *fmt, ...)
 
 static void put_element(writer *w, const ptf_field *f, int64_t value)
 {
-    if ((f->flags & PTF_NONE_IS_0) != 0 && value == 0)
+    if ((f->flags & PTF_FIELD_NONE_IS_0) != 0 && value == 0)
         put(w, "None");
     else
         put(w, "%lld", (long long)value);
@@ -36,7 +36,7 @@ static void put_pair(writer *w, ptf_op op, const ptf_field *f,
 {
     if (op == PTF_OP_CONV1D) {
         put(w, "(%lld,)", (long long)value[1]);
-    } else if (value[0] == value[1] && (f->flags & PTF_TUPLE) == 0) {
+    } else if (value[0] == value[1] && (f->flags & PTF_FIELD_TUPLE) == 0) {
         put_element(w, f, value[0]);
     } else {
         put(w, "(");
@@ -63,30 +63,34 @@ static void put_value(writer *w, ptf_op op, const ptf_field *f,
         return;
     }
     switch (f->kind) {
-    case PTF_KIND_INT: put(w, "%lld", (long long)*(const int64_t *)at); break;
-    case PTF_KIND_PADDING:
+    case PTF_FIELD_KIND_INT:
+        put(w, "%lld", (long long)*(const int64_t *)at);
+        break;
+    case PTF_FIELD_KIND_PADDING:
         if (attrs->padding_text != NULL) {
             put(w, "%s", attrs->padding_text);
             break;
         }
         put_pair(w, op, f, at);
         break;
-    case PTF_KIND_PAIR: put_pair(w, op, f, at); break;
-    case PTF_KIND_FLOAT: put_float(w, *(const double *)at); break;
-    case PTF_KIND_BOOL: put(w, *(const bool *)at ? "True" : "False"); break;
-    case PTF_KIND_ZEROS: put(w, "zeros"); break;
+    case PTF_FIELD_KIND_PAIR: put_pair(w, op, f, at); break;
+    case PTF_FIELD_KIND_FLOAT: put_float(w, *(const double *)at); break;
+    case PTF_FIELD_KIND_BOOL:
+        put(w, *(const bool *)at ? "True" : "False");
+        break;
+    case PTF_FIELD_KIND_ZEROS: put(w, "zeros"); break;
     }
 }
 
 static size_t value_size(ptf_field_kind kind)
 {
     static const size_t sizes[] = {
-        [PTF_KIND_INT] = sizeof(int64_t),
-        [PTF_KIND_PAIR] = 2 * sizeof(int64_t),
-        [PTF_KIND_PADDING] = 2 * sizeof(int64_t),
-        [PTF_KIND_FLOAT] = sizeof(double),
-        [PTF_KIND_BOOL] = sizeof(bool),
-        [PTF_KIND_ZEROS] = 0,
+        [PTF_FIELD_KIND_INT] = sizeof(int64_t),
+        [PTF_FIELD_KIND_PAIR] = 2 * sizeof(int64_t),
+        [PTF_FIELD_KIND_PADDING] = 2 * sizeof(int64_t),
+        [PTF_FIELD_KIND_FLOAT] = sizeof(double),
+        [PTF_FIELD_KIND_BOOL] = sizeof(bool),
+        [PTF_FIELD_KIND_ZEROS] = 0,
     };
     return sizes[kind];
 }
@@ -94,7 +98,7 @@ static size_t value_size(ptf_field_kind kind)
 static bool is_default(const ptf_field *f, const ptf_attrs *attrs,
                        const ptf_attrs *defaults)
 {
-    if (f->kind == PTF_KIND_PADDING && attrs->padding_text != NULL)
+    if (f->kind == PTF_FIELD_KIND_PADDING && attrs->padding_text != NULL)
         return false;
     return memcmp((const char *)attrs + f->at, (const char *)defaults + f->at,
                   value_size(f->kind)) == 0;
@@ -109,10 +113,11 @@ char *ptf_op_text(ptf_arena *arena, ptf_op op, const ptf_attrs *attrs)
     const char *comma = "";
     for (const ptf_field *f = ptf_field_next(op, NULL); f != NULL;
          f = ptf_field_next(op, f)) {
-        if ((f->flags & PTF_ALWAYS) == 0 && is_default(f, attrs, &defaults))
+        if ((f->flags & PTF_FIELD_ALWAYS) == 0 &&
+            is_default(f, attrs, &defaults))
             continue;
         put(&w, "%s", comma);
-        if ((f->flags & PTF_POSITIONAL) == 0)
+        if ((f->flags & PTF_FIELD_POSITIONAL) == 0)
             put(&w, "%s=", f->name);
         put_value(&w, op, f, attrs);
         comma = ", ";

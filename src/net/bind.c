@@ -13,7 +13,7 @@ enum { NAME_MAX_SIZE = 1200 }; /* a path and a role */
 /* ------------------------------------------------------- the list of faults */
 
 static void PTF_PRINTF(3, 4)
-    add_mismatch(ptf_mismatch *m, bool stray, const char *fmt, ...)
+    add_mismatch(ptf_key_mismatch *m, bool stray, const char *fmt, ...)
 {
     char item[2048];
     char *first = stray ? m->stray : m->layer;
@@ -85,8 +85,8 @@ static const ptf_tensor *by_name_take(by_name *index, const char *name)
 
 static bool is_float(ptf_dtype dtype)
 {
-    return dtype == PTF_F32 || dtype == PTF_F64 || dtype == PTF_F16 ||
-           dtype == PTF_BF16;
+    return dtype == PTF_DTYPE_F32 || dtype == PTF_DTYPE_F64 ||
+           dtype == PTF_DTYPE_F16 || dtype == PTF_DTYPE_BF16;
 }
 
 /* Of PyTorch 0.3 and of other writers: one number in a row. */
@@ -98,7 +98,7 @@ static bool is_one_number(const ptf_tensor *tensor)
 /* A tensor that agrees with what the layer wants; else NULL and a mismatch. */
 static const ptf_tensor *match(const ptf_tensor *found, const char *name,
                                ptf_role role, int rank, const int64_t *shape,
-                               ptf_mismatch *out)
+                               ptf_key_mismatch *out)
 {
     ptf_tensor wanted = {.rank = rank};
     memcpy(wanted.shape, shape, (size_t)rank * sizeof(*shape));
@@ -109,7 +109,7 @@ static const ptf_tensor *match(const ptf_tensor *found, const char *name,
         return NULL;
     }
     ptf_tensor_shape_text(found, have);
-    bool counts = role == PTF_NUM_BATCHES;
+    bool counts = role == PTF_ROLE_NUM_BATCHES;
     if (counts ? !is_one_number(found)
                : found->rank != rank ||
                      memcmp(found->shape, shape,
@@ -137,7 +137,7 @@ static void parameter_name(const ptf_node *node, ptf_role role,
 }
 
 static void compare_node(ptf_node *node, bool bind, by_name *index,
-                         ptf_mismatch *out)
+                         ptf_key_mismatch *out)
 {
     for (int r = 0; r < PTF_ROLE_COUNT; r++) {
         ptf_role role = (ptf_role)r;
@@ -148,7 +148,7 @@ static void compare_node(ptf_node *node, bool bind, by_name *index,
         char name[NAME_MAX_SIZE];
         parameter_name(node, role, name);
         const ptf_tensor *found = by_name_take(index, name);
-        if (found == NULL && role == PTF_NUM_BATCHES)
+        if (found == NULL && role == PTF_ROLE_NUM_BATCHES)
             continue; /* PyTorch counts batches since 0.4.1 only */
         out->wanted++;
         found = match(found, name, role, rank, shape, out);
@@ -158,11 +158,11 @@ static void compare_node(ptf_node *node, bool bind, by_name *index,
 }
 
 ptf_status ptf_net_compare(ptf_net *net, const ptf_checkpoint *ckpt, bool bind,
-                           ptf_mismatch *out, ptf_error *err)
+                           ptf_key_mismatch *out, ptf_error *err)
 {
     by_name index;
     ptf_status status = by_name_init(&index, ckpt, err);
-    *out = (ptf_mismatch){.list = out->list};
+    *out = (ptf_key_mismatch){.list = out->list};
     if (status == PTF_OK) {
         for (int i = 1; i < net->node_count; i++)
             compare_node(&net->nodes[i], bind, &index, out);
@@ -179,7 +179,7 @@ ptf_status ptf_net_compare(ptf_net *net, const ptf_checkpoint *ckpt, bool bind,
 }
 
 static ptf_status fail_mismatch(const ptf_net *net, const ptf_checkpoint *ckpt,
-                                const ptf_mismatch *m, ptf_error *err)
+                                const ptf_key_mismatch *m, ptf_error *err)
 {
     ptf_origin origin = {ptf_checkpoint_file(ckpt)->name, NULL};
     bool both = m->layer[0] != '\0' && m->stray[0] != '\0';
@@ -199,7 +199,7 @@ ptf_status ptf_net_print_mismatch(const char *text, const char *text_name,
                                   ptf_error *err)
 {
     ptf_net *net;
-    ptf_mismatch *m = ptf_alloc(sizeof(*m));
+    ptf_key_mismatch *m = ptf_alloc(sizeof(*m));
     if (m == NULL)
         return ptf_fail_memory(err);
     m->list = out;
@@ -228,7 +228,7 @@ ptf_status ptf_net_need_tensors(const ptf_checkpoint *ckpt, ptf_error *err)
 ptf_status ptf_net_bind(ptf_net *net, const ptf_checkpoint *ckpt,
                         ptf_error *err)
 {
-    ptf_mismatch *m = ptf_alloc(sizeof(*m));
+    ptf_key_mismatch *m = ptf_alloc(sizeof(*m));
     if (m == NULL)
         return ptf_fail_memory(err);
     ptf_status status = ptf_net_need_tensors(ckpt, err);
@@ -287,7 +287,7 @@ ptf_status ptf_net_list_parameters(ptf_net *net, ptf_error *err)
                 continue;
             parameter_name(node, role, name);
             p->name = ptf_arena_copy(&net->arena, name, strlen(name));
-            p->optional = role == PTF_NUM_BATCHES;
+            p->optional = role == PTF_ROLE_NUM_BATCHES;
             if (p->name == NULL)
                 return ptf_fail_memory(err);
             net->parameter_count++;

@@ -39,18 +39,18 @@ ptf_status ptf_net_bind(ptf_net *net, const ptf_checkpoint *ckpt,
                         ptf_error *err);
 
 /* How the net and the checkpoint disagree. */
-typedef struct ptf_mismatch {
+typedef struct ptf_key_mismatch {
     size_t count;    /* of mismatches */
     size_t agreeing; /* parameters of layers, of 'wanted' */
     size_t wanted;
     FILE *list;      /* gets a line for each mismatch; or NULL */
     char layer[512]; /* the first parameter that has no such tensor, or "" */
     char stray[512]; /* the first tensor that no layer takes, or "" */
-} ptf_mismatch;
+} ptf_key_mismatch;
 
 /* Set out->list; nothing of the net changes when 'bind' is false. */
 ptf_status ptf_net_compare(ptf_net *net, const ptf_checkpoint *ckpt, bool bind,
-                           ptf_mismatch *out, ptf_error *err);
+                           ptf_key_mismatch *out, ptf_error *err);
 
 /* PTF_UNSUPPORTED for a file whose weights have no names any more. */
 ptf_status ptf_net_need_tensors(const ptf_checkpoint *ckpt, ptf_error *err);
@@ -65,7 +65,7 @@ ptf_status ptf_net_list_parameters(ptf_net *net, ptf_error *err);
 const char *ptf_wrapped_child(const char *class_name, size_t size);
 
 /* What is known of the input's value. */
-ptf_kind ptf_net_input_kind(const ptf_net *net);
+ptf_partial_shape ptf_net_input_partial_shape(const ptf_net *net);
 
 /* Lists the tensors of all nodes in net->tensors. */
 ptf_status ptf_net_collect(ptf_net *net, ptf_error *err);

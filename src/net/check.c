@@ -57,11 +57,11 @@ int ptf_net_only_consumer(const ptf_net *net, int node)
     return -1; /* the net's output */
 }
 
-ptf_kind ptf_net_input_kind(const ptf_net *net)
+ptf_partial_shape ptf_net_input_partial_shape(const ptf_net *net)
 {
     if (!net->has_input)
-        return (ptf_kind){0, 0};
-    return (ptf_kind){net->input.rank + 1, net->input.dim[0]};
+        return (ptf_partial_shape){0, 0};
+    return (ptf_partial_shape){net->input.rank + 1, net->input.dim[0]};
 }
 
 /* -------------------------------------------------------------- parameters */
@@ -83,7 +83,7 @@ static ptf_status check_tensor(const ptf_net *net, const ptf_node *node,
     }
     if (!wanted || !net->has_tensors)
         return PTF_OK;
-    if (tensor == NULL && role == PTF_NUM_BATCHES)
+    if (tensor == NULL && role == PTF_ROLE_NUM_BATCHES)
         return PTF_OK;
     bool same =
         tensor != NULL && tensor->rank == rank &&
@@ -112,8 +112,8 @@ ptf_status ptf_net_check_numbers(const ptf_net *net, ptf_error *err)
 
 /* ------------------------------------------------------------------- nodes */
 
-static ptf_status check_node(const ptf_net *net, int index, ptf_kind *kinds,
-                             ptf_error *err)
+static ptf_status check_node(const ptf_net *net, int index,
+                             ptf_partial_shape *kinds, ptf_error *err)
 {
     const ptf_node *node = &net->nodes[index];
     if (node->op == PTF_OP_INPUT || node->input_count != 1 ||
@@ -122,8 +122,8 @@ static ptf_status check_node(const ptf_net *net, int index, ptf_kind *kinds,
                              "does not read one value made before it");
     if (node->container >= net->container_count)
         return ptf_node_fail(err, PTF_ARGUMENT, node, "has no container");
-    const char *wrong = ptf_op_kind(node->op, &node->attrs,
-                                    kinds[node->inputs[0]], &kinds[index]);
+    const char *wrong = ptf_op_partial_shape(
+        node->op, &node->attrs, kinds[node->inputs[0]], &kinds[index]);
     char text[PTF_REFUSAL_TEXT];
     if (wrong != NULL)
         return ptf_node_fail(
@@ -140,10 +140,11 @@ static ptf_status check_node(const ptf_net *net, int index, ptf_kind *kinds,
 
 static ptf_status check_nodes(const ptf_net *net, ptf_error *err)
 {
-    ptf_kind *kinds = ptf_alloc((size_t)net->node_count * sizeof(*kinds));
+    ptf_partial_shape *kinds =
+        ptf_alloc((size_t)net->node_count * sizeof(*kinds));
     if (kinds == NULL)
         return ptf_fail_memory(err);
-    kinds[0] = ptf_net_input_kind(net);
+    kinds[0] = ptf_net_input_partial_shape(net);
     ptf_status status = PTF_OK;
     for (int i = 1; status == PTF_OK && i < net->node_count; i++)
         status = check_node(net, i, kinds, err);

@@ -17,8 +17,8 @@ typedef struct maker {
     int node_capacity;
     ptf_container *containers;
     int container_capacity;
-    ptf_kind kind; /* of the last node's value */
-    int line;      /* number of the line that is being read */
+    ptf_partial_shape kind; /* of the last node's value */
+    int line;               /* number of the line that is being read */
     ptf_error *err;
 } maker;
 
@@ -64,7 +64,7 @@ static ptf_status add_input(maker *m)
     ptf_net *net = m->net;
     net->has_input = m->text.has_input;
     net->input = m->text.input;
-    m->kind = ptf_net_input_kind(net);
+    m->kind = ptf_net_input_partial_shape(net);
     return add_node(m, &(ptf_node){.op = PTF_OP_INPUT,
                                    .name = "",
                                    .class_name = "Input",
@@ -86,7 +86,7 @@ static ptf_status add_implied_flatten(maker *m)
     node.text = ptf_op_text(&m->net->arena, PTF_OP_FLATTEN, &node.attrs);
     if (node.text == NULL)
         return ptf_fail_memory(m->err);
-    m->kind = (ptf_kind){2, 0};
+    m->kind = (ptf_partial_shape){2, 0};
     return add_node(m, &node);
 }
 
@@ -184,7 +184,8 @@ static ptf_status add_layer(maker *m, const ptf_item *item, const char *path,
     if (status != PTF_OK)
         return status;
     int64_t got = m->kind.channels;
-    const char *wrong = ptf_op_kind(node.op, &node.attrs, m->kind, &m->kind);
+    const char *wrong =
+        ptf_op_partial_shape(node.op, &node.attrs, m->kind, &m->kind);
     if (wrong != NULL)
         return refuse_layer(m, &node, got, wrong);
     node.inputs[0] = m->net->output;

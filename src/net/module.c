@@ -92,7 +92,7 @@ static bool is_shown(ptf_op op, ptf_text_span name)
 /* True for an attribute that changes nothing. */
 static bool is_silent(const ptf_module *module, ptf_text_span name)
 {
-    char value[PTF_VALUE_TEXT];
+    char value[PTF_MODULE_VALUE_TEXT];
     for (size_t i = 0; i < PTF_ARRAY_SIZE(silent); i++) {
         if (!span_is(name, silent[i].name))
             continue;
@@ -127,7 +127,7 @@ static ptf_status check_attributes(const describer *d, const ptf_module *module,
 /* Whether there is a bias is not an attribute: the parameter is None. */
 static bool put_bias(describer *d, const ptf_module *module, ptf_op op)
 {
-    char affine[PTF_VALUE_TEXT] = "True";
+    char affine[PTF_MODULE_VALUE_TEXT] = "True";
     if (ptf_op_info(op)->norm)
         ptf_module_value(module, "affine", affine);
     if (strcmp(affine, "True") != 0)
@@ -142,12 +142,12 @@ static bool put_bias(describer *d, const ptf_module *module, ptf_op op)
 static bool put_field(describer *d, const ptf_module *module, ptf_op op,
                       const ptf_field *f)
 {
-    char value[PTF_VALUE_TEXT];
+    char value[PTF_MODULE_VALUE_TEXT];
     if (strcmp(f->name, "bias") == 0)
         return put_bias(d, module, op);
     if (!ptf_module_value(module, f->name, value))
         return false;
-    if ((f->flags & PTF_POSITIONAL) != 0)
+    if ((f->flags & PTF_FIELD_POSITIONAL) != 0)
         ptf_buffer_add_text(&d->out, value);
     else
         ptf_buffer_printf(&d->out, "%s=%s", f->name, value);
@@ -171,7 +171,7 @@ static ptf_status put_layer(describer *d, const ptf_module *module,
         ptf_buffer_add_text(&d->out, separator);
         if (put_field(d, module, op, f))
             separator = ", ";
-        else if ((f->flags & PTF_REQUIRED) != 0)
+        else if ((f->flags & PTF_FIELD_REQUIRED) != 0)
             return fail(d, name, "lacks the attribute '%s'", f->name);
         else if (!d->out.failed)
             d->out.size = before;

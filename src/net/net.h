@@ -36,13 +36,13 @@ typedef enum ptf_op {
  * batchnorm_to_epilogue: y = fmaf(x, scale, shift) per output channel, before
  * any activation. */
 typedef enum ptf_role {
-    PTF_WEIGHT,
-    PTF_BIAS,
-    PTF_SCALE,
-    PTF_SHIFT,
-    PTF_RUNNING_MEAN,
-    PTF_RUNNING_VAR,
-    PTF_NUM_BATCHES,
+    PTF_ROLE_WEIGHT,
+    PTF_ROLE_BIAS,
+    PTF_ROLE_SCALE,
+    PTF_ROLE_SHIFT,
+    PTF_ROLE_RUNNING_MEAN,
+    PTF_ROLE_RUNNING_VAR,
+    PTF_ROLE_NUM_BATCHES,
     PTF_ROLE_COUNT,
 } ptf_role;
 
@@ -65,8 +65,8 @@ typedef struct ptf_attrs {
     bool momentum_none; /* cumulative average; evaluation does not care */
     bool affine, track_running_stats;
     bool ceil_mode, count_include_pad;
-    bool ceil_mode_unsaid;  /* AvgPool2d does not print it */
-    int64_t output_size[2]; /* adaptive pooling; 0: as the input (None) */
+    bool ceil_mode_unspecified; /* AvgPool2d does not print it */
+    int64_t output_size[2];     /* adaptive pooling; 0: as the input (None) */
     double negative_slope;
     double beta, threshold;     /* softplus */
     int64_t start_dim, end_dim; /* flatten */
@@ -188,14 +188,14 @@ const char *ptf_attrs_parse(ptf_op op, const char *text, size_t size,
  * What is known of a value before any input shape is: its rank with the batch
  * and its number of channels (or features); 0 is unknown.
  */
-typedef struct ptf_kind {
+typedef struct ptf_partial_shape {
     int rank;
     int64_t channels;
-} ptf_kind;
+} ptf_partial_shape;
 
 /* NULL, or why the layer cannot take such a value. */
-const char *ptf_op_kind(ptf_op op, const ptf_attrs *attrs, ptf_kind in,
-                        ptf_kind *out);
+const char *ptf_op_partial_shape(ptf_op op, const ptf_attrs *attrs,
+                                 ptf_partial_shape in, ptf_partial_shape *out);
 
 /*
  * What a rule of an op has against an input with 'got' channels or features,

@@ -23,19 +23,20 @@ static ptf_status read_channels(ptf_arena *arena, const ptf_node *node,
 ptf_status ptf_norm_numbers_read(ptf_arena *arena, const ptf_node *node,
                                  ptf_norm_numbers *out, ptf_error *err)
 {
-    if (node->tensors[PTF_RUNNING_MEAN] == NULL ||
-        node->tensors[PTF_RUNNING_VAR] == NULL)
+    if (node->tensors[PTF_ROLE_RUNNING_MEAN] == NULL ||
+        node->tensors[PTF_ROLE_RUNNING_VAR] == NULL)
         return ptf_node_fail(err, PTF_UNSUPPORTED, node,
                              "has no running statistics, and so no fixed "
                              "function");
     ptf_status status =
-        read_channels(arena, node, PTF_WEIGHT, 1, &out->gamma, err);
+        read_channels(arena, node, PTF_ROLE_WEIGHT, 1, &out->gamma, err);
     if (status == PTF_OK)
-        status = read_channels(arena, node, PTF_BIAS, 0, &out->beta, err);
+        status = read_channels(arena, node, PTF_ROLE_BIAS, 0, &out->beta, err);
+    if (status == PTF_OK)
+        status = read_channels(arena, node, PTF_ROLE_RUNNING_MEAN, 0,
+                               &out->mean, err);
     if (status == PTF_OK)
         status =
-            read_channels(arena, node, PTF_RUNNING_MEAN, 0, &out->mean, err);
-    if (status == PTF_OK)
-        status = read_channels(arena, node, PTF_RUNNING_VAR, 1, &out->var, err);
+            read_channels(arena, node, PTF_ROLE_RUNNING_VAR, 1, &out->var, err);
     return status;
 }

@@ -126,7 +126,7 @@ static const char *avgpool_shape(const ptf_attrs *attrs, const ptf_shape *in,
                                  ptf_shape *out)
 {
     const char *wrong = pool_shape(attrs, in, out);
-    if (wrong != NULL || !attrs->ceil_mode_unsaid)
+    if (wrong != NULL || !attrs->ceil_mode_unspecified)
         return wrong;
     for (int i = 0; i < 2; i++) {
         int64_t room =
@@ -267,13 +267,13 @@ int ptf_softmax_axis(const ptf_attrs *attrs, int rank)
 /* -------------------------------------------------------------- parameters */
 
 static const char *const role_names[PTF_ROLE_COUNT] = {
-    [PTF_WEIGHT] = "weight",
-    [PTF_BIAS] = "bias",
-    [PTF_SCALE] = "scale",
-    [PTF_SHIFT] = "shift",
-    [PTF_RUNNING_MEAN] = "running_mean",
-    [PTF_RUNNING_VAR] = "running_var",
-    [PTF_NUM_BATCHES] = "num_batches_tracked",
+    [PTF_ROLE_WEIGHT] = "weight",
+    [PTF_ROLE_BIAS] = "bias",
+    [PTF_ROLE_SCALE] = "scale",
+    [PTF_ROLE_SHIFT] = "shift",
+    [PTF_ROLE_RUNNING_MEAN] = "running_mean",
+    [PTF_ROLE_RUNNING_VAR] = "running_var",
+    [PTF_ROLE_NUM_BATCHES] = "num_batches_tracked",
 };
 
 const char *ptf_role_name(ptf_role role)
@@ -291,13 +291,13 @@ static bool has_parameter(ptf_op op, const ptf_attrs *attrs, ptf_role role)
     const ptf_op_row *row = ptf_op_info(op);
     bool weight = row->weighted || (row->norm && attrs->affine);
     switch (role) {
-    case PTF_WEIGHT: return weight;
-    case PTF_BIAS: return weight && attrs->has_bias;
-    case PTF_SCALE:
-    case PTF_SHIFT: return row->weighted && attrs->scale_shift;
-    case PTF_RUNNING_MEAN:
-    case PTF_RUNNING_VAR:
-    case PTF_NUM_BATCHES: return row->norm && attrs->track_running_stats;
+    case PTF_ROLE_WEIGHT: return weight;
+    case PTF_ROLE_BIAS: return weight && attrs->has_bias;
+    case PTF_ROLE_SCALE:
+    case PTF_ROLE_SHIFT: return row->weighted && attrs->scale_shift;
+    case PTF_ROLE_RUNNING_MEAN:
+    case PTF_ROLE_RUNNING_VAR:
+    case PTF_ROLE_NUM_BATCHES: return row->norm && attrs->track_running_stats;
     case PTF_ROLE_COUNT: break;
     }
     return false;
@@ -308,9 +308,9 @@ bool ptf_op_parameter(ptf_op op, const ptf_attrs *attrs, ptf_role role,
 {
     if (!has_parameter(op, attrs, role))
         return false;
-    *rank = role == PTF_NUM_BATCHES ? 0 : 1;
+    *rank = role == PTF_ROLE_NUM_BATCHES ? 0 : 1;
     shape[0] = attrs->out_channels;
-    if (role != PTF_WEIGHT || ptf_op_info(op)->norm)
+    if (role != PTF_ROLE_WEIGHT || ptf_op_info(op)->norm)
         return true;
     shape[1] =
         is_conv(op) ? attrs->in_channels / attrs->groups : attrs->in_channels;
@@ -324,7 +324,7 @@ bool ptf_op_parameter(ptf_op op, const ptf_attrs *attrs, ptf_role role,
 
 /* ------------------------------------------------------------------- kinds */
 
-static const char *kind_of_linear(ptf_kind in)
+static const char *kind_of_linear(ptf_partial_shape in)
 {
     if (in.rank == 3)
         return "a Linear on channels x length works along the length only, "
@@ -332,12 +332,12 @@ static const char *kind_of_linear(ptf_kind in)
     return in.rank == 4 ? "its input has to be flattened" : NULL;
 }
 
-static const char *kind_of_flatten(const ptf_attrs *attrs, ptf_kind in,
-                                   ptf_kind *out)
+static const char *kind_of_flatten(const ptf_attrs *attrs, ptf_partial_shape in,
+                                   ptf_partial_shape *out)
 {
-    *out = (ptf_kind){0, 0};
+    *out = (ptf_partial_shape){0, 0};
     if (in.rank == 0 && attrs->start_dim == 1 && attrs->end_dim == -1)
-        *out = (ptf_kind){2, 0};
+        *out = (ptf_partial_shape){2, 0};
     if (in.rank == 0)
         return NULL;
     int first = axis_of(attrs->start_dim, in.rank);
@@ -347,13 +347,13 @@ static const char *kind_of_flatten(const ptf_attrs *attrs, ptf_kind in,
     if (first == 0 && last > 0)
         return "it would mix the samples of a batch";
     bool keeps_channels = first > 1 || last == first;
-    *out =
-        (ptf_kind){in.rank - (last - first), keeps_channels ? in.channels : 0};
+    *out = (ptf_partial_shape){in.rank - (last - first),
+                               keeps_channels ? in.channels : 0};
     return NULL;
 }
 
-const char *ptf_op_kind(ptf_op op, const ptf_attrs *attrs, ptf_kind in,
-                        ptf_kind *out)
+const char *ptf_op_partial_shape(ptf_op op, const ptf_attrs *attrs,
+                                 ptf_partial_shape in, ptf_partial_shape *out)
 {
     const ptf_op_row *row = ptf_op_info(op);
     int want = row->rank;

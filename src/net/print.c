@@ -39,7 +39,7 @@ void ptf_net_layer(const ptf_net *net, size_t index, ptf_layer *out)
     const ptf_node *node = &net->nodes[index + 1];
     *out = (ptf_layer){
         .name = node->name, .op = node->class_name, .text = node->text};
-    for (int role = PTF_WEIGHT; role <= PTF_SHIFT; role++) {
+    for (int role = PTF_ROLE_WEIGHT; role <= PTF_ROLE_SHIFT; role++) {
         int rank;
         int64_t shape[PTF_MAX_RANK], count = 1;
         if (!ptf_op_parameter(node->op, &node->attrs, (ptf_role)role, &rank,

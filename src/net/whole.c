@@ -62,7 +62,7 @@ static bool is_text(ptf_text_span span, const char *text)
 static ptf_status check_attributes(const walk *w, const ptf_module *module,
                                    ptf_text_span name)
 {
-    char value[PTF_VALUE_TEXT];
+    char value[PTF_MODULE_VALUE_TEXT];
     ptf_text_span found;
     for (size_t i = 0; ptf_module_attribute(module, i, &found); i++) {
         for (size_t k = 0; k < PTF_ARRAY_SIZE(deciders); k++) {

@@ -176,13 +176,13 @@ static ptf_status push_global(ptf_unpickler *u, const raw_global *raw)
         return ptf_fail_memory(u->c.err);
     const ptf_global **slot = find_slot(u, raw);
     ptf_status status = *slot == NULL ? add_global(u, raw, slot) : PTF_OK;
-    return status == PTF_OK
-               ? ptf_unpickle_push_copy(
-                     u, (ptf_value){.kind = PTF_GLOBAL, .global = *slot})
-               : status;
+    return status == PTF_OK ? ptf_unpickle_push_copy(
+                                  u, (ptf_object){.kind = PTF_OBJECT_GLOBAL,
+                                                  .global = *slot})
+                            : status;
 }
 
-ptf_status ptf_op_global(ptf_unpickler *u)
+ptf_status ptf_opcode_global(ptf_unpickler *u)
 {
     raw_global raw;
     ptf_status status =
@@ -193,14 +193,14 @@ ptf_status ptf_op_global(ptf_unpickler *u)
     return status == PTF_OK ? push_global(u, &raw) : status;
 }
 
-ptf_status ptf_op_stack_global(ptf_unpickler *u)
+ptf_status ptf_opcode_stack_global(ptf_unpickler *u)
 {
     ptf_status status = ptf_unpickle_need(u, 2);
     if (status != PTF_OK)
         return status;
-    const ptf_value *name = ptf_unpickle_pop(u);
-    const ptf_value *module = ptf_unpickle_pop(u);
-    if (name->kind != PTF_STRING || module->kind != PTF_STRING)
+    const ptf_object *name = ptf_unpickle_pop(u);
+    const ptf_object *module = ptf_unpickle_pop(u);
+    if (name->kind != PTF_OBJECT_STRING || module->kind != PTF_OBJECT_STRING)
         return UNPICKLE_FAIL(u, "expected two strings for STACK_GLOBAL");
     return push_global(
         u, &(raw_global){module->text, name->text, module->count, name->count});
@@ -211,7 +211,7 @@ ptf_status ptf_op_stack_global(ptf_unpickler *u)
 /* A callable that makes a container out of what it gets. */
 typedef struct container {
     const char *module, *name;
-    ptf_kind kind;
+    ptf_object_kind kind;
     bool from_dict;    /* its argument must be one; else it is any items */
     bool attributes;   /* its result may have some */
     bool fills_by_new; /* __new__() looks at the argument */
@@ -219,39 +219,39 @@ typedef struct container {
 } container;
 
 static const container containers[] = {
-    {"collections", "OrderedDict", PTF_DICT, false, true, false, 0},
-    {"collections", "Counter", PTF_DICT, true, true, false, 0},
-    {"collections", "defaultdict", PTF_DICT, false, false, false, 1},
-    {"builtins", "dict", PTF_DICT, false, false, false, 0},
-    {"__builtin__", "dict", PTF_DICT, false, false, false, 0},
-    {"builtins", "set", PTF_SET, false, false, false, 0},
-    {"__builtin__", "set", PTF_SET, false, false, false, 0},
-    {"builtins", "frozenset", PTF_SET, false, false, true, 0},
-    {"__builtin__", "frozenset", PTF_SET, false, false, true, 0},
+    {"collections", "OrderedDict", PTF_OBJECT_DICT, false, true, false, 0},
+    {"collections", "Counter", PTF_OBJECT_DICT, true, true, false, 0},
+    {"collections", "defaultdict", PTF_OBJECT_DICT, false, false, false, 1},
+    {"builtins", "dict", PTF_OBJECT_DICT, false, false, false, 0},
+    {"__builtin__", "dict", PTF_OBJECT_DICT, false, false, false, 0},
+    {"builtins", "set", PTF_OBJECT_SET, false, false, false, 0},
+    {"__builtin__", "set", PTF_OBJECT_SET, false, false, false, 0},
+    {"builtins", "frozenset", PTF_OBJECT_SET, false, false, true, 0},
+    {"__builtin__", "frozenset", PTF_OBJECT_SET, false, false, true, 0},
 };
 
-static const container *find_container(const ptf_value *callee)
+static const container *find_container(const ptf_object *callee)
 {
     for (size_t i = 0; i < PTF_ARRAY_SIZE(containers); i++) {
-        if (ptf_value_is_global(callee, containers[i].module,
-                                containers[i].name))
+        if (ptf_object_is_global(callee, containers[i].module,
+                                 containers[i].name))
             return &containers[i];
     }
     return NULL;
 }
 
-static bool is_sequence(const ptf_value *value)
+static bool is_sequence(const ptf_object *value)
 {
-    return value->kind == PTF_LIST || value->kind == PTF_TUPLE ||
-           value->kind == PTF_SET;
+    return value->kind == PTF_OBJECT_LIST || value->kind == PTF_OBJECT_TUPLE ||
+           value->kind == PTF_OBJECT_SET;
 }
 
 /* Python 2 passed an OrderedDict's items as a list of [key, value]. */
-static ptf_status add_pairs(ptf_unpickler *u, ptf_value *dict,
-                            const ptf_value *list)
+static ptf_status add_pairs(ptf_unpickler *u, ptf_object *dict,
+                            const ptf_object *list)
 {
     for (uint32_t i = 0; i < list->count; i++) {
-        const ptf_value *pair = list->items[i];
+        const ptf_object *pair = list->items[i];
         if (!is_sequence(pair) || pair->count != 2)
             return UNPICKLE_FAIL(u, "expected pairs for a dict");
         ptf_status status = ptf_unpickle_append_copies(u, dict, pair->items, 2);
@@ -262,26 +262,27 @@ static ptf_status add_pairs(ptf_unpickler *u, ptf_value *dict,
 }
 
 static ptf_status fill_container(ptf_unpickler *u, const container *c,
-                                 ptf_value *made, const ptf_value *args)
+                                 ptf_object *made, const ptf_object *args)
 {
     if (args->count > c->before + 1)
         return UNPICKLE_FAIL(u, "expected at most %u arguments for %s, got %u",
                              c->before + 1, c->name, args->count);
     if (args->count <= c->before)
         return PTF_OK;
-    const ptf_value *from = args->items[c->before];
-    if (made->kind == PTF_DICT ? from->kind == PTF_DICT : is_sequence(from))
+    const ptf_object *from = args->items[c->before];
+    if (made->kind == PTF_OBJECT_DICT ? from->kind == PTF_OBJECT_DICT
+                                      : is_sequence(from))
         return ptf_unpickle_append_copies(u, made, from->items, from->count);
-    if (made->kind == PTF_DICT && !c->from_dict && is_sequence(from))
+    if (made->kind == PTF_OBJECT_DICT && !c->from_dict && is_sequence(from))
         return add_pairs(u, made, from);
     return UNPICKLE_FAIL(u, "expected items to fill a container with");
 }
 
 /* A new container without items, when 'args' is NULL. */
 static ptf_status push_container(ptf_unpickler *u, const container *c,
-                                 const ptf_value *args)
+                                 const ptf_object *args)
 {
-    ptf_value *made = NULL;
+    ptf_object *made = NULL;
     ptf_status status = ptf_unpickle_make(u, c->kind, &made);
     if (status != PTF_OK)
         return status;
@@ -296,52 +297,53 @@ static ptf_status push_container(ptf_unpickler *u, const container *c,
 /* ------------------------------------------------------------------- calls */
 
 /* What an object was made of: all of it, where the reader makes a tensor. */
-static ptf_freeze depth_for(const ptf_unpickler *u, const ptf_value *object)
+static ptf_freeze depth_for(const ptf_unpickler *u, const ptf_object *object)
 {
     return ptf_unpickle_is_marked(u, object) ? PTF_FROZEN_OBJECTS : PTF_FROZEN;
 }
 
-static ptf_status check_call(ptf_unpickler *u, const ptf_value *callee,
-                             const ptf_value *args)
+static ptf_status check_call(ptf_unpickler *u, const ptf_object *callee,
+                             const ptf_object *args)
 {
-    if (args->kind != PTF_TUPLE)
+    if (args->kind != PTF_OBJECT_TUPLE)
         return UNPICKLE_FAIL(u, "expected a tuple of arguments for %s",
                              u->op_name);
-    if (callee->kind != PTF_GLOBAL && callee->kind != PTF_OBJECT &&
-        callee->kind != PTF_PERSISTENT) /* a class of a legacy file */
+    if (callee->kind != PTF_OBJECT_GLOBAL &&
+        callee->kind != PTF_OBJECT_INSTANCE &&
+        callee->kind != PTF_OBJECT_PERSISTENT) /* a class of a legacy file */
         return UNPICKLE_FAIL(u, "expected something to call for %s",
                              u->op_name);
     return PTF_OK;
 }
 
-static ptf_status push_object(ptf_unpickler *u, ptf_value *callee,
-                              ptf_value *args, bool created)
+static ptf_status push_object(ptf_unpickler *u, ptf_object *callee,
+                              ptf_object *args, bool created)
 {
-    ptf_value *object = NULL;
-    ptf_status status = ptf_unpickle_make(u, PTF_OBJECT, &object);
+    ptf_object *object = NULL;
+    ptf_status status = ptf_unpickle_make(u, PTF_OBJECT_INSTANCE, &object);
     if (status != PTF_OK)
         return status;
     object->items =
-        ptf_arena_array(u->arena, PTF_PARTS, sizeof(*object->items));
+        ptf_arena_array(u->arena, PTF_INSTANCE_PARTS, sizeof(*object->items));
     if (object->items == NULL)
         return ptf_fail_memory(u->c.err);
-    object->count = PTF_PARTS;
+    object->count = PTF_INSTANCE_PARTS;
     object->created = created;
-    object->items[PTF_CALLEE] = callee;
-    object->items[PTF_ARGS] = args;
+    object->items[PTF_INSTANCE_CALLEE] = callee;
+    object->items[PTF_INSTANCE_ARGS] = args;
     status = ptf_unpickle_count_container(u);
     if (status == PTF_OK)
         status = ptf_unpickle_freeze(u, args, depth_for(u, object));
     return status == PTF_OK ? ptf_unpickle_push(u, object) : status;
 }
 
-ptf_status ptf_op_reduce(ptf_unpickler *u)
+ptf_status ptf_opcode_reduce(ptf_unpickler *u)
 {
     ptf_status status = ptf_unpickle_need(u, 2);
     if (status != PTF_OK)
         return status;
-    ptf_value *args = ptf_unpickle_pop(u);
-    ptf_value *callee = ptf_unpickle_pop(u);
+    ptf_object *args = ptf_unpickle_pop(u);
+    ptf_object *callee = ptf_unpickle_pop(u);
     status = check_call(u, callee, args);
     if (status != PTF_OK)
         return status;
@@ -354,10 +356,10 @@ ptf_status ptf_op_reduce(ptf_unpickler *u)
  * cls.__new__(cls, *args, **named): of what is a dict or set that is an empty
  * one, whatever the arguments; __init__(), which would fill it, does not run.
  */
-static ptf_status push_new(ptf_unpickler *u, const ptf_value *named)
+static ptf_status push_new(ptf_unpickler *u, const ptf_object *named)
 {
-    ptf_value *args = ptf_unpickle_pop(u);
-    ptf_value *callee = ptf_unpickle_pop(u);
+    ptf_object *args = ptf_unpickle_pop(u);
+    ptf_object *callee = ptf_unpickle_pop(u);
     ptf_status status = check_call(u, callee, args);
     if (status != PTF_OK)
         return status;
@@ -375,26 +377,26 @@ static ptf_status push_new(ptf_unpickler *u, const ptf_value *named)
     return status;
 }
 
-ptf_status ptf_op_newobj(ptf_unpickler *u)
+ptf_status ptf_opcode_newobj(ptf_unpickler *u)
 {
     ptf_status status = ptf_unpickle_need(u, 2);
     return status == PTF_OK ? push_new(u, NULL) : status;
 }
 
-ptf_status ptf_op_newobj_ex(ptf_unpickler *u)
+ptf_status ptf_opcode_newobj_ex(ptf_unpickler *u)
 {
     ptf_status status = ptf_unpickle_need(u, 3);
     if (status != PTF_OK)
         return status;
-    const ptf_value *named = ptf_unpickle_pop(u);
-    if (named->kind != PTF_DICT)
+    const ptf_object *named = ptf_unpickle_pop(u);
+    if (named->kind != PTF_OBJECT_DICT)
         return UNPICKLE_FAIL(u, "expected named arguments for NEWOBJ_EX");
     return push_new(u, named);
 }
 
-static bool is_attributes(const ptf_value *value)
+static bool is_attributes(const ptf_object *value)
 {
-    return value->kind == PTF_DICT || value->kind == PTF_NONE;
+    return value->kind == PTF_OBJECT_DICT || value->kind == PTF_OBJECT_NONE;
 }
 
 /*
@@ -402,36 +404,37 @@ static bool is_attributes(const ptf_value *value)
  * attributes (the '_metadata' of a state dict), with those of __slots__ in a
  * second dict, never its items, so it is dropped.
  */
-ptf_status ptf_op_build(ptf_unpickler *u)
+ptf_status ptf_opcode_build(ptf_unpickler *u)
 {
     ptf_status status = ptf_unpickle_need(u, 2);
     if (status != PTF_OK)
         return status;
-    ptf_value *state = ptf_unpickle_pop(u);
-    ptf_value *target = ptf_unpickle_top(u);
-    if (target->kind == PTF_DICT && target->named)
+    ptf_object *state = ptf_unpickle_pop(u);
+    ptf_object *target = ptf_unpickle_top(u);
+    if (target->kind == PTF_OBJECT_DICT && target->named)
         return is_attributes(state) ||
-                       (state->kind == PTF_TUPLE && state->count == 2 &&
+                       (state->kind == PTF_OBJECT_TUPLE && state->count == 2 &&
                         is_attributes(state->items[0]) &&
                         is_attributes(state->items[1]))
                    ? PTF_OK
                    : UNPICKLE_FAIL(u, "expected attributes for BUILD");
-    if (target->kind != PTF_OBJECT || target->items[PTF_STATE] != NULL)
+    if (target->kind != PTF_OBJECT_INSTANCE ||
+        target->items[PTF_INSTANCE_STATE] != NULL)
         return UNPICKLE_FAIL(u, "expected an object without state for BUILD");
     status = ptf_unpickle_need_change(u, target);
     if (status != PTF_OK)
         return status;
-    target->items[PTF_STATE] = state;
+    target->items[PTF_INSTANCE_STATE] = state;
     return ptf_unpickle_freeze(u, state, depth_for(u, target));
 }
 
-ptf_status ptf_op_binpersid(ptf_unpickler *u)
+ptf_status ptf_opcode_binpersid(ptf_unpickler *u)
 {
     ptf_status status = ptf_unpickle_need(u, 1);
     if (status != PTF_OK)
         return status;
-    ptf_value *id = ptf_unpickle_pop(u), *value = NULL;
-    status = ptf_unpickle_make(u, PTF_PERSISTENT, &value);
+    ptf_object *id = ptf_unpickle_pop(u), *value = NULL;
+    status = ptf_unpickle_make(u, PTF_OBJECT_PERSISTENT, &value);
     if (status == PTF_OK)
         status = ptf_unpickle_append(u, value, &id, 1);
     if (status != PTF_OK)

@@ -17,40 +17,40 @@
  */
 #include "pickle/unpickle.h"
 
-bool ptf_unpickle_is_marked(const ptf_unpickler *u, const ptf_value *object)
+bool ptf_unpickle_is_marked(const ptf_unpickler *u, const ptf_object *object)
 {
-    return u->is_marked != NULL && object->kind == PTF_OBJECT &&
+    return u->is_marked != NULL && object->kind == PTF_OBJECT_INSTANCE &&
            u->is_marked(object);
 }
 
 /* Each value is frozen at most once to each depth, so all of this together
  * takes linear time. */
-static ptf_status freeze(ptf_unpickler *u, ptf_value *value, ptf_freeze depth,
+static ptf_status freeze(ptf_unpickler *u, ptf_object *value, ptf_freeze depth,
                          int nesting)
 {
     if (value == NULL || value->frozen >= depth ||
-        (value->kind == PTF_OBJECT && depth < PTF_FROZEN_OBJECTS))
+        (value->kind == PTF_OBJECT_INSTANCE && depth < PTF_FROZEN_OBJECTS))
         return PTF_OK;
     if (nesting == PTF_PICKLE_MAX_NESTING)
         return UNPICKLE_FAIL(u, "expected values nested at most %d deep",
                              PTF_PICKLE_MAX_NESTING);
     value->frozen = (uint8_t)depth;
-    if (value->kind == PTF_DICT || value->kind == PTF_PERSISTENT)
+    if (value->kind == PTF_OBJECT_DICT || value->kind == PTF_OBJECT_PERSISTENT)
         return PTF_OK;
     ptf_status status = PTF_OK;
-    size_t count = ptf_value_children(value);
+    size_t count = ptf_object_children(value);
     for (size_t i = 0; i < count && status == PTF_OK; i++)
         status = freeze(u, value->items[i], depth, nesting + 1);
     return status;
 }
 
-ptf_status ptf_unpickle_freeze(ptf_unpickler *u, ptf_value *value,
+ptf_status ptf_unpickle_freeze(ptf_unpickler *u, ptf_object *value,
                                ptf_freeze depth)
 {
     return freeze(u, value, depth, 0);
 }
 
-ptf_status ptf_unpickle_need_change(ptf_unpickler *u, const ptf_value *value)
+ptf_status ptf_unpickle_need_change(ptf_unpickler *u, const ptf_object *value)
 {
     return value->frozen == PTF_CHANGES
                ? PTF_OK

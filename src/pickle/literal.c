@@ -25,12 +25,13 @@ static ptf_status refuse(ptf_cursor *c, const char *what, line l)
  * wrong to the other.
  */
 static ptf_status parse_int(ptf_cursor *c, uint8_t opcode, line l,
-                            ptf_value *out)
+                            ptf_object *out)
 {
     line all = l;
     if (opcode == 'I' && l.size == 2 && l.text[0] == '0' &&
         (l.text[1] | 1) == '1') {
-        *out = (ptf_value){.kind = PTF_BOOLEAN, .boolean = l.text[1] == '1'};
+        *out =
+            (ptf_object){.kind = PTF_OBJECT_BOOL, .boolean = l.text[1] == '1'};
         return PTF_OK;
     }
     if (opcode == 'L' && l.size > 0 && l.text[l.size - 1] == 'L')
@@ -47,15 +48,15 @@ static ptf_status parse_int(ptf_cursor *c, uint8_t opcode, line l,
         fits = fits && ptf_mul_i64(n, 10, &n) &&
                ptf_add_i64(n, i == 1 ? -digit : digit, &n);
     }
-    *out = fits ? (ptf_value){.kind = PTF_INT, .integer = n}
-                : (ptf_value){.kind = PTF_BIG,
-                              .count = (uint32_t)l.size,
-                              .text = l.text};
+    *out = fits ? (ptf_object){.kind = PTF_OBJECT_INT, .integer = n}
+                : (ptf_object){.kind = PTF_OBJECT_BIG_INT,
+                               .count = (uint32_t)l.size,
+                               .text = l.text};
     return PTF_OK;
 }
 
 /* As Python's repr() writes it: no hexadecimal digits, no spaces. */
-static ptf_status parse_float(ptf_cursor *c, line l, ptf_value *out)
+static ptf_status parse_float(ptf_cursor *c, line l, ptf_object *out)
 {
     char text[64], *end = text;
     if (l.size == 0 || l.size >= sizeof(text))
@@ -68,7 +69,7 @@ static ptf_status parse_float(ptf_cursor *c, line l, ptf_value *out)
     double number = strtod(text, &end);
     if (!plain || end != text + l.size)
         return refuse(c, "a float", l);
-    *out = (ptf_value){.kind = PTF_FLOAT, .number = number};
+    *out = (ptf_object){.kind = PTF_OBJECT_FLOAT, .number = number};
     return PTF_OK;
 }
 
@@ -110,7 +111,7 @@ static size_t unescape(const char *text, size_t left, char *out)
 
 /* A quoted Python 2 string, with the escapes that repr() makes. */
 static ptf_status parse_quoted(ptf_cursor *c, line l, ptf_arena *arena,
-                               ptf_value *out)
+                               ptf_object *out)
 {
     if (l.size < 2 || (l.text[0] != '\'' && l.text[0] != '"') ||
         l.text[l.size - 1] != l.text[0])
@@ -130,7 +131,7 @@ static ptf_status parse_quoted(ptf_cursor *c, line l, ptf_arena *arena,
         }
         i += used;
     }
-    *out = (ptf_value){.kind = PTF_STRING, .count = n, .text = text};
+    *out = (ptf_object){.kind = PTF_OBJECT_STRING, .count = n, .text = text};
     return PTF_OK;
 }
 
@@ -171,7 +172,7 @@ static size_t take_raw(const char *text, size_t left, long *code)
 }
 
 static ptf_status parse_unicode(ptf_cursor *c, line l, ptf_arena *arena,
-                                ptf_value *out)
+                                ptf_object *out)
 {
     char *text = ptf_arena_alloc(arena, 2 * l.size + 1);
     if (text == NULL)
@@ -187,12 +188,12 @@ static ptf_status parse_unicode(ptf_cursor *c, line l, ptf_arena *arena,
         if (code == '\\' && used == 1 && i < l.size) /* and its pair */
             n = put_utf8(text, n, (uint8_t)l.text[i++]);
     }
-    *out = (ptf_value){.kind = PTF_STRING, .count = n, .text = text};
+    *out = (ptf_object){.kind = PTF_OBJECT_STRING, .count = n, .text = text};
     return PTF_OK;
 }
 
 ptf_status ptf_parse_literal(ptf_cursor *c, uint8_t opcode, ptf_arena *arena,
-                             ptf_value *out)
+                             ptf_object *out)
 {
     line l = {NULL, 0};
     ptf_status status = ptf_take_line(c, &l.text, &l.size, "a literal");

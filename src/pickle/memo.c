@@ -37,14 +37,14 @@ static ptf_status memo_get(ptf_unpickler *u, uint64_t index)
     return ptf_unpickle_push(u, u->memo[index]);
 }
 
-ptf_status ptf_op_binput(ptf_unpickler *u)
+ptf_status ptf_opcode_binput(ptf_unpickler *u)
 {
     uint8_t index = 0;
     ptf_status status = ptf_take_u8(&u->c, &index, "a memo index");
     return status == PTF_OK ? memo_put(u, index) : status;
 }
 
-ptf_status ptf_op_long_binput(ptf_unpickler *u)
+ptf_status ptf_opcode_long_binput(ptf_unpickler *u)
 {
     uint32_t index = 0;
     ptf_status status = ptf_take_u32(&u->c, &index, "a memo index");
@@ -52,19 +52,19 @@ ptf_status ptf_op_long_binput(ptf_unpickler *u)
 }
 
 /* Python's memo is a dict, and the next index the number of its keys. */
-ptf_status ptf_op_memoize(ptf_unpickler *u)
+ptf_status ptf_opcode_memoize(ptf_unpickler *u)
 {
     return memo_put(u, u->memo_used);
 }
 
-ptf_status ptf_op_binget(ptf_unpickler *u)
+ptf_status ptf_opcode_binget(ptf_unpickler *u)
 {
     uint8_t index = 0;
     ptf_status status = ptf_take_u8(&u->c, &index, "a memo index");
     return status == PTF_OK ? memo_get(u, index) : status;
 }
 
-ptf_status ptf_op_long_binget(ptf_unpickler *u)
+ptf_status ptf_opcode_long_binget(ptf_unpickler *u)
 {
     uint32_t index = 0;
     ptf_status status = ptf_take_u32(&u->c, &index, "a memo index");
@@ -90,14 +90,14 @@ static ptf_status take_index(ptf_unpickler *u, uint64_t *out)
                     : UNPICKLE_FAIL(u, "expected a memo index, got none");
 }
 
-ptf_status ptf_op_put(ptf_unpickler *u)
+ptf_status ptf_opcode_put(ptf_unpickler *u)
 {
     uint64_t index = 0;
     ptf_status status = take_index(u, &index);
     return status == PTF_OK ? memo_put(u, index) : status;
 }
 
-ptf_status ptf_op_get(ptf_unpickler *u)
+ptf_status ptf_opcode_get(ptf_unpickler *u)
 {
     uint64_t index = 0;
     ptf_status status = take_index(u, &index);

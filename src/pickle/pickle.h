@@ -24,31 +24,31 @@ enum {
     PTF_PICKLE_MAX_NESTING = 256,
 };
 
-typedef enum ptf_kind {
-    PTF_NONE,
-    PTF_BOOLEAN,
-    PTF_INT,
-    PTF_BIG, /* an integer beyond 64 bits, as its bytes */
-    PTF_FLOAT,
-    PTF_STRING, /* UTF-8, or any bytes when Python 2 wrote it */
-    PTF_BYTES,
-    PTF_TUPLE,
-    PTF_LIST,
-    PTF_SET,
-    PTF_DICT, /* key, value, key, value; OrderedDict and its like too */
-    PTF_GLOBAL,
-    PTF_OBJECT, /* the result of a call, or an instance of a class */
-    PTF_PERSISTENT,
-} ptf_kind;
+typedef enum ptf_object_kind {
+    PTF_OBJECT_NONE,
+    PTF_OBJECT_BOOL,
+    PTF_OBJECT_INT,
+    PTF_OBJECT_BIG_INT, /* an integer beyond 64 bits, as its bytes */
+    PTF_OBJECT_FLOAT,
+    PTF_OBJECT_STRING, /* UTF-8, or any bytes when Python 2 wrote it */
+    PTF_OBJECT_BYTES,
+    PTF_OBJECT_TUPLE,
+    PTF_OBJECT_LIST,
+    PTF_OBJECT_SET,
+    PTF_OBJECT_DICT, /* key, value, key, value; OrderedDict and its like too */
+    PTF_OBJECT_GLOBAL,
+    PTF_OBJECT_INSTANCE, /* the result of a call, or an instance of a class */
+    PTF_OBJECT_PERSISTENT,
+} ptf_object_kind;
 
-/* The parts of a PTF_OBJECT; NULL where there is none. */
+/* The parts of a PTF_OBJECT_INSTANCE; NULL where there is none. */
 enum {
-    PTF_CALLEE, /* what would be called */
-    PTF_ARGS,   /* with what, usually a tuple */
-    PTF_STATE,  /* what BUILD gives */
-    PTF_PAIRS,  /* a dict: what SETITEMS adds */
-    PTF_ITEMS,  /* a list: what APPENDS adds */
-    PTF_PARTS,
+    PTF_INSTANCE_CALLEE, /* what would be called */
+    PTF_INSTANCE_ARGS,   /* with what, usually a tuple */
+    PTF_INSTANCE_STATE,  /* what BUILD gives */
+    PTF_INSTANCE_PAIRS,  /* a dict: what SETITEMS adds */
+    PTF_INSTANCE_ITEMS,  /* a list: what APPENDS adds */
+    PTF_INSTANCE_PARTS,
 };
 
 /*
@@ -56,9 +56,9 @@ enum {
  * at its end.  Values may be shared, and objects may contain themselves:
  * walkers must not follow them blindly.
  */
-typedef struct ptf_value ptf_value;
-struct ptf_value {
-    uint8_t kind;    /* a ptf_kind */
+typedef struct ptf_object ptf_object;
+struct ptf_object {
+    uint8_t kind;    /* a ptf_object_kind */
     uint8_t frozen;  /* for the unpickler: a ptf_freeze */
     bool marked : 1; /* contains an object that the reader's caller looks for */
     bool busy : 1;   /* for walkers: is on the path that leads here */
@@ -70,7 +70,8 @@ struct ptf_value {
         int64_t integer;
         double number;
         const char *text;
-        ptf_value **items; /* PTF_PARTS of an object, 1 of a persistent id */
+        ptf_object *
+            *items; /* PTF_INSTANCE_PARTS of an object, 1 of a persistent id */
         const struct ptf_global *global;
     };
 };
@@ -81,10 +82,10 @@ typedef struct ptf_global {
 
 /* What a pickle gives. */
 typedef struct ptf_pickle {
-    ptf_value *root;
+    ptf_object *root;
     size_t size; /* bytes up to and with STOP */
     /* Every persistent id, also of values that were dropped. */
-    ptf_value **persistent;
+    ptf_object **persistent;
     size_t persistent_count;
     const ptf_global *const *globals; /* every global, once, in any order */
     size_t global_count;
@@ -99,7 +100,7 @@ typedef struct ptf_pickle {
  */
 ptf_status ptf_pickle_read(const uint8_t *data, size_t size,
                            const ptf_origin *origin,
-                           bool (*marks)(const ptf_value *object),
+                           bool (*marks)(const ptf_object *object),
                            ptf_arena *arena, ptf_pickle *out, ptf_error *err);
 
 /*
@@ -110,38 +111,39 @@ ptf_status ptf_pickle_read(const uint8_t *data, size_t size,
  * the same key twice, and lists, dicts and tuples that contain themselves;
  * sets 'marked'.
  */
-ptf_status ptf_value_check(ptf_value *root, size_t container_count,
-                           const ptf_origin *origin,
-                           bool (*marks)(const ptf_value *object),
-                           ptf_error *err);
+ptf_status ptf_object_check(ptf_object *root, size_t container_count,
+                            const ptf_origin *origin,
+                            bool (*marks)(const ptf_object *object),
+                            ptf_error *err);
 
 /* True for a string (or bytes) that equals 'text'. */
-bool ptf_value_is(const ptf_value *value, const char *text);
+bool ptf_object_is(const ptf_object *value, const char *text);
 
 /* True for the global module.name. */
-bool ptf_value_is_global(const ptf_value *value, const char *module,
-                         const char *name);
+bool ptf_object_is_global(const ptf_object *value, const char *module,
+                          const char *name);
 
 /*
  * The value of a dict's string key, or NULL.  For small dicts of known form:
  * only the first 1024 pairs are looked at, so that the time is bounded.
  */
-ptf_value *ptf_dict_find(const ptf_value *dict, const char *key);
+ptf_object *ptf_dict_find(const ptf_object *dict, const char *key);
 
 /* The tree, one value a line, up to 'max_lines' lines. */
-void ptf_value_print(const ptf_value *value, size_t max_lines, FILE *out);
+void ptf_object_print(const ptf_object *value, size_t max_lines, FILE *out);
 
 /* ----------------------------------------------- between the folder's files */
 
 /* The values right below: items, pairs, parts. */
-static inline size_t ptf_value_children(const ptf_value *value)
+static inline size_t ptf_object_children(const ptf_object *value)
 {
-    return value->kind >= PTF_TUPLE && value->kind != PTF_GLOBAL ? value->count
-                                                                 : 0;
+    return value->kind >= PTF_OBJECT_TUPLE && value->kind != PTF_OBJECT_GLOBAL
+               ? value->count
+               : 0;
 }
 
 /* A Python 2 or protocol 0 literal: integers, floats, quoted strings. */
 ptf_status ptf_parse_literal(ptf_cursor *c, uint8_t opcode, ptf_arena *arena,
-                             ptf_value *out);
+                             ptf_object *out);
 
 #endif

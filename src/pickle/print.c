@@ -11,9 +11,9 @@ typedef struct printer {
     int depth;
 } printer;
 
-static void print_value(printer *p, const ptf_value *value);
+static void print_value(printer *p, const ptf_object *value);
 
-static void print_text(printer *p, const ptf_value *value)
+static void print_text(printer *p, const ptf_object *value)
 {
     enum { SHOWN = 200 };
     uint32_t n = value->count < SHOWN ? value->count : SHOWN;
@@ -22,13 +22,14 @@ static void print_text(printer *p, const ptf_value *value)
     fputs(n < value->count ? "'..." : "'", p->out);
 }
 
-static void print_bytes(printer *p, const ptf_value *value)
+static void print_bytes(printer *p, const ptf_object *value)
 {
     fprintf(p->out, "%s of %u bytes",
-            value->kind == PTF_BIG ? "integer" : "bytes", value->count);
+            value->kind == PTF_OBJECT_BIG_INT ? "integer" : "bytes",
+            value->count);
 }
 
-static void print_global(printer *p, const ptf_value *value)
+static void print_global(printer *p, const ptf_object *value)
 {
     const ptf_global *g = value->global;
     ptf_print_escaped(p->out, g->module, strlen(g->module));
@@ -37,29 +38,33 @@ static void print_global(printer *p, const ptf_value *value)
 }
 
 /* A value that fits on its line. */
-static void print_scalar(printer *p, const ptf_value *value)
+static void print_scalar(printer *p, const ptf_object *value)
 {
-    switch ((ptf_kind)value->kind) {
-    case PTF_NONE: fputs("None", p->out); break;
-    case PTF_BOOLEAN: fputs(value->boolean ? "True" : "False", p->out); break;
-    case PTF_INT: fprintf(p->out, "%lld", (long long)value->integer); break;
-    case PTF_FLOAT: fprintf(p->out, "%.17g", value->number); break;
-    case PTF_STRING: print_text(p, value); break;
-    case PTF_BIG:
-    case PTF_BYTES: print_bytes(p, value); break;
-    case PTF_GLOBAL: print_global(p, value); break;
-    case PTF_TUPLE:
-    case PTF_LIST:
-    case PTF_SET:
-    case PTF_DICT:
-    case PTF_OBJECT:
-    case PTF_PERSISTENT: break;
+    switch ((ptf_object_kind)value->kind) {
+    case PTF_OBJECT_NONE: fputs("None", p->out); break;
+    case PTF_OBJECT_BOOL:
+        fputs(value->boolean ? "True" : "False", p->out);
+        break;
+    case PTF_OBJECT_INT:
+        fprintf(p->out, "%lld", (long long)value->integer);
+        break;
+    case PTF_OBJECT_FLOAT: fprintf(p->out, "%.17g", value->number); break;
+    case PTF_OBJECT_STRING: print_text(p, value); break;
+    case PTF_OBJECT_BIG_INT:
+    case PTF_OBJECT_BYTES: print_bytes(p, value); break;
+    case PTF_OBJECT_GLOBAL: print_global(p, value); break;
+    case PTF_OBJECT_TUPLE:
+    case PTF_OBJECT_LIST:
+    case PTF_OBJECT_SET:
+    case PTF_OBJECT_DICT:
+    case PTF_OBJECT_INSTANCE:
+    case PTF_OBJECT_PERSISTENT: break;
     }
 }
 
-static bool is_scalar(const ptf_value *value)
+static bool is_scalar(const ptf_object *value)
 {
-    return value->kind < PTF_TUPLE || value->kind == PTF_GLOBAL;
+    return value->kind < PTF_OBJECT_TUPLE || value->kind == PTF_OBJECT_GLOBAL;
 }
 
 static bool begin_line(printer *p)
@@ -74,21 +79,22 @@ static bool begin_line(printer *p)
     return true;
 }
 
-static void print_tree(printer *p, const ptf_value *value)
+static void print_tree(printer *p, const ptf_object *value)
 {
     static const char *const names[] = {
-        [PTF_TUPLE] = "tuple",
-        [PTF_LIST] = "list",
-        [PTF_SET] = "set",
-        [PTF_DICT] = "dict",
-        [PTF_PERSISTENT] = "persistent",
-        [PTF_OBJECT] = "object",
+        [PTF_OBJECT_TUPLE] = "tuple",
+        [PTF_OBJECT_LIST] = "list",
+        [PTF_OBJECT_SET] = "set",
+        [PTF_OBJECT_DICT] = "dict",
+        [PTF_OBJECT_PERSISTENT] = "persistent",
+        [PTF_OBJECT_INSTANCE] = "object",
     };
     static const char *const parts[] = {"call", "args", "state", "pairs",
                                         "items"};
-    bool dict = value->kind == PTF_DICT;
+    bool dict = value->kind == PTF_OBJECT_DICT;
     fprintf(p->out, "%s", names[value->kind]);
-    if (value->kind != PTF_OBJECT && value->kind != PTF_PERSISTENT)
+    if (value->kind != PTF_OBJECT_INSTANCE &&
+        value->kind != PTF_OBJECT_PERSISTENT)
         fprintf(p->out, " of %u", dict ? value->count / 2 : value->count);
     fputc('\n', p->out);
     p->depth++;
@@ -97,7 +103,7 @@ static void print_tree(printer *p, const ptf_value *value)
             continue;
         if (!begin_line(p))
             break;
-        if (value->kind == PTF_OBJECT)
+        if (value->kind == PTF_OBJECT_INSTANCE)
             fprintf(p->out, "%s ", parts[i]);
         if (dict && is_scalar(value->items[i])) {
             print_scalar(p, value->items[i]);
@@ -108,7 +114,7 @@ static void print_tree(printer *p, const ptf_value *value)
     p->depth--;
 }
 
-static void print_value(printer *p, const ptf_value *value)
+static void print_value(printer *p, const ptf_object *value)
 {
     if (is_scalar(value)) {
         print_scalar(p, value);
@@ -120,7 +126,7 @@ static void print_value(printer *p, const ptf_value *value)
     }
 }
 
-void ptf_value_print(const ptf_value *value, size_t max_lines, FILE *out)
+void ptf_object_print(const ptf_object *value, size_t max_lines, FILE *out)
 {
     printer p = {out, max_lines, 0};
     if (begin_line(&p))

@@ -14,66 +14,66 @@ static const struct {
     const char *name;
     ptf_status (*run)(ptf_unpickler *u);
 } opcodes[256] = {
-    [0x80] = {"PROTO", ptf_op_proto},
-    [0x95] = {"FRAME", ptf_op_frame},
-    ['.'] = {"STOP", ptf_op_stop},
-    ['('] = {"MARK", ptf_op_mark},
-    ['0'] = {"POP", ptf_op_pop},
-    ['1'] = {"POP_MARK", ptf_op_pop_mark},
-    ['2'] = {"DUP", ptf_op_dup},
-    ['N'] = {"NONE", ptf_op_none},
-    [0x88] = {"NEWTRUE", ptf_op_true},
-    [0x89] = {"NEWFALSE", ptf_op_false},
-    ['I'] = {"INT", ptf_op_literal},
-    ['L'] = {"LONG", ptf_op_literal},
-    ['F'] = {"FLOAT", ptf_op_literal},
-    ['S'] = {"STRING", ptf_op_literal},
-    ['V'] = {"UNICODE", ptf_op_literal},
-    ['J'] = {"BININT", ptf_op_binint},
-    ['K'] = {"BININT1", ptf_op_binint1},
-    ['M'] = {"BININT2", ptf_op_binint2},
-    [0x8a] = {"LONG1", ptf_op_long1},
-    [0x8b] = {"LONG4", ptf_op_long4},
-    ['G'] = {"BINFLOAT", ptf_op_binfloat},
-    ['T'] = {"BINSTRING", ptf_op_string4},
-    ['U'] = {"SHORT_BINSTRING", ptf_op_string1},
-    ['X'] = {"BINUNICODE", ptf_op_string4},
-    [0x8c] = {"SHORT_BINUNICODE", ptf_op_string1},
-    [0x8d] = {"BINUNICODE8", ptf_op_string8},
-    ['B'] = {"BINBYTES", ptf_op_bytes4},
-    ['C'] = {"SHORT_BINBYTES", ptf_op_bytes1},
-    [0x8e] = {"BINBYTES8", ptf_op_bytes8},
-    [0x96] = {"BYTEARRAY8", ptf_op_bytes8},
-    [')'] = {"EMPTY_TUPLE", ptf_op_empty_tuple},
-    ['t'] = {"TUPLE", ptf_op_tuple},
-    [0x85] = {"TUPLE1", ptf_op_tuple1},
-    [0x86] = {"TUPLE2", ptf_op_tuple2},
-    [0x87] = {"TUPLE3", ptf_op_tuple3},
-    [']'] = {"EMPTY_LIST", ptf_op_empty_list},
-    ['l'] = {"LIST", ptf_op_list},
-    ['a'] = {"APPEND", ptf_op_append},
-    ['e'] = {"APPENDS", ptf_op_appends},
-    ['}'] = {"EMPTY_DICT", ptf_op_empty_dict},
-    ['d'] = {"DICT", ptf_op_dict},
-    ['s'] = {"SETITEM", ptf_op_setitem},
-    ['u'] = {"SETITEMS", ptf_op_setitems},
-    [0x8f] = {"EMPTY_SET", ptf_op_empty_set},
-    [0x91] = {"FROZENSET", ptf_op_frozenset},
-    [0x90] = {"ADDITEMS", ptf_op_additems},
-    ['p'] = {"PUT", ptf_op_put},
-    ['q'] = {"BINPUT", ptf_op_binput},
-    ['r'] = {"LONG_BINPUT", ptf_op_long_binput},
-    [0x94] = {"MEMOIZE", ptf_op_memoize},
-    ['g'] = {"GET", ptf_op_get},
-    ['h'] = {"BINGET", ptf_op_binget},
-    ['j'] = {"LONG_BINGET", ptf_op_long_binget},
-    ['c'] = {"GLOBAL", ptf_op_global},
-    [0x93] = {"STACK_GLOBAL", ptf_op_stack_global},
-    ['R'] = {"REDUCE", ptf_op_reduce},
-    ['b'] = {"BUILD", ptf_op_build},
-    [0x81] = {"NEWOBJ", ptf_op_newobj},
-    [0x92] = {"NEWOBJ_EX", ptf_op_newobj_ex},
-    ['Q'] = {"BINPERSID", ptf_op_binpersid},
+    [0x80] = {"PROTO", ptf_opcode_proto},
+    [0x95] = {"FRAME", ptf_opcode_frame},
+    ['.'] = {"STOP", ptf_opcode_stop},
+    ['('] = {"MARK", ptf_opcode_mark},
+    ['0'] = {"POP", ptf_opcode_pop},
+    ['1'] = {"POP_MARK", ptf_opcode_pop_mark},
+    ['2'] = {"DUP", ptf_opcode_dup},
+    ['N'] = {"NONE", ptf_opcode_none},
+    [0x88] = {"NEWTRUE", ptf_opcode_true},
+    [0x89] = {"NEWFALSE", ptf_opcode_false},
+    ['I'] = {"INT", ptf_opcode_literal},
+    ['L'] = {"LONG", ptf_opcode_literal},
+    ['F'] = {"FLOAT", ptf_opcode_literal},
+    ['S'] = {"STRING", ptf_opcode_literal},
+    ['V'] = {"UNICODE", ptf_opcode_literal},
+    ['J'] = {"BININT", ptf_opcode_binint},
+    ['K'] = {"BININT1", ptf_opcode_binint1},
+    ['M'] = {"BININT2", ptf_opcode_binint2},
+    [0x8a] = {"LONG1", ptf_opcode_long1},
+    [0x8b] = {"LONG4", ptf_opcode_long4},
+    ['G'] = {"BINFLOAT", ptf_opcode_binfloat},
+    ['T'] = {"BINSTRING", ptf_opcode_string4},
+    ['U'] = {"SHORT_BINSTRING", ptf_opcode_string1},
+    ['X'] = {"BINUNICODE", ptf_opcode_string4},
+    [0x8c] = {"SHORT_BINUNICODE", ptf_opcode_string1},
+    [0x8d] = {"BINUNICODE8", ptf_opcode_string8},
+    ['B'] = {"BINBYTES", ptf_opcode_bytes4},
+    ['C'] = {"SHORT_BINBYTES", ptf_opcode_bytes1},
+    [0x8e] = {"BINBYTES8", ptf_opcode_bytes8},
+    [0x96] = {"BYTEARRAY8", ptf_opcode_bytes8},
+    [')'] = {"EMPTY_TUPLE", ptf_opcode_empty_tuple},
+    ['t'] = {"TUPLE", ptf_opcode_tuple},
+    [0x85] = {"TUPLE1", ptf_opcode_tuple1},
+    [0x86] = {"TUPLE2", ptf_opcode_tuple2},
+    [0x87] = {"TUPLE3", ptf_opcode_tuple3},
+    [']'] = {"EMPTY_LIST", ptf_opcode_empty_list},
+    ['l'] = {"LIST", ptf_opcode_list},
+    ['a'] = {"APPEND", ptf_opcode_append},
+    ['e'] = {"APPENDS", ptf_opcode_appends},
+    ['}'] = {"EMPTY_DICT", ptf_opcode_empty_dict},
+    ['d'] = {"DICT", ptf_opcode_dict},
+    ['s'] = {"SETITEM", ptf_opcode_setitem},
+    ['u'] = {"SETITEMS", ptf_opcode_setitems},
+    [0x8f] = {"EMPTY_SET", ptf_opcode_empty_set},
+    [0x91] = {"FROZENSET", ptf_opcode_frozenset},
+    [0x90] = {"ADDITEMS", ptf_opcode_additems},
+    ['p'] = {"PUT", ptf_opcode_put},
+    ['q'] = {"BINPUT", ptf_opcode_binput},
+    ['r'] = {"LONG_BINPUT", ptf_opcode_long_binput},
+    [0x94] = {"MEMOIZE", ptf_opcode_memoize},
+    ['g'] = {"GET", ptf_opcode_get},
+    ['h'] = {"BINGET", ptf_opcode_binget},
+    ['j'] = {"LONG_BINGET", ptf_opcode_long_binget},
+    ['c'] = {"GLOBAL", ptf_opcode_global},
+    [0x93] = {"STACK_GLOBAL", ptf_opcode_stack_global},
+    ['R'] = {"REDUCE", ptf_opcode_reduce},
+    ['b'] = {"BUILD", ptf_opcode_build},
+    [0x81] = {"NEWOBJ", ptf_opcode_newobj},
+    [0x92] = {"NEWOBJ_EX", ptf_opcode_newobj_ex},
+    ['Q'] = {"BINPERSID", ptf_opcode_binpersid},
     ['P'] = {"PERSID", NULL},
     ['i'] = {"INST", NULL},
     ['o'] = {"OBJ", NULL},
@@ -102,7 +102,7 @@ bool ptf_unpickle_grow(void *array, size_t count, size_t *capacity)
     return true;
 }
 
-ptf_status ptf_unpickle_push(ptf_unpickler *u, ptf_value *value)
+ptf_status ptf_unpickle_push(ptf_unpickler *u, ptf_object *value)
 {
     if (!ptf_unpickle_grow(&u->stack, u->depth, &u->capacity))
         return ptf_fail_memory(u->c.err);
@@ -119,7 +119,8 @@ ptf_status ptf_unpickle_count_values(ptf_unpickler *u, size_t count)
     return PTF_OK;
 }
 
-ptf_status ptf_unpickle_make(ptf_unpickler *u, ptf_kind kind, ptf_value **out)
+ptf_status ptf_unpickle_make(ptf_unpickler *u, ptf_object_kind kind,
+                             ptf_object **out)
 {
     ptf_status status = ptf_unpickle_count_values(u, 1);
     if (status != PTF_OK)
@@ -139,10 +140,10 @@ ptf_status ptf_unpickle_count_container(ptf_unpickler *u)
     return PTF_OK;
 }
 
-ptf_status ptf_unpickle_push_copy(ptf_unpickler *u, ptf_value value)
+ptf_status ptf_unpickle_push_copy(ptf_unpickler *u, ptf_object value)
 {
-    ptf_value *v = NULL;
-    ptf_status status = ptf_unpickle_make(u, (ptf_kind)value.kind, &v);
+    ptf_object *v = NULL;
+    ptf_status status = ptf_unpickle_make(u, (ptf_object_kind)value.kind, &v);
     if (status != PTF_OK)
         return status;
     *v = value;
@@ -157,7 +158,7 @@ ptf_status ptf_unpickle_need(ptf_unpickler *u, size_t n)
                          n, u->op_name, u->depth - u->bottom);
 }
 
-ptf_status ptf_unpickle_pop_mark(ptf_unpickler *u, ptf_value ***items,
+ptf_status ptf_unpickle_pop_mark(ptf_unpickler *u, ptf_object ***items,
                                  size_t *count)
 {
     if (u->mark_count == 0)
@@ -173,7 +174,7 @@ ptf_status ptf_unpickle_pop_mark(ptf_unpickler *u, ptf_value ***items,
 
 /* ------------------------------------------------------------------ framing */
 
-ptf_status ptf_op_proto(ptf_unpickler *u)
+ptf_status ptf_opcode_proto(ptf_unpickler *u)
 {
     uint8_t version = 0;
     ptf_status status = ptf_take_u8(&u->c, &version, "a protocol's number");
@@ -188,7 +189,7 @@ ptf_status ptf_op_proto(ptf_unpickler *u)
 }
 
 /* A frame only says how much to read ahead. */
-ptf_status ptf_op_frame(ptf_unpickler *u)
+ptf_status ptf_opcode_frame(ptf_unpickler *u)
 {
     uint64_t size = 0;
     ptf_status status = ptf_take_u64(&u->c, &size, "a frame's size");
@@ -200,7 +201,7 @@ ptf_status ptf_op_frame(ptf_unpickler *u)
     return status;
 }
 
-ptf_status ptf_op_stop(ptf_unpickler *u)
+ptf_status ptf_opcode_stop(ptf_unpickler *u)
 {
     if (u->depth != 1 || u->mark_count > 0)
         return UNPICKLE_FAIL(u,
@@ -234,13 +235,13 @@ static ptf_status run_opcode(ptf_unpickler *u)
 
 static ptf_status make_constants(ptf_unpickler *u)
 {
-    ptf_status status = ptf_unpickle_make(u, PTF_NONE, &u->none);
+    ptf_status status = ptf_unpickle_make(u, PTF_OBJECT_NONE, &u->none);
     if (status == PTF_OK)
-        status = ptf_unpickle_make(u, PTF_BOOLEAN, &u->yes);
+        status = ptf_unpickle_make(u, PTF_OBJECT_BOOL, &u->yes);
     if (status == PTF_OK)
-        status = ptf_unpickle_make(u, PTF_BOOLEAN, &u->no);
+        status = ptf_unpickle_make(u, PTF_OBJECT_BOOL, &u->no);
     if (status == PTF_OK)
-        status = ptf_unpickle_make(u, PTF_TUPLE, &u->empty);
+        status = ptf_unpickle_make(u, PTF_OBJECT_TUPLE, &u->empty);
     if (status == PTF_OK)
         u->yes->boolean = true;
     return status;
@@ -249,7 +250,7 @@ static ptf_status make_constants(ptf_unpickler *u)
 /* What outlives the unpickler moves into the arena. */
 static ptf_status finish(ptf_unpickler *u, ptf_pickle *out)
 {
-    ptf_value **persistent =
+    ptf_object **persistent =
         ptf_arena_array(u->arena, u->persistent_count, sizeof(*persistent));
     const ptf_global **globals =
         ptf_arena_array(u->arena, u->global_count, sizeof(*globals));
@@ -281,7 +282,7 @@ static ptf_status run(ptf_unpickler *u, ptf_pickle *out)
 
 ptf_status ptf_pickle_read(const uint8_t *data, size_t size,
                            const ptf_origin *origin,
-                           bool (*marks)(const ptf_value *object),
+                           bool (*marks)(const ptf_object *object),
                            ptf_arena *arena, ptf_pickle *out, ptf_error *err)
 {
     ptf_unpickler u = {
@@ -295,6 +296,6 @@ ptf_status ptf_pickle_read(const uint8_t *data, size_t size,
     ptf_free(u.persistent);
     ptf_free(u.globals);
     return status == PTF_OK
-               ? ptf_value_check(out->root, u.containers, origin, marks, err)
+               ? ptf_object_check(out->root, u.containers, origin, marks, err)
                : status;
 }

@@ -7,30 +7,31 @@
 
 #include <math.h>
 
-bool ptf_value_is(const ptf_value *value, const char *text)
+bool ptf_object_is(const ptf_object *value, const char *text)
 {
     return value != NULL &&
-           (value->kind == PTF_STRING || value->kind == PTF_BYTES) &&
+           (value->kind == PTF_OBJECT_STRING ||
+            value->kind == PTF_OBJECT_BYTES) &&
            value->count == strlen(text) &&
            memcmp(value->text, text, value->count) == 0;
 }
 
-bool ptf_value_is_global(const ptf_value *value, const char *module,
-                         const char *name)
+bool ptf_object_is_global(const ptf_object *value, const char *module,
+                          const char *name)
 {
-    return value != NULL && value->kind == PTF_GLOBAL &&
+    return value != NULL && value->kind == PTF_OBJECT_GLOBAL &&
            strcmp(value->global->module, module) == 0 &&
            strcmp(value->global->name, name) == 0;
 }
 
-ptf_value *ptf_dict_find(const ptf_value *dict, const char *key)
+ptf_object *ptf_dict_find(const ptf_object *dict, const char *key)
 {
-    if (dict == NULL || dict->kind != PTF_DICT)
+    if (dict == NULL || dict->kind != PTF_OBJECT_DICT)
         return NULL;
     enum { MAX_SEARCHED = 2 * 1024 };
     for (uint32_t i = 0; i < dict->count && i < MAX_SEARCHED; i += 2) {
-        if (dict->items[i]->kind == PTF_STRING &&
-            ptf_value_is(dict->items[i], key))
+        if (dict->items[i]->kind == PTF_OBJECT_STRING &&
+            ptf_object_is(dict->items[i], key))
             return dict->items[i + 1];
     }
     return NULL;
@@ -40,21 +41,21 @@ ptf_value *ptf_dict_find(const ptf_value *dict, const char *key)
 
 /* What is known about a value; kept in a table beside the tree. */
 typedef struct facts {
-    const ptf_value *value;
+    const ptf_object *value;
     uint32_t size; /* values in it, shared ones counted every time */
     uint16_t height;
     bool done;
 } facts;
 
 typedef struct frame {
-    ptf_value *value;
+    ptf_object *value;
     facts *facts;
     uint32_t next;
 } frame;
 
 typedef struct walk {
     const ptf_origin *origin;
-    bool (*marks)(const ptf_value *object);
+    bool (*marks)(const ptf_object *object);
     ptf_error *err;
     facts *table; /* open addressing, keyed by address */
     size_t mask;
@@ -63,7 +64,7 @@ typedef struct walk {
     size_t depth;
 } walk;
 
-static facts *facts_of(const walk *w, const ptf_value *value)
+static facts *facts_of(const walk *w, const ptf_object *value)
 {
     size_t at = ptf_hash(&value, sizeof(value)) & w->mask;
     while (w->table[at].value != NULL && w->table[at].value != value)
@@ -71,7 +72,7 @@ static facts *facts_of(const walk *w, const ptf_value *value)
     return &w->table[at];
 }
 
-static ptf_status push(walk *w, ptf_value *value, facts *f)
+static ptf_status push(walk *w, ptf_object *value, facts *f)
 {
     if (w->depth == PTF_PICKLE_MAX_NESTING)
         return ptf_fail(w->err, PTF_FORMAT, w->origin, PTF_NO_OFFSET,
@@ -88,49 +89,52 @@ static ptf_status push(walk *w, ptf_value *value, facts *f)
 }
 
 /* True, 1 and 1.0 are one key to Python: all become the integer. */
-static ptf_value plain_key(const ptf_value *key)
+static ptf_object plain_key(const ptf_object *key)
 {
-    ptf_value plain = *key;
-    if (key->kind == PTF_BOOLEAN)
-        plain = (ptf_value){.kind = PTF_INT, .integer = key->boolean};
-    if (key->kind != PTF_FLOAT || !(fabs(key->number) <= 0x1p53) ||
+    ptf_object plain = *key;
+    if (key->kind == PTF_OBJECT_BOOL)
+        plain = (ptf_object){.kind = PTF_OBJECT_INT, .integer = key->boolean};
+    if (key->kind != PTF_OBJECT_FLOAT || !(fabs(key->number) <= 0x1p53) ||
         fabs(key->number - trunc(key->number)) > 0)
         return plain;
-    return (ptf_value){.kind = PTF_INT, .integer = (int64_t)key->number};
+    return (ptf_object){.kind = PTF_OBJECT_INT,
+                        .integer = (int64_t)key->number};
 }
 
-static bool same_key(const ptf_value *x, const ptf_value *y)
+static bool same_key(const ptf_object *x, const ptf_object *y)
 {
-    ptf_value a = plain_key(x), b = plain_key(y);
+    ptf_object a = plain_key(x), b = plain_key(y);
     if (a.kind != b.kind)
         return false;
-    return a.kind == PTF_INT
+    return a.kind == PTF_OBJECT_INT
                ? a.integer == b.integer
                : a.count == b.count &&
                      (a.count == 0 || memcmp(a.text, b.text, a.count) == 0);
 }
 
-static size_t hash_key(const ptf_value *key)
+static size_t hash_key(const ptf_object *key)
 {
-    ptf_value plain = plain_key(key);
-    return plain.kind == PTF_INT ? ptf_hash(&plain.integer, sizeof(int64_t))
-                                 : ptf_hash(plain.text, plain.count);
+    ptf_object plain = plain_key(key);
+    return plain.kind == PTF_OBJECT_INT
+               ? ptf_hash(&plain.integer, sizeof(int64_t))
+               : ptf_hash(plain.text, plain.count);
 }
 
-static ptf_status insert_key(walk *w, const ptf_value **table, size_t mask,
-                             const ptf_value *key)
+static ptf_status insert_key(walk *w, const ptf_object **table, size_t mask,
+                             const ptf_object *key)
 {
-    ptf_kind kind = (ptf_kind)plain_key(key).kind;
-    if (kind == PTF_LIST || kind == PTF_DICT)
+    ptf_object_kind kind = (ptf_object_kind)plain_key(key).kind;
+    if (kind == PTF_OBJECT_LIST || kind == PTF_OBJECT_DICT)
         return ptf_fail(w->err, PTF_FORMAT, w->origin, PTF_NO_OFFSET,
                         "expected a key of a dict, got a list or dict");
-    if (kind != PTF_STRING && kind != PTF_INT && kind != PTF_NONE)
+    if (kind != PTF_OBJECT_STRING && kind != PTF_OBJECT_INT &&
+        kind != PTF_OBJECT_NONE)
         return PTF_OK;
     size_t at = hash_key(key) & mask;
     for (; table[at] != NULL; at = (at + 1) & mask) {
         if (!same_key(table[at], key))
             continue;
-        bool text = key->kind == PTF_STRING;
+        bool text = key->kind == PTF_OBJECT_STRING;
         return ptf_fail(w->err, PTF_FORMAT, w->origin, PTF_NO_OFFSET,
                         "expected every key of a dict once, got '%.*s' "
                         "twice",
@@ -142,14 +146,14 @@ static ptf_status insert_key(walk *w, const ptf_value **table, size_t mask,
 }
 
 /* Two values for one key: readers may take either. */
-static ptf_status check_keys(walk *w, const ptf_value *dict)
+static ptf_status check_keys(walk *w, const ptf_object *dict)
 {
     if (dict->count == 0)
         return PTF_OK;
     size_t size = 4;
     while (size < dict->count)
         size *= 2;
-    const ptf_value **table = ptf_alloc(size * sizeof(*table));
+    const ptf_object **table = ptf_alloc(size * sizeof(*table));
     if (table == NULL)
         return ptf_fail_memory(w->err);
     ptf_status status = PTF_OK;
@@ -182,12 +186,14 @@ static ptf_status absorb(walk *w, frame *parent, const facts *child)
 static ptf_status leave(walk *w)
 {
     frame *top = &w->stack[w->depth - 1];
-    ptf_value *value = top->value;
+    ptf_object *value = top->value;
     value->busy = false;
     top->facts->done = true;
-    if (value->kind == PTF_OBJECT && w->marks != NULL && w->marks(value))
+    if (value->kind == PTF_OBJECT_INSTANCE && w->marks != NULL &&
+        w->marks(value))
         value->marked = true;
-    ptf_status status = value->kind == PTF_DICT ? check_keys(w, value) : PTF_OK;
+    ptf_status status =
+        value->kind == PTF_OBJECT_DICT ? check_keys(w, value) : PTF_OK;
     w->depth--;
     if (status == PTF_OK && w->depth > 0)
         status = absorb(w, top - 1, top->facts);
@@ -199,10 +205,10 @@ static ptf_status leave(walk *w)
  * (a layer its model); a list, dict or tuple that contains itself has names
  * without end.
  */
-static ptf_status check_cycle(const walk *w, const ptf_value *child)
+static ptf_status check_cycle(const walk *w, const ptf_object *child)
 {
     for (size_t i = w->depth; i-- > 0;) {
-        if (w->stack[i].value->kind == PTF_OBJECT)
+        if (w->stack[i].value->kind == PTF_OBJECT_INSTANCE)
             return PTF_OK;
         if (w->stack[i].value == child)
             break;
@@ -214,21 +220,21 @@ static ptf_status check_cycle(const walk *w, const ptf_value *child)
 
 static ptf_status enter_child(walk *w, frame *top)
 {
-    ptf_value *child = top->value->items[top->next++];
+    ptf_object *child = top->value->items[top->next++];
     if (child == NULL)
         return PTF_OK;
     if (child->busy)
         return check_cycle(w, child);
-    if (ptf_value_children(child) == 0 && child->kind != PTF_OBJECT)
+    if (ptf_object_children(child) == 0 && child->kind != PTF_OBJECT_INSTANCE)
         return absorb(w, top, &(facts){child, 1, 1, true});
     facts *f = facts_of(w, child);
     return f->value != NULL ? absorb(w, top, f) : push(w, child, f);
 }
 
-ptf_status ptf_value_check(ptf_value *root, size_t container_count,
-                           const ptf_origin *origin,
-                           bool (*marks)(const ptf_value *object),
-                           ptf_error *err)
+ptf_status ptf_object_check(ptf_object *root, size_t container_count,
+                            const ptf_origin *origin,
+                            bool (*marks)(const ptf_object *object),
+                            ptf_error *err)
 {
     size_t size = 16;
     while (size < 2 * container_count)
@@ -245,7 +251,7 @@ ptf_status ptf_value_check(ptf_value *root, size_t container_count,
     ptf_status status = push(&w, root, facts_of(&w, root));
     while (status == PTF_OK && w.depth > 0) {
         frame *top = &w.stack[w.depth - 1];
-        status = top->next < ptf_value_children(top->value)
+        status = top->next < ptf_object_children(top->value)
                      ? enter_child(&w, top)
                      : leave(&w);
     }

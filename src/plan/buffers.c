@@ -68,7 +68,7 @@ static void find_lives(ptf_plan *plan)
 static bool is_taken(const ptf_plan *plan, int buffer, int now)
 {
     for (int i = 0; i < now; i++) {
-        const ptf_value *v = &plan->values[plan->steps[i].out];
+        const ptf_plan_value *v = &plan->values[plan->steps[i].out];
         int last = v->last_use;
         while (v->whole && last + 1 < plan->step_count &&
                plan->steps[last + 1].group == plan->steps[last].group &&
@@ -105,7 +105,7 @@ static bool is_pointwise(ptf_op op)
 static int choose_buffer(const ptf_plan *plan, int now)
 {
     const ptf_step *s = &plan->steps[now];
-    const ptf_value *in = &plan->values[s->in];
+    const ptf_plan_value *in = &plan->values[s->in];
     if (s->out == plan->output)
         return PTF_BUFFER_OUT;
     if (plan->keep)
@@ -149,7 +149,7 @@ static void grow_own(const ptf_plan *plan, ptf_region *buffer,
 static void assign_step(ptf_plan *plan, int i)
 {
     const ptf_step *s = &plan->steps[i];
-    ptf_value *v = &plan->values[s->out];
+    ptf_plan_value *v = &plan->values[s->out];
     v->buffer = choose_buffer(plan, i);
     if (v->buffer >= plan->buffer_count)
         plan->buffer_count = v->buffer + 1;

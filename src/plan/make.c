@@ -42,7 +42,7 @@ static bool takes_norm(const chain *root, const ptf_node *product,
                        const ptf_node *norm)
 {
     return ptf_op_info(norm->op)->norm && !root->relu && root->norm == NULL &&
-           product->tensors[PTF_SCALE] == NULL &&
+           product->tensors[PTF_ROLE_SCALE] == NULL &&
            norm->attrs.in_channels == product->attrs.out_channels;
 }
 
@@ -153,15 +153,15 @@ static ptf_status make_values(ptf_plan *plan, const ptf_shape *input,
     int count = plan->net->node_count;
     ptf_shape *shapes =
         ptf_arena_array(&plan->arena, (size_t)count, sizeof(ptf_shape));
-    plan->values =
-        ptf_arena_array(&plan->arena, (size_t)count + 1, sizeof(ptf_value));
+    plan->values = ptf_arena_array(&plan->arena, (size_t)count + 1,
+                                   sizeof(ptf_plan_value));
     plan->steps =
         ptf_arena_array(&plan->arena, (size_t)count + 1, sizeof(ptf_step));
     if (shapes == NULL || plan->values == NULL || plan->steps == NULL)
         return ptf_fail_memory(err);
     for (int i = 0; i <= count; i++) {
         plan->steps[i].shares = ptf_arena_array(
-            &plan->arena, (size_t)plan->threads, sizeof(ptf_share));
+            &plan->arena, (size_t)plan->threads, sizeof(ptf_thread_stats));
         if (plan->steps[i].shares == NULL)
             return ptf_fail_memory(err);
     }

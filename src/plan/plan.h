@@ -26,7 +26,7 @@ enum { PTF_BUFFER_IN = -1, PTF_BUFFER_OUT = -2 };
  * What lies in memory of an image's value: all of it, or a stripe of rows
  * (one row where there are no rows).
  */
-typedef struct ptf_value {
+typedef struct ptf_plan_value {
     ptf_shape shape; /* whole */
     int64_t first, rows;
     int64_t numel; /* of these rows */
@@ -34,13 +34,13 @@ typedef struct ptf_value {
     int buffer;
     bool whole;   /* holds the batch, not only a segment's group */
     int last_use; /* the last step that reads it */
-} ptf_value;
+} ptf_plan_value;
 
 /* What a thread did of a step in the last run. */
-typedef struct ptf_share {
+typedef struct ptf_thread_stats {
     double seconds;
     bool not_finite; /* it saw NaN or infinity */
-} ptf_share;
+} ptf_thread_stats;
 
 typedef struct ptf_step ptf_step;
 typedef struct ptf_piece ptf_piece;
@@ -72,7 +72,7 @@ struct ptf_step {
     /* softmax */
     int64_t outer, count, inner;
 
-    ptf_share *shares; /* by thread */
+    ptf_thread_stats *shares; /* by thread */
 };
 
 /* Memory for values, some of which each thread has for itself. */
@@ -100,8 +100,8 @@ struct ptf_plan {
 
     ptf_step *steps;
     int step_count;
-    ptf_value *values; /* of the nodes */
-    int input, output; /* values */
+    ptf_plan_value *values; /* of the nodes */
+    int input, output;      /* values */
 
     ptf_region *buffers;
     int buffer_count;
@@ -167,7 +167,7 @@ void ptf_plan_pack(ptf_plan *plan, ptf_step *step);
 int64_t ptf_conv_weights(const ptf_conv *conv);
 
 /* The value, or the stripe of it that is in memory, as a map. */
-ptf_map ptf_map_of(const ptf_value *value);
+ptf_map ptf_map_of(const ptf_plan_value *value);
 ptf_window ptf_window_of(const ptf_attrs *attrs);
 
 /* Neighbours that are alike in weight become one segment. */

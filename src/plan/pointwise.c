@@ -147,7 +147,7 @@ ptf_status ptf_step_softmax(ptf_plan *plan, ptf_step *step, ptf_error *err)
 
 /* ----------------------------------------------------------------- pooling */
 
-ptf_map ptf_map_of(const ptf_value *value)
+ptf_map ptf_map_of(const ptf_plan_value *value)
 {
     const ptf_shape *shape = &value->shape;
     ptf_map map = {.channels = shape->dim[0], .height = 1, .width = 1};

@@ -36,7 +36,7 @@ static void print_shape(const ptf_shape *shape, FILE *out)
         fprintf(out, "%s%lld", i > 0 ? "x" : "", (long long)shape->dim[i]);
 }
 
-static void print_buffer(const ptf_value *v, FILE *out)
+static void print_buffer(const ptf_plan_value *v, FILE *out)
 {
     if (v->buffer == PTF_BUFFER_IN)
         fprintf(out, "in");
@@ -49,7 +49,7 @@ static void print_buffer(const ptf_value *v, FILE *out)
 static void print_step(const ptf_plan *plan, int i, FILE *out)
 {
     const ptf_step *s = &plan->steps[i];
-    const ptf_value *a = &plan->values[s->in], *b = &plan->values[s->out];
+    const ptf_plan_value *a = &plan->values[s->in], *b = &plan->values[s->out];
     fprintf(out, "%3d  %-16s %-12s ", i, s->node->name, s->kernel);
     print_buffer(a, out);
     fputc(' ', out);

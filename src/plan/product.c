@@ -302,13 +302,16 @@ ptf_status ptf_step_product(ptf_plan *plan, ptf_step *step, ptf_error *err)
     step->heavy = is_heavy(&step->conv);
     ptf_epilogue *e = &step->epilogue;
     ptf_status status =
-        ptf_plan_f32(plan, node->tensors[PTF_WEIGHT], &step->weights, err);
+        ptf_plan_f32(plan, node->tensors[PTF_ROLE_WEIGHT], &step->weights, err);
     if (status == PTF_OK)
-        status = ptf_plan_f32(plan, node->tensors[PTF_BIAS], &e->bias, err);
+        status =
+            ptf_plan_f32(plan, node->tensors[PTF_ROLE_BIAS], &e->bias, err);
     if (status == PTF_OK)
-        status = ptf_plan_f32(plan, node->tensors[PTF_SCALE], &e->scale, err);
+        status =
+            ptf_plan_f32(plan, node->tensors[PTF_ROLE_SCALE], &e->scale, err);
     if (status == PTF_OK)
-        status = ptf_plan_f32(plan, node->tensors[PTF_SHIFT], &e->shift, err);
+        status =
+            ptf_plan_f32(plan, node->tensors[PTF_ROLE_SHIFT], &e->shift, err);
     if (plan->kernels->product == NULL) {
         step->kernel = "ref";
         step->run = run_ref;

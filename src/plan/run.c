@@ -29,7 +29,7 @@ float *ptf_plan_own(const ptf_region *buffer, const ptf_piece *piece)
 const float *ptf_plan_read(const ptf_plan *plan, const ptf_piece *piece,
                            int value, int64_t n)
 {
-    const ptf_value *v = &plan->values[value];
+    const ptf_plan_value *v = &plan->values[value];
     if (v->buffer == PTF_BUFFER_IN)
         return piece->in + n * v->numel;
     return ptf_plan_at(plan, piece, value, n);
@@ -38,7 +38,7 @@ const float *ptf_plan_read(const ptf_plan *plan, const ptf_piece *piece,
 float *ptf_plan_at(const ptf_plan *plan, const ptf_piece *piece, int value,
                    int64_t n)
 {
-    const ptf_value *v = &plan->values[value];
+    const ptf_plan_value *v = &plan->values[value];
     if (v->buffer == PTF_BUFFER_OUT)
         return piece->out + n * v->numel;
     const ptf_region *buffer = &plan->buffers[v->buffer];
@@ -83,7 +83,7 @@ static void run_piece(void *context, int64_t i, int thread)
     for (int k = s->first; k < s->last; k++) {
         ptf_step *step = &s->plan->steps[k];
         step->run(s->plan, step, &piece);
-        ptf_share *share = &step->shares[thread];
+        ptf_thread_stats *share = &step->shares[thread];
         if (s->plan->inspect && !gave_finite(s->plan, step, &piece))
             share->not_finite = true;
         double after = now();
@@ -122,7 +122,7 @@ void ptf_plan_start(ptf_plan *plan, double images, const float *in,
     plan->not_finite = plan->inspect && !ptf_all_finite(in, floats);
     for (int i = 0; i < plan->step_count; i++)
         memset(plan->steps[i].shares, 0,
-               (size_t)plan->threads * sizeof(ptf_share));
+               (size_t)plan->threads * sizeof(ptf_thread_stats));
 }
 
 ptf_status ptf_plan_run(ptf_plan *plan, const float *in, int64_t count,
@@ -164,7 +164,7 @@ const float *ptf_plan_layer(const ptf_plan *plan, size_t index,
     *shape = plan->values[index + 1].shape;
     if (!plan->keep || plan->in == NULL)
         return NULL;
-    const ptf_value *v = &plan->values[plan->values[index + 1].root];
+    const ptf_plan_value *v = &plan->values[plan->values[index + 1].root];
     if (v->buffer == PTF_BUFFER_IN)
         return plan->in;
     return v->buffer == PTF_BUFFER_OUT ? plan->out

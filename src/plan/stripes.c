@@ -14,12 +14,12 @@ enum { STRIPE_BYTES = 256 << 20 };
 
 enum { WHOLE = -1 }; /* in plan->shown[1] */
 
-static int64_t height_of(const ptf_value *value)
+static int64_t height_of(const ptf_plan_value *value)
 {
     return value->shape.rank == 3 ? value->shape.dim[1] : 1;
 }
 
-static void set_rows(ptf_value *v, int64_t first, int64_t rows)
+static void set_rows(ptf_plan_value *v, int64_t first, int64_t rows)
 {
     v->first = first;
     v->rows = rows;
@@ -65,7 +65,7 @@ static bool all_by_rows(const ptf_plan *plan)
 static void rows_before(const ptf_plan *plan, const ptf_step *s, bool anywhere,
                         int64_t *first, int64_t *end)
 {
-    const ptf_value *out = &plan->values[s->out];
+    const ptf_plan_value *out = &plan->values[s->out];
     int64_t height = height_of(&plan->values[s->in]);
     *first = out->first;
     *end = out->first + out->rows;
@@ -96,7 +96,7 @@ static void show_values(ptf_plan *plan, bool anywhere, int64_t first,
         const ptf_step *s = &plan->steps[i];
         if (plan->values[s->out].rows == 0)
             continue;
-        ptf_value *in = &plan->values[s->in];
+        ptf_plan_value *in = &plan->values[s->in];
         int64_t begin, end;
         rows_before(plan, s, anywhere, &begin, &end);
         if (in->rows > 0) {
@@ -136,7 +136,7 @@ static void show_whole(ptf_plan *plan)
         return;
     set_rows(&plan->values[0], 0, height_of(&plan->values[0]));
     for (int i = 0; i < plan->step_count; i++) {
-        ptf_value *v = &plan->values[plan->steps[i].out];
+        ptf_plan_value *v = &plan->values[plan->steps[i].out];
         set_rows(v, 0, height_of(v));
     }
     show_steps(plan);

@@ -54,13 +54,13 @@ ptf_status ptf_norm_read(ptf_arena *arena, const ptf_node *node, ptf_norm *out,
     ptf_norm_numbers n;
     ptf_status status = ptf_norm_numbers_read(arena, node, &n, err);
     if (status == PTF_OK)
-        status = check_finite(node, PTF_WEIGHT, n.gamma, err);
+        status = check_finite(node, PTF_ROLE_WEIGHT, n.gamma, err);
     if (status == PTF_OK)
-        status = check_finite(node, PTF_BIAS, n.beta, err);
+        status = check_finite(node, PTF_ROLE_BIAS, n.beta, err);
     if (status == PTF_OK)
-        status = check_finite(node, PTF_RUNNING_MEAN, n.mean, err);
+        status = check_finite(node, PTF_ROLE_RUNNING_MEAN, n.mean, err);
     if (status == PTF_OK)
-        status = check_finite(node, PTF_RUNNING_VAR, n.var, err);
+        status = check_finite(node, PTF_ROLE_RUNNING_VAR, n.var, err);
     if (status != PTF_OK)
         return status;
     *out = (ptf_norm){node->attrs.out_channels, n.mean, n.gamma, n.beta};
@@ -153,7 +153,7 @@ ptf_tensor *ptf_tensor_new(ptf_arena *arena, int rank, const int64_t *shape,
     ptf_tensor *tensor = ptf_arena_alloc(arena, sizeof(*tensor));
     if (tensor == NULL)
         return NULL;
-    *tensor = (ptf_tensor){.dtype = PTF_F32, .rank = rank};
+    *tensor = (ptf_tensor){.dtype = PTF_DTYPE_F32, .rank = rank};
     for (int d = rank - 1; d >= 0; d--) {
         tensor->shape[d] = shape[d];
         tensor->stride[d] = (int64_t)count;

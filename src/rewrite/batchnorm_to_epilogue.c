@@ -35,8 +35,8 @@ static ptf_status make_numbers(ptf_arena *arena, const ptf_node *norm_node,
             return PTF_OK;
         }
     }
-    layer->tensors[PTF_SCALE] = scales;
-    layer->tensors[PTF_SHIFT] = shifts;
+    layer->tensors[PTF_ROLE_SCALE] = scales;
+    layer->tensors[PTF_ROLE_SHIFT] = shifts;
     return PTF_OK;
 }
 

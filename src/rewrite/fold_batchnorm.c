@@ -37,9 +37,9 @@ static ptf_status fold_begin(ptf_arena *arena, const ptf_node *layer, fold *out,
         return ptf_fail_memory(err);
     for (size_t c = 0; c < channels; c++)
         out->scale[c] = 1;
-    if (layer->tensors[PTF_BIAS] == NULL)
+    if (layer->tensors[PTF_ROLE_BIAS] == NULL)
         return PTF_OK;
-    return ptf_tensor_read_f64(layer->tensors[PTF_BIAS], out->bias, err);
+    return ptf_tensor_read_f64(layer->tensors[PTF_ROLE_BIAS], out->bias, err);
 }
 
 static ptf_status fold_add(ptf_arena *arena, const ptf_node *norm_node, fold *f,
@@ -172,7 +172,7 @@ static ptf_status scale_all(const scaling *s, fold *f, const ptf_node *layer,
 static ptf_status fold_weight(ptf_arena *arena, const ptf_node *layer, fold *f,
                               ptf_tensor **out, ptf_error *err)
 {
-    const ptf_tensor *old = layer->tensors[PTF_WEIGHT];
+    const ptf_tensor *old = layer->tensors[PTF_ROLE_WEIGHT];
     ptf_tensor row = row_of(old, 0);
     scaling s = {.weight = old,
                  .plain = ptf_tensor_f32(old),
@@ -236,8 +236,8 @@ static ptf_status remark_shared(ptf_net_edit *edit, int layer, ptf_error *err)
     const ptf_node *node = &edit->net->parent->nodes[layer];
     for (int i = 1; i < edit->net->node_count; i++) {
         const ptf_node *other = &edit->net->parent->nodes[i];
-        if (i != layer &&
-            overlaps(node->tensors[PTF_WEIGHT], other->tensors[PTF_WEIGHT]))
+        if (i != layer && overlaps(node->tensors[PTF_ROLE_WEIGHT],
+                                   other->tensors[PTF_ROLE_WEIGHT]))
             return ptf_net_edit_remark(
                 edit, layer, false, err,
                 "had its weights in common with %s and has its own now: load "
@@ -276,8 +276,8 @@ static ptf_status fold_numbers(ptf_net_edit *edit, int layer, fold *f,
         status = fold_bias(arena, node, f, &bias, err);
     if (status != PTF_OK || f->too_large.what != NULL)
         return status;
-    node->tensors[PTF_WEIGHT] = weight;
-    node->tensors[PTF_BIAS] = bias;
+    node->tensors[PTF_ROLE_WEIGHT] = weight;
+    node->tensors[PTF_ROLE_BIAS] = bias;
     return remark_shared(edit, layer, err);
 }
 

@@ -81,10 +81,11 @@ static ptf_attrs conv_attrs(const ptf_attrs *linear, const ptf_shape *map)
 
 static ptf_status convert_linear(walk *w, ptf_node *node, ptf_shape *map)
 {
-    const ptf_tensor *weight = node->tensors[PTF_WEIGHT];
+    const ptf_tensor *weight = node->tensors[PTF_ROLE_WEIGHT];
     if (weight != NULL) {
-        node->tensors[PTF_WEIGHT] = reshape(&w->edit->net->arena, weight, map);
-        if (node->tensors[PTF_WEIGHT] == NULL)
+        node->tensors[PTF_ROLE_WEIGHT] =
+            reshape(&w->edit->net->arena, weight, map);
+        if (node->tensors[PTF_ROLE_WEIGHT] == NULL)
             return ptf_fail_memory(w->err);
     }
     node->attrs = conv_attrs(&node->attrs, map);

@@ -10,19 +10,19 @@ static const struct {
     ptf_pass *pass;
     const char *nothing; /* what the net lacks when nothing was changed */
 } table[] = {
-    {{"fold_batchnorm", PTF_ROUNDS,
+    {{"fold_batchnorm", PTF_PROMISE_ROUNDS,
       "multiply batch norms into the weights before them"},
      ptf_pass_fold_batchnorm,
      "no batch norm"},
-    {{"batchnorm_to_epilogue", PTF_EXACT,
+    {{"batchnorm_to_epilogue", PTF_PROMISE_EXACT,
       "make batch norms the scale and shift of the layers before them"},
      ptf_pass_batchnorm_to_epilogue,
      "no batch norm"},
-    {{"linear_to_conv", PTF_EXACT,
+    {{"linear_to_conv", PTF_PROMISE_EXACT,
       "turn linear layers after a feature map into convolutions"},
      ptf_pass_linear_to_conv,
      "no linear layer after a flattened feature map"},
-    {{"drop_identity", PTF_EXACT,
+    {{"drop_identity", PTF_PROMISE_EXACT,
       "remove layers that do nothing in evaluation"},
      ptf_pass_drop_identity,
      "no Dropout and no Identity"},

@@ -56,7 +56,7 @@ static ptf_status read_pickle_entry(ptf_checkpoint *ckpt, const char *name,
         status = ptf_archive_check(&ckpt->archive, entry, err);
     if (status == PTF_OK)
         status = ptf_pickle_read(entry->data, entry->size, &origin,
-                                 ptf_value_is_numbers, &ckpt->arena, out, err);
+                                 ptf_object_is_numbers, &ckpt->arena, out, err);
     if (status == PTF_OK && out->size != entry->size)
         return ptf_fail(err, PTF_FORMAT, &origin, out->size,
                         "expected the end of the pickle, got %zu more bytes",
@@ -80,11 +80,11 @@ static ptf_status read_zip(ptf_checkpoint *ckpt, ptf_error *err)
 ptf_status ptf_leaf_rebuild(ptf_checkpoint *ckpt, const ptf_leaf *leaf,
                             ptf_tensor *out, ptf_error *err)
 {
-    ptf_origin origin = ptf_value_origin(ckpt);
+    ptf_origin origin = ptf_object_origin(ckpt);
     if (leaf->problem != NULL)
         return ptf_fail(err, leaf->problem->status, &origin, PTF_NO_OFFSET,
                         "tensor '%s': %s", leaf->name, leaf->problem->text);
-    return ptf_value_is_array(leaf->value)
+    return ptf_object_is_array(leaf->value)
                ? ptf_array_rebuild(ckpt, leaf->value, leaf->name, out, err)
                : ptf_tensor_rebuild(ckpt, leaf->value, leaf->name, out, err);
 }
@@ -99,7 +99,7 @@ enum { MAX_LOGICAL_RATIO = 64 };
 static ptf_status add_bytes(const ptf_checkpoint *ckpt, const ptf_tensor *t,
                             size_t *total, ptf_error *err)
 {
-    ptf_origin origin = ptf_value_origin(ckpt);
+    ptf_origin origin = ptf_object_origin(ckpt);
     size_t most;
     if (!ptf_mul_size(ckpt->file.size, MAX_LOGICAL_RATIO, &most) ||
         !ptf_add_size(most, MAX_LOGICAL_FREE, &most))
@@ -132,15 +132,15 @@ static ptf_status rebuild_all(ptf_checkpoint *ckpt, const ptf_leaves *leaves,
 }
 
 static ptf_status fail_closed(const ptf_checkpoint *ckpt,
-                              const ptf_value *object, ptf_error *err)
+                              const ptf_object *object, ptf_error *err)
 {
-    ptf_origin origin = ptf_value_origin(ckpt);
-    if (object->kind != PTF_OBJECT)
+    ptf_origin origin = ptf_object_origin(ckpt);
+    if (object->kind != PTF_OBJECT_INSTANCE)
         return ptf_fail(err, PTF_UNSUPPORTED, &origin, PTF_NO_OFFSET,
                         "expected tensors, got some in a set or as keys of "
                         "a dict, which have no names");
-    const ptf_value *callee = object->items[PTF_CALLEE];
-    bool global = callee->kind == PTF_GLOBAL;
+    const ptf_object *callee = object->items[PTF_INSTANCE_CALLEE];
+    bool global = callee->kind == PTF_OBJECT_GLOBAL;
     return ptf_fail(err, PTF_UNSUPPORTED, &origin, PTF_NO_OFFSET,
                     "expected tensors, got an object of %s%s%s, which is "
                     "not looked into",
@@ -151,12 +151,13 @@ static ptf_status fail_closed(const ptf_checkpoint *ckpt,
 /* A root that cannot be a state dict, whatever is in it. */
 static ptf_status check_root(const ptf_checkpoint *ckpt, ptf_error *err)
 {
-    ptf_origin origin = ptf_value_origin(ckpt);
-    const ptf_value *root = ckpt->pickle.root;
-    if (root->kind == PTF_OBJECT && !root->marked && !ptf_value_is_open(root))
+    ptf_origin origin = ptf_object_origin(ckpt);
+    const ptf_object *root = ckpt->pickle.root;
+    if (root->kind == PTF_OBJECT_INSTANCE && !root->marked &&
+        !ptf_object_is_open(root))
         return fail_closed(ckpt, root, err);
-    if (root->kind == PTF_DICT || root->kind == PTF_LIST ||
-        root->kind == PTF_TUPLE || root->kind == PTF_OBJECT)
+    if (root->kind == PTF_OBJECT_DICT || root->kind == PTF_OBJECT_LIST ||
+        root->kind == PTF_OBJECT_TUPLE || root->kind == PTF_OBJECT_INSTANCE)
         return PTF_OK;
     return ptf_fail(err, PTF_UNSUPPORTED, &origin, PTF_NO_OFFSET,
                     "expected a state dict, got no container");

@@ -173,10 +173,10 @@ static bool is_understood(const ptf_global *g)
              strcmp(g->name, understood[i].name) == 0))
             return true;
     }
-    ptf_value callee = {.kind = PTF_GLOBAL, .global = g};
-    ptf_value *parts[PTF_PARTS] = {&callee};
-    ptf_value call = {.kind = PTF_OBJECT, .items = parts};
-    return is_torch_type(g) || ptf_value_is_tensor(&call) ||
+    ptf_object callee = {.kind = PTF_OBJECT_GLOBAL, .global = g};
+    ptf_object *parts[PTF_INSTANCE_PARTS] = {&callee};
+    ptf_object call = {.kind = PTF_OBJECT_INSTANCE, .items = parts};
+    return is_torch_type(g) || ptf_object_is_tensor(&call) ||
            strncmp(g->module, "__torch__", 9) == 0;
 }
 

@@ -23,7 +23,7 @@ static ptf_status take_pickle(stream *s, ptf_pickle *out)
 {
     ptf_status status = ptf_pickle_read(
         s->c.data + s->c.pos, ptf_cursor_left(&s->c), &s->c.origin,
-        ptf_value_is_numbers, &s->ckpt->arena, out, s->c.err);
+        ptf_object_is_numbers, &s->ckpt->arena, out, s->c.err);
     if (status == PTF_OK)
         s->c.pos += out->size;
     return status;
@@ -36,7 +36,7 @@ static ptf_status take_head(stream *s)
     ptf_status status = take_pickle(s, &version);
     if (status != PTF_OK)
         return status;
-    if (version.root->kind != PTF_INT ||
+    if (version.root->kind != PTF_OBJECT_INT ||
         version.root->integer != PROTOCOL_VERSION)
         return fail(s, PTF_UNSUPPORTED,
                     "expected protocol version 1001 of "
@@ -44,8 +44,8 @@ static ptf_status take_head(stream *s)
     status = take_pickle(s, &machine);
     if (status != PTF_OK)
         return status;
-    const ptf_value *little = ptf_dict_find(machine.root, "little_endian");
-    if (little == NULL || little->kind != PTF_BOOLEAN)
+    const ptf_object *little = ptf_dict_find(machine.root, "little_endian");
+    if (little == NULL || little->kind != PTF_OBJECT_BOOL)
         return fail(s, PTF_FORMAT, "expected the machine's byte order");
     s->ckpt->big_endian = !little->boolean;
     s->ckpt->archive.version = PROTOCOL_VERSION;
@@ -73,10 +73,10 @@ static ptf_status swap_copy(stream *s, ptf_held_storage *h)
     return PTF_OK;
 }
 
-static ptf_held_storage *storage_of_key(const stream *s, const ptf_value *key)
+static ptf_held_storage *storage_of_key(const stream *s, const ptf_object *key)
 {
     char text[257];
-    if (key->kind != PTF_STRING || key->count >= sizeof(text))
+    if (key->kind != PTF_OBJECT_STRING || key->count >= sizeof(text))
         return NULL;
     memcpy(text, key->text, key->count);
     text[key->count] = '\0';
@@ -85,7 +85,7 @@ static ptf_held_storage *storage_of_key(const stream *s, const ptf_value *key)
                : NULL;
 }
 
-static ptf_status take_storage(stream *s, const ptf_value *key)
+static ptf_status take_storage(stream *s, const ptf_object *key)
 {
     ptf_held_storage *h = storage_of_key(s, key);
     if (h == NULL || h->loaded)
@@ -115,7 +115,7 @@ static ptf_status take_storages(stream *s)
     ptf_status status = take_pickle(s, &keys);
     if (status != PTF_OK)
         return status;
-    if (keys.root->kind != PTF_LIST)
+    if (keys.root->kind != PTF_OBJECT_LIST)
         return fail(s, PTF_FORMAT, "expected the list of storage keys");
     for (uint32_t i = 0; i < keys.root->count && status == PTF_OK; i++)
         status = take_storage(s, keys.root->items[i]);

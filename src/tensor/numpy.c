@@ -12,22 +12,23 @@ static const struct {
     const char *text;
     ptf_dtype dtype;
 } codes[] = {
-    {"f2", PTF_F16}, {"f4", PTF_F32},   {"f8", PTF_F64}, {"i1", PTF_I8},
-    {"i2", PTF_I16}, {"i4", PTF_I32},   {"i8", PTF_I64}, {"u1", PTF_U8},
-    {"u2", PTF_U16}, {"u4", PTF_U32},   {"u8", PTF_U64}, {"b1", PTF_BOOL},
-    {"c8", PTF_C64}, {"c16", PTF_C128},
+    {"f2", PTF_DTYPE_F16}, {"f4", PTF_DTYPE_F32},   {"f8", PTF_DTYPE_F64},
+    {"i1", PTF_DTYPE_I8},  {"i2", PTF_DTYPE_I16},   {"i4", PTF_DTYPE_I32},
+    {"i8", PTF_DTYPE_I64}, {"u1", PTF_DTYPE_U8},    {"u2", PTF_DTYPE_U16},
+    {"u4", PTF_DTYPE_U32}, {"u8", PTF_DTYPE_U64},   {"b1", PTF_DTYPE_BOOL},
+    {"c8", PTF_DTYPE_C64}, {"c16", PTF_DTYPE_C128},
 };
 
 /* The modules that NumPy 1 and NumPy 2 name. */
-static bool is_call(const ptf_value *value, const char *name)
+static bool is_call(const ptf_object *value, const char *name)
 {
-    if (value->kind != PTF_OBJECT)
+    if (value->kind != PTF_OBJECT_INSTANCE)
         return false;
-    const ptf_value *callee = value->items[PTF_CALLEE];
-    return ptf_value_is_global(callee, "numpy.core.multiarray", name) ||
-           ptf_value_is_global(callee, "numpy._core.multiarray", name) ||
-           ptf_value_is_global(callee, "numpy.core.numeric", name) ||
-           ptf_value_is_global(callee, "numpy._core.numeric", name);
+    const ptf_object *callee = value->items[PTF_INSTANCE_CALLEE];
+    return ptf_object_is_global(callee, "numpy.core.multiarray", name) ||
+           ptf_object_is_global(callee, "numpy._core.multiarray", name) ||
+           ptf_object_is_global(callee, "numpy.core.numeric", name) ||
+           ptf_object_is_global(callee, "numpy._core.numeric", name);
 }
 
 /*
@@ -36,15 +37,15 @@ static bool is_call(const ptf_value *value, const char *name)
  * array is axis axes[i] of it.
  */
 typedef struct parts {
-    const ptf_value *dtype, *shape, *order, *bytes, *axes;
+    const ptf_object *dtype, *shape, *order, *bytes, *axes;
 } parts;
 
 /* False when the call has not the form that NumPy writes. */
-static bool take_apart(const ptf_value *value, parts *out)
+static bool take_apart(const ptf_object *value, parts *out)
 {
-    const ptf_value *args = value->items[PTF_ARGS];
-    const ptf_value *state = value->items[PTF_STATE];
-    ptf_value *const *v = args->items;
+    const ptf_object *args = value->items[PTF_INSTANCE_ARGS];
+    const ptf_object *state = value->items[PTF_INSTANCE_STATE];
+    ptf_object *const *v = args->items;
     *out = (parts){0};
     if (value->created) /* by NEWOBJ, which takes none of the three */
         return false;
@@ -55,7 +56,8 @@ static bool take_apart(const ptf_value *value, parts *out)
         if (args->count == 4 || args->count == 5)
             *out =
                 (parts){v[1], v[2], v[3], v[0], args->count == 5 ? v[4] : NULL};
-    } else if (state != NULL && state->kind == PTF_TUPLE && state->count == 5) {
+    } else if (state != NULL && state->kind == PTF_OBJECT_TUPLE &&
+               state->count == 5) {
         v = state->items;
         *out = (parts){v[2], v[1], v[3], v[4], NULL};
     }
@@ -63,28 +65,31 @@ static bool take_apart(const ptf_value *value, parts *out)
 }
 
 /* The code in dtype('f8', ...), or NULL. */
-static const ptf_value *code_of(const ptf_value *dtype)
+static const ptf_object *code_of(const ptf_object *dtype)
 {
-    if (dtype->kind != PTF_OBJECT ||
-        !ptf_value_is_global(dtype->items[PTF_CALLEE], "numpy", "dtype") ||
-        dtype->items[PTF_ARGS]->count < 1)
+    if (dtype->kind != PTF_OBJECT_INSTANCE ||
+        !ptf_object_is_global(dtype->items[PTF_INSTANCE_CALLEE], "numpy",
+                              "dtype") ||
+        dtype->items[PTF_INSTANCE_ARGS]->count < 1)
         return NULL;
-    const ptf_value *code = dtype->items[PTF_ARGS]->items[0];
-    bool text = code->kind == PTF_STRING || code->kind == PTF_BYTES;
+    const ptf_object *code = dtype->items[PTF_INSTANCE_ARGS]->items[0];
+    bool text =
+        code->kind == PTF_OBJECT_STRING || code->kind == PTF_OBJECT_BYTES;
     return text && code->count > 0 ? code : NULL;
 }
 
 /* numpy.rec.array() names a class instead of a code. */
-static bool is_record(const ptf_value *dtype)
+static bool is_record(const ptf_object *dtype)
 {
-    const ptf_value *args =
-        dtype->kind == PTF_OBJECT ? dtype->items[PTF_ARGS] : NULL;
+    const ptf_object *args = dtype->kind == PTF_OBJECT_INSTANCE
+                                 ? dtype->items[PTF_INSTANCE_ARGS]
+                                 : NULL;
     return args != NULL && args->count > 0 &&
-           ptf_value_is_global(args->items[0], "numpy", "record");
+           ptf_object_is_global(args->items[0], "numpy", "record");
 }
 
 /* Arrays of objects, texts, records and dates are left where they are. */
-bool ptf_value_is_array(const ptf_value *value)
+bool ptf_object_is_array(const ptf_object *value)
 {
     parts p;
     if (!is_call(value, "_reconstruct") && !is_call(value, "scalar") &&
@@ -92,7 +97,7 @@ bool ptf_value_is_array(const ptf_value *value)
         return false;
     if (!take_apart(value, &p))
         return true;
-    const ptf_value *code = code_of(p.dtype);
+    const ptf_object *code = code_of(p.dtype);
     return code == NULL ? !is_record(p.dtype)
                         : strchr("OUSVMma", code->text[0]) == NULL;
 }
@@ -100,7 +105,7 @@ bool ptf_value_is_array(const ptf_value *value)
 static ptf_status fail(const ptf_checkpoint *ckpt, const char *name,
                        const char *what, ptf_error *err)
 {
-    ptf_origin origin = ptf_value_origin(ckpt);
+    ptf_origin origin = ptf_object_origin(ckpt);
     return ptf_fail(err, PTF_UNSUPPORTED, &origin, PTF_NO_OFFSET,
                     "array '%s': expected %s, got something else", name, what);
 }
@@ -118,19 +123,19 @@ bool ptf_array_code(const char *text, size_t size, ptf_dtype *out)
 }
 
 /* dtype('f8', ...) with a state (version, byte order, ...). */
-bool ptf_array_dtype(const ptf_value *value, ptf_dtype *out, bool *swap)
+bool ptf_array_dtype(const ptf_object *value, ptf_dtype *out, bool *swap)
 {
-    const ptf_value *code = code_of(value);
+    const ptf_object *code = code_of(value);
     if (code == NULL)
         return false;
-    const ptf_value *state = value->items[PTF_STATE];
-    *swap = state != NULL && state->kind == PTF_TUPLE && state->count > 1 &&
-            ptf_value_is(state->items[1], ">");
+    const ptf_object *state = value->items[PTF_INSTANCE_STATE];
+    *swap = state != NULL && state->kind == PTF_OBJECT_TUPLE &&
+            state->count > 1 && ptf_object_is(state->items[1], ">");
     return ptf_array_code(code->text, code->count, out);
 }
 
 /* Latin-1 in UTF-8 back to bytes: how Python 3 writes bytes in protocol 2. */
-static bool decode_latin1(const ptf_value *text, uint8_t *out, size_t size)
+static bool decode_latin1(const ptf_object *text, uint8_t *out, size_t size)
 {
     size_t n = 0;
     for (uint32_t i = 0; i < text->count; n++) {
@@ -147,19 +152,20 @@ static bool decode_latin1(const ptf_value *text, uint8_t *out, size_t size)
     return n == size;
 }
 
-bool ptf_array_bytes(const ptf_value *value, uint8_t *out, size_t size)
+bool ptf_array_bytes(const ptf_object *value, uint8_t *out, size_t size)
 {
-    if (value->kind == PTF_BYTES || value->kind == PTF_STRING) {
+    if (value->kind == PTF_OBJECT_BYTES || value->kind == PTF_OBJECT_STRING) {
         if (value->count == size && size > 0)
             memcpy(out, value->text, size);
         return value->count == size;
     }
-    if (value->kind != PTF_OBJECT)
+    if (value->kind != PTF_OBJECT_INSTANCE)
         return false;
-    const ptf_value *args = value->items[PTF_ARGS];
-    if (ptf_value_is_global(value->items[PTF_CALLEE], "_codecs", "encode"))
-        return args->count == 2 && args->items[0]->kind == PTF_STRING &&
-               ptf_value_is(args->items[1], "latin1") &&
+    const ptf_object *args = value->items[PTF_INSTANCE_ARGS];
+    if (ptf_object_is_global(value->items[PTF_INSTANCE_CALLEE], "_codecs",
+                             "encode"))
+        return args->count == 2 && args->items[0]->kind == PTF_OBJECT_STRING &&
+               ptf_object_is(args->items[1], "latin1") &&
                decode_latin1(args->items[0], out, size);
     return size == 0 && args->count == 0; /* bytes() */
 }
@@ -173,7 +179,7 @@ void ptf_tensor_set_fortran(ptf_tensor *t)
     }
 }
 
-static ptf_status fill(ptf_checkpoint *ckpt, const ptf_value *bytes, bool swap,
+static ptf_status fill(ptf_checkpoint *ckpt, const ptf_object *bytes, bool swap,
                        ptf_tensor *out, ptf_error *err)
 {
     size_t size;
@@ -196,15 +202,15 @@ static ptf_status fill(ptf_checkpoint *ckpt, const ptf_value *bytes, bool swap,
 }
 
 /* A flag, or the letter F. */
-static bool is_fortran(const ptf_value *order)
+static bool is_fortran(const ptf_object *order)
 {
-    return (order->kind == PTF_BOOLEAN && order->boolean) ||
-           (order->kind == PTF_INT && order->integer != 0) ||
-           ptf_value_is(order, "F");
+    return (order->kind == PTF_OBJECT_BOOL && order->boolean) ||
+           (order->kind == PTF_OBJECT_INT && order->integer != 0) ||
+           ptf_object_is(order, "F");
 }
 
 /* Puts the axes of memory into the array's order. */
-static ptf_status permute(ptf_checkpoint *ckpt, const ptf_value *axes,
+static ptf_status permute(ptf_checkpoint *ckpt, const ptf_object *axes,
                           ptf_tensor *out, ptf_error *err)
 {
     ptf_tensor in_memory = *out;
@@ -225,7 +231,7 @@ static ptf_status permute(ptf_checkpoint *ckpt, const ptf_value *axes,
                : fail(ckpt, out->name, "an order of all its axes", err);
 }
 
-ptf_status ptf_array_rebuild(ptf_checkpoint *ckpt, const ptf_value *value,
+ptf_status ptf_array_rebuild(ptf_checkpoint *ckpt, const ptf_object *value,
                              const char *name, ptf_tensor *out, ptf_error *err)
 {
     *out = (ptf_tensor){.name = name};
@@ -247,7 +253,7 @@ ptf_status ptf_array_rebuild(ptf_checkpoint *ckpt, const ptf_value *value,
         ptf_tensor_set_fortran(out);
     else
         ptf_tensor_set_strides(out);
-    return p.axes != NULL && p.axes->kind != PTF_NONE
+    return p.axes != NULL && p.axes->kind != PTF_OBJECT_NONE
                ? permute(ckpt, p.axes, out, err)
                : PTF_OK;
 }

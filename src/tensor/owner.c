@@ -15,7 +15,7 @@ ptf_status ptf_places_fail(ptf_checkpoint *ckpt, const ptf_places *places,
                            size_t count, ptf_error *err)
 {
     enum { LONGEST = 60, ROOM = 120 };
-    ptf_origin origin = ptf_value_origin(ckpt);
+    ptf_origin origin = ptf_object_origin(ckpt);
     char text[ROOM + LONGEST + 40] = "";
     size_t used = 0, shown = 0;
     for (; shown < places->count && used < ROOM; shown++)

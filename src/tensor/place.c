@@ -6,17 +6,18 @@
  */
 #include "tensor/reader.h"
 
-ptf_status ptf_read_dims(const ptf_checkpoint *ckpt, const ptf_value *tuple,
+ptf_status ptf_read_dims(const ptf_checkpoint *ckpt, const ptf_object *tuple,
                          const char *name, const char *what, int64_t *out,
                          int *rank, ptf_error *err)
 {
-    ptf_origin origin = ptf_value_origin(ckpt);
-    if (ptf_value_is_global(tuple->kind == PTF_OBJECT ? tuple->items[PTF_CALLEE]
-                                                      : NULL,
-                            "torch", "Size") &&
-        tuple->items[PTF_ARGS]->count == 1)
-        tuple = tuple->items[PTF_ARGS]->items[0];
-    if (tuple->kind != PTF_TUPLE && tuple->kind != PTF_LIST)
+    ptf_origin origin = ptf_object_origin(ckpt);
+    if (ptf_object_is_global(tuple->kind == PTF_OBJECT_INSTANCE
+                                 ? tuple->items[PTF_INSTANCE_CALLEE]
+                                 : NULL,
+                             "torch", "Size") &&
+        tuple->items[PTF_INSTANCE_ARGS]->count == 1)
+        tuple = tuple->items[PTF_INSTANCE_ARGS]->items[0];
+    if (tuple->kind != PTF_OBJECT_TUPLE && tuple->kind != PTF_OBJECT_LIST)
         return ptf_fail(err, PTF_FORMAT, &origin, PTF_NO_OFFSET,
                         "tensor '%s': expected a tuple for its %s", name, what);
     if (tuple->count > PTF_MAX_RANK)
@@ -25,8 +26,8 @@ ptf_status ptf_read_dims(const ptf_checkpoint *ckpt, const ptf_value *tuple,
                         "%u",
                         name, PTF_MAX_RANK, tuple->count);
     for (uint32_t i = 0; i < tuple->count; i++) {
-        const ptf_value *v = tuple->items[i];
-        if (v->kind != PTF_INT || v->integer < 0)
+        const ptf_object *v = tuple->items[i];
+        if (v->kind != PTF_OBJECT_INT || v->integer < 0)
             return ptf_fail(err, PTF_FORMAT, &origin, PTF_NO_OFFSET,
                             "tensor '%s': expected integers of 0 or more for "
                             "its %s",
@@ -61,7 +62,7 @@ ptf_status ptf_tensor_place(const ptf_checkpoint *ckpt,
                             const ptf_storage_view *view, int64_t offset,
                             ptf_tensor *out, ptf_error *err)
 {
-    ptf_origin origin = ptf_value_origin(ckpt);
+    ptf_origin origin = ptf_object_origin(ckpt);
     size_t size = ptf_dtype_size(out->dtype), bytes;
     int64_t extent, last;
     int64_t available =

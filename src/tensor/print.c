@@ -38,7 +38,7 @@ static void print_values(const ptf_checkpoint *ckpt, FILE *out)
         fputs("no pickle in this kind of file\n", out);
         return;
     }
-    ptf_value_print(ckpt->pickle.root, MAX_LINES, out);
+    ptf_object_print(ckpt->pickle.root, MAX_LINES, out);
 }
 
 /* What the file mentions and nothing here runs or looks into. */

@@ -19,7 +19,7 @@ typedef struct scheme {
 static ptf_status fail(const ptf_checkpoint *ckpt, const ptf_tensor *raw,
                        ptf_error *err)
 {
-    ptf_origin origin = ptf_value_origin(ckpt);
+    ptf_origin origin = ptf_object_origin(ckpt);
     return ptf_fail(err, PTF_FORMAT, &origin, PTF_NO_OFFSET,
                     "tensor '%s': expected scales and zero points that fit "
                     "its shape",
@@ -31,12 +31,12 @@ static ptf_status fail(const ptf_checkpoint *ckpt, const ptf_tensor *raw,
 static bool numbers_fit(const scheme *s, const ptf_tensor *raw)
 {
     int64_t count = s->axis < 0 ? 1 : raw->shape[s->axis];
-    double least = raw->dtype == PTF_I8   ? INT8_MIN
-                   : raw->dtype == PTF_U8 ? 0
-                                          : INT32_MIN;
-    double most = raw->dtype == PTF_I8   ? INT8_MAX
-                  : raw->dtype == PTF_U8 ? UINT8_MAX
-                                         : INT32_MAX;
+    double least = raw->dtype == PTF_DTYPE_I8   ? INT8_MIN
+                   : raw->dtype == PTF_DTYPE_U8 ? 0
+                                                : INT32_MIN;
+    double most = raw->dtype == PTF_DTYPE_I8   ? INT8_MAX
+                  : raw->dtype == PTF_DTYPE_U8 ? UINT8_MAX
+                                               : INT32_MAX;
     for (int64_t i = 0; i < count; i++) {
         bool one = s->zeros[i] >= least && s->zeros[i] <= most;
         if (!isfinite(s->scales[i]) || (!one && !s->fraction))
@@ -46,7 +46,7 @@ static bool numbers_fit(const scheme *s, const ptf_tensor *raw)
 }
 
 /* The first versions wrote the numbers of slices as a list. */
-static ptf_status read_list(ptf_checkpoint *ckpt, const ptf_value *list,
+static ptf_status read_list(ptf_checkpoint *ckpt, const ptf_object *list,
                             const ptf_tensor *raw, int axis, double **out,
                             bool *fraction, ptf_error *err)
 {
@@ -57,24 +57,25 @@ static ptf_status read_list(ptf_checkpoint *ckpt, const ptf_value *list,
         return ptf_fail_memory(err);
     *fraction = false;
     for (uint32_t i = 0; i < list->count; i++) {
-        const ptf_value *v = list->items[i];
-        if (v->kind != PTF_FLOAT && v->kind != PTF_INT)
+        const ptf_object *v = list->items[i];
+        if (v->kind != PTF_OBJECT_FLOAT && v->kind != PTF_OBJECT_INT)
             return fail(ckpt, raw, err);
-        *fraction |= v->kind == PTF_FLOAT;
-        (*out)[i] = v->kind == PTF_FLOAT ? v->number : (double)v->integer;
+        *fraction |= v->kind == PTF_OBJECT_FLOAT;
+        (*out)[i] =
+            v->kind == PTF_OBJECT_FLOAT ? v->number : (double)v->integer;
     }
     return PTF_OK;
 }
 
 /* One number of a 1-d tensor each for the slices along the axis. */
-static ptf_status read_slices(ptf_checkpoint *ckpt, const ptf_value *value,
+static ptf_status read_slices(ptf_checkpoint *ckpt, const ptf_object *value,
                               const ptf_tensor *raw, int axis, double **out,
                               bool *fraction, ptf_error *err)
 {
     ptf_tensor t;
-    if (value->kind == PTF_LIST)
+    if (value->kind == PTF_OBJECT_LIST)
         return read_list(ckpt, value, raw, axis, out, fraction, err);
-    if (!ptf_value_is_tensor(value))
+    if (!ptf_object_is_tensor(value))
         return fail(ckpt, raw, err);
     ptf_status status = ptf_tensor_rebuild(ckpt, value, raw->name, &t, err);
     if (status != PTF_OK)
@@ -84,16 +85,17 @@ static ptf_status read_slices(ptf_checkpoint *ckpt, const ptf_value *value,
     *out = ptf_arena_array(&ckpt->arena, (size_t)t.shape[0], sizeof(**out));
     if (*out == NULL)
         return ptf_fail_memory(err);
-    *fraction = t.dtype == PTF_F32 || t.dtype == PTF_F64;
+    *fraction = t.dtype == PTF_DTYPE_F32 || t.dtype == PTF_DTYPE_F64;
     return ptf_tensor_read_f64(&t, *out, err);
 }
 
-static ptf_status read_per_tensor(ptf_checkpoint *ckpt, const ptf_value *params,
+static ptf_status read_per_tensor(ptf_checkpoint *ckpt,
+                                  const ptf_object *params,
                                   const ptf_tensor *raw, scheme *out,
                                   ptf_error *err)
 {
-    if (params->count != 3 || params->items[1]->kind != PTF_FLOAT ||
-        params->items[2]->kind != PTF_INT)
+    if (params->count != 3 || params->items[1]->kind != PTF_OBJECT_FLOAT ||
+        params->items[2]->kind != PTF_OBJECT_INT)
         return fail(ckpt, raw, err);
     double *numbers = ptf_arena_array(&ckpt->arena, 2, sizeof(*numbers));
     if (numbers == NULL)
@@ -105,11 +107,11 @@ static ptf_status read_per_tensor(ptf_checkpoint *ckpt, const ptf_value *params,
 }
 
 static ptf_status read_per_channel(ptf_checkpoint *ckpt,
-                                   const ptf_value *params,
+                                   const ptf_object *params,
                                    const ptf_tensor *raw, scheme *out,
                                    ptf_error *err)
 {
-    if (params->count != 4 || params->items[3]->kind != PTF_INT ||
+    if (params->count != 4 || params->items[3]->kind != PTF_OBJECT_INT ||
         params->items[3]->integer < 0 || params->items[3]->integer >= raw->rank)
         return fail(ckpt, raw, err);
     out->axis = (int)params->items[3]->integer;
@@ -121,20 +123,20 @@ static ptf_status read_per_channel(ptf_checkpoint *ckpt,
                : status;
 }
 
-static ptf_status read_scheme(ptf_checkpoint *ckpt, const ptf_value *params,
+static ptf_status read_scheme(ptf_checkpoint *ckpt, const ptf_object *params,
                               const ptf_tensor *raw, scheme *out,
                               ptf_error *err)
 {
-    const ptf_value *kind = params->kind == PTF_TUPLE && params->count > 0
-                                ? params->items[0]
-                                : NULL;
-    if (ptf_value_is_global(kind, "torch", "per_tensor_affine") ||
-        ptf_value_is_global(kind, "torch", "per_tensor_symmetric"))
+    const ptf_object *kind =
+        params->kind == PTF_OBJECT_TUPLE && params->count > 0 ? params->items[0]
+                                                              : NULL;
+    if (ptf_object_is_global(kind, "torch", "per_tensor_affine") ||
+        ptf_object_is_global(kind, "torch", "per_tensor_symmetric"))
         return read_per_tensor(ckpt, params, raw, out, err);
-    if (ptf_value_is_global(kind, "torch", "per_channel_affine") ||
-        ptf_value_is_global(kind, "torch", "per_channel_symmetric"))
+    if (ptf_object_is_global(kind, "torch", "per_channel_affine") ||
+        ptf_object_is_global(kind, "torch", "per_channel_symmetric"))
         return read_per_channel(ckpt, params, raw, out, err);
-    ptf_origin origin = ptf_value_origin(ckpt);
+    ptf_origin origin = ptf_object_origin(ckpt);
     return ptf_fail(err, PTF_UNSUPPORTED, &origin, PTF_NO_OFFSET,
                     "tensor '%s': expected quantisation per tensor or per "
                     "channel",
@@ -172,7 +174,7 @@ static void scale_all(const scheme *s, const ptf_tensor *t, double *in,
         out[i] = scale_one(s, i / inner % slices, in[i]);
 }
 
-ptf_status ptf_tensor_dequantize(ptf_checkpoint *ckpt, const ptf_value *params,
+ptf_status ptf_tensor_dequantize(ptf_checkpoint *ckpt, const ptf_object *params,
                                  ptf_tensor *raw, ptf_error *err)
 {
     scheme s = {-1, false, NULL, NULL};
@@ -195,7 +197,7 @@ ptf_status ptf_tensor_dequantize(ptf_checkpoint *ckpt, const ptf_value *params,
     if (status == PTF_OK)
         scale_all(&s, raw, integers, (float *)(uintptr_t)made->bytes.data);
     ptf_free(integers);
-    made->dtype = raw->dtype = PTF_F32;
+    made->dtype = raw->dtype = PTF_DTYPE_F32;
     made->numel = (int64_t)numel;
     made->bytes.dequantized = true;
     raw->storage = &made->bytes;

@@ -131,19 +131,19 @@ ROWS(load_bool)
 static const struct {
     row_function *to_f32, *to_f64;
 } conversions[PTF_DTYPE_COUNT] = {
-    [PTF_F32] = {load_f32_to_f32, load_f32_to_f64},
-    [PTF_F64] = {load_f64_to_f32, load_f64_to_f64},
-    [PTF_F16] = {load_f16_to_f32, load_f16_to_f64},
-    [PTF_BF16] = {load_bf16_to_f32, load_bf16_to_f64},
-    [PTF_I8] = {load_i8_to_f32, load_i8_to_f64},
-    [PTF_I16] = {load_i16_to_f32, load_i16_to_f64},
-    [PTF_I32] = {load_i32_to_f32, load_i32_to_f64},
-    [PTF_I64] = {load_i64_to_f32, load_i64_to_f64},
-    [PTF_U8] = {load_u8_to_f32, load_u8_to_f64},
-    [PTF_U16] = {get_u16_to_f32, get_u16_to_f64},
-    [PTF_U32] = {get_u32_to_f32, get_u32_to_f64},
-    [PTF_U64] = {load_u64_to_f32, load_u64_to_f64},
-    [PTF_BOOL] = {load_bool_to_f32, load_bool_to_f64},
+    [PTF_DTYPE_F32] = {load_f32_to_f32, load_f32_to_f64},
+    [PTF_DTYPE_F64] = {load_f64_to_f32, load_f64_to_f64},
+    [PTF_DTYPE_F16] = {load_f16_to_f32, load_f16_to_f64},
+    [PTF_DTYPE_BF16] = {load_bf16_to_f32, load_bf16_to_f64},
+    [PTF_DTYPE_I8] = {load_i8_to_f32, load_i8_to_f64},
+    [PTF_DTYPE_I16] = {load_i16_to_f32, load_i16_to_f64},
+    [PTF_DTYPE_I32] = {load_i32_to_f32, load_i32_to_f64},
+    [PTF_DTYPE_I64] = {load_i64_to_f32, load_i64_to_f64},
+    [PTF_DTYPE_U8] = {load_u8_to_f32, load_u8_to_f64},
+    [PTF_DTYPE_U16] = {get_u16_to_f32, get_u16_to_f64},
+    [PTF_DTYPE_U32] = {get_u32_to_f32, get_u32_to_f64},
+    [PTF_DTYPE_U64] = {load_u64_to_f32, load_u64_to_f64},
+    [PTF_DTYPE_BOOL] = {load_bool_to_f32, load_bool_to_f64},
 };
 
 /* Calls 'row' for each innermost row, in C order. */
@@ -188,7 +188,7 @@ ptf_status ptf_tensor_read_f32(const ptf_tensor *tensor, float *out,
 {
     if (conversions[tensor->dtype].to_f32 == NULL)
         return fail_dtype(tensor, err);
-    if (tensor->dtype == PTF_F32)
+    if (tensor->dtype == PTF_DTYPE_F32)
         ptf_tensor_read_bytes(tensor, out);
     else
         for_rows(tensor, conversions[tensor->dtype].to_f32, sizeof(*out), out);
@@ -234,10 +234,10 @@ FIND_ROWS(find_bf16, uint16_t, 0x7f80)
 int64_t ptf_tensor_find_not_finite(const ptf_tensor *tensor)
 {
     static row_function *const finders[PTF_DTYPE_COUNT] = {
-        [PTF_F64] = find_f64,
-        [PTF_F32] = find_f32,
-        [PTF_F16] = find_f16,
-        [PTF_BF16] = find_bf16,
+        [PTF_DTYPE_F64] = find_f64,
+        [PTF_DTYPE_F32] = find_f32,
+        [PTF_DTYPE_F16] = find_f16,
+        [PTF_DTYPE_BF16] = find_bf16,
     };
     search s = {0, -1};
     if (finders[tensor->dtype] != NULL)

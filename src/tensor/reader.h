@@ -50,7 +50,7 @@ struct ptf_checkpoint {
     ptf_metadata *metadata;
     size_t metadata_count;
     ptf_text_table metadata_by_key; /* its texts */
-    const ptf_value *selected;      /* what has the tensors; NULL if unknown */
+    const ptf_object *selected;     /* what has the tensors; NULL if unknown */
     const char *place;              /* the key of the state dict, "" for all */
     size_t left_out;                /* tensors that lie elsewhere */
     const char *left_name;          /* one of them */
@@ -81,13 +81,13 @@ typedef struct ptf_storage_view {
 ptf_status ptf_storages_load(ptf_checkpoint *ckpt, ptf_error *err);
 
 /* The storage of a persistent id that ptf_storages_load() has seen. */
-ptf_status ptf_storage_find(const ptf_checkpoint *ckpt, const ptf_value *value,
+ptf_status ptf_storage_find(const ptf_checkpoint *ckpt, const ptf_object *value,
                             ptf_storage_view *out, ptf_error *err);
 
 /* Sets what a storage class (torch.FloatStorage) says of its elements. */
 ptf_status ptf_storage_find_class(const ptf_checkpoint *ckpt,
-                                  const ptf_value *value, ptf_held_storage *out,
-                                  ptf_error *err);
+                                  const ptf_object *value,
+                                  ptf_held_storage *out, ptf_error *err);
 
 /*
  * A storage of 'size' fresh bytes in the checkpoint's arena.  Together they
@@ -100,41 +100,41 @@ ptf_status ptf_storage_make(ptf_checkpoint *ckpt, size_t size,
 ptf_status ptf_opaque_list(ptf_checkpoint *ckpt, ptf_error *err);
 
 /* Where values stand in messages. */
-ptf_origin ptf_value_origin(const ptf_checkpoint *ckpt);
+ptf_origin ptf_object_origin(const ptf_checkpoint *ckpt);
 
 /* ----------------------------------------------------------------- tensors */
 
 /* True for an object that stands for a tensor, readable or not. */
-bool ptf_value_is_tensor(const ptf_value *value);
+bool ptf_object_is_tensor(const ptf_object *value);
 
 /* True for an object that stands for a NumPy array or scalar. */
-bool ptf_value_is_array(const ptf_value *value);
+bool ptf_object_is_array(const ptf_object *value);
 
 /* True for either: what ptf_pickle_read() has to look for. */
-static inline bool ptf_value_is_numbers(const ptf_value *object)
+static inline bool ptf_object_is_numbers(const ptf_object *object)
 {
-    return ptf_value_is_tensor(object) || ptf_value_is_array(object);
+    return ptf_object_is_tensor(object) || ptf_object_is_array(object);
 }
 
 /* Fills 'out' from such an object; 'name' is the tensor's, for messages. */
-ptf_status ptf_tensor_rebuild(ptf_checkpoint *ckpt, const ptf_value *value,
+ptf_status ptf_tensor_rebuild(ptf_checkpoint *ckpt, const ptf_object *value,
                               const char *name, ptf_tensor *out,
                               ptf_error *err);
-ptf_status ptf_array_rebuild(ptf_checkpoint *ckpt, const ptf_value *value,
+ptf_status ptf_array_rebuild(ptf_checkpoint *ckpt, const ptf_object *value,
                              const char *name, ptf_tensor *out, ptf_error *err);
 
 /*
  * Dequantises: 'params' is what _rebuild_qtensor gets.  'raw' has the
  * integers and is replaced by f32 numbers.
  */
-ptf_status ptf_tensor_dequantize(ptf_checkpoint *ckpt, const ptf_value *params,
+ptf_status ptf_tensor_dequantize(ptf_checkpoint *ckpt, const ptf_object *params,
                                  ptf_tensor *raw, ptf_error *err);
 
 /*
  * Reads a tuple of non-negative integers into 'out'; their number into
  * '*rank'.  Fails for more than PTF_MAX_RANK.
  */
-ptf_status ptf_read_dims(const ptf_checkpoint *ckpt, const ptf_value *tuple,
+ptf_status ptf_read_dims(const ptf_checkpoint *ckpt, const ptf_object *tuple,
                          const char *name, const char *what, int64_t *out,
                          int *rank, ptf_error *err);
 
@@ -163,7 +163,7 @@ typedef struct ptf_name_problem {
  * it lies.
  */
 typedef struct ptf_owner {
-    ptf_value *value;
+    ptf_object *value;
     size_t first;  /* of the leaves */
     size_t prefix; /* bytes of names before the owner's own, with the dot */
     size_t count;
@@ -176,7 +176,7 @@ typedef struct ptf_owner {
 /* A tensor under its dotted name, not yet rebuilt. */
 typedef struct ptf_leaf {
     const char *name; /* first: see select.c */
-    const ptf_value *value;
+    const ptf_object *value;
     const ptf_name_problem *problem; /* or NULL */
     size_t owner;                    /* number */
 } ptf_leaf;
@@ -186,8 +186,8 @@ typedef struct ptf_leaves {
     size_t count, capacity;
     ptf_owner *owners;
     size_t owner_count, owner_capacity;
-    size_t closed_count;     /* objects with tensors, not looked into */
-    const ptf_value *closed; /* one of them */
+    size_t closed_count;      /* objects with tensors, not looked into */
+    const ptf_object *closed; /* one of them */
 } ptf_leaves;
 
 void ptf_leaves_free(ptf_leaves *leaves);
@@ -199,21 +199,21 @@ ptf_status ptf_leaf_rebuild(ptf_checkpoint *ckpt, const ptf_leaf *leaf,
  * True for a module, a TorchScript object, and what extends a dict or list:
  * the objects that are looked into.
  */
-bool ptf_value_is_open(const ptf_value *object);
+bool ptf_object_is_open(const ptf_object *object);
 
 /*
  * A dict's key as part of a name, as Python's str() gives it; false for what
  * is neither text, integer, truth value nor None.  '*out' is the key's own
  * text, or lies in 'number'.
  */
-bool ptf_key_text(const ptf_value *key, char number[24], ptf_text_span *out);
+bool ptf_key_text(const ptf_object *key, char number[24], ptf_text_span *out);
 
 /*
  * Lists the tensors (with 'arrays', the NumPy arrays) below 'from', with
  * 'training' also those of optimizers and their like.  Release with
  * ptf_leaves_free().
  */
-ptf_status ptf_leaves_collect(ptf_checkpoint *ckpt, ptf_value *from,
+ptf_status ptf_leaves_collect(ptf_checkpoint *ckpt, ptf_object *from,
                               bool arrays, bool training, ptf_leaves *out,
                               ptf_error *err);
 
@@ -221,10 +221,10 @@ ptf_status ptf_leaves_collect(ptf_checkpoint *ckpt, ptf_value *from,
  * True for what serves training and is no network, by its form: the state of
  * an optimizer, a loss.
  */
-bool ptf_value_is_training(const ptf_value *value);
+bool ptf_object_is_training(const ptf_object *value);
 
 /* True for a member of 'dict' that serves training, by both their names. */
-bool ptf_member_is_training(const ptf_value *dict, const ptf_value *key);
+bool ptf_member_is_training(const ptf_object *dict, const ptf_object *key);
 
 /* True when 'name' can be a tensor of a layer: "weight", "running_mean". */
 bool ptf_name_is_layer_s(const char *name, size_t size);

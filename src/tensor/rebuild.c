@@ -16,8 +16,8 @@ typedef struct rebuild {
     ptf_error *err;
 } rebuild;
 
-typedef ptf_status rebuild_function(rebuild *r, const ptf_value *args,
-                                    const ptf_value *state);
+typedef ptf_status rebuild_function(rebuild *r, const ptf_object *args,
+                                    const ptf_object *state);
 
 static rebuild_function rebuild_v1, rebuild_v2, rebuild_v3,
     rebuild_first_argument, rebuild_with_state, rebuild_parameter,
@@ -66,7 +66,7 @@ static const struct {
 
 static ptf_status fail(const rebuild *r, ptf_status status, const char *text)
 {
-    ptf_origin origin = ptf_value_origin(r->ckpt);
+    ptf_origin origin = ptf_object_origin(r->ckpt);
     return ptf_fail(r->err, status, &origin, PTF_NO_OFFSET, "tensor '%s': %s",
                     r->name, text);
 }
@@ -78,9 +78,9 @@ static bool is_class(size_t function)
            functions[function].run == rebuild_parameter;
 }
 
-static bool is_alias(size_t function, const ptf_value *callee)
+static bool is_alias(size_t function, const ptf_object *callee)
 {
-    if (callee->kind != PTF_GLOBAL || !is_class(function))
+    if (callee->kind != PTF_OBJECT_GLOBAL || !is_class(function))
         return false;
     const ptf_global *g = callee->global;
     const char *dot = strrchr(g->name, '.');
@@ -90,11 +90,11 @@ static bool is_alias(size_t function, const ptf_value *callee)
             strncmp(g->module, "torch.", 6) == 0);
 }
 
-static int find_function(const ptf_value *callee)
+static int find_function(const ptf_object *callee)
 {
     for (size_t i = 0; i < PTF_ARRAY_SIZE(functions); i++) {
-        if (ptf_value_is_global(callee, functions[i].module,
-                                functions[i].name) ||
+        if (ptf_object_is_global(callee, functions[i].module,
+                                 functions[i].name) ||
             is_alias(i, callee))
             return (int)i;
     }
@@ -106,9 +106,10 @@ static int find_function(const ptf_value *callee)
  * place in it: how the first versions pickled tensors.  torch.Tensor is that
  * one.  NULL for what is no such class.
  */
-static const char *element_of(const ptf_value *callee, size_t *size)
+static const char *element_of(const ptf_object *callee, size_t *size)
 {
-    const ptf_global *g = callee->kind == PTF_GLOBAL ? callee->global : NULL;
+    const ptf_global *g =
+        callee->kind == PTF_OBJECT_GLOBAL ? callee->global : NULL;
     if (g == NULL || (strcmp(g->module, "torch") != 0 &&
                       strcmp(g->module, "torch.cuda") != 0))
         return NULL;
@@ -120,28 +121,29 @@ static const char *element_of(const ptf_value *callee, size_t *size)
 }
 
 /* Whoever gets a storage, as argument or state, makes a tensor of it. */
-static bool takes_storage(const ptf_value *args)
+static bool takes_storage(const ptf_object *args)
 {
-    const ptf_value *first =
-        args != NULL && args->kind == PTF_TUPLE && args->count > 0
+    const ptf_object *first =
+        args != NULL && args->kind == PTF_OBJECT_TUPLE && args->count > 0
             ? args->items[0]
             : NULL;
-    const ptf_value *id =
-        first != NULL && first->kind == PTF_PERSISTENT ? first->items[0] : NULL;
-    return id != NULL && id->kind == PTF_TUPLE && id->count > 0 &&
-           ptf_value_is(id->items[0], "storage");
+    const ptf_object *id = first != NULL && first->kind == PTF_OBJECT_PERSISTENT
+                               ? first->items[0]
+                               : NULL;
+    return id != NULL && id->kind == PTF_OBJECT_TUPLE && id->count > 0 &&
+           ptf_object_is(id->items[0], "storage");
 }
 
-bool ptf_value_is_tensor(const ptf_value *value)
+bool ptf_object_is_tensor(const ptf_object *value)
 {
-    if (value->kind != PTF_OBJECT)
+    if (value->kind != PTF_OBJECT_INSTANCE)
         return false;
-    const ptf_value *callee = value->items[PTF_CALLEE];
+    const ptf_object *callee = value->items[PTF_INSTANCE_CALLEE];
     size_t size;
-    if (takes_storage(value->items[PTF_ARGS]) ||
-        takes_storage(value->items[PTF_STATE]))
+    if (takes_storage(value->items[PTF_INSTANCE_ARGS]) ||
+        takes_storage(value->items[PTF_INSTANCE_STATE]))
         return true;
-    return callee->kind == PTF_GLOBAL &&
+    return callee->kind == PTF_OBJECT_GLOBAL &&
            (find_function(callee) >= 0 || element_of(callee, &size) != NULL ||
             (strcmp(callee->global->module, "torch._utils") == 0 &&
              strncmp(callee->global->name, "_rebuild", 8) == 0));
@@ -156,16 +158,16 @@ static bool takes_state(int function)
     return functions[function].run == rebuild_parameter;
 }
 
-static ptf_status rebuild_typed(rebuild *r, const ptf_value *callee,
-                                const ptf_value *state);
+static ptf_status rebuild_typed(rebuild *r, const ptf_object *callee,
+                                const ptf_object *state);
 
 /* Of a subclass's own tensors the first argument is the class. */
-static ptf_status refuse(const rebuild *r, const ptf_value *callee,
-                         const ptf_value *args, const char *why)
+static ptf_status refuse(const rebuild *r, const ptf_object *callee,
+                         const ptf_object *args, const char *why)
 {
     static const char distributed[] = "torch.distributed";
-    ptf_origin origin = ptf_value_origin(r->ckpt);
-    if (args->count > 0 && args->items[0]->kind == PTF_GLOBAL)
+    ptf_origin origin = ptf_object_origin(r->ckpt);
+    if (args->count > 0 && args->items[0]->kind == PTF_OBJECT_GLOBAL)
         callee = args->items[0];
     const ptf_global *class = callee->global;
     bool shard = strncmp(class->module, distributed, strlen(distributed)) == 0;
@@ -176,10 +178,10 @@ static ptf_status refuse(const rebuild *r, const ptf_value *callee,
                           : "which ptfold does not read");
 }
 
-static ptf_status call(rebuild *r, const ptf_value *callee,
-                       const ptf_value *args, const ptf_value *state)
+static ptf_status call(rebuild *r, const ptf_object *callee,
+                       const ptf_object *args, const ptf_object *state)
 {
-    ptf_origin origin = ptf_value_origin(r->ckpt);
+    ptf_origin origin = ptf_object_origin(r->ckpt);
     int i = find_function(callee);
     if (++r->depth > 8)
         return fail(r, PTF_FORMAT,
@@ -195,7 +197,7 @@ static ptf_status call(rebuild *r, const ptf_value *callee,
         return refuse(r, callee, args, functions[i].refusal);
     if (args->count == 0 && state != NULL)
         return rebuild_typed(r, callee, state);
-    bool global = callee->kind == PTF_GLOBAL;
+    bool global = callee->kind == PTF_OBJECT_GLOBAL;
     return ptf_fail(r->err, PTF_UNSUPPORTED, &origin, PTF_NO_OFFSET,
                     "tensor '%s' is made by %s%s%s, which ptfold does not "
                     "know and does not run",
@@ -204,20 +206,21 @@ static ptf_status call(rebuild *r, const ptf_value *callee,
                     global ? callee->global->name : "a computed function");
 }
 
-static ptf_status call_object(rebuild *r, const ptf_value *value)
+static ptf_status call_object(rebuild *r, const ptf_object *value)
 {
-    if (value == NULL || value->kind != PTF_OBJECT)
+    if (value == NULL || value->kind != PTF_OBJECT_INSTANCE)
         return fail(r, PTF_FORMAT, "expected a tensor, got something else");
-    int i = find_function(value->items[PTF_CALLEE]);
+    int i = find_function(value->items[PTF_INSTANCE_CALLEE]);
     if (value->created && i >= 0 && !is_class((size_t)i))
         return fail(r, PTF_FORMAT,
                     "expected its rebuild function to be called, got it "
                     "taken for a class (NEWOBJ)");
-    return call(r, value->items[PTF_CALLEE], value->items[PTF_ARGS],
-                value->items[PTF_STATE]);
+    return call(r, value->items[PTF_INSTANCE_CALLEE],
+                value->items[PTF_INSTANCE_ARGS],
+                value->items[PTF_INSTANCE_STATE]);
 }
 
-ptf_status ptf_tensor_rebuild(ptf_checkpoint *ckpt, const ptf_value *value,
+ptf_status ptf_tensor_rebuild(ptf_checkpoint *ckpt, const ptf_object *value,
                               const char *name, ptf_tensor *out, ptf_error *err)
 {
     rebuild r = {ckpt, name, 0, out, err};
@@ -229,7 +232,7 @@ ptf_status ptf_tensor_rebuild(ptf_checkpoint *ckpt, const ptf_value *value,
 
 /* The arguments that all forms begin with: storage, offset, size, stride;
  * there are 'least' to 'most' in all.  'dtype' is NULL for the storage's. */
-static ptf_status rebuild_strided(rebuild *r, const ptf_value *args,
+static ptf_status rebuild_strided(rebuild *r, const ptf_object *args,
                                   uint32_t least, uint32_t most,
                                   const ptf_dtype *dtype, bool quantized)
 {
@@ -246,7 +249,7 @@ static ptf_status rebuild_strided(rebuild *r, const ptf_value *args,
         return fail(r, PTF_FORMAT,
                     "expected a storage of the class that its "
                     "rebuild function needs");
-    if (args->items[1]->kind != PTF_INT)
+    if (args->items[1]->kind != PTF_OBJECT_INT)
         return fail(r, PTF_FORMAT, "expected an integer for its offset");
     int strides = 0;
     r->out->dtype = dtype != NULL ? *dtype : view.storage->dtype;
@@ -265,40 +268,40 @@ static ptf_status rebuild_strided(rebuild *r, const ptf_value *args,
 
 /* Flags such as {'conj': True} change what the numbers mean; PyTorch looks
  * only at their names. */
-static ptf_status check_flags(rebuild *r, const ptf_value *args, uint32_t at)
+static ptf_status check_flags(rebuild *r, const ptf_object *args, uint32_t at)
 {
-    const ptf_value *flags = args->count > at ? args->items[at] : NULL;
-    if (flags == NULL || flags->kind == PTF_NONE)
+    const ptf_object *flags = args->count > at ? args->items[at] : NULL;
+    if (flags == NULL || flags->kind == PTF_OBJECT_NONE)
         return PTF_OK;
-    if (flags->kind != PTF_DICT)
+    if (flags->kind != PTF_OBJECT_DICT)
         return fail(r, PTF_FORMAT, "expected a dict of flags");
     return flags->count == 0
                ? PTF_OK
                : fail(r, PTF_UNSUPPORTED, "is marked as conjugated or negated");
 }
 
-static ptf_status rebuild_v1(rebuild *r, const ptf_value *args,
-                             const ptf_value *state)
+static ptf_status rebuild_v1(rebuild *r, const ptf_object *args,
+                             const ptf_object *state)
 {
     (void)state;
     return rebuild_strided(r, args, 4, 4, NULL, false);
 }
 
-static ptf_status rebuild_v2(rebuild *r, const ptf_value *args,
-                             const ptf_value *state)
+static ptf_status rebuild_v2(rebuild *r, const ptf_object *args,
+                             const ptf_object *state)
 {
     (void)state;
     ptf_status status = rebuild_strided(r, args, 6, 7, NULL, false);
     return status == PTF_OK ? check_flags(r, args, 6) : status;
 }
 
-static ptf_status rebuild_v3(rebuild *r, const ptf_value *args,
-                             const ptf_value *state)
+static ptf_status rebuild_v3(rebuild *r, const ptf_object *args,
+                             const ptf_object *state)
 {
     (void)state;
-    ptf_dtype dtype = PTF_F32;
-    const ptf_value *name = args->count > 6 ? args->items[6] : NULL;
-    if (name == NULL || name->kind != PTF_GLOBAL ||
+    ptf_dtype dtype = PTF_DTYPE_F32;
+    const ptf_object *name = args->count > 6 ? args->items[6] : NULL;
+    if (name == NULL || name->kind != PTF_OBJECT_GLOBAL ||
         strcmp(name->global->module, "torch") != 0)
         return fail(r, PTF_FORMAT,
                     "expected a dtype for its rebuild "
@@ -315,20 +318,20 @@ static ptf_status rebuild_v3(rebuild *r, const ptf_value *args,
     return status == PTF_OK ? check_flags(r, args, 7) : status;
 }
 
-static ptf_status rebuild_first_argument(rebuild *r, const ptf_value *args,
-                                         const ptf_value *state)
+static ptf_status rebuild_first_argument(rebuild *r, const ptf_object *args,
+                                         const ptf_object *state)
 {
     (void)state;
     return call_object(r, args->count > 0 ? args->items[0] : NULL);
 }
 
 /* The first versions' (storage, offset, size, stride). */
-static ptf_status rebuild_typed(rebuild *r, const ptf_value *callee,
-                                const ptf_value *state)
+static ptf_status rebuild_typed(rebuild *r, const ptf_object *callee,
+                                const ptf_object *state)
 {
     size_t size = 0;
     const char *element = element_of(callee, &size);
-    if (element == NULL || state->kind != PTF_TUPLE || state->count != 4)
+    if (element == NULL || state->kind != PTF_OBJECT_TUPLE || state->count != 4)
         return fail(r, PTF_FORMAT, "expected a storage and a place in it");
     ptf_status status = rebuild_strided(r, state, 4, 4, NULL, false);
     if (status != PTF_OK)
@@ -341,23 +344,24 @@ static ptf_status rebuild_typed(rebuild *r, const ptf_value *callee,
 }
 
 /* Attributes by which PyTorch would put other numbers into the tensor. */
-static bool sets_numbers(const ptf_value *state)
+static bool sets_numbers(const ptf_object *state)
 {
     static const char *const names[] = {"data", "real", "imag"};
     enum { MANY = 2 * 1000 }; /* attributes: more are not searched */
-    if (state->kind == PTF_OBJECT && state->items[PTF_PAIRS] != NULL)
-        state = state->items[PTF_PAIRS];
-    bool found = state->kind == PTF_DICT && state->count > MANY;
+    if (state->kind == PTF_OBJECT_INSTANCE &&
+        state->items[PTF_INSTANCE_PAIRS] != NULL)
+        state = state->items[PTF_INSTANCE_PAIRS];
+    bool found = state->kind == PTF_OBJECT_DICT && state->count > MANY;
     for (size_t i = 0; i < PTF_ARRAY_SIZE(names); i++)
         found = found || ptf_dict_find(state, names[i]) != NULL;
     return found;
 }
 
 /* A state is a dict of attributes, or two: those of __slots__ behind. */
-static ptf_status check_attributes(rebuild *r, const ptf_value *state)
+static ptf_status check_attributes(rebuild *r, const ptf_object *state)
 {
     bool found = sets_numbers(state);
-    if (state->kind == PTF_TUPLE && state->count == 2)
+    if (state->kind == PTF_OBJECT_TUPLE && state->count == 2)
         found = sets_numbers(state->items[0]) || sets_numbers(state->items[1]);
     return found ? fail(r, PTF_UNSUPPORTED,
                         "has an attribute that replaces its numbers")
@@ -365,8 +369,8 @@ static ptf_status check_attributes(rebuild *r, const ptf_value *state)
 }
 
 /* (tensor, requires_grad, hooks, state) */
-static ptf_status rebuild_with_state(rebuild *r, const ptf_value *args,
-                                     const ptf_value *state)
+static ptf_status rebuild_with_state(rebuild *r, const ptf_object *args,
+                                     const ptf_object *state)
 {
     if (args->count != 4)
         return fail(r, PTF_FORMAT, "expected a parameter and its state");
@@ -375,15 +379,15 @@ static ptf_status rebuild_with_state(rebuild *r, const ptf_value *args,
 }
 
 /* (tensor, dtype, device, requires_grad): PyTorch would convert it. */
-static ptf_status rebuild_from_cpu(rebuild *r, const ptf_value *args,
-                                   const ptf_value *state)
+static ptf_status rebuild_from_cpu(rebuild *r, const ptf_object *args,
+                                   const ptf_object *state)
 {
     ptf_dtype dtype;
     ptf_status status = rebuild_first_argument(r, args, state);
     if (status != PTF_OK)
         return status;
-    const ptf_value *name = args->count == 4 ? args->items[1] : NULL;
-    bool same = name != NULL && name->kind == PTF_GLOBAL &&
+    const ptf_object *name = args->count == 4 ? args->items[1] : NULL;
+    bool same = name != NULL && name->kind == PTF_OBJECT_GLOBAL &&
                 strcmp(name->global->module, "torch") == 0 &&
                 ptf_dtype_find(name->global->name, &dtype) &&
                 dtype == r->out->dtype;
@@ -396,17 +400,17 @@ static ptf_status rebuild_from_cpu(rebuild *r, const ptf_value *args,
  * (requires_grad, volatile, hooks), or (tensor, gradient, hooks,
  * requires_grad, volatile), whose tensor takes the place of the first.
  */
-static ptf_status rebuild_parameter(rebuild *r, const ptf_value *args,
-                                    const ptf_value *state)
+static ptf_status rebuild_parameter(rebuild *r, const ptf_object *args,
+                                    const ptf_object *state)
 {
     enum { FLAGS = 3, TENSOR_AND_FLAGS = 5 };
-    const ptf_value *made = args->count > 0 ? args->items[0] : NULL;
+    const ptf_object *made = args->count > 0 ? args->items[0] : NULL;
     if (state == NULL)
         return call_object(r, made);
-    uint32_t count = state->kind == PTF_TUPLE ? state->count : 0;
-    if (count == FLAGS && state->items[0]->kind == PTF_BOOLEAN)
+    uint32_t count = state->kind == PTF_OBJECT_TUPLE ? state->count : 0;
+    if (count == FLAGS && state->items[0]->kind == PTF_OBJECT_BOOL)
         return call_object(r, made);
-    if (count == TENSOR_AND_FLAGS && state->items[3]->kind == PTF_BOOLEAN)
+    if (count == TENSOR_AND_FLAGS && state->items[3]->kind == PTF_OBJECT_BOOL)
         return call_object(r, state->items[0]);
     return fail(r, PTF_FORMAT,
                 "expected flags for its state, with the tensor in front or "
@@ -414,19 +418,19 @@ static ptf_status rebuild_parameter(rebuild *r, const ptf_value *args,
 }
 
 /* (function, type, arguments, state): the type only adds methods. */
-static ptf_status rebuild_from_type(rebuild *r, const ptf_value *args,
-                                    const ptf_value *state)
+static ptf_status rebuild_from_type(rebuild *r, const ptf_object *args,
+                                    const ptf_object *state)
 {
     (void)state;
-    if (args->count != 4 || args->items[2]->kind != PTF_TUPLE)
+    if (args->count != 4 || args->items[2]->kind != PTF_OBJECT_TUPLE)
         return fail(r, PTF_FORMAT, "expected a function and its arguments");
     ptf_status status = check_attributes(r, args->items[3]);
     return status == PTF_OK ? call(r, args->items[0], args->items[2], NULL)
                             : status;
 }
 
-static ptf_status rebuild_quantized(rebuild *r, const ptf_value *args,
-                                    const ptf_value *state)
+static ptf_status rebuild_quantized(rebuild *r, const ptf_object *args,
+                                    const ptf_object *state)
 {
     (void)state;
     ptf_status status = rebuild_strided(r, args, 7, 7, NULL, true);

@@ -13,18 +13,18 @@
  * storages are plain bytes, and the tensor tells the dtype.
  */
 static const char *const storages[PTF_DTYPE_COUNT] = {
-    [PTF_F32] = "torch\nFloatStorage",
-    [PTF_F64] = "torch\nDoubleStorage",
-    [PTF_F16] = "torch\nHalfStorage",
-    [PTF_BF16] = "torch\nBFloat16Storage",
-    [PTF_I8] = "torch\nCharStorage",
-    [PTF_I16] = "torch\nShortStorage",
-    [PTF_I32] = "torch\nIntStorage",
-    [PTF_I64] = "torch\nLongStorage",
-    [PTF_U8] = "torch\nByteStorage",
-    [PTF_BOOL] = "torch\nBoolStorage",
-    [PTF_C64] = "torch\nComplexFloatStorage",
-    [PTF_C128] = "torch\nComplexDoubleStorage",
+    [PTF_DTYPE_F32] = "torch\nFloatStorage",
+    [PTF_DTYPE_F64] = "torch\nDoubleStorage",
+    [PTF_DTYPE_F16] = "torch\nHalfStorage",
+    [PTF_DTYPE_BF16] = "torch\nBFloat16Storage",
+    [PTF_DTYPE_I8] = "torch\nCharStorage",
+    [PTF_DTYPE_I16] = "torch\nShortStorage",
+    [PTF_DTYPE_I32] = "torch\nIntStorage",
+    [PTF_DTYPE_I64] = "torch\nLongStorage",
+    [PTF_DTYPE_U8] = "torch\nByteStorage",
+    [PTF_DTYPE_BOOL] = "torch\nBoolStorage",
+    [PTF_DTYPE_C64] = "torch\nComplexFloatStorage",
+    [PTF_DTYPE_C128] = "torch\nComplexDoubleStorage",
 };
 static const char untyped[] = "torch.storage\nUntypedStorage";
 static const char ordered_dict[] = "collections\nOrderedDict";

@@ -100,7 +100,7 @@ static ptf_status select_key(ptf_checkpoint *ckpt, const char *key, bool arrays,
 }
 
 /* The value at a dotted path of dict keys, or NULL. */
-static const ptf_value *follow(const ptf_value *at, const char *key)
+static const ptf_object *follow(const ptf_object *at, const char *key)
 {
     char part[256];
     while (at != NULL && *key != '\0') {
@@ -333,7 +333,7 @@ static ptf_status select_best(ptf_checkpoint *ckpt, bool arrays,
                               const ptf_open_options *options, bool *one,
                               ptf_leaves *out, ptf_error *err)
 {
-    ptf_value *from = ckpt->pickle.root;
+    ptf_object *from = ckpt->pickle.root;
     ptf_status status = ptf_leaves_collect(ckpt, from, arrays, false, out, err);
     bool any = out->count > 0;
     if (status == PTF_OK && any && may_match(options))

@@ -14,28 +14,28 @@ static const struct {
     ptf_dtype dtype;
     bool quantized;
 } classes[] = {
-    {"FloatStorage", PTF_F32, false},
-    {"DoubleStorage", PTF_F64, false},
-    {"HalfStorage", PTF_F16, false},
-    {"BFloat16Storage", PTF_BF16, false},
-    {"LongStorage", PTF_I64, false},
-    {"IntStorage", PTF_I32, false},
-    {"ShortStorage", PTF_I16, false},
-    {"CharStorage", PTF_I8, false},
-    {"ByteStorage", PTF_U8, false},
-    {"BoolStorage", PTF_BOOL, false},
-    {"ComplexHalfStorage", PTF_C32, false},
-    {"ComplexFloatStorage", PTF_C64, false},
-    {"ComplexDoubleStorage", PTF_C128, false},
-    {"QInt8Storage", PTF_I8, true},
-    {"QUInt8Storage", PTF_U8, true},
-    {"QInt32Storage", PTF_I32, true},
-    {"UntypedStorage", PTF_U8, false},
+    {"FloatStorage", PTF_DTYPE_F32, false},
+    {"DoubleStorage", PTF_DTYPE_F64, false},
+    {"HalfStorage", PTF_DTYPE_F16, false},
+    {"BFloat16Storage", PTF_DTYPE_BF16, false},
+    {"LongStorage", PTF_DTYPE_I64, false},
+    {"IntStorage", PTF_DTYPE_I32, false},
+    {"ShortStorage", PTF_DTYPE_I16, false},
+    {"CharStorage", PTF_DTYPE_I8, false},
+    {"ByteStorage", PTF_DTYPE_U8, false},
+    {"BoolStorage", PTF_DTYPE_BOOL, false},
+    {"ComplexHalfStorage", PTF_DTYPE_C32, false},
+    {"ComplexFloatStorage", PTF_DTYPE_C64, false},
+    {"ComplexDoubleStorage", PTF_DTYPE_C128, false},
+    {"QInt8Storage", PTF_DTYPE_I8, true},
+    {"QUInt8Storage", PTF_DTYPE_U8, true},
+    {"QInt32Storage", PTF_DTYPE_I32, true},
+    {"UntypedStorage", PTF_DTYPE_U8, false},
 };
 
 enum { MAX_KEY = 256 };
 
-ptf_origin ptf_value_origin(const ptf_checkpoint *ckpt)
+ptf_origin ptf_object_origin(const ptf_checkpoint *ckpt)
 {
     ptf_archive_kind kind = ckpt->archive.kind;
     return (ptf_origin){ckpt->file.name, kind == PTF_ARCHIVE_LEGACY ? "stream"
@@ -46,17 +46,17 @@ ptf_origin ptf_value_origin(const ptf_checkpoint *ckpt)
 
 #define FAIL(ckpt, err, status, ...)                                        \
     do {                                                                    \
-        ptf_origin origin_ = ptf_value_origin(ckpt);                        \
+        ptf_origin origin_ = ptf_object_origin(ckpt);                       \
         return ptf_fail(err, status, &origin_, PTF_NO_OFFSET, __VA_ARGS__); \
     } while (0)
 
 /* --------------------------------------------------------- reading the ids */
 
 ptf_status ptf_storage_find_class(const ptf_checkpoint *ckpt,
-                                  const ptf_value *value, ptf_held_storage *out,
-                                  ptf_error *err)
+                                  const ptf_object *value,
+                                  ptf_held_storage *out, ptf_error *err)
 {
-    if (value->kind != PTF_GLOBAL)
+    if (value->kind != PTF_OBJECT_GLOBAL)
         FAIL(ckpt, err, PTF_FORMAT, "expected a storage's class");
     const ptf_global *g = value->global;
     bool known = strcmp(g->module, "torch") == 0 ||
@@ -76,9 +76,10 @@ ptf_status ptf_storage_find_class(const ptf_checkpoint *ckpt,
 }
 
 /* A key becomes part of an entry's name, so only plain ones are taken. */
-static bool key_is_plain(const ptf_value *key)
+static bool key_is_plain(const ptf_object *key)
 {
-    if (key->kind != PTF_STRING || key->count == 0 || key->count > MAX_KEY)
+    if (key->kind != PTF_OBJECT_STRING || key->count == 0 ||
+        key->count > MAX_KEY)
         return false;
     for (uint32_t i = 0; i < key->count; i++) {
         char c = key->text[i];
@@ -92,13 +93,13 @@ static bool key_is_plain(const ptf_value *key)
 
 /* Legacy files and TorchScript of PyTorch 1.x have a sixth part, which may be
  * a view; TorchScript's is always None. */
-static bool has_all_parts(const ptf_checkpoint *ckpt, const ptf_value *id)
+static bool has_all_parts(const ptf_checkpoint *ckpt, const ptf_object *id)
 {
     switch (ckpt->archive.kind) {
     case PTF_ARCHIVE_LEGACY: return id->count == 6;
     case PTF_ARCHIVE_TORCHSCRIPT:
         return id->count == 5 ||
-               (id->count == 6 && id->items[5]->kind == PTF_NONE);
+               (id->count == 6 && id->items[5]->kind == PTF_OBJECT_NONE);
     case PTF_ARCHIVE_TORCH:
     case PTF_ARCHIVE_TAR:
     case PTF_ARCHIVE_SAFETENSORS:
@@ -109,27 +110,28 @@ static bool has_all_parts(const ptf_checkpoint *ckpt, const ptf_value *id)
 }
 
 /* The id's tuple, or NULL with an error for anything that is not one. */
-static const ptf_value *id_of(const ptf_checkpoint *ckpt,
-                              const ptf_value *value, ptf_error *err)
+static const ptf_object *id_of(const ptf_checkpoint *ckpt,
+                               const ptf_object *value, ptf_error *err)
 {
-    ptf_origin origin = ptf_value_origin(ckpt);
-    const ptf_value *id = value->items[0];
-    if (id->kind != PTF_TUPLE || !has_all_parts(ckpt, id) ||
-        !ptf_value_is(id->items[0], "storage") ||
-        id->items[3]->kind != PTF_STRING || id->items[4]->kind != PTF_INT ||
-        id->items[4]->integer < 0) {
+    ptf_origin origin = ptf_object_origin(ckpt);
+    const ptf_object *id = value->items[0];
+    if (id->kind != PTF_OBJECT_TUPLE || !has_all_parts(ckpt, id) ||
+        !ptf_object_is(id->items[0], "storage") ||
+        id->items[3]->kind != PTF_OBJECT_STRING ||
+        id->items[4]->kind != PTF_OBJECT_INT || id->items[4]->integer < 0) {
         ptf_fail(err, PTF_FORMAT, &origin, PTF_NO_OFFSET,
                  "expected the persistent id of a storage ('storage', class, "
                  "key, location, count), got something else");
         return NULL;
     }
     if (!key_is_plain(id->items[2])) {
-        ptf_fail(err, PTF_FORMAT, &origin, PTF_NO_OFFSET,
-                 "expected a plain storage key, got '%.*s'",
-                 id->items[2]->kind == PTF_STRING && id->items[2]->count < 100
-                     ? (int)id->items[2]->count
-                     : 0,
-                 id->items[2]->kind == PTF_STRING ? id->items[2]->text : "");
+        ptf_fail(
+            err, PTF_FORMAT, &origin, PTF_NO_OFFSET,
+            "expected a plain storage key, got '%.*s'",
+            id->items[2]->kind == PTF_OBJECT_STRING && id->items[2]->count < 100
+                ? (int)id->items[2]->count
+                : 0,
+            id->items[2]->kind == PTF_OBJECT_STRING ? id->items[2]->text : "");
         return NULL;
     }
     return id;
@@ -150,7 +152,8 @@ static void swap(uint8_t *data, size_t size, size_t width)
 
 void ptf_swap_bytes(uint8_t *data, size_t size, ptf_dtype dtype)
 {
-    bool complex = dtype == PTF_C32 || dtype == PTF_C64 || dtype == PTF_C128;
+    bool complex = dtype == PTF_DTYPE_C32 || dtype == PTF_DTYPE_C64 ||
+                   dtype == PTF_DTYPE_C128;
     swap(data, size, ptf_dtype_size(dtype) / (complex ? 2 : 1));
 }
 
@@ -257,34 +260,35 @@ static ptf_status add_storage(ptf_checkpoint *ckpt,
 }
 
 /* A plain key. */
-static void copy_key(const ptf_value *text, char key[MAX_KEY + 1])
+static void copy_key(const ptf_object *text, char key[MAX_KEY + 1])
 {
     memcpy(key, text->text, text->count);
     key[text->count] = '\0';
 }
 
 /* Legacy files also name module classes by persistent ids. */
-static bool is_module_id(const ptf_checkpoint *ckpt, const ptf_value *value)
+static bool is_module_id(const ptf_checkpoint *ckpt, const ptf_object *value)
 {
-    const ptf_value *id = value->items[0];
-    return ckpt->archive.kind == PTF_ARCHIVE_LEGACY && id->kind == PTF_TUPLE &&
-           id->count >= 2 && ptf_value_is(id->items[0], "module") &&
-           id->items[1]->kind == PTF_GLOBAL;
+    const ptf_object *id = value->items[0];
+    return ckpt->archive.kind == PTF_ARCHIVE_LEGACY &&
+           id->kind == PTF_OBJECT_TUPLE && id->count >= 2 &&
+           ptf_object_is(id->items[0], "module") &&
+           id->items[1]->kind == PTF_OBJECT_GLOBAL;
 }
 
-static bool has_view(const ptf_checkpoint *ckpt, const ptf_value *value)
+static bool has_view(const ptf_checkpoint *ckpt, const ptf_object *value)
 {
-    const ptf_value *id = value->items[0];
+    const ptf_object *id = value->items[0];
     return !is_module_id(ckpt, value) && id->count > 5 &&
-           id->items[5]->kind != PTF_NONE;
+           id->items[5]->kind != PTF_OBJECT_NONE;
 }
 
-static ptf_status load_storage(ptf_checkpoint *ckpt, const ptf_value *value,
+static ptf_status load_storage(ptf_checkpoint *ckpt, const ptf_object *value,
                                ptf_error *err)
 {
     if (is_module_id(ckpt, value))
         return PTF_OK;
-    const ptf_value *id = id_of(ckpt, value, err);
+    const ptf_object *id = id_of(ckpt, value, err);
     if (id == NULL)
         return PTF_FORMAT;
     ptf_held_storage s = {.numel = id->items[4]->integer};
@@ -293,7 +297,7 @@ static ptf_status load_storage(ptf_checkpoint *ckpt, const ptf_value *value,
         return status;
     char key[MAX_KEY + 1];
     copy_key(id->items[2], key);
-    if (ptf_value_is(id->items[3], "meta"))
+    if (ptf_object_is(id->items[3], "meta"))
         FAIL(ckpt, err, PTF_UNSUPPORTED,
              "storage '%s': expected elements, got none (meta device)", key);
     const ptf_held_storage *known = ptf_text_table_find(&ckpt->storages, key);
@@ -308,9 +312,9 @@ static ptf_status load_storage(ptf_checkpoint *ckpt, const ptf_value *value,
 }
 
 /* The same storage and the same part of it. */
-static bool same_view(const ptf_value *a, const ptf_value *b)
+static bool same_view(const ptf_object *a, const ptf_object *b)
 {
-    const ptf_value *x = a->items[5], *y = b->items[5];
+    const ptf_object *x = a->items[5], *y = b->items[5];
     return a->items[2]->count == b->items[2]->count &&
            memcmp(a->items[2]->text, b->items[2]->text, a->items[2]->count) ==
                0 &&
@@ -319,21 +323,22 @@ static bool same_view(const ptf_value *a, const ptf_value *b)
 }
 
 /* PyTorch makes one view of each key, and would take it for another part. */
-static ptf_status load_view(ptf_checkpoint *ckpt, const ptf_value *value,
+static ptf_status load_view(ptf_checkpoint *ckpt, const ptf_object *value,
                             ptf_error *err)
 {
     char key[MAX_KEY + 1];
-    const ptf_value *id = value->items[0];
+    const ptf_object *id = value->items[0];
     if (!has_view(ckpt, value))
         return PTF_OK;
-    const ptf_value *v = id->items[5];
-    if (v->kind != PTF_TUPLE || v->count != 3 || !key_is_plain(v->items[0]) ||
-        v->items[1]->kind != PTF_INT || v->items[2]->kind != PTF_INT)
+    const ptf_object *v = id->items[5];
+    if (v->kind != PTF_OBJECT_TUPLE || v->count != 3 ||
+        !key_is_plain(v->items[0]) || v->items[1]->kind != PTF_OBJECT_INT ||
+        v->items[2]->kind != PTF_OBJECT_INT)
         FAIL(ckpt, err, PTF_FORMAT,
              "expected a view of a storage (key, offset, count), got "
              "something else");
     copy_key(v->items[0], key);
-    const ptf_value *known = ptf_text_table_find(&ckpt->views, key);
+    const ptf_object *known = ptf_text_table_find(&ckpt->views, key);
     if (ptf_text_table_find(&ckpt->storages, key) != NULL ||
         (known != NULL && !same_view(known, id)))
         FAIL(ckpt, err, PTF_FORMAT,
@@ -359,12 +364,13 @@ ptf_status ptf_storages_load(ptf_checkpoint *ckpt, ptf_error *err)
 }
 
 /* A legacy view: (key, offset, count) in elements, or None. */
-static ptf_status apply_view(const ptf_checkpoint *ckpt, const ptf_value *value,
-                             ptf_storage_view *view, ptf_error *err)
+static ptf_status apply_view(const ptf_checkpoint *ckpt,
+                             const ptf_object *value, ptf_storage_view *view,
+                             ptf_error *err)
 {
     if (!has_view(ckpt, value))
         return PTF_OK;
-    const ptf_value *v = value->items[0]->items[5];
+    const ptf_object *v = value->items[0]->items[5];
     int64_t offset = v->items[1]->integer, numel = v->items[2]->integer;
     if (offset < 0 || numel < 0 || offset > view->numel ||
         numel > view->numel - offset)
@@ -376,10 +382,10 @@ static ptf_status apply_view(const ptf_checkpoint *ckpt, const ptf_value *value,
     return PTF_OK;
 }
 
-ptf_status ptf_storage_find(const ptf_checkpoint *ckpt, const ptf_value *value,
+ptf_status ptf_storage_find(const ptf_checkpoint *ckpt, const ptf_object *value,
                             ptf_storage_view *out, ptf_error *err)
 {
-    if (value->kind != PTF_PERSISTENT || is_module_id(ckpt, value))
+    if (value->kind != PTF_OBJECT_PERSISTENT || is_module_id(ckpt, value))
         FAIL(ckpt, err, PTF_FORMAT,
              "expected the storage of a tensor, got something else");
     char key[MAX_KEY + 1];

@@ -12,7 +12,7 @@
 /* A storage or a part of one, and the persistent id for it. */
 typedef struct tar_storage {
     const ptf_held_storage *held;
-    ptf_value *id;
+    ptf_object *id;
     int64_t offset, numel; /* the part, in elements of what is held */
 } tar_storage;
 
@@ -20,7 +20,7 @@ typedef struct tar_parts {
     ptf_checkpoint *ckpt;
     ptf_cursor c;
     ptf_text_table storages; /* tar_storage by number */
-    ptf_text_table tensors;  /* ptf_value: a call of _rebuild_tensor */
+    ptf_text_table tensors;  /* ptf_object: a call of _rebuild_tensor */
 } tar_parts;
 
 static ptf_status fail(const tar_parts *t, const char *text)
@@ -37,7 +37,7 @@ static void enter(tar_parts *t, const char *member)
     t->c.origin.entry = member;
 }
 
-static ptf_status take_pickle(tar_parts *t, ptf_value **root)
+static ptf_status take_pickle(tar_parts *t, ptf_object **root)
 {
     ptf_pickle pickle;
     ptf_status status =
@@ -51,11 +51,12 @@ static ptf_status take_pickle(tar_parts *t, ptf_value **root)
 }
 
 /* A pickle that must be a tuple of so many. */
-static ptf_status take_tuple(tar_parts *t, uint32_t count, ptf_value ***items)
+static ptf_status take_tuple(tar_parts *t, uint32_t count, ptf_object ***items)
 {
-    ptf_value *root = NULL;
+    ptf_object *root = NULL;
     ptf_status status = take_pickle(t, &root);
-    if (status == PTF_OK && (root->kind != PTF_TUPLE || root->count != count))
+    if (status == PTF_OK &&
+        (root->kind != PTF_OBJECT_TUPLE || root->count != count))
         return fail(t, "expected a tuple of another length");
     if (status == PTF_OK)
         *items = root->items;
@@ -64,9 +65,9 @@ static ptf_status take_tuple(tar_parts *t, uint32_t count, ptf_value ***items)
 
 static ptf_status take_number(tar_parts *t, int64_t *out)
 {
-    ptf_value *root = NULL;
+    ptf_object *root = NULL;
     ptf_status status = take_pickle(t, &root);
-    if (status == PTF_OK && (root->kind != PTF_INT || root->integer < 0))
+    if (status == PTF_OK && (root->kind != PTF_OBJECT_INT || root->integer < 0))
         return fail(t, "expected a number of storages or tensors");
     if (status == PTF_OK)
         *out = root->integer;
@@ -83,68 +84,69 @@ static ptf_status take_i64(tar_parts *t, int64_t *out, const char *what)
 
 /* ------------------------------------------------------------ making values */
 
-static ptf_value *make(tar_parts *t, ptf_value value)
+static ptf_object *make(tar_parts *t, ptf_object value)
 {
-    ptf_value *v = ptf_arena_alloc(&t->ckpt->arena, sizeof(*v));
+    ptf_object *v = ptf_arena_alloc(&t->ckpt->arena, sizeof(*v));
     if (v != NULL)
         *v = value;
     return v;
 }
 
-static ptf_value *make_int(tar_parts *t, int64_t n)
+static ptf_object *make_int(tar_parts *t, int64_t n)
 {
-    return make(t, (ptf_value){.kind = PTF_INT, .integer = n});
+    return make(t, (ptf_object){.kind = PTF_OBJECT_INT, .integer = n});
 }
 
-static ptf_value *make_text(tar_parts *t, const char *text)
+static ptf_object *make_text(tar_parts *t, const char *text)
 {
-    return make(t, (ptf_value){.kind = PTF_STRING,
-                               .count = (uint32_t)strlen(text),
-                               .text = text});
+    return make(t, (ptf_object){.kind = PTF_OBJECT_STRING,
+                                .count = (uint32_t)strlen(text),
+                                .text = text});
 }
 
 /* NULL when one of the items is: out of memory. */
-static ptf_value *make_with(tar_parts *t, ptf_kind kind,
-                            ptf_value *const *items, size_t count)
+static ptf_object *make_with(tar_parts *t, ptf_object_kind kind,
+                             ptf_object *const *items, size_t count)
 {
-    ptf_value **copy = ptf_arena_array(&t->ckpt->arena, count, sizeof(*copy));
+    ptf_object **copy = ptf_arena_array(&t->ckpt->arena, count, sizeof(*copy));
     if (copy == NULL)
         return NULL;
     for (size_t i = 0; i < count; i++) {
-        if (items[i] == NULL && kind != PTF_OBJECT)
+        if (items[i] == NULL && kind != PTF_OBJECT_INSTANCE)
             return NULL;
         copy[i] = items[i];
     }
-    return make(t, (ptf_value){.kind = (uint8_t)kind,
-                               .count = (uint32_t)count,
-                               .items = copy});
+    return make(t, (ptf_object){.kind = (uint8_t)kind,
+                                .count = (uint32_t)count,
+                                .items = copy});
 }
 
-#define TUPLE(t, ...)                                     \
-    make_with(t, PTF_TUPLE, (ptf_value *[]){__VA_ARGS__}, \
-              sizeof((ptf_value *[]){__VA_ARGS__}) / sizeof(ptf_value *))
+#define TUPLE(t, ...)                                             \
+    make_with(t, PTF_OBJECT_TUPLE, (ptf_object *[]){__VA_ARGS__}, \
+              sizeof((ptf_object *[]){__VA_ARGS__}) / sizeof(ptf_object *))
 
 /* ('storage', class, key, location, count, view) */
-static ptf_value *make_id(tar_parts *t, const ptf_held_storage *held,
-                          ptf_value *class, ptf_value *view)
+static ptf_object *make_id(tar_parts *t, const ptf_held_storage *held,
+                           ptf_object *class, ptf_object *view)
 {
-    ptf_value *id =
+    ptf_object *id =
         TUPLE(t, make_text(t, "storage"), class, make_text(t, held->bytes.key),
               make_text(t, "cpu"), make_int(t, held->numel), view);
-    return make_with(t, PTF_PERSISTENT, &id, 1);
+    return make_with(t, PTF_OBJECT_PERSISTENT, &id, 1);
 }
 
 /* ----------------------------------------------------------------- storages */
 
 /* The text of a key: 0.1 took the address of the object, as number or text. */
-static ptf_status key_text(const tar_parts *t, const ptf_value *key,
+static ptf_status key_text(const tar_parts *t, const ptf_object *key,
                            const char **out)
 {
     ptf_arena *arena = &t->ckpt->arena;
-    bool plain = key->kind == PTF_STRING && key->count > 0 && key->count < 24;
+    bool plain =
+        key->kind == PTF_OBJECT_STRING && key->count > 0 && key->count < 24;
     for (uint32_t i = 0; plain && i < key->count; i++)
         plain = key->text[i] >= '0' && key->text[i] <= '9';
-    if (!plain && key->kind != PTF_INT)
+    if (!plain && key->kind != PTF_OBJECT_INT)
         return fail(t, "expected the number of a storage or tensor");
     *out = plain ? ptf_arena_copy(arena, key->text, key->count)
                  : ptf_arena_printf(arena, "%lld", (long long)key->integer);
@@ -175,7 +177,7 @@ static ptf_status add_storage(tar_parts *t, const char *key,
 /* (key, location, class), a count, and the elements. */
 static ptf_status take_storage(tar_parts *t)
 {
-    ptf_value **items = NULL;
+    ptf_object **items = NULL;
     ptf_held_storage found = {.loaded = true}, *held;
     const char *key = NULL;
     ptf_status status = take_tuple(t, 3, &items);
@@ -200,8 +202,8 @@ static ptf_status take_storage(tar_parts *t)
     if (held == NULL)
         return ptf_fail_memory(t->c.err);
     *held = found;
-    ptf_value *none = make(t, (ptf_value){.kind = PTF_NONE});
-    ptf_value *id = make_id(t, held, items[2], none);
+    ptf_object *none = make(t, (ptf_object){.kind = PTF_OBJECT_NONE});
+    ptf_object *id = make_id(t, held, items[2], none);
     status = add_storage(t, key, (tar_storage){held, id, 0, held->numel});
     if (status == PTF_OK && !ptf_text_table_add(&t->ckpt->storages, key, held))
         return ptf_fail_memory(t->c.err);
@@ -212,10 +214,10 @@ static ptf_status take_storage(tar_parts *t)
  * (key, key of a storage, offset, count): a storage inside another, which may
  * be a view itself; the offset counts from where that one starts.
  */
-static ptf_status take_view(tar_parts *t, const ptf_value *view)
+static ptf_status take_view(tar_parts *t, const ptf_object *view)
 {
     const char *key = NULL, *root = NULL;
-    if (view->kind != PTF_TUPLE || view->count != 4)
+    if (view->kind != PTF_OBJECT_TUPLE || view->count != 4)
         return fail(t, "expected a view of a storage");
     ptf_status status = key_text(t, view->items[0], &key);
     if (status == PTF_OK)
@@ -225,8 +227,8 @@ static ptf_status take_view(tar_parts *t, const ptf_value *view)
     const tar_storage *s = ptf_text_table_find(&t->storages, root);
     if (s == NULL)
         return fail(t, "expected a view of a storage that is there");
-    const ptf_value *offset = view->items[2], *numel = view->items[3];
-    if (offset->kind != PTF_INT || numel->kind != PTF_INT ||
+    const ptf_object *offset = view->items[2], *numel = view->items[3];
+    if (offset->kind != PTF_OBJECT_INT || numel->kind != PTF_OBJECT_INT ||
         offset->integer < 0 || numel->integer < 0 ||
         numel->integer > s->numel - offset->integer)
         return fail(t, "expected a view inside its storage");
@@ -241,14 +243,14 @@ static ptf_status take_view(tar_parts *t, const ptf_value *view)
 static ptf_status read_storages(tar_parts *t)
 {
     int64_t count = 0;
-    ptf_value *views = NULL;
+    ptf_object *views = NULL;
     enter(t, "storages");
     ptf_status status = take_number(t, &count);
     for (int64_t i = 0; i < count && status == PTF_OK; i++)
         status = take_storage(t);
     if (status == PTF_OK)
         status = take_pickle(t, &views);
-    if (status == PTF_OK && views->kind != PTF_LIST)
+    if (status == PTF_OK && views->kind != PTF_OBJECT_LIST)
         return fail(t, "expected the list of views");
     for (uint32_t i = 0; status == PTF_OK && i < views->count; i++)
         status = take_view(t, views->items[i]);
@@ -257,9 +259,9 @@ static ptf_status read_storages(tar_parts *t)
 
 /* ------------------------------------------------------------------ tensors */
 
-static ptf_value *take_dims(tar_parts *t, uint32_t rank, ptf_status *status)
+static ptf_object *take_dims(tar_parts *t, uint32_t rank, ptf_status *status)
 {
-    ptf_value *dims[PTF_MAX_RANK];
+    ptf_object *dims[PTF_MAX_RANK];
     for (uint32_t i = 0; i < rank; i++) {
         int64_t n = 0;
         *status = take_i64(t, &n, "a tensor's size");
@@ -267,29 +269,29 @@ static ptf_value *take_dims(tar_parts *t, uint32_t rank, ptf_status *status)
             return NULL;
         dims[i] = make_int(t, n);
     }
-    ptf_value *tuple = make_with(t, PTF_TUPLE, dims, rank);
+    ptf_object *tuple = make_with(t, PTF_OBJECT_TUPLE, dims, rank);
     if (tuple == NULL)
         *status = ptf_fail_memory(t->c.err);
     return tuple;
 }
 
-static ptf_value *make_call(tar_parts *t, ptf_value *args)
+static ptf_object *make_call(tar_parts *t, ptf_object *args)
 {
     static const ptf_global rebuild = {"torch._utils", "_rebuild_tensor"};
-    ptf_value *parts[PTF_PARTS] = {
-        [PTF_CALLEE] =
-            make(t, (ptf_value){.kind = PTF_GLOBAL, .global = &rebuild}),
-        [PTF_ARGS] = args,
+    ptf_object *parts[PTF_INSTANCE_PARTS] = {
+        [PTF_INSTANCE_CALLEE] = make(
+            t, (ptf_object){.kind = PTF_OBJECT_GLOBAL, .global = &rebuild}),
+        [PTF_INSTANCE_ARGS] = args,
     };
-    return parts[PTF_CALLEE] != NULL && args != NULL
-               ? make_with(t, PTF_OBJECT, parts, PTF_PARTS)
+    return parts[PTF_INSTANCE_CALLEE] != NULL && args != NULL
+               ? make_with(t, PTF_OBJECT_INSTANCE, parts, PTF_INSTANCE_PARTS)
                : NULL;
 }
 
 /* (key, its storage's key, class), rank, four bytes, size, stride, offset */
 static ptf_status take_tensor(tar_parts *t)
 {
-    ptf_value **items = NULL;
+    ptf_object **items = NULL;
     const char *key = NULL, *storage = NULL;
     uint64_t rank = 0;
     int64_t offset = 0;
@@ -307,14 +309,14 @@ static ptf_status take_tensor(tar_parts *t)
     if (s == NULL || rank > PTF_MAX_RANK)
         return fail(t, "expected a tensor of a storage that is there, with at "
                        "most 8 dimensions");
-    ptf_value *size = take_dims(t, (uint32_t)rank, &status);
-    ptf_value *stride =
+    ptf_object *size = take_dims(t, (uint32_t)rank, &status);
+    ptf_object *stride =
         status == PTF_OK ? take_dims(t, (uint32_t)rank, &status) : NULL;
     if (status == PTF_OK)
         status = take_i64(t, &offset, "a tensor's offset");
     if (status != PTF_OK)
         return status;
-    ptf_value *args = TUPLE(t, s->id, make_int(t, offset), size, stride);
+    ptf_object *args = TUPLE(t, s->id, make_int(t, offset), size, stride);
     return add(t, &t->tensors, key, make_call(t, args));
 }
 
@@ -331,19 +333,19 @@ static ptf_status read_tensors(tar_parts *t)
 /* --------------------------------------------------------------- the object */
 
 /* Puts what a persistent id stands for in its place. */
-static ptf_status resolve(tar_parts *t, ptf_value *value)
+static ptf_status resolve(tar_parts *t, ptf_object *value)
 {
-    const ptf_value *id = value->items[0];
+    const ptf_object *id = value->items[0];
     const char *key = NULL;
-    if (id->kind == PTF_TUPLE && id->count > 0 &&
-        id->items[0]->kind == PTF_GLOBAL) {
+    if (id->kind == PTF_OBJECT_TUPLE && id->count > 0 &&
+        id->items[0]->kind == PTF_OBJECT_GLOBAL) {
         *value = *id->items[0]; /* (class, file, source) */
         return PTF_OK;
     }
     ptf_status status = key_text(t, id, &key);
     if (status != PTF_OK)
         return status;
-    const ptf_value *tensor = ptf_text_table_find(&t->tensors, key);
+    const ptf_object *tensor = ptf_text_table_find(&t->tensors, key);
     const tar_storage *storage = ptf_text_table_find(&t->storages, key);
     if (tensor == NULL && storage == NULL)
         return fail(t, "expected the number of a tensor that is there");
@@ -357,7 +359,7 @@ static ptf_status read_object(tar_parts *t)
     ptf_pickle *pickle = &t->ckpt->pickle;
     enter(t, "pickle");
     ptf_status status = ptf_pickle_read(t->c.data, t->c.size, &t->c.origin,
-                                        ptf_value_is_numbers, &t->ckpt->arena,
+                                        ptf_object_is_numbers, &t->ckpt->arena,
                                         pickle, t->c.err);
     if (status == PTF_OK && pickle->size != t->c.size)
         return fail(t, "expected the end of the pickle");
@@ -366,8 +368,8 @@ static ptf_status read_object(tar_parts *t)
     size_t containers = pickle->container_count + pickle->persistent_count +
                         CONTAINERS * (t->tensors.count + t->storages.count);
     return status == PTF_OK
-               ? ptf_value_check(pickle->root, containers, &t->c.origin,
-                                 ptf_value_is_numbers, t->c.err)
+               ? ptf_object_check(pickle->root, containers, &t->c.origin,
+                                  ptf_object_is_numbers, t->c.err)
                : status;
 }
 

@@ -9,33 +9,33 @@ static const struct {
     const char *name;
     size_t size;
 } dtypes[PTF_DTYPE_COUNT] = {
-    [PTF_F32] = {"float32", 4},
-    [PTF_F64] = {"float64", 8},
-    [PTF_F16] = {"float16", 2},
-    [PTF_BF16] = {"bfloat16", 2},
-    [PTF_I8] = {"int8", 1},
-    [PTF_I16] = {"int16", 2},
-    [PTF_I32] = {"int32", 4},
-    [PTF_I64] = {"int64", 8},
-    [PTF_U8] = {"uint8", 1},
-    [PTF_U16] = {"uint16", 2},
-    [PTF_U32] = {"uint32", 4},
-    [PTF_U64] = {"uint64", 8},
-    [PTF_BOOL] = {"bool", 1},
-    [PTF_C32] = {"complex32", 4},
-    [PTF_C64] = {"complex64", 8},
-    [PTF_C128] = {"complex128", 16},
-    [PTF_F8_E4M3FN] = {"float8_e4m3fn", 1},
-    [PTF_F8_E5M2] = {"float8_e5m2", 1},
-    [PTF_F8_E4M3FNUZ] = {"float8_e4m3fnuz", 1},
-    [PTF_F8_E5M2FNUZ] = {"float8_e5m2fnuz", 1},
-    [PTF_F8_E8M0FNU] = {"float8_e8m0fnu", 1},
-    [PTF_F4_E2M1FN_X2] = {"float4_e2m1fn_x2", 1},
-    [PTF_BITS1X8] = {"bits1x8", 1},
-    [PTF_BITS2X4] = {"bits2x4", 1},
-    [PTF_BITS4X2] = {"bits4x2", 1},
-    [PTF_BITS8] = {"bits8", 1},
-    [PTF_BITS16] = {"bits16", 2},
+    [PTF_DTYPE_F32] = {"float32", 4},
+    [PTF_DTYPE_F64] = {"float64", 8},
+    [PTF_DTYPE_F16] = {"float16", 2},
+    [PTF_DTYPE_BF16] = {"bfloat16", 2},
+    [PTF_DTYPE_I8] = {"int8", 1},
+    [PTF_DTYPE_I16] = {"int16", 2},
+    [PTF_DTYPE_I32] = {"int32", 4},
+    [PTF_DTYPE_I64] = {"int64", 8},
+    [PTF_DTYPE_U8] = {"uint8", 1},
+    [PTF_DTYPE_U16] = {"uint16", 2},
+    [PTF_DTYPE_U32] = {"uint32", 4},
+    [PTF_DTYPE_U64] = {"uint64", 8},
+    [PTF_DTYPE_BOOL] = {"bool", 1},
+    [PTF_DTYPE_C32] = {"complex32", 4},
+    [PTF_DTYPE_C64] = {"complex64", 8},
+    [PTF_DTYPE_C128] = {"complex128", 16},
+    [PTF_DTYPE_F8_E4M3FN] = {"float8_e4m3fn", 1},
+    [PTF_DTYPE_F8_E5M2] = {"float8_e5m2", 1},
+    [PTF_DTYPE_F8_E4M3FNUZ] = {"float8_e4m3fnuz", 1},
+    [PTF_DTYPE_F8_E5M2FNUZ] = {"float8_e5m2fnuz", 1},
+    [PTF_DTYPE_F8_E8M0FNU] = {"float8_e8m0fnu", 1},
+    [PTF_DTYPE_F4_E2M1FN_X2] = {"float4_e2m1fn_x2", 1},
+    [PTF_DTYPE_BITS1X8] = {"bits1x8", 1},
+    [PTF_DTYPE_BITS2X4] = {"bits2x4", 1},
+    [PTF_DTYPE_BITS4X2] = {"bits4x2", 1},
+    [PTF_DTYPE_BITS8] = {"bits8", 1},
+    [PTF_DTYPE_BITS16] = {"bits16", 2},
 };
 
 const char *ptf_dtype_name(ptf_dtype dtype)
@@ -118,7 +118,7 @@ bool ptf_tensor_is_contiguous(const ptf_tensor *tensor)
 
 const float *ptf_tensor_f32(const ptf_tensor *tensor)
 {
-    bool usable = tensor->dtype == PTF_F32 &&
+    bool usable = tensor->dtype == PTF_DTYPE_F32 &&
                   (uintptr_t)tensor->data % sizeof(float) == 0 &&
                   ptf_tensor_is_contiguous(tensor);
     return usable ? (const float *)tensor->data : NULL;

@@ -123,7 +123,7 @@ bool ptf_module_attribute(const ptf_module *module, size_t index,
 /* True when the parameter is there and not None. */
 bool ptf_module_has_parameter(const ptf_module *module, const char *name);
 
-enum { PTF_VALUE_TEXT = 128 };
+enum { PTF_MODULE_VALUE_TEXT = 128 };
 
 /*
  * The attribute as Python prints it: numbers, True, None, lower case words
@@ -131,7 +131,7 @@ enum { PTF_VALUE_TEXT = 128 };
  * when there is no such attribute.
  */
 bool ptf_module_value(const ptf_module *module, const char *name,
-                      char text[PTF_VALUE_TEXT]);
+                      char text[PTF_MODULE_VALUE_TEXT]);
 
 /* ----------------------------------------------------------------- writing */
 

@@ -6,23 +6,24 @@
  */
 #include "tensor/reader.h"
 
-static bool is_optimizer(const ptf_value *value)
+static bool is_optimizer(const ptf_object *value)
 {
-    return value->kind == PTF_DICT &&
+    return value->kind == PTF_OBJECT_DICT &&
            ptf_dict_find(value, "param_groups") != NULL &&
            ptf_dict_find(value, "state") != NULL;
 }
 
 /* A whole nn.CrossEntropyLoss(weight=...) and the like. */
-static bool is_loss(const ptf_value *value)
+static bool is_loss(const ptf_object *value)
 {
-    const ptf_value *callee =
-        value->kind == PTF_OBJECT ? value->items[PTF_CALLEE] : NULL;
-    return callee != NULL && callee->kind == PTF_GLOBAL &&
+    const ptf_object *callee = value->kind == PTF_OBJECT_INSTANCE
+                                   ? value->items[PTF_INSTANCE_CALLEE]
+                                   : NULL;
+    return callee != NULL && callee->kind == PTF_OBJECT_GLOBAL &&
            strcmp(callee->global->module, "torch.nn.modules.loss") == 0;
 }
 
-bool ptf_value_is_training(const ptf_value *value)
+bool ptf_object_is_training(const ptf_object *value)
 {
     return is_optimizer(value) || is_loss(value);
 }
@@ -39,10 +40,10 @@ static const struct {
     {"pytorch-lightning_version", "datamodule_hyper_parameters"},
 };
 
-bool ptf_member_is_training(const ptf_value *dict, const ptf_value *key)
+bool ptf_member_is_training(const ptf_object *dict, const ptf_object *key)
 {
     for (size_t i = 0; i < PTF_ARRAY_SIZE(members); i++) {
-        if (ptf_value_is(key, members[i].member))
+        if (ptf_object_is(key, members[i].member))
             return ptf_dict_find(dict, members[i].sign) != NULL;
     }
     return false;

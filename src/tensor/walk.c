@@ -17,7 +17,7 @@ enum {
 
 /* The owner of what is being walked; it gets a number with its first leaf. */
 typedef struct place {
-    ptf_value *value;
+    ptf_object *value;
     size_t prefix;
     bool is_module;
     bool numbered;
@@ -32,7 +32,7 @@ typedef struct walk {
     ptf_error *err;
 } walk;
 
-static ptf_status walk_value(walk *w, ptf_value *value, const char *name,
+static ptf_status walk_value(walk *w, ptf_object *value, const char *name,
                              const ptf_name_problem *problem);
 
 /* Makes room for one more of 'size' bytes; false when out of memory. */
@@ -87,11 +87,11 @@ static void note_name(ptf_owner *owner, const char *name)
         owner->has_partner = true;
 }
 
-static ptf_status add_leaf(walk *w, const ptf_value *value, const char *name,
+static ptf_status add_leaf(walk *w, const ptf_object *value, const char *name,
                            const ptf_name_problem *problem)
 {
     ptf_leaves *out = w->out;
-    ptf_origin origin = ptf_value_origin(w->ckpt);
+    ptf_origin origin = ptf_object_origin(w->ckpt);
     void *items = out->items;
     if (out->count == MAX_TENSORS)
         return ptf_fail(w->err, PTF_FORMAT, &origin, PTF_NO_OFFSET,
@@ -118,17 +118,17 @@ static const char *join(walk *w, const char *prefix, const char *text,
                                              (int)size, text);
 }
 
-bool ptf_key_text(const ptf_value *key, char number[24], ptf_text_span *out)
+bool ptf_key_text(const ptf_object *key, char number[24], ptf_text_span *out)
 {
     *out = (ptf_text_span){key->text, key->count};
-    if (key->kind == PTF_STRING)
+    if (key->kind == PTF_OBJECT_STRING)
         return true;
-    const char *text = key->kind == PTF_NONE      ? "None"
-                       : key->kind != PTF_BOOLEAN ? ""
-                       : key->boolean             ? "True"
-                                                  : "False";
+    const char *text = key->kind == PTF_OBJECT_NONE   ? "None"
+                       : key->kind != PTF_OBJECT_BOOL ? ""
+                       : key->boolean                 ? "True"
+                                                      : "False";
     size_t size =
-        key->kind == PTF_INT
+        key->kind == PTF_OBJECT_INT
             ? (size_t)snprintf(number, 24, "%lld", (long long)key->integer)
             : (size_t)snprintf(number, 24, "%s", text);
     *out = (ptf_text_span){number, size};
@@ -154,17 +154,17 @@ static const ptf_name_problem *find_problem(bool plain, ptf_text_span part,
 }
 
 /* Stands in a name for a key that has no text. */
-static ptf_text_span kind_of_key(const ptf_value *key)
+static ptf_text_span kind_of_key(const ptf_object *key)
 {
-    const char *text = key->kind == PTF_TUPLE   ? "(a tuple)"
-                       : key->kind == PTF_FLOAT ? "(a float)"
-                       : key->kind == PTF_BYTES ? "(bytes)"
-                                                : "(an object)";
+    const char *text = key->kind == PTF_OBJECT_TUPLE   ? "(a tuple)"
+                       : key->kind == PTF_OBJECT_FLOAT ? "(a float)"
+                       : key->kind == PTF_OBJECT_BYTES ? "(bytes)"
+                                                       : "(an object)";
     return (ptf_text_span){text, strlen(text)};
 }
 
 /* What has tensors and is not looked into. */
-static void count_closed(walk *w, const ptf_value *value)
+static void count_closed(walk *w, const ptf_object *value)
 {
     w->out->closed_count++;
     w->out->closed = value;
@@ -176,7 +176,7 @@ static void count_closed(walk *w, const ptf_value *value)
  */
 static ptf_status count_walked(walk *w, size_t count)
 {
-    ptf_origin origin = ptf_value_origin(w->ckpt);
+    ptf_origin origin = ptf_object_origin(w->ckpt);
     w->ckpt->walked += count;
     return w->ckpt->walked <= MAX_WALKED
                ? PTF_OK
@@ -187,7 +187,7 @@ static ptf_status count_walked(walk *w, size_t count)
 }
 
 /* Walks one pair of a dict under its dotted name. */
-static ptf_status walk_pair(walk *w, const ptf_value *key, ptf_value *value,
+static ptf_status walk_pair(walk *w, const ptf_object *key, ptf_object *value,
                             const char *prefix, const ptf_name_problem *problem)
 {
     char number[24];
@@ -205,7 +205,7 @@ static ptf_status walk_pair(walk *w, const ptf_value *key, ptf_value *value,
         part.size = 0;
     w->ckpt->name_bytes += before + part.size + 2;
     if (w->ckpt->name_bytes > MAX_ALL_NAMES) {
-        ptf_origin origin = ptf_value_origin(w->ckpt);
+        ptf_origin origin = ptf_object_origin(w->ckpt);
         return ptf_fail(w->err, PTF_FORMAT, &origin, PTF_NO_OFFSET,
                         "expected names of tensors of at most %d bytes "
                         "together",
@@ -219,7 +219,7 @@ static ptf_status walk_pair(walk *w, const ptf_value *key, ptf_value *value,
 
 /* -------------------------------------------------------------- containers */
 
-static ptf_status walk_dict(walk *w, const ptf_value *dict, const char *prefix,
+static ptf_status walk_dict(walk *w, const ptf_object *dict, const char *prefix,
                             const ptf_name_problem *problem)
 {
     ptf_status status = count_walked(w, dict->count);
@@ -231,29 +231,30 @@ static ptf_status walk_dict(walk *w, const ptf_value *dict, const char *prefix,
     return status;
 }
 
-static ptf_status walk_list(walk *w, const ptf_value *list, const char *prefix,
+static ptf_status walk_list(walk *w, const ptf_object *list, const char *prefix,
                             const ptf_name_problem *problem)
 {
     ptf_status status = count_walked(w, list->count);
     for (uint32_t i = 0; i < list->count && status == PTF_OK; i++) {
-        ptf_value index = {.kind = PTF_INT, .integer = i};
+        ptf_object index = {.kind = PTF_OBJECT_INT, .integer = i};
         status = walk_pair(w, &index, list->items[i], prefix, problem);
     }
     return status;
 }
 
 /* The items of a set or list; nothing else has some. */
-static uint32_t item_count(const ptf_value *set)
+static uint32_t item_count(const ptf_object *set)
 {
-    bool has = set != NULL && (set->kind == PTF_SET || set->kind == PTF_LIST);
+    bool has = set != NULL &&
+               (set->kind == PTF_OBJECT_SET || set->kind == PTF_OBJECT_LIST);
     return has ? set->count : 0;
 }
 
-static bool contains(const ptf_value *set, const ptf_value *key)
+static bool contains(const ptf_object *set, const ptf_object *key)
 {
     for (uint32_t i = 0; i < item_count(set); i++) {
-        const ptf_value *v = set->items[i];
-        if (v->kind == PTF_STRING && key->kind == PTF_STRING &&
+        const ptf_object *v = set->items[i];
+        if (v->kind == PTF_OBJECT_STRING && key->kind == PTF_OBJECT_STRING &&
             v->count == key->count && memcmp(v->text, key->text, v->count) == 0)
             return true;
     }
@@ -264,23 +265,24 @@ static bool contains(const ptf_value *set, const ptf_value *key)
  * Weights that PyTorch's quantized kernels have packed are attributes, which
  * only their module's own code can put into a state dict.
  */
-static void count_packed(walk *w, const ptf_value *state)
+static void count_packed(walk *w, const ptf_object *state)
 {
     for (uint32_t i = 1; i < state->count; i += 2) {
-        const ptf_value *v = state->items[i];
-        if (!v->marked || v->kind != PTF_OBJECT ||
-            !ptf_value_is_global(v->items[PTF_CALLEE], "torch", "ScriptObject"))
+        const ptf_object *v = state->items[i];
+        if (!v->marked || v->kind != PTF_OBJECT_INSTANCE ||
+            !ptf_object_is_global(v->items[PTF_INSTANCE_CALLEE], "torch",
+                                  "ScriptObject"))
             continue;
         count_closed(w, v);
     }
 }
 
 /* A dict of a module, without the keys in 'skip' (may be NULL). */
-static ptf_status walk_members(walk *w, const ptf_value *dict,
-                               const ptf_value *skip, const char *prefix,
+static ptf_status walk_members(walk *w, const ptf_object *dict,
+                               const ptf_object *skip, const char *prefix,
                                const ptf_name_problem *problem)
 {
-    if (dict == NULL || dict->kind != PTF_DICT)
+    if (dict == NULL || dict->kind != PTF_OBJECT_DICT)
         return PTF_OK;
     size_t each = 1 + (size_t)item_count(skip);
     ptf_status status = count_walked(w, dict->count / 2 * each);
@@ -293,11 +295,12 @@ static ptf_status walk_members(walk *w, const ptf_value *dict,
 }
 
 /* nn.Module: own parameters, own persistent buffers, then the children. */
-static ptf_status walk_module(walk *w, const ptf_value *state,
+static ptf_status walk_module(walk *w, const ptf_object *state,
                               const char *prefix,
                               const ptf_name_problem *problem)
 {
-    const ptf_value *skip = ptf_dict_find(state, "_non_persistent_buffers_set");
+    const ptf_object *skip =
+        ptf_dict_find(state, "_non_persistent_buffers_set");
     ptf_status status = walk_members(w, ptf_dict_find(state, "_parameters"),
                                      NULL, prefix, problem);
     if (status == PTF_OK)
@@ -311,32 +314,34 @@ static ptf_status walk_module(walk *w, const ptf_value *state,
 }
 
 /* True for a call of that module, or of one below it with 'below'. */
-static bool is_of_module(const ptf_value *object, const char *module,
+static bool is_of_module(const ptf_object *object, const char *module,
                          bool below)
 {
-    const ptf_value *callee = object->items[PTF_CALLEE];
+    const ptf_object *callee = object->items[PTF_INSTANCE_CALLEE];
     size_t n = strlen(module);
-    return callee->kind == PTF_GLOBAL &&
+    return callee->kind == PTF_OBJECT_GLOBAL &&
            strncmp(callee->global->module, module, n) == 0 &&
            (callee->global->module[n] == '\0' ||
             (below && callee->global->module[n] == '.'));
 }
 
-bool ptf_value_is_open(const ptf_value *object)
+bool ptf_object_is_open(const ptf_object *object)
 {
-    return ptf_dict_find(object->items[PTF_STATE], "_modules") != NULL ||
+    return ptf_dict_find(object->items[PTF_INSTANCE_STATE], "_modules") !=
+               NULL ||
            is_of_module(object, "__torch__", true) ||
            is_of_module(object, "torch.jit._pickle", false) ||
-           object->items[PTF_PAIRS] != NULL || object->items[PTF_ITEMS] != NULL;
+           object->items[PTF_INSTANCE_PAIRS] != NULL ||
+           object->items[PTF_INSTANCE_ITEMS] != NULL;
 }
 
-static ptf_status walk_object(walk *w, ptf_value *object, const char *prefix,
+static ptf_status walk_object(walk *w, ptf_object *object, const char *prefix,
                               const ptf_name_problem *problem)
 {
-    const ptf_value *state = object->items[PTF_STATE];
-    const ptf_value *args = object->items[PTF_ARGS];
+    const ptf_object *state = object->items[PTF_INSTANCE_STATE];
+    const ptf_object *args = object->items[PTF_INSTANCE_ARGS];
     ptf_status status = PTF_OK;
-    if (!ptf_value_is_open(object)) {
+    if (!ptf_object_is_open(object)) {
         count_closed(w, object);
         return PTF_OK;
     }
@@ -345,63 +350,68 @@ static ptf_status walk_object(walk *w, ptf_value *object, const char *prefix,
     if (state != NULL && ptf_dict_find(state, "_modules") != NULL)
         status = walk_module(w, state, prefix, problem);
     else if (state != NULL && is_of_module(object, "__torch__", true))
-        status = state->kind == PTF_DICT ? walk_dict(w, state, prefix, problem)
-                 : state->kind == PTF_TUPLE
+        status = state->kind == PTF_OBJECT_DICT
+                     ? walk_dict(w, state, prefix, problem)
+                 : state->kind == PTF_OBJECT_TUPLE
                      ? walk_list(w, state, prefix, problem)
                      : PTF_OK;
-    if (status == PTF_OK && object->items[PTF_PAIRS] != NULL)
-        status = walk_value(w, object->items[PTF_PAIRS], prefix, problem);
-    if (status == PTF_OK && object->items[PTF_ITEMS] != NULL)
-        status = walk_value(w, object->items[PTF_ITEMS], prefix, problem);
+    if (status == PTF_OK && object->items[PTF_INSTANCE_PAIRS] != NULL)
+        status =
+            walk_value(w, object->items[PTF_INSTANCE_PAIRS], prefix, problem);
+    if (status == PTF_OK && object->items[PTF_INSTANCE_ITEMS] != NULL)
+        status =
+            walk_value(w, object->items[PTF_INSTANCE_ITEMS], prefix, problem);
     return status;
 }
 
-static ptf_status walk_inside(walk *w, ptf_value *value, const char *name,
+static ptf_status walk_inside(walk *w, ptf_object *value, const char *name,
                               const ptf_name_problem *problem)
 {
-    switch ((ptf_kind)value->kind) {
-    case PTF_TUPLE:
-    case PTF_LIST: return walk_list(w, value, name, problem);
-    case PTF_DICT: return walk_dict(w, value, name, problem);
-    case PTF_OBJECT: return walk_object(w, value, name, problem);
-    case PTF_SET: count_closed(w, value); return PTF_OK;
-    case PTF_NONE:
-    case PTF_BOOLEAN:
-    case PTF_INT:
-    case PTF_BIG:
-    case PTF_FLOAT:
-    case PTF_STRING:
-    case PTF_BYTES:
-    case PTF_GLOBAL:
-    case PTF_PERSISTENT: break;
+    switch ((ptf_object_kind)value->kind) {
+    case PTF_OBJECT_TUPLE:
+    case PTF_OBJECT_LIST: return walk_list(w, value, name, problem);
+    case PTF_OBJECT_DICT: return walk_dict(w, value, name, problem);
+    case PTF_OBJECT_INSTANCE: return walk_object(w, value, name, problem);
+    case PTF_OBJECT_SET: count_closed(w, value); return PTF_OK;
+    case PTF_OBJECT_NONE:
+    case PTF_OBJECT_BOOL:
+    case PTF_OBJECT_INT:
+    case PTF_OBJECT_BIG_INT:
+    case PTF_OBJECT_FLOAT:
+    case PTF_OBJECT_STRING:
+    case PTF_OBJECT_BYTES:
+    case PTF_OBJECT_GLOBAL:
+    case PTF_OBJECT_PERSISTENT: break;
     }
     return PTF_OK;
 }
 
 /* True for an object whose insides are its own: a module of either kind. */
-static bool is_whole(const ptf_value *value)
+static bool is_whole(const ptf_object *value)
 {
-    return value->kind == PTF_OBJECT &&
-           (ptf_dict_find(value->items[PTF_STATE], "_modules") != NULL ||
+    return value->kind == PTF_OBJECT_INSTANCE &&
+           (ptf_dict_find(value->items[PTF_INSTANCE_STATE], "_modules") !=
+                NULL ||
             is_of_module(value, "__torch__", true));
 }
 
-static ptf_status walk_value(walk *w, ptf_value *value, const char *name,
+static ptf_status walk_value(walk *w, ptf_object *value, const char *name,
                              const ptf_name_problem *problem)
 {
     if (!value->marked || value->busy)
         return PTF_OK;
-    if (ptf_value_is_tensor(value))
+    if (ptf_object_is_tensor(value))
         return w->arrays ? PTF_OK : add_leaf(w, value, name, problem);
-    if (ptf_value_is_array(value))
+    if (ptf_object_is_array(value))
         return w->arrays ? add_leaf(w, value, name, problem) : PTF_OK;
-    if (!w->training && ptf_value_is_training(value))
+    if (!w->training && ptf_object_is_training(value))
         return PTF_OK;
     place *outer = w->at;
     place here = {.value = value,
                   .prefix = name != NULL ? strlen(name) + 1 : 0,
                   .is_module = is_whole(value)};
-    if (!outer->is_module && (here.is_module || value->kind != PTF_OBJECT))
+    if (!outer->is_module &&
+        (here.is_module || value->kind != PTF_OBJECT_INSTANCE))
         w->at = &here;
     value->busy = true;
     ptf_status status = walk_inside(w, value, name, problem);
@@ -417,7 +427,7 @@ void ptf_leaves_free(ptf_leaves *leaves)
     *leaves = (ptf_leaves){0};
 }
 
-ptf_status ptf_leaves_collect(ptf_checkpoint *ckpt, ptf_value *from,
+ptf_status ptf_leaves_collect(ptf_checkpoint *ckpt, ptf_object *from,
                               bool arrays, bool training, ptf_leaves *out,
                               ptf_error *err)
 {

@@ -135,7 +135,8 @@ static ptf_status compare(const options *o, const tool_net *net,
 /* What the rewrite owes. */
 static ptf_level owed(const options *o)
 {
-    return o->rewrite->promise == PTF_EXACT ? PTF_BITWISE : PTF_CERTIFIED;
+    return o->rewrite->promise == PTF_PROMISE_EXACT ? PTF_LEVEL_BITWISE
+                                                    : PTF_LEVEL_CERTIFIED;
 }
 
 /* ------------------------------------------------------------------ report */
@@ -158,8 +159,8 @@ static void find_result(const options *o, report *r)
     ptf_certificate certificate;
     ptf_check_certificate(r->check, &certificate);
     tool_level_text(level, certificate.ulps, r->verdict);
-    r->reached =
-        owed(o) == PTF_BITWISE ? level == PTF_BITWISE : certificate.holds;
+    r->reached = owed(o) == PTF_LEVEL_BITWISE ? level == PTF_LEVEL_BITWISE
+                                              : certificate.holds;
 }
 
 static void print_check(const options *o, const report *r)
@@ -176,7 +177,8 @@ static void print_check(const options *o, const report *r)
     printf("%s(required: %s, since the rewrite %s)\n",
            ptf_net_assumption(r->before) != NULL ? "\n  " : " ",
            ptf_level_name(owed(o)),
-           o->rewrite->promise == PTF_EXACT ? "is exact" : "rounds weights");
+           o->rewrite->promise == PTF_PROMISE_EXACT ? "is exact"
+                                                    : "rounds weights");
 }
 
 static void print_text(const options *o, const report *r)

@@ -253,7 +253,7 @@ static check_first find_first(const ptf_check *check)
     for (size_t i = 0; ptf_check_layer(check, i, &layer); i++) {
         if (first.bit == NULL && layer.difference.unequal_bits > 0)
             first.bit = layer.name_b;
-        if (first.bound == NULL && layer.level > PTF_CERTIFIED)
+        if (first.bound == NULL && layer.level > PTF_LEVEL_CERTIFIED)
             first.bound = layer.name_b;
         if (first.tolerance == NULL && layer.difference.beyond_tolerance > 0)
             first.tolerance = layer.name_b;
@@ -270,15 +270,15 @@ static bool is_met(const check_report *r)
 {
     const check_result *found = &r->result;
     ptf_level outputs = ptf_verdict_level(ptf_check_verdict(r->check));
-    if (found->level == PTF_UNDECIDED)
+    if (found->level == PTF_LEVEL_UNDECIDED)
         return false;
     switch (r->require) {
-    case REQUIRE_BITWISE: return found->level == PTF_BITWISE;
+    case REQUIRE_BITWISE: return found->level == PTF_LEVEL_BITWISE;
     case REQUIRE_CERTIFIED:
         return found->certificate.holds ||
                (r->allow_ulps && found->certificate.within);
-    case REQUIRE_ARGMAX: return outputs <= PTF_SAME_PREDICTIONS;
-    case REQUIRE_TOLERANCE: return outputs <= PTF_WITHIN_TOLERANCE;
+    case REQUIRE_ARGMAX: return outputs <= PTF_LEVEL_SAME_PREDICTIONS;
+    case REQUIRE_TOLERANCE: return outputs <= PTF_LEVEL_WITHIN_TOLERANCE;
     case REQUIRE_COUNT: break;
     }
     return false;

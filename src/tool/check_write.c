@@ -178,10 +178,10 @@ void check_put_case(FILE *out, const char *name, bool failed,
 static bool layer_fails(const check_report *r, const ptf_layer_check *l)
 {
     static const ptf_level most[REQUIRE_COUNT] = {
-        [REQUIRE_BITWISE] = PTF_BITWISE,
-        [REQUIRE_CERTIFIED] = PTF_CERTIFIED,
-        [REQUIRE_ARGMAX] = PTF_WITHIN_TOLERANCE,
-        [REQUIRE_TOLERANCE] = PTF_WITHIN_TOLERANCE,
+        [REQUIRE_BITWISE] = PTF_LEVEL_BITWISE,
+        [REQUIRE_CERTIFIED] = PTF_LEVEL_CERTIFIED,
+        [REQUIRE_ARGMAX] = PTF_LEVEL_WITHIN_TOLERANCE,
+        [REQUIRE_TOLERANCE] = PTF_LEVEL_WITHIN_TOLERANCE,
     };
     bool allowed = l->level == PTF_CERTIFIED_WITHIN && r->allow_ulps;
     return !r->result.met && l->level > most[r->require] &&

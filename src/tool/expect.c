@@ -172,11 +172,12 @@ static void print_layers(const tool_expect *e, FILE *out)
 
 static void print_limit(const ptf_expect_result *r, FILE *out)
 {
-    tool_print_row(
-        out, "limit", "%.3e: 16 times the rounding of this network here%s",
-        r->limit,
-        r->dtype == PTF_F16 ? ", and half a unit in the last place of float16"
-                            : "");
+    tool_print_row(out, "limit",
+                   "%.3e: 16 times the rounding of this network here%s",
+                   r->limit,
+                   r->dtype == PTF_DTYPE_F16
+                       ? ", and half a unit in the last place of float16"
+                       : "");
     if (r->largest > 0)
         tool_print_row(out, "of the largest output",
                        "%.3e (%.6g); a network off by 1 %% of it misses the "

@@ -66,9 +66,9 @@ static unsigned parse_wrt(const char *text)
     while (*text != '\0') {
         size_t size = strcspn(text, ",");
         if (size == 5 && strncmp(text, "input", size) == 0)
-            by |= PTF_BY_INPUT;
+            by |= PTF_WRT_INPUT;
         else if (size == 6 && strncmp(text, "params", size) == 0)
-            by |= PTF_BY_PARAMETERS;
+            by |= PTF_WRT_PARAMETERS;
         else
             return 0;
         text += size + (text[size] == ',');
@@ -418,7 +418,7 @@ int tool_grad(int argc, char **argv)
                                 "comma, got \"%s\"",
                                 o.wrt);
     if (o.saliency != NULL)
-        by |= PTF_BY_INPUT;
+        by |= PTF_WRT_INPUT;
     o.source.path = operands[0];
     o.image = operands[1];
     static ptf_error err;

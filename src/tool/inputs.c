@@ -118,7 +118,7 @@ ptf_status tool_inputs_sha256(const tool_inputs *inputs, char hex[65],
     for (int64_t i = 0; status == PTF_OK && i < inputs->count; i++)
         status = tool_inputs_get(inputs, i, all + i * size, err);
     ptf_tensor tensor = {.name = "inputs",
-                         .dtype = PTF_F32,
+                         .dtype = PTF_DTYPE_F32,
                          .rank = 1,
                          .shape = {inputs->count * size},
                          .stride = {1},

@@ -42,7 +42,7 @@ static ptf_status run_way(const matrix *m, const way *w, ptf_plan *plan,
     }
     tool_progress_end(&progress);
     ptf_tensor tensor = {.name = "outputs",
-                         .dtype = PTF_F32,
+                         .dtype = PTF_DTYPE_F32,
                          .rank = 1,
                          .shape = {m->count * m->out_size},
                          .stride = {1},
@@ -158,8 +158,8 @@ static void print_windows(matrix *m, const ptf_slide *slide,
 {
     ptf_level level = ptf_verdict_level(v);
     if (v->samples > 0) {
-        m->same = m->same && level == PTF_BITWISE;
-        m->undecided = m->undecided || level == PTF_UNDECIDED;
+        m->same = m->same && level == PTF_LEVEL_BITWISE;
+        m->undecided = m->undecided || level == PTF_LEVEL_UNDECIDED;
     }
     if (m->json) {
         json_int(&m->writer, "windows", v->samples);
@@ -171,7 +171,8 @@ static void print_windows(matrix *m, const ptf_slide *slide,
     if (v->samples > 0)
         printf("\nslid over a larger image against %lld crops: %s\n",
                (long long)v->samples,
-               level == PTF_BITWISE ? "equal bits" : ptf_level_name(level));
+               level == PTF_LEVEL_BITWISE ? "equal bits"
+                                          : ptf_level_name(level));
     else
         printf("\nslid over larger images: not compared: %s\n", slide->reason);
 }
@@ -194,7 +195,9 @@ static void print_head(matrix *m, const tool_inputs *inputs)
 
 static ptf_level level_of(const matrix *m)
 {
-    return m->undecided ? PTF_UNDECIDED : m->same ? PTF_BITWISE : PTF_DIFFERENT;
+    return m->undecided ? PTF_LEVEL_UNDECIDED
+           : m->same    ? PTF_LEVEL_BITWISE
+                        : PTF_LEVEL_DIFFERENT;
 }
 
 static void print_tail(matrix *m)
@@ -238,7 +241,7 @@ ptf_status check_invariance(const tool_net *net, const tool_inputs *inputs,
         print_windows(&m, &slide, &windows);
         print_tail(&m);
     }
-    *same = level_of(&m) == PTF_BITWISE;
+    *same = level_of(&m) == PTF_LEVEL_BITWISE;
     free(in);
     free(m.out);
     return status;

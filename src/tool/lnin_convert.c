@@ -124,12 +124,12 @@ typedef struct report {
 /* Nothing is decided by runs in which a layer gave NaN or infinity. */
 static ptf_level level_of(const report *r, const ptf_verdict *v)
 {
-    return r->not_finite != NULL ? PTF_UNDECIDED : ptf_verdict_level(v);
+    return r->not_finite != NULL ? PTF_LEVEL_UNDECIDED : ptf_verdict_level(v);
 }
 
 static bool bitwise(const report *r, const ptf_verdict *v)
 {
-    return level_of(r, v) == PTF_BITWISE;
+    return level_of(r, v) == PTF_LEVEL_BITWISE;
 }
 
 static ptf_status compare(const options *o, const tool_inputs *inputs,

@@ -213,7 +213,7 @@ static void json_predictions(tool_json *j, const ptf_check *check,
     ptf_prediction kind;
     int64_t sample;
     json_open(j, "not_certified", '[');
-    for (size_t i = 0; ptf_check_open(check, i, &sample, &kind); i++) {
+    for (size_t i = 0; ptf_check_uncertified(check, i, &sample, &kind); i++) {
         json_open(j, NULL, '{');
         json_int(j, "sample", sample);
         json_text(j, "prediction", ptf_prediction_name(kind));

@@ -167,8 +167,8 @@ static void print_predictions(const ptf_check *check, const ptf_certificate *c,
     ptf_prediction kind;
     int64_t sample;
     size = 0;
-    for (size_t i = 0; i <= MOST && ptf_check_open(check, i, &sample, &kind);
-         i++) {
+    for (size_t i = 0;
+         i <= MOST && ptf_check_uncertified(check, i, &sample, &kind); i++) {
         if (i == MOST)
             snprintf(text + size, sizeof(text) - (size_t)size, ", ...");
         else

@@ -12,13 +12,13 @@
 enum { GROUP_ROWS = 100 };
 
 static const char *const level_names[] = {
-    [PTF_BITWISE] = "BITWISE",
-    [PTF_CERTIFIED] = "CERTIFIED",
+    [PTF_LEVEL_BITWISE] = "BITWISE",
+    [PTF_LEVEL_CERTIFIED] = "CERTIFIED",
     [PTF_CERTIFIED_WITHIN] = "CERTIFIED WITHIN n ULP",
-    [PTF_SAME_PREDICTIONS] = "SAME PREDICTIONS",
-    [PTF_WITHIN_TOLERANCE] = "WITHIN TOLERANCE",
-    [PTF_DIFFERENT] = "DIFFERENT",
-    [PTF_UNDECIDED] = "UNDECIDED",
+    [PTF_LEVEL_SAME_PREDICTIONS] = "SAME PREDICTIONS",
+    [PTF_LEVEL_WITHIN_TOLERANCE] = "WITHIN TOLERANCE",
+    [PTF_LEVEL_DIFFERENT] = "DIFFERENT",
+    [PTF_LEVEL_UNDECIDED] = "UNDECIDED",
 };
 
 const char *ptf_level_name(ptf_level level)
@@ -114,12 +114,12 @@ void ptf_verdict_add(ptf_verdict *v, const float *a, const float *b,
 ptf_level ptf_verdict_level(const ptf_verdict *v)
 {
     if (v->outputs == 0 || v->not_finite > 0)
-        return PTF_UNDECIDED;
+        return PTF_LEVEL_UNDECIDED;
     if (v->unequal_bits == 0)
-        return PTF_BITWISE;
+        return PTF_LEVEL_BITWISE;
     if (v->beyond_tolerance > 0)
-        return PTF_DIFFERENT;
+        return PTF_LEVEL_DIFFERENT;
     return v->argmax_different == 0 && v->argmax_undecided == 0
-               ? PTF_SAME_PREDICTIONS
-               : PTF_WITHIN_TOLERANCE;
+               ? PTF_LEVEL_SAME_PREDICTIONS
+               : PTF_LEVEL_WITHIN_TOLERANCE;
 }

@@ -1,6 +1,6 @@
 """ptfold check: its figures, its exit status, and its enclosures before a judge.
 
-The judge is tests/exact.c, in PTF_EXACT; empty where GMP is missing, and then
+The judge is tests/exact.c, in PTF_PROMISE_EXACT; empty where GMP is missing, and then
 that test is skipped.
 
 SPDX-License-Identifier: Apache-2.0
@@ -23,7 +23,7 @@ from programs import (DAMAGED, DIFFERENT, FIXTURES, PROGRAMS, SOURCE, SYSTEM,
 
 EXAMPLES = SOURCE / "docs" / "examples"
 
-EXACT = os.environ.get("PTF_EXACT", "")
+EXACT = os.environ.get("PTF_PROMISE_EXACT", "")
 ARCH = FIXTURES / "small_net.txt"
 # Reasons of "no certificate", and layers.
 IN_A_LAYER = "gives NaN or infinity in f32"

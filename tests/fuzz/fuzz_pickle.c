@@ -19,7 +19,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (ptf_pickle_read(data, size, &origin, NULL, &arena, &pickle, &err) ==
             PTF_OK &&
         null != NULL)
-        ptf_value_print(pickle.root, 1000, null);
+        ptf_object_print(pickle.root, 1000, null);
     ptf_arena_free(&arena);
     return 0;
 }
