@@ -15,6 +15,8 @@ from pathlib import Path
 SOURCE = Path(__file__).resolve().parents[2]
 FIXTURES = SOURCE / "checkpoints" / "fixtures"
 PROGRAMS = Path(os.environ["PTF_PROGRAMS"])
+# They reserve terabytes of addresses, and have signal handlers of their own.
+SANITIZED = os.environ.get("PTF_SANITIZERS", "none") != "none"
 
 MOST_IN_MESSAGE = 300  # characters
 
