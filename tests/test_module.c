@@ -44,6 +44,19 @@
                    "\x08", "dilation") "K\1" TEXT("\x09",                   \
                                                   "ceil_mode") "\x89" more)
 
+/* Of 2 features, whose statistics are there although it does not track them. */
+#define EPS "G\x3e\xe4\xf8\xb5\x88\xe3\x68\xf1"
+#define STATISTICS           \
+    TEXT("\x08", "_buffers") \
+    "}(" TEXT("\x0c", "running_mean") FORGE_MATRIX "u"
+#define BATCHNORM                                                              \
+    MODULE(                                                                    \
+        "batchnorm\nBatchNorm2d",                                              \
+        NO_PARAMETERS NO_CHILDREN STATISTICS TEXT(                             \
+            "\x0c", "num_features") "K\2" TEXT("\3", "eps")                    \
+            EPS TEXT("\x08", "momentum") "N" TEXT("\6", "affine") "\x89" TEXT( \
+                "\x13", "track_running_stats") "\x89")
+
 #define FLATTEN                                                            \
     MODULE("flatten\nFlatten",                                             \
            NO_PARAMETERS NO_CHILDREN TEXT("\x09", "start_dim") "K\1" TEXT( \
@@ -75,6 +88,8 @@ static const struct {
      "    (c): Dropout2d(p=0.5, inplace=False)\n"
      "  )\n"
      ")\n"},
+    {BYTES(FILE_OF(SEQUENTIAL(CHILD("0", BATCHNORM)))), PTF_UNSUPPORTED,
+     "layer '0' has track_running_stats=False, but running statistics"},
     /* attributes that are known to change nothing */
     {BYTES(FILE_OF(SEQUENTIAL(
          CHILD("0",

@@ -396,8 +396,14 @@ static const struct {
      PTF_UNSUPPORTED, "groups"},
     {"Conv2d(3, 4, kernel_size=(3, 3), stride=(1, 1), output_padding=(1, 1))",
      PTF_UNSUPPORTED, "'output_padding=(1, 1)'"},
-    {"Conv2d(3, 4, kernel_size=(3, 3), stride=(1, 1), padding_mode=reflect)",
-     PTF_UNSUPPORTED, "padding_mode=reflect"},
+    {"Conv2d(3, 4, kernel_size=(3, 3), stride=(1, 1), padding=(0, 1), "
+     "padding_mode=reflect)",
+     PTF_UNSUPPORTED, "Conv2d with padding_mode=reflect"},
+    {"Conv1d(3, 4, kernel_size=(3,), stride=(1,), padding=same, "
+     "padding_mode=circular)",
+     PTF_UNSUPPORTED, "Conv1d with padding_mode=circular"},
+    {"Conv2d(3, 4, kernel_size=(3, 3), stride=(1, 1), padding_mode=mirror)",
+     PTF_UNSUPPORTED, "padding_mode=mirror"},
     {"Conv2d(3, 4, kernel_size=(2, 3), stride=(1, 1), padding=same)",
      PTF_UNSUPPORTED, "padding=same with an even kernel"},
     {"Conv2d(3, 4, kernel_size=(3, 3), stride=(2, 2), padding=same)",

@@ -51,7 +51,7 @@ static const ptf_field fields[] = {
      0},
     {CONV, "groups", PTF_FIELD_KIND_INT, 0, AT(groups), 1, 0},
     {CONV, "bias", PTF_FIELD_KIND_BOOL, 0, AT(has_bias), 0, 0},
-    {CONV, "padding_mode", PTF_FIELD_KIND_ZEROS, 0, 0, 0, 0},
+    {CONV, "padding_mode", PTF_FIELD_KIND_MODE, 0, 0, 0, 0},
 
     {LINEAR, "in_features", PTF_FIELD_KIND_INT, STATED, AT(in_channels), 1, 0},
     {LINEAR, "out_features", PTF_FIELD_KIND_INT, STATED, AT(out_channels), 1,
@@ -256,6 +256,26 @@ static bool parse_bool(span s, bool *out)
     return *out || span_is(s, "False");
 }
 
+/* Modes other than zeros are refused only where something is padded. */
+static bool parse_mode(span mode, ptf_attrs *out)
+{
+    static const struct {
+        const char *name, *refused;
+    } modes[] = {
+        {"zeros", NULL},
+        {"reflect", "padding_mode=reflect, which ptfold does not support"},
+        {"replicate", "padding_mode=replicate, which ptfold does not support"},
+        {"circular", "padding_mode=circular, which ptfold does not support"},
+    };
+    for (size_t i = 0; i < PTF_ARRAY_SIZE(modes); i++) {
+        if (!span_is(mode, modes[i].name))
+            continue;
+        out->padding_refused = modes[i].refused;
+        return true;
+    }
+    return false;
+}
+
 static void *member(ptf_attrs *attrs, size_t at)
 {
     return (char *)attrs + at;
@@ -274,7 +294,7 @@ static bool parse_value(ptf_op op, const ptf_field *f, span s, ptf_attrs *attrs)
     case PTF_FIELD_KIND_PADDING: return parse_padding(op, f, s, attrs);
     case PTF_FIELD_KIND_FLOAT: return ptf_number_parse(s.at, s.size, out);
     case PTF_FIELD_KIND_BOOL: return parse_bool(s, out);
-    case PTF_FIELD_KIND_ZEROS: return span_is(span_unquote(s), "zeros");
+    case PTF_FIELD_KIND_MODE: return parse_mode(span_unquote(s), attrs);
     }
     return false;
 }
@@ -372,7 +392,9 @@ static const char *check_conv(ptf_op op, ptf_attrs *a)
 {
     if (a->in_channels % a->groups != 0 || a->out_channels % a->groups != 0)
         return "groups that do not divide the channels";
-    return settle_padding(op, a);
+    const char *wrong = settle_padding(op, a);
+    bool pads = a->padding[0] != 0 || a->padding[1] != 0;
+    return wrong == NULL && pads ? a->padding_refused : wrong;
 }
 
 static const char *check_pool(ptf_op op, ptf_attrs *a, bool ceil_mode_said,

@@ -15,7 +15,7 @@ typedef enum ptf_field_kind {
     PTF_FIELD_KIND_PADDING, /* the same, or "same" or "valid" */
     PTF_FIELD_KIND_FLOAT,
     PTF_FIELD_KIND_BOOL,
-    PTF_FIELD_KIND_ZEROS, /* padding_mode: only zeros; nothing is stored */
+    PTF_FIELD_KIND_MODE, /* padding_mode: only zeros, where there is padding */
 } ptf_field_kind;
 
 enum {

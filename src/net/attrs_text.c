@@ -78,7 +78,7 @@ static void put_value(writer *w, ptf_op op, const ptf_field *f,
     case PTF_FIELD_KIND_BOOL:
         put(w, *(const bool *)at ? "True" : "False");
         break;
-    case PTF_FIELD_KIND_ZEROS: put(w, "zeros"); break;
+    case PTF_FIELD_KIND_MODE: put(w, "zeros"); break;
     }
 }
 
@@ -90,7 +90,7 @@ static size_t value_size(ptf_field_kind kind)
         [PTF_FIELD_KIND_PADDING] = 2 * sizeof(int64_t),
         [PTF_FIELD_KIND_FLOAT] = sizeof(double),
         [PTF_FIELD_KIND_BOOL] = sizeof(bool),
-        [PTF_FIELD_KIND_ZEROS] = 0,
+        [PTF_FIELD_KIND_MODE] = 0,
     };
     return sizes[kind];
 }

@@ -124,6 +124,24 @@ static ptf_status check_attributes(const describer *d, const ptf_module *module,
 
 /* ------------------------------------------------------------------- layers */
 
+/*
+ * A batch norm that lost the attribute after it was made still normalises with
+ * the statistics that it has, whatever its text says.
+ */
+static ptf_status check_statistics(const describer *d, const ptf_module *module,
+                                   ptf_text_span layer)
+{
+    char tracks[PTF_MODULE_VALUE_TEXT];
+    if (!ptf_module_value(module, "track_running_stats", tracks) ||
+        strcmp(tracks, "False") != 0 ||
+        !ptf_module_has_buffer(module, "running_mean"))
+        return PTF_OK;
+    return fail(d, layer,
+                "has track_running_stats=False, but running statistics, which "
+                "PyTorch uses; set track_running_stats=True before "
+                "torch.save()");
+}
+
 /* Whether there is a bias is not an attribute: the parameter is None. */
 static bool put_bias(describer *d, const ptf_module *module, ptf_op op)
 {
@@ -161,6 +179,8 @@ static ptf_status put_layer(describer *d, const ptf_module *module,
     if (!ptf_op_find(class_name, strlen(class_name), &op))
         return fail(d, name, "is a %s, which ptfold does not know", class_name);
     ptf_status status = check_attributes(d, module, op, name);
+    if (status == PTF_OK)
+        status = check_statistics(d, module, name);
     if (status != PTF_OK)
         return status;
     ptf_buffer_printf(&d->out, "%s(", class_name);

@@ -57,7 +57,8 @@ const char *ptf_role_name(ptf_role role);
 typedef struct ptf_attrs {
     int64_t in_channels, out_channels; /* or features; num_features is both */
     int64_t kernel[2], stride[2], padding[2], dilation[2];
-    const char *padding_text; /* "same" or "valid" when the text says so */
+    const char *padding_text;    /* "same" or "valid" when the text says so */
+    const char *padding_refused; /* why not, where anything is padded */
     int64_t groups;
     bool has_bias;    /* of a batch norm: if it is affine */
     bool scale_shift; /* ptfold's own: an epilogue stands behind the sum */

@@ -87,11 +87,21 @@ bool ptf_module_attribute(const ptf_module *module, size_t index,
     return true;
 }
 
+static bool has(const ptf_module *module, const char *kind, const char *name)
+{
+    const ptf_object *all = ptf_dict_find(state_of(module), kind);
+    const ptf_object *one = all != NULL ? ptf_dict_find(all, name) : NULL;
+    return one != NULL && one->kind != PTF_OBJECT_NONE;
+}
+
 bool ptf_module_has_parameter(const ptf_module *module, const char *name)
 {
-    const ptf_object *all = ptf_dict_find(state_of(module), "_parameters");
-    const ptf_object *parameter = all != NULL ? ptf_dict_find(all, name) : NULL;
-    return parameter != NULL && parameter->kind != PTF_OBJECT_NONE;
+    return has(module, "_parameters", name);
+}
+
+bool ptf_module_has_buffer(const ptf_module *module, const char *name)
+{
+    return has(module, "_buffers", name);
 }
 
 /* ------------------------------------------------------------------ as text */

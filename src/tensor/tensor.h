@@ -122,6 +122,8 @@ bool ptf_module_attribute(const ptf_module *module, size_t index,
 
 /* True when the parameter is there and not None. */
 bool ptf_module_has_parameter(const ptf_module *module, const char *name);
+/* The same of a buffer. */
+bool ptf_module_has_buffer(const ptf_module *module, const char *name);
 
 enum { PTF_MODULE_VALUE_TEXT = 128 };
 
