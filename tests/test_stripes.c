@@ -122,6 +122,21 @@ static void stripes_give_the_bits_of_the_image_at_once(void **unused)
     }
 }
 
+/* Its rows depend on each other, although it has no other channel. */
+static void a_softmax_over_the_rows_of_one_channel_is_not_cut(void **unused)
+{
+    (void)unused;
+    build b;
+    start(&b, 3, 1, 600, 12);
+    add_plain(&b, PTF_OP_RELU);
+    add_plain(&b, PTF_OP_SOFTMAX);
+    b.nodes[b.net.output].attrs.dim = 2;
+    ptf_plan *plan = plan_of(&b, 1, 0);
+    assert_int_equal(ptf_plan_stripe(plan), 0);
+    ptf_plan_free(plan);
+    finish(&b);
+}
+
 /* ------------------------------------------------------------ caller's rows */
 
 /* Copies rows of all channels from one height to another. */
@@ -323,6 +338,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(stripes_give_the_bits_of_the_image_at_once),
+        cmocka_unit_test(a_softmax_over_the_rows_of_one_channel_is_not_cut),
         cmocka_unit_test(rows_asked_for_are_those_of_the_image),
         cmocka_unit_test(rows_that_are_not_there_are_refused),
         cmocka_unit_test(a_batch_in_parts_gives_the_bits_of_the_batch),

@@ -40,8 +40,9 @@ static bool is_by_rows(const ptf_plan *plan, const ptf_step *s)
     if (plan->values[s->in].shape.rank != 3 ||
         plan->values[s->out].shape.rank != 3)
         return false;
+    enum { RANK = 4, ROWS = 2 }; /* of a map, with the batch */
     if (s->node->op == PTF_OP_SOFTMAX)
-        return s->outer == 1 || s->inner == 1;
+        return ptf_softmax_axis(&s->node->attrs, RANK) != ROWS;
     return s->node->op != PTF_OP_ADAPTIVE_AVGPOOL2D;
 }
 
