@@ -13,6 +13,36 @@
 
 #include <cmocka.h>
 
+/* ------------------------------------------------------------------- files */
+
+static void a_fault_in_a_mapping_names_its_file(void **state)
+{
+    (void)state;
+    char path[] = "ptfold-XXXXXX", text[64], copy[4];
+    int fd = mkstemp(path);
+    ptf_file file;
+    assert_true(fd >= 0);
+    assert_int_equal(write(fd, "0123456789", 10), 10);
+    assert_int_equal(ptf_file_open(path, &file, NULL), PTF_OK);
+    assert_false(ptf_mapping_fault(&file, text, sizeof(text)));
+    assert_true(ptf_mapping_fault(file.data + 9, text, sizeof(text)));
+    assert_non_null(strstr(text, ": cannot read: the disk or the network"));
+    assert_int_equal(ptf_file_check(&file, NULL), PTF_OK);
+    assert_int_equal(ptf_file_copy(&file, file.data + 6, 4, copy, NULL),
+                     PTF_OK);
+    assert_memory_equal(copy, "6789", 4);
+    assert_int_equal(ftruncate(fd, 8), 0);
+    assert_true(ptf_mapping_fault(file.data, text, sizeof(text)));
+    assert_non_null(strstr(text, ": was truncated while it was in use"));
+    assert_int_equal(ptf_file_check(&file, NULL), PTF_IO);
+    assert_int_equal(ptf_file_copy(&file, file.data + 6, 4, copy, NULL),
+                     PTF_IO);
+    ptf_file_close(&file);
+    assert_false(ptf_mapping_fault(file.data, text, sizeof(text)));
+    close(fd);
+    unlink(path);
+}
+
 /* ------------------------------------------------------------------ errors */
 
 static void a_message_names_file_entry_and_byte(void **state)
@@ -341,6 +371,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_hash_is_siphash_under_its_key),
+        cmocka_unit_test(a_fault_in_a_mapping_names_its_file),
         cmocka_unit_test(a_message_names_file_entry_and_byte),
         cmocka_unit_test(an_error_is_optional),
         cmocka_unit_test(a_message_is_one_printable_line),

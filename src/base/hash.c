@@ -11,6 +11,7 @@
 #include <pthread.h>
 #include <sys/random.h>
 #include <time.h>
+#include <unistd.h>
 
 static uint64_t key[2];
 static pthread_once_t drawn = PTHREAD_ONCE_INIT;
@@ -24,7 +25,7 @@ static void draw_key(void)
     struct timespec now = {0};
     clock_gettime(CLOCK_MONOTONIC, &now);
     key[0] = (uint64_t)now.tv_nsec;
-    key[1] = (uint64_t)(uintptr_t)&now;
+    key[1] = (uint64_t)now.tv_sec << 32 ^ (uint64_t)getpid();
 }
 
 void ptf_hash_set_key(uint64_t k0, uint64_t k1)

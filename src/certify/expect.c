@@ -129,7 +129,7 @@ static ptf_status add_arrays(ptf_expect *e, const ptf_tensor *arrays,
  */
 static int64_t count_alike(int64_t samples, int64_t outputs)
 {
-    int64_t numbers = samples * outputs;
+    int64_t numbers = ptf_max_i64(samples * outputs, 1);
     int64_t more = (LEAST_NUMBERS + numbers - 1) / numbers - 1;
     return samples == 1 && more == 0 ? 1 : more;
 }

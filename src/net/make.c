@@ -271,7 +271,7 @@ static ptf_status add_children(maker *m, int container, int depth)
 {
     int opened = m->line;
     for (int count = 0;; count++) {
-        ptf_item item;
+        ptf_item item = {.kind = PTF_LINE_CLOSE};
         ptf_status status = read_item(m, opened, &item);
         if (status != PTF_OK)
             return status;
@@ -294,7 +294,7 @@ static ptf_status add_wrapped(maker *m, const ptf_item *wrapper,
                               int depth)
 {
     int opened = m->line;
-    ptf_item child, end = {.kind = PTF_LINE_LAYER};
+    ptf_item child = {.kind = PTF_LINE_CLOSE}, end = {.kind = PTF_LINE_LAYER};
     ptf_status status = read_item(m, opened, &child);
     bool fits = status == PTF_OK && child.kind != PTF_LINE_CLOSE &&
                 child.count == 1 && child.key_size == strlen(key) &&

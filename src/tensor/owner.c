@@ -118,6 +118,8 @@ ptf_status ptf_owner_choose(ptf_checkpoint *ckpt, const ptf_leaves *leaves,
         networks = false;
         *out = find_highest(leaves, networks, &count);
     }
+    if (*out == NULL) /* no tensors at all */
+        return PTF_OK;
     for (size_t i = 0; i < leaves->owner_count; i++) {
         const ptf_owner *owner = &leaves->owners[i];
         if ((networks && !is_network(owner)) || contains(leaves, *out, owner))
