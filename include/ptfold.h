@@ -1383,7 +1383,8 @@ typedef struct ptf_layer_check {
     double inherited;    /* from different inputs of the layer */
     int64_t runs_beyond; /* outside of the f32 bound, in A or B */
     int64_t ulps;        /* how far its worst parameter is off */
-    ptf_level level;     /* BITWISE, CERTIFIED, WITHIN TOLERANCE, ... */
+    bool broken;     /* no certificate, because of this layer as a function */
+    ptf_level level; /* BITWISE, CERTIFIED, WITHIN TOLERANCE, ... */
 } ptf_layer_check;
 
 /* With options->layers: by number in B's order; false after the last. */
@@ -1437,9 +1438,9 @@ PTF_API ptf_status ptf_expect_run(ptf_expect *expect, const float *in,
                                   int64_t count, ptf_error *err);
 
 typedef enum ptf_agreement {
-    PTF_AGREES,
-    PTF_DIFFERS,   /* a number is outside of the limit */
-    PTF_NOT_KNOWN, /* the numbers say nothing, or not all inputs were run */
+    PTF_AGREEMENT_AGREES,
+    PTF_AGREEMENT_DIFFERS,   /* a number is outside of the limit */
+    PTF_AGREEMENT_UNDECIDED, /* numbers that say nothing, or inputs not run */
 } ptf_agreement;
 
 /* "AGREES" and so on. */
@@ -1458,6 +1459,7 @@ typedef struct ptf_expect_result {
     double spread;      /* by which one differs most between inputs */
     double error;       /* largest distance of the run from that in double */
     double limit;
+    double allowed;  /* the limit, and what f16 rounds where that is recorded */
     double distance; /* largest of a recorded number from the run's; infinite
                         where one of them is finite and the other is not */
     int64_t worst_sample, worst_number; /* where, and the two */

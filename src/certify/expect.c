@@ -21,8 +21,9 @@
 /* Enough errors that all are small by luck once in 10^9. */
 enum { FACTOR = 16, LEAST_NUMBERS = 16, MOST_GROUP = 20 };
 
-/* A limit beyond this part of the largest output tells no networks apart. */
-#define WIDEST 0x1p-8
+/* What is allowed must be below this part of what the outputs vary by, or a
+ * wrong layer could pass. */
+#define WIDEST 0x1p-5
 
 /* An array, and what the run gave in its place. */
 typedef struct recorded {
@@ -51,9 +52,9 @@ struct ptf_expect {
 };
 
 static const char *const names[] = {
-    [PTF_AGREES] = "AGREES",
-    [PTF_DIFFERS] = "DIFFERS",
-    [PTF_NOT_KNOWN] = "UNDECIDED",
+    [PTF_AGREEMENT_AGREES] = "AGREES",
+    [PTF_AGREEMENT_DIFFERS] = "DIFFERS",
+    [PTF_AGREEMENT_UNDECIDED] = "UNDECIDED",
 };
 
 const char *ptf_agreement_name(ptf_agreement agreement)
@@ -86,7 +87,7 @@ static ptf_status add_array(ptf_expect *e, const ptf_tensor *array, int node,
                                    .output = node == e->net->output,
                                    .dtype = array->dtype,
                                    .numbers = ptf_tensor_numel(array),
-                                   .agreement = PTF_NOT_KNOWN};
+                                   .agreement = PTF_AGREEMENT_UNDECIDED};
     for (; at > 0 && e->arrays[at - 1].node > node; at--)
         e->arrays[at] = e->arrays[at - 1];
     e->arrays[at] = r;
@@ -325,10 +326,10 @@ static const char *why_unknown(const recorded *r)
         return "no output is finite and other than 0";
     if (r->silent)
         return "the run in double has NaN or infinity";
-    if (result->spread <= result->limit)
+    if (result->spread <= result->allowed)
         return "the outputs do not change with the inputs";
-    if (result->limit > WIDEST * result->largest)
-        return "rounding alone moves outputs by as much as a wrong layer may";
+    if (result->allowed > WIDEST * result->spread)
+        return "rounding moves outputs by as much as a wrong layer may";
     return NULL;
 }
 
@@ -344,6 +345,9 @@ static ptf_status finish(ptf_expect *e, recorded *r, ptf_error *err)
     for (int64_t k = 0; k < r->size; k++)
         to->spread = fmax(to->spread, (double)r->high[k] - (double)r->low[k]);
     to->limit = FACTOR * fmax(to->error, ulp_f32(to->largest));
+    to->allowed = to->limit;
+    if (to->dtype == PTF_DTYPE_F16)
+        to->allowed += half_ulp_f16(to->largest);
     to->distance = -1;
     for (int64_t i = 0; i < total; i++) {
         ptf_status status =
@@ -366,9 +370,9 @@ static ptf_status finish(ptf_expect *e, recorded *r, ptf_error *err)
     }
     if (to->inside == to->numbers)
         to->reason = why_unknown(r);
-    to->agreement = to->inside < to->numbers ? PTF_DIFFERS
-                    : to->reason != NULL     ? PTF_NOT_KNOWN
-                                             : PTF_AGREES;
+    to->agreement = to->inside < to->numbers ? PTF_AGREEMENT_DIFFERS
+                    : to->reason != NULL     ? PTF_AGREEMENT_UNDECIDED
+                                             : PTF_AGREEMENT_AGREES;
     return PTF_OK;
 }
 
@@ -421,13 +425,13 @@ bool ptf_expect_at(const ptf_expect *e, size_t index, ptf_expect_result *out)
 
 ptf_agreement ptf_expect_agreement(const ptf_expect *e)
 {
-    ptf_agreement output = PTF_AGREES;
+    ptf_agreement output = PTF_AGREEMENT_AGREES;
     for (size_t i = 0; i < e->count; i++) {
         const ptf_expect_result *r = &e->arrays[i].result;
-        if (r->agreement == PTF_DIFFERS)
-            return PTF_DIFFERS;
-        if (r->output && r->agreement == PTF_NOT_KNOWN)
-            output = PTF_NOT_KNOWN;
+        if (r->agreement == PTF_AGREEMENT_DIFFERS)
+            return PTF_AGREEMENT_DIFFERS;
+        if (r->output && r->agreement == PTF_AGREEMENT_UNDECIDED)
+            output = PTF_AGREEMENT_UNDECIDED;
     }
     return output;
 }

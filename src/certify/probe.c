@@ -70,14 +70,21 @@ static bool bend_alike(const ptf_node *a, const ptf_node *b)
     return a->op != b->op || memcmp(of_a, of_b, sizeof(of_a)) == 0;
 }
 
+/* No certificate, and the layer is to blame. */
+static void break_layer(ptf_check *c, ptf_layer_check *layer,
+                        const char *reason)
+{
+    layer->broken = true;
+    ptf_check_broken(c, reason, layer->name_b);
+}
+
 static void compare(ptf_check *c, int node, int64_t count)
 {
     ptf_layer_check *layer = &c->layers[node];
     int value = c->pairs[node].value;
     if (!bend_alike(&c->sides[PTF_SIDE_A].net->nodes[value],
                     &c->sides[PTF_SIDE_B].net->nodes[node]))
-        ptf_check_broken(c, "has another slope, beta or threshold",
-                         layer->name_b);
+        break_layer(c, layer, "has another slope, beta or threshold");
     int64_t size =
         ptf_shape_numel(ptf_enclosure_shape(c->enclosures[PTF_SIDE_I], node));
     for (int64_t n = 0; n < count; n++) {
@@ -86,11 +93,9 @@ static void compare(ptf_check *c, int node, int64_t count)
             ptf_enclosure_node(c->enclosures[PTF_SIDE_I], node, n);
         if (ptf_balls_first_bad(a, size) >= 0 ||
             ptf_balls_first_bad(ideal, size) >= 0)
-            ptf_check_broken(c, "overflows: its exact value is not known",
-                             layer->name_b);
+            break_layer(c, layer, "overflows: its exact value is not known");
         else if (!ptf_balls_sharp(a, ideal, size))
-            ptf_check_broken(c, "has radii so wide that a fault could hide",
-                             layer->name_b);
+            break_layer(c, layer, "has radii so wide that a fault could hide");
         for (int64_t k = 0; k < size; k++)
             layer->function_apart += ptf_check_apart(a, ideal, k);
     }

@@ -119,7 +119,8 @@ static ptf_level level_of(const ptf_check *c, int node)
     if (d->unequal_bits == 0)
         return PTF_LEVEL_BITWISE;
     if (c->enclosures[PTF_SIDE_I] != NULL && layer->function_apart == 0 &&
-        layer->runs_beyond == 0 && layer->ulps <= c->options.max_ulps)
+        layer->runs_beyond == 0 && !layer->broken &&
+        layer->ulps <= c->options.max_ulps)
         return layer->ulps == 0 ? PTF_LEVEL_CERTIFIED : PTF_CERTIFIED_WITHIN;
     return d->beyond_tolerance == 0 ? PTF_LEVEL_WITHIN_TOLERANCE
                                     : PTF_LEVEL_DIFFERENT;

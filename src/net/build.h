@@ -34,6 +34,11 @@ ptf_status ptf_net_read(const char *text, const char *text_name,
  */
 ptf_status ptf_model_check(const ptf_checkpoint *ckpt, ptf_error *err);
 
+/* Refuses it for the layer of that name: "the model's layer '3' ...". */
+ptf_status ptf_model_fail(const ptf_checkpoint *ckpt, ptf_text_span name,
+                          ptf_error *err, const char *fmt, ...)
+    PTF_PRINTF(4, 5);
+
 /* Gives each layer its tensors, or says what does not agree. */
 ptf_status ptf_net_bind(ptf_net *net, const ptf_checkpoint *ckpt,
                         ptf_error *err);

@@ -78,7 +78,7 @@ static ptf_status check_tensor(const ptf_net *net, const ptf_node *node,
                              ptf_role_name(role));
     for (int d = 0; wanted && d < rank; d++) {
         if (!ptf_mul_i64(count, shape[d], &count) || count > INT64_MAX / 16)
-            return ptf_node_fail(err, PTF_ARGUMENT, node,
+            return ptf_node_fail(err, PTF_UNSUPPORTED, node,
                                  "has more parameters than can be counted");
     }
     if (!wanted || !net->has_tensors)
@@ -183,7 +183,7 @@ static ptf_status check_names(const ptf_net *net, ptf_error *err)
     ptf_status status = PTF_OK;
     for (size_t i = 1; status == PTF_OK && i < count; i++) {
         if (strcmp(names[i - 1], names[i]) == 0)
-            status = ptf_net_fail(err, PTF_ARGUMENT, net,
+            status = ptf_net_fail(err, PTF_FORMAT, net,
                                   "two modules have the name '%s'", names[i]);
     }
     ptf_free(names);

@@ -58,16 +58,16 @@ static const struct {
     {"value", {"0"}},
 };
 
-static ptf_status PTF_PRINTF(3, 4)
-    fail(const describer *d, ptf_text_span name, const char *fmt, ...)
+ptf_status ptf_model_fail(const ptf_checkpoint *ckpt, ptf_text_span name,
+                          ptf_error *err, const char *fmt, ...)
 {
     char text[512];
     va_list args;
     va_start(args, fmt);
     vsnprintf(text, sizeof(text), fmt, args);
     va_end(args);
-    ptf_origin origin = {ptf_checkpoint_file(d->ckpt)->name, NULL};
-    return ptf_fail(d->err, PTF_UNSUPPORTED, &origin, PTF_NO_OFFSET,
+    ptf_origin origin = {ptf_checkpoint_file(ckpt)->name, NULL};
+    return ptf_fail(err, PTF_UNSUPPORTED, &origin, PTF_NO_OFFSET,
                     "the model's layer '%.*s' %s",
                     name.size < 100 ? (int)name.size : 100, name.text, text);
 }
@@ -113,11 +113,12 @@ static ptf_status check_attributes(const describer *d, const ptf_module *module,
     ptf_text_span name;
     for (size_t i = 0; ptf_module_attribute(module, i, &name); i++) {
         if (!is_shown(op, name) && !is_silent(module, name))
-            return fail(d, layer,
-                        "has an attribute '%.*s' that ptfold does not know, "
-                        "or with a value that it does not know; give the text "
-                        "of print(model) with --arch",
-                        name.size < 100 ? (int)name.size : 100, name.text);
+            return ptf_model_fail(
+                d->ckpt, layer, d->err,
+                "has an attribute '%.*s' that ptfold does not know, "
+                "or with a value that it does not know; give the text "
+                "of print(model) with --arch",
+                name.size < 100 ? (int)name.size : 100, name.text);
     }
     return PTF_OK;
 }
@@ -136,10 +137,11 @@ static ptf_status check_statistics(const describer *d, const ptf_module *module,
         strcmp(tracks, "False") != 0 ||
         !ptf_module_has_buffer(module, "running_mean"))
         return PTF_OK;
-    return fail(d, layer,
-                "has track_running_stats=False, but running statistics, which "
-                "PyTorch uses; set track_running_stats=True before "
-                "torch.save()");
+    return ptf_model_fail(
+        d->ckpt, layer, d->err,
+        "has track_running_stats=False, but running statistics, which "
+        "PyTorch uses; set track_running_stats=True before "
+        "torch.save()");
 }
 
 /* Whether there is a bias is not an attribute: the parameter is None. */
@@ -177,7 +179,9 @@ static ptf_status put_layer(describer *d, const ptf_module *module,
 {
     ptf_op op;
     if (!ptf_op_find(class_name, strlen(class_name), &op))
-        return fail(d, name, "is a %s, which ptfold does not know", class_name);
+        return ptf_model_fail(d->ckpt, name, d->err,
+                              "is a %s, which ptfold does not know",
+                              class_name);
     ptf_status status = check_attributes(d, module, op, name);
     if (status == PTF_OK)
         status = check_statistics(d, module, name);
@@ -192,7 +196,8 @@ static ptf_status put_layer(describer *d, const ptf_module *module,
         if (put_field(d, module, op, f))
             separator = ", ";
         else if ((f->flags & PTF_FIELD_REQUIRED) != 0)
-            return fail(d, name, "lacks the attribute '%s'", f->name);
+            return ptf_model_fail(d->ckpt, name, d->err,
+                                  "lacks the attribute '%s'", f->name);
         else if (!d->out.failed)
             d->out.size = before;
     }
@@ -225,7 +230,8 @@ static ptf_status put_children(describer *d, const ptf_module *module,
         ptf_text_span name;
         const ptf_module *child = ptf_module_child(module, i, &name);
         if (child == NULL || !is_plain(name))
-            return fail(d, name, "is no module with a plain name");
+            return ptf_model_fail(d->ckpt, name, d->err,
+                                  "is no module with a plain name");
         ptf_buffer_printf(&d->out, "%*s(%.*s): ", 2 * depth, "", (int)name.size,
                           name.text);
         ptf_status status = put_module(d, child, name, depth);
@@ -246,8 +252,9 @@ static ptf_status put_stranger(describer *d, const ptf_module *module,
     if (ptf_module_child_count(module) == 0 ||
         (ptf_order_knows(class_name) && !torch) ||
         !is_plain((ptf_text_span){class_name, strlen(class_name)}))
-        return fail(d, name, "is of a class '%.100s' that is not PyTorch's",
-                    class_name);
+        return ptf_model_fail(d->ckpt, name, d->err,
+                              "is of a class '%.100s' that is not PyTorch's",
+                              class_name);
     return put_children(d, module, class_name, depth + 1);
 }
 
@@ -257,7 +264,8 @@ static ptf_status put_module(describer *d, const ptf_module *module,
     const char *class_name;
     bool known = ptf_module_is(module, package, &class_name);
     if (depth > MAX_DEPTH || d->out.size > MAX_TEXT)
-        return fail(d, name, "lies in a model that is too large or too deep");
+        return ptf_model_fail(d->ckpt, name, d->err,
+                              "lies in a model that is too large or too deep");
     if (!known)
         return put_stranger(d, module, class_name, name, depth);
     if (strcmp(class_name, "Sequential") != 0)

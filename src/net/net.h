@@ -293,7 +293,9 @@ void ptf_net_edit_abort(ptf_net_edit *edit);
 
 /*
  * The invariants: inputs before nodes, one input node, ranks, every parameter
- * of the right shape.  PTF_ARGUMENT names the first node that breaks one.
+ * of the right shape.  PTF_ARGUMENT names the first node that breaks one,
+ * PTF_FORMAT a name that two modules have, and PTF_UNSUPPORTED a layer of more
+ * parameters than can be counted.
  */
 ptf_status ptf_net_check(const ptf_net *net, ptf_error *err);
 

@@ -33,26 +33,12 @@ static const struct {
 };
 
 typedef struct walk {
-    const char *file;
+    const ptf_checkpoint *ckpt;
     int modules; /* so far; those that are shared count again */
     ptf_error *err;
 } walk;
 
 enum { MAX_MODULES = 100000, MAX_DEPTH = 64 };
-
-static ptf_status PTF_PRINTF(3, 4)
-    fail(const walk *w, ptf_text_span name, const char *fmt, ...)
-{
-    char text[256];
-    va_list args;
-    va_start(args, fmt);
-    vsnprintf(text, sizeof(text), fmt, args);
-    va_end(args);
-    ptf_origin origin = {w->file, NULL};
-    return ptf_fail(w->err, PTF_UNSUPPORTED, &origin, PTF_NO_OFFSET,
-                    "the model's layer '%.*s' %s",
-                    name.size < 64 ? (int)name.size : 64, name.text, text);
-}
 
 static bool is_text(ptf_text_span span, const char *text)
 {
@@ -72,10 +58,11 @@ static ptf_status check_attributes(const walk *w, const ptf_module *module,
                  ptf_module_value(module, attribute, value) &&
                  strcmp(value, "{}") == 0))
                 continue;
-            return fail(w, name,
-                        "has %s, which may do anything; remove it before "
-                        "torch.save()",
-                        deciders[k].meaning);
+            return ptf_model_fail(
+                w->ckpt, name, w->err,
+                "has %s, which may do anything; remove it before "
+                "torch.save()",
+                deciders[k].meaning);
         }
     }
     return PTF_OK;
@@ -86,10 +73,11 @@ static ptf_status check_parameters(const walk *w, const ptf_module *module,
 {
     for (size_t i = 0; i < PTF_ARRAY_SIZE(makers); i++) {
         if (ptf_module_has_parameter(module, makers[i].parameter))
-            return fail(w, name,
-                        "has %s, from which %s makes its weight; call %s "
-                        "before torch.save()",
-                        makers[i].parameter, makers[i].maker, makers[i].remedy);
+            return ptf_model_fail(
+                w->ckpt, name, w->err,
+                "has %s, from which %s makes its weight; call %s "
+                "before torch.save()",
+                makers[i].parameter, makers[i].maker, makers[i].remedy);
     }
     return PTF_OK;
 }
@@ -98,7 +86,8 @@ static ptf_status check_module(walk *w, const ptf_module *module,
                                ptf_text_span name, int depth)
 {
     if (depth > MAX_DEPTH || ++w->modules > MAX_MODULES)
-        return fail(w, name, "lies in a model that is too large or too deep");
+        return ptf_model_fail(w->ckpt, name, w->err,
+                              "lies in a model that is too large or too deep");
     ptf_status status = check_parameters(w, module, name);
     if (status == PTF_OK)
         status = check_attributes(w, module, name);
@@ -107,10 +96,11 @@ static ptf_status check_module(walk *w, const ptf_module *module,
         ptf_text_span key;
         const ptf_module *child = ptf_module_child(module, i, &key);
         if (is_text(key, "parametrizations"))
-            return fail(w, name,
-                        "has parametrizations, which make its parameters; "
-                        "call torch.nn.utils.parametrize."
-                        "remove_parametrizations() before torch.save()");
+            return ptf_model_fail(
+                w->ckpt, name, w->err,
+                "has parametrizations, which make its parameters; "
+                "call torch.nn.utils.parametrize."
+                "remove_parametrizations() before torch.save()");
         if (child != NULL)
             status = check_module(w, child, key, depth + 1);
     }
@@ -119,7 +109,7 @@ static ptf_status check_module(walk *w, const ptf_module *module,
 
 ptf_status ptf_model_check(const ptf_checkpoint *ckpt, ptf_error *err)
 {
-    walk w = {.file = ptf_checkpoint_file(ckpt)->name, .err = err};
+    walk w = {.ckpt = ckpt, .err = err};
     const ptf_module *root = ptf_checkpoint_module(ckpt);
     return root != NULL ? check_module(&w, root, (ptf_text_span){"", 0}, 0)
                         : PTF_OK;

@@ -103,15 +103,19 @@ static int set_require(const char *text, check_require *out)
                             text);
 }
 
-static bool has_flag(int argc, char **argv, const char *flag)
+/* One network with an option that is about one, else two. */
+static int take_operands(char *const *operands, options *o)
 {
-    size_t size = strlen(flag);
-    for (int i = 1; i < argc; i++) {
-        if (strncmp(argv[i], flag, size) == 0 &&
-            (argv[i][size] == '\0' || argv[i][size] == '='))
-            return true;
-    }
-    return false;
+    bool alone = o->expect != NULL || o->invariance || o->oracle != NULL;
+    int count = 0, wanted = alone ? 1 : 2;
+    while (operands[count] != NULL)
+        count++;
+    if (count != wanted)
+        return tool_usage_error("expected %d network%s, got %d", wanted,
+                                alone ? "" : "s", count);
+    o->a.path = operands[0];
+    o->b.path = alone ? NULL : operands[1];
+    return TOOL_GO_ON;
 }
 
 /* What goes with what. */
@@ -171,17 +175,13 @@ static int parse(int argc, char **argv, options *o)
         {0},
     };
     char **operands;
-    bool alone = has_flag(argc, argv, "--invariance") ||
-                 has_flag(argc, argv, "--oracle") ||
-                 has_flag(argc, argv, "--expect");
-    int count = alone ? 1 : 2;
-    int code = tool_parse(argc, argv, help, table, count, &operands);
+    int code = tool_parse(argc, argv, help, table, -1, &operands);
+    if (code == TOOL_GO_ON)
+        code = take_operands(operands, o);
     if (code != TOOL_GO_ON)
         return code;
     if (o->quiet)
         tool_progress_quiet();
-    o->a.path = operands[0];
-    o->b.path = count == 2 ? operands[1] : NULL;
     o->b.in_order = o->a.in_order;
     code = check_options(o);
     return code == TOOL_GO_ON ? set_require(require, &o->require) : code;

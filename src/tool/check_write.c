@@ -127,7 +127,7 @@ static void put_xml(FILE *out, const char *text)
         bool shown;
         n = ptf_character(text + i, size - i, &code, &shown);
         if (code == '<' || code == '>' || code == '&' || code == '"' ||
-            (!shown && code >= 0x80))
+            (!shown && code >= 0x80 && code != 0xfffe && code != 0xffff))
             fprintf(out, "&#%ld;", (long)code);
         else if (shown)
             fwrite(text + i, 1, n, out);

@@ -469,6 +469,7 @@ static ptf_status run_all(job *j, ptf_error *err)
         tool_progress_at(&progress, i + j->batch);
     }
     tool_progress_end(&progress);
+    status = tool_net_unchanged(j->run->net, status, err);
     if (status == PTF_OK && j->npy != NULL && !run_is_void(j->run)) {
         status = ptf_sink_commit(j->npy, err);
         j->npy = NULL;

@@ -125,26 +125,38 @@ ptf_status tool_check_make(const ptf_net *a, const ptf_net *b,
     return status;
 }
 
-ptf_status tool_check(ptf_check *check, const tool_inputs *inputs,
-                      ptf_error *err)
+ptf_status tool_inputs_each(const tool_inputs *inputs, const char *what,
+                            tool_batch_function *run, void *to, ptf_error *err)
 {
     int64_t size = ptf_shape_numel(&inputs->shape);
     float *in = calloc((size_t)(BATCH * size), sizeof(*in));
     ptf_status status =
         in != NULL ? PTF_OK : tool_error(err, PTF_MEMORY, "out of memory");
     tool_progress progress;
-    tool_progress_start(&progress, "checking", "inputs", inputs->count);
+    tool_progress_start(&progress, what, "inputs", inputs->count);
     for (int64_t i = 0; status == PTF_OK && i < inputs->count; i += BATCH) {
         int64_t n = smaller(BATCH, inputs->count - i);
         tool_progress_at(&progress, i);
         for (int64_t k = 0; status == PTF_OK && k < n; k++)
             status = tool_inputs_get(inputs, i + k, in + k * size, err);
         if (status == PTF_OK)
-            status = ptf_check_run(check, in, n, err);
+            status = run(to, in, n, err);
     }
     tool_progress_end(&progress);
     free(in);
     return status;
+}
+
+static ptf_status check_batch(void *check, const float *in, int64_t count,
+                              ptf_error *err)
+{
+    return ptf_check_run(check, in, count, err);
+}
+
+ptf_status tool_check(ptf_check *check, const tool_inputs *inputs,
+                      ptf_error *err)
+{
+    return tool_inputs_each(inputs, "checking", check_batch, check, err);
 }
 
 /* ------------------------------------------------------------------- crops */

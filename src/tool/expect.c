@@ -9,29 +9,10 @@
 
 /* ------------------------------------------------------------------ running */
 
-enum { BATCH = 20 };
-
-static ptf_status run_all(ptf_expect *expect, const tool_inputs *inputs,
-                          ptf_error *err)
+static ptf_status expect_batch(void *expect, const float *in, int64_t count,
+                               ptf_error *err)
 {
-    int64_t size = ptf_shape_numel(&inputs->shape);
-    float *in = calloc((size_t)(BATCH * size), sizeof(*in));
-    ptf_status status =
-        in != NULL ? PTF_OK : tool_error(err, PTF_MEMORY, "out of memory");
-    tool_progress progress;
-    tool_progress_start(&progress, "comparing with what was recorded", "inputs",
-                        inputs->count);
-    for (int64_t i = 0; status == PTF_OK && i < inputs->count; i += BATCH) {
-        int64_t left = inputs->count - i, n = left < BATCH ? left : BATCH;
-        tool_progress_at(&progress, i);
-        for (int64_t k = 0; status == PTF_OK && k < n; k++)
-            status = tool_inputs_get(inputs, i + k, in + k * size, err);
-        if (status == PTF_OK)
-            status = ptf_expect_run(expect, in, n, err);
-    }
-    tool_progress_end(&progress);
-    free(in);
-    return status;
+    return ptf_expect_run(expect, in, count, err);
 }
 
 /* The first array of which that is so; there is one. */
@@ -51,7 +32,7 @@ static bool is_output(const ptf_expect_result *r)
 
 static bool differs(const ptf_expect_result *r)
 {
-    return r->agreement == PTF_DIFFERS;
+    return r->agreement == PTF_AGREEMENT_DIFFERS;
 }
 
 /* SHA-256 of the network's outputs as they were recorded. */
@@ -95,7 +76,8 @@ ptf_status tool_expect_run(const char *path, const ptf_net *net,
     status = ptf_expect_make(net, &inputs->shape, inputs->count, path, arrays,
                              count, threads, &e->expect, err);
     if (status == PTF_OK)
-        status = run_all(e->expect, inputs, err);
+        status = tool_inputs_each(inputs, "comparing with what was recorded",
+                                  expect_batch, e->expect, err);
     if (status == PTF_OK)
         status = tool_inputs_sha256(inputs, e->sha256_inputs, err);
     if (status == PTF_OK)
@@ -117,7 +99,7 @@ void tool_expect_free(tool_expect *e)
 
 bool tool_expect_agrees(const tool_expect *e)
 {
-    return ptf_expect_agreement(e->expect) == PTF_AGREES;
+    return ptf_expect_agreement(e->expect) == PTF_AGREEMENT_AGREES;
 }
 
 const ptf_metadata *tool_expect_metadata(const tool_expect *e)
@@ -127,21 +109,22 @@ const ptf_metadata *tool_expect_metadata(const tool_expect *e)
 
 bool tool_expect_fails(const ptf_expect_result *r)
 {
-    return r->agreement == PTF_DIFFERS ||
-           (r->output && r->agreement != PTF_AGREES);
+    return r->agreement == PTF_AGREEMENT_DIFFERS ||
+           (r->output && r->agreement != PTF_AGREEMENT_AGREES);
 }
 
 ptf_expect_result tool_expect_focus(const tool_expect *e)
 {
-    return ptf_expect_agreement(e->expect) == PTF_DIFFERS
+    return ptf_expect_agreement(e->expect) == PTF_AGREEMENT_DIFFERS
                ? find_result(e, differs)
                : find_result(e, is_output);
 }
 
 const char *tool_expect_verdict(const tool_expect *e, char text[64])
 {
-    static const char *const joint[] = {
-        [PTF_AGREES] = "with", [PTF_DIFFERS] = "from", [PTF_NOT_KNOWN] = "by"};
+    static const char *const joint[] = {[PTF_AGREEMENT_AGREES] = "with",
+                                        [PTF_AGREEMENT_DIFFERS] = "from",
+                                        [PTF_AGREEMENT_UNDECIDED] = "by"};
     ptf_agreement agreement = ptf_expect_agreement(e->expect);
     snprintf(text, 64, "%s %s the recorded outputs",
              ptf_agreement_name(agreement), joint[agreement]);
@@ -164,26 +147,29 @@ static void print_layers(const tool_expect *e, FILE *out)
         fprintf(out, " %12s %12s %11.3e %11.3e\n",
                 tool_count_text(r.numbers, n), tool_count_text(r.inside, m),
                 r.distance, r.limit);
+        if (r.reason != NULL && !r.output)
+            fprintf(out, "    nothing is shown: %s\n", r.reason);
     }
-    if (ptf_expect_agreement(e->expect) == PTF_DIFFERS)
+    if (ptf_expect_agreement(e->expect) == PTF_AGREEMENT_DIFFERS)
         tool_print_row(out, "first to part", "%s",
                        find_result(e, differs).layer);
 }
 
 static void print_limit(const ptf_expect_result *r, FILE *out)
 {
-    tool_print_row(out, "limit",
-                   "%.3e: 16 times the rounding of this network here%s",
-                   r->limit,
+    bool measured = r->limit <= 16 * r->error;
+    tool_print_row(out, "limit", "%.3e: 16 %s%s", r->limit,
+                   measured ? "times the rounding of this network here"
+                            : "units in the last place of the largest output",
                    r->dtype == PTF_DTYPE_F16
                        ? ", and half a unit in the last place of float16"
                        : "");
-    if (r->largest > 0)
-        tool_print_row(out, "of the largest output",
+    if (r->spread > 0)
+        tool_print_row(out, "of the outputs' range",
                        "%.3e (%.6g); a network off by 1 %% of it misses the "
                        "limit %.3g times over",
-                       r->limit / r->largest, r->largest,
-                       0.01 * r->largest / r->limit);
+                       r->allowed / r->spread, r->spread,
+                       0.01 * r->spread / r->allowed);
 }
 
 static void print_worst(const ptf_expect_result *r, FILE *out)
@@ -203,7 +189,7 @@ static void print_worst(const ptf_expect_result *r, FILE *out)
 
 static void print_proof(const ptf_expect_result *r, FILE *out)
 {
-    if (r->agreement != PTF_AGREES)
+    if (r->agreement != PTF_AGREEMENT_AGREES)
         return;
     if (r->proved <= r->limit)
         tool_print_row(out, "proved",
@@ -266,6 +252,7 @@ static void json_array(tool_json *j, const ptf_expect_result *r)
     json_int(j, "inside", r->inside);
     json_int(j, "not_finite", r->not_finite);
     json_number(j, "limit", r->limit);
+    json_number(j, "allowed", r->allowed);
     json_number(j, "f32_error", r->error);
     json_number(j, "largest_output", r->largest);
     json_number(j, "spread", r->spread);
@@ -289,9 +276,11 @@ void tool_expect_json(tool_json *j, const char *key, const tool_expect *e)
     json_text(j, "outputs_sha256", e->sha256_outputs);
     json_text(j, "verdict", ptf_agreement_name(agreement));
     json_text(j, "confirms",
-              agreement == PTF_AGREES ? ptf_net_assumption(e->net) : NULL);
+              agreement == PTF_AGREEMENT_AGREES ? ptf_net_assumption(e->net)
+                                                : NULL);
     json_text(j, "first_to_part",
-              agreement == PTF_DIFFERS ? find_result(e, differs).layer : NULL);
+              agreement == PTF_AGREEMENT_DIFFERS ? find_result(e, differs).layer
+                                                 : NULL);
     json_open(j, "arrays", '[');
     for (size_t i = 0; ptf_expect_at(e->expect, i, &r); i++)
         json_array(j, &r);

@@ -345,6 +345,7 @@ static ptf_status run(gradient *d, const tool_net *net, unsigned by,
     status = differentiate(d, err);
     if (status == PTF_OK)
         status = inspect(d, net->net, err);
+    status = tool_net_unchanged(net, status, err);
     if (status == PTF_OK && o->out != NULL && !is_void(d))
         status = ptf_gradient_save(d->g, o->out, err);
     if (status == PTF_OK && o->saliency != NULL && !is_void(d))

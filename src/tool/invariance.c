@@ -130,9 +130,10 @@ static ptf_status open_matrix(matrix *m, const tool_inputs *inputs, float **in,
  */
 static ptf_status check_windows(const tool_net *net, uint64_t seed,
                                 ptf_slide *slide, ptf_verdict *verdict,
-                                ptf_error *err)
+                                bool *undecided, ptf_error *err)
 {
     ptf_net *slid = NULL;
+    const char *not_finite = NULL; /* a name that goes with the net */
     const ptf_rewrite *rewrite = ptf_rewrite_find("linear_to_conv");
     ptf_verdict_init(verdict, 0, 0);
     *slide = (ptf_slide){.reason = "has no fully connected tail"};
@@ -148,7 +149,10 @@ static ptf_status check_windows(const tool_net *net, uint64_t seed,
     if (slide->blocker == NULL)
         status = tool_compare_crops(net->net, slid, slide, &net->input, &inputs,
                                     0, verdict, err);
-    slide->blocker = NULL; /* a name that goes with the net */
+    if (status == PTF_OK && slide->blocker == NULL)
+        status = tool_find_not_finite(slid, &inputs, 0, &not_finite, err);
+    *undecided = *undecided || not_finite != NULL;
+    slide->blocker = NULL; /* another */
     ptf_net_free(slid);
     return status;
 }
@@ -236,7 +240,8 @@ ptf_status check_invariance(const tool_net *net, const tool_inputs *inputs,
     if (status == PTF_OK && json)
         json_close(&m.writer, ']');
     if (status == PTF_OK)
-        status = check_windows(&here, inputs->seed, &slide, &windows, err);
+        status = check_windows(&here, inputs->seed, &slide, &windows,
+                               &m.undecided, err);
     if (status == PTF_OK) {
         print_windows(&m, &slide, &windows);
         print_tail(&m);

@@ -361,9 +361,9 @@ static ptf_status finish(map_job *j, ptf_error *err)
     if (!isfinite(j->picture.low)) /* not one number */
         j->picture.low = j->picture.high = 0;
     bool keeps = !run_is_void(j->run);
-    ptf_status status = j->run->options->map != NULL && keeps
-                            ? run_paint(j->run, &j->picture, err)
-                            : PTF_OK;
+    ptf_status status = tool_net_unchanged(j->run->net, PTF_OK, err);
+    if (status == PTF_OK && j->run->options->map != NULL && keeps)
+        status = run_paint(j->run, &j->picture, err);
     if (status == PTF_OK && j->npy != NULL && keeps) {
         status = ptf_sink_commit(j->npy, err);
         j->npy = NULL;

@@ -66,11 +66,30 @@ static ptf_status refuse_input(const char *path, const struct stat *file,
     return PTF_OK;
 }
 
+/* The folder that a name is in, and where in the name its own part begins. */
+static bool find_folder(const char *path, struct stat *folder,
+                        const char **name)
+{
+    const char *slash = strrchr(path, '/');
+    *name = slash != NULL ? slash + 1 : path;
+    if (slash == NULL)
+        return stat(".", folder) == 0;
+    char *text = strndup(path, (size_t)(slash + 1 - path));
+    bool found = text != NULL && stat(text, folder) == 0;
+    free(text);
+    return found;
+}
+
+/* Files that are there, or two names of one that is not there yet. */
 static bool same_target(const char *a, const char *b)
 {
     struct stat of_a, of_b;
-    return strcmp(a, b) == 0 || (stat(a, &of_a) == 0 && stat(b, &of_b) == 0 &&
-                                 same_file(&of_a, &of_b));
+    const char *name_a, *name_b;
+    if (stat(a, &of_a) == 0 && stat(b, &of_b) == 0)
+        return same_file(&of_a, &of_b);
+    return find_folder(a, &of_a, &name_a) && find_folder(b, &of_b, &name_b)
+               ? same_file(&of_a, &of_b) && strcmp(name_a, name_b) == 0
+               : strcmp(a, b) == 0;
 }
 
 /* One of the files that are written. */

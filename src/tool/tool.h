@@ -306,6 +306,12 @@ ptf_status tool_inputs_explain(const char *path, const ptf_shape *found,
 ptf_status tool_inputs_get(const tool_inputs *inputs, int64_t index, float *out,
                            ptf_error *err);
 
+/* Hands all samples to 'run', a batch at a time, with progress. */
+typedef ptf_status tool_batch_function(void *to, const float *in, int64_t count,
+                                       ptf_error *err);
+ptf_status tool_inputs_each(const tool_inputs *inputs, const char *what,
+                            tool_batch_function *run, void *to, ptf_error *err);
+
 /* SHA-256 of all samples as f32 in C order, one after the other. */
 ptf_status tool_inputs_sha256(const tool_inputs *inputs, char hex[65],
                               ptf_error *err);

@@ -200,6 +200,19 @@ class Reports(ProgramTest):
         self.assertEqual(done.stderr, b"")
         return done.returncode, json.loads(done.stdout)
 
+    def test_options_that_are_about_one_network_take_one(self):
+        """In getopt's short forms, too: no network is left out of a verdict."""
+        for option in (["--invariance"], ["--inv"], ["--ora", "libtorch"],
+                       ["--exp", "y.npy", "--data", "x.npy"]):
+            self.refuse(USAGE, ["expected 1 network, got 2"], "ptfold",
+                        "check", *option, *SMALL_NET)
+        self.refuse(USAGE, ["expected 2 networks, got 1"], "ptfold", "check",
+                    "small_net.pt")
+
+    def test_two_names_of_one_new_file_are_one(self):
+        self.refuse(USAGE, ["o.x"], "ptfold", "check", "--junit", "o.x",
+                    "--enclosures", "./o.x", *SMALL_NET)
+
     def test_all_figures_are_there_and_add_up(self):
         status, report = self.check()
         self.assertEqual((status, report["met"]), (0, True))
