@@ -5,7 +5,7 @@
  * SPDX-License-Identifier: Apache-2.0
  */
 #include "forge.h"
-#include "net/net.h"
+#include "net/build.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -90,6 +90,16 @@ static const struct {
      ")\n"},
     {BYTES(FILE_OF(SEQUENTIAL(CHILD("0", BATCHNORM)))), PTF_UNSUPPORTED,
      "layer '0' has track_running_stats=False, but running statistics"},
+    {BYTES(FILE_OF(SEQUENTIAL(CHILD("0", LINEAR(TEXT("\4", "bias") "K\1"))))),
+     PTF_UNSUPPORTED, "attribute 'bias'"},
+    {BYTES(FILE_OF(SEQUENTIAL(CHILD(
+         "0",
+         MODULE("conv\nConv2d",
+                NO_PARAMETERS NO_CHILDREN //
+                    TEXT("\x0c", "padding_mode") TEXT("\7", "reflect") TEXT(
+                        "\x20",
+                        "_reversed_padding_repeated_twice") "(K\1K\1K\1K\1t"))))),
+     PTF_UNSUPPORTED, "padding_mode=reflect"},
     /* attributes that are known to change nothing */
     {BYTES(FILE_OF(SEQUENTIAL(
          CHILD("0",
@@ -234,6 +244,26 @@ static ptf_checkpoint *open_pickle(const char *pickle, size_t size)
     return ckpt;
 }
 
+/* Each of them, not that of the first tensor alone. */
+static void every_module_of_a_list_is_looked_at(void **state)
+{
+    (void)state;
+    static const char pickle[] = FILE_OF(
+        "](" LINEAR("") LINEAR(TEXT("\x0e", "_forward_hooks") "}K\1K\2s") "e");
+    static forge_zip zip;
+    const ptf_open_options all = {.key = ""};
+    ptf_checkpoint *ckpt;
+    ptf_error err;
+    forge_make_checkpoint(pickle, sizeof(pickle) - 1, forge_numbers,
+                          sizeof(forge_numbers), &zip);
+    if (ptf_checkpoint_open_memory(zip.bytes, zip.size, "f", &all, &ckpt,
+                                   &err) != PTF_OK)
+        fail_msg("%s", err.message);
+    assert_int_equal(ptf_model_check(ckpt, &err), PTF_UNSUPPORTED);
+    assert_non_null(strstr(err.message, "a forward hook"));
+    ptf_checkpoint_close(ckpt);
+}
+
 static ptf_checkpoint *open_model(size_t i)
 {
     return open_pickle(models[i].pickle, models[i].size);
@@ -347,6 +377,7 @@ static void objects_with_tensors_inside_are_counted(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_module_of_a_list_is_looked_at),
         cmocka_unit_test(a_sequential_says_what_it_is_or_is_refused),
         cmocka_unit_test(classes_of_others_are_refused_or_believed),
         cmocka_unit_test(what_no_text_shows_is_looked_for),

@@ -350,6 +350,7 @@ static void a_sequence_flattens_nothing(void **state)
     assert_non_null(strstr(err.message,
                            "line 3: Linear(in_features=128, out_features=5, "
                            "bias=True) follows a map"));
+    assert_int_equal(make(text, true, &net, &err), PTF_UNSUPPORTED);
 }
 
 /* The only class that may have flattened goes with its one layer. */

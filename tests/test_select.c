@@ -228,6 +228,8 @@ static const struct layout {
      "", PTF_ARGUMENT, TWO "'model' (2), 'ema' (1)"},
     {"{model=" NET " model_ema={module.0.weight=2x3 module.0.bias=2 n=.}}",
      NULL, WANT, PTF_ARGUMENT, TWO "'model' (2), 'model_ema.module' (2)"},
+    {"{state_dict={0.module.weight=2x3 0.module.bias=2} ema=" NET "}", NULL,
+     WANT, PTF_ARGUMENT, TWO "'state_dict' (2), 'ema' (2)"},
     {"{encoder_q.0.weight=2x3 encoder_q.0.bias=2 encoder_k.0.weight=2x3 "
      "encoder_k.0.bias=2 queue=4x4}",
      NULL, WANT, PTF_ARGUMENT, TWO "'encoder_q' (2), 'encoder_k' (2)"},

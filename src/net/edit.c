@@ -55,8 +55,11 @@ ptf_status ptf_net_edit_remark(ptf_net_edit *edit, int node, bool left,
 {
     ptf_net *net = edit->net;
     size_t count = (size_t)net->remark_count;
-    ptf_remark *remarks =
-        ptf_arena_array(&net->arena, count + 1, sizeof(*remarks));
+    ptf_remark *remarks = net->remarks;
+    bool full = (count & (count - 1)) == 0; /* at 0, 1, 2, 4, 8, ... */
+    if (full)
+        remarks = ptf_arena_array(&net->arena, count > 0 ? 2 * count : 1,
+                                  sizeof(*remarks));
     char text[512];
     va_list args;
     va_start(args, fmt);
@@ -65,7 +68,7 @@ ptf_status ptf_net_edit_remark(ptf_net_edit *edit, int node, bool left,
     const char *copy = ptf_arena_printf(&net->arena, "%s", text);
     if (remarks == NULL || copy == NULL)
         return ptf_fail_memory(err);
-    if (count > 0)
+    if (full && count > 0)
         memcpy(remarks, net->remarks, count * sizeof(*remarks));
     const ptf_node *old = &net->parent->nodes[node];
     remarks[count] = (ptf_remark){old->name, old->class_name, copy, left};

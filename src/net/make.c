@@ -151,8 +151,7 @@ static ptf_status read_layer(maker *m, const ptf_item *item, ptf_node *out)
  */
 static ptf_status flatten_for(maker *m, const ptf_node *linear)
 {
-    bool vouched = m->how->in_order || m->how->assumes != NULL;
-    if (vouched || ptf_order_unknown(m->net) >= 0)
+    if (m->how->assumes != NULL || ptf_order_unknown(m->net) >= 0)
         return add_implied_flatten(m);
     return ptf_text_fail(m->err, PTF_UNSUPPORTED, m->text.name, m->line,
                          "%s follows a map, and nothing between them "

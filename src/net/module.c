@@ -79,8 +79,11 @@ static bool span_is(ptf_text_span span, const char *text)
     return span.size == strlen(text) && memcmp(span.text, text, span.size) == 0;
 }
 
+/* A bias is a parameter, or else nothing that the text could show. */
 static bool is_shown(ptf_op op, ptf_text_span name)
 {
+    if (span_is(name, "bias"))
+        return false;
     for (const ptf_field *f = ptf_field_next(op, NULL); f != NULL;
          f = ptf_field_next(op, f)) {
         if (span_is(name, f->name))
@@ -124,6 +127,27 @@ static ptf_status check_attributes(const describer *d, const ptf_module *module,
 }
 
 /* ------------------------------------------------------------------- layers */
+
+/*
+ * In modes other than zeros PyTorch pads by a list of its own, whatever
+ * 'padding' was set to afterwards.
+ */
+static ptf_status check_padding(const describer *d, const ptf_module *module,
+                                ptf_text_span layer)
+{
+    char mode[PTF_MODULE_VALUE_TEXT], pads[PTF_MODULE_VALUE_TEXT];
+    if (!ptf_module_value(module, "padding_mode", mode) ||
+        strcmp(mode, "zeros") == 0)
+        return PTF_OK;
+    static const char pads_name[] = "_reversed_padding_repeated_twice";
+    if (ptf_module_value(module, pads_name, pads) &&
+        pads[strspn(pads, "(0, )")] == '\0')
+        return PTF_OK;
+    return ptf_model_fail(d->ckpt, layer, d->err,
+                          "has padding_mode=%.20s, which ptfold does not "
+                          "support where something is padded",
+                          mode);
+}
 
 /*
  * A batch norm that lost the attribute after it was made still normalises with
@@ -185,6 +209,8 @@ static ptf_status put_layer(describer *d, const ptf_module *module,
     ptf_status status = check_attributes(d, module, op, name);
     if (status == PTF_OK)
         status = check_statistics(d, module, name);
+    if (status == PTF_OK)
+        status = check_padding(d, module, name);
     if (status != PTF_OK)
         return status;
     ptf_buffer_printf(&d->out, "%s(", class_name);

@@ -222,6 +222,17 @@ static bool is_new_class(const ptf_net *net, int container)
     return !c[container].in_order;
 }
 
+/* Bytes of a class name that are shown: at most 64, of whole characters. */
+static int shown(const char *name)
+{
+    size_t size = strnlen(name, 65);
+    if (size <= 64)
+        return (int)size;
+    for (size = 64; ((unsigned char)name[size] & 0xc0) == 0x80; size--)
+        ;
+    return (int)size;
+}
+
 /* "A.forward(), B.forward(), C.forward() and 2 more run their modules ..." */
 static char *assumption(ptf_net *net)
 {
@@ -231,8 +242,9 @@ static char *assumption(ptf_net *net)
     for (int i = ptf_order_unknown(net); i < net->container_count; i++) {
         if (!is_new_class(net, i) || text == NULL || ++count > NAMED)
             continue;
-        text = ptf_arena_printf(&net->arena, "%s%s%.64s.forward()", text,
+        text = ptf_arena_printf(&net->arena, "%s%s%.*s.forward()", text,
                                 count > 1 ? ", " : "",
+                                shown(net->containers[i].class_name),
                                 net->containers[i].class_name);
     }
     if (text != NULL && count > NAMED)

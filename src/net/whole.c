@@ -34,7 +34,8 @@ static const struct {
 
 typedef struct walk {
     const ptf_checkpoint *ckpt;
-    int modules; /* so far; those that are shared count again */
+    int modules;       /* so far; those that are shared count again */
+    ptf_status status; /* of the module that was checked last */
     ptf_error *err;
 } walk;
 
@@ -107,10 +108,19 @@ static ptf_status check_module(walk *w, const ptf_module *module,
     return status;
 }
 
+static bool check_root(void *to, const ptf_module *module)
+{
+    walk *w = to;
+    w->status = check_module(w, module, (ptf_text_span){"", 0}, 0);
+    return w->status == PTF_OK;
+}
+
 ptf_status ptf_model_check(const ptf_checkpoint *ckpt, ptf_error *err)
 {
     walk w = {.ckpt = ckpt, .err = err};
-    const ptf_module *root = ptf_checkpoint_module(ckpt);
-    return root != NULL ? check_module(&w, root, (ptf_text_span){"", 0}, 0)
-                        : PTF_OK;
+    if (ptf_checkpoint_visit_modules(ckpt, check_root, &w) ||
+        w.status != PTF_OK)
+        return w.status;
+    return ptf_model_fail(ckpt, (ptf_text_span){"", 0}, err,
+                          "lies among more values than ptfold looks at");
 }

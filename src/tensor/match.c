@@ -208,13 +208,42 @@ static void try_names(match *m)
     }
 }
 
+/* True where a wrapper stands behind the place, not in front of it. */
+static bool has_inner_wrapper(const match *m, const found_place *place)
+{
+    for (size_t w = 0; w < m->wanted_count; w++) {
+        size_t i = look_up(m, place, w), tail = strlen(m->want[w]);
+        if (i == SIZE_MAX)
+            continue;
+        const char *raw = m->names->items[i].name;
+        size_t size = strlen(raw);
+        if (size < tail || strcmp(raw + size - tail, m->want[w]) != 0)
+            return true;
+    }
+    return false;
+}
+
+/*
+ * With names as they are, then without wrappers.  A text has lost those inside
+ * of it, so that a rival that has them still may be what it is of.
+ */
 static ptf_status try_all(match *m)
 {
-    for (int pass = 0; pass < 2 && m->found_count == 0; pass++) {
-        if (!set_names(m, pass == 0))
-            return ptf_fail_memory(m->err);
-        try_names(m);
-    }
+    if (!set_names(m, true))
+        return ptf_fail_memory(m->err);
+    try_names(m);
+    size_t as_they_are = m->found_count;
+    if (!set_names(m, false))
+        return ptf_fail_memory(m->err);
+    try_names(m);
+    bool rival = as_they_are == 0;
+    for (size_t i = 0; i < m->found_count; i++)
+        rival = rival || has_inner_wrapper(m, &m->found[i]);
+    if (rival)
+        return PTF_OK;
+    if (!set_names(m, true))
+        return ptf_fail_memory(m->err);
+    try_names(m);
     return PTF_OK;
 }
 

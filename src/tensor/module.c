@@ -44,6 +44,38 @@ const ptf_module *ptf_checkpoint_module(const ptf_checkpoint *ckpt)
     return module_of(ckpt->selected);
 }
 
+typedef struct visit {
+    bool (*one)(void *to, const ptf_module *module);
+    void *to;
+    size_t left; /* values that may still be looked at */
+} visit;
+
+static bool visit_value(visit *v, const ptf_object *value, int depth)
+{
+    enum { DEEPEST = 64 };
+    const ptf_module *module = module_of(value);
+    if (module != NULL)
+        return v->one(v->to, module);
+    if (value == NULL || value->kind < PTF_OBJECT_TUPLE ||
+        value->kind > PTF_OBJECT_DICT)
+        return true;
+    for (size_t i = 0; i < value->count; i++) {
+        if (depth == DEEPEST || v->left-- == 0 ||
+            !visit_value(v, value->items[i], depth + 1))
+            return false;
+    }
+    return true;
+}
+
+bool ptf_checkpoint_visit_modules(const ptf_checkpoint *ckpt,
+                                  bool (*one)(void *to,
+                                              const ptf_module *module),
+                                  void *to)
+{
+    visit v = {one, to, (size_t)1 << 22};
+    return visit_value(&v, ckpt->selected, 0);
+}
+
 bool ptf_module_is(const ptf_module *module, const char *package,
                    const char **name)
 {

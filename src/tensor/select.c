@@ -189,19 +189,24 @@ static ptf_status match_names(ptf_checkpoint *ckpt, ptf_found_names *found,
     *one = status == PTF_OK && places.count == 1;
     if (status != PTF_OK || places.count == 0)
         return status;
+    const char *below = options->key != NULL ? options->key : "";
+    for (size_t i = 0; i < places.count; i++) {
+        bool both = below[0] != '\0' && places.names[i][0] != '\0';
+        places.names[i] = ptf_arena_printf(&ckpt->arena, "%s%s%s", below,
+                                           both ? "." : "", places.names[i]);
+        if (places.names[i] == NULL)
+            return ptf_fail_memory(err);
+    }
     if (places.count > 1)
         return ptf_places_fail(ckpt, &places, places.count, err);
-    const char *below = options->key != NULL ? options->key : "";
-    const char *dot = below[0] != '\0' && places.names[0][0] != '\0' ? "." : "";
-    ckpt->place =
-        ptf_arena_printf(&ckpt->arena, "%s%s%s", below, dot, places.names[0]);
+    ckpt->place = places.names[0];
     ckpt->left_out = 0;
     for (size_t i = 0; i < found->count; i++) {
         if (found->items[i].name == NULL && ckpt->left_out++ == 0)
             ckpt->left_name = *name_at(all, i);
         *name_at(all, i) = found->items[i].name;
     }
-    return ckpt->place != NULL ? PTF_OK : ptf_fail_memory(err);
+    return PTF_OK;
 }
 
 /* Keeps the leaves that still have a name. */
@@ -213,6 +218,19 @@ static void drop_nameless(ptf_leaves *leaves)
             leaves->items[kept++] = leaves->items[i];
     }
     leaves->count = kept;
+}
+
+/* The value that has all leaves, or all that were looked at. */
+static const ptf_object *common_owner(const ptf_checkpoint *ckpt,
+                                      const ptf_leaves *leaves, const char *key)
+{
+    size_t owner = leaves->items[0].owner;
+    for (size_t i = 1; i < leaves->count; i++) {
+        if (leaves->items[i].owner != owner)
+            return key != NULL ? follow(ckpt->pickle.root, key)
+                               : ckpt->pickle.root;
+    }
+    return leaves->owners[owner].value;
 }
 
 static ptf_status match_leaves(ptf_checkpoint *ckpt, ptf_leaves *leaves,
@@ -240,7 +258,7 @@ static ptf_status match_leaves(ptf_checkpoint *ckpt, ptf_leaves *leaves,
     if (*one) {
         drop_nameless(leaves);
         leaves->closed_count = 0;
-        ckpt->selected = leaves->owners[leaves->items[0].owner].value;
+        ckpt->selected = common_owner(ckpt, leaves, options->key);
     }
     return status;
 }

@@ -107,6 +107,16 @@ typedef struct ptf_text_span {
 /* The module that the checkpoint's tensors are the state dict of, or NULL. */
 const ptf_module *ptf_checkpoint_module(const ptf_checkpoint *ckpt);
 
+/*
+ * Hands every module to 'visit' that the tensors may be of: that one, or those
+ * in the lists and dicts that were chosen.  False as soon as it does, and for
+ * more values than anybody saves.
+ */
+bool ptf_checkpoint_visit_modules(const ptf_checkpoint *ckpt,
+                                  bool (*visit)(void *to,
+                                                const ptf_module *module),
+                                  void *to);
+
 /* True when its class comes from that package; '*name' is the class's. */
 bool ptf_module_is(const ptf_module *module, const char *package,
                    const char **name);
