@@ -432,6 +432,14 @@ PTF_API void ptf_checkpoint_print(const ptf_checkpoint *ckpt, ptf_stage stage,
 PTF_API ptf_status ptf_checkpoint_sha256(const ptf_checkpoint *ckpt,
                                          char hex[65], ptf_error *err);
 
+/* ----------------------------------------------------------------- program */
+
+/*
+ * What torch.export.save() wrote (.pt2): the calls of PyTorch's operators
+ * that a model makes, with its parameters.
+ */
+typedef struct ptf_program ptf_program;
+
 /* --------------------------------------------------------------------- net */
 
 /*
