@@ -17,9 +17,27 @@ static const char *program_name = "ptfold";
 static const char *command_name = ""; /* with a space before it */
 static bool verbose;
 
+/*
+ * Where LLVM's OpenMP, which clang brings, registers the process: a file that
+ * only exit() removes, so that a killed process leaves it to the next one of
+ * its number.  That one would read it; of an empty or half written one it dies
+ * by SIGBUS or abort().
+ */
+static char registration[64];
+
+/* Before OpenMP comes what is there is another's. */
+static void remove_old_registration(void)
+{
+    snprintf(registration, sizeof(registration),
+             "/dev/shm/__KMP_REGISTERED_LIB_%d_%d", (int)getpid(),
+             (int)getuid());
+    unlink(registration);
+}
+
 /* Whoever waits for the program sees that the signal ended it. */
 static void on_signal(int number)
 {
+    unlink(registration);
     ptf_remove_temporaries();
     tool_progress_break();
     raise(number);
@@ -37,6 +55,7 @@ static void on_bus(int number, siginfo_t *info, void *context)
 {
     (void)context;
     char line[4400] = "", fault[4096];
+    unlink(registration);
     if (info->si_code <= 0 ||
         !ptf_mapping_fault(info->si_addr, fault, sizeof(fault))) {
         sigaction(SIGBUS, &old_bus_action, NULL);
@@ -62,6 +81,7 @@ static void handle_bus_errors(void)
 void tool_start(const char *program)
 {
     program_name = program;
+    remove_old_registration();
     signal(SIGXFSZ, SIG_IGN);
     handle_bus_errors();
     static const int signals[] = {SIGHUP, SIGINT, SIGTERM};

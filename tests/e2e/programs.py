@@ -45,6 +45,12 @@ def uncounted():
     return {**quiet_threads(), "GCOV_PREFIX": "/dev/null"}
 
 
+def registration(pid):
+    """The file that LLVM's OpenMP has while a process runs, and SIGKILL leaves:
+    it is the trouble of the next process that gets the number."""
+    return Path(f"/dev/shm/__KMP_REGISTERED_LIB_{pid}_{os.getuid()}")
+
+
 class ProgramTest(unittest.TestCase):
     """A test whose files are in self.folder, the programs' current one."""
 

@@ -13,7 +13,8 @@ import unittest
 from pathlib import Path
 
 import checkpoint
-from programs import SANITIZED, SYSTEM, ProgramTest, quiet_threads
+from programs import (PROGRAMS, SANITIZED, SYSTEM, ProgramTest,
+                      quiet_threads, registration)
 
 CUT_PROGRAMS = Path(os.environ["PTF_CUT_PROGRAMS"])
 SIDE, HIDDEN = 24, 300
@@ -66,18 +67,21 @@ class CutTest(ProgramTest):
         for old in self.folder.glob("out.*"):
             old.unlink()
         before = self.contents()
-        done = subprocess.run(
-            [CUT_PROGRAMS / f"cut-{program}", *args], cwd=self.folder,
-            env={**quiet_threads(), "PTF_CUT_AT": moment, "PTF_CUT_FILE": name,
-                 "PTF_CUT_TO": str(size)},
-            stdin=subprocess.DEVNULL, capture_output=True, timeout=60)
-        say = f"{program} {args} {moment} {size}: {done}"
+        with subprocess.Popen(
+                [CUT_PROGRAMS / f"cut-{program}", *args], cwd=self.folder,
+                env={**quiet_threads(), "PTF_CUT_AT": moment,
+                     "PTF_CUT_FILE": name, "PTF_CUT_TO": str(size)},
+                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE, text=True) as done:
+            stdout, stderr = done.communicate()
+        say = f"{program} {args} {moment} {size}: {done} {stdout} {stderr}"
         after = self.contents()
+        self.assertFalse(registration(done.pid).exists(), say)
         if len(after[name]) == len(before[name]):
             self.assertEqual(done.returncode, 0, say)
             return
         self.assertEqual(done.returncode, SYSTEM, say)
-        self.assertRegex(done.stderr.decode(),
+        self.assertRegex(stderr,
                          rf"\A{program}: {name}: was truncated while it was in "
                          r"use[^\n]*\n\Z", say)
         del before[name], after[name]
@@ -138,6 +142,26 @@ class CutTest(ProgramTest):
         process.communicate()
         ending = signal.SIGABRT if SANITIZED else signal.SIGBUS
         self.assertEqual(process.returncode, -ending)
+        self.assertFalse(registration(process.pid).exists())
+
+    def test_what_a_killed_process_left_ends_no_other(self):
+        """LLVM's OpenMP died of files of the process that had the number."""
+        if not os.access("/dev/shm", os.W_OK):
+            self.skipTest("no shared memory")
+        self.refresh("net.pt")
+        for left in b"", bytes(1024), b"half":
+            def leave():
+                registration(os.getpid()).write_bytes(left)
+            with self.subTest(left=left):
+                with subprocess.Popen(
+                        [PROGRAMS / "ptfold", "convert", "--force", "net.pt",
+                         "out.safetensors"], cwd=self.folder,
+                        env=quiet_threads(), preexec_fn=leave) as process:
+                    process.wait()
+                file = registration(process.pid)
+                self.addCleanup(file.unlink, missing_ok=True)
+                self.assertEqual(process.returncode, 0)
+                self.assertFalse(file.exists())
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ import unittest
 
 import checkpoint
 from programs import (DAMAGED, FIXTURES, PROGRAMS, UNSUPPORTED, USAGE,
-                      ProgramTest, uncounted)
+                      ProgramTest, registration, uncounted)
 
 KEYS = {"nested.pt": ["--key", "state_dict"]}
 
@@ -225,6 +225,7 @@ class Convert(Reader):
                                   stdout=subprocess.DEVNULL) as running:
                 time.sleep(random.uniform(0, longest))
                 running.send_signal(signal.SIGKILL)
+            registration(running.pid).unlink(missing_ok=True)
             found = self.path("out.pt").read_bytes()
             self.assertIn(found, seen, "neither the old file nor the new")
             seen[found] += 1

@@ -17,7 +17,8 @@ import zlib
 
 import checkpoint
 from programs import (DAMAGED, EQUIVALENT, PROGRAMS, SOURCE, SYSTEM,
-                      UNSUPPORTED, USAGE, ProgramTest, quiet_threads, uncounted)
+                      UNSUPPORTED, USAGE, ProgramTest, quiet_threads,
+                      registration, uncounted)
 
 IMAGES = SOURCE / "tests" / "images"
 WINDOW, STRIDE, CLASSES = 8, 2, 5
@@ -505,6 +506,7 @@ class Maps(RunTest):
             self.skipTest("it was faster than the signal")
         self.assertEqual(process.returncode, -signal.SIGINT)
         self.assertEqual(set(self.contents()), before)
+        self.assertFalse(registration(process.pid).exists())
 
 
 class Refusals(RunTest):
