@@ -136,7 +136,8 @@ class CutTest(ProgramTest):
             stderr=subprocess.PIPE)
         process.stdin.write(b"P6\n")  # it waits for the rest
         process.stdin.flush()
-        while b"net.pt" not in Path(f"/proc/{process.pid}/maps").read_bytes():
+        maps = Path(f"/proc/{process.pid}/maps")
+        while process.poll() is None and b"net.pt" not in maps.read_bytes():
             pass
         process.send_signal(signal.SIGBUS)
         process.communicate()
