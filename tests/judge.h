@@ -16,7 +16,7 @@
 #define JUDGE_H
 
 #include "drawn_net.h"
-#include "tool/oracle.h"
+#include "tool/oracle/oracle.h"
 
 /* libtorch, after judge_begin(). */
 extern ltc_api torch;

@@ -31,14 +31,14 @@ cd "$build"
 # shellcheck disable=SC2086 # lists of words
 "$clang" $flags -c "$root"/tests/msan.c "$root"/tests/forge.c \
     "$root"/src/base/*.c
-for folder in archive pickle tensor net; do
+for folder in archive pickle tensor checkpoint op net import; do
     mkdir "$folder"
     # shellcheck disable=SC2086
     (cd "$folder" && "$clang" $flags -c "$root"/src/$folder/*.c)
 done
-python3 "$root/src/net/embed.py" texts.c "$root"/checkpoints/*.txt
+python3 "$root/src/import/embed.py" texts.c "$root"/checkpoints/*.txt
 # shellcheck disable=SC2086
-"$clang" $flags -I"$root/src/net" -c texts.c
+"$clang" $flags -I"$root/src/import" -c texts.c
 
 link() {
     program=$1

@@ -4,7 +4,7 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
-#include "tensor/tensor.h"
+#include "save/save.h"
 
 #include <signal.h>
 #include <stdlib.h>

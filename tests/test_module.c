@@ -5,7 +5,7 @@
  * SPDX-License-Identifier: Apache-2.0
  */
 #include "forge.h"
-#include "net/build.h"
+#include "import/import.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

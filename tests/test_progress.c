@@ -4,7 +4,7 @@
  * SPDX-License-Identifier: Apache-2.0
  */
 #include "base/base.h"
-#include "tool/tool.h"
+#include "tool/common/tool.h"
 
 #include <errno.h>
 #include <fcntl.h>

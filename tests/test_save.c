@@ -5,7 +5,7 @@
  * SPDX-License-Identifier: Apache-2.0
  */
 #include "folder.h"
-#include "tensor/tensor.h"
+#include "save/save.h"
 
 #include <fcntl.h>
 #include <setjmp.h>

@@ -4,7 +4,7 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
-#include "tensor/reader.h"
+#include "checkpoint/reader.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

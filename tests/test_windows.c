@@ -5,7 +5,7 @@
  * SPDX-License-Identifier: Apache-2.0
  */
 #include "fixture.h"
-#include "tool/tool.h"
+#include "tool/common/tool.h"
 
 enum { IMAGES = 2, ROWS = 3, COLUMNS = 4 }; /* windows of an image */
 

@@ -350,4 +350,20 @@ bool ptf_isa_parse(const char *text, ptf_isa *out);
  */
 int ptf_cgroup_limit(const char *path, int most);
 
+/* ------------------------------------------------------------- text tables */
+
+/* A hash table from text to pointers. */
+typedef struct ptf_text_table {
+    struct ptf_text_slot {
+        const char *key;
+        void *value;
+    } * slots;
+    size_t count, capacity; /* a power of two, or 0 */
+} ptf_text_table;
+
+/* Adds a key that is not there yet; false when out of memory. */
+bool ptf_text_table_add(ptf_text_table *table, const char *key, void *value);
+void *ptf_text_table_find(const ptf_text_table *table, const char *key);
+void ptf_text_table_free(ptf_text_table *table);
+
 #endif

@@ -3,6 +3,7 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
+#include "save/save.h"
 #include "grad/grad.h"
 
 /* The gradient by the input under the shape of the batch. */

@@ -4,8 +4,8 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
+#include "checkpoint/numpy.h"
 #include "image/image.h"
-#include "tensor/numpy.h"
 
 enum { SIDE = 32, PLANE = SIDE * SIDE, PIXELS = 3 * PLANE, CLASSES = 10 };
 enum { RECORD = 1 + PIXELS };

@@ -6,8 +6,8 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
+#include "checkpoint/numpy.h"
 #include "image/image.h"
-#include "tensor/numpy.h"
 
 /* The largest header that NumPy reads without being told to trust it. */
 enum { MAGIC = 6, MOST_HEADER = 10000 };

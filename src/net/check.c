@@ -3,7 +3,7 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
-#include "net/build.h"
+#include "net/net.h"
 
 #include <stdlib.h>
 

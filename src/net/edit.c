@@ -4,7 +4,7 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
-#include "net/build.h"
+#include "net/net.h"
 
 static void *copy_array(ptf_arena *arena, const void *from, int count,
                         size_t size)
@@ -231,29 +231,22 @@ static bool drop_dead(ptf_net_edit *edit)
     return true;
 }
 
-/* The state dict's key of a layer's tensor. */
-static char *tensor_name(ptf_arena *arena, const ptf_node *node, ptf_role role)
-{
-    return ptf_arena_printf(arena, "%s%s%s", node->name,
-                            node->name[0] != '\0' ? "." : "",
-                            ptf_role_name(role));
-}
-
 static bool rename_tensor(ptf_arena *arena, ptf_node *node, ptf_role role)
 {
     const ptf_tensor *old = node->tensors[role];
     if (old == NULL)
         return true;
-    char *name = tensor_name(arena, node, role);
-    if (name == NULL)
-        return false;
+    char name[PTF_PARAMETER_NAME];
+    ptf_node_parameter_name(node, role, name);
     if (old->name != NULL && strcmp(old->name, name) == 0)
         return true;
     ptf_tensor *renamed = ptf_arena_alloc(arena, sizeof(*renamed));
     if (renamed == NULL)
         return false;
     *renamed = *old;
-    renamed->name = name;
+    renamed->name = ptf_arena_copy(arena, name, strlen(name));
+    if (renamed->name == NULL)
+        return false;
     node->tensors[role] = renamed;
     return true;
 }

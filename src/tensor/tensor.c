@@ -3,7 +3,7 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
-#include "tensor/reader.h"
+#include "tensor/tensor.h"
 
 static const struct {
     const char *name;

@@ -3,7 +3,7 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
-#include "tool/image_options.h"
+#include "tool/common/image_options.h"
 
 static const char help[] =
     "usage: ptfold grad [options] CHECKPOINT INPUT\n"

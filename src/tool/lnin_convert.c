@@ -4,7 +4,7 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
-#include "tool/expect.h"
+#include "tool/common/expect.h"
 
 static const char help[] =
     "usage: lnin-convert [options] CHECKPOINT\n"

@@ -3,7 +3,7 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
-#include "tool/tool.h"
+#include "tool/common/tool.h"
 
 static const struct {
     const char *name;

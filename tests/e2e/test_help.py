@@ -17,7 +17,7 @@ SHARED = re.compile(r"IMAGE_ROW\(texts, ([a-z]+), OPTION_")
 def commands():
     """(words of the command, the file that has its table of options)"""
     tool = SOURCE / "src" / "tool"
-    for path in sorted(tool.glob("*.c")):
+    for path in sorted(tool.rglob("*.c")):
         usage = re.search(r'"usage: ((?:bnfuse|lnin-convert|ptfold [a-z]+))\b',
                           path.read_text())
         if usage:
@@ -65,7 +65,8 @@ class Help(unittest.TestCase):
             text = path.read_text()
             options = set(TABLE.findall(text))
             if "IMAGE_OPTIONS(" in text:
-                shared = path.with_name("image_options.h").read_text()
+                shared = (SOURCE / "src" / "tool" / "common" /
+                          "image_options.h").read_text()
                 options |= set(SHARED.findall(shared))
             said = set(re.findall(r"--([a-z][a-z0-9-]*)", help_of(words)))
             with self.subTest(" ".join(words)):

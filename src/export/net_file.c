@@ -1,0 +1,142 @@
+/*
+ * A net goes to a file: its tensors, and in formats that have room for texts
+ * also its architecture and where it came from.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "net/net.h"
+#include "save/save.h"
+
+/* A FILE that writes into memory of ours. */
+typedef struct sink {
+    char *text;
+    size_t size, capacity; /* a zero behind the text is not counted */
+} sink;
+
+static ssize_t sink_write(void *cookie, const char *bytes, size_t size)
+{
+    sink *s = cookie;
+    size_t needed;
+    if (!ptf_add_size(s->size, size, &needed) ||
+        !ptf_add_size(needed, 1, &needed))
+        return 0;
+    if (needed > s->capacity) {
+        size_t capacity = needed > 4096 ? 2 * needed : 4096;
+        char *text = ptf_realloc(s->text, capacity);
+        if (text == NULL)
+            return 0; /* the stream's error flag says it */
+        s->text = text;
+        s->capacity = capacity;
+    }
+    memcpy(s->text + s->size, bytes, size);
+    s->size += size;
+    s->text[s->size] = '\0';
+    return (ssize_t)size;
+}
+
+/* The architecture text, to be released with ptf_free(). */
+static ptf_status architecture(const ptf_net *net, char **out, ptf_error *err)
+{
+    sink s = {NULL, 0, 0};
+    cookie_io_functions_t functions = {.write = sink_write};
+    FILE *file = fopencookie(&s, "w", functions);
+    bool ok = file != NULL;
+    if (ok) {
+        ptf_net_print_text(net, file);
+        ok = ferror(file) == 0;
+        ok = fclose(file) == 0 && ok;
+    }
+    *out = s.text;
+    return ok ? PTF_OK : ptf_fail_memory(err);
+}
+
+/* The rewrites done to the source and to the net, in order. */
+static ptf_status list_rewrites(ptf_arena *arena, const ptf_net *net,
+                                const ptf_checkpoint *source, const char **out,
+                                ptf_error *err)
+{
+    const char *list =
+        source != NULL ? ptf_checkpoint_metadata(source, "rewrites") : NULL;
+    if (list == NULL)
+        list = "";
+    for (int i = 0; list != NULL && i < net->rewrite_count; i++)
+        list = ptf_arena_printf(arena, "%s%s%s", list,
+                                list[0] != '\0' ? "," : "", net->rewrites[i]);
+    *out = list;
+    return list != NULL ? PTF_OK : ptf_fail_memory(err);
+}
+
+/* Formats with room for texts. */
+static bool keeps_texts(const char *path)
+{
+    const char *dot = strrchr(path, '.');
+    return dot != NULL &&
+           (strcmp(dot, ".bin") == 0 || strcmp(dot, ".safetensors") == 0);
+}
+
+/* 'own' and then the notes, whose keys must be others. */
+static ptf_status add_notes(ptf_arena *arena, const ptf_metadata *own,
+                            size_t own_count, const ptf_metadata *notes,
+                            ptf_metadata **out, size_t *count, ptf_error *err)
+{
+    size_t more = 0;
+    while (notes != NULL && notes[more].key != NULL)
+        more++;
+    *count = own_count + more;
+    *out = ptf_arena_array(arena, *count, sizeof(**out));
+    if (*out == NULL)
+        return ptf_fail_memory(err);
+    memcpy(*out, own, own_count * sizeof(*own));
+    for (size_t i = 0; i < more; i++) {
+        for (size_t k = 0; k < own_count + i; k++) {
+            if (strcmp((*out)[k].key, notes[i].key) == 0)
+                return ptf_fail(err, PTF_ARGUMENT, NULL, PTF_NO_OFFSET,
+                                "expected a note with a key of its own, got "
+                                "a second \"%s\"",
+                                notes[i].key);
+        }
+        (*out)[own_count + i] = notes[i];
+    }
+    return PTF_OK;
+}
+
+static ptf_status save(ptf_arena *arena, const ptf_net *net, const char *path,
+                       const char *text, const ptf_checkpoint *source,
+                       const ptf_metadata *notes, ptf_error *err)
+{
+    const char *rewrites = NULL;
+    ptf_metadata *all;
+    ptf_status status = list_rewrites(arena, net, source, &rewrites, err);
+    if (status != PTF_OK)
+        return status;
+    const ptf_metadata metadata[] = {
+        {"architecture", text},
+        {PTF_ASSUMES, net->assumption != NULL ? net->assumption : ""},
+        {"ptfold", ptf_version()},
+        {"rewrites", rewrites},
+        {"source_sha256", ptf_source_sha256}, /* the last: may be left out */
+    };
+    size_t count = PTF_ARRAY_SIZE(metadata) - (source == NULL);
+    status = add_notes(arena, metadata, count, notes, &all, &count, err);
+    if (status != PTF_OK)
+        return status;
+    return ptf_tensors_save(net->tensors, net->tensor_count, all,
+                            keeps_texts(path) ? count : 0, path, source, err);
+}
+
+ptf_status ptf_net_save(const ptf_net *net, const char *path,
+                        const ptf_checkpoint *source, const ptf_metadata *notes,
+                        ptf_error *err)
+{
+    if (!net->has_tensors)
+        return ptf_net_fail(err, PTF_ARGUMENT, net, "%s has no numbers to save",
+                            ptf_net_name(net));
+    ptf_arena arena = {NULL};
+    char *text = NULL;
+    ptf_status status = architecture(net, &text, err);
+    if (status == PTF_OK)
+        status = save(&arena, net, path, text, source, notes, err);
+    ptf_free(text);
+    ptf_arena_free(&arena);
+    return status;
+}

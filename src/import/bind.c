@@ -1,0 +1,240 @@
+/*
+ * Layers and the tensors of a checkpoint find each other by name.  A message
+ * names the first of each kind that does not agree; a list has all of them.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "import/import.h"
+
+#include <stdlib.h>
+
+/* ------------------------------------------------------- the list of faults */
+
+static void PTF_PRINTF(3, 4)
+    add_mismatch(ptf_key_mismatch *m, bool stray, const char *fmt, ...)
+{
+    char item[2048];
+    char *first = stray ? m->stray : m->layer;
+    va_list args;
+    va_start(args, fmt);
+    vsnprintf(item, sizeof(item), fmt, args);
+    va_end(args);
+    if (first[0] == '\0')
+        snprintf(first, sizeof(m->layer), "%.*s", (int)sizeof(m->layer) - 1,
+                 item);
+    m->count++;
+    if (m->list != NULL) {
+        ptf_print_escaped(m->list, item, strlen(item));
+        fputc('\n', m->list);
+    }
+}
+
+/* --------------------------------------------------------- tensors by name */
+
+typedef struct by_name {
+    const ptf_tensor **sorted;
+    bool *used;
+    size_t count;
+} by_name;
+
+static int compare_tensors(const void *a, const void *b)
+{
+    const ptf_tensor *const *x = a, *const *y = b;
+    return strcmp((*x)->name, (*y)->name);
+}
+
+static ptf_status by_name_init(by_name *out, const ptf_checkpoint *ckpt,
+                               ptf_error *err)
+{
+    size_t count = ptf_checkpoint_tensor_count(ckpt);
+    *out = (by_name){
+        .sorted = ptf_alloc(count * sizeof(*out->sorted)),
+        .used = ptf_alloc(count * sizeof(*out->used)),
+        .count = count,
+    };
+    if (out->sorted == NULL || out->used == NULL)
+        return ptf_fail_memory(err);
+    for (size_t i = 0; i < count; i++)
+        out->sorted[i] = ptf_checkpoint_tensor(ckpt, i);
+    qsort(out->sorted, count, sizeof(*out->sorted), compare_tensors);
+    return PTF_OK;
+}
+
+static void by_name_free(by_name *index)
+{
+    ptf_free(index->sorted);
+    ptf_free(index->used);
+}
+
+/* Finds a tensor and notes that a layer asked for it. */
+static const ptf_tensor *by_name_take(by_name *index, const char *name)
+{
+    ptf_tensor key = {.name = name};
+    const ptf_tensor *wanted = &key;
+    const ptf_tensor **found = bsearch(&wanted, index->sorted, index->count,
+                                       sizeof(*index->sorted), compare_tensors);
+    if (found == NULL)
+        return NULL;
+    index->used[found - index->sorted] = true;
+    return *found;
+}
+
+/* -------------------------------------------------------------- comparison */
+
+static bool is_float(ptf_dtype dtype)
+{
+    return dtype == PTF_DTYPE_F32 || dtype == PTF_DTYPE_F64 ||
+           dtype == PTF_DTYPE_F16 || dtype == PTF_DTYPE_BF16;
+}
+
+/* Of PyTorch 0.3 and of other writers: one number in a row. */
+static bool is_one_number(const ptf_tensor *tensor)
+{
+    return tensor->rank <= 1 && (tensor->rank == 0 || tensor->shape[0] == 1);
+}
+
+/* A tensor that agrees with what the layer wants; else NULL and a mismatch. */
+static const ptf_tensor *match(const ptf_tensor *found, const char *name,
+                               ptf_role role, int rank, const int64_t *shape,
+                               ptf_key_mismatch *out)
+{
+    ptf_tensor wanted = {.rank = rank};
+    memcpy(wanted.shape, shape, (size_t)rank * sizeof(*shape));
+    char want[192], have[192];
+    ptf_tensor_shape_text(&wanted, want);
+    if (found == NULL) {
+        add_mismatch(out, false, "missing %s %s", name, want);
+        return NULL;
+    }
+    ptf_tensor_shape_text(found, have);
+    bool counts = role == PTF_ROLE_NUM_BATCHES;
+    if (counts ? !is_one_number(found)
+               : found->rank != rank ||
+                     memcmp(found->shape, shape,
+                            (size_t)rank * sizeof(*shape)) != 0) {
+        add_mismatch(out, false, "%s: expected shape %s, got %s", name, want,
+                     have);
+        return NULL;
+    }
+    /* of the count nothing is used: PyTorch, too, takes any type for it */
+    if (!counts && !is_float(found->dtype)) {
+        add_mismatch(out, false, "%s: expected floating point, got %s", name,
+                     ptf_dtype_name(found->dtype));
+        return NULL;
+    }
+    out->agreeing++;
+    return found;
+}
+
+static void compare_node(ptf_node *node, bool bind, by_name *index,
+                         ptf_key_mismatch *out)
+{
+    for (int r = 0; r < PTF_ROLE_COUNT; r++) {
+        ptf_role role = (ptf_role)r;
+        int rank;
+        int64_t shape[PTF_MAX_RANK];
+        if (!ptf_op_parameter(node->op, &node->attrs, role, &rank, shape))
+            continue;
+        char name[PTF_PARAMETER_NAME];
+        ptf_node_parameter_name(node, role, name);
+        const ptf_tensor *found = by_name_take(index, name);
+        if (found == NULL && role == PTF_ROLE_NUM_BATCHES)
+            continue; /* PyTorch counts batches since 0.4.1 only */
+        out->wanted++;
+        found = match(found, name, role, rank, shape, out);
+        if (bind)
+            node->tensors[role] = found;
+    }
+}
+
+ptf_status ptf_net_compare(ptf_net *net, const ptf_checkpoint *ckpt, bool bind,
+                           ptf_key_mismatch *out, ptf_error *err)
+{
+    by_name index;
+    ptf_status status = by_name_init(&index, ckpt, err);
+    *out = (ptf_key_mismatch){.list = out->list};
+    if (status == PTF_OK) {
+        for (int i = 1; i < net->node_count; i++)
+            compare_node(&net->nodes[i], bind, &index, out);
+        for (size_t i = 0; i < index.count; i++) {
+            char shape[192];
+            ptf_tensor_shape_text(index.sorted[i], shape);
+            if (!index.used[i])
+                add_mismatch(out, true, "unexpected %s %s",
+                             index.sorted[i]->name, shape);
+        }
+    }
+    by_name_free(&index);
+    return status;
+}
+
+static ptf_status fail_mismatch(const ptf_net *net, const ptf_checkpoint *ckpt,
+                                const ptf_key_mismatch *m, ptf_error *err)
+{
+    ptf_origin origin = {ptf_checkpoint_file(ckpt)->name, NULL};
+    bool both = m->layer[0] != '\0' && m->stray[0] != '\0';
+    size_t more = m->count - 1 - both;
+    char rest[64] = "";
+    if (more > 0)
+        snprintf(rest, sizeof(rest), "; %zu more with --verbose", more);
+    return ptf_fail(err, PTF_ARGUMENT, &origin, PTF_NO_OFFSET,
+                    "the checkpoint does not fit %s: %zu of %zu tensors match; "
+                    "%s%s%s%s",
+                    ptf_net_name(net), m->agreeing, m->wanted, m->layer,
+                    both ? "; " : "", m->stray, rest);
+}
+
+ptf_status ptf_net_print_mismatch(const char *text, const char *text_name,
+                                  const ptf_checkpoint *ckpt, FILE *out,
+                                  ptf_error *err)
+{
+    ptf_net *net;
+    ptf_key_mismatch *m = ptf_alloc(sizeof(*m));
+    if (m == NULL)
+        return ptf_fail_memory(err);
+    m->list = out;
+    ptf_status status = ptf_net_read(text, text_name, ckpt, true, &net, err);
+    if (status == PTF_OK)
+        status = ptf_net_compare(net, ckpt, false, m, err);
+    ptf_net_free(net);
+    ptf_free(m);
+    return status;
+}
+
+ptf_status ptf_net_need_tensors(const ptf_checkpoint *ckpt, ptf_error *err)
+{
+    ptf_origin origin = {ptf_checkpoint_file(ckpt)->name, NULL};
+    ptf_facts facts;
+    ptf_checkpoint_facts(ckpt, &facts);
+    if (ptf_checkpoint_tensor_count(ckpt) > 0 || facts.constant_count == 0)
+        return PTF_OK;
+    return ptf_fail(err, PTF_UNSUPPORTED, &origin, PTF_NO_OFFSET,
+                    "expected named tensors, got %zu constants of TorchScript "
+                    "code; torch.jit.freeze() took their names: save the "
+                    "model's state_dict() before it",
+                    facts.constant_count);
+}
+
+ptf_status ptf_net_bind(ptf_net *net, const ptf_checkpoint *ckpt,
+                        ptf_error *err)
+{
+    ptf_key_mismatch *m = ptf_alloc(sizeof(*m));
+    if (m == NULL)
+        return ptf_fail_memory(err);
+    ptf_status status = ptf_net_need_tensors(ckpt, err);
+    if (status == PTF_OK)
+        status = ptf_net_compare(net, ckpt, true, m, err);
+    if (status == PTF_OK && m->count > 0)
+        status = fail_mismatch(net, ckpt, m, err);
+    ptf_free(m);
+    if (status != PTF_OK)
+        return status;
+    net->has_tensors = true;
+    const char *key = ptf_checkpoint_key(ckpt, NULL, NULL);
+    net->key = ptf_arena_copy(&net->arena, key, strlen(key));
+    if (net->key == NULL)
+        return ptf_fail_memory(err);
+    for (int i = 0; i < net->node_count; i++)
+        net->nodes[i].file = ptf_checkpoint_file(ckpt)->name;
+    return ptf_net_collect(net, err);
+}

@@ -1,0 +1,29 @@
+/*
+ * What PyTorch puts around a network to train, average or compile it.  In
+ * evaluation each only calls the module that it wraps, so the network is that
+ * module; texts and keys show the wrapper's one child in front of its names.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "import/import.h"
+
+static const struct {
+    const char *class_name, *child;
+} wrappers[] = {
+    {"DataParallel", "module"},
+    {"DistributedDataParallel", "module"},
+    {"AveragedModel", "module"},
+    {"OptimizedModule", "_orig_mod"},
+    {"FullyShardedDataParallel", "_fsdp_wrapped_module"},
+    {"CheckpointWrapper", "_checkpoint_wrapped_module"},
+};
+
+const char *ptf_wrapped_child(const char *class_name, size_t size)
+{
+    for (size_t i = 0; i < PTF_ARRAY_SIZE(wrappers); i++) {
+        if (strlen(wrappers[i].class_name) == size &&
+            memcmp(wrappers[i].class_name, class_name, size) == 0)
+            return wrappers[i].child;
+    }
+    return NULL;
+}

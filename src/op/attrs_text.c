@@ -1,0 +1,127 @@
+/*
+ * A layer as PyTorch prints it, from its attributes.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "op/attrs.h"
+#include "op/number.h"
+
+/* A text of bounded size; what does not fit is cut, and nothing here is. */
+typedef struct writer {
+    char text[1024];
+    size_t size;
+} writer;
+
+static void PTF_PRINTF(2, 3) put(writer *w, const char *fmt, ...)
+{
+    va_list args;
+    va_start(args, fmt);
+    int n = vsnprintf(w->text + w->size, sizeof(w->text) - w->size, fmt, args);
+    va_end(args);
+    w->size += (size_t)n;
+    if (w->size >= sizeof(w->text))
+        w->size = sizeof(w->text) - 1;
+}
+
+static void put_element(writer *w, const ptf_field *f, int64_t value)
+{
+    if ((f->flags & PTF_FIELD_NONE_IS_0) != 0 && value == 0)
+        put(w, "None");
+    else
+        put(w, "%lld", (long long)value);
+}
+
+static void put_pair(writer *w, ptf_op op, const ptf_field *f,
+                     const int64_t value[2])
+{
+    if (op == PTF_OP_CONV1D) {
+        put(w, "(%lld,)", (long long)value[1]);
+    } else if (value[0] == value[1] && (f->flags & PTF_FIELD_TUPLE) == 0) {
+        put_element(w, f, value[0]);
+    } else {
+        put(w, "(");
+        put_element(w, f, value[0]);
+        put(w, ", ");
+        put_element(w, f, value[1]);
+        put(w, ")");
+    }
+}
+
+static void put_float(writer *w, double value)
+{
+    char text[32];
+    ptf_number_text(value, text);
+    put(w, "%s", text);
+}
+
+static void put_value(writer *w, ptf_op op, const ptf_field *f,
+                      const ptf_attrs *attrs)
+{
+    const void *at = (const char *)attrs + f->at;
+    if (f->none_at != 0 && *(const bool *)((const char *)attrs + f->none_at)) {
+        put(w, "None");
+        return;
+    }
+    switch (f->kind) {
+    case PTF_FIELD_KIND_INT:
+        put(w, "%lld", (long long)*(const int64_t *)at);
+        break;
+    case PTF_FIELD_KIND_PADDING:
+        if (attrs->padding_text != NULL) {
+            put(w, "%s", attrs->padding_text);
+            break;
+        }
+        put_pair(w, op, f, at);
+        break;
+    case PTF_FIELD_KIND_PAIR: put_pair(w, op, f, at); break;
+    case PTF_FIELD_KIND_FLOAT: put_float(w, *(const double *)at); break;
+    case PTF_FIELD_KIND_BOOL:
+        put(w, *(const bool *)at ? "True" : "False");
+        break;
+    case PTF_FIELD_KIND_MODE: put(w, "zeros"); break;
+    }
+}
+
+static size_t value_size(ptf_field_kind kind)
+{
+    static const size_t sizes[] = {
+        [PTF_FIELD_KIND_INT] = sizeof(int64_t),
+        [PTF_FIELD_KIND_PAIR] = 2 * sizeof(int64_t),
+        [PTF_FIELD_KIND_PADDING] = 2 * sizeof(int64_t),
+        [PTF_FIELD_KIND_FLOAT] = sizeof(double),
+        [PTF_FIELD_KIND_BOOL] = sizeof(bool),
+        [PTF_FIELD_KIND_MODE] = 0,
+    };
+    return sizes[kind];
+}
+
+static bool is_default(const ptf_field *f, const ptf_attrs *attrs,
+                       const ptf_attrs *defaults)
+{
+    if (f->kind == PTF_FIELD_KIND_PADDING && attrs->padding_text != NULL)
+        return false;
+    return memcmp((const char *)attrs + f->at, (const char *)defaults + f->at,
+                  value_size(f->kind)) == 0;
+}
+
+char *ptf_op_text(ptf_arena *arena, ptf_op op, const ptf_attrs *attrs)
+{
+    writer w = {.size = 0};
+    ptf_attrs defaults;
+    ptf_attrs_default(op, &defaults);
+    put(&w, "%s(", ptf_op_info(op)->class_name);
+    const char *comma = "";
+    for (const ptf_field *f = ptf_field_next(op, NULL); f != NULL;
+         f = ptf_field_next(op, f)) {
+        if ((f->flags & PTF_FIELD_ALWAYS) == 0 &&
+            is_default(f, attrs, &defaults))
+            continue;
+        put(&w, "%s", comma);
+        if ((f->flags & PTF_FIELD_POSITIONAL) == 0)
+            put(&w, "%s=", f->name);
+        put_value(&w, op, f, attrs);
+        comma = ", ";
+    }
+    put(&w, ")");
+    return ptf_arena_copy(arena, w.text, w.size);
+}

@@ -1,0 +1,457 @@
+/*
+ * ptfold check: a network against a rewrite of it, layer by layer.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "tool/check/check.h"
+#include "tool/common/expect.h"
+#include "tool/oracle/check.h"
+
+#include <math.h>
+
+static const char help[] =
+    "usage: ptfold check [options] A B\n"
+    "       ptfold check [options] NET --data X.npy --expect Y.npy\n"
+    "       ptfold check [options] NET --invariance\n"
+    "       ptfold check [options] NET --oracle libtorch\n"
+    "\n"
+    "Runs the original A and B, which should compute the same, on the same\n"
+    "inputs, and says layer by layer what differs, what of it is rounding and\n"
+    "how much is proved.  B may come from ptfold or from any other tool.\n"
+    "\n"
+    "  --require LEVEL   bitwise, certified (default), argmax or tolerance:\n"
+    "                    what B must reach for exit status 0\n"
+    "  --max-ulps N      call B CERTIFIED WITHIN n ULP when all that it lacks is\n"
+    "                    that parameters are n units in the last place off, n <= N\n"
+    "                    (default 4); if given, certified accepts that, too\n"
+    "  --atol X, --rtol X\n"
+    "                    tolerance (default 1e-6, 1e-5)\n"
+    "  --data PATH       compare on images: a file or a folder\n"
+    "  --expect FILE     hold one network against the outputs that PyTorch gave\n"
+    "                    for the images of --data: a .npy, or a .npz by names\n"
+    "                    (output, y; names of layers for theirs); 1 if outside of\n"
+    "                    16 times the network's own rounding\n"
+    "  --random N        compare on N random inputs (default 8)\n"
+    "  --seed S          where the random inputs start (default 1)\n"
+    "  --input CxHxW     shape of one input; default: what A's text says\n"
+    "  --arch FILE|NAME, --arch-b FILE|NAME\n"
+    "                    the text of print(model), or a built-in network;\n"
+    "                    default: the text in the file, or the built-in that\n"
+    "                    fits\n" TOOL_IN_ORDER_HELP
+    "  --key PATH, --key-b PATH\n"
+    "                    the state dict inside the file (model_state_dict)\n"
+    "  --threads N       default: the CPUs that this process may use\n"
+    "  --json            the report as JSON\n"
+    "  --junit FILE      also write a JUnit report for a CI server\n"
+    "  --enclosures FILE also write the balls that hold the exact outputs\n"
+    "  --force           replace those files if they exist\n"
+    "  --invariance      run one network with every instruction set, with several\n"
+    "                    numbers of threads and batch sizes, and slid over larger\n"
+    "                    images where it can be; all bits must be equal\n"
+    "  --oracle libtorch run one network also with PyTorch's own operators, in\n"
+    "                    f32 and in double; all outputs must be where rounding\n"
+    "                    can explain them\n"
+    "  -q, --quiet       no progress\n"
+    "  -v, --verbose     list all tensors that do not fit, not only the first\n"
+    "  --help, --version\n"
+    "\n"
+    "bitwise: all output bits are equal.  certified: A and B with unrounded\n"
+    "parameters are the same function up to bounds near 1e-9 of the outputs, as a\n"
+    "whole on the inputs and layer by layer on numbers of their own, each\n"
+    "parameter of B is the f32 nearest to it, and each number of both runs is\n"
+    "within the bound on f32 rounding.  tolerance: |A - B| <= atol + rtol * the\n"
+    "largest |A| of the input.  argmax: that, and the largest output is the same\n"
+    "one for all inputs.  All of it is about the inputs that were run; NaN,\n"
+    "infinity and no input at all are UNDECIDED, which satisfies no requirement.\n"
+    "\n"
+    "Exit status: 0 the requirement holds, 1 it does not, 2 usage,\n"
+    "3 unsupported, 4 damaged input, 5 I/O or memory.\n"
+    "\n"
+    "Example: ptfold check smallNetSaved out.bin --require certified\n";
+
+typedef struct options {
+    tool_source a, b;
+    const char *data, *expect, *junit, *enclosures, *oracle;
+    check_require require;
+    int64_t random, seed, threads, max_ulps; /* max_ulps: -1 if not given */
+    double atol, rtol;
+    bool json, invariance, force, quiet;
+} options;
+
+static const char *const require_names[REQUIRE_COUNT] = {
+    [REQUIRE_BITWISE] = "bitwise",
+    [REQUIRE_CERTIFIED] = "certified",
+    [REQUIRE_ARGMAX] = "argmax",
+    [REQUIRE_TOLERANCE] = "tolerance",
+};
+
+const char *check_require_name(check_require require)
+{
+    return require_names[require];
+}
+
+static int set_require(const char *text, check_require *out)
+{
+    for (int i = 0; i < REQUIRE_COUNT; i++) {
+        if (strcmp(text, require_names[i]) == 0) {
+            *out = (check_require)i;
+            return TOOL_GO_ON;
+        }
+    }
+    return tool_usage_error("--require: expected bitwise, certified, argmax or "
+                            "tolerance, got \"%s\"",
+                            text);
+}
+
+/* One network with an option that is about one, else two. */
+static int take_operands(char *const *operands, options *o)
+{
+    bool alone = o->expect != NULL || o->invariance || o->oracle != NULL;
+    int count = 0, wanted = alone ? 1 : 2;
+    while (operands[count] != NULL)
+        count++;
+    if (count != wanted)
+        return tool_usage_error("expected %d network%s, got %d", wanted,
+                                alone ? "" : "s", count);
+    o->a.path = operands[0];
+    o->b.path = alone ? NULL : operands[1];
+    return TOOL_GO_ON;
+}
+
+/* What goes with what. */
+static int check_options(const options *o)
+{
+    bool alone = o->b.path == NULL;
+    if ((o->expect != NULL) + o->invariance + (o->oracle != NULL) > 1)
+        return tool_usage_error("expected one of --expect, --invariance and "
+                                "--oracle, got more");
+    if (o->oracle != NULL && strcmp(o->oracle, "libtorch") != 0)
+        return tool_usage_error("--oracle: expected libtorch, got \"%s\"",
+                                o->oracle);
+    if (alone && o->enclosures != NULL)
+        return tool_usage_error("--enclosures is for two networks");
+    if (alone && o->junit != NULL && o->expect == NULL)
+        return tool_usage_error("--junit is for two networks, or --expect");
+    if (o->expect != NULL && o->data == NULL)
+        return tool_usage_error(TOOL_EXPECT_ALONE);
+    if (isinf(o->atol) || isinf(o->rtol))
+        return tool_usage_error("an infinite tolerance checks nothing");
+    return TOOL_GO_ON;
+}
+
+/* Returns TOOL_GO_ON or the code to exit with. */
+static int parse(int argc, char **argv, options *o)
+{
+    *o = (options){.b.arch_option = "--arch-b",
+                   .random = 8,
+                   .seed = 1,
+                   .max_ulps = -1,
+                   .atol = TOOL_ATOL,
+                   .rtol = TOOL_RTOL};
+    const char *require = "certified";
+    const tool_option table[] = {
+        {"arch", 0, OPTION_TEXT, &o->a.arch, 0, 0},
+        {"arch-b", 0, OPTION_TEXT, &o->b.arch, 0, 0},
+        {"atol", 0, OPTION_REAL, &o->atol, 0, INT64_MAX},
+        {"data", 0, OPTION_TEXT, &o->data, 0, 0},
+        {"enclosures", 0, OPTION_TEXT, &o->enclosures, 0, 0},
+        {"expect", 0, OPTION_TEXT, &o->expect, 0, 0},
+        {"force", 0, OPTION_FLAG, &o->force, 0, 0},
+        {"in-order", 0, OPTION_FLAG, &o->a.in_order, 0, 0},
+        {"input", 0, OPTION_TEXT, &o->a.input, 0, 0},
+        {"invariance", 0, OPTION_FLAG, &o->invariance, 0, 0},
+        {"json", 0, OPTION_FLAG, &o->json, 0, 0},
+        {"junit", 0, OPTION_TEXT, &o->junit, 0, 0},
+        {"key", 0, OPTION_TEXT, &o->a.key, 0, 0},
+        {"key-b", 0, OPTION_TEXT, &o->b.key, 0, 0},
+        {"max-ulps", 0, OPTION_COUNT, &o->max_ulps, 0, 65536},
+        {"oracle", 0, OPTION_TEXT, &o->oracle, 0, 0},
+        {"quiet", 'q', OPTION_FLAG, &o->quiet, 0, 0},
+        {"random", 0, OPTION_COUNT, &o->random, 1, 1000000},
+        {"require", 0, OPTION_TEXT, &require, 0, 0},
+        {"rtol", 0, OPTION_REAL, &o->rtol, 0, INT64_MAX},
+        {"seed", 0, OPTION_COUNT, &o->seed, 0, INT64_MAX},
+        {"threads", 0, OPTION_COUNT, &o->threads, 1, 1024},
+        {0},
+    };
+    char **operands;
+    int code = tool_parse(argc, argv, help, table, -1, &operands);
+    if (code == TOOL_GO_ON)
+        code = take_operands(operands, o);
+    if (code != TOOL_GO_ON)
+        return code;
+    if (o->quiet)
+        tool_progress_quiet();
+    o->b.in_order = o->a.in_order;
+    code = check_options(o);
+    return code == TOOL_GO_ON ? set_require(require, &o->require) : code;
+}
+
+static ptf_status open_inputs(const options *o, const tool_net *net,
+                              tool_inputs *out, ptf_error *err)
+{
+    if (o->data != NULL)
+        return tool_inputs_open(o->data, net, NULL, out, err);
+    if (!net->has_input)
+        return tool_error(err, PTF_ARGUMENT,
+                          "%s: the architecture does not say its input's "
+                          "shape; give --input CxHxW",
+                          o->a.path);
+    *out = tool_inputs_random(o->random, (uint64_t)o->seed, net->input);
+    return PTF_OK;
+}
+
+/* ---------------------------------------------------------------- the log */
+
+/* Nets made from A one after the other; each borrows from the one before. */
+enum { MOST_REWRITES = 8 };
+
+typedef struct replay {
+    ptf_net *nets[MOST_REWRITES];
+    int count;
+} replay;
+
+static void replay_free(replay *r)
+{
+    while (r->count > 0)
+        ptf_net_free(r->nets[--r->count]);
+}
+
+/*
+ * Does to A what B's file says was done.  When that is not possible, layers
+ * are paired without it; a wrong log can make no wrong pair look right.
+ */
+static const ptf_net *replay_log(const tool_net *a, const tool_net *b,
+                                 replay *r)
+{
+    const char *log = ptf_checkpoint_metadata(b->ckpt, "rewrites");
+    const ptf_net *net = a->net;
+    while (log != NULL && *log != '\0') {
+        char name[64];
+        size_t size = strcspn(log, ",");
+        if (size >= sizeof(name) || r->count == MOST_REWRITES)
+            return NULL;
+        memcpy(name, log, size);
+        name[size] = '\0';
+        const ptf_rewrite *rewrite = ptf_rewrite_find(name);
+        if (rewrite == NULL ||
+            ptf_net_rewrite(net, rewrite, a->has_input ? &a->input : NULL,
+                            &r->nets[r->count], NULL) != PTF_OK)
+            return NULL;
+        net = r->nets[r->count++];
+        log += size + (log[size] == ',');
+    }
+    return r->count > 0 ? net : NULL;
+}
+
+/* ------------------------------------------------------------------ results */
+
+static check_first find_first(const ptf_check *check)
+{
+    check_first first = {NULL, NULL, NULL};
+    ptf_layer_check layer;
+    for (size_t i = 0; ptf_check_layer(check, i, &layer); i++) {
+        if (first.bit == NULL && layer.difference.unequal_bits > 0)
+            first.bit = layer.name_b;
+        if (first.bound == NULL && layer.level > PTF_LEVEL_CERTIFIED)
+            first.bound = layer.name_b;
+        if (first.tolerance == NULL && layer.difference.beyond_tolerance > 0)
+            first.tolerance = layer.name_b;
+    }
+    return first;
+}
+
+/*
+ * A certificate says nothing about the tolerance and, of predictions that are
+ * nearer to each other than rounding, nothing about which is the larger: the
+ * last two ask the outputs themselves.
+ */
+static bool is_met(const check_report *r)
+{
+    const check_result *found = &r->result;
+    ptf_level outputs = ptf_verdict_level(ptf_check_verdict(r->check));
+    if (found->level == PTF_LEVEL_UNDECIDED)
+        return false;
+    switch (r->require) {
+    case REQUIRE_BITWISE: return found->level == PTF_LEVEL_BITWISE;
+    case REQUIRE_CERTIFIED:
+        return found->certificate.holds ||
+               (r->allow_ulps && found->certificate.within);
+    case REQUIRE_ARGMAX: return outputs <= PTF_LEVEL_SAME_PREDICTIONS;
+    case REQUIRE_TOLERANCE: return outputs <= PTF_LEVEL_WITHIN_TOLERANCE;
+    case REQUIRE_COUNT: break;
+    }
+    return false;
+}
+
+static void find_result(check_report *r)
+{
+    check_result *found = &r->result;
+    found->level = ptf_check_level(r->check);
+    ptf_check_certificate(r->check, &found->certificate);
+    tool_level_text(found->level, found->certificate.ulps, found->verdict);
+    found->first = find_first(r->check);
+    found->met = is_met(r);
+}
+
+static ptf_status fill_evidence(const options *o, const tool_net *a,
+                                const tool_net *b, const tool_inputs *inputs,
+                                check_evidence *e, ptf_error *err)
+{
+    *e = (check_evidence){
+        .path_a = o->a.path,
+        .path_b = o->b.path,
+        .key_a = ptf_net_key(a->net),
+        .key_b = ptf_net_key(b->net),
+        .data = o->data,
+        .samples = inputs->count,
+        .left_out = tool_left_out(inputs->images),
+        .seed = o->seed,
+        .threads = o->threads > 0 ? o->threads : ptf_thread_count(),
+        .atol = o->atol,
+        .rtol = o->rtol,
+        .input = inputs->shape,
+    };
+    tool_progress progress;
+    tool_progress_start(&progress, "hashing", "files", 2);
+    ptf_status status = ptf_checkpoint_sha256(a->ckpt, e->sha256_a, err);
+    tool_progress_at(&progress, 1);
+    if (status == PTF_OK)
+        status = ptf_checkpoint_sha256(b->ckpt, e->sha256_b, err);
+    tool_progress_end(&progress);
+    if (status == PTF_OK)
+        status = tool_inputs_sha256(inputs, e->sha256_inputs, err);
+    status = tool_net_unchanged(a, status, err);
+    return status == PTF_OK ? tool_net_unchanged(b, status, err) : status;
+}
+
+static ptf_status write_junit(const check_report *r, const char *path,
+                              ptf_error *err)
+{
+    tool_text text;
+    ptf_status status = tool_text_open(&text, err);
+    if (status != PTF_OK)
+        return status;
+    check_print_junit(r, text.out);
+    return tool_text_save(&text, path, err);
+}
+
+static ptf_status report(const options *o, check_report *r, ptf_error *err)
+{
+    if (o->junit != NULL) {
+        ptf_status status = write_junit(r, o->junit, err);
+        if (status != PTF_OK)
+            return status;
+    }
+    (o->json ? check_print_json : check_print_text)(r, stdout);
+    return PTF_OK;
+}
+
+static ptf_status compare(const options *o, const tool_net *a,
+                          const tool_net *b, const tool_inputs *inputs,
+                          bool *met, ptf_error *err)
+{
+    replay log = {.count = 0};
+    check_report r = {.a = a->net,
+                      .b = b->net,
+                      .require = o->require,
+                      .allow_ulps = o->max_ulps >= 0};
+    ptf_check *check = NULL;
+    ptf_check_options how = {.threads = (int)o->threads,
+                             .atol = o->atol,
+                             .rtol = o->rtol,
+                             .max_ulps =
+                                 o->max_ulps >= 0 ? o->max_ulps : TOOL_MAX_ULPS,
+                             .layers = true,
+                             .model = replay_log(a, b, &log)};
+    ptf_status status =
+        tool_check_make(a->net, b->net, &inputs->shape, &how, &check, err);
+    if (status == PTF_OK)
+        status = tool_check(check, inputs, err);
+    if (status == PTF_OK)
+        status = fill_evidence(o, a, b, inputs, &r.evidence, err);
+    if (status == PTF_OK && o->enclosures != NULL)
+        status =
+            check_write_enclosures(a->net, b->net, inputs, o->enclosures, err);
+    if (status == PTF_OK) {
+        r.check = check;
+        r.from_log = how.model != NULL;
+        find_result(&r);
+        *met = r.result.met;
+        status = report(o, &r, err);
+    }
+    ptf_check_free(check);
+    replay_free(&log);
+    return status;
+}
+
+/* ---------------------------------------------------------------------- run */
+
+/* No file that is written is one that is read, or there without --force. */
+static ptf_status check_targets(const options *o, ptf_error *err)
+{
+    const char *const read[] = {o->a.path, o->a.arch, o->b.path,
+                                o->b.arch, o->data,   o->expect};
+    const char *const written[] = {o->junit, o->enclosures};
+    return tool_check_targets(TOOL_PATHS(read), TOOL_PATHS(written), o->force,
+                              err);
+}
+
+static ptf_status expect(const options *o, const tool_net *net,
+                         const tool_inputs *inputs, bool *met, ptf_error *err)
+{
+    const check_expect_options how = {.network = o->a.path,
+                                      .data = o->data,
+                                      .expect = o->expect,
+                                      .junit = o->junit,
+                                      .threads = (int)o->threads,
+                                      .json = o->json};
+    return check_expect(&how, net, inputs, met, err);
+}
+
+/* Opens what the command works on, and closes it. */
+static ptf_status run(const options *o, int *code, ptf_error *err)
+{
+    tool_net a = {0}, b = {0};
+    tool_inputs inputs = {0};
+    bool met = false;
+    ptf_status status = check_targets(o, err);
+    if (status == PTF_OK)
+        status = tool_net_open(&o->a, &a, err);
+    if (status == PTF_OK && o->b.path != NULL)
+        status = tool_net_open(&o->b, &b, err);
+    if (status == PTF_OK)
+        status = ptf_net_check_numbers(a.net, err);
+    if (status == PTF_OK && b.net != NULL)
+        status = ptf_net_check_numbers(b.net, err);
+    if (status == PTF_OK)
+        status = open_inputs(o, &a, &inputs, err);
+    if (status == PTF_OK && o->expect != NULL)
+        status = expect(o, &a, &inputs, &met, err);
+    else if (status == PTF_OK && o->invariance)
+        status = check_invariance(&a, &inputs, o->json, &met, err);
+    else if (status == PTF_OK && o->oracle != NULL)
+        status =
+            oracle_check_net(&a, &inputs, (int)o->threads, o->json, &met, err);
+    else if (status == PTF_OK)
+        status = compare(o, &a, &b, &inputs, &met, err);
+    status = tool_inputs_explain(o->data, &inputs.shape, &a, status, err);
+    if (status != PTF_OK || b.net == NULL)
+        status = tool_net_unchanged(&a, status, err);
+    *code = met ? EXIT_EQUIVALENT : EXIT_NOT_EQUIVALENT;
+    tool_inputs_free(&inputs);
+    tool_net_close(&b);
+    tool_net_close(&a);
+    return status;
+}
+
+int tool_check_nets(int argc, char **argv)
+{
+    options o;
+    int code = parse(argc, argv, &o);
+    if (code != TOOL_GO_ON)
+        return code;
+    static ptf_error err;
+    ptf_status status = run(&o, &code, &err);
+    return status == PTF_OK ? tool_finish(code) : tool_fail(&err);
+}

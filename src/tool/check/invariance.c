@@ -1,0 +1,253 @@
+/*
+ * ptfold check --invariance: one network, run in every way there is.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "tool/check/check.h"
+
+/* One way to run. */
+typedef struct way {
+    const char *isa;
+    int threads;
+    int64_t batch;
+} way;
+
+static const char *const isas[] = {"ref", "neon", "avx2", "avx512"};
+static const int thread_counts[] = {1, 2, 3};
+
+typedef struct matrix {
+    const tool_net *net;
+    const float *in;
+    int64_t count, in_size, out_size;
+    float *out;
+    char first[65];         /* the first digest */
+    const char *not_finite; /* of tool_find_not_finite() */
+    bool same, json;
+    bool undecided; /* NaN or infinity in a run */
+    tool_json writer;
+} matrix;
+
+/* All inputs through one plan, 'batch' at a time; the outputs' digest. */
+static ptf_status run_way(const matrix *m, const way *w, ptf_plan *plan,
+                          char hex[65], ptf_error *err)
+{
+    ptf_status status = PTF_OK;
+    tool_progress progress;
+    tool_progress_start(&progress, w->isa, "inputs", m->count);
+    for (int64_t i = 0; status == PTF_OK && i < m->count; i += w->batch) {
+        int64_t n = m->count - i < w->batch ? m->count - i : w->batch;
+        status = ptf_plan_run(plan, m->in + i * m->in_size, n,
+                              m->out + i * m->out_size, err);
+        tool_progress_at(&progress, i + n);
+    }
+    tool_progress_end(&progress);
+    ptf_tensor tensor = {.name = "outputs",
+                         .dtype = PTF_DTYPE_F32,
+                         .rank = 1,
+                         .shape = {m->count * m->out_size},
+                         .stride = {1},
+                         .data = m->out};
+    return status == PTF_OK ? ptf_tensor_sha256(&tensor, hex, err) : status;
+}
+
+static void add_way(matrix *m, const way *w, const char *hex)
+{
+    if (m->first[0] == '\0')
+        memcpy(m->first, hex, sizeof(m->first));
+    bool same = strcmp(m->first, hex) == 0;
+    m->same = m->same && same;
+    if (!m->json) {
+        printf("%-8s %7d %7lld  %.16s%s\n", w->isa, w->threads,
+               (long long)w->batch, hex, same ? "" : "  DIFFERENT");
+        return;
+    }
+    json_open(&m->writer, NULL, '{');
+    json_text(&m->writer, "isa", w->isa);
+    json_int(&m->writer, "threads", w->threads);
+    json_int(&m->writer, "batch", w->batch);
+    json_text(&m->writer, "outputs_sha256", hex);
+    json_close(&m->writer, '}');
+}
+
+/* An instruction set that is not here is left out. */
+static ptf_status try_way(matrix *m, const way *w, ptf_error *err)
+{
+    char hex[65];
+    ptf_plan *plan = NULL;
+    ptf_plan_options options = {.threads = w->threads, .isa = w->isa};
+    ptf_status status = ptf_plan_make(m->net->net, &m->net->input, w->batch,
+                                      &options, &plan, err);
+    if (status == PTF_ARGUMENT && strcmp(w->isa, "ref") != 0)
+        return PTF_OK;
+    if (status == PTF_OK)
+        status = run_way(m, w, plan, hex, err);
+    if (status == PTF_OK)
+        add_way(m, w, hex);
+    ptf_plan_free(plan);
+    return status;
+}
+
+static ptf_status run_all(matrix *m, ptf_error *err)
+{
+    const int64_t batches[] = {m->count, 1, 3};
+    enum { ISAS = sizeof(isas) / sizeof(isas[0]), THREADS = 3, BATCHES = 3 };
+    ptf_status status = PTF_OK;
+    for (int i = 0; status == PTF_OK && i < ISAS * THREADS * BATCHES; i++) {
+        way w = {isas[i / (THREADS * BATCHES)],
+                 thread_counts[i / BATCHES % THREADS], batches[i % BATCHES]};
+        if (w.batch <= m->count)
+            status = try_way(m, &w, err);
+    }
+    return status;
+}
+
+static ptf_status open_matrix(matrix *m, const tool_inputs *inputs, float **in,
+                              ptf_error *err)
+{
+    ptf_plan *plan = NULL;
+    ptf_status status =
+        ptf_plan_make(m->net->net, &inputs->shape, 1, NULL, &plan, err);
+    if (status != PTF_OK)
+        return status;
+    ptf_shape output = ptf_plan_output(plan);
+    ptf_plan_free(plan);
+    m->count = inputs->count;
+    m->in_size = ptf_shape_numel(&inputs->shape);
+    m->out_size = ptf_shape_numel(&output);
+    *in = calloc((size_t)m->count, (size_t)m->in_size * sizeof(float));
+    m->out = calloc((size_t)m->count, (size_t)m->out_size * sizeof(float));
+    m->in = *in;
+    if (*in == NULL || m->out == NULL)
+        return tool_error(err, PTF_MEMORY, "out of memory");
+    for (int64_t i = 0; status == PTF_OK && i < m->count; i++)
+        status = tool_inputs_get(inputs, i, *in + i * m->in_size, err);
+    return status;
+}
+
+/*
+ * The net slid over larger images against each window run alone: bitwise
+ * where no layer forbids it.
+ */
+static ptf_status check_windows(const tool_net *net, uint64_t seed,
+                                ptf_slide *slide, ptf_verdict *verdict,
+                                bool *undecided, ptf_error *err)
+{
+    ptf_net *slid = NULL;
+    const char *not_finite = NULL; /* a name that goes with the net */
+    const ptf_rewrite *rewrite = ptf_rewrite_find("linear_to_conv");
+    ptf_verdict_init(verdict, 0, 0);
+    *slide = (ptf_slide){.reason = "has no fully connected tail"};
+    if (net->input.rank != 3 ||
+        ptf_net_rewrite(net->net, rewrite, &net->input, &slid, NULL) != PTF_OK)
+        return PTF_OK;
+    ptf_net_slide(slid, slide);
+    ptf_shape large = net->input;
+    large.dim[1] += 2 * slide->stride[0];
+    large.dim[2] += 3 * slide->stride[1];
+    tool_inputs inputs = tool_inputs_random(1, seed, large);
+    ptf_status status = PTF_OK;
+    if (slide->blocker == NULL)
+        status = tool_compare_crops(net->net, slid, slide, &net->input, &inputs,
+                                    0, verdict, err);
+    if (status == PTF_OK && slide->blocker == NULL)
+        status = tool_find_not_finite(slid, &inputs, 0, &not_finite, err);
+    *undecided = *undecided || not_finite != NULL;
+    slide->blocker = NULL; /* another */
+    ptf_net_free(slid);
+    return status;
+}
+
+static void print_windows(matrix *m, const ptf_slide *slide,
+                          const ptf_verdict *v)
+{
+    ptf_level level = ptf_verdict_level(v);
+    if (v->samples > 0) {
+        m->same = m->same && level == PTF_LEVEL_BITWISE;
+        m->undecided = m->undecided || level == PTF_LEVEL_UNDECIDED;
+    }
+    if (m->json) {
+        json_int(&m->writer, "windows", v->samples);
+        json_int(&m->writer, "windows_unequal_bits", v->unequal_bits);
+        json_text(&m->writer, "windows_blocked_because",
+                  v->samples > 0 ? NULL : slide->reason);
+        return;
+    }
+    if (v->samples > 0)
+        printf("\nslid over a larger image against %lld crops: %s\n",
+               (long long)v->samples,
+               level == PTF_LEVEL_BITWISE ? "equal bits"
+                                          : ptf_level_name(level));
+    else
+        printf("\nslid over larger images: not compared: %s\n", slide->reason);
+}
+
+static void print_head(matrix *m, const tool_inputs *inputs)
+{
+    if (!m->json) {
+        printf("%s on %lld inputs\n\n%-8s %7s %7s  %s\n",
+               ptf_net_name(m->net->net), (long long)inputs->count, "isa",
+               "threads", "batch", "SHA-256 of the outputs");
+        return;
+    }
+    m->writer = (tool_json){.out = stdout};
+    json_open(&m->writer, NULL, '{');
+    json_text(&m->writer, "program", "ptfold check --invariance");
+    json_text(&m->writer, "version", ptf_version());
+    tool_json_assumption(&m->writer, m->net->net, NULL);
+    json_open(&m->writer, "runs", '[');
+}
+
+static ptf_level level_of(const matrix *m)
+{
+    return m->undecided ? PTF_LEVEL_UNDECIDED
+           : m->same    ? PTF_LEVEL_BITWISE
+                        : PTF_LEVEL_DIFFERENT;
+}
+
+static void print_tail(matrix *m)
+{
+    ptf_level level = level_of(m);
+    if (m->json) {
+        json_bool(&m->writer, "same", m->same);
+        tool_json_not_finite(&m->writer, m->not_finite);
+        json_text(&m->writer, "level", ptf_level_name(level));
+        json_close(&m->writer, '}');
+        return;
+    }
+    tool_print_not_finite(m->not_finite);
+    printf("\nverdict: %s", ptf_level_name(level));
+    tool_print_if(m->net->net, NULL, stdout);
+    putchar('\n');
+}
+
+ptf_status check_invariance(const tool_net *net, const tool_inputs *inputs,
+                            bool json, bool *same, ptf_error *err)
+{
+    float *in = NULL;
+    ptf_slide slide;
+    ptf_verdict windows;
+    tool_net here = *net;
+    here.input = inputs->shape;
+    matrix m = {.net = &here, .same = true, .json = json};
+    ptf_status status = open_matrix(&m, inputs, &in, err);
+    if (status == PTF_OK)
+        status = tool_find_not_finite(net->net, inputs, 0, &m.not_finite, err);
+    m.undecided = m.not_finite != NULL;
+    if (status == PTF_OK) {
+        print_head(&m, inputs);
+        status = run_all(&m, err);
+    }
+    if (status == PTF_OK && json)
+        json_close(&m.writer, ']');
+    if (status == PTF_OK)
+        status = check_windows(&here, inputs->seed, &slide, &windows,
+                               &m.undecided, err);
+    if (status == PTF_OK) {
+        print_windows(&m, &slide, &windows);
+        print_tail(&m);
+    }
+    *same = level_of(&m) == PTF_LEVEL_BITWISE;
+    free(in);
+    free(m.out);
+    return status;
+}

@@ -1,0 +1,136 @@
+/*
+ * ptfold convert: a checkpoint's tensors into a file of another format.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "tool/info/describe.h"
+
+static const char help[] =
+    "usage: ptfold convert [options] IN OUT\n"
+    "\n"
+    "Writes the tensors of a checkpoint to OUT, bit for bit and under the same\n"
+    "names.  OUT ends in .pt or .pth (for PyTorch), or in .safetensors or .bin\n"
+    "(safetensors).  IN is anything that ptfold reads, also an index of several\n"
+    "files.  OUT appears complete or not at all.\n"
+    "\n"
+    "Checksums in IN are verified.  Tensors that share memory still do in .pt;\n"
+    "safetensors gets copies and a note.  Other values than tensors are left\n"
+    "out.\n"
+    "\n"
+    "  --key PATH        the state dict inside the file (model_state_dict);\n"
+    "                    '' for all tensors under their full names\n"
+    "  --strip-prefix    leave out 'module.' where every name has it\n"
+    "  --force           replace OUT if it exists\n"
+    "  --json            what was done, as JSON\n"
+    "  -q, --quiet       no progress\n"
+    "  --help, --version\n"
+    "\n"
+    "Example: ptfold convert net1.pt net1.safetensors\n";
+
+typedef struct options {
+    const char *in, *out, *key;
+    bool strip, force, json, quiet;
+} options;
+
+typedef struct figures {
+    size_t tensors, shared;
+    int64_t bytes;
+} figures;
+
+static ptf_status count(const ptf_checkpoint *ckpt, figures *out,
+                        ptf_error *err)
+{
+    tool_relation *relations = tool_relations(ckpt);
+    if (relations == NULL)
+        return tool_error(err, PTF_MEMORY, "out of memory");
+    *out = (figures){ptf_checkpoint_tensor_count(ckpt), 0, 0};
+    for (size_t i = 0; i < out->tensors; i++) {
+        ptf_place place;
+        ptf_tensor_locate(ptf_checkpoint_tensor(ckpt, i), &place);
+        out->bytes += (int64_t)place.size;
+        out->shared += relations[i].with != NULL;
+    }
+    free(relations);
+    return PTF_OK;
+}
+
+static void print_text(const options *o, const ptf_checkpoint *ckpt,
+                       const figures *f)
+{
+    char text[32];
+    const char *name;
+    tool_print_file(o->out);
+    printf("written, %zu tensors, %s bytes\n", f->tensors,
+           tool_count_text(f->bytes, text));
+    if (f->shared > 0)
+        printf("%zu of them share memory with others\n", f->shared);
+    for (size_t i = 0; (name = ptf_checkpoint_opaque(ckpt, i)) != NULL; i++) {
+        fputs("left out: objects of ", stdout);
+        ptf_print_escaped(stdout, name, strlen(name));
+        putchar('\n');
+    }
+}
+
+static void print_json(const options *o, const ptf_checkpoint *ckpt,
+                       const figures *f)
+{
+    const char *name;
+    tool_json j = {.out = stdout};
+    json_open(&j, NULL, '{');
+    json_text(&j, "input", o->in);
+    json_text(&j, "output", o->out);
+    json_int(&j, "tensors", (int64_t)f->tensors);
+    json_int(&j, "bytes", f->bytes);
+    json_int(&j, "sharing_memory", (int64_t)f->shared);
+    json_open(&j, "left_out", '[');
+    for (size_t i = 0; (name = ptf_checkpoint_opaque(ckpt, i)) != NULL; i++)
+        json_text(&j, NULL, name);
+    json_close(&j, ']');
+    json_close(&j, '}');
+}
+
+static ptf_status convert(const options *o, ptf_error *err)
+{
+    ptf_checkpoint *ckpt = NULL;
+    figures f = {0};
+    ptf_open_options open = {.key = o->key, .keep_prefix = !o->strip};
+    const char *const read[] = {o->in}, *const written[] = {o->out};
+    ptf_status status = tool_check_targets(TOOL_PATHS(read),
+                                           TOOL_PATHS(written), o->force, err);
+    if (status == PTF_OK)
+        status = tool_checkpoint_open(o->in, &open, &ckpt, err);
+    if (status == PTF_OK)
+        status = count(ckpt, &f, err);
+    if (status == PTF_OK)
+        status = ptf_checkpoint_save(ckpt, o->out, err);
+    if (status == PTF_OK && o->json)
+        print_json(o, ckpt, &f);
+    else if (status == PTF_OK)
+        print_text(o, ckpt, &f);
+    ptf_checkpoint_close(ckpt);
+    return status;
+}
+
+int tool_convert(int argc, char **argv)
+{
+    options o = {0};
+    const tool_option table[] = {
+        {"force", 0, OPTION_FLAG, &o.force, 0, 0},
+        {"json", 0, OPTION_FLAG, &o.json, 0, 0},
+        {"key", 0, OPTION_TEXT, &o.key, 0, 0},
+        {"quiet", 'q', OPTION_FLAG, &o.quiet, 0, 0},
+        {"strip-prefix", 0, OPTION_FLAG, &o.strip, 0, 0},
+        {0},
+    };
+    char **operands;
+    int code = tool_parse(argc, argv, help, table, 2, &operands);
+    if (code != TOOL_GO_ON)
+        return code;
+    if (o.quiet)
+        tool_progress_quiet();
+    o.in = operands[0];
+    o.out = operands[1];
+    static ptf_error err;
+    ptf_status status = convert(&o, &err);
+    return status == PTF_OK ? tool_finish(EXIT_EQUIVALENT) : tool_fail(&err);
+}

@@ -1,0 +1,148 @@
+/*
+ * ptfold info: what is in a checkpoint, described or stage by stage.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "tool/info/describe.h"
+
+static const char help[] =
+    "usage: ptfold info [options] CHECKPOINT\n"
+    "\n"
+    "Shows what is in a checkpoint.  Nothing in the file is executed.\n"
+    "\n"
+    "  --tensors         also dtype, shape, strides, place of every tensor\n"
+    "  --sha256          also the digest of every tensor's elements (C order,\n"
+    "                    little-endian); implies --verify\n"
+    "  --json            all of it as JSON\n"
+    "  --key PATH        the state dict inside the file (model_state_dict);\n"
+    "                    '' for all tensors under their full names\n"
+    "  --keep-prefix     keep 'module.' where every name has it\n"
+    "  --verify          read all tensor data and compare the checksums\n"
+    "  --stage archive   instead: the entries of the file\n"
+    "  --stage values    the unpickled values\n"
+    "  --stage tensors   one line per tensor\n"
+    "  --stage net       the network as a graph\n"
+    "  --stage text      the network as print(model) prints it\n"
+    "  --stage plan      how it runs: kernels, shapes, buffers, memory\n"
+    "  --arch FILE|NAME  for the last three: the text of print(model), or a\n"
+    "                    built-in network; default: the built-in that fits\n" TOOL_IN_ORDER_HELP
+    "  --input CxHxW     for a plan; default: what the text says\n"
+    "  --batch N         for a plan: inputs at a time (default 1)\n"
+    "  -v, --verbose     list all tensors that do not fit, not only the first\n"
+    "  --help, --version\n"
+    "\n"
+    "Example: ptfold info --tensors --sha256 net1.pt\n";
+
+typedef struct options {
+    tool_source source;
+    const char *stage; /* NULL: a description */
+    int64_t batch;
+    bool verify, json, keep_prefix;
+    tool_description what;
+} options;
+
+static ptf_status print_plan(const options *o, const tool_net *net,
+                             ptf_error *err)
+{
+    ptf_plan *plan = NULL;
+    ptf_status status = tool_need_input(net, &o->source, err);
+    if (status == PTF_OK)
+        status =
+            ptf_plan_make(net->net, &net->input, o->batch, NULL, &plan, err);
+    if (status == PTF_OK)
+        ptf_plan_print(plan, stdout);
+    ptf_plan_free(plan);
+    return status;
+}
+
+static ptf_status print_net(const options *o, ptf_error *err)
+{
+    tool_net net;
+    ptf_status status = tool_net_open(&o->source, &net, err);
+    if (status != PTF_OK)
+        return status;
+    if (strcmp(o->stage, "plan") == 0)
+        status = print_plan(o, &net, err);
+    else if (strcmp(o->stage, "net") == 0)
+        ptf_net_print(net.net, stdout);
+    else
+        ptf_net_print_text(net.net, stdout);
+    status = tool_net_unchanged(&net, status, err);
+    tool_net_close(&net);
+    return status;
+}
+
+/* 'stage' is NULL for a description. */
+static ptf_status print_checkpoint(const options *o, const ptf_stage *stage,
+                                   ptf_error *err)
+{
+    ptf_checkpoint *ckpt;
+    ptf_open_options open = {.key = o->source.key,
+                             .keep_prefix = o->keep_prefix};
+    ptf_status status = tool_checkpoint_open(o->source.path, &open, &ckpt, err);
+    if (status == PTF_OK && (o->verify || o->what.sha256))
+        status = ptf_checkpoint_verify(ckpt, err);
+    if (status == PTF_OK && stage != NULL)
+        ptf_checkpoint_print(ckpt, *stage, stdout);
+    else if (status == PTF_OK && o->json)
+        status = tool_describe_json(ckpt, o->source.path, &o->what, err);
+    else if (status == PTF_OK)
+        status = tool_describe(ckpt, o->source.path, &o->what, err);
+    status = tool_net_unchanged(&(tool_net){.ckpt = ckpt}, status, err);
+    ptf_checkpoint_close(ckpt);
+    return status;
+}
+
+static const struct {
+    const char *name;
+    ptf_stage stage;
+} stages[] = {
+    {"archive", PTF_STAGE_ARCHIVE},
+    {"values", PTF_STAGE_VALUES},
+    {"tensors", PTF_STAGE_TENSORS},
+};
+
+static ptf_status print_stage(const options *o, ptf_error *err)
+{
+    if (o->stage == NULL)
+        return print_checkpoint(o, NULL, err);
+    for (size_t i = 0; i < sizeof(stages) / sizeof(stages[0]); i++) {
+        if (strcmp(o->stage, stages[i].name) == 0)
+            return print_checkpoint(o, &stages[i].stage, err);
+    }
+    if (strcmp(o->stage, "net") == 0 || strcmp(o->stage, "text") == 0 ||
+        strcmp(o->stage, "plan") == 0)
+        return print_net(o, err);
+    return tool_error(err, PTF_ARGUMENT,
+                      "--stage: expected archive, values, tensors, net, "
+                      "text or plan, got \"%s\"",
+                      o->stage);
+}
+
+int tool_info(int argc, char **argv)
+{
+    options o = {.batch = 1};
+    const tool_option table[] = {
+        {"arch", 0, OPTION_TEXT, &o.source.arch, 0, 0},
+        {"batch", 0, OPTION_COUNT, &o.batch, 1, 1 << 20},
+        {"in-order", 0, OPTION_FLAG, &o.source.in_order, 0, 0},
+        {"input", 0, OPTION_TEXT, &o.source.input, 0, 0},
+        {"json", 0, OPTION_FLAG, &o.json, 0, 0},
+        {"keep-prefix", 0, OPTION_FLAG, &o.keep_prefix, 0, 0},
+        {"key", 0, OPTION_TEXT, &o.source.key, 0, 0},
+        {"sha256", 0, OPTION_FLAG, &o.what.sha256, 0, 0},
+        {"stage", 0, OPTION_TEXT, &o.stage, 0, 0},
+        {"tensors", 0, OPTION_FLAG, &o.what.tensors, 0, 0},
+        {"verify", 0, OPTION_FLAG, &o.verify, 0, 0},
+        {0},
+    };
+    char **operands;
+    int code = tool_parse(argc, argv, help, table, 1, &operands);
+    if (code != TOOL_GO_ON)
+        return code;
+    o.source.path = operands[0];
+    o.what.tensors = o.what.tensors || o.what.sha256;
+    static ptf_error err;
+    ptf_status status = print_stage(&o, &err);
+    return status == PTF_OK ? tool_finish(EXIT_EQUIVALENT) : tool_fail(&err);
+}
