@@ -155,11 +155,9 @@ ptf_node *add_norm(build *b)
 void add_plain(build *b, ptf_op op)
 {
     ptf_node *node = add(b, op);
-    node->attrs.negative_slope = 0.01;
-    node->attrs.beta = 2.5;
-    node->attrs.threshold = 3.0;
+    node->attrs.p[0] = op == PTF_OP_SOFTPLUS ? 2.5 : 0.01;
+    node->attrs.p[1] = 3.0;
     node->attrs.dim = 1;
-    node->attrs.p = 0.5;
     node->attrs.output_size[0] = 3;
     node->attrs.output_size[1] = 2;
     settle(b);

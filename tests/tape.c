@@ -164,7 +164,7 @@ static void activate(const layer *l, bool back)
             y = x > 0 ? x : 0.0;
             slope = x > 0 ? 1.0 : 0.0;
         } else if (l->op == PTF_OP_LEAKY_RELU) {
-            slope = x > 0 ? 1.0 : l->a->negative_slope;
+            slope = x > 0 ? 1.0 : l->a->p[0];
             y = x * slope;
         } else if (l->op == PTF_OP_SIGMOID) {
             y = 1.0 / (1.0 + exp(-x));
@@ -173,9 +173,9 @@ static void activate(const layer *l, bool back)
             y = tanh(x);
             slope = 1.0 / (cosh(x) * cosh(x));
         } else if (l->op == PTF_OP_SOFTPLUS) {
-            double z = l->a->beta * x;
-            bool bent = !(z > l->a->threshold);
-            y = bent ? log1p(exp(z)) / l->a->beta : x;
+            double z = l->a->p[0] * x;
+            bool bent = !(z > l->a->p[1]);
+            y = bent ? log1p(exp(z)) / l->a->p[0] : x;
             slope = bent ? 1.0 / (1.0 + exp(-z)) : 1.0;
         }
         if (back)

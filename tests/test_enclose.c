@@ -39,42 +39,26 @@ static long double softplus(long double x)
     return z > 20 ? x : log1pl(expl(z)) / (long double)1.5;
 }
 
-static void enclose_leaky(int64_t n, ptf_balls in, ptf_balls out)
-{
-    ptf_enclose_leaky_relu(n, 0.01, false, in, out);
-}
-
-static void enclose_sigmoid(int64_t n, ptf_balls in, ptf_balls out)
-{
-    ptf_enclose_sigmoid(n, false, in, out);
-}
-
-static void enclose_tanh(int64_t n, ptf_balls in, ptf_balls out)
-{
-    ptf_enclose_tanh(n, false, in, out);
-}
-
-static void enclose_softplus(int64_t n, ptf_balls in, ptf_balls out)
-{
-    ptf_enclose_softplus(n, 1.5, 20, false, in, out);
-}
-
 static void pointwise_layers_hold_the_exact_value(void **unused)
 {
     (void)unused;
     static const struct {
-        void (*layer)(int64_t n, ptf_balls in, ptf_balls out);
+        ptf_op op;
+        double p[3];
         function *exact;
     } cases[] = {
-        {ptf_enclose_relu, relu},     {enclose_leaky, leaky},
-        {enclose_sigmoid, sigmoid},   {enclose_tanh, tanhl},
-        {enclose_softplus, softplus},
+        {PTF_OP_RELU, {0}, relu},
+        {PTF_OP_LEAKY_RELU, {0.01}, leaky},
+        {PTF_OP_SIGMOID, {0}, sigmoid},
+        {PTF_OP_TANH, {0}, tanhl},
+        {PTF_OP_SOFTPLUS, {1.5, 20}, softplus},
     };
     static scene s;
     for (size_t c = 0; c < sizeof cases / sizeof *cases; c++)
         for (int round = 0; round < 4; round++) {
             fill(&s, round % 2 ? 0.0 : 0x1p-20);
-            cases[c].layer(MOST, before(&s), after(&s));
+            ptf_enclose_function(cases[c].op, cases[c].p, MOST, false,
+                                 before(&s), after(&s));
             for (int i = 0; i < MOST; i++) {
                 long double y = cases[c].exact((long double)s.point[i]);
                 long double off = fabsl(y - (long double)s.out_value[i]);
@@ -93,9 +77,11 @@ static void a_slope_that_f32_does_not_hold_is_enclosed(void **unused)
     (void)unused;
     double m = -0x1p100, y, radius;
     ptf_balls in = {&m, &(double){0}}, out = {&y, &radius};
-    ptf_enclose_leaky_relu(1, 0x1p-150, true, in, out);
+    ptf_enclose_function(PTF_OP_LEAKY_RELU, (double[3]){0x1p-150}, 1, true, in,
+                         out);
     assert_true(fabs((double)((float)m * (float)0x1p-150) - y) <= radius);
-    ptf_enclose_leaky_relu(1, 0.01, true, in, out);
+    ptf_enclose_function(PTF_OP_LEAKY_RELU, (double[3]){0.01}, 1, true, in,
+                         out);
     assert_true(fabs((double)((float)m * 0.01F) - y) <= radius);
     assert_true(radius < 0x1p-20 * fabs(y));
 }
@@ -109,7 +95,8 @@ static void a_softplus_that_drops_is_enclosed(void **unused)
     for (int i = 0; i < 3; i++) {
         double m = centres[i], y, radius;
         ptf_balls in = {&m, &(double){r}}, out = {&y, &radius};
-        ptf_enclose_softplus(1, beta, threshold, false, in, out);
+        ptf_enclose_function(PTF_OP_SOFTPLUS, (double[3]){beta, threshold}, 1,
+                             false, in, out);
         double above = m - r, below = m + r; /* z = beta x > threshold, not */
         assert_true(fabs(above - y) <= radius);
         assert_true(fabs(log1p(exp(beta * below)) / beta - y) <= radius);

@@ -347,29 +347,26 @@ static float *ramp(int64_t n)
     return x;
 }
 
+static const char *const unary_names[] = {
+#define UNARY(id, name) [PTF_UNARY_##id] = #name,
+#include "kernel/functions.inc"
+#undef UNARY
+};
+
 static void check_pointwise(void)
 {
     int64_t channels = between(1, 5), pixels = between(1, 133);
     int64_t n = channels * pixels;
-    float slope = number(20);
     snprintf(shape, sizeof(shape), "%" PRId64 " x %" PRId64, channels, pixels);
     float *x = ramp(n), *want = guarded(n), *got = guarded(n);
-    ref->relu(want, x, n);
-    fast->relu(got, x, n);
-    check("relu", want, got, n);
-    ref->leaky_relu(want, x, n, slope);
-    fast->leaky_relu(got, x, n, slope);
-    check("leaky_relu", want, got, n);
-    ref->sigmoid(want, x, n);
-    fast->sigmoid(got, x, n);
-    check("sigmoid", want, got, n);
-    ref->tanh(want, x, n);
-    fast->tanh(got, x, n);
-    check("tanh", want, got, n);
-    double slant = ldexp(1.0, (int)between(-20, 20)), bend = (double)slope;
-    ref->softplus(want, x, n, slant, bend);
-    fast->softplus(got, x, n, slant, bend);
-    check("softplus", want, got, n);
+    const double p[PTF_UNARY_PARAMETERS] = {
+        between(0, 1) ? (double)number(20) : ldexp(1.0, (int)between(-20, 20)),
+        (double)number(20)};
+    for (int f = 0; f < PTF_UNARY_COUNT; f++) {
+        ref->unary[f](want, x, n, p);
+        fast->unary[f](got, x, n, p);
+        check(unary_names[f], want, got, n);
+    }
     const float *scale = filled(channels, 9), *shift = filled(channels, 9);
     ref->scale_shift(want, x, channels, pixels, scale, shift);
     fast->scale_shift(got, x, channels, pixels, scale, shift);
@@ -478,18 +475,12 @@ static void check_pointwise_back(void)
     a->settle(&sums[0], 1);
     b->settle(&sums[1], 1);
     check("sum", &sums[0], &sums[1], 1);
-    a->relu(want, d, x, n);
-    b->relu(got, d, x, n);
-    check("relu back", want, got, n);
-    a->sigmoid(want, d, x, n);
-    b->sigmoid(got, d, x, n);
-    check("sigmoid back", want, got, n);
-    a->tanh(want, d, x, n);
-    b->tanh(got, d, x, n);
-    check("tanh back", want, got, n);
-    a->softplus(want, d, x, n, 0.75, 2.0);
-    b->softplus(got, d, x, n, 0.75, 2.0);
-    check("softplus back", want, got, n);
+    const double p[PTF_UNARY_PARAMETERS] = {0.75, 2.0};
+    for (int f = 0; f < PTF_UNARY_COUNT; f++) {
+        a->unary[f](want, d, x, n, p);
+        b->unary[f](got, d, x, n, p);
+        check(unary_names[f], want, got, n);
+    }
     a->softmax(want, d, x, 1, n, 1);
     b->softmax(got, d, x, 1, n, 1);
     check("softmax back", want, got, n);
@@ -549,16 +540,17 @@ static void check_gradient_sums(void)
 static void check_ref(void)
 {
     float x[5] = {-1.0F, -0.0F, word(0xffc12345), 0.5F, 100.0F}, y[5];
-    ref->relu(y, x, 5);
+    const double p[PTF_UNARY_PARAMETERS] = {2.0, 20.0};
+    ref->unary[PTF_UNARY_RELU](y, x, 5, p);
     expect("relu(-0)", 0.0F, y[1]);
     expect("relu(NaN)", word(PTF_NAN_BITS), y[2]);
-    ref->sigmoid(y, x, 5);
+    ref->unary[PTF_UNARY_SIGMOID](y, x, 5, p);
     expect("sigmoid(-1)", 0.26894143F, y[0]);
     expect("sigmoid(100)", 1.0F, y[4]);
-    ref->tanh(y, x, 5);
+    ref->unary[PTF_UNARY_TANH](y, x, 5, p);
     expect("tanh(0.5)", 0.46211717F, y[3]);
     expect("tanh(-0)", -0.0F, y[1]);
-    ref->softplus(y, x, 5, 2.0, 20.0);
+    ref->unary[PTF_UNARY_SOFTPLUS](y, x, 5, p);
     expect("softplus(-1)", 0.06346400552F, y[0]);
     expect("softplus(NaN)", word(PTF_NAN_BITS), y[2]);
     expect("softplus(0.5)", 0.65663081F, y[3]);

@@ -144,7 +144,7 @@ static void floats_do_not_depend_on_the_locale(void **state)
         print_message("no German locale here: half of this test is skipped\n");
     ptf_arena arena = {NULL};
     ptf_net *net = fixture_net("LeakyReLU(negative_slope=0.25)");
-    assert_int_equal((int)(net->nodes[1].attrs.negative_slope * 1000), 250);
+    assert_int_equal((int)(net->nodes[1].attrs.p[0] * 1000), 250);
     static const struct {
         double value;
         const char *text;
@@ -160,7 +160,7 @@ static void floats_do_not_depend_on_the_locale(void **state)
                   {1.5e300, "1.5e+300"}};
     for (size_t i = 0; i < PTF_ARRAY_SIZE(floats); i++) {
         char want[64];
-        net->nodes[1].attrs.negative_slope = floats[i].value;
+        net->nodes[1].attrs.p[0] = floats[i].value;
         snprintf(want, sizeof(want), "LeakyReLU(negative_slope=%s)",
                  floats[i].text);
         assert_string_equal(

@@ -174,7 +174,7 @@ static int neighbour(const ptf_net *net, int i, int step)
     do
         i += step;
     while (i > 0 && i < net->node_count &&
-           ptf_op_info(net->nodes[i].op)->identity);
+           ptf_op_is_identity(net->nodes[i].op));
     return i < net->node_count ? i : 0;
 }
 

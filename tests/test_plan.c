@@ -140,7 +140,7 @@ static void an_epilogue_gives_the_bits_of_the_batch_norm_alone(void **unused)
     ptf_node *conv = add_conv(&b, 19, 3, 1, 1, 1, 1);
     add_plain(&b, PTF_OP_LEAKY_RELU);
     ptf_node *apart = &b.nodes[b.net.output];
-    apart->attrs.negative_slope = 1.0;
+    apart->attrs.p[0] = 1.0;
     ptf_node *norm = add_norm(&b);
     add_plain(&b, PTF_OP_RELU);
     float *in = samples(&b, 3);

@@ -356,7 +356,8 @@ static void what_is_not_finite_is_found(void **unused)
     ptf_enclose_linear(&one_image, 20, 5, &numbers, before(&s), after(&s),
                        NULL);
     assert_int_equal(ptf_balls_first_bad(after(&s), 5), 0);
-    ptf_enclose_relu(MOST, before(&s), after(&s));
+    ptf_enclose_function(PTF_OP_RELU, (double[3]){0}, MOST, false, before(&s),
+                         after(&s));
     assert_int_equal(ptf_balls_first_bad(after(&s), MOST), 7);
 }
 

@@ -7,26 +7,23 @@
 
 static bool is_norm(const ptf_node *node)
 {
-    return ptf_op_info(node->op)->norm;
+    return ptf_op_is(node->op, PTF_FAMILY_AFFINE);
 }
 
 /* Layers that rewrites may drop: they move no number, or can be folded. */
 static bool is_optional(const ptf_node *node)
 {
-    return is_norm(node) || node->op == PTF_OP_FLATTEN ||
-           ptf_op_info(node->op)->identity;
+    return is_norm(node) || ptf_op_is(node->op, PTF_FAMILY_VIEW);
 }
 
 static bool is_pool(const ptf_node *node)
 {
-    return node->op == PTF_OP_MAXPOOL2D || node->op == PTF_OP_AVGPOOL2D ||
-           node->op == PTF_OP_ADAPTIVE_AVGPOOL2D;
+    return ptf_op_is(node->op, PTF_FAMILY_POOL);
 }
 
 static bool is_activation(const ptf_node *node)
 {
-    const ptf_op_row *row = ptf_op_info(node->op);
-    return row->elementwise && !row->identity && !is_norm(node);
+    return ptf_op_is(node->op, PTF_FAMILY_UNARY);
 }
 
 /*
@@ -38,7 +35,8 @@ static bool is_alike(const ptf_node *a, const ptf_node *b)
 {
     if ((is_pool(a) && is_pool(b)) || (is_activation(a) && is_activation(b)))
         return true;
-    if (!ptf_op_info(a->op)->weighted || !ptf_op_info(b->op)->weighted)
+    if (!ptf_op_is(a->op, PTF_FAMILY_PRODUCT) ||
+        !ptf_op_is(b->op, PTF_FAMILY_PRODUCT))
         return a->op == b->op &&
                (!is_norm(a) || a->attrs.out_channels == b->attrs.out_channels);
     const ptf_tensor *v = a->tensors[PTF_ROLE_WEIGHT],
@@ -122,7 +120,7 @@ static int next_norm(const ptf_net *net, int node)
 {
     do {
         node = ptf_net_only_consumer(net, node);
-    } while (node >= 0 && ptf_op_info(net->nodes[node].op)->identity);
+    } while (node >= 0 && ptf_op_is_identity(net->nodes[node].op));
     return node >= 0 && is_norm(&net->nodes[node]) ? node : -1;
 }
 
@@ -137,7 +135,8 @@ static void fold(const ptf_net *a, const bool *used, ptf_pair *pair,
                  bool *folded)
 {
     pair->value = pair->layer;
-    if (pair->layer < 0 || !ptf_op_info(a->nodes[pair->layer].op)->weighted)
+    if (pair->layer < 0 ||
+        !ptf_op_is(a->nodes[pair->layer].op, PTF_FAMILY_PRODUCT))
         return;
     for (int norm = next_norm(a, pair->layer); norm >= 0 && !used[norm];
          norm = next_norm(a, norm)) {
@@ -150,7 +149,7 @@ static void fold(const ptf_net *a, const bool *used, ptf_pair *pair,
 
 static bool has_numbers(const ptf_node *node)
 {
-    return ptf_op_info(node->op)->weighted || is_norm(node);
+    return ptf_op_is(node->op, PTF_FAMILY_PRODUCT) || is_norm(node);
 }
 
 static void find_mismatch(const ptf_net *a, const ptf_net *b,

@@ -63,11 +63,8 @@ static ptf_status set_taps(ptf_check *c, ptf_arena *arena, int64_t count,
  */
 static bool bend_alike(const ptf_node *a, const ptf_node *b)
 {
-    const double of_a[] = {a->attrs.negative_slope, a->attrs.beta,
-                           a->attrs.threshold};
-    const double of_b[] = {b->attrs.negative_slope, b->attrs.beta,
-                           b->attrs.threshold};
-    return a->op != b->op || memcmp(of_a, of_b, sizeof(of_a)) == 0;
+    return a->op != b->op || !ptf_op_is(a->op, PTF_FAMILY_UNARY) ||
+           memcmp(a->attrs.p, b->attrs.p, sizeof(a->attrs.p)) == 0;
 }
 
 /* No certificate, and the layer is to blame. */

@@ -7,58 +7,51 @@
  */
 #include "count/count.h"
 
+/* Short names, so that a row reads as its formula. */
+enum {
+    MACS = PTF_QUANTITY_MACS,
+    BIASES = PTF_QUANTITY_BIASES,
+    INPUTS = PTF_QUANTITY_INPUTS,
+    OUTPUTS = PTF_QUANTITY_OUTPUTS,
+    AFFINE = PTF_QUANTITY_AFFINE,
+    PARAMETERS = PTF_QUANTITY_PARAMETERS,
+    VECTORS = PTF_QUANTITY_VECTORS,
+};
+
 static const struct {
     ptf_convention about;
-    ptf_formula formulas[PTF_COUNT_FAMILY_COUNT];
+    ptf_convention_table formulas;
 } table[] = {
     {{"macs", "multiply-adds",
       "weight multiply-adds of convolutions and linear layers"},
-     {[PTF_COUNT_FAMILY_PRODUCT] = {[PTF_QUANTITY_MACS] = 1}}},
+     {.family = {[PTF_FAMILY_PRODUCT] = {[MACS] = 1}}}},
     {{"flops", "operations", "twice that, as torch.utils.flop_counter counts"},
-     {[PTF_COUNT_FAMILY_PRODUCT] = {[PTF_QUANTITY_MACS] = 2}}},
+     {.family = {[PTF_FAMILY_PRODUCT] = {[MACS] = 2}}}},
     {{"torchinfo", "mult-adds", "torchinfo: biases, parameters of batch norms"},
-     {
-         [PTF_COUNT_FAMILY_PRODUCT] =
-             {[PTF_QUANTITY_MACS] = 1, [PTF_QUANTITY_BIASES] = 1},
-         [PTF_COUNT_FAMILY_NORM] = {[PTF_QUANTITY_PARAMETERS] = 1},
-     }},
+     {.family = {[PTF_FAMILY_PRODUCT] = {[MACS] = 1, [BIASES] = 1},
+                 [PTF_FAMILY_AFFINE] = {[PARAMETERS] = 1}}}},
     {{"thop", "MACs", "thop: no biases; batch norm, average pooling, softmax"},
-     {
-         [PTF_COUNT_FAMILY_PRODUCT] = {[PTF_QUANTITY_MACS] = 1},
-         [PTF_COUNT_FAMILY_NORM] =
-             {[PTF_QUANTITY_INPUTS] = 2, [PTF_QUANTITY_AFFINE] = 2},
-         [PTF_COUNT_FAMILY_SOFTMAX] =
-             {[PTF_QUANTITY_INPUTS] = 3, [PTF_QUANTITY_VECTORS] = -1},
-         [PTF_COUNT_FAMILY_AVG_POOL] = {[PTF_QUANTITY_OUTPUTS] = 1},
-         [PTF_COUNT_FAMILY_ADAPTIVE_AVG_POOL] =
-             {[PTF_QUANTITY_INPUTS] = 1, [PTF_QUANTITY_OUTPUTS] = 1},
-     }},
+     {.family = {[PTF_FAMILY_PRODUCT] = {[MACS] = 1},
+                 [PTF_FAMILY_AFFINE] = {[INPUTS] = 2, [AFFINE] = 2},
+                 [PTF_FAMILY_SOFTMAX] = {[INPUTS] = 3, [VECTORS] = -1}},
+      .op = {[PTF_OP_AVGPOOL2D] = {[OUTPUTS] = 1},
+             [PTF_OP_ADAPTIVE_AVGPOOL2D] = {[INPUTS] = 1, [OUTPUTS] = 1}}}},
     {{"fvcore", "flops",
       "fvcore: a multiply-add is one; batch norm, adaptive pooling"},
-     {
-         [PTF_COUNT_FAMILY_PRODUCT] = {[PTF_QUANTITY_MACS] = 1},
-         [PTF_COUNT_FAMILY_NORM] =
-             {[PTF_QUANTITY_INPUTS] = 1, [PTF_QUANTITY_AFFINE] = 1},
-         [PTF_COUNT_FAMILY_ADAPTIVE_AVG_POOL] = {[PTF_QUANTITY_INPUTS] = 1},
-     }},
+     {.family = {[PTF_FAMILY_PRODUCT] = {[MACS] = 1},
+                 [PTF_FAMILY_AFFINE] = {[INPUTS] = 1, [AFFINE] = 1}},
+      .op = {[PTF_OP_ADAPTIVE_AVGPOOL2D] = {[INPUTS] = 1}}}},
     /* Where module and function are both counted, the factor is 2. */
     {{"ptflops", "MACs",
       "ptflops, pytorch backend: biases, batch norm, activations, pooling"},
-     {
-         [PTF_COUNT_FAMILY_PRODUCT] =
-             {[PTF_QUANTITY_MACS] = 1, [PTF_QUANTITY_BIASES] = 1},
-         [PTF_COUNT_FAMILY_NORM] =
-             {[PTF_QUANTITY_INPUTS] = 1, [PTF_QUANTITY_AFFINE] = 1},
-         [PTF_COUNT_FAMILY_RELU] = {[PTF_QUANTITY_INPUTS] = 2},
-         [PTF_COUNT_FAMILY_LEAKY_RELU] = {[PTF_QUANTITY_INPUTS] = 1},
-         [PTF_COUNT_FAMILY_SOFTMAX] = {[PTF_QUANTITY_INPUTS] = 1},
-         [PTF_COUNT_FAMILY_MAX_POOL] = {[PTF_QUANTITY_INPUTS] = 2},
-         [PTF_COUNT_FAMILY_AVG_POOL] = {[PTF_QUANTITY_INPUTS] = 2},
-         [PTF_COUNT_FAMILY_ADAPTIVE_AVG_POOL] = {[PTF_QUANTITY_INPUTS] = 2},
-     }},
+     {.family = {[PTF_FAMILY_PRODUCT] = {[MACS] = 1, [BIASES] = 1},
+                 [PTF_FAMILY_AFFINE] = {[INPUTS] = 1, [AFFINE] = 1},
+                 [PTF_FAMILY_SOFTMAX] = {[INPUTS] = 1},
+                 [PTF_FAMILY_POOL] = {[INPUTS] = 2}},
+      .op = {[PTF_OP_RELU] = {[INPUTS] = 2},
+             [PTF_OP_LEAKY_RELU] = {[INPUTS] = 1}}}},
     {{"ptflops-aten", "MACs", "ptflops, aten backend: biases"},
-     {[PTF_COUNT_FAMILY_PRODUCT] =
-          {[PTF_QUANTITY_MACS] = 1, [PTF_QUANTITY_BIASES] = 1}}},
+     {.family = {[PTF_FAMILY_PRODUCT] = {[MACS] = 1, [BIASES] = 1}}}},
 };
 
 const ptf_convention *ptf_convention_at(size_t index)
@@ -74,11 +67,12 @@ const ptf_convention *ptf_convention_find(const char *name)
     return ptf_convention_at(i);
 }
 
-const ptf_formula *ptf_convention_formulas(const ptf_convention *convention)
+const ptf_convention_table *ptf_convention_formulas(
+    const ptf_convention *convention)
 {
     for (size_t i = 0; i < PTF_ARRAY_SIZE(table); i++) {
         if (convention == &table[i].about)
-            return table[i].formulas;
+            return &table[i].formulas;
     }
     return NULL;
 }

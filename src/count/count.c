@@ -5,26 +5,6 @@
  */
 #include "count/count.h"
 
-static const ptf_count_family families[PTF_OP_COUNT] = {
-    [PTF_OP_CONV1D] = PTF_COUNT_FAMILY_PRODUCT,
-    [PTF_OP_CONV2D] = PTF_COUNT_FAMILY_PRODUCT,
-    [PTF_OP_LINEAR] = PTF_COUNT_FAMILY_PRODUCT,
-    [PTF_OP_BATCHNORM1D] = PTF_COUNT_FAMILY_NORM,
-    [PTF_OP_BATCHNORM2D] = PTF_COUNT_FAMILY_NORM,
-    [PTF_OP_RELU] = PTF_COUNT_FAMILY_RELU,
-    [PTF_OP_LEAKY_RELU] = PTF_COUNT_FAMILY_LEAKY_RELU,
-    [PTF_OP_SIGMOID] = PTF_COUNT_FAMILY_SIGMOID,
-    [PTF_OP_TANH] = PTF_COUNT_FAMILY_TANH,
-    [PTF_OP_SOFTPLUS] = PTF_COUNT_FAMILY_SOFTPLUS,
-    [PTF_OP_SOFTMAX] = PTF_COUNT_FAMILY_SOFTMAX,
-    [PTF_OP_MAXPOOL2D] = PTF_COUNT_FAMILY_MAX_POOL,
-    [PTF_OP_AVGPOOL2D] = PTF_COUNT_FAMILY_AVG_POOL,
-    [PTF_OP_ADAPTIVE_AVGPOOL2D] = PTF_COUNT_FAMILY_ADAPTIVE_AVG_POOL,
-    [PTF_OP_FLATTEN] = PTF_COUNT_FAMILY_VIEW,
-    [PTF_OP_DROPOUT] = PTF_COUNT_FAMILY_VIEW,
-    [PTF_OP_IDENTITY] = PTF_COUNT_FAMILY_VIEW,
-};
-
 /* Whole numbers that remember whether one did not fit. */
 typedef struct tally {
     bool overflow;
@@ -83,27 +63,15 @@ static int64_t count_taps(tally *t, const ptf_node *node, const ptf_shape *in,
                           const ptf_shape *out)
 {
     int64_t taps = 1;
-    switch (families[node->op]) {
-    case PTF_COUNT_FAMILY_MAX_POOL:
-    case PTF_COUNT_FAMILY_AVG_POOL:
-        taps = times(t, node->attrs.kernel[0], node->attrs.kernel[1]);
-        return times(t, taps, ptf_shape_numel(out));
-    case PTF_COUNT_FAMILY_ADAPTIVE_AVG_POOL:
+    if (!ptf_op_is(node->op, PTF_FAMILY_POOL))
+        return 0;
+    if (node->op == PTF_OP_ADAPTIVE_AVGPOOL2D) {
         for (int d = 1; d < 3; d++)
             taps = times(t, taps, adaptive_taps(in->dim[d], out->dim[d]));
         return times(t, taps, in->dim[0]);
-    case PTF_COUNT_FAMILY_VIEW:
-    case PTF_COUNT_FAMILY_PRODUCT:
-    case PTF_COUNT_FAMILY_NORM:
-    case PTF_COUNT_FAMILY_RELU:
-    case PTF_COUNT_FAMILY_LEAKY_RELU:
-    case PTF_COUNT_FAMILY_SIGMOID:
-    case PTF_COUNT_FAMILY_TANH:
-    case PTF_COUNT_FAMILY_SOFTPLUS:
-    case PTF_COUNT_FAMILY_SOFTMAX:
-    case PTF_COUNT_FAMILY_COUNT: break;
     }
-    return 0;
+    taps = times(t, node->attrs.kernel[0], node->attrs.kernel[1]);
+    return times(t, taps, ptf_shape_numel(out));
 }
 
 /* The terms of one sum: the weights of one output channel. */
@@ -116,7 +84,6 @@ static int64_t term_count(tally *t, const ptf_node *node)
 static void find_quantities(tally *t, const ptf_node *node, const ptf_shape *in,
                             const ptf_shape *out, int64_t q[PTF_QUANTITY_COUNT])
 {
-    ptf_count_family family = families[node->op];
     q[PTF_QUANTITY_INPUTS] = ptf_shape_numel(in);
     q[PTF_QUANTITY_OUTPUTS] = ptf_shape_numel(out);
     q[PTF_QUANTITY_TAPS] = count_taps(t, node, in, out);
@@ -124,17 +91,17 @@ static void find_quantities(tally *t, const ptf_node *node, const ptf_shape *in,
         q[PTF_QUANTITY_PARAMETERS] =
             plus(t, q[PTF_QUANTITY_PARAMETERS],
                  parameter_count(t, node, (ptf_role)role));
-    if (family == PTF_COUNT_FAMILY_PRODUCT)
+    if (ptf_op_is(node->op, PTF_FAMILY_PRODUCT))
         q[PTF_QUANTITY_MACS] =
             times(t, q[PTF_QUANTITY_OUTPUTS], term_count(t, node));
     if (parameter_count(t, node, PTF_ROLE_BIAS) > 0)
         q[PTF_QUANTITY_BIASES] = q[PTF_QUANTITY_OUTPUTS];
     if (parameter_count(t, node, PTF_ROLE_SCALE) > 0)
         q[PTF_QUANTITY_EPILOGUES] = q[PTF_QUANTITY_OUTPUTS];
-    if (family == PTF_COUNT_FAMILY_NORM &&
+    if (ptf_op_is(node->op, PTF_FAMILY_AFFINE) &&
         parameter_count(t, node, PTF_ROLE_WEIGHT) > 0)
         q[PTF_QUANTITY_AFFINE] = q[PTF_QUANTITY_OUTPUTS];
-    if (family == PTF_COUNT_FAMILY_SOFTMAX)
+    if (ptf_op_is(node->op, PTF_FAMILY_SOFTMAX))
         q[PTF_QUANTITY_VECTORS] =
             q[PTF_QUANTITY_INPUTS] /
             in->dim[ptf_softmax_axis(&node->attrs, in->rank + 1) - 1];
@@ -142,23 +109,28 @@ static void find_quantities(tally *t, const ptf_node *node, const ptf_shape *in,
 
 /* ---------------------------------------------------------------- formulas */
 
-static int64_t evaluate(tally *t, const ptf_formula formula,
+static int64_t evaluate(tally *t, const ptf_formula family,
+                        const ptf_formula op,
                         const int64_t q[PTF_QUANTITY_COUNT])
 {
     int64_t sum = 0;
     for (int i = 0; i < PTF_QUANTITY_COUNT; i++)
-        sum = plus(t, sum, times(t, formula[i], q[i]));
+        sum = plus(t, sum, times(t, family[i] + op[i], q[i]));
     return sum;
 }
 
-static ptf_operations evaluate_all(tally *t, const ptf_formulas *f,
+static ptf_operations evaluate_all(tally *t, const ptf_formula_table *table,
+                                   ptf_op op,
                                    const int64_t q[PTF_QUANTITY_COUNT])
 {
+    const ptf_formulas *f = &table->family[ptf_op_info(op)->family];
+    const ptf_formulas *own = &table->op[op];
     return (ptf_operations){
-        .macs = evaluate(t, f->macs, q),
-        .multiplications = evaluate(t, f->multiplications, q),
-        .additions = evaluate(t, f->additions, q),
-        .others = evaluate(t, f->others, q),
+        .macs = evaluate(t, f->macs, own->macs, q),
+        .multiplications =
+            evaluate(t, f->multiplications, own->multiplications, q),
+        .additions = evaluate(t, f->additions, own->additions, q),
+        .others = evaluate(t, f->others, own->others, q),
     };
 }
 
@@ -168,7 +140,7 @@ static ptf_operations evaluate_all(tally *t, const ptf_formulas *f,
 typedef struct counting {
     const ptf_net *net;
     const ptf_shape *shapes;
-    const ptf_formula *convention;
+    const ptf_convention_table *convention;
     int64_t batch;
     bool *wanted; /* nodes whose value's gradient is asked for */
 } counting;
@@ -186,7 +158,6 @@ static ptf_count count_layer(tally *t, const counting *c, int index)
     const ptf_node *node = &c->net->nodes[index];
     const ptf_shape *in = &c->shapes[node->inputs[0]];
     const ptf_shape *out = &c->shapes[index];
-    ptf_count_family family = families[node->op];
     ptf_count count = {.name = node->name,
                        .op = node->class_name,
                        .input = *in,
@@ -197,17 +168,19 @@ static ptf_count count_layer(tally *t, const counting *c, int index)
     count.weight_bytes = weight_bytes(t, node);
     for (int i = 0; i < PTF_QUANTITY_COUNT; i++)
         q[i] = times(t, q[i], c->batch);
-    if (family != PTF_COUNT_FAMILY_VIEW) {
+    if (!ptf_op_is(node->op, PTF_FAMILY_VIEW)) {
         count.input_bytes = times(t, q[PTF_QUANTITY_INPUTS], sizeof(float));
         count.output_bytes = times(t, q[PTF_QUANTITY_OUTPUTS], sizeof(float));
     }
-    count.forward = evaluate_all(t, &ptf_forward_formulas[family], q);
+    count.forward = evaluate_all(t, &ptf_forward_formulas, node->op, q);
     if (c->wanted[node->inputs[0]])
         count.input_gradient =
-            evaluate_all(t, &ptf_input_gradient_formulas[family], q);
+            evaluate_all(t, &ptf_input_gradient_formulas, node->op, q);
     count.parameter_gradient =
-        evaluate_all(t, &ptf_parameter_gradient_formulas[family], q);
-    count.conventional = evaluate(t, c->convention[family], q);
+        evaluate_all(t, &ptf_parameter_gradient_formulas, node->op, q);
+    count.conventional =
+        evaluate(t, c->convention->family[ptf_op_info(node->op)->family],
+                 c->convention->op[node->op], q);
     c->wanted[index] = c->wanted[node->inputs[0]] || count.parameters > 0;
     return count;
 }

@@ -26,23 +26,6 @@ typedef enum ptf_quantity {
     PTF_QUANTITY_COUNT,
 } ptf_quantity;
 
-/* Layers that are counted alike. */
-typedef enum ptf_count_family {
-    PTF_COUNT_FAMILY_VIEW, /* no arithmetic, and its output is its input */
-    PTF_COUNT_FAMILY_PRODUCT,
-    PTF_COUNT_FAMILY_NORM,
-    PTF_COUNT_FAMILY_RELU,
-    PTF_COUNT_FAMILY_LEAKY_RELU,
-    PTF_COUNT_FAMILY_SIGMOID,
-    PTF_COUNT_FAMILY_TANH,
-    PTF_COUNT_FAMILY_SOFTPLUS,
-    PTF_COUNT_FAMILY_SOFTMAX,
-    PTF_COUNT_FAMILY_MAX_POOL,
-    PTF_COUNT_FAMILY_AVG_POOL,
-    PTF_COUNT_FAMILY_ADAPTIVE_AVG_POOL,
-    PTF_COUNT_FAMILY_COUNT,
-} ptf_count_family;
-
 /* The factor of each quantity. */
 typedef int8_t ptf_formula[PTF_QUANTITY_COUNT];
 
@@ -51,12 +34,21 @@ typedef struct ptf_formulas {
     ptf_formula macs, multiplications, additions, others;
 } ptf_formulas;
 
-extern const ptf_formulas ptf_forward_formulas[PTF_COUNT_FAMILY_COUNT];
-extern const ptf_formulas ptf_input_gradient_formulas[PTF_COUNT_FAMILY_COUNT];
-extern const ptf_formulas
-    ptf_parameter_gradient_formulas[PTF_COUNT_FAMILY_COUNT];
+/* An op takes what its family's row and its own row say, together. */
+typedef struct ptf_formula_table {
+    ptf_formulas family[PTF_FAMILY_COUNT], op[PTF_OP_COUNT];
+} ptf_formula_table;
 
-/* The convention's formulas, one for each family; NULL if there is no such. */
-const ptf_formula *ptf_convention_formulas(const ptf_convention *convention);
+extern const ptf_formula_table ptf_forward_formulas,
+    ptf_input_gradient_formulas, ptf_parameter_gradient_formulas;
+
+/* The same of what another tool counts. */
+typedef struct ptf_convention_table {
+    ptf_formula family[PTF_FAMILY_COUNT], op[PTF_OP_COUNT];
+} ptf_convention_table;
+
+/* NULL if there is no such convention. */
+const ptf_convention_table *ptf_convention_formulas(
+    const ptf_convention *convention);
 
 #endif

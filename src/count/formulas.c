@@ -27,84 +27,94 @@
  */
 #include "count/count.h"
 
-const ptf_formulas ptf_forward_formulas[PTF_COUNT_FAMILY_COUNT] = {
-    [PTF_COUNT_FAMILY_PRODUCT] =
-        {.macs = {[PTF_QUANTITY_MACS] = 1},
-         .multiplications =
-             {[PTF_QUANTITY_MACS] = 1, [PTF_QUANTITY_EPILOGUES] = 1},
-         .additions = {[PTF_QUANTITY_MACS] = 1,
-                       [PTF_QUANTITY_OUTPUTS] = -1,
-                       [PTF_QUANTITY_BIASES] = 1,
-                       [PTF_QUANTITY_EPILOGUES] = 1}},
-    [PTF_COUNT_FAMILY_NORM] = {.multiplications = {[PTF_QUANTITY_INPUTS] = 1},
-                               .additions = {[PTF_QUANTITY_INPUTS] = 1}},
-    [PTF_COUNT_FAMILY_RELU] = {.others = {[PTF_QUANTITY_INPUTS] = 1}},
-    [PTF_COUNT_FAMILY_LEAKY_RELU] = {.multiplications = {[PTF_QUANTITY_INPUTS] =
-                                                             1},
-                                     .others = {[PTF_QUANTITY_INPUTS] = 1}},
-    [PTF_COUNT_FAMILY_SIGMOID] = {.additions = {[PTF_QUANTITY_INPUTS] = 1},
-                                  .others = {[PTF_QUANTITY_INPUTS] = 2}},
-    [PTF_COUNT_FAMILY_TANH] = {.multiplications = {[PTF_QUANTITY_INPUTS] = 1},
-                               .additions = {[PTF_QUANTITY_INPUTS] = 2},
-                               .others = {[PTF_QUANTITY_INPUTS] = 2}},
-    [PTF_COUNT_FAMILY_SOFTPLUS] = {.multiplications = {[PTF_QUANTITY_INPUTS] =
-                                                           1},
-                                   .additions = {[PTF_QUANTITY_INPUTS] = 2},
-                                   .others = {[PTF_QUANTITY_INPUTS] = 4}},
-    [PTF_COUNT_FAMILY_SOFTMAX] =
-        {.additions = {[PTF_QUANTITY_INPUTS] = 2, [PTF_QUANTITY_VECTORS] = -1},
-         .others = {[PTF_QUANTITY_INPUTS] = 3, [PTF_QUANTITY_VECTORS] = -1}},
-    [PTF_COUNT_FAMILY_MAX_POOL] =
-        {.others = {[PTF_QUANTITY_TAPS] = 1, [PTF_QUANTITY_OUTPUTS] = -1}},
-    [PTF_COUNT_FAMILY_AVG_POOL] =
-        {.additions = {[PTF_QUANTITY_TAPS] = 1, [PTF_QUANTITY_OUTPUTS] = -1},
-         .others = {[PTF_QUANTITY_OUTPUTS] = 1}},
-    [PTF_COUNT_FAMILY_ADAPTIVE_AVG_POOL] =
-        {.additions = {[PTF_QUANTITY_TAPS] = 1, [PTF_QUANTITY_OUTPUTS] = -1},
-         .others = {[PTF_QUANTITY_OUTPUTS] = 1}},
+/* Short names, so that a row reads as its formula. */
+enum {
+    MACS = PTF_QUANTITY_MACS,
+    BIASES = PTF_QUANTITY_BIASES,
+    EPILOGUES = PTF_QUANTITY_EPILOGUES,
+    INPUTS = PTF_QUANTITY_INPUTS,
+    OUTPUTS = PTF_QUANTITY_OUTPUTS,
+    AFFINE = PTF_QUANTITY_AFFINE,
+    TAPS = PTF_QUANTITY_TAPS,
+    VECTORS = PTF_QUANTITY_VECTORS,
 };
 
-const ptf_formulas ptf_input_gradient_formulas[PTF_COUNT_FAMILY_COUNT] = {
-    [PTF_COUNT_FAMILY_PRODUCT] =
-        {.macs = {[PTF_QUANTITY_MACS] = 1},
-         .multiplications =
-             {[PTF_QUANTITY_MACS] = 1, [PTF_QUANTITY_EPILOGUES] = 1},
-         .additions = {[PTF_QUANTITY_MACS] = 1}},
-    [PTF_COUNT_FAMILY_NORM] = {.multiplications = {[PTF_QUANTITY_INPUTS] = 1}},
-    [PTF_COUNT_FAMILY_RELU] = {.others = {[PTF_QUANTITY_INPUTS] = 1}},
-    [PTF_COUNT_FAMILY_LEAKY_RELU] = {.multiplications = {[PTF_QUANTITY_INPUTS] =
-                                                             1},
-                                     .others = {[PTF_QUANTITY_INPUTS] = 1}},
-    [PTF_COUNT_FAMILY_SIGMOID] = {.multiplications = {[PTF_QUANTITY_INPUTS] =
-                                                          2},
-                                  .additions = {[PTF_QUANTITY_INPUTS] = 1}},
-    [PTF_COUNT_FAMILY_TANH] = {.multiplications = {[PTF_QUANTITY_INPUTS] = 2},
-                               .additions = {[PTF_QUANTITY_INPUTS] = 1}},
-    [PTF_COUNT_FAMILY_SOFTPLUS] = {.multiplications = {[PTF_QUANTITY_INPUTS] =
-                                                           1},
-                                   .additions = {[PTF_QUANTITY_INPUTS] = 1},
-                                   .others = {[PTF_QUANTITY_INPUTS] = 3}},
-    [PTF_COUNT_FAMILY_SOFTMAX] = {.multiplications = {[PTF_QUANTITY_INPUTS] =
-                                                          2},
-                                  .additions = {[PTF_QUANTITY_INPUTS] = 2}},
-    [PTF_COUNT_FAMILY_MAX_POOL] = {.additions = {[PTF_QUANTITY_OUTPUTS] = 1}},
-    [PTF_COUNT_FAMILY_AVG_POOL] = {.additions = {[PTF_QUANTITY_TAPS] = 1},
-                                   .others = {[PTF_QUANTITY_OUTPUTS] = 1}},
-    [PTF_COUNT_FAMILY_ADAPTIVE_AVG_POOL] = {.additions = {[PTF_QUANTITY_TAPS] =
-                                                              1},
-                                            .others = {[PTF_QUANTITY_OUTPUTS] =
-                                                           1}},
+const ptf_formula_table ptf_forward_formulas = {
+    .family =
+        {
+            [PTF_FAMILY_PRODUCT] =
+                {.macs = {[MACS] = 1},
+                 .multiplications = {[MACS] = 1, [EPILOGUES] = 1},
+                 .additions = {[MACS] = 1,
+                               [OUTPUTS] = -1,
+                               [BIASES] = 1,
+                               [EPILOGUES] = 1}},
+            [PTF_FAMILY_AFFINE] = {.multiplications = {[INPUTS] = 1},
+                                   .additions = {[INPUTS] = 1}},
+            [PTF_FAMILY_SOFTMAX] = {.additions = {[INPUTS] = 2, [VECTORS] = -1},
+                                    .others = {[INPUTS] = 3, [VECTORS] = -1}},
+        },
+    .op =
+        {
+            [PTF_OP_RELU] = {.others = {[INPUTS] = 1}},
+            [PTF_OP_LEAKY_RELU] = {.multiplications = {[INPUTS] = 1},
+                                   .others = {[INPUTS] = 1}},
+            [PTF_OP_SIGMOID] = {.additions = {[INPUTS] = 1},
+                                .others = {[INPUTS] = 2}},
+            [PTF_OP_TANH] = {.multiplications = {[INPUTS] = 1},
+                             .additions = {[INPUTS] = 2},
+                             .others = {[INPUTS] = 2}},
+            [PTF_OP_SOFTPLUS] = {.multiplications = {[INPUTS] = 1},
+                                 .additions = {[INPUTS] = 2},
+                                 .others = {[INPUTS] = 4}},
+            [PTF_OP_MAXPOOL2D] = {.others = {[TAPS] = 1, [OUTPUTS] = -1}},
+            [PTF_OP_AVGPOOL2D] = {.additions = {[TAPS] = 1, [OUTPUTS] = -1},
+                                  .others = {[OUTPUTS] = 1}},
+            [PTF_OP_ADAPTIVE_AVGPOOL2D] =
+                {.additions = {[TAPS] = 1, [OUTPUTS] = -1},
+                 .others = {[OUTPUTS] = 1}},
+        },
 };
 
-const ptf_formulas ptf_parameter_gradient_formulas[PTF_COUNT_FAMILY_COUNT] = {
-    [PTF_COUNT_FAMILY_PRODUCT] =
-        {.macs = {[PTF_QUANTITY_MACS] = 1},
-         .multiplications =
-             {[PTF_QUANTITY_MACS] = 1, [PTF_QUANTITY_EPILOGUES] = 1},
-         .additions = {[PTF_QUANTITY_MACS] = 1,
-                       [PTF_QUANTITY_BIASES] = 1,
-                       [PTF_QUANTITY_EPILOGUES] = 2}},
-    [PTF_COUNT_FAMILY_NORM] =
-        {.multiplications = {[PTF_QUANTITY_AFFINE] = 2},
-         .additions = {[PTF_QUANTITY_AFFINE] = 2, [PTF_QUANTITY_BIASES] = 1}},
+const ptf_formula_table ptf_input_gradient_formulas = {
+    .family =
+        {
+            [PTF_FAMILY_PRODUCT] =
+                {.macs = {[MACS] = 1},
+                 .multiplications = {[MACS] = 1, [EPILOGUES] = 1},
+                 .additions = {[MACS] = 1}},
+            [PTF_FAMILY_AFFINE] = {.multiplications = {[INPUTS] = 1}},
+            [PTF_FAMILY_SOFTMAX] = {.multiplications = {[INPUTS] = 2},
+                                    .additions = {[INPUTS] = 2}},
+        },
+    .op =
+        {
+            [PTF_OP_RELU] = {.others = {[INPUTS] = 1}},
+            [PTF_OP_LEAKY_RELU] = {.multiplications = {[INPUTS] = 1},
+                                   .others = {[INPUTS] = 1}},
+            [PTF_OP_SIGMOID] = {.multiplications = {[INPUTS] = 2},
+                                .additions = {[INPUTS] = 1}},
+            [PTF_OP_TANH] = {.multiplications = {[INPUTS] = 2},
+                             .additions = {[INPUTS] = 1}},
+            [PTF_OP_SOFTPLUS] = {.multiplications = {[INPUTS] = 1},
+                                 .additions = {[INPUTS] = 1},
+                                 .others = {[INPUTS] = 3}},
+            [PTF_OP_MAXPOOL2D] = {.additions = {[OUTPUTS] = 1}},
+            [PTF_OP_AVGPOOL2D] = {.additions = {[TAPS] = 1},
+                                  .others = {[OUTPUTS] = 1}},
+            [PTF_OP_ADAPTIVE_AVGPOOL2D] = {.additions = {[TAPS] = 1},
+                                           .others = {[OUTPUTS] = 1}},
+        },
+};
+
+const ptf_formula_table ptf_parameter_gradient_formulas = {
+    .family =
+        {
+            [PTF_FAMILY_PRODUCT] =
+                {.macs = {[MACS] = 1},
+                 .multiplications = {[MACS] = 1, [EPILOGUES] = 1},
+                 .additions = {[MACS] = 1, [BIASES] = 1, [EPILOGUES] = 2}},
+            [PTF_FAMILY_AFFINE] = {.multiplications = {[AFFINE] = 2},
+                                   .additions = {[AFFINE] = 2, [BIASES] = 1}},
+        },
 };

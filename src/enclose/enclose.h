@@ -25,6 +25,8 @@
 
 #include "net/net.h"
 
+#include <math.h>
+
 #define PTF_U 0x1p-53
 #define PTF_F 0x1p-24
 /* More than 2^40 underflows of 2^-1075 each. */
@@ -36,11 +38,23 @@
 /* The most terms of a sum for which the bounds below are derived. */
 #define PTF_MAX_TERMS ((int64_t)1 << 32)
 
+/* Makes good what a few roundings may take from a radius. */
+#define PTF_UP (1.0 + 0x1p-40)
+
 /* 'count' balls.  Both arrays belong to whoever made them. */
 typedef struct ptf_balls {
     double *value;
     double *radius;
 } ptf_balls;
+
+/*
+ * A run in f32 of an operation whose exact result is within r of y: one
+ * rounding, which may meet a subnormal.
+ */
+static inline double ptf_executed(bool executed, double y, double r)
+{
+    return executed ? PTF_F * (fabs(y) + r) * PTF_UP + PTF_TINY_F : 0.0;
+}
 
 /* gamma(n) for unit roundoff 'u'; infinite where n u is above 1/64. */
 double ptf_gamma(int64_t n, double u);
@@ -120,17 +134,13 @@ ptf_status ptf_enclose_linear(const ptf_enclose_pass *pass, int64_t inputs,
                               ptf_balls in, ptf_balls out, ptf_error *err);
 
 /*
- * The rest takes one image.  Pointwise layers may work in place.
+ * The rest takes one image.  Affine and unary layers may work in place.
  */
 void ptf_enclose_scale_shift(const ptf_numbers *numbers, bool executed,
                              int64_t channels, int64_t pixels, ptf_balls in,
                              ptf_balls out);
-void ptf_enclose_relu(int64_t n, ptf_balls in, ptf_balls out);
-void ptf_enclose_leaky_relu(int64_t n, double slope, bool executed,
-                            ptf_balls in, ptf_balls out);
-void ptf_enclose_sigmoid(int64_t n, bool executed, ptf_balls in, ptf_balls out);
-void ptf_enclose_tanh(int64_t n, bool executed, ptf_balls in, ptf_balls out);
-void ptf_enclose_softplus(int64_t n, double beta, double threshold,
+/* The op is of the family unary, and p are its parameters. */
+void ptf_enclose_function(ptf_op op, const double p[3], int64_t n,
                           bool executed, ptf_balls in, ptf_balls out);
 
 /* Over the middle index of [outer][n][inner]; may work in place. */

@@ -147,7 +147,7 @@ ptf_status ptf_numbers_read(ptf_arena *arena, const ptf_node *node,
                             ptf_numbers *out, ptf_error *err)
 {
     *out = (ptf_numbers){0};
-    if (ptf_op_info(node->op)->norm)
+    if (ptf_op_is(node->op, PTF_FAMILY_AFFINE))
         return read_norm(arena, node, out, err);
     if (node->tensors[PTF_ROLE_WEIGHT] == NULL)
         return PTF_OK;

@@ -3,9 +3,7 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
-#include "enclose/enclose.h"
-
-#include <math.h>
+#include "enclose/walk.h"
 
 /* The taps of one output along one axis: first, step and end. */
 typedef struct span {
@@ -119,3 +117,19 @@ void ptf_enclose_avg_pool(const ptf_attrs *attrs, const ptf_shape *in_shape,
                 &out.value[i], &out.radius[i]);
     }
 }
+
+static void image(const ptf_enclosure *enc, int node, bool executed,
+                  ptf_balls in, ptf_balls out)
+{
+    const ptf_node *of = &enc->net->nodes[node];
+    const ptf_shape *from = &enc->shapes[of->inputs[0]];
+    const ptf_shape *to = &enc->shapes[node];
+    if (of->op == PTF_OP_MAXPOOL2D)
+        ptf_enclose_max_pool(&of->attrs, from, to, in, out);
+    else if (of->op == PTF_OP_AVGPOOL2D)
+        ptf_enclose_avg_pool(&of->attrs, from, to, executed, in, out);
+    else
+        ptf_enclose_avg_pool(NULL, from, to, executed, in, out);
+}
+
+const ptf_enclose_family ptf_enclose_family_pool = {.image = image};

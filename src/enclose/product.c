@@ -24,6 +24,7 @@
  * SPDX-License-Identifier: Apache-2.0
  */
 #include "enclose/product.h"
+#include "enclose/walk.h"
 
 #include <math.h>
 
@@ -452,3 +453,18 @@ ptf_status ptf_enclose_conv(const ptf_enclose_pass *pass,
     p.terms = p.group_in * p.kernel[0] * p.kernel[1];
     return run(&p, err);
 }
+
+static ptf_status step(const ptf_enclose_step *s, ptf_error *err)
+{
+    const ptf_enclosure *enc = s->enc;
+    const ptf_node *node = &enc->net->nodes[s->node];
+    if (node->op == PTF_OP_LINEAR)
+        return ptf_enclose_linear(s->pass, node->attrs.in_channels,
+                                  node->attrs.out_channels,
+                                  &enc->numbers[s->node], s->in, s->out, err);
+    return ptf_enclose_conv(
+        s->pass, &node->attrs, &enc->shapes[node->inputs[0]],
+        &enc->shapes[s->node], &enc->numbers[s->node], s->in, s->out, err);
+}
+
+const ptf_enclose_family ptf_enclose_family_product = {.step = step};

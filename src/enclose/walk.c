@@ -123,7 +123,7 @@ static bool is_apart(const ptf_enclosure *enc, int i)
 {
     enum { MANY_PIXELS = 128 };
     const ptf_node *node = &enc->net->nodes[i];
-    return !ptf_op_info(node->op)->weighted ||
+    return !ptf_op_is(node->op, PTF_FAMILY_PRODUCT) ||
            enc->sizes[i] / node->attrs.out_channels >= MANY_PIXELS;
 }
 
@@ -132,7 +132,7 @@ static void share_balls(ptf_enclosure *enc, const float *const *taps)
 {
     for (int i = 0; i < enc->net->node_count; i++) {
         const ptf_node *node = &enc->net->nodes[i];
-        bool shares = i > 0 && ptf_enclose_passes_on(node) &&
+        bool shares = i > 0 && ptf_enclose_family_of(node)->passes_on &&
                       taps[node->inputs[0]] == NULL;
         enc->balls[i] = shares ? enc->balls[node->inputs[0]] : enc->own[i];
     }

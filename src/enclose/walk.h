@@ -52,8 +52,23 @@ static inline void ptf_balls_copy(int64_t n, ptf_balls in, ptf_balls out)
     memcpy(out.radius, in.radius, (size_t)n * sizeof(double));
 }
 
-/* Layers whose output is their input. */
-bool ptf_enclose_passes_on(const ptf_node *node);
+/*
+ * How a family takes balls, ptf_enclose_family_pool in pool.c and so on: all
+ * images of a step, or one.
+ */
+typedef struct ptf_enclose_family {
+    ptf_status (*step)(const ptf_enclose_step *step, ptf_error *err);
+    void (*image)(const ptf_enclosure *enc, int node, bool executed,
+                  ptf_balls in, ptf_balls out);
+    bool passes_on; /* the output is the input */
+} ptf_enclose_family;
+
+#define FAMILY(id, name) \
+    extern const ptf_enclose_family ptf_enclose_family_##name;
+#include "op/families.inc"
+#undef FAMILY
+
+const ptf_enclose_family *ptf_enclose_family_of(const ptf_node *node);
 
 /* Runs the node, and notes which images' balls say nothing. */
 ptf_status ptf_enclose_run_step(ptf_enclose_step *step, ptf_error *err);

@@ -83,10 +83,37 @@ float *ptf_gradient_floats(ptf_gradient *g, size_t count);
 const float *ptf_gradient_value(const ptf_gradient *g, int node);
 int64_t ptf_gradient_numel(const ptf_gradient *g, int node);
 
-/* Prepares node i; what it may need of the shared memory is noted in 'g'. */
+/*
+ * How a family goes back, ptf_back_family_pool in pool.c and so on: prepares
+ * node i, where there is something to prepare (what it may need of the shared
+ * memory is noted in 'g'), and takes the cotangent of its output to that of its
+ * input.
+ */
+typedef struct ptf_back_family {
+    ptf_status (*make)(ptf_gradient *g, int i, const ptf_plan_options *options,
+                       ptf_error *err);
+    void (*back)(const ptf_gradient *g, int i, float *dx);
+} ptf_back_family;
+
+#define FAMILY(id, name) extern const ptf_back_family ptf_back_family_##name;
+#include "op/families.inc"
+#undef FAMILY
+
+/* What a task needs of a node on its way back. */
+typedef struct ptf_back_run {
+    const ptf_gradient *g;
+    const ptf_node *node;
+    const ptf_back *n;
+    const ptf_shape *in, *out;
+    const float *x, *y; /* the node's input and output */
+    float *dx;
+    int64_t floats; /* of all images' inputs */
+} ptf_back_run;
+
+ptf_back_run ptf_back_run_of(const ptf_gradient *g, int i, float *dx);
+
+/* The geometry of a product, for the two functions below. */
 ptf_status ptf_back_product(ptf_gradient *g, int i, ptf_error *err);
-ptf_status ptf_back_norm(ptf_gradient *g, int i, ptf_error *err);
-void ptf_back_softmax(ptf_gradient *g, int i);
 
 /* The parameters of node i: their gradients' tensors. */
 ptf_status ptf_back_tensors(ptf_gradient *g, int i, ptf_error *err);
@@ -94,13 +121,17 @@ ptf_status ptf_back_tensors(ptf_gradient *g, int i, ptf_error *err);
 /* From the cotangent of node i to that of its input, and to parameters. */
 void ptf_back_conv_input(const ptf_gradient *g, int i, float *dx);
 void ptf_back_conv_weights(const ptf_gradient *g, int i);
-void ptf_back_layer(const ptf_gradient *g, int i, float *dx);
 
 /*
  * The gradients of the parameters of node i.  Multiplies the cotangent of a
  * product with an epilogue by its scale, so call it first.
  */
 ptf_status ptf_back_parameters(const ptf_gradient *g, int i, ptf_error *err);
+
+/* From the cotangent of node i to that of its input, by its family. */
+void ptf_back_input(const ptf_gradient *g, int i, float *dx);
+ptf_status ptf_back_make(ptf_gradient *g, int i,
+                         const ptf_plan_options *options, ptf_error *err);
 
 /* Shared memory, when all nodes have said what they need. */
 ptf_status ptf_gradient_buffers(ptf_gradient *g, ptf_error *err);

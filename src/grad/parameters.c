@@ -87,7 +87,7 @@ static ptf_status epilogue_back(const ptf_gradient *g, int i, ptf_error *err)
 ptf_status ptf_back_parameters(const ptf_gradient *g, int i, ptf_error *err)
 {
     const ptf_back *n = &g->nodes[i];
-    if (ptf_op_info(g->net->nodes[i].op)->norm) {
+    if (ptf_op_is(g->net->nodes[i].op, PTF_FAMILY_AFFINE)) {
         sum_channels(g, i, PTF_ROLE_WEIGHT,
                      ptf_gradient_value(g, g->net->nodes[i].inputs[0]));
         sum_channels(g, i, PTF_ROLE_BIAS, NULL);
@@ -138,25 +138,4 @@ ptf_status ptf_back_tensors(ptf_gradient *g, int i, ptf_error *err)
             status = add_tensor(g, i, roles[r], err);
     }
     return status;
-}
-
-ptf_status ptf_back_norm(ptf_gradient *g, int i, ptf_error *err)
-{
-    const ptf_node *node = &g->net->nodes[i];
-    int64_t channels = node->attrs.in_channels;
-    ptf_norm_numbers n;
-    float *scale = ptf_gradient_floats(g, (size_t)channels);
-    ptf_status status = ptf_norm_numbers_read(&g->arena, node, &n, err);
-    if (status != PTF_OK || scale == NULL)
-        return status != PTF_OK ? status : ptf_fail_memory(err);
-    double *factor = n.var;
-    for (int64_t c = 0; c < channels; c++) {
-        double size = sqrt(n.var[c] + node->attrs.eps);
-        scale[c] = (float)(n.gamma[c] / size);
-        factor[c] = 1.0 / size;
-    }
-    g->nodes[i].scale = scale;
-    g->nodes[i].mean = n.mean;
-    g->nodes[i].factor = factor;
-    return PTF_OK;
 }

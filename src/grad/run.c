@@ -44,19 +44,11 @@ static void add_part(void *context, int64_t i, int thread)
                                  ptf_min_i64(r->n - begin, PTF_PART_FLOATS));
 }
 
-static void layer_back(ptf_gradient *g, int i, float *dx)
-{
-    if (ptf_op_info(g->net->nodes[i].op)->weighted)
-        ptf_back_conv_input(g, i, dx);
-    else
-        ptf_back_layer(g, i, dx);
-}
-
 /* The first reader writes its part, the others add theirs. */
 static void input_back(ptf_gradient *g, int i, int input)
 {
     ptf_back *to = &g->nodes[input];
-    layer_back(g, i, to->filled ? g->spare : to->d);
+    ptf_back_input(g, i, to->filled ? g->spare : to->d);
     if (to->filled) {
         add_run run = {g, to->d, g->spare,
                        g->count * ptf_gradient_numel(g, input)};

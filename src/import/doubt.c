@@ -10,13 +10,14 @@
 /* Layers through which a straight line stays straight. */
 static bool is_affine(const ptf_node *node)
 {
-    const ptf_op_row *op = ptf_op_info(node->op);
-    return op->norm || op->identity || node->op == PTF_OP_FLATTEN;
+    return ptf_op_is(node->op, PTF_FAMILY_AFFINE) ||
+           ptf_op_is(node->op, PTF_FAMILY_VIEW) ||
+           ptf_op_is(node->op, PTF_FAMILY_SOURCE);
 }
 
 static bool is_activation(const ptf_node *node)
 {
-    return ptf_op_info(node->op)->elementwise && !is_affine(node);
+    return ptf_op_is(node->op, PTF_FAMILY_UNARY);
 }
 
 /* The layer before 'index' that is no Dropout or Identity; 0 is the input. */
@@ -24,18 +25,18 @@ static int before(const ptf_net *net, int index)
 {
     do
         index--;
-    while (index > 0 && ptf_op_info(net->nodes[index].op)->identity);
+    while (index > 0 && ptf_op_is_identity(net->nodes[index].op));
     return index;
 }
 
 static bool is_weighted(const ptf_net *net, int index)
 {
-    return ptf_op_info(net->nodes[index].op)->weighted;
+    return ptf_op_is(net->nodes[index].op, PTF_FAMILY_PRODUCT);
 }
 
 static bool is_norm(const ptf_net *net, int index)
 {
-    return ptf_op_info(net->nodes[index].op)->norm;
+    return ptf_op_is(net->nodes[index].op, PTF_FAMILY_AFFINE);
 }
 
 /* -------------------------------------------------------------------- rules */

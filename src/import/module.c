@@ -84,8 +84,7 @@ static bool is_shown(ptf_op op, ptf_text_span name)
 {
     if (span_is(name, "bias"))
         return false;
-    for (const ptf_field *f = ptf_field_next(op, NULL); f != NULL;
-         f = ptf_field_next(op, f)) {
+    for (const ptf_field *f = ptf_op_info(op)->fields; f->name != NULL; f++) {
         if (span_is(name, f->name))
             return true;
     }
@@ -172,7 +171,7 @@ static ptf_status check_statistics(const describer *d, const ptf_module *module,
 static bool put_bias(describer *d, const ptf_module *module, ptf_op op)
 {
     char affine[PTF_MODULE_VALUE_TEXT] = "True";
-    if (ptf_op_info(op)->norm)
+    if (ptf_op_is(op, PTF_FAMILY_AFFINE))
         ptf_module_value(module, "affine", affine);
     if (strcmp(affine, "True") != 0)
         return false;
@@ -215,8 +214,7 @@ static ptf_status put_layer(describer *d, const ptf_module *module,
         return status;
     ptf_buffer_printf(&d->out, "%s(", class_name);
     const char *separator = "";
-    for (const ptf_field *f = ptf_field_next(op, NULL); f != NULL;
-         f = ptf_field_next(op, f)) {
+    for (const ptf_field *f = ptf_op_info(op)->fields; f->name != NULL; f++) {
         size_t before = d->out.size;
         ptf_buffer_add_text(&d->out, separator);
         if (put_field(d, module, op, f))

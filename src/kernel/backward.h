@@ -54,18 +54,12 @@ typedef struct ptf_part {
 
 /*
  * Maps are whole images (first 0, rows height).  dx must not overlap d, but
- * the pointwise ones (up to softplus) may work in place.
+ * scale and unary may work in place.
  */
 typedef struct ptf_backward {
     void (*scale)(float *dx, const float *d, int64_t channels, int64_t pixels,
                   const float *scale);
-    void (*relu)(float *dx, const float *d, const float *x, int64_t n);
-    void (*leaky_relu)(float *dx, const float *d, const float *x, int64_t n,
-                       float slope);
-    void (*sigmoid)(float *dx, const float *d, const float *x, int64_t n);
-    void (*tanh)(float *dx, const float *d, const float *x, int64_t n);
-    void (*softplus)(float *dx, const float *d, const float *x, int64_t n,
-                     double beta, double threshold);
+    ptf_unary_back_kernel *const *unary; /* by ptf_unary */
     /* d[outer][n][inner] as in the forward pass, whose result is y. */
     void (*softmax)(float *dx, const float *d, const float *y, int64_t outer,
                     int64_t n, int64_t inner);

@@ -18,10 +18,10 @@
  *   relu         x > 0 ? x : +0, and NaN stays.
  *   leaky_relu   x > 0 ? x : x * slope.
  *   sigmoid      1 / (1 + exp(-x)) in double, rounded once.
- *   tanh         in double, rounded once; see pointwise.inc.
+ *   tanh         in double, rounded once; see unary.inc.
  *   softplus     z = beta * x; x where z > threshold, and elsewhere
  *                (max(z, 0) + log(1 + exp(-|z|))) / beta, in double, rounded
- *                once; see pointwise.inc.  PyTorch compares in f32, so that
+ *                once; see unary.inc.  PyTorch compares in f32, so that
  *                it may take the other side where z rounds to the threshold.
  *   softmax      m = the largest x; e_i = exp(beta * (x_i - m)) in double;
  *                the sum of e_i in index order in double; e_i / sum rounded
@@ -102,22 +102,33 @@ typedef struct ptf_product {
     ptf_epilogue epilogue;
 } ptf_product;
 
+/* The functions of one number, and how many parameters one may have. */
+typedef enum ptf_unary {
+#define UNARY(id, name) PTF_UNARY_##id,
+#include "kernel/functions.inc"
+#undef UNARY
+    PTF_UNARY_COUNT,
+} ptf_unary;
+
+enum { PTF_UNARY_PARAMETERS = 3 };
+
+typedef void ptf_unary_kernel(float *y, const float *x, int64_t n,
+                              const double p[PTF_UNARY_PARAMETERS]);
+typedef void ptf_unary_back_kernel(float *dx, const float *d, const float *x,
+                                   int64_t n,
+                                   const double p[PTF_UNARY_PARAMETERS]);
+
 /*
  * The kernels of one instruction set.  Maps of one image; 'n' counts floats.
- * Outputs and inputs must not overlap, except that the pointwise ones (up to
- * softplus) may work in place.
+ * Outputs and inputs must not overlap, except that scale_shift and unary may
+ * work in place.
  */
 typedef struct ptf_kernels {
     ptf_isa isa;
 
     void (*scale_shift)(float *y, const float *x, int64_t channels,
                         int64_t pixels, const float *scale, const float *shift);
-    void (*relu)(float *y, const float *x, int64_t n);
-    void (*leaky_relu)(float *y, const float *x, int64_t n, float slope);
-    void (*sigmoid)(float *y, const float *x, int64_t n);
-    void (*tanh)(float *y, const float *x, int64_t n);
-    void (*softplus)(float *y, const float *x, int64_t n, double beta,
-                     double threshold);
+    ptf_unary_kernel *const *unary; /* by ptf_unary */
     /* x[outer][n][inner], over the middle index. */
     void (*softmax)(float *y, const float *x, double beta, int64_t outer,
                     int64_t n, int64_t inner);

@@ -7,9 +7,7 @@
 
 #define PTF_FMAF __builtin_fmaf
 #define PTF_FMA  __builtin_fma
-#include "kernel/pointwise.inc"
-
-#include "kernel/backward.inc"
+#include "kernel/scalar.inc"
 
 #include "kernel/product.inc"
 
@@ -17,7 +15,6 @@
 
 const ptf_kernels ptf_kernels_neon = {
     .isa = PTF_ISA_NEON,
-    PTF_POINTWISE,
-    PTF_BACKWARD,
+    PTF_SCALAR,
     PTF_PRODUCTS,
 };

@@ -5,9 +5,7 @@
  */
 #define PTF_FMAF __builtin_fmaf
 #define PTF_FMA  __builtin_fma
-#include "kernel/pointwise.inc"
-
-#include "kernel/backward.inc"
+#include "kernel/scalar.inc"
 
 /* A canonical sum under way. */
 typedef struct chain {
@@ -185,5 +183,4 @@ void ptf_ref_conv_weights(const ptf_conv *conv, const float *x, const float *d,
     }
 }
 
-const ptf_kernels ptf_kernels_ref = {
-    .isa = PTF_ISA_REF, PTF_POINTWISE, PTF_BACKWARD};
+const ptf_kernels ptf_kernels_ref = {.isa = PTF_ISA_REF, PTF_SCALAR};

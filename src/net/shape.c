@@ -67,7 +67,7 @@ static bool is_sane(const ptf_shape *shape)
 static ptf_status node_shape(const ptf_node *node, const ptf_shape *in,
                              ptf_shape *out, ptf_error *err)
 {
-    const char *wrong = ptf_op_info(node->op)->shape(&node->attrs, in, out);
+    const char *wrong = ptf_op_shape(node->op, &node->attrs, in, out);
     if (wrong == NULL && !is_sane(out))
         wrong = "its output is too large";
     if (wrong == NULL)

@@ -7,94 +7,79 @@
  */
 #include "net/net.h"
 
-static bool has_padding(const ptf_attrs *a)
+/* The walk along the net: what is known of the value that a node reads. */
+typedef struct slide {
+    ptf_partial_shape value;
+    int64_t edge[2]; /* rows, columns of it that padding changes */
+    ptf_slide *out;
+} slide;
+
+/*
+ * A node's reach along rows (0) or columns (1) of its map; those of a value
+ * of channels x length are its columns.
+ */
+static ptf_reach reach_of(const ptf_node *node, ptf_partial_shape in, int d)
 {
-    return a->padding[0] != 0 || a->padding[1] != 0;
+    int rank = in.rank > 2 ? in.rank : 4; /* unknown, or flat: as of images */
+    int axis = d + rank - 2;
+    if (axis < 2)
+        return (ptf_reach){.kind = PTF_REACH_EACH};
+    return ptf_op_reach(node->op, &node->attrs, rank, axis);
 }
 
-/* Why this layer's value on an image is not its value on each crop. */
-static const char *blocks_sliding(const ptf_node *node)
+/* Why a value along one axis of an image is not its value on each crop. */
+static const char *blocks_sliding(const ptf_reach *reach)
 {
-    switch (node->op) {
-    case PTF_OP_CONV1D:
-    case PTF_OP_CONV2D:
-    case PTF_OP_MAXPOOL2D:
-    case PTF_OP_AVGPOOL2D:
-        if (has_padding(&node->attrs))
-            return "pads its input, so a crop sees padding where the larger "
-                   "image goes on";
-        if (node->attrs.ceil_mode)
-            return "rounds its output size up, so windows at the border are "
-                   "cut";
+    if (reach->kind == PTF_REACH_ALL)
+        return reach->why;
+    if (reach->kind == PTF_REACH_EACH)
         return NULL;
-    case PTF_OP_ADAPTIVE_AVGPOOL2D:
-        return "has windows that depend on the size of the map";
-    case PTF_OP_LINEAR:
-    case PTF_OP_FLATTEN: return "takes one size of map only";
-    case PTF_OP_SOFTMAX:
-        return node->attrs.dim_none || node->attrs.dim == 1
-                   ? NULL
-                   : "normalises over positions";
-    case PTF_OP_INPUT:
-    case PTF_OP_BATCHNORM1D:
-    case PTF_OP_BATCHNORM2D:
-    case PTF_OP_RELU:
-    case PTF_OP_LEAKY_RELU:
-    case PTF_OP_SIGMOID:
-    case PTF_OP_TANH:
-    case PTF_OP_SOFTPLUS:
-    case PTF_OP_DROPOUT:
-    case PTF_OP_IDENTITY:
-    case PTF_OP_COUNT: return NULL;
-    }
-    return NULL;
-}
-
-static bool has_stride(ptf_op op)
-{
-    return op == PTF_OP_CONV1D || op == PTF_OP_CONV2D ||
-           op == PTF_OP_MAXPOOL2D || op == PTF_OP_AVGPOOL2D;
-}
-
-/* Reasons that leave the net able to run on any size of image. */
-static bool takes_any_size(const ptf_node *node)
-{
-    return has_stride(node->op) || blocks_sliding(node) == NULL;
+    if (reach->before != 0)
+        return "pads its input, so a crop sees padding where the larger image "
+               "goes on";
+    return reach->cut ? "rounds its output size up, so windows at the border "
+                        "are cut"
+                      : NULL;
 }
 
 /*
- * Counts at 'edge[d]' the rows or columns of the layer's output, from either
+ * Counts at 'edge[d]' the rows or columns of the node's output, from either
  * edge of a window, that padding or features changed by it reach.
  */
-static bool advance(const ptf_node *node, int d, ptf_slide *out,
-                    int64_t edge[2])
+static bool advance(slide *s, const ptf_reach *reach, int d)
 {
-    int64_t stride = node->attrs.stride[d], reach;
-    if (!ptf_mul_i64(out->stride[d], stride, &out->stride[d]) ||
-        !ptf_add_i64(edge[d], node->attrs.padding[d], &reach))
+    int64_t changed, *edge = &s->edge[d];
+    if (!ptf_mul_i64(s->out->stride[d], reach->stride, &s->out->stride[d]) ||
+        !ptf_add_i64(*edge, reach->before, &changed))
         return false;
-    if (node->attrs.ceil_mode)
-        reach = reach > 0 ? reach : 1;
-    edge[d] = reach / stride + (reach % stride != 0);
-    return ptf_mul_i64(edge[d], out->stride[d], &out->border[d]);
+    if (reach->cut)
+        changed = changed > 0 ? changed : 1;
+    *edge = ptf_ceil_div(changed, reach->stride);
+    return ptf_mul_i64(*edge, s->out->stride[d], &s->out->border[d]);
+}
+
+/* NULL, or why the node does not slide along rows or columns. */
+static const char *pass(slide *s, const ptf_node *node, int d)
+{
+    ptf_reach reach = reach_of(node, s->value, d);
+    s->out->any_size = s->out->any_size && reach.kind != PTF_REACH_ALL;
+    if (reach.kind != PTF_REACH_WINDOW || advance(s, &reach, d))
+        return blocks_sliding(&reach);
+    s->out->any_size = false;
+    return "makes the stride overflow";
 }
 
 void ptf_net_slide(const ptf_net *net, ptf_slide *out)
 {
-    int64_t edge[2] = {0, 0};
+    slide s = {.value = ptf_net_input_partial_shape(net), .out = out};
     *out = (ptf_slide){.stride = {1, 1}, .any_size = true};
-    for (int i = 0; i < net->node_count; i++) {
+    for (int i = 1; i < net->node_count; i++) {
         const ptf_node *node = &net->nodes[i];
-        const char *reason = blocks_sliding(node);
-        bool goes_on = takes_any_size(node);
-        for (int d = 0; d < 2 && has_stride(node->op); d++) {
-            if (advance(node, d, out, edge))
-                continue;
-            goes_on = false;
-            reason = "makes the stride overflow";
-        }
-        bool first = out->blocker == NULL || (out->any_size && !goes_on);
-        out->any_size = out->any_size && goes_on;
+        bool could = out->any_size;
+        const char *rows = pass(&s, node, 0), *columns = pass(&s, node, 1);
+        const char *reason = rows != NULL ? rows : columns;
+        ptf_op_partial_shape(node->op, &node->attrs, s.value, &s.value);
+        bool first = out->blocker == NULL || (could && !out->any_size);
         if (reason == NULL || !first)
             continue;
         out->blocker = node->implied ? "the implied flatten" : node->name;

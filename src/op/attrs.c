@@ -13,97 +13,116 @@
 #include "op/attrs.h"
 #include "op/number.h"
 
-#include <float.h>
-#include <math.h>
 #include <stddef.h>
 
 #define AT(member) offsetof(ptf_attrs, member)
 
-enum {
-    CONV = 1U << PTF_OP_CONV1D | 1U << PTF_OP_CONV2D,
-    LINEAR = 1U << PTF_OP_LINEAR,
-    BATCHNORM = 1U << PTF_OP_BATCHNORM1D | 1U << PTF_OP_BATCHNORM2D,
-    MAXPOOL = 1U << PTF_OP_MAXPOOL2D,
-    AVGPOOL = 1U << PTF_OP_AVGPOOL2D,
-    ADAPTIVE = 1U << PTF_OP_ADAPTIVE_AVGPOOL2D,
-    RELU = 1U << PTF_OP_RELU,
-    LEAKY = 1U << PTF_OP_LEAKY_RELU,
-    FLATTEN = 1U << PTF_OP_FLATTEN,
-    SOFTPLUS = 1U << PTF_OP_SOFTPLUS,
-    SOFTMAX = 1U << PTF_OP_SOFTMAX,
-    DROPOUT = 1U << PTF_OP_DROPOUT,
+enum { STATED = PTF_FIELD_REQUIRED | PTF_FIELD_ALWAYS };
 
-    STATED = PTF_FIELD_REQUIRED | PTF_FIELD_ALWAYS,
+#define INT   PTF_FIELD_KIND_INT
+#define PAIR  PTF_FIELD_KIND_PAIR
+#define FLOAT PTF_FIELD_KIND_FLOAT
+#define BOOL  PTF_FIELD_KIND_BOOL
+
+const ptf_field ptf_fields_none[] = {{0}};
+
+const ptf_field ptf_fields_conv[] = {
+    {"in_channels", INT, STATED | PTF_FIELD_POSITIONAL, .at = AT(in_channels),
+     .minimum = 1},
+    {"out_channels", INT, STATED | PTF_FIELD_POSITIONAL, .at = AT(out_channels),
+     .minimum = 1},
+    {"kernel_size", PAIR, STATED | PTF_FIELD_TUPLE, .at = AT(kernel),
+     .minimum = 1},
+    {"stride", PAIR, STATED | PTF_FIELD_TUPLE, .at = AT(stride), .minimum = 1},
+    {"padding", PTF_FIELD_KIND_PADDING, PTF_FIELD_TUPLE, .at = AT(padding)},
+    {"dilation", PAIR, PTF_FIELD_TUPLE, .at = AT(dilation), .minimum = 1},
+    {"groups", INT, 0, .at = AT(groups), .minimum = 1},
+    {"bias", BOOL, 0, .at = AT(has_bias)},
+    {"padding_mode", PTF_FIELD_KIND_MODE, .flags = 0},
+    {"scale_shift", BOOL, 0, .at = AT(scale_shift)},
+    {0},
 };
 
-static const ptf_field fields[] = {
-    {CONV, "in_channels", PTF_FIELD_KIND_INT, STATED | PTF_FIELD_POSITIONAL,
-     AT(in_channels), 1, 0},
-    {CONV, "out_channels", PTF_FIELD_KIND_INT, STATED | PTF_FIELD_POSITIONAL,
-     AT(out_channels), 1, 0},
-    {CONV, "kernel_size", PTF_FIELD_KIND_PAIR, STATED | PTF_FIELD_TUPLE,
-     AT(kernel), 1, 0},
-    {CONV, "stride", PTF_FIELD_KIND_PAIR, STATED | PTF_FIELD_TUPLE, AT(stride),
-     1, 0},
-    {CONV, "padding", PTF_FIELD_KIND_PADDING, PTF_FIELD_TUPLE, AT(padding), 0,
-     0},
-    {CONV, "dilation", PTF_FIELD_KIND_PAIR, PTF_FIELD_TUPLE, AT(dilation), 1,
-     0},
-    {CONV, "groups", PTF_FIELD_KIND_INT, 0, AT(groups), 1, 0},
-    {CONV, "bias", PTF_FIELD_KIND_BOOL, 0, AT(has_bias), 0, 0},
-    {CONV, "padding_mode", PTF_FIELD_KIND_MODE, 0, 0, 0, 0},
-
-    {LINEAR, "in_features", PTF_FIELD_KIND_INT, STATED, AT(in_channels), 1, 0},
-    {LINEAR, "out_features", PTF_FIELD_KIND_INT, STATED, AT(out_channels), 1,
-     0},
-    {LINEAR, "bias", PTF_FIELD_KIND_BOOL, PTF_FIELD_ALWAYS, AT(has_bias), 0, 0},
-    {CONV | LINEAR, "scale_shift", PTF_FIELD_KIND_BOOL, 0, AT(scale_shift), 0,
-     0},
-
-    {BATCHNORM, "num_features", PTF_FIELD_KIND_INT,
-     STATED | PTF_FIELD_POSITIONAL, AT(in_channels), 1, 0},
-    {BATCHNORM, "eps", PTF_FIELD_KIND_FLOAT, STATED, AT(eps), 0, 0},
-    {BATCHNORM, "momentum", PTF_FIELD_KIND_FLOAT, STATED, AT(momentum), 0,
-     AT(momentum_none)},
-    {BATCHNORM, "affine", PTF_FIELD_KIND_BOOL, STATED, AT(affine), 0, 0},
-    {BATCHNORM, "bias", PTF_FIELD_KIND_BOOL, 0, AT(has_bias), 0, 0},
-    {BATCHNORM, "track_running_stats", PTF_FIELD_KIND_BOOL, PTF_FIELD_ALWAYS,
-     AT(track_running_stats), 0, 0},
-
-    {MAXPOOL | AVGPOOL, "kernel_size", PTF_FIELD_KIND_PAIR, STATED, AT(kernel),
-     1, 0},
-    {MAXPOOL | AVGPOOL, "stride", PTF_FIELD_KIND_PAIR, STATED, AT(stride), 1,
-     0},
-    {MAXPOOL | AVGPOOL, "padding", PTF_FIELD_KIND_PAIR, STATED, AT(padding), 0,
-     0},
-    {MAXPOOL, "dilation", PTF_FIELD_KIND_PAIR, STATED, AT(dilation), 1, 0},
-    {MAXPOOL, "ceil_mode", PTF_FIELD_KIND_BOOL, STATED, AT(ceil_mode), 0, 0},
-    {AVGPOOL, "ceil_mode", PTF_FIELD_KIND_BOOL, 0, AT(ceil_mode), 0, 0},
-    {AVGPOOL, "count_include_pad", PTF_FIELD_KIND_BOOL, 0,
-     AT(count_include_pad), 0, 0},
-    {ADAPTIVE, "output_size", PTF_FIELD_KIND_PAIR, STATED | PTF_FIELD_NONE_IS_0,
-     AT(output_size), 1, 0},
-
-    {LEAKY, "negative_slope", PTF_FIELD_KIND_FLOAT, STATED, AT(negative_slope),
-     0, 0},
-    {RELU | LEAKY, "inplace", PTF_FIELD_KIND_BOOL, 0, AT(inplace), 0, 0},
-    {SOFTPLUS, "beta", PTF_FIELD_KIND_FLOAT, STATED, AT(beta), 0, 0},
-    {SOFTPLUS, "threshold", PTF_FIELD_KIND_FLOAT, STATED, AT(threshold), 0, 0},
-    {SOFTMAX, "dim", PTF_FIELD_KIND_INT, STATED, AT(dim), -8, AT(dim_none)},
-    {FLATTEN, "start_dim", PTF_FIELD_KIND_INT, STATED, AT(start_dim), -8, 0},
-    {FLATTEN, "end_dim", PTF_FIELD_KIND_INT, STATED, AT(end_dim), -8, 0},
-    {DROPOUT, "p", PTF_FIELD_KIND_FLOAT, STATED, AT(p), 0, 0},
-    {DROPOUT, "inplace", PTF_FIELD_KIND_BOOL, PTF_FIELD_ALWAYS, AT(inplace), 0,
-     0},
+const ptf_field ptf_fields_linear[] = {
+    {"in_features", INT, STATED, .at = AT(in_channels), .minimum = 1},
+    {"out_features", INT, STATED, .at = AT(out_channels), .minimum = 1},
+    {"bias", BOOL, PTF_FIELD_ALWAYS, .at = AT(has_bias)},
+    {"scale_shift", BOOL, 0, .at = AT(scale_shift)},
+    {0},
 };
 
-const ptf_field *ptf_field_next(ptf_op op, const ptf_field *after)
-{
-    const ptf_field *f = after == NULL ? fields : after + 1;
-    while (f < fields + PTF_ARRAY_SIZE(fields) && (f->ops >> op & 1) == 0)
-        f++;
-    return f < fields + PTF_ARRAY_SIZE(fields) ? f : NULL;
-}
+const ptf_field ptf_fields_batchnorm[] = {
+    {"num_features", INT, STATED | PTF_FIELD_POSITIONAL, .at = AT(in_channels),
+     .minimum = 1},
+    {"eps", FLOAT, STATED, .at = AT(eps), .otherwise = 1e-5},
+    {"momentum", FLOAT, STATED, .at = AT(momentum), .otherwise = 0.1,
+     .none_at = AT(momentum_none)},
+    {"affine", BOOL, STATED, .at = AT(affine)},
+    {"bias", BOOL, 0, .at = AT(has_bias)},
+    {"track_running_stats", BOOL, PTF_FIELD_ALWAYS,
+     .at = AT(track_running_stats)},
+    {0},
+};
+
+const ptf_field ptf_fields_maxpool[] = {
+    {"kernel_size", PAIR, STATED, .at = AT(kernel), .minimum = 1},
+    {"stride", PAIR, STATED, .at = AT(stride), .minimum = 1},
+    {"padding", PAIR, STATED, .at = AT(padding)},
+    {"dilation", PAIR, STATED, .at = AT(dilation), .minimum = 1},
+    {"ceil_mode", BOOL, STATED, .at = AT(ceil_mode)},
+    {0},
+};
+
+const ptf_field ptf_fields_avgpool[] = {
+    {"kernel_size", PAIR, STATED, .at = AT(kernel), .minimum = 1},
+    {"stride", PAIR, STATED, .at = AT(stride), .minimum = 1},
+    {"padding", PAIR, STATED, .at = AT(padding)},
+    {"ceil_mode", BOOL, 0, .at = AT(ceil_mode),
+     .unspecified_at = AT(ceil_mode_unspecified)},
+    {"count_include_pad", BOOL, 0, .at = AT(count_include_pad),
+     .unspecified_at = AT(count_include_pad_unspecified)},
+    {0},
+};
+
+const ptf_field ptf_fields_adaptive[] = {
+    {"output_size", PAIR, STATED | PTF_FIELD_NONE_IS_0, .at = AT(output_size),
+     .minimum = 1},
+    {0},
+};
+
+const ptf_field ptf_fields_relu[] = {
+    {"inplace", BOOL, 0, .at = AT(inplace)},
+    {0},
+};
+
+const ptf_field ptf_fields_leaky_relu[] = {
+    {"negative_slope", FLOAT, STATED, .at = AT(p[0]), .otherwise = 0.01},
+    {"inplace", BOOL, 0, .at = AT(inplace)},
+    {0},
+};
+
+const ptf_field ptf_fields_softplus[] = {
+    {"beta", FLOAT, STATED, .at = AT(p[0]), .otherwise = 1.0},
+    {"threshold", FLOAT, STATED, .at = AT(p[1]), .otherwise = 20.0},
+    {0},
+};
+
+const ptf_field ptf_fields_softmax[] = {
+    {"dim", INT, STATED, .at = AT(dim), .minimum = -8, .none_at = AT(dim_none)},
+    {0},
+};
+
+const ptf_field ptf_fields_flatten[] = {
+    {"start_dim", INT, STATED, .at = AT(start_dim), .minimum = -8},
+    {"end_dim", INT, STATED, .at = AT(end_dim), .minimum = -8},
+    {0},
+};
+
+const ptf_field ptf_fields_dropout[] = {
+    {"p", FLOAT, STATED, .at = AT(p[0]), .otherwise = 0.5},
+    {"inplace", BOOL, PTF_FIELD_ALWAYS, .at = AT(inplace)},
+    {0},
+};
 
 void ptf_attrs_default(ptf_op op, ptf_attrs *out)
 {
@@ -113,19 +132,18 @@ void ptf_attrs_default(ptf_op op, ptf_attrs *out)
         .dilation = {1, 1},
         .groups = 1,
         .has_bias = true,
-        .eps = 1e-5,
-        .momentum = 0.1,
         .affine = true,
         .track_running_stats = true,
         .count_include_pad = true,
-        .ceil_mode_unspecified = op == PTF_OP_AVGPOOL2D,
-        .negative_slope = 0.01,
-        .beta = 1.0,
-        .threshold = 20.0,
         .start_dim = 1,
         .end_dim = -1,
-        .p = 0.5,
     };
+    for (const ptf_field *f = ptf_op_info(op)->fields; f->name != NULL; f++) {
+        if (f->unspecified_at != 0)
+            *(bool *)((char *)out + f->unspecified_at) = true;
+        if (f->kind == FLOAT)
+            *(double *)((char *)out + f->at) = f->otherwise;
+    }
 }
 
 /* ----------------------------------------------------------------- reading */
@@ -284,6 +302,8 @@ static void *member(ptf_attrs *attrs, size_t at)
 static bool parse_value(ptf_op op, const ptf_field *f, span s, ptf_attrs *attrs)
 {
     void *out = member(attrs, f->at);
+    if (f->unspecified_at != 0)
+        *(bool *)member(attrs, f->unspecified_at) = false;
     if (f->none_at != 0 && span_is(s, "None")) {
         *(bool *)member(attrs, f->none_at) = true;
         return true;
@@ -303,8 +323,7 @@ static bool parse_value(ptf_op op, const ptf_field *f, span s, ptf_attrs *attrs)
 static const ptf_field *find_field(ptf_op op, span name, int position)
 {
     int at = 0;
-    for (const ptf_field *f = ptf_field_next(op, NULL); f != NULL;
-         f = ptf_field_next(op, f)) {
+    for (const ptf_field *f = ptf_op_info(op)->fields; f->name != NULL; f++) {
         bool here = at++ == position && (f->flags & PTF_FIELD_POSITIONAL) != 0;
         if (name.size == 0 ? here : span_is(name, f->name))
             return f;
@@ -340,7 +359,7 @@ static const char *parse_item(ptf_op op, span item, int position,
                  class_name, shown(item), item.at);
         return message;
     }
-    uint64_t bit = (uint64_t)1 << (f - fields);
+    uint64_t bit = (uint64_t)1 << (f - ptf_op_info(op)->fields);
     if ((*seen & bit) != 0) {
         snprintf(message, 256, "%s states %s twice", class_name, f->name);
         return message;
@@ -353,13 +372,10 @@ static const char *parse_item(ptf_op op, span item, int position,
     return message;
 }
 
-_Static_assert(PTF_ARRAY_SIZE(fields) <= 64, "one bit of 'seen' for each");
-
 static const char *find_missing(ptf_op op, uint64_t seen, char message[256])
 {
-    for (const ptf_field *f = ptf_field_next(op, NULL); f != NULL;
-         f = ptf_field_next(op, f)) {
-        bool is_there = (seen >> (f - fields) & 1) != 0;
+    for (const ptf_field *f = ptf_op_info(op)->fields; f->name != NULL; f++) {
+        bool is_there = (seen >> (f - ptf_op_info(op)->fields) & 1) != 0;
         if ((f->flags & PTF_FIELD_REQUIRED) != 0 && !is_there) {
             snprintf(message, 256, "%s does not state %s",
                      ptf_op_info(op)->class_name, f->name);
@@ -369,85 +385,9 @@ static const char *find_missing(ptf_op op, uint64_t seen, char message[256])
     return NULL;
 }
 
-/* -------------------------------------------------- what follows from what */
-
-/* Turns padding=same into numbers, where both sides get the same number. */
-static const char *settle_padding(ptf_op op, ptf_attrs *a)
+static const char *settle(ptf_op op, ptf_attrs *attrs, char message[256])
 {
-    if (a->padding_text == NULL || strcmp(a->padding_text, "valid") == 0)
-        return NULL;
-    for (int i = op == PTF_OP_CONV1D ? 1 : 0; i < 2; i++) {
-        int64_t total = a->dilation[i] * (a->kernel[i] - 1);
-        if (a->stride[i] != 1)
-            return "padding=same with a stride, which PyTorch does not have";
-        if (total % 2 != 0)
-            return "padding=same with an even kernel, which pads one side "
-                   "more than the other; ptfold does not do that";
-        a->padding[i] = total / 2;
-    }
-    return NULL;
-}
-
-static const char *check_conv(ptf_op op, ptf_attrs *a)
-{
-    if (a->in_channels % a->groups != 0 || a->out_channels % a->groups != 0)
-        return "groups that do not divide the channels";
-    const char *wrong = settle_padding(op, a);
-    bool pads = a->padding[0] != 0 || a->padding[1] != 0;
-    return wrong == NULL && pads ? a->padding_refused : wrong;
-}
-
-static const char *check_pool(ptf_op op, ptf_attrs *a, bool ceil_mode_said,
-                              bool count_said)
-{
-    for (int i = 0; i < 2; i++) {
-        int64_t extent = a->dilation[i] * (a->kernel[i] - 1) + 1;
-        if (2 * a->padding[i] > extent)
-            return "more padding than half the window, which PyTorch refuses";
-    }
-    bool average = op == PTF_OP_AVGPOOL2D;
-    bool padded = a->padding[0] != 0 || a->padding[1] != 0;
-    if (average && padded && !count_said)
-        return "padding, where PyTorch does not print whether the zeros count; "
-               "add count_include_pad=True (the default) or "
-               "count_include_pad=False to the text";
-    a->ceil_mode_unspecified = average && !ceil_mode_said;
-    return NULL;
-}
-
-/* PyTorch divides by beta, and has it in f32. */
-static const char *check_softplus(const ptf_attrs *a)
-{
-    double size = fabs(a->beta);
-    return size >= (double)FLT_MIN && size <= (double)FLT_MAX
-               ? NULL
-               : "a beta that is no normal f32";
-}
-
-static bool was_seen(ptf_op op, uint64_t seen, size_t at)
-{
-    for (const ptf_field *f = ptf_field_next(op, NULL); f != NULL;
-         f = ptf_field_next(op, f)) {
-        if (f->at == at)
-            return (seen >> (f - fields) & 1) != 0;
-    }
-    return false;
-}
-
-static const char *check_whole(ptf_op op, uint64_t seen, ptf_attrs *a,
-                               char message[256])
-{
-    unsigned bit = 1U << op;
-    const char *wrong = NULL;
-    if ((bit & CONV) != 0)
-        wrong = check_conv(op, a);
-    if ((bit & (MAXPOOL | AVGPOOL)) != 0)
-        wrong = check_pool(op, a, was_seen(op, seen, AT(ceil_mode)),
-                           was_seen(op, seen, AT(count_include_pad)));
-    if ((bit & SOFTPLUS) != 0)
-        wrong = check_softplus(a);
-    if ((bit & BATCHNORM) != 0)
-        a->out_channels = a->in_channels;
+    const char *wrong = ptf_op_settle(op, attrs);
     if (wrong == NULL)
         return NULL;
     snprintf(message, 256, "%s with %s", ptf_op_info(op)->class_name, wrong);
@@ -471,5 +411,5 @@ const char *ptf_attrs_parse(ptf_op op, const char *text, size_t size,
             return wrong;
     }
     const char *wrong = find_missing(op, seen, message);
-    return wrong != NULL ? wrong : check_whole(op, seen, out, message);
+    return wrong != NULL ? wrong : settle(op, out, message);
 }

@@ -27,18 +27,23 @@ enum {
         16, /* both numbers are printed even when they are equal */
 };
 
-/* A row speaks of all ops in 'ops'. */
 typedef struct ptf_field {
-    unsigned ops;
-    const char *name;
+    const char *name; /* NULL behind the last one of a list */
     ptf_field_kind kind;
     unsigned flags;
-    size_t at;       /* in ptf_attrs */
-    int64_t minimum; /* of integers */
-    size_t none_at;  /* the bool in ptf_attrs that stands for None, or 0 */
+    size_t at;        /* in ptf_attrs */
+    int64_t minimum;  /* of integers */
+    double otherwise; /* a float when nothing is said */
+    /* Booleans in ptf_attrs: None was said; nothing was said.  0: there is
+     * none. */
+    size_t none_at, unspecified_at;
 } ptf_field;
 
-/* The row of 'op' behind 'after' (NULL: the first); NULL at the end. */
-const ptf_field *ptf_field_next(ptf_op op, const ptf_field *after);
+/* The lists that ops.inc names. */
+extern const ptf_field ptf_fields_none[], ptf_fields_conv[],
+    ptf_fields_linear[], ptf_fields_batchnorm[], ptf_fields_relu[],
+    ptf_fields_leaky_relu[], ptf_fields_softplus[], ptf_fields_softmax[],
+    ptf_fields_maxpool[], ptf_fields_avgpool[], ptf_fields_adaptive[],
+    ptf_fields_flatten[], ptf_fields_dropout[];
 
 #endif

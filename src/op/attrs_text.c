@@ -111,8 +111,7 @@ char *ptf_op_text(ptf_arena *arena, ptf_op op, const ptf_attrs *attrs)
     ptf_attrs_default(op, &defaults);
     put(&w, "%s(", ptf_op_info(op)->class_name);
     const char *comma = "";
-    for (const ptf_field *f = ptf_field_next(op, NULL); f != NULL;
-         f = ptf_field_next(op, f)) {
+    for (const ptf_field *f = ptf_op_info(op)->fields; f->name != NULL; f++) {
         if ((f->flags & PTF_FIELD_ALWAYS) == 0 &&
             is_default(f, attrs, &defaults))
             continue;

@@ -10,26 +10,18 @@
 #include "base/base.h"
 
 typedef enum ptf_op {
-    PTF_OP_INPUT,
-    PTF_OP_CONV1D,
-    PTF_OP_CONV2D,
-    PTF_OP_BATCHNORM1D,
-    PTF_OP_BATCHNORM2D,
-    PTF_OP_LINEAR,
-    PTF_OP_RELU,
-    PTF_OP_LEAKY_RELU,
-    PTF_OP_SIGMOID,
-    PTF_OP_TANH,
-    PTF_OP_SOFTPLUS,
-    PTF_OP_SOFTMAX,
-    PTF_OP_MAXPOOL2D,
-    PTF_OP_AVGPOOL2D,
-    PTF_OP_ADAPTIVE_AVGPOOL2D,
-    PTF_OP_FLATTEN,
-    PTF_OP_DROPOUT,
-    PTF_OP_IDENTITY,
+#define OP(id, class_name, family, attributes) PTF_OP_##id,
+#include "op/ops.inc"
+#undef OP
     PTF_OP_COUNT,
 } ptf_op;
+
+typedef enum ptf_family {
+#define FAMILY(id, name) PTF_FAMILY_##id,
+#include "op/families.inc"
+#undef FAMILY
+    PTF_FAMILY_COUNT,
+} ptf_family;
 
 /* What a layer's tensors are for.  Scale and shift come from
  * batchnorm_to_epilogue: y = fmaf(x, scale, shift) per output channel, before
@@ -65,38 +57,99 @@ typedef struct ptf_attrs {
     bool momentum_none; /* cumulative average; evaluation does not care */
     bool affine, track_running_stats;
     bool ceil_mode, count_include_pad;
-    bool ceil_mode_unspecified; /* AvgPool2d does not print it */
-    int64_t output_size[2];     /* adaptive pooling; 0: as the input (None) */
-    double negative_slope;
-    double beta, threshold;     /* softplus */
+    /* AvgPool2d prints neither, so a text need not say them. */
+    bool ceil_mode_unspecified, count_include_pad_unspecified;
+    int64_t output_size[2]; /* adaptive pooling; 0: as the input (None) */
+    double p[3]; /* of a function: LeakyReLU's negative slope; Softplus's beta
+                    and threshold; Dropout's p */
     int64_t start_dim, end_dim; /* flatten */
     int64_t dim;                /* softmax */
     bool dim_none;
-    double p;     /* dropout */
     bool inplace; /* printed back, otherwise without meaning */
 } ptf_attrs;
 
-/* ------------------------------------------------------------ table of ops */
+/* ----------------------------------------------------------- what rules say */
 
 /*
- * What a shape rule gets and gives: shapes without the batch dimension.
- * Returns NULL, or what is wrong with the input ("expects 3 channels").
+ * What is known of a value before any input shape is: its rank with the batch
+ * and its number of channels (or features); 0 is unknown.
  */
-typedef const char *ptf_shape_rule(const ptf_attrs *attrs, const ptf_shape *in,
-                                   ptf_shape *out);
+typedef struct ptf_partial_shape {
+    int rank;
+    int64_t channels;
+} ptf_partial_shape;
+
+/*
+ * On which positions of its input's axis a position of the output's same axis
+ * depends.  Axis 0 is the batch.  All that is cut into pieces follows from it:
+ * batches, stripes of rows, windows that slide over a larger image.
+ */
+typedef enum ptf_reach_kind {
+    PTF_REACH_EACH,   /* position i on position i */
+    PTF_REACH_WINDOW, /* on some from i * stride - before, 'extent' wide */
+    PTF_REACH_ALL,
+} ptf_reach_kind;
+
+typedef struct ptf_reach {
+    ptf_reach_kind kind;
+    int64_t stride, before, extent; /* of a window; before is the padding */
+    bool cut;        /* the last window may end outside (ceil_mode) */
+    const char *why; /* of ALL: "normalises over positions" */
+} ptf_reach;
+
+/*
+ * What a family knows of its ops.  Shapes are without the batch.  Texts say
+ * what is wrong with the input ("expects 3 channels") or the attributes; NULL
+ * is nothing.  A rule that is NULL does nothing: no attributes to complete,
+ * the shape of the input, no parameters.
+ */
+typedef struct ptf_rules {
+    /* Attributes that follow from those that a text states. */
+    const char *(*settle)(ptf_op op, ptf_attrs *attrs);
+    const char *(*shape)(ptf_op op, const ptf_attrs *attrs, const ptf_shape *in,
+                         ptf_shape *out);
+    /* The same before shapes are known. */
+    const char *(*partial)(ptf_op op, const ptf_attrs *attrs,
+                           ptf_partial_shape in, ptf_partial_shape *out);
+    bool (*parameter)(ptf_op op, const ptf_attrs *attrs, ptf_role role,
+                      int *rank, int64_t shape[PTF_MAX_RANK]);
+    /* 'rank' is the input's, with the batch. */
+    ptf_reach (*reach)(ptf_op op, const ptf_attrs *attrs, int rank, int axis);
+} ptf_rules;
+
+#define FAMILY(id, name) extern const ptf_rules ptf_rules_##name;
+#include "op/families.inc"
+#undef FAMILY
+
+/* ------------------------------------------------------------ table of ops */
+
+struct ptf_field; /* attrs.h */
 
 typedef struct ptf_op_row {
     const char *class_name; /* "Conv2d" */
-    ptf_shape_rule *shape;
-    bool elementwise; /* out[i] depends on in[i] alone (BatchNorm: and on the
-                         channel's constants) */
-    bool identity;    /* out is in: Dropout, Identity */
-    bool weighted;    /* sums of weights times inputs: Conv, Linear */
-    bool norm;        /* BatchNorm */
-    int rank;         /* that its input must have, with the batch; 0: any */
+    ptf_family family;
+    const struct ptf_field *fields; /* up to one without a name */
 } ptf_op_row;
 
 const ptf_op_row *ptf_op_info(ptf_op op);
+
+static inline bool ptf_op_is(ptf_op op, ptf_family family)
+{
+    return ptf_op_info(op)->family == family;
+}
+
+/* True when the output is the input: Dropout, Identity, the input itself. */
+bool ptf_op_is_identity(ptf_op op);
+
+/* The rules of the op's family, see ptf_rules. */
+const char *ptf_op_settle(ptf_op op, ptf_attrs *attrs);
+const char *ptf_op_shape(ptf_op op, const ptf_attrs *attrs, const ptf_shape *in,
+                         ptf_shape *out);
+
+const char *ptf_op_partial_shape(ptf_op op, const ptf_attrs *attrs,
+                                 ptf_partial_shape in, ptf_partial_shape *out);
+
+ptf_reach ptf_op_reach(ptf_op op, const ptf_attrs *attrs, int rank, int axis);
 
 /*
  * The shape that parameter 'role' of a layer must have (rank 0 for
@@ -127,19 +180,6 @@ void ptf_attrs_default(ptf_op op, ptf_attrs *out);
  */
 const char *ptf_attrs_parse(ptf_op op, const char *text, size_t size,
                             ptf_attrs *out, char message[256]);
-
-/*
- * What is known of a value before any input shape is: its rank with the batch
- * and its number of channels (or features); 0 is unknown.
- */
-typedef struct ptf_partial_shape {
-    int rank;
-    int64_t channels;
-} ptf_partial_shape;
-
-/* NULL, or why the layer cannot take such a value. */
-const char *ptf_op_partial_shape(ptf_op op, const ptf_attrs *attrs,
-                                 ptf_partial_shape in, ptf_partial_shape *out);
 
 /*
  * What a rule of an op has against an input with 'got' channels or features,

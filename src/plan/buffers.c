@@ -98,7 +98,7 @@ static bool is_shared_badly(const ptf_plan *plan, int buffer, int now)
 
 static bool is_pointwise(ptf_op op)
 {
-    return ptf_op_info(op)->elementwise && !ptf_op_info(op)->identity;
+    return ptf_op_is(op, PTF_FAMILY_UNARY) || ptf_op_is(op, PTF_FAMILY_AFFINE);
 }
 
 /* The buffer of step 'now': its own input's where that ends here. */

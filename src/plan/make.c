@@ -5,113 +5,28 @@
  */
 #include "plan/plan.h"
 
-/*
- * A light segment's piece has so few images that its maps stay in the caches:
- * those of one core where a thread has the piece, else those of all; but if
- * these suffice, so many that large weights are used by enough pixels each
- * time they are read.  Each thread gets several pieces, so that all end at
- * about the same time.
- */
-enum {
-    CORE_FLOATS = 1 << 17,
-    GROUP_FLOATS = 1 << 20,
-    LARGE_WEIGHTS = 1 << 16,
-    ENOUGH_PIXELS = 128,
-    PIECES_OF_THREAD = 4,
+static ptf_plan_family *const families[PTF_FAMILY_COUNT] = {
+#define FAMILY(id, name) [PTF_FAMILY_##id] = ptf_plan_##name,
+#include "op/families.inc"
+#undef FAMILY
 };
-
-static bool is_alias(ptf_op op)
-{
-    return op == PTF_OP_FLATTEN || op == PTF_OP_DROPOUT ||
-           op == PTF_OP_IDENTITY;
-}
-
-/* What stands behind a product and is done in its step. */
-typedef struct chain {
-    int root;             /* the node whose value this node's is */
-    bool open;            /* nobody else reads a value between the two */
-    const ptf_node *norm; /* of a root: the batch norm behind it */
-    bool relu;            /* of a root */
-} chain;
-
-/*
- * A batch norm behind a product is the scale and shift of its epilogue: by
- * kernel.h that gives the bits of the two steps.
- */
-static bool takes_norm(const chain *root, const ptf_node *product,
-                       const ptf_node *norm)
-{
-    return ptf_op_info(norm->op)->norm && !root->relu && root->norm == NULL &&
-           product->tensors[PTF_ROLE_SCALE] == NULL &&
-           norm->attrs.in_channels == product->attrs.out_channels;
-}
-
-/*
- * Which nodes are one step: aliases belong to their input; batch norm and
- * ReLU to the product before them when nobody else reads that, unless every
- * node is to be a step 'alone'.
- */
-static void find_chains(const ptf_net *net, bool alone, chain *chains)
-{
-    for (int i = 0; i < net->node_count; i++) {
-        const ptf_node *node = &net->nodes[i];
-        chains[i] = (chain){.root = i,
-                            .open = !alone && ptf_op_info(node->op)->weighted};
-        if (node->input_count != 1)
-            continue;
-        int in = node->inputs[0];
-        chain *root = &chains[chains[in].root];
-        bool open = chains[in].open && ptf_net_consumers(net, in) == 1;
-        bool norm = open && takes_norm(root, &net->nodes[root->root], node);
-        bool relu = open && node->op == PTF_OP_RELU && !root->relu;
-        if (!is_alias(node->op) && !norm && !relu)
-            continue;
-        chains[i].root = root->root;
-        chains[i].open = open;
-        if (norm)
-            root->norm = node;
-        if (relu)
-            root->relu = true;
-    }
-}
 
 static ptf_status fill_step(ptf_plan *plan, ptf_step *step, ptf_error *err)
 {
-    switch (step->node->op) {
-    case PTF_OP_CONV1D:
-    case PTF_OP_CONV2D:
-    case PTF_OP_LINEAR: return ptf_step_product(plan, step, err);
-    case PTF_OP_BATCHNORM1D:
-    case PTF_OP_BATCHNORM2D: return ptf_step_scale_shift(plan, step, err);
-    case PTF_OP_SOFTMAX: return ptf_step_softmax(plan, step, err);
-    case PTF_OP_MAXPOOL2D:
-    case PTF_OP_AVGPOOL2D:
-    case PTF_OP_ADAPTIVE_AVGPOOL2D: ptf_step_pool(step); return PTF_OK;
-    case PTF_OP_RELU:
-    case PTF_OP_LEAKY_RELU:
-    case PTF_OP_SIGMOID:
-    case PTF_OP_TANH:
-    case PTF_OP_SOFTPLUS: ptf_step_pointwise(step); return PTF_OK;
-    case PTF_OP_INPUT: ptf_step_copy(step); return PTF_OK;
-    case PTF_OP_FLATTEN:
-    case PTF_OP_DROPOUT:
-    case PTF_OP_IDENTITY:
-    case PTF_OP_COUNT: break;
-    }
-    return ptf_node_fail(err, PTF_UNSUPPORTED, step->node, "no kernel runs it");
+    return families[ptf_op_info(step->node->op)->family](plan, step, err);
 }
 
-static ptf_status add_step(ptf_plan *plan, int node, const chain *chains,
+static ptf_status add_step(ptf_plan *plan, int node, const ptf_fused *fused,
                            ptf_error *err)
 {
     ptf_step *step = &plan->steps[plan->step_count++];
     step->node = &plan->net->nodes[node];
-    step->in = chains[step->node->inputs[0]].root;
+    step->in = fused[step->node->inputs[0]].root;
     step->out = node;
-    step->epilogue.relu = chains[node].relu;
+    step->epilogue.relu = fused[node].relu;
     ptf_status status = fill_step(plan, step, err);
-    if (status == PTF_OK && chains[node].norm != NULL)
-        status = ptf_plan_norm(plan, chains[node].norm, &step->epilogue, err);
+    if (status == PTF_OK && fused[node].norm != NULL)
+        status = ptf_plan_norm(plan, fused[node].norm, &step->epilogue, err);
     return status;
 }
 
@@ -122,17 +37,17 @@ static ptf_status add_step(ptf_plan *plan, int node, const chain *chains,
 static ptf_status make_steps(ptf_plan *plan, ptf_error *err)
 {
     const ptf_net *net = plan->net;
-    chain *chains =
-        ptf_arena_array(&plan->arena, (size_t)net->node_count, sizeof(chain));
-    if (chains == NULL)
+    ptf_fused *fused = ptf_arena_array(&plan->arena, (size_t)net->node_count,
+                                       sizeof(ptf_fused));
+    if (fused == NULL)
         return ptf_fail_memory(err);
-    find_chains(net, plan->keep || plan->inspect, chains);
-    plan->output = chains[net->output].root;
+    ptf_plan_fuse(net, plan->keep || plan->inspect, fused);
+    plan->output = fused[net->output].root;
     for (int i = 1; i < net->node_count; i++) {
         ptf_status status = PTF_OK;
-        plan->values[i].root = chains[i].root;
-        if (chains[i].root == i)
-            status = add_step(plan, i, chains, err);
+        plan->values[i].root = fused[i].root;
+        if (fused[i].root == i)
+            status = add_step(plan, i, fused, err);
         if (status != PTF_OK)
             return status;
     }
@@ -142,7 +57,7 @@ static ptf_status make_steps(ptf_plan *plan, ptf_error *err)
         plan->values[plan->output] = plan->values[0];
         step->node = &net->nodes[0];
         step->out = plan->output;
-        ptf_step_copy(step);
+        return ptf_plan_source(plan, step, err);
     }
     return PTF_OK;
 }
@@ -178,66 +93,6 @@ static ptf_status make_values(ptf_plan *plan, const ptf_shape *input,
         plan->values[i].rows = shapes[i].rank == 3 ? shapes[i].dim[1] : 1;
     }
     return status;
-}
-
-/* ---------------------------------------------------------------- segments */
-
-static int64_t clamp(int64_t n, int64_t least, int64_t most)
-{
-    return ptf_min_i64(ptf_max_i64(n, least), most);
-}
-
-/* The images that a light step needs for ENOUGH_PIXELS. */
-static int64_t least_group(const ptf_step *s)
-{
-    const ptf_map *out = &s->conv.out;
-    if (s->weights == NULL || ptf_conv_weights(&s->conv) < LARGE_WEIGHTS)
-        return 1;
-    return ptf_ceil_div(ENOUGH_PIXELS, out->height * out->width);
-}
-
-/* Chooses what steps first .. last - 1 take at a time. */
-static void set_groups(ptf_plan *plan, int first, int last)
-{
-    int64_t floats = 1, least = 1, batch = plan->batch;
-    for (int i = first; i < last; i++) {
-        const ptf_step *s = &plan->steps[i];
-        floats = ptf_max_i64(floats, plan->values[s->in].numel +
-                                         plan->values[s->out].numel);
-        least = ptf_max_i64(least, least_group(s));
-    }
-    int64_t group = clamp(GROUP_FLOATS / floats, 1, batch);
-    int64_t own = clamp(CORE_FLOATS / floats, ptf_min_i64(least, group), batch);
-    int64_t most = batch / (PIECES_OF_THREAD * plan->threads);
-    bool apart = plan->threads > 1 && most >= least && floats <= GROUP_FLOATS;
-    if (plan->steps[first].heavy)
-        group = batch;
-    else if (plan->threads == 1)
-        group = own;
-    else if (apart)
-        group = clamp(own, 1, most);
-    for (int i = first; i < last; i++) {
-        plan->steps[i].group = group;
-        plan->steps[i].apart = apart && !plan->steps[i].heavy;
-    }
-}
-
-void ptf_plan_segments(ptf_plan *plan)
-{
-    int last;
-    for (int i = 1; i < plan->step_count; i++) { /* light after heavy */
-        ptf_step *s = &plan->steps[i];
-        if (s->run != NULL && plan->steps[i - 1].heavy &&
-            plan->values[s->out].numel <= 65536)
-            s->heavy = true;
-    }
-    for (int first = 0; first < plan->step_count; first = last) {
-        last = first + 1;
-        while (last < plan->step_count &&
-               plan->steps[last].heavy == plan->steps[first].heavy)
-            last++;
-        set_groups(plan, first, last);
-    }
 }
 
 /* -------------------------------------------------------------------- plan */

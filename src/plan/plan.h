@@ -137,6 +137,13 @@ const float *ptf_plan_read(const ptf_plan *plan, const ptf_piece *piece,
 /* What the piece's thread has of a buffer. */
 float *ptf_plan_own(const ptf_region *buffer, const ptf_piece *piece);
 
+/* What a task needs of a step that runs on a piece. */
+typedef struct ptf_step_piece {
+    const ptf_plan *plan;
+    const ptf_step *step;
+    const ptf_piece *piece;
+} ptf_step_piece;
+
 /* ptf_each() with the piece's threads. */
 void ptf_piece_each(const ptf_plan *plan, const ptf_piece *piece, int64_t count,
                     ptf_task *task, void *context);
@@ -147,13 +154,26 @@ void *ptf_plan_alloc(ptf_plan *plan, size_t size);
 /* PTF_MEMORY when 'more' bytes would go beyond the limit. */
 ptf_status ptf_plan_reserve(const ptf_plan *plan, size_t more, ptf_error *err);
 
-/* Fills the step of a node from its attributes, and chooses how it runs. */
-ptf_status ptf_step_product(ptf_plan *plan, ptf_step *step, ptf_error *err);
-ptf_status ptf_step_scale_shift(ptf_plan *plan, ptf_step *step, ptf_error *err);
-ptf_status ptf_step_softmax(ptf_plan *plan, ptf_step *step, ptf_error *err);
-void ptf_step_pointwise(ptf_step *step);
-void ptf_step_pool(ptf_step *step);
-void ptf_step_copy(ptf_step *step);
+/*
+ * Fills the step of a node from its attributes, and chooses how it runs: by
+ * the family of its op, ptf_plan_pool() in pool.c and so on.
+ */
+typedef ptf_status ptf_plan_family(ptf_plan *plan, ptf_step *step,
+                                   ptf_error *err);
+#define FAMILY(id, name) ptf_plan_family ptf_plan_##name;
+#include "op/families.inc"
+#undef FAMILY
+
+/* Which nodes one step does, beginning with the node whose step it is. */
+typedef struct ptf_fused {
+    int root;             /* the node whose value this node's is */
+    bool open;            /* nobody else reads a value between the two */
+    const ptf_node *norm; /* of a root: the batch norm behind it */
+    bool relu;            /* of a root */
+} ptf_fused;
+
+/* Fills nodes[node_count]; 'alone': every node that computes is a step. */
+void ptf_plan_fuse(const ptf_net *net, bool alone, ptf_fused *nodes);
 
 /* Weights, bias and so on as f32 in C order: in place where they are so. */
 ptf_status ptf_plan_f32(ptf_plan *plan, const ptf_tensor *tensor,

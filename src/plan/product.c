@@ -290,7 +290,7 @@ static bool is_heavy(const ptf_conv *v)
            (v->out.height * v->out.width == 1 && weights > maps);
 }
 
-ptf_status ptf_step_product(ptf_plan *plan, ptf_step *step, ptf_error *err)
+ptf_status ptf_plan_product(ptf_plan *plan, ptf_step *step, ptf_error *err)
 {
     const ptf_node *node = step->node;
     if (node->op == PTF_OP_LINEAR &&

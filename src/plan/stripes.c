@@ -28,22 +28,18 @@ static void set_rows(ptf_plan_value *v, int64_t first, int64_t rows)
 
 /* -------------------------------------------------------------------- rows */
 
-static bool has_window(ptf_op op)
+/* On which input rows an output row of a step depends. */
+static ptf_reach rows_of(const ptf_step *s)
 {
-    return op == PTF_OP_CONV2D || op == PTF_OP_MAXPOOL2D ||
-           op == PTF_OP_AVGPOOL2D;
+    enum { RANK = 4, ROWS = 2 }; /* of a map, with the batch */
+    return ptf_op_reach(s->node->op, &s->node->attrs, RANK, ROWS);
 }
 
-/* True when each output row of a step depends on a window of input rows. */
 static bool is_by_rows(const ptf_plan *plan, const ptf_step *s)
 {
-    if (plan->values[s->in].shape.rank != 3 ||
-        plan->values[s->out].shape.rank != 3)
-        return false;
-    enum { RANK = 4, ROWS = 2 }; /* of a map, with the batch */
-    if (s->node->op == PTF_OP_SOFTMAX)
-        return ptf_softmax_axis(&s->node->attrs, RANK) != ROWS;
-    return s->node->op != PTF_OP_ADAPTIVE_AVGPOOL2D;
+    return plan->values[s->in].shape.rank == 3 &&
+           plan->values[s->out].shape.rank == 3 &&
+           rows_of(s).kind != PTF_REACH_ALL;
 }
 
 /*
@@ -70,12 +66,10 @@ static void rows_before(const ptf_plan *plan, const ptf_step *s, bool anywhere,
     int64_t height = height_of(&plan->values[s->in]);
     *first = out->first;
     *end = out->first + out->rows;
-    if (has_window(s->node->op)) {
-        const ptf_attrs *a = &s->node->attrs;
-        int64_t dilation = s->node->op == PTF_OP_AVGPOOL2D ? 1 : a->dilation[0];
-        *first = out->first * a->stride[0] - a->padding[0];
-        *end = *first + (out->rows - 1) * a->stride[0] +
-               (a->kernel[0] - 1) * dilation + 1;
+    ptf_reach reach = rows_of(s);
+    if (reach.kind == PTF_REACH_WINDOW) {
+        *first = out->first * reach.stride - reach.before;
+        *end = *first + (out->rows - 1) * reach.stride + reach.extent;
     }
     if (anywhere) {
         *end -= *first;

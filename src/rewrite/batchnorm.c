@@ -45,7 +45,8 @@ static ptf_status settle_scale(const ptf_node *node, double *gamma,
 
 bool ptf_norm_moves(const ptf_node *node)
 {
-    return ptf_op_info(node->op)->norm && node->attrs.track_running_stats;
+    return ptf_op_is(node->op, PTF_FAMILY_AFFINE) &&
+           node->attrs.track_running_stats;
 }
 
 ptf_status ptf_norm_read(ptf_arena *arena, const ptf_node *node, ptf_norm *out,
@@ -82,9 +83,8 @@ static int find_source(const ptf_net_edit *edit, int norm, bool between,
         at = edit->nodes[at].inputs[0];
         if (ptf_net_consumers(edit->net, at) > 1)
             *shared = at;
-    } while (at > 0 &&
-             ((between && ptf_op_info(edit->nodes[at].op)->identity) ||
-              edit->dead[at]));
+    } while (at > 0 && ((between && ptf_op_is_identity(edit->nodes[at].op)) ||
+                        edit->dead[at]));
     return at;
 }
 
@@ -99,14 +99,14 @@ static ptf_status remark_place(ptf_net_edit *edit, int norm, bool between,
         return ptf_net_edit_remark(edit, norm, true, err,
                                    "expected a convolution or linear layer "
                                    "before it, got none");
-    if (ptf_op_info(before->op)->weighted && shared >= 0)
+    if (ptf_op_is(before->op, PTF_FAMILY_PRODUCT) && shared >= 0)
         return ptf_net_edit_remark(edit, norm, true, err,
                                    "the output of %s (%s) is used %d times, "
                                    "expected this batch norm alone to read it",
                                    edit->nodes[shared].name,
                                    edit->nodes[shared].class_name,
                                    ptf_net_consumers(edit->net, shared));
-    if (ptf_op_info(before->op)->weighted)
+    if (ptf_op_is(before->op, PTF_FAMILY_PRODUCT))
         return ptf_net_edit_remark(edit, norm, true, err,
                                    "%s (%s) before it has a scale and a shift "
                                    "already",
@@ -126,7 +126,7 @@ ptf_status ptf_remark_leftovers(ptf_net_edit *edit, bool between,
     ptf_status status = PTF_OK;
     for (int i = 1; status == PTF_OK && i < edit->net->node_count; i++) {
         const ptf_node *node = &edit->nodes[i];
-        if (edit->dead[i] || !ptf_op_info(node->op)->norm)
+        if (edit->dead[i] || !ptf_op_is(node->op, PTF_FAMILY_AFFINE))
             continue;
         if (!ptf_norm_moves(node))
             status = ptf_net_edit_remark(edit, i, true, err,

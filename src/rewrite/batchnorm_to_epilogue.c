@@ -53,8 +53,9 @@ ptf_status ptf_pass_batchnorm_to_epilogue(ptf_net_edit *edit,
     for (int i = 1; i < edit->net->node_count; i++) {
         ptf_node *layer = &edit->nodes[i];
         int next = ptf_net_only_consumer(edit->net, i);
-        if (!ptf_op_info(layer->op)->weighted || layer->attrs.scale_shift ||
-            next < 0 || !ptf_norm_moves(&edit->nodes[next]))
+        if (!ptf_op_is(layer->op, PTF_FAMILY_PRODUCT) ||
+            layer->attrs.scale_shift || next < 0 ||
+            !ptf_norm_moves(&edit->nodes[next]))
             continue;
         ptf_status status = PTF_OK;
         if (edit->net->has_tensors)

@@ -10,7 +10,7 @@ ptf_status ptf_pass_drop_identity(ptf_net_edit *edit, const ptf_shape *input,
 {
     (void)input;
     for (int i = 1; i < edit->net->node_count; i++) {
-        edit->dead[i] = ptf_op_info(edit->nodes[i].op)->identity;
+        edit->dead[i] = ptf_op_is_identity(edit->nodes[i].op);
         *changed += edit->dead[i];
     }
     if (*changed == edit->net->node_count - 1)

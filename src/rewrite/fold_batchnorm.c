@@ -255,7 +255,7 @@ static int next_norm(const ptf_net_edit *edit, int at)
 {
     do {
         at = ptf_net_only_consumer(edit->net, at);
-    } while (at >= 0 && ptf_op_info(edit->nodes[at].op)->identity);
+    } while (at >= 0 && ptf_op_is_identity(edit->nodes[at].op));
     return at >= 0 && ptf_norm_moves(&edit->nodes[at]) ? at : -1;
 }
 
@@ -316,7 +316,7 @@ ptf_status ptf_pass_fold_batchnorm(ptf_net_edit *edit, const ptf_shape *input,
         return ptf_fail_memory(err);
     for (int i = 1; i < edit->net->node_count; i++) {
         const ptf_node *node = &edit->nodes[i];
-        if (!ptf_op_info(node->op)->weighted || node->attrs.scale_shift)
+        if (!ptf_op_is(node->op, PTF_FAMILY_PRODUCT) || node->attrs.scale_shift)
             continue;
         ptf_status status = fold_layer(edit, i, changed, too_large, err);
         if (status != PTF_OK)

@@ -22,7 +22,7 @@ typedef struct walk {
 /* Ops that do the same to each number, wherever it stands. */
 static bool is_plain(ptf_op op)
 {
-    return ptf_op_info(op)->elementwise && !ptf_op_info(op)->norm;
+    return ptf_op_is(op, PTF_FAMILY_UNARY) || ptf_op_is_identity(op);
 }
 
 static bool flattens_all(const ptf_node *node)

@@ -1,0 +1,62 @@
+/*
+ * What the families' rules share: axes and windows.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "op/rules.h"
+
+const char ptf_not_channels[] = "channels";
+const char ptf_not_features[] = "features";
+
+const char *ptf_rank_needed(int rank)
+{
+    static const char *const texts[] = {
+        [2] = "it takes a flat list of features",
+        [3] = "it takes channels x length",
+        [4] = "it takes channels x height x width",
+    };
+    return texts[rank];
+}
+
+int ptf_axis_of(int64_t dim, int rank)
+{
+    int64_t axis = dim < 0 ? dim + rank : dim;
+    return axis < 0 || axis >= rank ? -1 : (int)axis;
+}
+
+int64_t ptf_window_count(const ptf_attrs *a, int i, int64_t size)
+{
+    int64_t extent = a->dilation[i] * (a->kernel[i] - 1) + 1;
+    int64_t room = size + 2 * a->padding[i] - extent;
+    if (room < 0)
+        return 0;
+    int64_t count = room / a->stride[i] + 1;
+    if (a->ceil_mode && room % a->stride[i] != 0 &&
+        count * a->stride[i] < size + a->padding[i])
+        count++;
+    return count;
+}
+
+ptf_reach ptf_window_reach(const ptf_attrs *attrs, int rank, int axis)
+{
+    if (axis == 0)
+        return (ptf_reach){.kind = PTF_REACH_EACH};
+    int i = axis + 2 - rank; /* width is the last */
+    return (ptf_reach){.kind = PTF_REACH_WINDOW,
+                       .stride = attrs->stride[i],
+                       .before = attrs->padding[i],
+                       .extent =
+                           attrs->dilation[i] * (attrs->kernel[i] - 1) + 1,
+                       .cut = attrs->ceil_mode};
+}
+
+const char *ptf_partial_needs(ptf_partial_shape in, int rank)
+{
+    return in.rank == 0 || in.rank == rank ? NULL : ptf_rank_needed(rank);
+}
+
+const char *ptf_partial_channels(ptf_partial_shape in, int64_t channels)
+{
+    return in.channels != 0 && in.channels != channels ? ptf_not_channels
+                                                       : NULL;
+}

@@ -1,0 +1,37 @@
+/*
+ * rules: what the families' rules share.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#ifndef PTF_RULES_H
+#define PTF_RULES_H
+
+#include "op/op.h"
+
+/* Dimension 'dim' of 'rank', counted from the end when negative; or -1. */
+int ptf_axis_of(int64_t dim, int rank);
+
+/*
+ * Positions of a window along axis i (0 height, 1 width) of 'size' elements; 0
+ * when it does not fit.  With ceil_mode a last, partial window counts if it
+ * starts inside the input or its left padding.
+ */
+int64_t ptf_window_count(const ptf_attrs *a, int i, int64_t size);
+
+/*
+ * The reach of a window along an axis behind the channels of a value of that
+ * rank with the batch; EACH for the batch.
+ */
+ptf_reach ptf_window_reach(const ptf_attrs *attrs, int rank, int axis);
+
+/* NULL, or why a value of another rank (or count of channels) is none. */
+const char *ptf_partial_needs(ptf_partial_shape in, int rank);
+const char *ptf_partial_channels(ptf_partial_shape in, int64_t channels);
+
+/* Reasons that have a count to show: ptf_op_refusal() makes them sentences. */
+extern const char ptf_not_channels[], ptf_not_features[];
+
+/* "it takes channels x height x width", for values of that rank. */
+const char *ptf_rank_needed(int rank);
+
+#endif
