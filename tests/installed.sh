@@ -10,4 +10,4 @@ shift
 root=$(mktemp -d)
 trap 'rm -rf "$root"' EXIT
 meson install -C "$build" --destdir "$root" --no-rebuild --quiet
-sh "$(dirname "$0")/stranger.sh" "$root" "$@"
+sh "$(dirname "$0")/clean_install.sh" "$root" "$@"

@@ -22,14 +22,14 @@ fi
 echo '#define PTF_VERSION "msan"' >"$build/version.h"
 flags="-std=gnu11 -O1 -g -D_GNU_SOURCE -include $build/version.h
 -ffp-contract=off -fsanitize=memory -fno-sanitize-recover=memory
--fno-omit-frame-pointer -Wno-unknown-pragmas -I$root/include -I$root/src -I$root/tests"
+-fno-omit-frame-pointer -Wno-unknown-pragmas -I$root/include -I$root/src -I$root/tests/support"
 wrap=$(sed -n 's/^WRAP([^,]*, \([a-zA-Z_]*\),.*/-Wl,--wrap=\1/p' \
-    "$root/tests/msan.c")
+    "$root/tests/support/msan.c")
 libraries="-lzip -lz -ljansson -lcrypto -lm"
 
 cd "$build"
 # shellcheck disable=SC2086 # lists of words
-"$clang" $flags -c "$root"/tests/msan.c "$root"/tests/forge.c \
+"$clang" $flags -c "$root"/tests/support/msan.c "$root"/tests/support/make_checkpoint.c \
     "$root"/src/base/*.c
 for folder in archive pickle tensor checkpoint op net import; do
     mkdir "$folder"
@@ -55,8 +55,8 @@ for target in archive checkpoint pickle safetensors state_dict; do
     "./replay_$target" "$fuzz/corpus/$target"
 done
 if [ -n "$shared" ] && [ -d "$shared" ]; then
-    link wild "$root/tests/wild.c"
-    ./wild "$shared"
+    link corpus "$root/tests/unit/checkpoint/corpus.c"
+    ./corpus "$shared"
 else
     echo "no folder ../shared: its files are skipped"
 fi

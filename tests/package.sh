@@ -55,7 +55,7 @@ fixtures=$PWD/checkpoints/fixtures
 "$root/usr/bin/bnfuse" --arch "$fixtures/small_net.txt" \
     "$fixtures/small_net.pt" "$work/out.pt" >"$work/said"
 tail -n 2 "$work/said"
-sh tests/stranger.sh "$root" cc
+sh tests/clean_install.sh "$root" cc
 for page in bnfuse lnin-convert ptfold ptfold-run; do
     man -M "$root/usr/share/man" "$page" | grep -q '^SYNOPSIS'
 done

@@ -1,6 +1,6 @@
 """ptfold check: its figures, its exit status, and its enclosures before a judge.
 
-The judge is tests/exact.c, in PTF_PROMISE_EXACT; empty where GMP is missing, and then
+The judge is tests/support/exact.c, in PTF_PROMISE_EXACT; empty where GMP is missing, and then
 that test is skipped.
 
 SPDX-License-Identifier: Apache-2.0

@@ -43,7 +43,7 @@ class Drawn(ProgramTest):
 
     def check(self, python):
         self.run_python(python, DRAWER, self.folder, SEED, COUNT)
-        print(self.run_python(sys.executable, SOURCE / "tests" / "digests.py",
+        print(self.run_python(sys.executable, SOURCE / "tests" / "e2e" / "digests.py",
                               PROGRAMS / "ptfold", self.path("GOLDEN.tsv")))
         self.convert_all()
         print(self.run_python(python, DRAWER, self.folder))

@@ -1,6 +1,6 @@
 /*
  * ptfold check --enclosures: what a certificate rests on, for programs that
- * judge it by themselves (tests/exact.c).
+ * judge it by themselves (tests/support/exact.c).
  *
  * SPDX-License-Identifier: Apache-2.0
  */

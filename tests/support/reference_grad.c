@@ -1,0 +1,386 @@
+/*
+ * Forward and back in double.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "reference_grad.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+
+#include <cmocka.h>
+#include <math.h>
+#include <stdlib.h>
+
+/* One layer between two values. */
+typedef struct layer {
+    const ptf_attrs *a;
+    ptf_op op;
+    const ptf_shape *in, *out;
+    int64_t from[3], to[3]; /* channels, height, width */
+    int64_t n;              /* of the input */
+    const double *x, *y, *d;
+    double *result, *dx;
+    double *const *p, *const *by;
+} layer;
+
+static double *doubles(int64_t n)
+{
+    double *d = calloc((size_t)n + 1, sizeof(double));
+    assert_non_null(d);
+    return d;
+}
+
+static void map_size(const ptf_shape *shape, int64_t size[3])
+{
+    size[1] = shape->rank > 2 ? shape->dim[1] : 1;
+    size[2] = shape->rank > 1 ? shape->dim[shape->rank - 1] : 1;
+    size[0] = shape->dim[0];
+}
+
+/* ------------------------------------------------------------ convolutions */
+
+/* The parts of a window that a visitor is called with. */
+typedef struct meeting {
+    int64_t y, x, w; /* indices; x is -1 in the padding */
+} meeting;
+
+typedef void visitor(const layer *l, meeting m);
+
+/* Every output with every input that it reads, and the weight between them. */
+static void each_meeting(const layer *l, visitor *visit)
+{
+    const ptf_attrs *a = l->a;
+    bool linear = l->op == PTF_OP_LINEAR;
+    int64_t groups = linear ? 1 : a->groups;
+    int64_t in = l->from[0] / groups, out = l->to[0] / groups;
+    int64_t kh = linear ? 1 : a->kernel[0], kw = linear ? 1 : a->kernel[1];
+    int64_t terms = in * kh * kw, plane = l->to[1] * l->to[2];
+    for (int64_t i = 0; i < l->to[0] * plane * terms; i++) {
+        meeting m = {.y = i / terms};
+        int64_t k = i % terms, o = m.y / plane;
+        int64_t h = m.y % plane / l->to[2], v = m.y % l->to[2];
+        if (!linear) {
+            h = h * a->stride[0] - a->padding[0] + k / kw % kh * a->dilation[0];
+            v = v * a->stride[1] - a->padding[1] + k % kw * a->dilation[1];
+        }
+        m.w = o * terms + k;
+        if (h >= 0 && h < l->from[1] && v >= 0 && v < l->from[2])
+            m.x =
+                ((o / out * in + k / (kh * kw)) * l->from[1] + h) * l->from[2] +
+                v;
+        else
+            m.x = -1;
+        if (m.x >= 0)
+            visit(l, m);
+    }
+}
+
+static void multiply(const layer *l, meeting m)
+{
+    l->result[m.y] += l->p[PTF_ROLE_WEIGHT][m.w] * l->x[m.x];
+}
+
+static double scale_of(const layer *l, int64_t y)
+{
+    int64_t c = y / (l->to[1] * l->to[2]);
+    return l->p[PTF_ROLE_SCALE] != NULL ? l->p[PTF_ROLE_SCALE][c] : 1.0;
+}
+
+static void multiply_back(const layer *l, meeting m)
+{
+    double d = l->d[m.y] * scale_of(l, m.y);
+    l->dx[m.x] += l->p[PTF_ROLE_WEIGHT][m.w] * d;
+    l->by[PTF_ROLE_WEIGHT][m.w] += l->x[m.x] * d;
+}
+
+static void conv(const layer *l)
+{
+    each_meeting(l, multiply);
+    for (int64_t y = 0; y < l->to[0] * l->to[1] * l->to[2]; y++) {
+        int64_t c = y / (l->to[1] * l->to[2]);
+        if (l->p[PTF_ROLE_BIAS] != NULL)
+            l->result[y] += l->p[PTF_ROLE_BIAS][c];
+        if (l->p[PTF_ROLE_SCALE] != NULL)
+            l->result[y] = l->result[y] * l->p[PTF_ROLE_SCALE][c] +
+                           l->p[PTF_ROLE_SHIFT][c];
+    }
+}
+
+static void conv_back(const layer *l)
+{
+    each_meeting(l, multiply_back);
+    for (int64_t y = 0; y < l->to[0] * l->to[1] * l->to[2]; y++) {
+        int64_t c = y / (l->to[1] * l->to[2]);
+        if (l->p[PTF_ROLE_BIAS] != NULL)
+            l->by[PTF_ROLE_BIAS][c] += l->d[y] * scale_of(l, y);
+        if (l->p[PTF_ROLE_SCALE] == NULL)
+            continue;
+        l->by[PTF_ROLE_SHIFT][c] += l->d[y];
+        l->by[PTF_ROLE_SCALE][c] += l->d[y] *
+                                    (l->y[y] - l->p[PTF_ROLE_SHIFT][c]) /
+                                    l->p[PTF_ROLE_SCALE][c];
+    }
+}
+
+/* ------------------------------------------------------------- batch norms */
+
+/* Number i in normal form; *size is what it was divided by. */
+static double normal(const layer *l, int64_t i, double *size)
+{
+    int64_t c = i / (l->n / l->from[0]);
+    *size = sqrt(l->p[PTF_ROLE_RUNNING_VAR][c] + l->a->eps);
+    return (l->x[i] - l->p[PTF_ROLE_RUNNING_MEAN][c]) / *size;
+}
+
+static void norm(const layer *l, bool back)
+{
+    for (int64_t i = 0; i < l->n; i++) {
+        int64_t c = i / (l->n / l->from[0]);
+        double size, x = normal(l, i, &size);
+        double gamma =
+            l->p[PTF_ROLE_WEIGHT] != NULL ? l->p[PTF_ROLE_WEIGHT][c] : 1.0;
+        double beta =
+            l->p[PTF_ROLE_BIAS] != NULL ? l->p[PTF_ROLE_BIAS][c] : 0.0;
+        if (!back) {
+            l->result[i] = x * gamma + beta;
+            continue;
+        }
+        l->dx[i] += l->d[i] * gamma / size;
+        if (l->p[PTF_ROLE_WEIGHT] != NULL)
+            l->by[PTF_ROLE_WEIGHT][c] += l->d[i] * x;
+        if (l->p[PTF_ROLE_BIAS] != NULL)
+            l->by[PTF_ROLE_BIAS][c] += l->d[i];
+    }
+}
+
+/* ------------------------------------------------------------- activations */
+
+static void activate(const layer *l, bool back)
+{
+    for (int64_t i = 0; i < l->n; i++) {
+        double x = l->x[i], y = x, slope = 1.0;
+        if (l->op == PTF_OP_RELU) {
+            y = x > 0 ? x : 0.0;
+            slope = x > 0 ? 1.0 : 0.0;
+        } else if (l->op == PTF_OP_LEAKY_RELU) {
+            slope = x > 0 ? 1.0 : l->a->p[0];
+            y = x * slope;
+        } else if (l->op == PTF_OP_SIGMOID) {
+            y = 1.0 / (1.0 + exp(-x));
+            slope = 1.0 / (2.0 + exp(x) + exp(-x));
+        } else if (l->op == PTF_OP_TANH) {
+            y = tanh(x);
+            slope = 1.0 / (cosh(x) * cosh(x));
+        } else if (l->op == PTF_OP_SOFTPLUS) {
+            double z = l->a->p[0] * x;
+            bool bent = !(z > l->a->p[1]);
+            y = bent ? log1p(exp(z)) / l->a->p[0] : x;
+            slope = bent ? 1.0 / (1.0 + exp(-z)) : 1.0;
+        }
+        if (back)
+            l->dx[i] += l->d[i] * slope;
+        else
+            l->result[i] = y;
+    }
+}
+
+static void softmax(const layer *l, bool back)
+{
+    int axis = ptf_softmax_axis(l->a, l->in->rank + 1) - 1;
+    int64_t n = l->in->dim[axis], inner = 1;
+    for (int d = axis + 1; d < l->in->rank; d++)
+        inner *= l->in->dim[d];
+    for (int64_t i = 0; i < l->n; i++) {
+        int64_t first = i / (n * inner) * n * inner + i % inner;
+        double sum = 0, dot = 0;
+        for (int64_t k = 0; k < n; k++) {
+            sum += exp(l->x[first + k * inner] - l->x[i]);
+            dot +=
+                back ? l->d[first + k * inner] * l->y[first + k * inner] : 0.0;
+        }
+        if (back)
+            l->dx[i] += l->y[i] * (l->d[i] - dot);
+        else
+            l->result[i] = 1.0 / sum;
+    }
+}
+
+/* ----------------------------------------------------------------- pooling */
+
+/* The taps of output 'at' along an axis: begin .. end - 1, cut to the map. */
+static void taps_along(const layer *l, int axis, int64_t at, int64_t span[3])
+{
+    const ptf_attrs *a = l->a;
+    int64_t size = l->from[axis + 1], outputs = l->to[axis + 1];
+    if (l->op == PTF_OP_ADAPTIVE_AVGPOOL2D) {
+        span[0] = at * size / outputs;
+        span[1] = ((at + 1) * size + outputs - 1) / outputs;
+        span[2] = span[1] - span[0];
+        return;
+    }
+    int64_t begin = at * a->stride[axis] - a->padding[axis];
+    int64_t end = begin + (a->kernel[axis] - 1) * a->dilation[axis] + 1;
+    int64_t last = size + a->padding[axis];
+    span[2] = (end < last ? end : last) - begin; /* with padding */
+    while (begin < 0)
+        begin += a->dilation[axis];
+    span[0] = begin;
+    span[1] = end < size ? end : size;
+    if (!a->count_include_pad)
+        span[2] = span[1] - span[0];
+}
+
+static void pool_one(const layer *l, int64_t y, bool back)
+{
+    int64_t rows[3], columns[3], channel = y / (l->to[1] * l->to[2]);
+    taps_along(l, 0, y / l->to[2] % l->to[1], rows);
+    taps_along(l, 1, y % l->to[2], columns);
+    bool max = l->op == PTF_OP_MAXPOOL2D;
+    int64_t down = max ? l->a->dilation[0] : 1;
+    int64_t right = max ? l->a->dilation[1] : 1;
+    int64_t best = -1, taps = rows[2] * columns[2];
+    double sum = 0;
+    for (int64_t r = rows[0]; r < rows[1]; r += down) {
+        for (int64_t c = columns[0]; c < columns[1]; c += right) {
+            int64_t i = (channel * l->from[1] + r) * l->from[2] + c;
+            best = best < 0 || l->x[i] > l->x[best] ? i : best;
+            sum += l->x[i];
+            if (back && !max)
+                l->dx[i] += l->d[y] / (double)taps;
+        }
+    }
+    if (back && max)
+        l->dx[best] += l->d[y];
+    if (!back)
+        l->result[y] = max ? l->x[best] : sum / (double)taps;
+}
+
+static void pool(const layer *l, bool back)
+{
+    for (int64_t y = 0; y < l->to[0] * l->to[1] * l->to[2]; y++)
+        pool_one(l, y, back);
+}
+
+/* --------------------------------------------------------------------- net */
+
+static void run_layer(const layer *l, bool back)
+{
+    switch (l->op) {
+    case PTF_OP_CONV1D:
+    case PTF_OP_CONV2D:
+    case PTF_OP_LINEAR:
+        if (back)
+            conv_back(l);
+        else
+            conv(l);
+        break;
+    case PTF_OP_BATCHNORM1D:
+    case PTF_OP_BATCHNORM2D: norm(l, back); break;
+    case PTF_OP_SOFTMAX: softmax(l, back); break;
+    case PTF_OP_MAXPOOL2D:
+    case PTF_OP_AVGPOOL2D:
+    case PTF_OP_ADAPTIVE_AVGPOOL2D: pool(l, back); break;
+    case PTF_OP_RELU:
+    case PTF_OP_LEAKY_RELU:
+    case PTF_OP_SIGMOID:
+    case PTF_OP_TANH:
+    case PTF_OP_SOFTPLUS:
+    case PTF_OP_FLATTEN:
+    case PTF_OP_DROPOUT:
+    case PTF_OP_IDENTITY: activate(l, back); break;
+    case PTF_OP_INPUT:
+    case PTF_OP_COUNT: fail_msg("no layer");
+    }
+}
+
+static layer layer_of(tape *t, int i)
+{
+    const ptf_node *node = &t->net->nodes[i];
+    int from = node->inputs[0];
+    layer l = {.a = &node->attrs,
+               .op = node->op,
+               .in = &t->shapes[from],
+               .out = &t->shapes[i],
+               .n = t->numel[from],
+               .x = t->value[from],
+               .y = t->value[i],
+               .d = t->cotangent[i],
+               .result = t->value[i],
+               .dx = t->cotangent[from],
+               .p = t->parameter[i],
+               .by = t->gradient[i]};
+    map_size(l.in, l.from);
+    map_size(l.out, l.to);
+    return l;
+}
+
+static void clear(double *x, int64_t n)
+{
+    memset(x, 0, (size_t)n * sizeof(double));
+}
+
+void tape_init(tape *t, const ptf_net *net, const ptf_shape *input)
+{
+    ptf_error err;
+    *t = (tape){.net = net};
+    assert_true(net->node_count <= TAPE_NODES);
+    if (ptf_net_shapes(net, input, t->shapes, &err) != PTF_OK)
+        fail_msg("%s", err.message);
+    for (int i = 0; i < net->node_count; i++) {
+        t->numel[i] = ptf_shape_numel(&t->shapes[i]);
+        t->value[i] = doubles(t->numel[i]);
+        t->cotangent[i] = doubles(t->numel[i]);
+        for (int role = 0; role < PTF_ROLE_NUM_BATCHES; role++) {
+            const ptf_tensor *tensor = net->nodes[i].tensors[role];
+            if (tensor == NULL)
+                continue;
+            int64_t n = ptf_tensor_numel(tensor);
+            t->parameter_numel[i][role] = n;
+            t->parameter[i][role] = doubles(n);
+            t->gradient[i][role] = doubles(n);
+            ptf_tensor_read_f64(tensor, t->parameter[i][role], NULL);
+        }
+    }
+}
+
+void tape_free(tape *t)
+{
+    for (int i = 0; i < t->net->node_count; i++) {
+        free(t->value[i]);
+        free(t->cotangent[i]);
+        for (int role = 0; role < PTF_ROLE_COUNT; role++) {
+            free(t->parameter[i][role]);
+            free(t->gradient[i][role]);
+        }
+    }
+}
+
+const double *tape_run(tape *t, const double *in)
+{
+    memcpy(t->value[0], in, (size_t)t->numel[0] * sizeof(double));
+    for (int i = 1; i < t->net->node_count; i++) {
+        clear(t->value[i], t->numel[i]);
+        layer l = layer_of(t, i);
+        run_layer(&l, false);
+    }
+    return t->value[t->net->output];
+}
+
+void tape_back(tape *t, const double *cotangent)
+{
+    int output = t->net->output;
+    for (int i = 0; i < t->net->node_count; i++) {
+        clear(t->cotangent[i], t->numel[i]);
+        for (int role = 0; role < PTF_ROLE_COUNT; role++) {
+            if (t->gradient[i][role] != NULL)
+                clear(t->gradient[i][role], t->parameter_numel[i][role]);
+        }
+    }
+    memcpy(t->cotangent[output], cotangent,
+           (size_t)t->numel[output] * sizeof(double));
+    for (int i = t->net->node_count - 1; i > 0; i--) {
+        layer l = layer_of(t, i);
+        run_layer(&l, true);
+    }
+}
