@@ -543,10 +543,12 @@ PTF_API const char *ptf_net_assumption(const ptf_net *net);
 PTF_API const char *ptf_net_doubt(const ptf_net *net, size_t index);
 
 /*
- * The key under which the checkpoint had the net's parameters, as
- * ptf_checkpoint_key() gives it; "" also without a checkpoint.
+ * The key under which the checkpoint had the net's parameters, and what other
+ * tensors it has, as ptf_checkpoint_key() gives them: now that the network is
+ * known.  "" also without a checkpoint.
  */
-PTF_API const char *ptf_net_key(const ptf_net *net);
+PTF_API const char *ptf_net_key(const ptf_net *net, size_t *left_out,
+                                const char **example);
 
 /*
  * What the net takes from a checkpoint, for ptf_open_options; it lives as long

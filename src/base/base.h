@@ -192,6 +192,17 @@ static inline uint64_t ptf_get_u64(const uint8_t *p)
 
 /* True when the bytes are UTF-8 without zero bytes and control characters. */
 bool ptf_is_printable(const char *text, size_t size);
+
+/* A piece of text without a zero at its end. */
+typedef struct ptf_text_span {
+    const char *text;
+    size_t size;
+} ptf_text_span;
+
+static inline bool ptf_span_is(ptf_text_span span, const char *text)
+{
+    return span.size == strlen(text) && memcmp(span.text, text, span.size) == 0;
+}
 /* And without invisible characters, so that messages show it as it is. */
 bool ptf_is_shown(const char *text, size_t size);
 

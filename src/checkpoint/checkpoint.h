@@ -41,12 +41,6 @@ const ptf_metadata *ptf_checkpoint_texts(const ptf_checkpoint *ckpt,
 /* A pickled nn.Module; it lives as long as the checkpoint. */
 typedef struct ptf_module ptf_module;
 
-/* A piece of text without a zero at its end. */
-typedef struct ptf_text_span {
-    const char *text;
-    size_t size;
-} ptf_text_span;
-
 /* The module that the checkpoint's tensors are the state dict of, or NULL. */
 const ptf_module *ptf_checkpoint_module(const ptf_checkpoint *ckpt);
 
@@ -77,6 +71,36 @@ bool ptf_module_attribute(const ptf_module *module, size_t index,
 bool ptf_module_has_parameter(const ptf_module *module, const char *name);
 /* The same of a buffer. */
 bool ptf_module_has_buffer(const ptf_module *module, const char *name);
+
+/*
+ * The one child that a module of that class calls with its own input, for
+ * what PyTorch puts around a network to train it; NULL for any other class.
+ */
+const char *ptf_wrapped_child(ptf_text_span class_name);
+
+/* True for the name of such a child. */
+bool ptf_is_wrapped_child(ptf_text_span key);
+
+/* ---------------------------------------------------------- known networks */
+
+/* A checkpoint's tensors under the names that a network has for them. */
+typedef struct ptf_fitted {
+    const ptf_tensor *tensors;
+    size_t count;
+    const char *key; /* see ptf_checkpoint_key() */
+    size_t left_out;
+    const char *left_name; /* of one of them */
+    const char *beside;    /* a module's, in the same state dict, or NULL */
+} ptf_fitted;
+
+/*
+ * Where one place among the tensors has all that is wanted and nothing else
+ * (see ptf_open_options), those; elsewhere all of them as they are.  What is
+ * made lies in 'arena'.  PTF_ARGUMENT when several places do.
+ */
+ptf_status ptf_checkpoint_fit(const ptf_checkpoint *ckpt, ptf_arena *arena,
+                              const ptf_parameter *wanted, size_t count,
+                              ptf_fitted *out, ptf_error *err);
 
 enum { PTF_MODULE_VALUE_TEXT = 128 };
 

@@ -13,26 +13,8 @@
  */
 #include "checkpoint/reader.h"
 
-/* Attributes in which PyTorch's wrappers keep the module that they wrap. */
-static const char *const wrapped[] = {
-    "module",
-    "_orig_mod",
-    "_fsdp_wrapped_module",
-    "_checkpoint_wrapped_module",
-};
-
-/* Buffers that tools leave in networks and no layer reads. */
-static const char *const idle[] = {"total_ops", "total_params"};
-
-static bool is_one_of(const char *const *words, size_t count, const char *text,
-                      size_t size)
-{
-    for (size_t i = 0; i < count; i++) {
-        if (strlen(words[i]) == size && memcmp(words[i], text, size) == 0)
-            return true;
-    }
-    return false;
-}
+/* Buffers that tools and wrappers leave in networks and no layer reads. */
+static const char *const idle[] = {"total_ops", "total_params", "n_averaged"};
 
 /* A place in the names of one pass: the first 'size' bytes of one of them. */
 typedef struct found_place {
@@ -42,7 +24,7 @@ typedef struct found_place {
 } found_place;
 
 typedef struct match {
-    ptf_checkpoint *ckpt;
+    ptf_arena *arena;
     ptf_found_names *names;
     const ptf_parameter *wanted;
     size_t wanted_count;
@@ -51,7 +33,7 @@ typedef struct match {
     ptf_text_table table; /* plain names to pointers into 'plain' */
     char *scratch;
     size_t scratch_size;
-    found_place found[PTF_PLACES_MAX + 1]; /* one more than is told apart */
+    found_place *found; /* room for all of the names */
     size_t found_count;
     bool as_they_are; /* this pass compares the names so */
     ptf_error *err;
@@ -71,7 +53,7 @@ static const char *unwrap(ptf_arena *arena, const char *name, size_t own)
         size_t n = strcspn(part, ".");
         size_t with_dot = n + (part[n] == '.');
         bool last = part[n] == '\0';
-        if (last || !is_one_of(wrapped, PTF_ARRAY_SIZE(wrapped), part, n)) {
+        if (last || !ptf_is_wrapped_child((ptf_text_span){part, n})) {
             memcpy(to, part, with_dot);
             to += with_dot;
         }
@@ -84,17 +66,16 @@ static const char *unwrap(ptf_arena *arena, const char *name, size_t own)
 /* Sets the names that are compared; false when out of memory. */
 static bool set_names(match *m, bool as_they_are)
 {
-    ptf_arena *arena = &m->ckpt->arena;
     m->as_they_are = as_they_are;
     for (size_t i = 0; i < m->names->count; i++) {
         const ptf_found_name *n = &m->names->items[i];
-        m->plain[i] = as_they_are ? n->name : unwrap(arena, n->name, n->own);
+        m->plain[i] = as_they_are ? n->name : unwrap(m->arena, n->name, n->own);
         if (m->plain[i] == NULL)
             return false;
     }
     for (size_t i = 0; i < m->wanted_count; i++) {
         const char *name = m->wanted[i].name;
-        m->want[i] = as_they_are ? name : unwrap(arena, name, 0);
+        m->want[i] = as_they_are ? name : unwrap(m->arena, name, 0);
         if (m->want[i] == NULL)
             return false;
     }
@@ -177,8 +158,6 @@ static void find_places(match *m, bool shortened)
             !has_all(m, &place))
             continue;
         m->found[m->found_count++] = place;
-        if (m->found_count > PTF_PLACES_MAX)
-            return;
     }
 }
 
@@ -198,7 +177,7 @@ static void try_names(match *m)
 {
     for (bool shortened = false;; shortened = true) {
         find_places(m, shortened);
-        if (m->found_count > 1 && m->found_count <= PTF_PLACES_MAX)
+        if (m->found_count > 1)
             keep_shapes(m);
         size_t part = m->as_they_are ? 0 : shared_part(m);
         if (m->found_count > 0 || part == 0)
@@ -258,7 +237,11 @@ static bool is_idle(const char *name)
 {
     const char *dot = strrchr(name, '.');
     const char *last = dot != NULL ? dot + 1 : name;
-    return is_one_of(idle, PTF_ARRAY_SIZE(idle), last, strlen(last));
+    for (size_t i = 0; i < PTF_ARRAY_SIZE(idle); i++) {
+        if (strcmp(last, idle[i]) == 0)
+            return true;
+    }
+    return false;
 }
 
 /* True when the parameters are all that lies below the place. */
@@ -283,8 +266,7 @@ static ptf_status take_place(match *m, const found_place *place)
         if (i == SIZE_MAX)
             continue;
         const char *name = m->wanted[w].name;
-        names->items[i].name =
-            ptf_arena_copy(&m->ckpt->arena, name, strlen(name));
+        names->items[i].name = ptf_arena_copy(m->arena, name, strlen(name));
         if (names->items[i].name == NULL)
             return ptf_fail_memory(m->err);
     }
@@ -295,7 +277,7 @@ static ptf_status take_place(match *m, const found_place *place)
 static const char *name_place(match *m, const found_place *place)
 {
     const ptf_found_name *entry = &m->names->items[place->entry];
-    ptf_arena *arena = &m->ckpt->arena;
+    ptf_arena *arena = m->arena;
     size_t size = strlen(entry->name);
     if (place->size == 0)
         return "";
@@ -321,16 +303,14 @@ static const char *name_place(match *m, const found_place *place)
 
 static ptf_status report(match *m, ptf_places *out)
 {
-    out->count = 0;
-    for (size_t i = 0; i < m->found_count && i < PTF_PLACES_MAX; i++) {
+    *out = (ptf_places){.count = m->found_count};
+    for (size_t i = 0; i < m->found_count && i < PTF_PLACES_SHOWN; i++) {
         const char *name = name_place(m, &m->found[i]);
         if (name == NULL)
             return ptf_fail_memory(m->err);
         out->names[i] = name;
-        out->counts[i] = 0;
         for (size_t k = 0; k < m->names->count; k++)
             out->counts[i] += lies_in(m->plain[k], &m->found[i]);
-        out->count++;
     }
     if (out->count != 1)
         return PTF_OK;
@@ -350,46 +330,47 @@ static size_t longest_name(const match *m)
     return longest;
 }
 
-static bool has_required(const ptf_open_options *options)
+static bool has_required(const ptf_parameter *wanted, size_t count)
 {
-    for (size_t i = 0; i < options->parameter_count; i++) {
-        if (!options->parameters[i].optional)
+    for (size_t i = 0; i < count; i++) {
+        if (!wanted[i].optional)
             return true;
     }
     return false;
 }
 
-ptf_status ptf_names_match(ptf_checkpoint *ckpt, ptf_found_names *names,
-                           const ptf_open_options *options, ptf_places *out,
-                           ptf_error *err)
+ptf_status ptf_names_match(ptf_arena *arena, ptf_found_names *names,
+                           const ptf_parameter *wanted, size_t count,
+                           ptf_places *out, ptf_error *err)
 {
     *out = (ptf_places){.count = 0};
-    if (names->count == 0 || !has_required(options))
+    if (names->count == 0 || !has_required(wanted, count))
         return PTF_OK;
     match *m = ptf_alloc(sizeof(*m));
     if (m == NULL)
         return ptf_fail_memory(err);
     *m = (match){
-        .ckpt = ckpt,
+        .arena = arena,
         .names = names,
-        .wanted = options->parameters,
-        .wanted_count = options->parameter_count,
+        .wanted = wanted,
+        .wanted_count = count,
         .err = err,
     };
     m->scratch_size = longest_name(m) + 2;
     m->scratch = ptf_alloc(m->scratch_size);
     m->plain = ptf_alloc(names->count * sizeof(*m->plain));
     m->want = ptf_alloc(m->wanted_count * sizeof(*m->want));
-    ptf_status status =
-        m->scratch != NULL && m->plain != NULL && m->want != NULL
-            ? try_all(m)
-            : ptf_fail_memory(err);
+    m->found = ptf_alloc(names->count * sizeof(*m->found));
+    bool room = m->scratch != NULL && m->plain != NULL && m->want != NULL &&
+                m->found != NULL;
+    ptf_status status = room ? try_all(m) : ptf_fail_memory(err);
     if (status == PTF_OK)
         status = report(m, out);
     ptf_text_table_free(&m->table);
     ptf_free(m->scratch);
     ptf_free(m->plain);
     ptf_free(m->want);
+    ptf_free(m->found);
     ptf_free(m);
     return status;
 }

@@ -11,14 +11,15 @@
  */
 #include "checkpoint/reader.h"
 
-ptf_status ptf_places_fail(ptf_checkpoint *ckpt, const ptf_places *places,
-                           size_t count, ptf_error *err)
+ptf_status ptf_places_fail(const ptf_checkpoint *ckpt, const ptf_places *places,
+                           ptf_error *err)
 {
     enum { LONGEST = 60, ROOM = 120 };
     ptf_origin origin = ptf_object_origin(ckpt);
     char text[ROOM + LONGEST + 40] = "";
     size_t used = 0, shown = 0;
-    for (; shown < places->count && used < ROOM; shown++)
+    for (; shown < places->count && shown < PTF_PLACES_SHOWN && used < ROOM;
+         shown++)
         used +=
             (size_t)snprintf(text + used, sizeof(text) - used, "%s'%.*s' (%zu)",
                              shown > 0 ? ", " : "", LONGEST,
@@ -26,7 +27,7 @@ ptf_status ptf_places_fail(ptf_checkpoint *ckpt, const ptf_places *places,
     return ptf_fail(err, PTF_ARGUMENT, &origin, PTF_NO_OFFSET,
                     "expected one state dict, got %zu, with so many tensors: "
                     "%s%s; choose one with --key NAME, or all with --key ''",
-                    count, text, shown < count ? ", ..." : "");
+                    places->count, text, shown < places->count ? ", ..." : "");
 }
 
 /* Names as torch.nn gives them: a network's, or one layer's. */
@@ -53,16 +54,13 @@ static bool contains(const ptf_leaves *leaves, const ptf_owner *outer,
 }
 
 /* The candidate that lies highest: the one, if it contains all the others. */
-static const ptf_owner *find_highest(const ptf_leaves *leaves, bool networks,
-                                     size_t *count)
+static const ptf_owner *find_highest(const ptf_leaves *leaves, bool networks)
 {
     const ptf_owner *highest = NULL;
-    *count = 0;
     for (size_t i = 0; i < leaves->owner_count; i++) {
         const ptf_owner *owner = &leaves->owners[i];
         if (networks && !is_network(owner))
             continue;
-        ++*count;
         if (highest == NULL || owner->prefix < highest->prefix)
             highest = owner;
     }
@@ -70,28 +68,28 @@ static const ptf_owner *find_highest(const ptf_leaves *leaves, bool networks,
 }
 
 static ptf_status list_places(ptf_checkpoint *ckpt, const ptf_leaves *leaves,
-                              bool networks, ptf_places *out, size_t *count,
-                              ptf_error *err)
+                              bool networks, ptf_places *out, ptf_error *err)
 {
-    const ptf_owner *shown[PTF_PLACES_MAX];
+    const ptf_owner *seen[PTF_PLACES_SHOWN + 1]; /* the first, and the last */
+    size_t kept = 0;
     *out = (ptf_places){.count = 0};
-    *count = 0;
     for (size_t i = 0; i < leaves->owner_count; i++) {
         const ptf_owner *owner = &leaves->owners[i];
         bool inside = networks && !is_network(owner);
-        for (size_t k = 0; k < out->count && !inside; k++)
-            inside = contains(leaves, shown[k], owner);
+        for (size_t k = 0; k < kept && !inside; k++)
+            inside = contains(leaves, seen[k], owner);
         if (inside)
             continue;
-        ++*count;
-        if (out->count == PTF_PLACES_MAX)
+        out->count++;
+        kept = kept < PTF_PLACES_SHOWN ? kept : PTF_PLACES_SHOWN;
+        seen[kept++] = owner;
+        if (kept > PTF_PLACES_SHOWN)
             continue;
         const char *name = name_owner(ckpt, leaves, owner);
         if (name == NULL)
             return ptf_fail_memory(err);
-        shown[out->count] = owner;
-        out->names[out->count] = name;
-        out->counts[out->count++] = owner->count;
+        out->names[kept - 1] = name;
+        out->counts[kept - 1] = owner->count;
     }
     return PTF_OK;
 }
@@ -111,12 +109,11 @@ static void note_left_out(ptf_checkpoint *ckpt, const ptf_leaves *leaves,
 ptf_status ptf_owner_choose(ptf_checkpoint *ckpt, const ptf_leaves *leaves,
                             const ptf_owner **out, ptf_error *err)
 {
-    size_t count;
     bool networks = true;
-    *out = find_highest(leaves, networks, &count);
+    *out = find_highest(leaves, networks);
     if (*out == NULL) {
         networks = false;
-        *out = find_highest(leaves, networks, &count);
+        *out = find_highest(leaves, networks);
     }
     if (*out == NULL) /* no tensors at all */
         return PTF_OK;
@@ -125,10 +122,8 @@ ptf_status ptf_owner_choose(ptf_checkpoint *ckpt, const ptf_leaves *leaves,
         if ((networks && !is_network(owner)) || contains(leaves, *out, owner))
             continue;
         ptf_places places;
-        ptf_status status =
-            list_places(ckpt, leaves, networks, &places, &count, err);
-        return status == PTF_OK ? ptf_places_fail(ckpt, &places, count, err)
-                                : status;
+        ptf_status status = list_places(ckpt, leaves, networks, &places, err);
+        return status == PTF_OK ? ptf_places_fail(ckpt, &places, err) : status;
     }
     ckpt->place = name_owner(ckpt, leaves, *out);
     note_left_out(ckpt, leaves, *out);

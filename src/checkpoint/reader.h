@@ -40,6 +40,7 @@ struct ptf_checkpoint {
     const char *place;              /* the key of the state dict, "" for all */
     size_t left_out;                /* tensors that lie elsewhere */
     const char *left_name;          /* one of them */
+    bool as_they_are;               /* all names, by the caller's wish */
     const char **opaque; /* globals that are not understood, sorted */
     size_t opaque_count;
     size_t closed_count;     /* objects with tensors, not looked into */
@@ -236,18 +237,18 @@ typedef struct ptf_found_name {
 typedef struct ptf_found_names {
     ptf_found_name *items;
     size_t count;
-    bool (*has_shape)(void *of, size_t index, const ptf_parameter *wanted);
-    void *of;
+    bool (*has_shape)(const void *of, size_t index,
+                      const ptf_parameter *wanted);
+    const void *of;
 } ptf_found_names;
 
-/* Places that are named in a message; more are too many to tell apart. */
-enum { PTF_PLACES_MAX = 16 };
+enum { PTF_PLACES_SHOWN = 16 }; /* more than a message has room for */
 
 /* Where in the file a network's tensors are; "" is everywhere. */
 typedef struct ptf_places {
-    const char *names[PTF_PLACES_MAX]; /* in the arena */
-    size_t counts[PTF_PLACES_MAX];     /* tensors below each */
-    size_t count;
+    const char *names[PTF_PLACES_SHOWN]; /* of the first ones, in the arena */
+    size_t counts[PTF_PLACES_SHOWN];     /* tensors below each */
+    size_t count;                        /* of all */
 } ptf_places;
 
 /*
@@ -255,13 +256,13 @@ typedef struct ptf_places {
  * their names; then under their names without what wrappers put in front.
  * When there is one, its names become the parameters', others NULL.
  */
-ptf_status ptf_names_match(ptf_checkpoint *ckpt, ptf_found_names *names,
-                           const ptf_open_options *options, ptf_places *out,
-                           ptf_error *err);
+ptf_status ptf_names_match(ptf_arena *arena, ptf_found_names *names,
+                           const ptf_parameter *wanted, size_t count,
+                           ptf_places *out, ptf_error *err);
 
-/* PTF_ARGUMENT: these, of 'count', could all be meant. */
-ptf_status ptf_places_fail(ptf_checkpoint *ckpt, const ptf_places *places,
-                           size_t count, ptf_error *err);
+/* PTF_ARGUMENT: these could all be meant. */
+ptf_status ptf_places_fail(const ptf_checkpoint *ckpt, const ptf_places *places,
+                           ptf_error *err);
 
 /*
  * Keeps of the checkpoint's own tensors what the options mean: for files that

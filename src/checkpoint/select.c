@@ -117,30 +117,28 @@ static const ptf_object *follow(const ptf_object *at, const char *key)
 
 /* ---------------------------------------------------------------- prefixes */
 
-/* What DataParallel and torch.compile() put before every name. */
-static const char *const prefixes[] = {"module.", "_orig_mod."};
-
-static bool all_have(const names *n, const char *prefix)
+/* What a wrapper puts before every name: the bytes with the dot, or 0. */
+static size_t find_prefix(const names *n)
 {
-    size_t size = strlen(prefix);
+    const char *first = n->count > 0 ? *name_at(n, 0) : "";
+    size_t size = strcspn(first, ".");
+    if (!ptf_is_wrapped_child((ptf_text_span){first, size}))
+        return 0;
     for (size_t i = 0; i < n->count; i++) {
         const char *name = *name_at(n, i);
-        if (strncmp(name, prefix, size) != 0 || name[size] == '\0')
-            return false;
+        if (strncmp(name, first, size) != 0 || name[size] != '.' ||
+            name[size + 1] == '\0')
+            return 0;
     }
-    return n->count > 0;
+    return size + 1;
 }
 
 static bool strip_once(const names *n)
 {
-    for (size_t p = 0; p < PTF_ARRAY_SIZE(prefixes); p++) {
-        if (!all_have(n, prefixes[p]))
-            continue;
-        for (size_t i = 0; i < n->count; i++)
-            *name_at(n, i) += strlen(prefixes[p]);
-        return true;
-    }
-    return false;
+    size_t size = find_prefix(n);
+    for (size_t i = 0; i < n->count; i++)
+        *name_at(n, i) += size;
+    return size > 0;
 }
 
 static void strip_prefixes(const names *n, const ptf_open_options *options)
@@ -158,7 +156,7 @@ static bool same_shape(const ptf_tensor *tensor, const ptf_parameter *wanted)
                   (size_t)wanted->rank * sizeof(*wanted->shape)) == 0;
 }
 
-static bool tensor_has_shape(void *of, size_t index,
+static bool tensor_has_shape(const void *of, size_t index,
                              const ptf_parameter *wanted)
 {
     const ptf_checkpoint *ckpt = of;
@@ -170,7 +168,8 @@ typedef struct rebuilding {
     const ptf_leaves *leaves;
 } rebuilding;
 
-static bool leaf_has_shape(void *of, size_t index, const ptf_parameter *wanted)
+static bool leaf_has_shape(const void *of, size_t index,
+                           const ptf_parameter *wanted)
 {
     const rebuilding *r = of;
     ptf_tensor tensor;
@@ -179,26 +178,36 @@ static bool leaf_has_shape(void *of, size_t index, const ptf_parameter *wanted)
            same_shape(&tensor, wanted);
 }
 
-/* Matches, and notes where that was.  '*found' when there is one place. */
+/* Puts 'below' in front of the places' names; false without memory. */
+static bool name_places(ptf_arena *arena, const char *below, ptf_places *places)
+{
+    for (size_t i = 0; i < places->count && i < PTF_PLACES_SHOWN; i++) {
+        bool both = below[0] != '\0' && places->names[i][0] != '\0';
+        places->names[i] = ptf_arena_printf(arena, "%s%s%s", below,
+                                            both ? "." : "", places->names[i]);
+        if (places->names[i] == NULL)
+            return false;
+    }
+    return true;
+}
+
+/* Matches, and notes where that was.  '*one' when there is one place. */
 static ptf_status match_names(ptf_checkpoint *ckpt, ptf_found_names *found,
                               const names *all, const ptf_open_options *options,
                               bool *one, ptf_error *err)
 {
     ptf_places places;
-    ptf_status status = ptf_names_match(ckpt, found, options, &places, err);
+    ptf_status status =
+        ptf_names_match(&ckpt->arena, found, options->parameters,
+                        options->parameter_count, &places, err);
     *one = status == PTF_OK && places.count == 1;
     if (status != PTF_OK || places.count == 0)
         return status;
     const char *below = options->key != NULL ? options->key : "";
-    for (size_t i = 0; i < places.count; i++) {
-        bool both = below[0] != '\0' && places.names[i][0] != '\0';
-        places.names[i] = ptf_arena_printf(&ckpt->arena, "%s%s%s", below,
-                                           both ? "." : "", places.names[i]);
-        if (places.names[i] == NULL)
-            return ptf_fail_memory(err);
-    }
+    if (!name_places(&ckpt->arena, below, &places))
+        return ptf_fail_memory(err);
     if (places.count > 1)
-        return ptf_places_fail(ckpt, &places, places.count, err);
+        return ptf_places_fail(ckpt, &places, err);
     ckpt->place = places.names[0];
     ckpt->left_out = 0;
     for (size_t i = 0; i < found->count; i++) {
@@ -295,6 +304,62 @@ static bool may_match(const ptf_open_options *options)
            (options->key == NULL || options->key[0] != '\0');
 }
 
+/* The tensors that still have a name, with it; the others are counted. */
+static void take_fitting(const ptf_checkpoint *ckpt,
+                         const ptf_found_names *found, ptf_tensor *tensors,
+                         ptf_fitted *out)
+{
+    out->tensors = tensors;
+    out->count = 0;
+    for (size_t i = 0; i < ckpt->count; i++) {
+        const char *name = ckpt->tensors[i].name;
+        if (found->items[i].name != NULL) {
+            tensors[out->count] = ckpt->tensors[i];
+            tensors[out->count++].name = found->items[i].name;
+            continue;
+        }
+        if (out->beside == NULL && strchr(name, '.') != NULL)
+            out->beside = name;
+        if (out->left_out++ == 0)
+            out->left_name = name;
+    }
+}
+
+ptf_status ptf_checkpoint_fit(const ptf_checkpoint *ckpt, ptf_arena *arena,
+                              const ptf_parameter *wanted, size_t count,
+                              ptf_fitted *out, ptf_error *err)
+{
+    *out = (ptf_fitted){.tensors = ckpt->tensors, .count = ckpt->count};
+    out->key = ptf_checkpoint_key(ckpt, &out->left_out, &out->left_name);
+    if (ckpt->as_they_are || ckpt->count == 0)
+        return PTF_OK;
+    ptf_places places = {.count = 0};
+    ptf_found_names found = {
+        ptf_alloc(ckpt->count * sizeof(*found.items)),
+        ckpt->count,
+        tensor_has_shape,
+        ckpt,
+    };
+    ptf_tensor *tensors = ptf_arena_array(arena, ckpt->count, sizeof(*tensors));
+    ptf_status status = PTF_OK;
+    if (found.items == NULL || tensors == NULL)
+        status = ptf_fail_memory(err);
+    for (size_t i = 0; status == PTF_OK && i < ckpt->count; i++)
+        found.items[i].name = ckpt->tensors[i].name;
+    if (status == PTF_OK)
+        status = ptf_names_match(arena, &found, wanted, count, &places, err);
+    if (status == PTF_OK && !name_places(arena, out->key, &places))
+        status = ptf_fail_memory(err);
+    if (status == PTF_OK && places.count > 1)
+        status = ptf_places_fail(ckpt, &places, err);
+    if (status == PTF_OK && places.count == 1) {
+        out->key = places.names[0];
+        take_fitting(ckpt, &found, tensors, out);
+    }
+    ptf_free(found.items);
+    return status;
+}
+
 /* ---------------------------------------------------------------- selection */
 
 static ptf_status note_key(ptf_checkpoint *ckpt, const char *key,
@@ -302,6 +367,7 @@ static ptf_status note_key(ptf_checkpoint *ckpt, const char *key,
 {
     if (key == NULL)
         return PTF_OK;
+    ckpt->as_they_are = key[0] == '\0';
     ckpt->place = ptf_arena_copy(&ckpt->arena, key, strlen(key));
     return ckpt->place != NULL ? PTF_OK : ptf_fail_memory(err);
 }

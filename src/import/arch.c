@@ -64,6 +64,13 @@ static ptf_status fail_unknown(const ptf_checkpoint *ckpt,
         return ptf_fail(err, PTF_UNSUPPORTED, origin, PTF_NO_OFFSET,
                         "the tensors are not those of a built-in network; %s",
                         advice);
+    if (m->count == 0)
+        return ptf_fail(err, PTF_UNSUPPORTED, origin, PTF_NO_OFFSET,
+                        "%s is there, but beside it is '%.60s', and what "
+                        "forward() does with both is not known; give --key "
+                        "%.100s to take %s alone, or %s",
+                        nearest->name, m->beside, m->place, nearest->name,
+                        advice);
     return ptf_fail(err, PTF_UNSUPPORTED, origin, PTF_NO_OFFSET,
                     "the tensors are not those of a built-in network (of the "
                     "nearest, %s, %zu of %zu match; --verbose lists the "
@@ -85,7 +92,8 @@ static ptf_status search_all(search *s, const ptf_checkpoint *ckpt,
         ptf_status status = compare_arch(arch, ckpt, &s->current, err);
         if (status != PTF_OK)
             return status;
-        s->fitting += s->current.count == 0;
+        /* as a part of something larger it is not known what happens to it */
+        s->fitting += s->current.count == 0 && s->current.beside[0] == '\0';
         bool nearer = s->nearest == NULL || s->current.count < s->best.count;
         if (s->current.agreeing == 0 || !nearer)
             continue;

@@ -43,10 +43,10 @@ static int compare_tensors(const void *a, const void *b)
     return strcmp((*x)->name, (*y)->name);
 }
 
-static ptf_status by_name_init(by_name *out, const ptf_checkpoint *ckpt,
+static ptf_status by_name_init(by_name *out, const ptf_fitted *fitted,
                                ptf_error *err)
 {
-    size_t count = ptf_checkpoint_tensor_count(ckpt);
+    size_t count = fitted->count;
     *out = (by_name){
         .sorted = ptf_alloc(count * sizeof(*out->sorted)),
         .used = ptf_alloc(count * sizeof(*out->used)),
@@ -55,7 +55,7 @@ static ptf_status by_name_init(by_name *out, const ptf_checkpoint *ckpt,
     if (out->sorted == NULL || out->used == NULL)
         return ptf_fail_memory(err);
     for (size_t i = 0; i < count; i++)
-        out->sorted[i] = ptf_checkpoint_tensor(ckpt, i);
+        out->sorted[i] = &fitted->tensors[i];
     qsort(out->sorted, count, sizeof(*out->sorted), compare_tensors);
     return PTF_OK;
 }
@@ -94,68 +94,75 @@ static bool is_one_number(const ptf_tensor *tensor)
 }
 
 /* A tensor that agrees with what the layer wants; else NULL and a mismatch. */
-static const ptf_tensor *match(const ptf_tensor *found, const char *name,
-                               ptf_role role, int rank, const int64_t *shape,
+static const ptf_tensor *match(const ptf_tensor *found,
+                               const ptf_parameter *parameter, bool counts,
                                ptf_key_mismatch *out)
 {
-    ptf_tensor wanted = {.rank = rank};
-    memcpy(wanted.shape, shape, (size_t)rank * sizeof(*shape));
+    ptf_tensor wanted = {.rank = parameter->rank};
+    memcpy(wanted.shape, parameter->shape, sizeof(wanted.shape));
     char want[192], have[192];
     ptf_tensor_shape_text(&wanted, want);
     if (found == NULL) {
-        add_mismatch(out, false, "missing %s %s", name, want);
+        add_mismatch(out, false, "missing %s %s", parameter->name, want);
         return NULL;
     }
     ptf_tensor_shape_text(found, have);
-    bool counts = role == PTF_ROLE_NUM_BATCHES;
     if (counts ? !is_one_number(found)
-               : found->rank != rank ||
-                     memcmp(found->shape, shape,
-                            (size_t)rank * sizeof(*shape)) != 0) {
-        add_mismatch(out, false, "%s: expected shape %s, got %s", name, want,
-                     have);
+               : found->rank != wanted.rank ||
+                     memcmp(found->shape, wanted.shape,
+                            (size_t)wanted.rank * sizeof(int64_t)) != 0) {
+        add_mismatch(out, false, "%s: expected shape %s, got %s",
+                     parameter->name, want, have);
         return NULL;
     }
     /* of the count nothing is used: PyTorch, too, takes any type for it */
     if (!counts && !is_float(found->dtype)) {
-        add_mismatch(out, false, "%s: expected floating point, got %s", name,
-                     ptf_dtype_name(found->dtype));
+        add_mismatch(out, false, "%s: expected floating point, got %s",
+                     parameter->name, ptf_dtype_name(found->dtype));
         return NULL;
     }
     out->agreeing++;
     return found;
 }
 
-static void compare_node(ptf_node *node, bool bind, by_name *index,
-                         ptf_key_mismatch *out)
+/* True when the layer has that parameter. */
+static bool has_parameter(const ptf_node *node, ptf_role role)
 {
-    for (int r = 0; r < PTF_ROLE_COUNT; r++) {
-        ptf_role role = (ptf_role)r;
-        int rank;
-        int64_t shape[PTF_MAX_RANK];
-        if (!ptf_op_parameter(node->op, &node->attrs, role, &rank, shape))
-            continue;
-        char name[PTF_PARAMETER_NAME];
-        ptf_node_parameter_name(node, role, name);
-        const ptf_tensor *found = by_name_take(index, name);
-        if (found == NULL && role == PTF_ROLE_NUM_BATCHES)
-            continue; /* PyTorch counts batches since 0.4.1 only */
-        out->wanted++;
-        found = match(found, name, role, rank, shape, out);
-        if (bind)
-            node->tensors[role] = found;
-    }
+    int rank;
+    int64_t shape[PTF_MAX_RANK];
+    return ptf_op_parameter(node->op, &node->attrs, role, &rank, shape);
 }
 
-ptf_status ptf_net_compare(ptf_net *net, const ptf_checkpoint *ckpt, bool bind,
-                           ptf_key_mismatch *out, ptf_error *err)
+/* 'next' is the first of the layer's parameters in the net's list. */
+static const ptf_parameter *compare_node(ptf_node *node,
+                                         const ptf_parameter *next, bool bind,
+                                         by_name *index, ptf_key_mismatch *out)
+{
+    for (int r = 0; r < PTF_ROLE_COUNT; r++) {
+        if (!has_parameter(node, (ptf_role)r))
+            continue;
+        const ptf_parameter *parameter = next++;
+        const ptf_tensor *found = by_name_take(index, parameter->name);
+        if (found == NULL && parameter->optional)
+            continue; /* PyTorch counts batches since 0.4.1 only */
+        out->wanted++;
+        found = match(found, parameter, r == PTF_ROLE_NUM_BATCHES, out);
+        if (bind)
+            node->tensors[r] = found;
+    }
+    return next;
+}
+
+static ptf_status compare_names(ptf_net *net, const ptf_fitted *fitted,
+                                bool bind, ptf_key_mismatch *out,
+                                ptf_error *err)
 {
     by_name index;
-    ptf_status status = by_name_init(&index, ckpt, err);
-    *out = (ptf_key_mismatch){.list = out->list};
+    ptf_status status = by_name_init(&index, fitted, err);
     if (status == PTF_OK) {
+        const ptf_parameter *next = net->parameters;
         for (int i = 1; i < net->node_count; i++)
-            compare_node(&net->nodes[i], bind, &index, out);
+            next = compare_node(&net->nodes[i], next, bind, &index, out);
         for (size_t i = 0; i < index.count; i++) {
             char shape[192];
             ptf_tensor_shape_text(index.sorted[i], shape);
@@ -165,6 +172,36 @@ ptf_status ptf_net_compare(ptf_net *net, const ptf_checkpoint *ckpt, bool bind,
         }
     }
     by_name_free(&index);
+    return status;
+}
+
+/* Where the parameters were, as long as the net lives. */
+static ptf_status note_place(ptf_net *net, const ptf_fitted *fitted,
+                             ptf_error *err)
+{
+    const char *left = fitted->left_out > 0 ? fitted->left_name : "";
+    net->key = ptf_arena_copy(&net->arena, fitted->key, strlen(fitted->key));
+    net->left_name = ptf_arena_copy(&net->arena, left, strlen(left));
+    net->left_out = fitted->left_out;
+    return net->key != NULL && net->left_name != NULL ? PTF_OK
+                                                      : ptf_fail_memory(err);
+}
+
+ptf_status ptf_net_compare(ptf_net *net, const ptf_checkpoint *ckpt, bool bind,
+                           ptf_key_mismatch *out, ptf_error *err)
+{
+    ptf_fitted fitted;
+    *out = (ptf_key_mismatch){.list = out->list};
+    ptf_status status = ptf_checkpoint_fit(ckpt, &net->arena, net->parameters,
+                                           net->parameter_count, &fitted, err);
+    if (status == PTF_OK)
+        status = compare_names(net, &fitted, bind, out, err);
+    if (status == PTF_OK && fitted.beside != NULL) {
+        snprintf(out->place, sizeof(out->place), "%s", fitted.key);
+        snprintf(out->beside, sizeof(out->beside), "%s", fitted.beside);
+    }
+    if (status == PTF_OK && bind)
+        status = note_place(net, &fitted, err);
     return status;
 }
 
@@ -230,10 +267,6 @@ ptf_status ptf_net_bind(ptf_net *net, const ptf_checkpoint *ckpt,
     if (status != PTF_OK)
         return status;
     net->has_tensors = true;
-    const char *key = ptf_checkpoint_key(ckpt, NULL, NULL);
-    net->key = ptf_arena_copy(&net->arena, key, strlen(key));
-    if (net->key == NULL)
-        return ptf_fail_memory(err);
     for (int i = 0; i < net->node_count; i++)
         net->nodes[i].file = ptf_checkpoint_file(ckpt)->name;
     return ptf_net_collect(net, err);

@@ -36,16 +36,10 @@ static bool take(code *c, const char *token)
     return true;
 }
 
-static bool is_name_byte(char c)
-{
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-           (c >= '0' && c <= '9') || c == '_' || (unsigned char)c >= 0x80;
-}
-
 static bool take_name(code *c, ptf_text_span *out)
 {
     *out = (ptf_text_span){c->at, 0};
-    while (c->at < c->end && is_name_byte(*c->at))
+    while (c->at < c->end && ptf_is_name_byte(*c->at))
         c->at++;
     out->size = (size_t)(c->at - out->text);
     return out->size > 0;

@@ -52,6 +52,8 @@ typedef struct ptf_key_mismatch {
     FILE *list;      /* gets a line for each mismatch; or NULL */
     char layer[512]; /* the first parameter that has no such tensor, or "" */
     char stray[512]; /* the first tensor that no layer takes, or "" */
+    /* where the net's tensors lie, and a module's that lies beside, or "" */
+    char place[256], beside[256];
 } ptf_key_mismatch;
 
 /* Set out->list; nothing of the net changes when 'bind' is false. */
@@ -60,11 +62,5 @@ ptf_status ptf_net_compare(ptf_net *net, const ptf_checkpoint *ckpt, bool bind,
 
 /* PTF_UNSUPPORTED for a file whose weights have no names any more. */
 ptf_status ptf_net_need_tensors(const ptf_checkpoint *ckpt, ptf_error *err);
-
-/*
- * The one child that a module of that class calls with its own input, for
- * what PyTorch puts around a network to train it; NULL for any other class.
- */
-const char *ptf_wrapped_child(const char *class_name, size_t size);
 
 #endif

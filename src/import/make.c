@@ -314,7 +314,8 @@ static ptf_status add_module(maker *m, const ptf_item *item, const char *path,
 {
     if (item->kind == PTF_LINE_LAYER)
         return add_layer(m, item, path, parent);
-    const char *wrapped = ptf_wrapped_child(item->class_name, item->class_size);
+    const char *wrapped =
+        ptf_wrapped_child((ptf_text_span){item->class_name, item->class_size});
     if (wrapped != NULL && depth <= PTF_DEPTH_MAX)
         return add_wrapped(m, item, wrapped, path, parent, depth);
     if (depth > PTF_DEPTH_MAX)

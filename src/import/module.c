@@ -74,18 +74,13 @@ ptf_status ptf_model_fail(const ptf_checkpoint *ckpt, ptf_text_span name,
 
 /* --------------------------------------------------------------- attributes */
 
-static bool span_is(ptf_text_span span, const char *text)
-{
-    return span.size == strlen(text) && memcmp(span.text, text, span.size) == 0;
-}
-
 /* A bias is a parameter, or else nothing that the text could show. */
 static bool is_shown(ptf_op op, ptf_text_span name)
 {
-    if (span_is(name, "bias"))
+    if (ptf_span_is(name, "bias"))
         return false;
     for (const ptf_field *f = ptf_op_info(op)->fields; f->name != NULL; f++) {
-        if (span_is(name, f->name))
+        if (ptf_span_is(name, f->name))
             return true;
     }
     return false;
@@ -96,7 +91,7 @@ static bool is_silent(const ptf_module *module, ptf_text_span name)
 {
     char value[PTF_MODULE_VALUE_TEXT];
     for (size_t i = 0; i < PTF_ARRAY_SIZE(silent); i++) {
-        if (!span_is(name, silent[i].name))
+        if (!ptf_span_is(name, silent[i].name))
             continue;
         if (silent[i].values[0] == NULL)
             return true;

@@ -97,7 +97,8 @@ static bool is_sequential(const char *class_name)
 bool ptf_order_knows(const char *class_name)
 {
     return is_sequential(class_name) || find_sequence(class_name) != NULL ||
-           ptf_wrapped_child(class_name, strlen(class_name)) != NULL;
+           ptf_wrapped_child((ptf_text_span){class_name, strlen(class_name)}) !=
+               NULL;
 }
 
 bool ptf_order_takes(const char *class_name, int index, const ptf_item *child)

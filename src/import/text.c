@@ -137,7 +137,7 @@ ptf_status ptf_text_read(ptf_arena *arena, const char *text, const char *name,
 
 /* ------------------------------------------------------------------- items */
 
-static bool is_name_byte(char c)
+bool ptf_is_name_byte(char c)
 {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
            (c >= '0' && c <= '9') || c == '_' || (unsigned char)c >= 0x80;
@@ -195,7 +195,7 @@ static bool take_module(const char *at, const char *end, ptf_item *out)
 {
     out->text = out->class_name = at;
     out->text_size = (size_t)(end - at);
-    while (at < end && is_name_byte(*at))
+    while (at < end && ptf_is_name_byte(*at))
         at++;
     out->class_size = (size_t)(at - out->class_name);
     if (out->class_size == 0)

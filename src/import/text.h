@@ -57,6 +57,9 @@ typedef struct ptf_item {
     size_t text_size;
 } ptf_item;
 
+/* True for what Python's identifiers consist of. */
+bool ptf_is_name_byte(char c);
+
 ptf_status ptf_text_item(const ptf_text *text, const ptf_line *line,
                          bool is_root, ptf_item *out, ptf_error *err);
 

@@ -41,11 +41,6 @@ typedef struct walk {
 
 enum { MAX_MODULES = 100000, MAX_DEPTH = 64 };
 
-static bool is_text(ptf_text_span span, const char *text)
-{
-    return span.size == strlen(text) && memcmp(span.text, text, span.size) == 0;
-}
-
 static ptf_status check_attributes(const walk *w, const ptf_module *module,
                                    ptf_text_span name)
 {
@@ -54,7 +49,7 @@ static ptf_status check_attributes(const walk *w, const ptf_module *module,
     for (size_t i = 0; ptf_module_attribute(module, i, &found); i++) {
         for (size_t k = 0; k < PTF_ARRAY_SIZE(deciders); k++) {
             const char *attribute = deciders[k].attribute;
-            if (!is_text(found, attribute) ||
+            if (!ptf_span_is(found, attribute) ||
                 (deciders[k].dict &&
                  ptf_module_value(module, attribute, value) &&
                  strcmp(value, "{}") == 0))
@@ -96,7 +91,7 @@ static ptf_status check_module(walk *w, const ptf_module *module,
     for (size_t i = 0; status == PTF_OK && i < count; i++) {
         ptf_text_span key;
         const ptf_module *child = ptf_module_child(module, i, &key);
-        if (is_text(key, "parametrizations"))
+        if (ptf_span_is(key, "parametrizations"))
             return ptf_model_fail(
                 w->ckpt, name, w->err,
                 "has parametrizations, which make its parameters; "

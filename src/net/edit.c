@@ -105,12 +105,6 @@ typedef struct renaming {
     int container_count;
 } renaming;
 
-static const char *last_key(const char *path)
-{
-    const char *dot = strrchr(path, '.');
-    return dot != NULL ? dot + 1 : path;
-}
-
 /* First walk: which containers are numbered. */
 static void see_child(renaming *r, int parent, const char *path)
 {
@@ -124,7 +118,7 @@ static void see_child(renaming *r, int parent, const char *path)
     }
     char number[16];
     snprintf(number, sizeof(number), "%d", p->children++);
-    p->numbered = p->numbered && strcmp(number, last_key(path)) == 0;
+    p->numbered = p->numbered && strcmp(number, ptf_path_last(path)) == 0;
 }
 
 /* The new path of a child of a container that has its place. */
@@ -137,7 +131,8 @@ static const char *new_path(renaming *r, int parent, const char *path)
     int number = p->survivors++;
     if (p->numbered)
         return ptf_arena_printf(r->arena, "%s%s%d", p->path, dot, number);
-    return ptf_arena_printf(r->arena, "%s%s%s", p->path, dot, last_key(path));
+    return ptf_arena_printf(r->arena, "%s%s%s", p->path, dot,
+                            ptf_path_last(path));
 }
 
 /* Second walk: places for the containers that still have a layer. */

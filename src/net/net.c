@@ -22,6 +22,12 @@ ptf_status ptf_net_collect(ptf_net *net, ptf_error *err)
     return PTF_OK;
 }
 
+const char *ptf_path_last(const char *path)
+{
+    const char *dot = strrchr(path, '.');
+    return dot != NULL ? dot + 1 : path;
+}
+
 void ptf_node_parameter_name(const ptf_node *node, ptf_role role,
                              char name[PTF_PARAMETER_NAME])
 {
@@ -57,8 +63,13 @@ ptf_status ptf_net_list_parameters(ptf_net *net, ptf_error *err)
     return PTF_OK;
 }
 
-const char *ptf_net_key(const ptf_net *net)
+const char *ptf_net_key(const ptf_net *net, size_t *left_out,
+                        const char **example)
 {
+    if (left_out != NULL)
+        *left_out = net->left_out;
+    if (example != NULL)
+        *example = net->left_name;
     return net->key != NULL ? net->key : "";
 }
 

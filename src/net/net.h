@@ -56,7 +56,9 @@ struct ptf_net {
     size_t tensor_count;
     const ptf_parameter *parameters; /* of a net made from a text, or NULL */
     size_t parameter_count;
-    const char *key;             /* where the checkpoint had them, or NULL */
+    const char *key;       /* where the checkpoint had them, or NULL */
+    const char *left_name; /* ptf_net_key() */
+    size_t left_out;
     const ptf_net *parent;       /* the net before the last rewrite, or NULL */
     const char *const *rewrites; /* names, in the order applied */
     int rewrite_count;

@@ -63,12 +63,6 @@ const ptf_tensor *ptf_net_tensor(const ptf_net *net, size_t index)
 
 /* ---------------------------------------------------------------- the text */
 
-static const char *last_key(const char *path)
-{
-    const char *dot = strrchr(path, '.');
-    return dot != NULL ? dot + 1 : path;
-}
-
 static void indent(int depth, FILE *out)
 {
     fprintf(out, "%*s", 2 * depth, "");
@@ -88,7 +82,7 @@ static void open_container(const ptf_net *net, int container, FILE *out)
     const ptf_container *c = &net->containers[container];
     indent(depth_of(net, container) - 1, out);
     if (c->parent >= 0)
-        fprintf(out, "(%s): ", last_key(c->path));
+        fprintf(out, "(%s): ", ptf_path_last(c->path));
     fprintf(out, "%s(\n", c->class_name);
 }
 
@@ -131,7 +125,7 @@ void ptf_net_print_text(const ptf_net *net, FILE *out)
         inside = node->container;
         indent(depth_of(net, inside), out);
         if (inside >= 0)
-            fprintf(out, "(%s): ", last_key(node->name));
+            fprintf(out, "(%s): ", ptf_path_last(node->name));
         fprintf(out, "%s\n", node->text);
     }
     close_containers(net, inside, -1, out);

@@ -148,75 +148,64 @@ void ptf_attrs_default(ptf_op op, ptf_attrs *out)
 
 /* ----------------------------------------------------------------- reading */
 
-/* A piece of the text. */
-typedef struct span {
-    const char *at;
-    size_t size;
-} span;
-
-static bool span_is(span s, const char *word)
+static ptf_text_span span_trim(ptf_text_span s)
 {
-    return s.size == strlen(word) && memcmp(s.at, word, s.size) == 0;
-}
-
-static span span_trim(span s)
-{
-    while (s.size > 0 && s.at[0] == ' ')
-        s = (span){s.at + 1, s.size - 1};
-    while (s.size > 0 && s.at[s.size - 1] == ' ')
+    while (s.size > 0 && s.text[0] == ' ')
+        s = (ptf_text_span){s.text + 1, s.size - 1};
+    while (s.size > 0 && s.text[s.size - 1] == ' ')
         s.size--;
     return s;
 }
 
 /* 'same' and "same" are same; torch quotes words since 2.0. */
-static span span_unquote(span s)
+static ptf_text_span span_unquote(ptf_text_span s)
 {
-    bool quoted = s.size >= 2 && (s.at[0] == '\'' || s.at[0] == '"') &&
-                  s.at[s.size - 1] == s.at[0];
-    return quoted ? (span){s.at + 1, s.size - 2} : s;
+    bool quoted = s.size >= 2 && (s.text[0] == '\'' || s.text[0] == '"') &&
+                  s.text[s.size - 1] == s.text[0];
+    return quoted ? (ptf_text_span){s.text + 1, s.size - 2} : s;
 }
 
 /*
  * Cuts the piece up to the next comma outside parentheses off the front of
  * *rest.  False when parentheses do not match.
  */
-static bool take_item(span *rest, span *item)
+static bool take_item(ptf_text_span *rest, ptf_text_span *item)
 {
     int depth = 0;
     size_t i = 0;
-    for (; i < rest->size && (depth > 0 || rest->at[i] != ','); i++) {
-        depth += rest->at[i] == '(';
-        depth -= rest->at[i] == ')';
+    for (; i < rest->size && (depth > 0 || rest->text[i] != ','); i++) {
+        depth += rest->text[i] == '(';
+        depth -= rest->text[i] == ')';
         if (depth < 0)
             return false;
     }
-    *item = span_trim((span){rest->at, i});
+    *item = span_trim((ptf_text_span){rest->text, i});
     size_t used = i < rest->size ? i + 1 : i;
-    *rest = (span){rest->at + used, rest->size - used};
+    *rest = (ptf_text_span){rest->text + used, rest->size - used};
     return depth == 0;
 }
 
 /* Integers stay far below the limits of 64 bits, so that sums cannot wrap. */
-static bool parse_int(const ptf_field *f, span s, int64_t *out)
+static bool parse_int(const ptf_field *f, ptf_text_span s, int64_t *out)
 {
-    bool negative = s.size > 0 && s.at[0] == '-';
+    bool negative = s.size > 0 && s.text[0] == '-';
     size_t i = negative ? 1 : 0;
     int64_t value = 0;
     if (i == s.size)
         return false;
     for (; i < s.size; i++) {
-        if (s.at[i] < '0' || s.at[i] > '9' || value > INT32_MAX / 10)
+        if (s.text[i] < '0' || s.text[i] > '9' || value > INT32_MAX / 10)
             return false;
-        value = 10 * value + (s.at[i] - '0');
+        value = 10 * value + (s.text[i] - '0');
     }
     *out = negative ? -value : value;
     return value <= INT32_MAX && *out >= f->minimum;
 }
 
 /* An element of a pair; None is 0. */
-static bool parse_element(const ptf_field *f, span s, int64_t *out)
+static bool parse_element(const ptf_field *f, ptf_text_span s, int64_t *out)
 {
-    if ((f->flags & PTF_FIELD_NONE_IS_0) != 0 && span_is(s, "None")) {
+    if ((f->flags & PTF_FIELD_NONE_IS_0) != 0 && ptf_span_is(s, "None")) {
         *out = 0;
         return true;
     }
@@ -224,16 +213,16 @@ static bool parse_element(const ptf_field *f, span s, int64_t *out)
 }
 
 /* "(1, 2)" or "(1,)" or "1": up to two integers; how many, 0 when wrong. */
-static int parse_tuple(const ptf_field *f, span s, int64_t out[2])
+static int parse_tuple(const ptf_field *f, ptf_text_span s, int64_t out[2])
 {
-    if (s.size < 2 || s.at[0] != '(')
+    if (s.size < 2 || s.text[0] != '(')
         return parse_element(f, s, &out[0]) ? 1 : 0;
-    if (s.at[s.size - 1] != ')')
+    if (s.text[s.size - 1] != ')')
         return 0;
-    span rest = {s.at + 1, s.size - 2};
+    ptf_text_span rest = {s.text + 1, s.size - 2};
     int count = 0;
     while (rest.size > 0) {
-        span item;
+        ptf_text_span item;
         if (count == 2 || !take_item(&rest, &item) ||
             !parse_element(f, item, &out[count]))
             return 0;
@@ -243,11 +232,12 @@ static int parse_tuple(const ptf_field *f, span s, int64_t out[2])
 }
 
 /* One number stands for both; Conv1d has one, in the place of the width. */
-static bool parse_pair(ptf_op op, const ptf_field *f, span s, int64_t out[2])
+static bool parse_pair(ptf_op op, const ptf_field *f, ptf_text_span s,
+                       int64_t out[2])
 {
     int64_t value[2] = {0, 0};
     int count = parse_tuple(f, s, value);
-    bool tuple = s.size > 0 && s.at[0] == '(';
+    bool tuple = s.size > 0 && s.text[0] == '(';
     if (op == PTF_OP_CONV1D) {
         out[1] = value[0];
         return count == 1;
@@ -259,23 +249,24 @@ static bool parse_pair(ptf_op op, const ptf_field *f, span s, int64_t out[2])
     return true;
 }
 
-static bool parse_padding(ptf_op op, const ptf_field *f, span s, ptf_attrs *out)
+static bool parse_padding(ptf_op op, const ptf_field *f, ptf_text_span s,
+                          ptf_attrs *out)
 {
-    span word = span_unquote(s);
-    out->padding_text = span_is(word, "same")    ? "same"
-                        : span_is(word, "valid") ? "valid"
-                                                 : NULL;
+    ptf_text_span word = span_unquote(s);
+    out->padding_text = ptf_span_is(word, "same")    ? "same"
+                        : ptf_span_is(word, "valid") ? "valid"
+                                                     : NULL;
     return out->padding_text != NULL || parse_pair(op, f, s, out->padding);
 }
 
-static bool parse_bool(span s, bool *out)
+static bool parse_bool(ptf_text_span s, bool *out)
 {
-    *out = span_is(s, "True");
-    return *out || span_is(s, "False");
+    *out = ptf_span_is(s, "True");
+    return *out || ptf_span_is(s, "False");
 }
 
 /* Modes other than zeros are refused only where something is padded. */
-static bool parse_mode(span mode, ptf_attrs *out)
+static bool parse_mode(ptf_text_span mode, ptf_attrs *out)
 {
     static const struct {
         const char *name, *refused;
@@ -286,7 +277,7 @@ static bool parse_mode(span mode, ptf_attrs *out)
         {"circular", "padding_mode=circular, which ptfold does not support"},
     };
     for (size_t i = 0; i < PTF_ARRAY_SIZE(modes); i++) {
-        if (!span_is(mode, modes[i].name))
+        if (!ptf_span_is(mode, modes[i].name))
             continue;
         out->padding_refused = modes[i].refused;
         return true;
@@ -299,12 +290,13 @@ static void *member(ptf_attrs *attrs, size_t at)
     return (char *)attrs + at;
 }
 
-static bool parse_value(ptf_op op, const ptf_field *f, span s, ptf_attrs *attrs)
+static bool parse_value(ptf_op op, const ptf_field *f, ptf_text_span s,
+                        ptf_attrs *attrs)
 {
     void *out = member(attrs, f->at);
     if (f->unspecified_at != 0)
         *(bool *)member(attrs, f->unspecified_at) = false;
-    if (f->none_at != 0 && span_is(s, "None")) {
+    if (f->none_at != 0 && ptf_span_is(s, "None")) {
         *(bool *)member(attrs, f->none_at) = true;
         return true;
     }
@@ -312,7 +304,7 @@ static bool parse_value(ptf_op op, const ptf_field *f, span s, ptf_attrs *attrs)
     case PTF_FIELD_KIND_INT: return parse_int(f, s, out);
     case PTF_FIELD_KIND_PAIR: return parse_pair(op, f, s, out);
     case PTF_FIELD_KIND_PADDING: return parse_padding(op, f, s, attrs);
-    case PTF_FIELD_KIND_FLOAT: return ptf_number_parse(s.at, s.size, out);
+    case PTF_FIELD_KIND_FLOAT: return ptf_number_parse(s.text, s.size, out);
     case PTF_FIELD_KIND_BOOL: return parse_bool(s, out);
     case PTF_FIELD_KIND_MODE: return parse_mode(span_unquote(s), attrs);
     }
@@ -320,43 +312,45 @@ static bool parse_value(ptf_op op, const ptf_field *f, span s, ptf_attrs *attrs)
 }
 
 /* The row that an item is for: by name, or the n-th positional one. */
-static const ptf_field *find_field(ptf_op op, span name, int position)
+static const ptf_field *find_field(ptf_op op, ptf_text_span name, int position)
 {
     int at = 0;
     for (const ptf_field *f = ptf_op_info(op)->fields; f->name != NULL; f++) {
         bool here = at++ == position && (f->flags & PTF_FIELD_POSITIONAL) != 0;
-        if (name.size == 0 ? here : span_is(name, f->name))
+        if (name.size == 0 ? here : ptf_span_is(name, f->name))
             return f;
     }
     return NULL;
 }
 
 /* "stride=2" into name and value; the name is empty when there is no '='. */
-static void split_item(span item, span *name, span *value)
+static void split_item(ptf_text_span item, ptf_text_span *name,
+                       ptf_text_span *value)
 {
-    const char *equals = item.size > 0 ? memchr(item.at, '=', item.size) : NULL;
-    size_t n = equals != NULL ? (size_t)(equals - item.at) : 0;
+    const char *equals =
+        item.size > 0 ? memchr(item.text, '=', item.size) : NULL;
+    size_t n = equals != NULL ? (size_t)(equals - item.text) : 0;
     size_t skip = equals != NULL ? n + 1 : 0;
-    *name = span_trim((span){item.at, n});
-    *value = span_trim((span){item.at + skip, item.size - skip});
+    *name = span_trim((ptf_text_span){item.text, n});
+    *value = span_trim((ptf_text_span){item.text + skip, item.size - skip});
 }
 
 /* The part of a piece of the text that a message shows. */
-static int shown(span s)
+static int shown(ptf_text_span s)
 {
     return s.size < 60 ? (int)s.size : 60;
 }
 
-static const char *parse_item(ptf_op op, span item, int position,
+static const char *parse_item(ptf_op op, ptf_text_span item, int position,
                               uint64_t *seen, ptf_attrs *out, char message[256])
 {
-    span name, value;
+    ptf_text_span name, value;
     split_item(item, &name, &value);
     const ptf_field *f = find_field(op, name, position);
     const char *class_name = ptf_op_info(op)->class_name;
     if (f == NULL) {
         snprintf(message, 256, "%s with '%.*s', which ptfold does not know",
-                 class_name, shown(item), item.at);
+                 class_name, shown(item), item.text);
         return message;
     }
     uint64_t bit = (uint64_t)1 << (f - ptf_op_info(op)->fields);
@@ -368,7 +362,7 @@ static const char *parse_item(ptf_op op, span item, int position,
     if (parse_value(op, f, value, out))
         return NULL;
     snprintf(message, 256, "%s with %s=%.*s, which ptfold does not support",
-             class_name, f->name, shown(value), value.at);
+             class_name, f->name, shown(value), value.text);
     return message;
 }
 
@@ -398,10 +392,10 @@ const char *ptf_attrs_parse(ptf_op op, const char *text, size_t size,
                             ptf_attrs *out, char message[256])
 {
     ptf_attrs_default(op, out);
-    span rest = span_trim((span){text, size});
+    ptf_text_span rest = span_trim((ptf_text_span){text, size});
     uint64_t seen = 0;
     for (int i = 0; rest.size > 0; i++) {
-        span item;
+        ptf_text_span item;
         if (!take_item(&rest, &item)) {
             snprintf(message, 256, "parentheses that do not match");
             return message;

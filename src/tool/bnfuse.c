@@ -210,7 +210,7 @@ static void print_json(const options *o, const report *r)
     json_text(&j, "program", "bnfuse");
     json_text(&j, "version", ptf_version());
     json_text(&j, "checkpoint", o->source.path);
-    json_text(&j, "key", ptf_net_key(r->before));
+    json_text(&j, "key", ptf_net_key(r->before, NULL, NULL));
     json_text(&j, "network", ptf_net_name(r->before));
     tool_json_assumption(&j, r->before, NULL);
     json_text(&j, "rewrite", o->rewrite->name);

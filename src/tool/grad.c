@@ -313,7 +313,7 @@ static void print_json(const gradient *d, const tool_net *net)
     json_text(&j, "program", "ptfold grad");
     json_text(&j, "version", ptf_version());
     json_text(&j, "checkpoint", d->options->source.path);
-    json_text(&j, "key", ptf_net_key(net->net));
+    json_text(&j, "key", ptf_net_key(net->net, NULL, NULL));
     json_text(&j, "network", ptf_net_name(net->net));
     tool_json_assumption(&j, net->net, NULL);
     json_text(&j, "image", d->options->image);

@@ -284,7 +284,7 @@ static void print_json(const options *o, const report *r)
     json_text(&j, "program", "lnin-convert");
     json_text(&j, "version", ptf_version());
     json_text(&j, "checkpoint", o->source.path);
-    json_text(&j, "key", ptf_net_key(r->before->net));
+    json_text(&j, "key", ptf_net_key(r->before->net, NULL, NULL));
     json_text(&j, "network", ptf_net_name(r->before->net));
     tool_json_assumption(&j, r->before->net, NULL);
     json_text(&j, "rewrite", "linear_to_conv");

@@ -391,7 +391,7 @@ static void tell_choice(const tool_source *source, const tool_net *net)
 {
     size_t left_out;
     const char *example;
-    const char *key = ptf_checkpoint_key(net->ckpt, &left_out, &example);
+    const char *key = ptf_net_key(net->net, &left_out, &example);
     if (source->key == NULL && left_out > 0)
         tool_note("%s: the network is %s%.100s; %zu other tensor%s, such as "
                   "'%.60s', left out",

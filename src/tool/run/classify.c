@@ -335,7 +335,7 @@ static void json_start(job *j)
     json_text(&j->json, "program", "ptfold run");
     json_text(&j->json, "version", ptf_version());
     json_text(&j->json, "checkpoint", o->source.path);
-    json_text(&j->json, "key", ptf_net_key(j->run->net->net));
+    json_text(&j->json, "key", ptf_net_key(j->run->net->net, NULL, NULL));
     json_text(&j->json, "network", ptf_net_name(j->run->net->net));
     tool_json_assumption(&j->json, j->run->net->net, NULL);
     json_text(&j->json, "input", tool_shape_text(&j->input, shape));

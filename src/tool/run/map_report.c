@@ -127,7 +127,7 @@ void map_print_json(const map_job *j)
     json_text(&json, "program", "ptfold run");
     json_text(&json, "version", ptf_version());
     json_text(&json, "checkpoint", o->source.path);
-    json_text(&json, "key", ptf_net_key(j->run->net->net));
+    json_text(&json, "key", ptf_net_key(j->run->net->net, NULL, NULL));
     json_text(&json, "network", ptf_net_name(j->run->net->net));
     tool_json_assumption(&json, j->run->net->net, NULL);
     json_text(&json, "image", o->inputs[0]);

@@ -5,7 +5,7 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
-#include "import/import.h"
+#include "checkpoint/checkpoint.h"
 
 static const struct {
     const char *class_name, *child;
@@ -18,12 +18,20 @@ static const struct {
     {"CheckpointWrapper", "_checkpoint_wrapped_module"},
 };
 
-const char *ptf_wrapped_child(const char *class_name, size_t size)
+const char *ptf_wrapped_child(ptf_text_span class_name)
 {
     for (size_t i = 0; i < PTF_ARRAY_SIZE(wrappers); i++) {
-        if (strlen(wrappers[i].class_name) == size &&
-            memcmp(wrappers[i].class_name, class_name, size) == 0)
+        if (ptf_span_is(class_name, wrappers[i].class_name))
             return wrappers[i].child;
     }
     return NULL;
+}
+
+bool ptf_is_wrapped_child(ptf_text_span key)
+{
+    for (size_t i = 0; i < PTF_ARRAY_SIZE(wrappers); i++) {
+        if (ptf_span_is(key, wrappers[i].child))
+            return true;
+    }
+    return false;
 }
