@@ -99,6 +99,18 @@ static bool second_path(const ptf_net *net, int index, int *other)
     return false;
 }
 
+/* In a class that is called as those are that add or concatenate. */
+static bool block_name(const ptf_net *net, int index, int *other)
+{
+    *other = 0;
+    for (int c = net->nodes[index].container; c >= 0;
+         c = net->containers[c].parent) {
+        if (ptf_order_is_block(net->containers[c].class_name))
+            return true;
+    }
+    return false;
+}
+
 /*
  * What is said: 'lead', the other layer, 'between', the layer, 'tail'; without
  * 'between' only the layer is named, without 'lead' none.
@@ -111,6 +123,8 @@ static const struct {
     {weights_behind_weights, "", " and ", " have no activation between them"},
     {norm_before_weights, "batch norm ", " stands before ", ", not after it"},
     {second_path, "the name ", NULL, " speaks of a second path"},
+    {block_name, "the class around ", NULL,
+     " has the name of a block with a second path"},
     {no_activation, NULL, NULL, "there is no activation at all"},
 };
 

@@ -193,6 +193,40 @@ static ptf_status add_layer(maker *m, const ptf_item *item, const char *path,
 
 /* --------------------------------------------------------------- containers */
 
+/* The keys of the module's first children, which are the next lines. */
+static size_t first_keys(maker *m, ptf_text_span keys[PTF_ORDER_KEYS])
+{
+    size_t count = 0;
+    int depth = 1;
+    for (int i = m->next_line; i < m->text.line_count && depth > 0; i++) {
+        ptf_item item;
+        if (ptf_text_item(&m->text, &m->text.lines[i], false, &item, NULL) !=
+            PTF_OK)
+            break;
+        if (depth == 1 && item.kind != PTF_LINE_CLOSE)
+            keys[count++] = (ptf_text_span){item.key, item.key_size};
+        if (count == PTF_ORDER_KEYS)
+            break;
+        depth += item.kind == PTF_LINE_OPEN;
+        depth -= item.kind == PTF_LINE_CLOSE;
+    }
+    return count;
+}
+
+/* Why a module of that class does not run its children in order, or NULL. */
+static const char *refusal(maker *m, const char *class_name, int parent)
+{
+    ptf_text_span keys[PTF_ORDER_KEYS];
+    ptf_op op;
+    if (ptf_op_find(class_name, strlen(class_name), &op))
+        return "is a layer, and no layer has children";
+    if (!ptf_order_is_list(class_name))
+        return ptf_order_refusal(class_name, keys, first_keys(m, keys));
+    bool owned = parent >= 0 &&
+                 strcmp(m->containers[parent].class_name, "Sequential") != 0;
+    return owned ? NULL : "has no forward() of its own";
+}
+
 static ptf_status add_container(maker *m, const ptf_item *item,
                                 const char *path, int parent, int *out)
 {
@@ -201,10 +235,7 @@ static ptf_status add_container(maker *m, const ptf_item *item,
         ptf_arena_copy(&net->arena, item->class_name, item->class_size);
     if (class_name == NULL)
         return ptf_fail_memory(m->err);
-    const char *reason = ptf_order_refusal(class_name);
-    ptf_op op;
-    if (ptf_op_find(item->class_name, item->class_size, &op))
-        reason = "is a layer, and no layer has children";
+    const char *reason = refusal(m, class_name, parent);
     if (reason != NULL)
         return ptf_text_fail(m->err, PTF_UNSUPPORTED, m->text.name, m->line,
                              "%s %s; ptfold runs children in order only",

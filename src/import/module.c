@@ -268,6 +268,13 @@ static ptf_status put_stranger(describer *d, const ptf_module *module,
 {
     const char *same;
     bool torch = ptf_module_is(module, "torch", &same);
+    if ((torch || ptf_module_is(module, "torchvision", &same) ||
+         ptf_module_is(module, "timm", &same)) &&
+        ptf_order_is_block(class_name))
+        return ptf_model_fail(d->ckpt, name, d->err,
+                              "is a %.100s, which does not run its children "
+                              "one after the other",
+                              class_name);
     if (ptf_module_child_count(module) == 0 ||
         (ptf_order_knows(class_name) && !torch) ||
         !is_plain((ptf_text_span){class_name, strlen(class_name)}))
@@ -287,7 +294,7 @@ static ptf_status put_module(describer *d, const ptf_module *module,
                               "lies in a model that is too large or too deep");
     if (!known)
         return put_stranger(d, module, class_name, name, depth);
-    if (strcmp(class_name, "Sequential") != 0)
+    if (strcmp(class_name, "Sequential") != 0 && !ptf_order_is_list(class_name))
         return put_layer(d, module, class_name, name);
     ptf_status status = check_attributes(d, module, PTF_OP_IDENTITY, name);
     return status == PTF_OK ? put_children(d, module, class_name, depth + 1)

@@ -8,29 +8,53 @@
 
 /* ----------------------------------------------------- PyTorch's containers */
 
-/* Classes of torch and torchvision whose forward() is more than a sequence. */
-static const struct {
+/*
+ * Classes of torch, torchvision and timm whose forward() is more than a
+ * sequence, and the children that they begin with.  A class of somebody's own
+ * may have the name, but hardly the children too.
+ */
+typedef struct block {
     const char *class_name;
+    const char *children[4];
     const char *reason;
-} not_sequences[] = {
-    {"BasicBlock", "adds its input to its output"},
-    {"Bottleneck", "adds its input to its output"},
-    {"InvertedResidual", "adds its input to its output"},
-    {"MBConv", "adds its input to its output"},
-    {"FusedMBConv", "adds its input to its output"},
-    {"ResBottleneckBlock", "adds its input to its output"},
-    {"CNBlock", "adds its input to its output"},
-    {"ConvAdd2d", "adds a second input"},
-    {"ConvAddReLU2d", "adds a second input"},
-    {"SqueezeExcitation", "multiplies its input with its output"},
-    {"Fire", "concatenates the outputs of its children"},
-    {"_DenseLayer", "concatenates its inputs"},
-    {"_DenseBlock", "concatenates the outputs of its children"},
-    {"Inception", "concatenates the outputs of its children"},
-    {"InceptionAux", "is not run in evaluation"},
-    {"MultiheadAttention", "is not a sequence"},
-    {"ModuleDict", "has no forward() of its own"},
-    {"ModuleList", "has no forward() of its own"},
+} block;
+
+#define ADDS         "adds its input to its output"
+#define CONCATENATES "concatenates the outputs of its children"
+
+static const block blocks[] = {
+    {"BasicBlock", {"conv1", "bn1", "relu", "conv2"}, ADDS},
+    {"BasicBlock", {"conv1", "bn1", "drop_block", "act1"}, ADDS},
+    {"Bottleneck", {"conv1", "bn1", "conv2", "bn2"}, ADDS},
+    {"Bottleneck", {"conv1", "bn1", "act1", "conv2"}, ADDS},
+    {"InvertedResidual", {"conv"}, ADDS},
+    {"InvertedResidual", {"block"}, ADDS},
+    {"InvertedResidual", {"branch1", "branch2"}, CONCATENATES},
+    {"_InvertedResidual", {"layers"}, ADDS},
+    {"MBConv", {"block", "stochastic_depth"}, ADDS},
+    {"MBConv", {"proj", "stochastic_depth"}, ADDS},
+    {"MBConv", {"stochastic_depth", "layers"}, ADDS},
+    {"FusedMBConv", {"block", "stochastic_depth"}, ADDS},
+    {"ResBottleneckBlock", {"f", "activation"}, ADDS},
+    {"ResBottleneckBlock", {"proj", "f", "activation"}, ADDS},
+    {"CNBlock", {"block", "stochastic_depth"}, ADDS},
+    {"ConvAdd2d", {"0"}, "adds a second input"},
+    {"ConvAddReLU2d", {"0", "relu"}, "adds a second input"},
+    {"SqueezeExcitation",
+     {"avgpool", "fc1", "fc2"},
+     "multiplies its input with its output"},
+    {"Fire", {"squeeze", "squeeze_activation", "expand1x1"}, CONCATENATES},
+    {"_DenseLayer", {"norm1", "relu1", "conv1"}, "concatenates its inputs"},
+    {"_DenseBlock", {"denselayer1"}, CONCATENATES},
+    {"Inception", {"branch1", "branch2"}, CONCATENATES},
+    {"InceptionA", {"branch1x1", "branch5x5_1"}, CONCATENATES},
+    {"InceptionB", {"branch3x3", "branch3x3dbl_1"}, CONCATENATES},
+    {"InceptionC", {"branch1x1", "branch7x7_1"}, CONCATENATES},
+    {"InceptionD", {"branch3x3_1", "branch3x3_2"}, CONCATENATES},
+    {"InceptionE", {"branch1x1", "branch3x3_1"}, CONCATENATES},
+    {"InceptionAux", {"conv", "fc1"}, "is not run in evaluation"},
+    {"InceptionAux", {"conv0", "conv1"}, "is not run in evaluation"},
+    {"MultiheadAttention", {"out_proj"}, "is not a sequence"},
 };
 
 /* torch.nn.utils.parametrize makes a class of its own for each layer's. */
@@ -43,16 +67,44 @@ static bool is_parametrized(const char *class_name)
            ptf_op_find(rest, strlen(rest), &op);
 }
 
-const char *ptf_order_refusal(const char *class_name)
+/* True when the children are those of the row. */
+static bool begins_with(const block *b, const ptf_text_span *keys, size_t count)
+{
+    for (size_t i = 0; i < PTF_ARRAY_SIZE(b->children); i++) {
+        if (b->children[i] != NULL &&
+            (i >= count || !ptf_span_is(keys[i], b->children[i])))
+            return false;
+    }
+    return true;
+}
+
+const char *ptf_order_refusal(const char *class_name, const ptf_text_span *keys,
+                              size_t count)
 {
     if (is_parametrized(class_name))
         return "has weights that are made from others (call torch.nn.utils."
                "parametrize.remove_parametrizations())";
-    for (size_t i = 0; i < PTF_ARRAY_SIZE(not_sequences); i++) {
-        if (strcmp(not_sequences[i].class_name, class_name) == 0)
-            return not_sequences[i].reason;
+    for (size_t i = 0; i < PTF_ARRAY_SIZE(blocks); i++) {
+        if (strcmp(blocks[i].class_name, class_name) == 0 &&
+            begins_with(&blocks[i], keys, count))
+            return blocks[i].reason;
     }
     return NULL;
+}
+
+bool ptf_order_is_block(const char *class_name)
+{
+    for (size_t i = 0; i < PTF_ARRAY_SIZE(blocks); i++) {
+        if (strcmp(blocks[i].class_name, class_name) == 0)
+            return true;
+    }
+    return false;
+}
+
+bool ptf_order_is_list(const char *class_name)
+{
+    return strcmp(class_name, "ModuleList") == 0 ||
+           strcmp(class_name, "ModuleDict") == 0;
 }
 
 /*
@@ -96,15 +148,16 @@ static bool is_sequential(const char *class_name)
 
 bool ptf_order_knows(const char *class_name)
 {
-    return is_sequential(class_name) || find_sequence(class_name) != NULL ||
+    return is_sequential(class_name) || ptf_order_is_list(class_name) ||
+           find_sequence(class_name) != NULL ||
            ptf_wrapped_child((ptf_text_span){class_name, strlen(class_name)}) !=
                NULL;
 }
 
 bool ptf_order_takes(const char *class_name, int index, const ptf_item *child)
 {
-    if (is_sequential(class_name))
-        return true;
+    if (is_sequential(class_name) || ptf_order_is_list(class_name))
+        return true; /* a list: as far as what is around it does */
     const sequence *row = find_sequence(class_name);
     if (row == NULL)
         return false;

@@ -11,11 +11,22 @@
 #include "import/import.h"
 #include "import/text.h"
 
+enum { PTF_ORDER_KEYS = 4 }; /* first children that tell classes apart */
+
 /*
- * Why modules of that class never run their children in order, or NULL.  Such
- * classes are refused whatever the caller says.
+ * Why modules of that class never run their children in order, or NULL; the
+ * first children have these keys.  Such classes are refused whatever the
+ * caller says: what is recognised are those of torch, torchvision and timm,
+ * not those of somebody's own that have the name.
  */
-const char *ptf_order_refusal(const char *class_name);
+const char *ptf_order_refusal(const char *class_name, const ptf_text_span *keys,
+                              size_t count);
+
+/* True for a name that such a class has. */
+bool ptf_order_is_block(const char *class_name);
+
+/* True for ModuleList and ModuleDict: the module around them runs theirs. */
+bool ptf_order_is_list(const char *class_name);
 
 /*
  * False unless the class is nn.Sequential, or one of PyTorch's own that runs

@@ -154,6 +154,26 @@ static const struct {
      "expected a whole model"},
 };
 
+/* What PyTorch wraps around models and their parts. */
+#define WRAPPED(module_and_name, child)                    \
+    "c" module_and_name "\n)\x81}(" NO_PARAMETERS CHILDREN \
+    "}" TEXT("\6", "module") child "sub"
+#define DATA_PARALLEL  "torch.nn.parallel.data_parallel\nDataParallel"
+#define AVERAGED_MODEL "torch.optim.swa_utils\nAveragedModel"
+
+static const struct {
+    const char *pickle;
+    size_t size;
+} wrapped[] = {
+    {BYTES(
+        FILE_OF(WRAPPED(DATA_PARALLEL, SEQUENTIAL(CHILD("0", LINEAR(""))))))},
+    {BYTES(
+        FILE_OF(SEQUENTIAL(CHILD("0", WRAPPED(DATA_PARALLEL, LINEAR(""))))))},
+    {BYTES(FILE_OF(
+        WRAPPED(AVERAGED_MODEL,
+                SEQUENTIAL(CHILD("0", WRAPPED(DATA_PARALLEL, LINEAR("")))))))},
+};
+
 /* Classes of somebody's, and what they say with the caller's word. */
 #define MINE(class_name, children) \
     "cmine\n" class_name "\n)\x81}(" NO_PARAMETERS CHILDREN "}(" children "uub"
@@ -170,6 +190,19 @@ static const struct {
     {BYTES(FILE_OF(SEQUENTIAL(CHILD("a", MINE("B", CHILD("0", LINEAR(""))))))),
      "class B is not nn.Sequential",
      "B.forward() runs its modules in the printed order"},
+    {BYTES(FILE_OF(MINE("Fire", CHILD("0", LINEAR(""))))),
+     "class Fire is not nn.Sequential",
+     "Fire.forward() runs its modules in the printed order"},
+    {BYTES(FILE_OF(
+         MINE("Net",
+              CHILD("l", MODULE("container\nModuleList", NO_PARAMETERS CHILDREN
+                                "}" CHILD("0", LINEAR("")) "s"))))),
+     "class Net is not nn.Sequential",
+     "Net.forward() runs its modules in the printed order"},
+    /* torchvision's own */
+    {BYTES(FILE_OF("ctorchvision.models.squeezenet\nFire\n)\x81}(" //
+                   NO_PARAMETERS CHILDREN "}" CHILD("0", LINEAR("")) "sub")),
+     "is a Fire, which does not run its children one after", NULL},
     /* names of PyTorch's classes */
     {BYTES(FILE_OF(MINE("Sequential", CHILD("0", LINEAR(""))))),
      "of a class 'Sequential' that is not PyTorch's", NULL},
@@ -292,6 +325,22 @@ static void a_sequential_says_what_it_is_or_is_refused(void **state)
     }
 }
 
+static void wrappers_are_looked_through(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < PTF_ARRAY_SIZE(wrapped); i++) {
+        ptf_checkpoint *ckpt = open_pickle(wrapped[i].pickle, wrapped[i].size);
+        ptf_net *net;
+        ptf_error err;
+        if (ptf_net_make(NULL, NULL, ckpt, NULL, &net, &err) != PTF_OK)
+            fail_msg("model %zu: %s", i, err.message);
+        assert_int_equal(ptf_net_tensor_count(net), 1);
+        assert_string_equal(ptf_net_tensor(net, 0)->name, "0.weight");
+        ptf_net_free(net);
+        ptf_checkpoint_close(ckpt);
+    }
+}
+
 static void classes_of_others_are_refused_or_believed(void **state)
 {
     (void)state;
@@ -379,6 +428,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_module_of_a_list_is_looked_at),
         cmocka_unit_test(a_sequential_says_what_it_is_or_is_refused),
+        cmocka_unit_test(wrappers_are_looked_through),
         cmocka_unit_test(classes_of_others_are_refused_or_believed),
         cmocka_unit_test(what_no_text_shows_is_looked_for),
         cmocka_unit_test(every_failing_allocation_is_reported),

@@ -323,11 +323,40 @@ static void long_names_do_not_make_long_messages(void **state)
     assert_true(strlen(found) <= 400);
 }
 
+/* Alike by their names, told apart by shapes: however many there are. */
+static void any_number_of_places_is_told_apart(void **state)
+{
+    (void)state;
+    char layout[4096], found[MESSAGE_SIZE];
+    ptf_status status;
+    for (int fitting = 0; fitting < 3; fitting++) {
+        snprintf(layout, sizeof(layout), "{");
+        for (int i = 0; i < 40; i++) {
+            size_t at = strlen(layout);
+            snprintf(layout + at, sizeof(layout) - at, "m%d=%s ", i,
+                     i % 20 == 7 && i / 20 < fitting
+                         ? NET
+                         : "{0.weight=3x2 0.bias=3}");
+        }
+        strcat(layout, "}");
+        select_in(layout, NULL, WANT, &status, found);
+        const char *words[] = {
+            "got 40,",
+            "m7: 0.weight 0.bias +78 m0.0.weight",
+            TWO "'m7' (2), 'm27' (2); choose one with --key",
+        };
+        assert_int_equal(status, fitting == 1 ? PTF_OK : PTF_ARGUMENT);
+        if (strstr(found, words[fitting]) == NULL)
+            fail_msg("expected '%s', got '%s'", words[fitting], found);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_state_dict_that_is_meant_is_found),
         cmocka_unit_test(long_names_do_not_make_long_messages),
+        cmocka_unit_test(any_number_of_places_is_told_apart),
     };
     return cmocka_run_group_tests_name("select", tests, NULL, NULL);
 }

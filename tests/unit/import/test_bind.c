@@ -59,6 +59,60 @@ static void old_files_count_batches_in_a_row_of_one(void **state)
     fixture_free(&f);
 }
 
+/* Puts 'prefix' in front of the name that the fixture has from 'at' on. */
+static void put_prefix(fixture_entry *e, size_t at, const char *prefix)
+{
+    char name[sizeof(e->name)];
+    size_t size = strlen(e->name) + strlen(prefix) + 1;
+    assert_true(size <= sizeof(name));
+    snprintf(name, sizeof(name), "%.*s%s%s", (int)at, e->name, prefix,
+             e->name + at);
+    memcpy(e->name, name, size);
+}
+
+/* One more tensor, like the last one. */
+static void add_entry(fixture *f, const char *name)
+{
+    fixture_entry *e = &f->entries[f->count];
+    *e = f->entries[f->count++ - 1];
+    e->data = calloc(1, e->size);
+    assert_non_null(e->data);
+    snprintf(e->name, sizeof(e->name), "%s", name);
+}
+
+/* Nobody told the reader what the network wants. */
+static void names_are_found_behind_what_wrappers_put_there(void **state)
+{
+    (void)state;
+    static const struct {
+        size_t at;
+        const char *prefix, *key;
+    } cases[] = {
+        {0, "model.", "model"},
+        {0, "_fsdp_wrapped_module.", ""}, /* that of all: the reader's part */
+        {3, "module.", ""},               /* fc.module.weight */
+    };
+    for (size_t i = 0; i < PTF_ARRAY_SIZE(cases); i++) {
+        fixture f;
+        size_t left_out;
+        const char *example;
+        fixture_init(&f, norm_net);
+        for (int k = 0; k < f.count; k++)
+            put_prefix(&f.entries[k], cases[i].at, cases[i].prefix);
+        if (i == 0)
+            add_entry(&f, "best");
+        fixture_make(&f);
+        assert_int_equal(ptf_net_tensor_count(f.net), 7);
+        assert_string_equal(ptf_net_tensor(f.net, 2)->name, "bn.weight");
+        assert_string_equal(ptf_net_key(f.net, &left_out, &example),
+                            cases[i].key);
+        assert_int_equal(left_out, i == 0);
+        assert_string_equal(example, i == 0 ? "best" : "");
+        assert_int_equal(ptf_net_check(f.net, NULL), PTF_OK);
+        fixture_free(&f);
+    }
+}
+
 static void expect_no_fit(fixture *f, const char *const *words)
 {
     ptf_net *net;
@@ -169,6 +223,25 @@ static void checkpoints_of_the_course_are_recognised(void **state)
     assert_non_null(strstr(err.message, "--arch"));
     fixture_free(&f);
 
+    /* as Lightning saves it; alone, and as a part of something */
+    fixture_init(&f, ptf_arch_text("smallNetTest"));
+    for (int i = 0; i < f.count; i++)
+        put_prefix(&f.entries[i], 0, "model.");
+    fixture_open(&f);
+    assert_int_equal(ptf_arch_recognise(f.ckpt, &name, NULL), PTF_OK);
+    assert_string_equal(name, "smallNetTest");
+    fixture_free(&f);
+
+    fixture_init(&f, ptf_arch_text("smallNetTest"));
+    for (int i = 0; i < f.count; i++)
+        put_prefix(&f.entries[i], 0, "model.");
+    add_entry(&f, "head.bias");
+    fixture_open(&f);
+    assert_int_equal(ptf_arch_recognise(f.ckpt, &name, &err), PTF_UNSUPPORTED);
+    assert_non_null(strstr(err.message, "beside it is 'head.bias'"));
+    assert_non_null(strstr(err.message, "--key model "));
+    fixture_free(&f);
+
     fixture_init(&f, norm_net);
     fixture_open(&f);
     assert_int_equal(ptf_arch_recognise(f.ckpt, &name, &err), PTF_UNSUPPORTED);
@@ -266,6 +339,7 @@ int main(void)
         cmocka_unit_test(tensors_come_in_the_order_of_the_state_dict),
         cmocka_unit_test(old_files_do_not_count_batches),
         cmocka_unit_test(old_files_count_batches_in_a_row_of_one),
+        cmocka_unit_test(names_are_found_behind_what_wrappers_put_there),
         cmocka_unit_test(every_mismatch_is_named),
         cmocka_unit_test(statistics_that_are_not_kept_are_unexpected),
         cmocka_unit_test(batches_may_be_counted_in_any_type),

@@ -130,13 +130,34 @@ static const struct {
     /* layers that do not fit: the order is to blame, until it is vouched for */
     {"Net(\n  (a): " LINEAR(4, 3) "\n  (b): " LINEAR(4, 3) "\n)\n",
      "class Net is not nn.Sequential", NULL},
-    /* no word helps */
+    /* a class of somebody's that is called like one of torchvision's */
     {"Net(\n  (0): BasicBlock(\n    (0): ReLU()\n  )\n)\n",
-     "line 2: BasicBlock adds its input", NULL},
+     "class Net is not nn.Sequential",
+     "Net.forward(), BasicBlock.forward() run their modules in the printed "
+     "order"},
+    {"BasicBlock(\n  (conv1): Sequential(\n    (bn1): ReLU()\n"
+     "    (relu): ReLU()\n    (conv2): ReLU()\n  )\n)\n",
+     "class BasicBlock is not nn.Sequential", "BasicBlock.forward()" ASSUMES},
+    /* what is around a list says how its members run */
     {"Net(\n  (0): ModuleList(\n    (0): ReLU()\n  )\n)\n",
-     "line 2: ModuleList has no forward()", NULL},
-    {"Net(\n  (0): ModuleDict(\n    (0): ReLU()\n  )\n)\n",
-     "line 2: ModuleDict has no forward()", NULL},
+     "class Net is not nn.Sequential", "Net.forward()" ASSUMES},
+    {"Net(\n  (0): ModuleDict(\n    (a): ModuleList(\n      (0): ReLU()\n"
+     "    )\n  )\n)\n",
+     "class Net is not nn.Sequential", "Net.forward()" ASSUMES},
+    /* no word helps */
+    {"Net(\n  (0): BasicBlock(\n    (conv1): " CONV(3, 3) //
+     "\n    (bn1): " BN2(3) "\n    (relu): ReLU()\n"
+                            "    (conv2): Sequential(\n      (0): " CONV(
+                                3, 3) "\n    )\n  )\n)\n",
+     "line 2: BasicBlock adds its input", NULL},
+    {"Fire(\n  (squeeze): Sequential(\n    (0): ReLU()\n  )\n"
+     "  (squeeze_activation): ReLU()\n  (expand1x1): ReLU()\n)\n",
+     "line 1: Fire concatenates", NULL},
+    {"ModuleList(\n  (0): ReLU()\n)\n", "line 1: ModuleList has no forward()",
+     NULL},
+    {"Net(\n  (0): Sequential(\n    (a): ModuleDict(\n      (0): ReLU()\n"
+     "    )\n  )\n)\n",
+     "line 3: ModuleDict has no forward()", NULL},
     {"Net(\n  (c): ParametrizedConv1d(\n    4, 6, kernel_size=(3,)\n"
      "    (parametrizations): ModuleDict(\n    )\n  )\n)\n",
      "line 2: ParametrizedConv1d has weights that are made from others", NULL},
@@ -268,6 +289,9 @@ static const struct {
     {"Net(\n  (branch3x3): ReLU()\n)\n",
      {"the name branch3x3 speaks of a second path"}},
     {"Net(\n  (skipper): ReLU()\n  (r): ReLU()\n)\n", {NULL}},
+    {"Net(\n  (a): BasicBlock(\n    (b): Sequential(\n      (0): ReLU()\n"
+     "    )\n  )\n)\n",
+     {"the class around a.b.0 has the name of a block with a second path"}},
     {FNET(""),
      {"conv1 and conv2 have no activation between them",
       "there is no activation at all"}},
