@@ -158,6 +158,9 @@ ptf_status ptf_net_check(const ptf_net *net, ptf_error *err);
 /* What is known of the input's value. */
 ptf_partial_shape ptf_net_input_partial_shape(const ptf_net *net);
 
+/* The part of a module's path behind its last dot. */
+const char *ptf_path_last(const char *path);
+
 /* The state dict's key of a layer's tensor: "features.0.weight". */
 enum { PTF_PARAMETER_NAME = 1200 }; /* a path and a role */
 void ptf_node_parameter_name(const ptf_node *node, ptf_role role,
