@@ -440,6 +440,45 @@ PTF_API ptf_status ptf_checkpoint_sha256(const ptf_checkpoint *ckpt,
  */
 typedef struct ptf_program ptf_program;
 
+typedef struct ptf_program_options {
+    size_t struct_size; /* sizeof(ptf_program_options) */
+    const char *model;  /* of an archive with several; NULL: the only one */
+} ptf_program_options;
+
+/*
+ * True when the file is such an archive, whether ptfold can read it or not;
+ * false for all others, and for what cannot be opened.
+ */
+PTF_API bool ptf_program_is(const char *path);
+
+/*
+ * Opens a .pt2 of PyTorch 2.5 or later.  'options' may be NULL.  Parameters
+ * stay where they are in the file.
+ */
+PTF_API ptf_status ptf_program_open(const char *path,
+                                    const ptf_program_options *options,
+                                    ptf_program **out, ptf_error *err);
+/* The same of memory, which must live as long; 'name' is for messages. */
+PTF_API ptf_status ptf_program_open_memory(const void *data, size_t size,
+                                           const char *name,
+                                           const ptf_program_options *options,
+                                           ptf_program **out, ptf_error *err);
+PTF_API void ptf_program_close(ptf_program *program);
+
+/* Compares all data with the checksums on file. */
+PTF_API ptf_status ptf_program_verify(const ptf_program *program,
+                                      ptf_error *err);
+
+/* PTF_IO when the file was written to since it was opened. */
+PTF_API ptf_status ptf_program_unchanged(const ptf_program *program,
+                                         ptf_error *err);
+
+/* Inputs, outputs, operators with how often they are called, parameters. */
+PTF_API void ptf_program_print(const ptf_program *program, FILE *out);
+
+/* One line per input, constant, call and output. */
+PTF_API void ptf_program_print_graph(const ptf_program *program, FILE *out);
+
 /* --------------------------------------------------------------------- net */
 
 /*

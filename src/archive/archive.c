@@ -15,6 +15,7 @@ static const char *const kind_names[PTF_ARCHIVE_KIND_COUNT] = {
     [PTF_ARCHIVE_TAR] = "torch 0.1 tar",
     [PTF_ARCHIVE_SAFETENSORS] = "safetensors",
     [PTF_ARCHIVE_INDEX] = "index of shards",
+    [PTF_ARCHIVE_EXPORT] = "torch.export zip",
 };
 
 const char *ptf_archive_kind_name(ptf_archive_kind kind)
@@ -79,10 +80,6 @@ static ptf_status index_names(ptf_archive *archive, ptf_error *err)
 
 /* ------------------------------------------------------------ other kinds */
 
-static const char torch_export[] = "a torch.export archive (.pt2)";
-static const char no_export_yet[] =
-    "that format is not read yet: save model.state_dict() with torch.save(), "
-    "and give the text of print(model) with --arch";
 static const char save_weights[] = "save the state dict with torch.save()";
 static const char give_checkpoint[] = "give the checkpoint";
 
@@ -92,8 +89,6 @@ static const struct {
     const char *what;
     const char *advice;
 } other_kinds[] = {
-    {"archive_format", torch_export, no_export_yet},
-    {"serialized_exported_program.json", torch_export, no_export_yet},
     {"model.json", "TorchScript of PyTorch 1.0 or 1.1", save_weights},
     {".data/python_version", "a torch.package archive", save_weights},
     {"META-INF/MANIFEST.MF", "a Java archive", give_checkpoint},
@@ -212,16 +207,38 @@ static ptf_status check_version(ptf_archive *archive, ptf_error *err)
     return PTF_OK;
 }
 
+/* Programs of PyTorch 2.1 to 2.7 are zips without a root folder. */
+static bool has_old_program(const ptf_archive *archive)
+{
+    for (size_t i = 0; i < archive->count; i++) {
+        if (strcmp(archive->entries[i].name, PTF_OLD_PROGRAM_ENTRY) == 0)
+            return true;
+    }
+    return false;
+}
+
 static ptf_status open_zip(ptf_archive *archive, ptf_error *err)
 {
     ptf_status status = ptf_zip_open(archive, err);
-    if (status == PTF_OK)
+    bool old_program = status == PTF_OK && has_old_program(archive);
+    if (status == PTF_OK && !old_program)
         status = split_root(archive, err);
     if (status == PTF_OK)
         status = index_names(archive, err);
     if (status == PTF_OK)
         status = ptf_zip_compare(archive, err);
-    if (status == PTF_OK)
+    if (status != PTF_OK)
+        return status;
+    archive->kind = PTF_ARCHIVE_EXPORT;
+    if (old_program)
+        return PTF_OK;
+    bool program = ptf_archive_find(archive, PTF_PROGRAM_ENTRY) != NULL;
+    ptf_origin origin = {archive->file->name, NULL};
+    if (program && ptf_archive_find(archive, "data.pkl") != NULL)
+        return ptf_fail(err, PTF_FORMAT, &origin, PTF_NO_OFFSET,
+                        "expected a checkpoint or a torch.export archive, got "
+                        "the entries of both");
+    if (!program)
         status = find_kind(archive, err);
     return status == PTF_OK ? check_version(archive, err) : status;
 }

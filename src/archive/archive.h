@@ -16,12 +16,17 @@ typedef enum ptf_archive_kind {
     PTF_ARCHIVE_LEGACY,      /* pickles and raw storages in a row, to 1.5 */
     PTF_ARCHIVE_TAR,         /* a tar of three parts, to 0.1.9 */
     PTF_ARCHIVE_SAFETENSORS,
-    PTF_ARCHIVE_INDEX, /* JSON that says which files have the tensors */
+    PTF_ARCHIVE_INDEX,  /* JSON that says which files have the tensors */
+    PTF_ARCHIVE_EXPORT, /* zip of torch.export.save() */
     PTF_ARCHIVE_KIND_COUNT,
 } ptf_archive_kind;
 
 /* "torch zip" and so on. */
 const char *ptf_archive_kind_name(ptf_archive_kind kind);
+
+/* The entries by which programs are known, of now and of PyTorch up to 2.7. */
+#define PTF_PROGRAM_ENTRY     "archive_format"
+#define PTF_OLD_PROGRAM_ENTRY "serialized_exported_program.json"
 
 /*
  * One slice.  In zips 'name' is what stands behind the root and its slash

@@ -294,6 +294,13 @@ ptf_status ptf_checkpoint_open_shard(const char *path, ptf_checkpoint **out,
 struct json_t;
 
 /*
+ * Parses a JSON object of at most 'most' values, in which no key occurs twice.
+ * *out is jansson's, NULL on failure.
+ */
+ptf_status ptf_json_parse(const ptf_origin *origin, const void *text,
+                          size_t size, size_t most, struct json_t **out,
+                          ptf_error *err);
+/*
  * Parses an entry that must be a JSON object without a key twice.  *out is
  * jansson's, NULL on failure.
  */

@@ -104,6 +104,7 @@ static bool has_all_parts(const ptf_checkpoint *ckpt, const ptf_object *id)
     case PTF_ARCHIVE_TAR:
     case PTF_ARCHIVE_SAFETENSORS:
     case PTF_ARCHIVE_INDEX:
+    case PTF_ARCHIVE_EXPORT:
     case PTF_ARCHIVE_KIND_COUNT: break;
     }
     return id->count == 5;

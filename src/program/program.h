@@ -166,7 +166,7 @@ struct ptf_program {
     ptf_program_graph graph;
     const ptf_program_input *inputs;
     const ptf_program_output *outputs;
-    const ptf_program_symbol *symbols;
+    ptf_program_symbol *symbols;
     int input_count, output_count, symbol_count;
     const char *const *guards; /* Python conditions on the inputs */
     int guard_count;

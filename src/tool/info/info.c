@@ -8,7 +8,8 @@
 static const char help[] =
     "usage: ptfold info [options] CHECKPOINT\n"
     "\n"
-    "Shows what is in a checkpoint.  Nothing in the file is executed.\n"
+    "Shows what is in a checkpoint, or in a program that torch.export.save()\n"
+    "wrote (.pt2): its inputs, outputs, calls.  Nothing in it is executed.\n"
     "\n"
     "  --tensors         also dtype, shape, strides, place of every tensor\n"
     "  --sha256          also the digest of every tensor's elements (C order,\n"
@@ -28,6 +29,8 @@ static const char help[] =
     "                    built-in network; default: the built-in that fits\n" TOOL_IN_ORDER_HELP
     "  --input CxHxW     for a plan; default: what the text says\n"
     "  --batch N         for a plan: inputs at a time (default 1)\n"
+    "  --graph           of a .pt2: one line per input, call and output\n"
+    "  --model NAME      of a .pt2 with several programs: which one\n"
     "  -v, --verbose     list all tensors that do not fit, not only the first\n"
     "  --help, --version\n"
     "\n"
@@ -37,7 +40,8 @@ typedef struct options {
     tool_source source;
     const char *stage; /* NULL: a description */
     int64_t batch;
-    bool verify, json, keep_prefix;
+    const char *model; /* of a program's archive */
+    bool verify, json, keep_prefix, graph;
     tool_description what;
 } options;
 
@@ -102,8 +106,27 @@ static const struct {
     {"tensors", PTF_STAGE_TENSORS},
 };
 
+static ptf_status print_program(const options *o, ptf_error *err)
+{
+    ptf_program *program;
+    const ptf_program_options open = {sizeof(open), o->model};
+    ptf_status status = ptf_program_open(o->source.path, &open, &program, err);
+    if (status == PTF_OK && o->verify)
+        status = ptf_program_verify(program, err);
+    if (status == PTF_OK && o->graph)
+        ptf_program_print_graph(program, stdout);
+    else if (status == PTF_OK)
+        ptf_program_print(program, stdout);
+    if (status == PTF_OK)
+        status = ptf_program_unchanged(program, err);
+    ptf_program_close(program);
+    return status;
+}
+
 static ptf_status print_stage(const options *o, ptf_error *err)
 {
+    if (ptf_program_is(o->source.path))
+        return print_program(o, err);
     if (o->stage == NULL)
         return print_checkpoint(o, NULL, err);
     for (size_t i = 0; i < sizeof(stages) / sizeof(stages[0]); i++) {
@@ -125,11 +148,13 @@ int tool_info(int argc, char **argv)
     const tool_option table[] = {
         {"arch", 0, OPTION_TEXT, &o.source.arch, 0, 0},
         {"batch", 0, OPTION_COUNT, &o.batch, 1, 1 << 20},
+        {"graph", 0, OPTION_FLAG, &o.graph, 0, 0},
         {"in-order", 0, OPTION_FLAG, &o.source.in_order, 0, 0},
         {"input", 0, OPTION_TEXT, &o.source.input, 0, 0},
         {"json", 0, OPTION_FLAG, &o.json, 0, 0},
         {"keep-prefix", 0, OPTION_FLAG, &o.keep_prefix, 0, 0},
         {"key", 0, OPTION_TEXT, &o.source.key, 0, 0},
+        {"model", 0, OPTION_TEXT, &o.model, 0, 0},
         {"sha256", 0, OPTION_FLAG, &o.what.sha256, 0, 0},
         {"stage", 0, OPTION_TEXT, &o.stage, 0, 0},
         {"tensors", 0, OPTION_FLAG, &o.what.tensors, 0, 0},

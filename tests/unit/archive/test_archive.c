@@ -149,7 +149,7 @@ static const struct {
     {"a/d\x1bta/0", "a/version", PTF_FORMAT, "plain relative"},
     {"a/d\xff", "a/version", PTF_FORMAT, "plain relative"},
     {"a/model.json", "a/version", PTF_UNSUPPORTED, "TorchScript"},
-    {"a/archive_format", "a/version", PTF_UNSUPPORTED, "torch.export"},
+    {"a/archive_format", "a/version", PTF_FORMAT, "of both"},
     {"a/b/data.pkl", "a/version", PTF_FORMAT, "one data.pkl"},
     {"a/Data.pkl", "a/version", PTF_FORMAT, "once"},
     {"a/.data/version", "a/x", PTF_OK, ""},
