@@ -238,8 +238,9 @@ static ptf_status open_zip(ptf_archive *archive, ptf_error *err)
         return ptf_fail(err, PTF_FORMAT, &origin, PTF_NO_OFFSET,
                         "expected a checkpoint or a torch.export archive, got "
                         "the entries of both");
-    if (!program)
-        status = find_kind(archive, err);
+    if (program)
+        return PTF_OK;
+    status = find_kind(archive, err);
     return status == PTF_OK ? check_version(archive, err) : status;
 }
 

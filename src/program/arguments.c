@@ -6,7 +6,7 @@
  */
 #include "program/reader.h"
 
-/* -------------------------------------------------------------- one by one */
+/* --------------------------------------------------------------- one by one */
 
 typedef ptf_status read_function(const ptf_scope *scope, const ptf_tree *at,
                                  ptf_argument *out);
@@ -162,7 +162,7 @@ static ptf_status read_complex(const ptf_scope *scope, const ptf_tree *at,
     return status;
 }
 
-/* ---------------------------------------------- numbers that sizes decide */
+/* ------------------------------------------------ numbers that sizes decide */
 
 /* {"as_name": ...}, or the number under the key 'plain' with *value absent. */
 static ptf_status read_symbolic(const ptf_scope *scope, const ptf_tree *at,

@@ -27,7 +27,7 @@ typedef struct fitting {
     ptf_argument *argument;
 } fitting;
 
-/* ------------------------------------------------------------- conversions */
+/* -------------------------------------------------------------- conversions */
 
 /* Larger integers have no exact counterpart among doubles. */
 static const int64_t MOST_EXACT = (int64_t)1 << 53;
@@ -109,7 +109,7 @@ static void retype_empty_list(const fitting *f)
         a->kind = lists[f->wanted->type];
 }
 
-/* ------------------------------------------------------------------- fitting */
+/* ------------------------------------------------------------------ fitting */
 
 static ptf_program_kind value_kind(const fitting *f)
 {
@@ -230,7 +230,7 @@ static ptf_status fit(const fitting *f)
                          ptf_argument_kind_name(f->argument->kind));
 }
 
-/* ----------------------------------------------------------------- all of it */
+/* ---------------------------------------------------------------- all of it */
 
 /* Which of the schema's arguments has that name; -1 for none. */
 static int find_wanted(const ptf_schema *schema, const char *name)

@@ -7,7 +7,7 @@
  */
 #include "program/graph.h"
 
-/* ------------------------------------------------------------------- growing */
+/* ------------------------------------------------------------------ growing */
 
 static bool grow(void *items, size_t *capacity, size_t count, size_t size)
 {
@@ -31,7 +31,7 @@ static void maker_free(ptf_graph_maker *maker)
     ptf_text_table_free(&maker->used);
 }
 
-/* -------------------------------------------------------------------- scopes */
+/* ------------------------------------------------------------------- scopes */
 
 ptf_status ptf_scope_open(ptf_scope *scope, const ptf_tree *graph)
 {
@@ -111,7 +111,7 @@ static const char *outer_name(const ptf_scope *scope, const char *name)
                                             scope->prefix, name);
 }
 
-/* -------------------------------------------------------------------- values */
+/* ------------------------------------------------------------------- values */
 
 /* What the file records of a value; of tensors it must. */
 static ptf_status read_recorded(const ptf_scope *scope, const ptf_tree *name,
@@ -170,7 +170,7 @@ ptf_status ptf_scope_define(ptf_scope *scope, const ptf_tree *name,
     return PTF_OK;
 }
 
-/* ------------------------------------------------------------------- results */
+/* ------------------------------------------------------------------ results */
 
 /* The keys under which a value's name stands, and what it then is. */
 static const struct {
@@ -299,7 +299,7 @@ static ptf_status read_results(ptf_scope *scope, const ptf_tree *call,
     return status;
 }
 
-/* --------------------------------------------------------------------- calls */
+/* -------------------------------------------------------------------- calls */
 
 static ptf_status read_target(const ptf_scope *scope, const ptf_tree *call,
                               ptf_program_node *node)

@@ -71,7 +71,7 @@ static ptf_status is_without_effect(ptf_scope *scope, const region *kind,
     return status;
 }
 
-/* --------------------------------------------------------------------- names */
+/* -------------------------------------------------------------------- names */
 
 typedef struct naming {
     ptf_scope *inner;
@@ -135,7 +135,7 @@ static ptf_status bind_result(void *to, const char *key, const ptf_tree *at,
                               : PTF_OK;
 }
 
-/* -------------------------------------------------------------------- inputs */
+/* ------------------------------------------------------------------- inputs */
 
 /* Inside, an input's name stands for the operand. */
 static ptf_status bind_input(ptf_scope *scope, ptf_scope *inner,
@@ -184,7 +184,7 @@ static ptf_status bind_inputs(ptf_scope *scope, ptf_scope *inner,
     return status;
 }
 
-/* ------------------------------------------------------------------ the call */
+/* ----------------------------------------------------------------- the call */
 
 static ptf_status read_body(ptf_scope *scope, ptf_scope *inner,
                             const ptf_tree *call, const ptf_tree *graph)

@@ -6,7 +6,7 @@
  */
 #include "program/reader.h"
 
-/* ------------------------------------------------------------- the way it is laid out */
+/* --------------------------------------------------- the way it is laid out */
 
 /* Names of entries, in which %s is the model's. */
 typedef struct names {
@@ -50,7 +50,7 @@ ptf_status ptf_program_load_json(ptf_program *program, ptf_entry *entry,
                             : status;
 }
 
-/* ---------------------------------------------------------------------- models */
+/* ------------------------------------------------------------------- models */
 
 /* The name of the model whose graph an entry is; NULL for other entries. */
 static char *model_name(ptf_arena *arena, const char *entry, bool *failed)
@@ -143,7 +143,7 @@ static ptf_status choose_model(ptf_program *p,
                     p->model_count, list);
 }
 
-/* --------------------------------------------------------------------- entries */
+/* ------------------------------------------------------------------ entries */
 
 static ptf_status check_archive(ptf_program *p, ptf_error *err)
 {
@@ -193,7 +193,7 @@ static ptf_entry *find_entry(ptf_program *p, const char *head, const char *tail)
     return name != NULL ? ptf_archive_find(&p->archive, name) : NULL;
 }
 
-/* ---------------------------------------------------------------- zips in the zip */
+/* ---------------------------------------------------------- zips in the zip */
 
 /* Opens an entry that torch.save() wrote, with all that is in it. */
 static ptf_status open_torch(ptf_program *p, ptf_entry *entry, int part,
@@ -278,7 +278,7 @@ void ptf_payloads_close(ptf_program_reader *r)
     ptf_text_table_free(&r->storages);
 }
 
-/* --------------------------------------------------------------------- reading */
+/* ------------------------------------------------------------------ reading */
 
 static ptf_status read_version(ptf_program_reader *r, const ptf_tree *root)
 {
@@ -375,7 +375,7 @@ static ptf_status read_graph_entry(ptf_program *p, ptf_error *err)
     return status;
 }
 
-/* --------------------------------------------------------------------- opening */
+/* ------------------------------------------------------------------ opening */
 
 static ptf_status read_archive(ptf_program *p,
                                const ptf_program_options *options,
@@ -494,7 +494,7 @@ bool ptf_program_is(const char *path)
     return is;
 }
 
-/* ------------------------------------------------------------------- afterwards */
+/* --------------------------------------------------------------- afterwards */
 
 ptf_status ptf_program_verify(const ptf_program *program, ptf_error *err)
 {

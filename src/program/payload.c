@@ -8,7 +8,7 @@
  */
 #include "program/reader.h"
 
-/* ------------------------------------------------------------------- storages */
+/* ----------------------------------------------------------------- storages */
 
 static ptf_status fail_entry(ptf_program_reader *r, const ptf_tree *at,
                              const char *name, const char *text)
@@ -56,7 +56,7 @@ static ptf_status find_storage(ptf_program_reader *r, const ptf_payload *p,
                : ptf_fail_memory(r->source.err);
 }
 
-/* -------------------------------------------------------------------- tensors */
+/* ------------------------------------------------------------------ tensors */
 
 /* Elements from the first to behind the last; false beyond 64 bits. */
 static bool reach(const ptf_tensor *t, int64_t offset, int64_t *end)
@@ -169,7 +169,7 @@ static ptf_status build(ptf_program_reader *r, const ptf_payload *p,
     return status == PTF_OK ? add_bytes(r, meta, out) : status;
 }
 
-/* ------------------------------------------------------------------- payloads */
+/* ----------------------------------------------------------------- payloads */
 
 static ptf_status refuse_object(ptf_program_reader *r, const ptf_tree *at,
                                 const char *what)

@@ -12,7 +12,7 @@ static void print_text(FILE *out, const char *text)
     ptf_print_escaped(out, text, strlen(text));
 }
 
-/* --------------------------------------------------------------------- shapes */
+/* ------------------------------------------------------------------- shapes */
 
 /* "64"; "s77" for a symbol; "~112" where an expression gave that once. */
 static void print_size(const ptf_program *p, const ptf_program_size *size,
@@ -47,7 +47,7 @@ static void print_value(const ptf_program *p, const ptf_program_value *v,
     fputc(']', out);
 }
 
-/* ------------------------------------------------------------------ arguments */
+/* ---------------------------------------------------------------- arguments */
 
 static void print_value_name(const ptf_program_graph *g, int value, FILE *out)
 {
@@ -134,7 +134,7 @@ static void print_argument(const ptf_program_graph *g, const ptf_argument *a,
     }
 }
 
-/* ---------------------------------------------------------------------- graph */
+/* -------------------------------------------------------------------- graph */
 
 static const char *const input_words[] = {
     [PTF_PROGRAM_PARAMETER] = "parameter", [PTF_PROGRAM_BUFFER] = "buffer",
@@ -255,7 +255,7 @@ void ptf_program_print_graph(const ptf_program *program, FILE *out)
         print_output(program, &program->outputs[i], out);
 }
 
-/* -------------------------------------------------------------------- summary */
+/* ------------------------------------------------------------------ summary */
 
 static void print_users_input(const ptf_program *p,
                               const ptf_program_input *input, FILE *out)

@@ -14,7 +14,7 @@
 /* In place of a value's number: there is none (None). */
 enum { PTF_ABSENT = -1 };
 
-/* ------------------------------------------------------------------ values */
+/* ------------------------------------------------------------------- values */
 
 typedef enum ptf_program_kind {
     PTF_PROGRAM_TENSOR,
@@ -57,7 +57,7 @@ typedef struct ptf_program_value {
 
 enum { PTF_PROGRAM_STRIDED = 7 };
 
-/* ------------------------------------------------------------------- nodes */
+/* -------------------------------------------------------------------- nodes */
 
 /* A call of an operator. */
 typedef struct ptf_program_node {
@@ -93,7 +93,7 @@ typedef struct ptf_program_graph {
     int value_count, node_count, input_count, output_count;
 } ptf_program_graph;
 
-/* --------------------------------------------------------------- signature */
+/* ---------------------------------------------------------------- signature */
 
 typedef enum ptf_program_input_kind {
     PTF_PROGRAM_PARAMETER,
@@ -143,7 +143,7 @@ typedef struct ptf_program_symbol {
     int64_t least, most; /* INT64_MIN, INT64_MAX where there is no bound */
 } ptf_program_symbol;
 
-/* ----------------------------------------------------------------- program */
+/* ------------------------------------------------------------------ program */
 
 /* How the archive is laid out. */
 typedef enum ptf_program_layout {

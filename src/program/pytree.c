@@ -48,7 +48,7 @@ static ptf_status add_leaf(walk *w, const char *name, const char *path)
     return PTF_OK;
 }
 
-/* ---------------------------------------------------------------------- keys */
+/* --------------------------------------------------------------------- keys */
 
 static bool are_texts(const json_t *list, size_t count)
 {
@@ -87,7 +87,7 @@ static const json_t *find_keys(const walk *w, const char *type,
     return NULL;
 }
 
-/* ----------------------------------------------------------------------- walk */
+/* --------------------------------------------------------------------- walk */
 
 /* A place in the tree, from the root on. */
 typedef struct place {

@@ -9,7 +9,7 @@
 
 #include "tensor/tensor.h"
 
-/* --------------------------------------------------------------- arguments */
+/* ---------------------------------------------------------------- arguments */
 
 typedef enum ptf_argument_kind {
     PTF_ARGUMENT_NONE,
@@ -73,7 +73,7 @@ typedef struct ptf_argument {
     };
 } ptf_argument;
 
-/* ----------------------------------------------------------------- schemas */
+/* ------------------------------------------------------------------ schemas */
 
 typedef enum ptf_schema_type {
     PTF_SCHEMA_TENSOR,

@@ -6,7 +6,7 @@
  */
 #include "program/reader.h"
 
-/* ------------------------------------------------------------------ the specs */
+/* ---------------------------------------------------------------- the specs */
 
 /* A kind of spec by its key; the members that it has are not NULL. */
 static const struct input_spec {
@@ -73,7 +73,7 @@ static ptf_status check_name(ptf_program_reader *r, const ptf_tree *spec,
     return PTF_OK;
 }
 
-/* --------------------------------------------------------------------- inputs */
+/* ------------------------------------------------------------------- inputs */
 
 /* The data of a parameter must be what the graph says of it. */
 static ptf_status check_data(ptf_program_reader *r, const ptf_tree *spec,
@@ -176,7 +176,7 @@ static ptf_status read_inputs(ptf_program_reader *r, const ptf_tree *signature)
     return status;
 }
 
-/* -------------------------------------------------------------------- outputs */
+/* ------------------------------------------------------------------ outputs */
 
 static ptf_status read_output(ptf_program_reader *r, const ptf_tree *tree,
                               int index, ptf_program_output *out)
@@ -229,7 +229,7 @@ static ptf_status read_outputs(ptf_program_reader *r, const ptf_tree *signature)
     return status;
 }
 
-/* ----------------------------------------------------------------------- names */
+/* -------------------------------------------------------------------- names */
 
 static ptf_status fail_leaves(ptf_program_reader *r, const ptf_tree *call,
                               const char *what, size_t leaves)

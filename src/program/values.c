@@ -211,7 +211,7 @@ ptf_status ptf_program_read_ranges(ptf_program_reader *r, const ptf_tree *root)
     return PTF_OK;
 }
 
-/* ------------------------------------------------------------------- tensors */
+/* ------------------------------------------------------------------ tensors */
 
 /* Most values lie on one device, whose name is kept once. */
 static ptf_status read_device(ptf_program_reader *r, const ptf_tree *tree,
