@@ -1355,7 +1355,8 @@ typedef struct ptf_certificate {
     int64_t max_ulps;          /* as in the options */
     int64_t ulps;              /* how far the worst parameter is off, */
     const char *ulps_name;     /* its tensor in B (NULL: none is off), */
-    int64_t ulps_at;           /* and its place there */
+    int64_t ulps_at;           /* and its place there, */
+    bool ulps_of_terms;        /* in units of the largest term of a bias */
 
     /* Real functions, at the outputs. */
     double radius;           /* largest r_A + r_I */
@@ -1406,6 +1407,8 @@ typedef struct ptf_parameter_check {
     int64_t ulps[PTF_ULP_BINS]; /* how many are how far off */
     int64_t worst;              /* the first of those that are furthest off */
     int64_t worst_ulps;         /* INT64_MAX: a NaN */
+    bool ulps_of_terms;         /* a folded bias: the units are those of the
+                                   largest term of each, where that is larger */
     double worst_ideal;
     float worst_found;
 } ptf_parameter_check;

@@ -224,6 +224,9 @@ typedef struct ptf_file {
     struct ptf_mapping *mapping; /* NULL for memory */
 } ptf_file;
 
+/* False when nothing has that name, or what is no regular file. */
+bool ptf_file_is_there(const char *path);
+
 /* Refuses at once what is no regular file; 'path' lives as long as 'out'. */
 ptf_status ptf_file_open(const char *path, ptf_file *out, ptf_error *err);
 void ptf_file_close(ptf_file *file);

@@ -165,6 +165,14 @@ ptf_status ptf_input_open(const char *path, int *fd, ptf_error *err)
     return open_kind(path, true, fd, err);
 }
 
+bool ptf_file_is_there(const char *path)
+{
+    struct stat st;
+    if (stat(path, &st) == 0)
+        return S_ISREG(st.st_mode);
+    return errno != ENOENT && errno != ELOOP && errno != ENOTDIR;
+}
+
 ptf_status ptf_file_open(const char *path, ptf_file *out, ptf_error *err)
 {
     int fd;

@@ -68,6 +68,7 @@ static void add_parameter(ptf_check *c, int node)
     if (p->worst_ulps > f->ulps) {
         f->ulps = p->worst_ulps;
         f->ulps_name = p->name;
+        f->ulps_of_terms = p->ulps_of_terms;
         f->ulps_at = p->worst;
     }
     layer->ulps = p->worst_ulps > layer->ulps ? p->worst_ulps : layer->ulps;

@@ -353,7 +353,8 @@ static ptf_status check_tensor(const ptf_tensor *tensor, const wanted *w,
         status = f.f64 != NULL ? ptf_tensor_read_f64(tensor, f.f64, err)
                                : ptf_fail_memory(err);
     }
-    *out = (ptf_parameter_check){.name = tensor->name};
+    *out = (ptf_parameter_check){.name = tensor->name,
+                                 .ulps_of_terms = w->terms != NULL};
     if (status == PTF_OK)
         status = add_numbers(&f, w, count, out, err);
     ptf_free(f.f64);
@@ -407,7 +408,8 @@ static ptf_status check_absent(const ptf_node *node, float constant,
                                int *count, ptf_error *err)
 {
     found f = {.constant = constant};
-    ptf_parameter_check check = {.name = node->name};
+    ptf_parameter_check check = {.name = node->name,
+                                 .ulps_of_terms = w->terms != NULL};
     ptf_status status =
         add_numbers(&f, w, node->attrs.out_channels, &check, err);
     if (status == PTF_OK && check.wrong > 0)

@@ -77,6 +77,9 @@ static ptf_status open_shard(index_reader *r, const char *name, shard **out)
         ptf_arena_printf(&ckpt->arena, "%.*s%s", folder, index, name);
     if (path == NULL)
         return ptf_fail_memory(r->err);
+    if (!ptf_file_is_there(path))
+        return fail(r, name,
+                    "expected a regular file of that name beside the index");
     *out = &r->shards[ckpt->shard_count];
     ptf_status status = ptf_checkpoint_open_shard(path, &(*out)->ckpt, r->err);
     if (status != PTF_OK)

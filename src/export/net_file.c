@@ -66,8 +66,8 @@ static ptf_status list_rewrites(ptf_arena *arena, const ptf_net *net,
     return list != NULL ? PTF_OK : ptf_fail_memory(err);
 }
 
-/* Formats with room for texts. */
-static bool keeps_texts(const char *path)
+/* Formats that are a network, and no state dict for a class. */
+static bool is_network(const char *path)
 {
     const char *dot = strrchr(path, '.');
     return dot != NULL &&
@@ -109,19 +109,23 @@ static ptf_status save(ptf_arena *arena, const ptf_net *net, const char *path,
     ptf_status status = list_rewrites(arena, net, source, &rewrites, err);
     if (status != PTF_OK)
         return status;
+    const char *assumes = net->assumption != NULL ? net->assumption : "";
     const ptf_metadata metadata[] = {
         {"architecture", text},
-        {PTF_ASSUMES, net->assumption != NULL ? net->assumption : ""},
+        {PTF_ASSUMES, assumes},
         {"ptfold", ptf_version()},
         {"rewrites", rewrites},
         {"source_sha256", ptf_source_sha256}, /* the last: may be left out */
     };
+    if (!is_network(path)) /* a state dict carries what it rests on alone */
+        return ptf_tensors_save(net->tensors, net->tensor_count, &metadata[1],
+                                assumes[0] != '\0', path, source, err);
     size_t count = PTF_ARRAY_SIZE(metadata) - (source == NULL);
     status = add_notes(arena, metadata, count, notes, &all, &count, err);
     if (status != PTF_OK)
         return status;
-    return ptf_tensors_save(net->tensors, net->tensor_count, all,
-                            keeps_texts(path) ? count : 0, path, source, err);
+    return ptf_tensors_save(net->tensors, net->tensor_count, all, count, path,
+                            source, err);
 }
 
 ptf_status ptf_net_save(const ptf_net *net, const char *path,

@@ -5,9 +5,6 @@
  */
 #include "net/net.h"
 
-/* Numbers of one value, so that byte counts of batches stay far from a wrap. */
-#define VALUE_MAX ((int64_t)1 << 40)
-
 bool ptf_shape_parse(const char *text, ptf_shape *out)
 {
     ptf_shape shape = {0, {0}};
@@ -58,7 +55,7 @@ static bool is_sane(const ptf_shape *shape)
         return false;
     for (int d = 0; d < shape->rank; d++) {
         if (shape->dim[d] < 1 || !ptf_mul_i64(count, shape->dim[d], &count) ||
-            count > VALUE_MAX)
+            count > PTF_VALUE_MAX)
             return false;
     }
     return true;
@@ -68,15 +65,16 @@ static ptf_status node_shape(const ptf_node *node, const ptf_shape *in,
                              ptf_shape *out, ptf_error *err)
 {
     const char *wrong = ptf_op_shape(node->op, &node->attrs, in, out);
-    if (wrong == NULL && !is_sane(out))
+    bool large = wrong == NULL && !is_sane(out);
+    if (large)
         wrong = "its output is too large";
     if (wrong == NULL)
         return PTF_OK;
     char text[64], reason[PTF_REFUSAL_TEXT];
     ptf_shape_text(in, text);
     return ptf_node_fail(
-        err, PTF_ARGUMENT, node, "cannot take %s: %s", text,
-        ptf_op_refusal(wrong, &node->attrs, in->dim[0], reason));
+        err, large ? PTF_UNSUPPORTED : PTF_ARGUMENT, node, "cannot take %s: %s",
+        text, ptf_op_refusal(wrong, &node->attrs, in->dim[0], reason));
 }
 
 ptf_status ptf_net_shapes(const ptf_net *net, const ptf_shape *input,

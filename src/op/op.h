@@ -9,6 +9,9 @@
 
 #include "base/base.h"
 
+/* Numbers of one value, so that byte counts of batches stay far from a wrap. */
+#define PTF_VALUE_MAX ((int64_t)1 << 40)
+
 typedef enum ptf_op {
 #define OP(id, class_name, family, attributes) PTF_OP_##id,
 #include "op/ops.inc"

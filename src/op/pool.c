@@ -14,6 +14,9 @@ static const char *settle(ptf_op op, ptf_attrs *a)
         if (2 * a->padding[i] > extent)
             return "more padding than half the window, which PyTorch refuses";
     }
+    const char *wrong = ptf_window_refusal(a);
+    if (wrong != NULL)
+        return wrong;
     bool padded = a->padding[0] != 0 || a->padding[1] != 0;
     if (padded && a->count_include_pad_unspecified)
         return "padding, where PyTorch does not print whether the zeros count; "

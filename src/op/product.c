@@ -34,6 +34,8 @@ static const char *settle(ptf_op op, ptf_attrs *a)
     if (a->in_channels % a->groups != 0 || a->out_channels % a->groups != 0)
         return "groups that do not divide the channels";
     const char *wrong = settle_padding(op, a);
+    if (wrong == NULL)
+        wrong = ptf_window_refusal(a);
     bool pads = a->padding[0] != 0 || a->padding[1] != 0;
     return wrong == NULL && pads ? a->padding_refused : wrong;
 }

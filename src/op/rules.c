@@ -37,6 +37,18 @@ int64_t ptf_window_count(const ptf_attrs *a, int i, int64_t size)
     return count;
 }
 
+const char *ptf_window_refusal(const ptf_attrs *a)
+{
+    int64_t least[2], numbers;
+    for (int i = 0; i < 2; i++) {
+        int64_t extent = a->dilation[i] * (a->kernel[i] - 1) + 1;
+        least[i] = ptf_max_i64(extent - 2 * a->padding[i], 1);
+    }
+    bool fits =
+        ptf_mul_i64(least[0], least[1], &numbers) && numbers <= PTF_VALUE_MAX;
+    return fits ? NULL : "a window that is larger than any input can be";
+}
+
 ptf_reach ptf_window_reach(const ptf_attrs *attrs, int rank, int axis)
 {
     if (axis == 0)

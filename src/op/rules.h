@@ -18,6 +18,9 @@ int ptf_axis_of(int64_t dim, int rank);
  */
 int64_t ptf_window_count(const ptf_attrs *a, int i, int64_t size);
 
+/* NULL, or why no value has room for such a window. */
+const char *ptf_window_refusal(const ptf_attrs *a);
+
 /*
  * The reach of a window along an axis behind the channels of a value of that
  * rank with the batch; EACH for the batch.

@@ -119,12 +119,14 @@ static void print_text(const line *l)
            share(l->weight_bytes / l->median, l->bandwidth));
 }
 
-static void print_csv(const line *l)
+static void print_csv(const bench *b, const line *l)
 {
-    printf("%lld,%d,%s,%s,%.9f,%.9f,%.0f,%.0f,%.0f,%.0f,%zu\n",
+    printf("%lld,%d,%s,%s,%.9f,%.9f,%.0f,%.0f,%.0f,%.0f,%zu,",
            (long long)l->batch, (int)l->threads, l->layer, l->kernel, l->least,
            l->median, l->flops, l->weight_bytes, l->peak, l->bandwidth,
            l->plan_bytes);
+    tool_csv_assumption(b->net);
+    printf("\n");
 }
 
 static void print_json(bench *b, const line *l)
@@ -149,7 +151,7 @@ static void print_json(bench *b, const line *l)
 static void print_line(bench *b, const line *l)
 {
     if (strcmp(b->options->format, "csv") == 0)
-        print_csv(l);
+        print_csv(b, l);
     else if (strcmp(b->options->format, "json") == 0)
         print_json(b, l);
     else if (strcmp(b->options->format, "md") == 0)
@@ -167,7 +169,7 @@ static void print_head(bench *b)
     if (strcmp(b->options->format, "csv") == 0) {
         puts("batch,threads,layer,kernel,least_seconds,median_seconds,flops,"
              "weight_bytes,peak_flops_per_second,read_bytes_per_second,"
-             "plan_bytes");
+             "plan_bytes,assumes");
     } else if (strcmp(b->options->format, "json") == 0) {
         b->json.out = stdout;
         json_open(&b->json, NULL, '[');

@@ -3,6 +3,8 @@ word, which every output then carries.
 
 SPDX-License-Identifier: Apache-2.0
 """
+import csv
+import io
 import json
 import unittest
 import xml.etree.ElementTree as xml
@@ -137,9 +139,12 @@ class Order(ProgramTest):
                          [("assumes", ASSUMED)])
         self.assertIn(ASSUMED, self.believed("ptfold", "ops", "--md",
                                              "net.txt"))
+        rows = list(csv.DictReader(io.StringIO(self.believed(
+            "ptfold", "ops", "--csv", "net.txt"))))
+        self.assertEqual({row["assumes"] for row in rows}, {ASSUMED})
         self.assertIn(f"assumes {ASSUMED}\n", self.believed(
             "ptfold", "info", "--stage", "net", "--arch", "net.txt", "net.pt"))
-        for form in ("md", "json"):
+        for form in ("md", "json", "csv"):
             self.assertIn(ASSUMED, self.believed(
                 "ptfold", "bench", "--format", form, "--batch", "1",
                 "--repeat", "1", "--arch", "net.txt", "net.pt"))
@@ -152,6 +157,9 @@ class Order(ProgramTest):
         self.assertEqual(report["assumes"], ASSUMED)
         report = self.quiet("lnin-convert", "out.bin", "-o", "again.bin")
         self.assertEqual(report["assumes"], ASSUMED)
+        self.believed(*COMMANDS[0][:-1], "out.pt")
+        said = self.quiet("ptfold", "info", "out.pt")
+        self.assertEqual(said["metadata"], {"assumes": ASSUMED})
         said = self.quiet("ptfold", "info", "again.bin")
         self.assertEqual(said["metadata"]["assumes"], ASSUMED)
         self.succeed("ptfold", "convert", "-q", "again.bin", "again.pt")
@@ -187,6 +195,8 @@ class Order(ProgramTest):
             self.assertIsNone(report["assumes"])
             self.assertEqual(self.quiet("ptfold", "info", "out.bin")
                              ["metadata"]["assumes"], "")
+        self.succeed("bnfuse", "--arch", "sequential.txt", "net.pt", "out.pt")
+        self.assertEqual(self.quiet("ptfold", "info", "out.pt")["metadata"], {})
         said = self.succeed("bnfuse", "--force", "--arch", "sequential.txt",
                             "net.pt", "out.bin")
         self.assertNotIn("assumes", said)

@@ -193,7 +193,13 @@ class PyTorch(ProgramTest):
                     "info", "--key", "nets.critik", "deep.pt")
         torch.save({"generator": net, "critic": net}, self.path("gan.pt"))
         self.refuse(USAGE, ["'generator' (2)", "choose one with --key"],
-                    "ptfold", "info", "gan.pt")
+                    "ptfold", "convert", "gan.pt", "o.pt")
+        done = self.run_program("ptfold", "info", "--tensors", "gan.pt")
+        self.assertEqual(done.returncode, EQUIVALENT)
+        self.assertIn(b"note: gan.pt: data.pkl: expected one state dict, got 2",
+                      done.stderr)
+        for name in ("generator.weight", "critic.weight"):
+            self.assertIn(name.encode(), done.stdout)
 
     def test_a_frozen_model_has_no_names_left(self):
         net = torch.nn.Sequential(torch.nn.Linear(2, 3)).eval()

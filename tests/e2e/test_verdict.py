@@ -154,6 +154,21 @@ class Verdicts(ProgramTest):
         self.assertEqual(
             (c["within"], c["ulps"], c["ulps_parameter"], c["ulps_at"]),
             (True, 3, "conv2.0.weight", 0))
+        self.assertEqual(c["ulps_unit"], "parameter")
+
+    def test_units_of_a_folded_bias_are_named(self):
+        sides = self.change("conv2.0.bias", "b.bin", lambda x: [
+            ulps_up(n, 2000) for n in x])
+        text = self.run_program("ptfold", "check", *sides).stdout.decode()
+        self.assertRegex(" ".join(text.split()),
+                         r"conv2\.0\.bias\[\d+\], [\d,]+ ULP of its largest term")
+        self.assertIn("ULPs of the largest term of each", text)
+        report = json.loads(self.run_program(
+            "ptfold", "check", "--json", *sides).stdout)
+        self.assertEqual(report["certificate"]["ulps_unit"], "largest term")
+        units = {p["name"]: p["ulps_unit"] for p in report["parameters"]}
+        self.assertEqual(units["conv2.0.bias"], "largest term")
+        self.assertEqual(units["conv2.0.weight"], "parameter")
 
     def test_random_weights_are_another_network(self):
         sides = self.change("conv1.0.weight", "b.bin", lambda x: [

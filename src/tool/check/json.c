@@ -56,6 +56,7 @@ static void json_parameter(tool_json *j, const ptf_parameter_check *p)
     json_ulps(j, p->ulps);
     json_int(j, "worst", p->worst);
     json_int(j, "worst_ulps", p->worst_ulps);
+    json_text(j, "ulps_unit", tool_ulps_unit(p->ulps_of_terms));
     json_hex(j, "worst_ideal", p->worst_ideal);
     json_hex(j, "worst_found", (double)p->worst_found);
     json_close(j, '}');

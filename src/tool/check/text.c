@@ -108,11 +108,17 @@ static void print_distances(const ptf_check *check, FILE *out)
 static void print_parameters(const ptf_check *check, FILE *out)
 {
     ptf_parameter_check p;
+    bool of_terms = false;
     print_bin_labels(out, "ULPs from the ideal");
     for (size_t i = 0; ptf_check_parameter(check, i, &p); i++) {
         tool_print_name(out, p.name, NAME);
         print_bins(out, p.ulps);
+        of_terms = of_terms || p.ulps_of_terms;
     }
+    if (of_terms)
+        fprintf(out,
+                "  biases made of batch norms: ULPs of the largest term of "
+                "each\n");
     for (size_t i = 0; ptf_check_parameter(check, i, &p); i++) {
         if (p.wrong > 0)
             fprintf(out, "  %s[%lld]:\n    ideal %a, got %a\n", p.name,

@@ -46,6 +46,28 @@ void tool_json_assumption(tool_json *json, const ptf_net *a, const ptf_net *b)
     json_text(json, "assumes", tool_assumption(a, b, text));
 }
 
+void tool_csv_text(const char *text)
+{
+    if (text[strcspn(text, ",\"\r\n")] == '\0') {
+        fputs(text, stdout);
+        return;
+    }
+    putchar('"');
+    for (const char *p = text; *p != '\0'; p++) {
+        if (*p == '"')
+            putchar('"');
+        putchar(*p);
+    }
+    putchar('"');
+}
+
+void tool_csv_assumption(const ptf_net *net)
+{
+    char text[TOOL_ASSUMPTION];
+    const char *assumption = tool_assumption(net, NULL, text);
+    tool_csv_text(assumption != NULL ? assumption : "");
+}
+
 void tool_warn_of_order(const tool_source *source, const ptf_net *net)
 {
     const char *doubt;

@@ -222,6 +222,11 @@ static void json_predictions(tool_json *j, const ptf_check *check,
     json_close(j, ']');
 }
 
+const char *tool_ulps_unit(bool of_terms)
+{
+    return of_terms ? "largest term" : "parameter";
+}
+
 void tool_json_certificate(tool_json *j, const char *key,
                            const ptf_check *check)
 {
@@ -237,6 +242,7 @@ void tool_json_certificate(tool_json *j, const char *key,
     json_int(j, "ulps", c->ulps);
     json_text(j, "ulps_parameter", c->ulps_name);
     json_int(j, "ulps_at", c->ulps_at);
+    json_text(j, "ulps_unit", tool_ulps_unit(c->ulps_of_terms));
     json_int(j, "parameters", c->parameters);
     json_int(j, "parameters_open", c->parameters_open);
     json_int(j, "parameters_wrong", c->parameters_wrong);

@@ -127,8 +127,9 @@ static const char *worst_text(const ptf_certificate *c, char text[512])
         snprintf(text, 512, "%.400s[%lld], without bound", c->ulps_name,
                  (long long)c->ulps_at);
     else
-        snprintf(text, 512, "%.400s[%lld], %s ULP", c->ulps_name,
-                 (long long)c->ulps_at, tool_count_text(c->ulps, n));
+        snprintf(text, 512, "%.400s[%lld], %s ULP%s", c->ulps_name,
+                 (long long)c->ulps_at, tool_count_text(c->ulps, n),
+                 c->ulps_of_terms ? " of its largest term" : "");
     return text;
 }
 

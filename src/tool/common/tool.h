@@ -402,6 +402,9 @@ void tool_print_layers(const ptf_net *before, const ptf_net *after, FILE *out);
 /* ptf_level_name() with the number of units in the last place. */
 const char *tool_level_text(ptf_level level, int64_t ulps, char text[64]);
 
+/* Of what the units are in which parameters are off, for JSON. */
+const char *tool_ulps_unit(bool of_terms);
+
 /*
  * A row of a report, "  LABEL    TEXT", with the text in column 24: broken at
  * its newlines, and at spaces where it would be wider than 80 columns.  A word
@@ -467,6 +470,11 @@ void tool_print_assumption(const ptf_net *a, const ptf_net *b, FILE *out);
 
 /* "assumes", null for nothing. */
 void tool_json_assumption(tool_json *json, const ptf_net *a, const ptf_net *b);
+
+/* A field of CSV on stdout, in quotes where it has to be (RFC 4180). */
+void tool_csv_text(const char *text);
+/* The field "assumes", empty for nothing. */
+void tool_csv_assumption(const ptf_net *net);
 
 /* What tool_find_not_finite() found. */
 void tool_print_not_finite(const char *layer);

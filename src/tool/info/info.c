@@ -76,14 +76,26 @@ static ptf_status print_net(const options *o, ptf_error *err)
     return status;
 }
 
+/* Of a file in which several things may be meant, all is shown. */
+static ptf_status open_any(const options *o, ptf_checkpoint **out,
+                           ptf_error *err)
+{
+    ptf_open_options open = {.key = o->source.key,
+                             .keep_prefix = o->keep_prefix};
+    const ptf_open_options all = {.key = "", .keep_prefix = true};
+    ptf_status status = tool_checkpoint_open(o->source.path, &open, out, err);
+    if (status != PTF_ARGUMENT || open.key != NULL)
+        return status;
+    tool_note("%s", err->message);
+    return tool_checkpoint_open(o->source.path, &all, out, err);
+}
+
 /* 'stage' is NULL for a description. */
 static ptf_status print_checkpoint(const options *o, const ptf_stage *stage,
                                    ptf_error *err)
 {
     ptf_checkpoint *ckpt;
-    ptf_open_options open = {.key = o->source.key,
-                             .keep_prefix = o->keep_prefix};
-    ptf_status status = tool_checkpoint_open(o->source.path, &open, &ckpt, err);
+    ptf_status status = open_any(o, &ckpt, err);
     if (status == PTF_OK && (o->verify || o->what.sha256))
         status = ptf_checkpoint_verify(ckpt, err);
     if (status == PTF_OK && stage != NULL)

@@ -116,34 +116,20 @@ void ops_print_json(const ops_report *report)
 
 /* ---------------------------------------------------------------------- CSV */
 
-/* In quotes where it has to be (RFC 4180). */
-static void csv_text(const char *text)
-{
-    if (text[strcspn(text, ",\"\r\n")] == '\0') {
-        fputs(text, stdout);
-        return;
-    }
-    putchar('"');
-    for (const char *p = text; *p != '\0'; p++) {
-        if (*p == '"')
-            putchar('"');
-        putchar(*p);
-    }
-    putchar('"');
-}
-
-static void csv_row(const char *source, const char *label,
+static void csv_row(const ops_net *net, const char *label,
                     const ptf_count *count)
 {
     char input[64], output[64];
-    csv_text(source);
+    tool_csv_text(net->source);
     putchar(',');
-    csv_text(label);
+    tool_csv_text(label);
     printf(",%s,%s,%s", count->op, tool_shape_text(&count->input, input),
            tool_shape_text(&count->output, output));
     for (size_t i = 0; i < COLUMNS; i++)
         printf(",%lld", (long long)number(count, i));
-    printf(",%.6g\n", ptf_count_intensity(count));
+    printf(",%.6g,", ptf_count_intensity(count));
+    tool_csv_assumption(net->net.net);
+    putchar('\n');
 }
 
 void ops_print_csv(const ops_report *report)
@@ -151,15 +137,14 @@ void ops_print_csv(const ops_report *report)
     printf("network,layer,op,input,output");
     for (size_t i = 0; i < COLUMNS; i++)
         printf(",%s", columns[i].name);
-    printf(",operations_per_byte\n");
+    printf(",operations_per_byte,assumes\n");
     for (int n = 0; n < report->net_count; n++) {
         const ops_net *net = &report->nets[n];
         for (size_t i = 0; i < net->count; i++) {
             if (ops_is_shown(net, i))
-                csv_row(net->source, ops_label(&net->layers[i]),
-                        &net->layers[i]);
+                csv_row(net, ops_label(&net->layers[i]), &net->layers[i]);
         }
-        csv_row(net->source, "total", &net->total);
+        csv_row(net, "total", &net->total);
     }
 }
 

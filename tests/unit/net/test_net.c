@@ -374,6 +374,11 @@ static const struct {
     {"Net(\n  (0): Mine()\n)\n", PTF_UNSUPPORTED, "line 2: Mine is a layer"},
     {"Net(\n  (0): InvertedResidual(\n    (conv): ReLU()\n  )\n)\n",
      PTF_UNSUPPORTED, "line 2: InvertedResidual adds its input to its output"},
+    {"MaxPool2d(kernel_size=1048577, stride=1, padding=0, dilation=1, "
+     "ceil_mode=True)",
+     PTF_UNSUPPORTED, "MaxPool2d with a window that is larger than any input"},
+    {"Conv1d(1, 1, kernel_size=(1025,), stride=(1,), dilation=(2147483647,))",
+     PTF_UNSUPPORTED, "Conv1d with a window that is larger than any input"},
     {"ReLU(6)", PTF_UNSUPPORTED, "line 1: ReLU with '6'"},
     {"ReLU(inplace=maybe)", PTF_UNSUPPORTED, "ReLU with inplace=maybe"},
     {"Dropout(p=0.5, inplace=False, p=0.5)", PTF_UNSUPPORTED, "p twice"},
@@ -526,7 +531,10 @@ static void shapes_that_do_not_fit_name_the_layer(void **state)
         ptf_shape in, shapes[4];
         ptf_error err;
         assert_true(ptf_shape_parse(cases[i].input, &in));
-        assert_int_equal(ptf_net_shapes(net, &in, shapes, &err), PTF_ARGUMENT);
+        /* no other input would help against a layer's own size */
+        bool own = strcmp(cases[i].words, "too large") == 0;
+        assert_int_equal(ptf_net_shapes(net, &in, shapes, &err),
+                         own ? PTF_UNSUPPORTED : PTF_ARGUMENT);
         if (strstr(err.message, cases[i].words) == NULL)
             fail_msg("expected '%s' in: %s", cases[i].words, err.message);
         ptf_net_free(net);
