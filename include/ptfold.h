@@ -476,8 +476,12 @@ PTF_API ptf_status ptf_program_unchanged(const ptf_program *program,
 /* Inputs, outputs, operators with how often they are called, parameters. */
 PTF_API void ptf_program_print(const ptf_program *program, FILE *out);
 
-/* One line per input, constant, call and output. */
-PTF_API void ptf_program_print_graph(const ptf_program *program, FILE *out);
+/*
+ * One line per input, constant, call and output.  With 'defaults' calls show
+ * all their arguments, else those that the file has.
+ */
+PTF_API void ptf_program_print_graph(const ptf_program *program, bool defaults,
+                                     FILE *out);
 
 /* --------------------------------------------------------------------- net */
 

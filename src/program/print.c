@@ -102,6 +102,12 @@ static void print_list(const ptf_program_graph *g, const ptf_argument *a,
 static void print_argument(const ptf_program_graph *g, const ptf_argument *a,
                            FILE *out)
 {
+    static const char *const formats[] = {
+        [PTF_MEMORY_CONTIGUOUS] = "contiguous",
+        [PTF_MEMORY_CHANNELS_LAST] = "channels_last",
+        [PTF_MEMORY_CHANNELS_LAST_3D] = "channels_last_3d",
+        [PTF_MEMORY_PRESERVE] = "preserve",
+    };
     switch (a->kind) {
     case PTF_ARGUMENT_NONE: fputs("None", out); break;
     case PTF_ARGUMENT_VALUE: print_value_name(g, a->value, out); break;
@@ -121,9 +127,11 @@ static void print_argument(const ptf_program_graph *g, const ptf_argument *a,
     case PTF_ARGUMENT_DTYPE: fputs(ptf_dtype_name(a->dtype), out); break;
     case PTF_ARGUMENT_DEVICE:
     case PTF_ARGUMENT_OTHER: print_text(out, a->text); break;
-    case PTF_ARGUMENT_LAYOUT: fprintf(out, "layout %d", a->layout); break;
+    case PTF_ARGUMENT_LAYOUT:
+        fputs(a->layout == PTF_PROGRAM_STRIDED ? "strided" : "sparse", out);
+        break;
     case PTF_ARGUMENT_MEMORY_FORMAT:
-        fprintf(out, "memory format %d", (int)a->memory_format);
+        fputs(formats[a->memory_format], out);
         break;
     case PTF_ARGUMENT_GRAPH: print_text(out, a->graph->name); break;
     case PTF_ARGUMENT_VALUES:
@@ -186,12 +194,18 @@ static void print_output(const ptf_program *p, const ptf_program_output *output,
     fputc('\n', out);
 }
 
-static void print_graph(const ptf_program_graph *g, int indent, FILE *out);
+/* How a graph is printed. */
+typedef struct style {
+    bool defaults; /* also arguments that the file leaves out */
+    int indent;
+} style;
+
+static void print_graph(const ptf_program_graph *g, style how, FILE *out);
 
 static void print_call(const ptf_program_graph *g, const ptf_program_node *n,
-                       int indent, FILE *out)
+                       style how, FILE *out)
 {
-    fprintf(out, "%*s", indent, "");
+    fprintf(out, "%*s", how.indent, "");
     for (int i = 0; i < n->result_count; i++) {
         fputs(i > 0 ? ", " : "", out);
         print_value_name(g, n->results[i], out);
@@ -202,7 +216,7 @@ static void print_call(const ptf_program_graph *g, const ptf_program_node *n,
     bool first = true;
     for (int i = 0; i < n->argument_count; i++) {
         const ptf_argument *a = &n->arguments[i];
-        if (!a->given)
+        if (!a->given && !how.defaults)
             continue;
         fputs(first ? "" : ", ", out);
         first = false;
@@ -216,7 +230,8 @@ static void print_call(const ptf_program_graph *g, const ptf_program_node *n,
     fputc('\n', out);
     for (int i = 0; i < n->argument_count; i++) {
         if (n->arguments[i].kind == PTF_ARGUMENT_GRAPH)
-            print_graph(n->arguments[i].graph, indent + 4, out);
+            print_graph(n->arguments[i].graph,
+                        (style){how.defaults, how.indent + 4}, out);
     }
 }
 
@@ -230,27 +245,29 @@ static void print_ports(const ptf_program_graph *g, const ptf_argument *ports,
 }
 
 /* A graph that is an argument. */
-static void print_graph(const ptf_program_graph *g, int indent, FILE *out)
+static void print_graph(const ptf_program_graph *g, style how, FILE *out)
 {
-    fprintf(out, "%*sgraph ", indent, "");
+    fprintf(out, "%*sgraph ", how.indent, "");
     print_text(out, g->name);
     fputc('(', out);
     print_ports(g, g->inputs, g->input_count, out);
     fputs(")\n", out);
+    how.indent += 4;
     for (int i = 0; i < g->node_count; i++)
-        print_call(g, &g->nodes[i], indent + 4, out);
-    fprintf(out, "%*sreturn ", indent + 4, "");
+        print_call(g, &g->nodes[i], how, out);
+    fprintf(out, "%*sreturn ", how.indent, "");
     print_ports(g, g->outputs, g->output_count, out);
     fputc('\n', out);
 }
 
-void ptf_program_print_graph(const ptf_program *program, FILE *out)
+void ptf_program_print_graph(const ptf_program *program, bool defaults,
+                             FILE *out)
 {
     const ptf_program_graph *g = &program->graph;
     for (int i = 0; i < program->input_count; i++)
         print_input(program, &program->inputs[i], out);
     for (int i = 0; i < g->node_count; i++)
-        print_call(g, &g->nodes[i], 0, out);
+        print_call(g, &g->nodes[i], (style){defaults, 0}, out);
     for (int i = 0; i < program->output_count; i++)
         print_output(program, &program->outputs[i], out);
 }

@@ -114,6 +114,11 @@ void tool_be_verbose(void)
     verbose = true;
 }
 
+bool tool_is_verbose(void)
+{
+    return verbose;
+}
+
 int tool_exit_code(ptf_status status)
 {
     switch (status) {

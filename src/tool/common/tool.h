@@ -41,6 +41,7 @@ int tool_exit_code(ptf_status status);
 
 /* From now on stderr also gets the lists of which a message names one item. */
 void tool_be_verbose(void);
+bool tool_is_verbose(void);
 
 /*
  * Call first: lets a full disk be an error instead of a signal, removes what

@@ -31,7 +31,8 @@ static const char help[] =
     "  --batch N         for a plan: inputs at a time (default 1)\n"
     "  --graph           of a .pt2: one line per input, call and output\n"
     "  --model NAME      of a .pt2 with several programs: which one\n"
-    "  -v, --verbose     list all tensors that do not fit, not only the first\n"
+    "  -v, --verbose     list all tensors that do not fit, not only the first;\n"
+    "                    with --graph show also arguments at their default\n"
     "  --help, --version\n"
     "\n"
     "Example: ptfold info --tensors --sha256 net1.pt\n";
@@ -126,7 +127,7 @@ static ptf_status print_program(const options *o, ptf_error *err)
     if (status == PTF_OK && o->verify)
         status = ptf_program_verify(program, err);
     if (status == PTF_OK && o->graph)
-        ptf_program_print_graph(program, stdout);
+        ptf_program_print_graph(program, tool_is_verbose(), stdout);
     else if (status == PTF_OK)
         ptf_program_print(program, stdout);
     if (status == PTF_OK)
@@ -135,10 +136,33 @@ static ptf_status print_program(const options *o, ptf_error *err)
     return status;
 }
 
+/* What only checkpoints, or only programs, can be asked. */
+static ptf_status check_options(const options *o, bool program, ptf_error *err)
+{
+    bool others = o->stage != NULL || o->json || o->what.tensors ||
+                  o->keep_prefix || o->source.key != NULL ||
+                  o->source.arch != NULL || o->source.input != NULL ||
+                  o->source.in_order || o->batch != 1;
+    if (program && others)
+        return tool_error(err, PTF_ARGUMENT,
+                          "%s: expected --graph, --model or --verify for a "
+                          "torch.export archive, got options for checkpoints",
+                          o->source.path);
+    if (!program && (o->graph || o->model != NULL))
+        return tool_error(err, PTF_ARGUMENT,
+                          "%s: expected a torch.export archive (.pt2) for "
+                          "--graph and --model; --stage net shows the graph of "
+                          "a checkpoint",
+                          o->source.path);
+    return PTF_OK;
+}
+
 static ptf_status print_stage(const options *o, ptf_error *err)
 {
-    if (ptf_program_is(o->source.path))
-        return print_program(o, err);
+    bool program = ptf_program_is(o->source.path);
+    ptf_status status = check_options(o, program, err);
+    if (status != PTF_OK || program)
+        return status != PTF_OK ? status : print_program(o, err);
     if (o->stage == NULL)
         return print_checkpoint(o, NULL, err);
     for (size_t i = 0; i < sizeof(stages) / sizeof(stages[0]); i++) {

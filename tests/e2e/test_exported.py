@@ -1,0 +1,153 @@
+"""torch.export archives (.pt2) as ptfold info shows them.
+
+The graphs that are expected were written by PyTorch: see the script beside
+the files.
+
+SPDX-License-Identifier: Apache-2.0
+"""
+import json
+import unittest
+import zipfile
+
+from programs import DAMAGED, FIXTURES, UNSUPPORTED, USAGE, ProgramTest
+
+PROGRAMS = FIXTURES / "programs"
+
+
+class Graphs(ProgramTest):
+    def graph(self, name, *options):
+        return self.succeed("ptfold", "info", "--graph", "-v", *options,
+                            PROGRAMS / f"{name}.pt2")
+
+    def test_graphs_are_those_of_pytorch(self):
+        names = sorted(path.stem for path in PROGRAMS.glob("*.txt"))
+        self.assertGreater(len(names), 8)
+        for name in names:
+            with self.subTest(name):
+                expected = (PROGRAMS / f"{name}.txt").read_text()
+                self.assertEqual(self.graph(name), expected)
+
+    def test_older_layouts_hold_the_same_program(self):
+        expected = (PROGRAMS / "net.txt").read_text()
+        for name in ("old_a", "old_b"):
+            self.assertEqual(self.graph(name), expected)
+
+    def test_one_of_several_models_is_chosen_by_name(self):
+        for name, outputs in (("a", 2), ("b", 1)):
+            self.assertIn(f"parameter p_weight float32 [{outputs}, 2]",
+                          self.graph("two", "--model", name))
+        two = PROGRAMS / "two.pt2"
+        for options, say in (((), "got 2: 'a', 'b'; choose one with --model"),
+                             (("--model", "c"), "has 'a', 'b', got 'c'")):
+            self.refuse(USAGE, [say], "ptfold", "info", *options, two)
+
+
+class Summary(ProgramTest):
+    def test_inputs_outputs_symbols_and_calls_are_listed(self):
+        text = self.succeed("ptfold", "info", PROGRAMS / "sizes.pt2")
+        self.assertEqual(text.splitlines()[1:7], [
+            "input       x  float32 [s77, 3, ~8, 8]",
+            "output      output.0  float32 [s77, 3, s39, 4]",
+            "output      output.1  float32 [s77, 6]",
+            "symbol      s77 from 0 to 64",
+            "symbol      2*s39 from 0 to any",
+            "symbol      s39 from 2 to any"])
+        self.assertIn("        2   aten.sym_size.int\n", text)
+        text = self.succeed("ptfold", "info", PROGRAMS / "places.pt2")
+        for line in ("parameters  10, with 66 numbers",
+                     "buffers     2, with 6 numbers", "extra file  note.txt"):
+            self.assertIn(f"{line}\n", text)
+        self.assertLessEqual(max(map(len, text.splitlines())), 80)
+
+    def test_options_are_for_one_kind_of_file(self):
+        net = PROGRAMS / "net.pt2"
+        for option in ("--json", "--tensors", "--in-order"):
+            self.refuse(USAGE, ["options for checkpoints"], "ptfold", "info",
+                        option, net)
+        self.refuse(USAGE, ["expected a torch.export archive"], "ptfold",
+                    "info", "--graph", FIXTURES / "net1.pt")
+
+
+class Damage(ProgramTest):
+    def change(self, name, change, source="net"):
+        """A copy of a program whose entries 'change' has seen, as a dict."""
+        with zipfile.ZipFile(PROGRAMS / f"{source}.pt2") as archive:
+            entries = {n: archive.read(n) for n in archive.namelist()}
+        change(entries)
+        path = self.folder / name
+        with zipfile.ZipFile(path, "w") as out:
+            for entry, content in entries.items():
+                out.writestr(entry, content)
+        return path
+
+    def refuse_change(self, status, say, change, source="net"):
+        self.refuse(status, [say], "ptfold", "info",
+                    self.change("x.pt2", change, source))
+
+    def test_other_archives_with_this_ending_are_named(self):
+        def only(*names):
+            def change(entries):
+                entries.clear()
+                entries.update({"m/archive_format": b"pt2"},
+                               **{f"m/{n}": b"x" for n in names})
+            return change
+        for names, say in (
+                (["data/aotinductor/model/a.so"], "AOTInductor compiled"),
+                (["data/executorch/a.pte"], "ExecuTorch; write the program")):
+            self.refuse_change(UNSUPPORTED, say, only(*names))
+        self.refuse_change(DAMAGED, "in the folder models, got none",
+                           only("data/weights/weight_0"))
+
+    def test_what_the_archive_says_of_itself_is_checked(self):
+        for entry, content, say in (
+                ("byteorder", b"big", "expected 'little'"),
+                ("archive_format", b"pt3", "expected 'pt2'")):
+            self.refuse_change(UNSUPPORTED, say, lambda entries: entries.update(
+                {f"net/{entry}": content}))
+
+    def test_missing_and_short_data_is_refused(self):
+        weights = "net/data/weights/"
+        self.refuse_change(DAMAGED, "got no such entry",
+                           lambda entries: entries.pop(weights + "weight_0"))
+        self.refuse_change(DAMAGED, "expected elements inside of the 107",
+                           lambda entries: entries.update(
+                               {weights + "weight_0": bytes(107 * 4)}))
+        self.refuse_change(DAMAGED, "expected whole elements",
+                           lambda entries: entries.update(
+                               {weights + "weight_0": bytes(431)}))
+        config = weights + "model_weights_config.json"
+        self.refuse_change(DAMAGED, "expected the weights",
+                           lambda entries: entries.pop(config))
+
+        def pickled(entries):
+            content = json.loads(entries[config])
+            content["config"]["fc.bias"]["use_pickle"] = True
+            entries[config] = json.dumps(content).encode()
+        self.refuse_change(UNSUPPORTED, "fc.bias: expected a tensor, got a "
+                           "pickled subclass", pickled)
+
+        def sparse(entries):
+            content = json.loads(entries[config])
+            content["config"]["fc.bias"]["tensor_meta"]["layout"] = 1
+            entries[config] = json.dumps(content).encode()
+        self.refuse_change(UNSUPPORTED, "a sparse one; export the model with",
+                           sparse)
+
+    def test_an_entry_without_bytes_stands_for_zeros(self):
+        path = self.change("x.pt2", lambda entries: entries.update(
+            {"net/data/weights/weight_0": b""}))
+        self.succeed("ptfold", "info", path)
+
+    def test_data_is_compared_with_its_checksum_when_asked(self):
+        data = bytearray((PROGRAMS / "net.pt2").read_bytes())
+        with zipfile.ZipFile(PROGRAMS / "net.pt2") as archive:
+            start = archive.getinfo("net/data/weights/weight_0").header_offset
+        data[start + 200] ^= 1
+        self.write("x.pt2", data)
+        self.succeed("ptfold", "info", "x.pt2")
+        self.refuse(DAMAGED, ["weight_0", "CRC-32"], "ptfold", "info",
+                    "--verify", "x.pt2")
+
+
+if __name__ == "__main__":
+    unittest.main()
