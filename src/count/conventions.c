@@ -48,8 +48,14 @@ static const struct {
                  [PTF_FAMILY_AFFINE] = {[INPUTS] = 1, [AFFINE] = 1},
                  [PTF_FAMILY_SOFTMAX] = {[INPUTS] = 1},
                  [PTF_FAMILY_POOL] = {[INPUTS] = 2}},
-      .op = {[PTF_OP_RELU] = {[INPUTS] = 2},
-             [PTF_OP_LEAKY_RELU] = {[INPUTS] = 1}}}},
+      .op =
+          {
+#define UNARY(id, multiplies, adds, rest, back_multiplies, back_adds, \
+              back_rest, ptflops)                                     \
+    [PTF_OP_##id] = {[INPUTS] = (ptflops)},
+#include "count/unary.inc"
+#undef UNARY
+          }}},
     {{"ptflops-aten", "MACs", "ptflops, aten backend: biases"},
      {.family = {[PTF_FAMILY_PRODUCT] = {[MACS] = 1, [BIASES] = 1}}}},
 };

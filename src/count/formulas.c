@@ -12,11 +12,7 @@
  *              g * s; shift: the sum of g.
  *   norm       y = x * scale + shift in evaluation.  x: g * scale; weight: the
  *              sum of g * ((x - mean) * inverse deviation); bias: that of g.
- *   relu       a comparison for each number; leaky: and a multiplication.
- *   sigmoid    1 / (1 + exp(-x)); x: g * y * (1 - y).
- *   tanh       e = exp(-2 |x|), (1 - e) / (1 + e); x: g * (1 - y * y).
- *   softplus   z = beta x, (max(z, 0) + log(1 + exp(-|z|))) / beta or x; x:
- *              g / (1 + exp(-beta x)) or g.
+ *   functions of one number: unary.inc
  *   softmax    for n numbers n - 1 comparisons, n subtractions, n exponentials,
  *              n - 1 additions, n divisions; x: y * (g - sum of g * y).
  *   pooling    max: comparisons; x: g is added where the maximum was.
@@ -56,17 +52,13 @@ const ptf_formula_table ptf_forward_formulas = {
         },
     .op =
         {
-            [PTF_OP_RELU] = {.others = {[INPUTS] = 1}},
-            [PTF_OP_LEAKY_RELU] = {.multiplications = {[INPUTS] = 1},
-                                   .others = {[INPUTS] = 1}},
-            [PTF_OP_SIGMOID] = {.additions = {[INPUTS] = 1},
-                                .others = {[INPUTS] = 2}},
-            [PTF_OP_TANH] = {.multiplications = {[INPUTS] = 1},
-                             .additions = {[INPUTS] = 2},
-                             .others = {[INPUTS] = 2}},
-            [PTF_OP_SOFTPLUS] = {.multiplications = {[INPUTS] = 1},
-                                 .additions = {[INPUTS] = 2},
-                                 .others = {[INPUTS] = 4}},
+#define UNARY(id, multiplies, adds, rest, back_multiplies, back_adds, \
+              back_rest, ptflops)                                     \
+    [PTF_OP_##id] = {.multiplications = {[INPUTS] = (multiplies)},    \
+                     .additions = {[INPUTS] = (adds)},                \
+                     .others = {[INPUTS] = (rest)}},
+#include "count/unary.inc"
+#undef UNARY
             [PTF_OP_MAXPOOL2D] = {.others = {[TAPS] = 1, [OUTPUTS] = -1}},
             [PTF_OP_AVGPOOL2D] = {.additions = {[TAPS] = 1, [OUTPUTS] = -1},
                                   .others = {[OUTPUTS] = 1}},
@@ -89,16 +81,13 @@ const ptf_formula_table ptf_input_gradient_formulas = {
         },
     .op =
         {
-            [PTF_OP_RELU] = {.others = {[INPUTS] = 1}},
-            [PTF_OP_LEAKY_RELU] = {.multiplications = {[INPUTS] = 1},
-                                   .others = {[INPUTS] = 1}},
-            [PTF_OP_SIGMOID] = {.multiplications = {[INPUTS] = 2},
-                                .additions = {[INPUTS] = 1}},
-            [PTF_OP_TANH] = {.multiplications = {[INPUTS] = 2},
-                             .additions = {[INPUTS] = 1}},
-            [PTF_OP_SOFTPLUS] = {.multiplications = {[INPUTS] = 1},
-                                 .additions = {[INPUTS] = 1},
-                                 .others = {[INPUTS] = 3}},
+#define UNARY(id, multiplies, adds, rest, back_multiplies, back_adds,   \
+              back_rest, ptflops)                                       \
+    [PTF_OP_##id] = {.multiplications = {[INPUTS] = (back_multiplies)}, \
+                     .additions = {[INPUTS] = (back_adds)},             \
+                     .others = {[INPUTS] = (back_rest)}},
+#include "count/unary.inc"
+#undef UNARY
             [PTF_OP_MAXPOOL2D] = {.additions = {[OUTPUTS] = 1}},
             [PTF_OP_AVGPOOL2D] = {.additions = {[TAPS] = 1},
                                   .others = {[OUTPUTS] = 1}},

@@ -79,7 +79,7 @@ static bool is_shown(ptf_op op, ptf_text_span name)
 {
     if (ptf_span_is(name, "bias"))
         return false;
-    for (const ptf_field *f = ptf_op_info(op)->fields; f->name != NULL; f++) {
+    for (const ptf_field *f = ptf_op_fields[op]; f->name != NULL; f++) {
         if (ptf_span_is(name, f->name))
             return true;
     }
@@ -209,7 +209,7 @@ static ptf_status put_layer(describer *d, const ptf_module *module,
         return status;
     ptf_buffer_printf(&d->out, "%s(", class_name);
     const char *separator = "";
-    for (const ptf_field *f = ptf_op_info(op)->fields; f->name != NULL; f++) {
+    for (const ptf_field *f = ptf_op_fields[op]; f->name != NULL; f++) {
         size_t before = d->out.size;
         ptf_buffer_add_text(&d->out, separator);
         if (put_field(d, module, op, f))

@@ -24,14 +24,7 @@
  *   images       Parameters gather the gradients of several images in order:
  *                g = that of image 0; g = g + that of image 1; ...
  *   scale        d * scale
- *   relu         x <= 0 ? +0 : d, so that d passes where x is NaN.
- *   leaky_relu   x > 0 ? d : d * slope.
- *   sigmoid      d * e / ((1 + e) * (1 + e)) with e = exp(-|x|), in double,
- *                rounded once.
- *   tanh         d * 4 * e / ((1 + e) * (1 + e)) with e = exp(-2 |x|), in
- *                double, rounded once.
- *   softplus     d where beta * x > threshold, and elsewhere
- *                d / (1 + exp(-beta * x)), in double, rounded once.
+ *   unary        a function of one number: functions.inc has each formula.
  *   softmax      y * (d - dot) where dot is the sum of d * y in index order
  *                (acc = fma(d, y, acc)), all in double, rounded once.
  *   max_pool     dx = +0; windows in row, column order add their d where

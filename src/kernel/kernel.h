@@ -15,14 +15,7 @@
  *   epilogue     s = s + bias; s = fma(s, scale, shift); s = relu(s); each
  *                where there is one.
  *   scale_shift  fma(x, scale, shift), one scale and shift per channel.
- *   relu         x > 0 ? x : +0, and NaN stays.
- *   leaky_relu   x > 0 ? x : x * slope.
- *   sigmoid      1 / (1 + exp(-x)) in double, rounded once.
- *   tanh         in double, rounded once; see unary.inc.
- *   softplus     z = beta * x; x where z > threshold, and elsewhere
- *                (max(z, 0) + log(1 + exp(-|z|))) / beta, in double, rounded
- *                once; see unary.inc.  PyTorch compares in f32, so that
- *                it may take the other side where z rounds to the threshold.
+ *   unary        a function of one number: functions.inc has each formula.
  *   softmax      m = the largest x; e_i = exp(beta * (x_i - m)) in double;
  *                the sum of e_i in index order in double; e_i / sum rounded
  *                once.  beta is 1 in a layer.

@@ -13,6 +13,8 @@
 #include "op/attrs.h"
 #include "op/number.h"
 
+#include <float.h>
+#include <math.h>
 #include <stddef.h>
 
 #define AT(member) offsetof(ptf_attrs, member)
@@ -24,9 +26,9 @@ enum { STATED = PTF_FIELD_REQUIRED | PTF_FIELD_ALWAYS };
 #define FLOAT PTF_FIELD_KIND_FLOAT
 #define BOOL  PTF_FIELD_KIND_BOOL
 
-const ptf_field ptf_fields_none[] = {{0}};
+static const ptf_field fields_none[] = {{0}};
 
-const ptf_field ptf_fields_conv[] = {
+static const ptf_field fields_conv[] = {
     {"in_channels", INT, STATED | PTF_FIELD_POSITIONAL, .at = AT(in_channels),
      .minimum = 1},
     {"out_channels", INT, STATED | PTF_FIELD_POSITIONAL, .at = AT(out_channels),
@@ -43,7 +45,7 @@ const ptf_field ptf_fields_conv[] = {
     {0},
 };
 
-const ptf_field ptf_fields_linear[] = {
+static const ptf_field fields_linear[] = {
     {"in_features", INT, STATED, .at = AT(in_channels), .minimum = 1},
     {"out_features", INT, STATED, .at = AT(out_channels), .minimum = 1},
     {"bias", BOOL, PTF_FIELD_ALWAYS, .at = AT(has_bias)},
@@ -51,7 +53,7 @@ const ptf_field ptf_fields_linear[] = {
     {0},
 };
 
-const ptf_field ptf_fields_batchnorm[] = {
+static const ptf_field fields_batchnorm[] = {
     {"num_features", INT, STATED | PTF_FIELD_POSITIONAL, .at = AT(in_channels),
      .minimum = 1},
     {"eps", FLOAT, STATED, .at = AT(eps), .otherwise = 1e-5},
@@ -64,7 +66,7 @@ const ptf_field ptf_fields_batchnorm[] = {
     {0},
 };
 
-const ptf_field ptf_fields_maxpool[] = {
+static const ptf_field fields_maxpool[] = {
     {"kernel_size", PAIR, STATED, .at = AT(kernel), .minimum = 1},
     {"stride", PAIR, STATED, .at = AT(stride), .minimum = 1},
     {"padding", PAIR, STATED, .at = AT(padding)},
@@ -73,7 +75,7 @@ const ptf_field ptf_fields_maxpool[] = {
     {0},
 };
 
-const ptf_field ptf_fields_avgpool[] = {
+static const ptf_field fields_avgpool[] = {
     {"kernel_size", PAIR, STATED, .at = AT(kernel), .minimum = 1},
     {"stride", PAIR, STATED, .at = AT(stride), .minimum = 1},
     {"padding", PAIR, STATED, .at = AT(padding)},
@@ -84,44 +86,52 @@ const ptf_field ptf_fields_avgpool[] = {
     {0},
 };
 
-const ptf_field ptf_fields_adaptive[] = {
+static const ptf_field fields_adaptive[] = {
     {"output_size", PAIR, STATED | PTF_FIELD_NONE_IS_0, .at = AT(output_size),
      .minimum = 1},
     {0},
 };
 
-const ptf_field ptf_fields_relu[] = {
+static const ptf_field fields_relu[] = {
     {"inplace", BOOL, 0, .at = AT(inplace)},
     {0},
 };
 
-const ptf_field ptf_fields_leaky_relu[] = {
+static const ptf_field fields_leaky_relu[] = {
     {"negative_slope", FLOAT, STATED, .at = AT(p[0]), .otherwise = 0.01},
     {"inplace", BOOL, 0, .at = AT(inplace)},
     {0},
 };
 
-const ptf_field ptf_fields_softplus[] = {
-    {"beta", FLOAT, STATED, .at = AT(p[0]), .otherwise = 1.0},
+static const ptf_field fields_softplus[] = {
+    {"beta", FLOAT, STATED | PTF_FIELD_DIVISOR, .at = AT(p[0]),
+     .otherwise = 1.0},
     {"threshold", FLOAT, STATED, .at = AT(p[1]), .otherwise = 20.0},
     {0},
 };
 
-const ptf_field ptf_fields_softmax[] = {
+static const ptf_field fields_softmax[] = {
     {"dim", INT, STATED, .at = AT(dim), .minimum = -8, .none_at = AT(dim_none)},
     {0},
 };
 
-const ptf_field ptf_fields_flatten[] = {
+static const ptf_field fields_flatten[] = {
     {"start_dim", INT, STATED, .at = AT(start_dim), .minimum = -8},
     {"end_dim", INT, STATED, .at = AT(end_dim), .minimum = -8},
     {0},
 };
 
-const ptf_field ptf_fields_dropout[] = {
+static const ptf_field fields_dropout[] = {
     {"p", FLOAT, STATED, .at = AT(p[0]), .otherwise = 0.5},
     {"inplace", BOOL, PTF_FIELD_ALWAYS, .at = AT(inplace)},
     {0},
+};
+
+const ptf_field *const ptf_op_fields[PTF_OP_COUNT] = {
+#define OP(id, class_name, family, attributes) \
+    [PTF_OP_##id] = fields_##attributes,
+#include "op/ops.inc"
+#undef OP
 };
 
 void ptf_attrs_default(ptf_op op, ptf_attrs *out)
@@ -138,7 +148,7 @@ void ptf_attrs_default(ptf_op op, ptf_attrs *out)
         .start_dim = 1,
         .end_dim = -1,
     };
-    for (const ptf_field *f = ptf_op_info(op)->fields; f->name != NULL; f++) {
+    for (const ptf_field *f = ptf_op_fields[op]; f->name != NULL; f++) {
         if (f->unspecified_at != 0)
             *(bool *)((char *)out + f->unspecified_at) = true;
         if (f->kind == FLOAT)
@@ -259,6 +269,25 @@ static bool parse_padding(ptf_op op, const ptf_field *f, ptf_text_span s,
     return out->padding_text != NULL || parse_pair(op, f, s, out->padding);
 }
 
+/* What is divided by is a number that f32 holds with all its bits. */
+static bool parse_float(const ptf_field *f, ptf_text_span s, double *out)
+{
+    if (!ptf_number_parse(s.text, s.size, out))
+        return false;
+    double size = fabs(*out);
+    return (f->flags & PTF_FIELD_DIVISOR) == 0 ||
+           (size >= (double)FLT_MIN && size <= (double)FLT_MAX);
+}
+
+static bool parse_word(const ptf_field *f, ptf_text_span s, double *out)
+{
+    int i = 0;
+    while (f->words[i] != NULL && !ptf_span_is(span_unquote(s), f->words[i]))
+        i++;
+    *out = i;
+    return f->words[i] != NULL;
+}
+
 static bool parse_bool(ptf_text_span s, bool *out)
 {
     *out = ptf_span_is(s, "True");
@@ -304,7 +333,8 @@ static bool parse_value(ptf_op op, const ptf_field *f, ptf_text_span s,
     case PTF_FIELD_KIND_INT: return parse_int(f, s, out);
     case PTF_FIELD_KIND_PAIR: return parse_pair(op, f, s, out);
     case PTF_FIELD_KIND_PADDING: return parse_padding(op, f, s, attrs);
-    case PTF_FIELD_KIND_FLOAT: return ptf_number_parse(s.text, s.size, out);
+    case PTF_FIELD_KIND_FLOAT: return parse_float(f, s, out);
+    case PTF_FIELD_KIND_WORD: return parse_word(f, s, out);
     case PTF_FIELD_KIND_BOOL: return parse_bool(s, out);
     case PTF_FIELD_KIND_MODE: return parse_mode(span_unquote(s), attrs);
     }
@@ -315,7 +345,7 @@ static bool parse_value(ptf_op op, const ptf_field *f, ptf_text_span s,
 static const ptf_field *find_field(ptf_op op, ptf_text_span name, int position)
 {
     int at = 0;
-    for (const ptf_field *f = ptf_op_info(op)->fields; f->name != NULL; f++) {
+    for (const ptf_field *f = ptf_op_fields[op]; f->name != NULL; f++) {
         bool here = at++ == position && (f->flags & PTF_FIELD_POSITIONAL) != 0;
         if (name.size == 0 ? here : ptf_span_is(name, f->name))
             return f;
@@ -353,7 +383,7 @@ static const char *parse_item(ptf_op op, ptf_text_span item, int position,
                  class_name, shown(item), item.text);
         return message;
     }
-    uint64_t bit = (uint64_t)1 << (f - ptf_op_info(op)->fields);
+    uint64_t bit = (uint64_t)1 << (f - ptf_op_fields[op]);
     if ((*seen & bit) != 0) {
         snprintf(message, 256, "%s states %s twice", class_name, f->name);
         return message;
@@ -368,8 +398,8 @@ static const char *parse_item(ptf_op op, ptf_text_span item, int position,
 
 static const char *find_missing(ptf_op op, uint64_t seen, char message[256])
 {
-    for (const ptf_field *f = ptf_op_info(op)->fields; f->name != NULL; f++) {
-        bool is_there = (seen >> (f - ptf_op_info(op)->fields) & 1) != 0;
+    for (const ptf_field *f = ptf_op_fields[op]; f->name != NULL; f++) {
+        bool is_there = (seen >> (f - ptf_op_fields[op]) & 1) != 0;
         if ((f->flags & PTF_FIELD_REQUIRED) != 0 && !is_there) {
             snprintf(message, 256, "%s does not state %s",
                      ptf_op_info(op)->class_name, f->name);

@@ -15,6 +15,7 @@ typedef enum ptf_field_kind {
     PTF_FIELD_KIND_PADDING, /* the same, or "same" or "valid" */
     PTF_FIELD_KIND_FLOAT,
     PTF_FIELD_KIND_BOOL,
+    PTF_FIELD_KIND_WORD, /* 'tanh'; in ptf_attrs its place among the words */
     PTF_FIELD_KIND_MODE, /* padding_mode: only zeros, where there is padding */
 } ptf_field_kind;
 
@@ -25,25 +26,23 @@ enum {
     PTF_FIELD_NONE_IS_0 = 8,
     PTF_FIELD_TUPLE =
         16, /* both numbers are printed even when they are equal */
+    PTF_FIELD_DIVISOR = 32, /* PyTorch divides by it, in f32 */
 };
 
 typedef struct ptf_field {
     const char *name; /* NULL behind the last one of a list */
     ptf_field_kind kind;
     unsigned flags;
-    size_t at;        /* in ptf_attrs */
-    int64_t minimum;  /* of integers */
-    double otherwise; /* a float when nothing is said */
+    size_t at;            /* in ptf_attrs */
+    int64_t minimum;      /* of integers */
+    double otherwise;     /* a float when nothing is said */
+    const char *words[3]; /* up to NULL; the first when nothing is said */
     /* Booleans in ptf_attrs: None was said; nothing was said.  0: there is
      * none. */
     size_t none_at, unspecified_at;
 } ptf_field;
 
-/* The lists that ops.inc names. */
-extern const ptf_field ptf_fields_none[], ptf_fields_conv[],
-    ptf_fields_linear[], ptf_fields_batchnorm[], ptf_fields_relu[],
-    ptf_fields_leaky_relu[], ptf_fields_softplus[], ptf_fields_softmax[],
-    ptf_fields_maxpool[], ptf_fields_avgpool[], ptf_fields_adaptive[],
-    ptf_fields_flatten[], ptf_fields_dropout[];
+/* Per op; up to one without a name. */
+extern const ptf_field *const ptf_op_fields[PTF_OP_COUNT];
 
 #endif

@@ -75,6 +75,9 @@ static void put_value(writer *w, ptf_op op, const ptf_field *f,
         break;
     case PTF_FIELD_KIND_PAIR: put_pair(w, op, f, at); break;
     case PTF_FIELD_KIND_FLOAT: put_float(w, *(const double *)at); break;
+    case PTF_FIELD_KIND_WORD:
+        put(w, "'%s'", f->words[(int)*(const double *)at]);
+        break;
     case PTF_FIELD_KIND_BOOL:
         put(w, *(const bool *)at ? "True" : "False");
         break;
@@ -89,6 +92,7 @@ static size_t value_size(ptf_field_kind kind)
         [PTF_FIELD_KIND_PAIR] = 2 * sizeof(int64_t),
         [PTF_FIELD_KIND_PADDING] = 2 * sizeof(int64_t),
         [PTF_FIELD_KIND_FLOAT] = sizeof(double),
+        [PTF_FIELD_KIND_WORD] = sizeof(double),
         [PTF_FIELD_KIND_BOOL] = sizeof(bool),
         [PTF_FIELD_KIND_MODE] = 0,
     };
@@ -111,7 +115,7 @@ char *ptf_op_text(ptf_arena *arena, ptf_op op, const ptf_attrs *attrs)
     ptf_attrs_default(op, &defaults);
     put(&w, "%s(", ptf_op_info(op)->class_name);
     const char *comma = "";
-    for (const ptf_field *f = ptf_op_info(op)->fields; f->name != NULL; f++) {
+    for (const ptf_field *f = ptf_op_fields[op]; f->name != NULL; f++) {
         if ((f->flags & PTF_FIELD_ALWAYS) == 0 &&
             is_default(f, attrs, &defaults))
             continue;

@@ -63,8 +63,7 @@ typedef struct ptf_attrs {
     /* AvgPool2d prints neither, so a text need not say them. */
     bool ceil_mode_unspecified, count_include_pad_unspecified;
     int64_t output_size[2]; /* adaptive pooling; 0: as the input (None) */
-    double p[3]; /* of a function: LeakyReLU's negative slope; Softplus's beta
-                    and threshold; Dropout's p */
+    double p[3]; /* of a function, in the order of its attributes; Dropout's */
     int64_t start_dim, end_dim; /* flatten */
     int64_t dim;                /* softmax */
     bool dim_none;
@@ -126,12 +125,9 @@ typedef struct ptf_rules {
 
 /* ------------------------------------------------------------ table of ops */
 
-struct ptf_field; /* attrs.h */
-
 typedef struct ptf_op_row {
-    const char *class_name; /* "Conv2d" */
+    const char *class_name; /* "Conv2d"; "" when torch.nn has none */
     ptf_family family;
-    const struct ptf_field *fields; /* up to one without a name */
 } ptf_op_row;
 
 const ptf_op_row *ptf_op_info(ptf_op op);

@@ -3,7 +3,6 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
-#include "op/attrs.h"
 #include "op/rules.h"
 
 static const ptf_rules *const rules[] = {
@@ -14,7 +13,7 @@ static const ptf_rules *const rules[] = {
 
 static const ptf_op_row rows[PTF_OP_COUNT] = {
 #define OP(id, class_name, family, attributes) \
-    [PTF_OP_##id] = {class_name, PTF_FAMILY_##family, ptf_fields_##attributes},
+    [PTF_OP_##id] = {class_name, PTF_FAMILY_##family},
 #include "op/ops.inc"
 #undef OP
 };
@@ -36,7 +35,7 @@ static const struct {
 
 static bool name_is(const char *name, const char *text, size_t size)
 {
-    return strlen(name) == size && memcmp(name, text, size) == 0;
+    return size > 0 && strlen(name) == size && memcmp(name, text, size) == 0;
 }
 
 bool ptf_op_find(const char *class_name, size_t size, ptf_op *out)

@@ -4,6 +4,7 @@
  * SPDX-License-Identifier: Apache-2.0
  */
 #include "random_net.h"
+#include "samples.h"
 
 #include <math.h>
 #include <stdarg.h>
@@ -48,13 +49,10 @@ static bool shape_of(random_net *r, ptf_shape *out)
 
 static void add_activation(random_net *r, int *index)
 {
-    static const char *const names[] = {"ReLU()",
-                                        "LeakyReLU(negative_slope=0.125)",
-                                        "Sigmoid()",
-                                        "Tanh()",
-                                        "Softplus(beta=0.5, threshold=20.0)",
-                                        "Dropout(p=0.5, inplace=False)"};
-    add(r, index, "%s", names[random_net_between(r, 0, 5)]);
+    char text[128] = "Dropout(p=0.5, inplace=False)";
+    if (random_net_between(r, 0, 5) > 0)
+        sample_layer((size_t)random_net_between(r, 0, 9999), text);
+    add(r, index, "%s", text);
 }
 
 static void add_conv(random_net *r, int *index, int in, int rank)

@@ -4,6 +4,7 @@
  * SPDX-License-Identifier: Apache-2.0
  */
 #include "reference_grad.h"
+#include "samples.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -158,30 +159,16 @@ static void norm(const layer *l, bool back)
 
 static void activate(const layer *l, bool back)
 {
+    bool view = ptf_op_is(l->op, PTF_FAMILY_VIEW);
     for (int64_t i = 0; i < l->n; i++) {
-        double x = l->x[i], y = x, slope = 1.0;
-        if (l->op == PTF_OP_RELU) {
-            y = x > 0 ? x : 0.0;
-            slope = x > 0 ? 1.0 : 0.0;
-        } else if (l->op == PTF_OP_LEAKY_RELU) {
-            slope = x > 0 ? 1.0 : l->a->p[0];
-            y = x * slope;
-        } else if (l->op == PTF_OP_SIGMOID) {
-            y = 1.0 / (1.0 + exp(-x));
-            slope = 1.0 / (2.0 + exp(x) + exp(-x));
-        } else if (l->op == PTF_OP_TANH) {
-            y = tanh(x);
-            slope = 1.0 / (cosh(x) * cosh(x));
-        } else if (l->op == PTF_OP_SOFTPLUS) {
-            double z = l->a->p[0] * x;
-            bool bent = !(z > l->a->p[1]);
-            y = bent ? log1p(exp(z)) / l->a->p[0] : x;
-            slope = bent ? 1.0 / (1.0 + exp(-z)) : 1.0;
-        }
+        long double x = (long double)l->x[i];
         if (back)
-            l->dx[i] += l->d[i] * slope;
+            l->dx[i] += view
+                            ? l->d[i]
+                            : l->d[i] * (double)sample_slope(l->op, x, l->a->p);
         else
-            l->result[i] = y;
+            l->result[i] =
+                view ? l->x[i] : (double)sample_value(l->op, x, l->a->p);
     }
 }
 
@@ -264,34 +251,22 @@ static void pool(const layer *l, bool back)
 
 /* --------------------------------------------------------------------- net */
 
+static void product(const layer *l, bool back)
+{
+    if (back)
+        conv_back(l);
+    else
+        conv(l);
+}
+
 static void run_layer(const layer *l, bool back)
 {
-    switch (l->op) {
-    case PTF_OP_CONV1D:
-    case PTF_OP_CONV2D:
-    case PTF_OP_LINEAR:
-        if (back)
-            conv_back(l);
-        else
-            conv(l);
-        break;
-    case PTF_OP_BATCHNORM1D:
-    case PTF_OP_BATCHNORM2D: norm(l, back); break;
-    case PTF_OP_SOFTMAX: softmax(l, back); break;
-    case PTF_OP_MAXPOOL2D:
-    case PTF_OP_AVGPOOL2D:
-    case PTF_OP_ADAPTIVE_AVGPOOL2D: pool(l, back); break;
-    case PTF_OP_RELU:
-    case PTF_OP_LEAKY_RELU:
-    case PTF_OP_SIGMOID:
-    case PTF_OP_TANH:
-    case PTF_OP_SOFTPLUS:
-    case PTF_OP_FLATTEN:
-    case PTF_OP_DROPOUT:
-    case PTF_OP_IDENTITY: activate(l, back); break;
-    case PTF_OP_INPUT:
-    case PTF_OP_COUNT: fail_msg("no layer");
-    }
+    static void (*const run[PTF_FAMILY_COUNT])(const layer *, bool) = {
+        [PTF_FAMILY_PRODUCT] = product, [PTF_FAMILY_AFFINE] = norm,
+        [PTF_FAMILY_SOFTMAX] = softmax, [PTF_FAMILY_POOL] = pool,
+        [PTF_FAMILY_UNARY] = activate,  [PTF_FAMILY_VIEW] = activate,
+    };
+    run[ptf_op_info(l->op)->family](l, back);
 }
 
 static layer layer_of(tape *t, int i)
