@@ -212,12 +212,33 @@ typedef struct search {
     int64_t found;  /* the first that is NaN or infinite; -1: none yet */
 } search;
 
-/* NaN and infinity are the numbers whose exponent is all ones. */
+/*
+ * NaN and infinity are the numbers whose exponent is all ones.  Few tensors
+ * have any: elements that lie side by side are looked at BLOCK at a time,
+ * without a branch for each, and one by one only where a block has some.
+ */
+enum { BLOCK = 4096 };
+
 #define FIND_ROWS(name, type, exponent)                                  \
+    static bool name##_any(const uint8_t *in)                            \
+    {                                                                    \
+        type any = 0;                                                    \
+        for (size_t i = 0; i < BLOCK; i++) {                             \
+            type bits;                                                   \
+            memcpy(&bits, in + i * sizeof(bits), sizeof(bits));          \
+            any |= (type)((bits & (exponent)) == (exponent));            \
+        }                                                                \
+        return any != 0;                                                 \
+    }                                                                    \
+                                                                         \
     static void name(const uint8_t *in, size_t step, size_t n, void *at) \
     {                                                                    \
         search *s = at;                                                  \
-        for (size_t i = 0; i < n && s->found < 0; i++) {                 \
+        size_t i = 0;                                                    \
+        while (step == sizeof(type) && n - i >= BLOCK &&                 \
+               !name##_any(in + i * step))                               \
+            i += BLOCK;                                                  \
+        for (; i < n && s->found < 0; i++) {                             \
             type bits;                                                   \
             memcpy(&bits, in + i * step, sizeof(bits));                  \
             if ((bits & (exponent)) == (exponent))                       \
@@ -231,6 +252,44 @@ FIND_ROWS(find_f32, uint32_t, 0x7f800000)
 FIND_ROWS(find_f16, uint16_t, 0x7c00)
 FIND_ROWS(find_bf16, uint16_t, 0x7f80)
 
+/* A piece of a tensor without gaps, so that threads share the reading. */
+enum { PIECE = 1 << 20 };
+
+typedef struct pieces {
+    const ptf_tensor *tensor;
+    row_function *find;
+    int64_t *found; /* of each */
+} pieces;
+
+static void find_in_piece(void *context, int64_t i, int thread)
+{
+    (void)thread;
+    const pieces *p = context;
+    size_t size = ptf_dtype_size(p->tensor->dtype);
+    int64_t left = ptf_tensor_numel(p->tensor) - i * PIECE;
+    const uint8_t *data = p->tensor->data;
+    search s = {i * PIECE, -1};
+    p->find(data + (size_t)(i * PIECE) * size, size,
+            (size_t)ptf_min_i64(left, PIECE), &s);
+    p->found[i] = s.found;
+}
+
+/* The first that a piece has; false without memory. */
+static bool find_in_pieces(const ptf_tensor *tensor, row_function *find,
+                           int64_t *out)
+{
+    int64_t count = (ptf_tensor_numel(tensor) + PIECE - 1) / PIECE;
+    pieces p = {tensor, find, ptf_alloc((size_t)count * sizeof(*p.found))};
+    if (p.found == NULL)
+        return false;
+    ptf_each(ptf_thread_count(), count, find_in_piece, &p);
+    *out = -1;
+    for (int64_t i = 0; i < count && *out < 0; i++)
+        *out = p.found[i];
+    ptf_free(p.found);
+    return true;
+}
+
 int64_t ptf_tensor_find_not_finite(const ptf_tensor *tensor)
 {
     static row_function *const finders[PTF_DTYPE_COUNT] = {
@@ -240,8 +299,13 @@ int64_t ptf_tensor_find_not_finite(const ptf_tensor *tensor)
         [PTF_DTYPE_BF16] = find_bf16,
     };
     search s = {0, -1};
-    if (finders[tensor->dtype] != NULL)
-        for_rows(tensor, finders[tensor->dtype], 0, &s);
+    row_function *find = finders[tensor->dtype];
+    if (find != NULL && ptf_tensor_numel(tensor) > PIECE &&
+        ptf_tensor_is_contiguous(tensor) &&
+        find_in_pieces(tensor, find, &s.found))
+        return s.found;
+    if (find != NULL)
+        for_rows(tensor, find, 0, &s);
     return s.found;
 }
 

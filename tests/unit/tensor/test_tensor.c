@@ -488,6 +488,25 @@ static void the_first_number_that_is_not_finite_is_found(void **state)
                         .data = rows[i].data};
         assert_int_equal(ptf_tensor_find_not_finite(&t), rows[i].want);
     }
+    /* the first of two, in blocks and pieces, and in what is left of them */
+    static const int64_t places[] = {0,       4095,    4096,   1048575,
+                                     1048576, 2097152, 2101250};
+    enum { MANY = 2101251 };
+    float *many = calloc(MANY, sizeof(*many));
+    assert_non_null(many);
+    ptf_tensor row = {.dtype = PTF_DTYPE_F32,
+                      .rank = 1,
+                      .shape = {MANY},
+                      .stride = {1},
+                      .data = (const uint8_t *)many};
+    assert_int_equal(ptf_tensor_find_not_finite(&row), -1);
+    many[MANY - 1] = INFINITY;
+    for (size_t i = 0; i < PTF_ARRAY_SIZE(places); i++) {
+        many[places[i]] = NAN;
+        assert_int_equal(ptf_tensor_find_not_finite(&row), places[i]);
+        many[places[i]] = i + 1 < PTF_ARRAY_SIZE(places) ? 0 : INFINITY;
+    }
+    free(many);
     /* f32 as the columns of a 2 x 3 matrix: 1 -inf, 3e38 0, -1e-45 nan */
     ptf_tensor turned = {.dtype = PTF_DTYPE_F32,
                          .rank = 2,
