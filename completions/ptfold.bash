@@ -8,8 +8,18 @@ _ptfold_options() {
     "$@" --help 2>/dev/null | grep -oE -- '--[a-z][a-z0-9-]*' | sort -u
 }
 
+# What --help has behind an option, in small letters: "--fold weights",
+# "--format text|md".
+_ptfold_values() {
+    local option=$1
+    shift
+    "$@" --help 2>/dev/null | sed -nE "s/^  $option ([a-z0-9|]+)([ ,].*)?$/\1/p" |
+        tr '|' '\n' | sort -u
+}
+
 _ptfold() {
     local word=${COMP_WORDS[COMP_CWORD]} program=${COMP_WORDS[0]}
+    local last=${COMP_WORDS[COMP_CWORD - 1]} values=
     local -a command=("$program")
     COMPREPLY=()
     if [[ ${program##*/} == ptfold ]]; then
@@ -20,7 +30,10 @@ _ptfold() {
         fi
         [[ $COMP_CWORD -gt 1 ]] && command+=("${COMP_WORDS[1]}")
     fi
-    if [[ $word == -* ]]; then
+    [[ $last == --* ]] && values=$(_ptfold_values "$last" "${command[@]}")
+    if [[ -n $values ]]; then
+        mapfile -t COMPREPLY < <(compgen -W "$values" -- "$word")
+    elif [[ $word == -* ]]; then
         mapfile -t COMPREPLY < <(compgen -W "$(_ptfold_options \
             "${command[@]}")" -- "$word")
     else

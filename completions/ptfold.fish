@@ -14,8 +14,20 @@ function __ptfold_options
         string match -ra -- '--[a-z][a-z0-9-]*' | sort -u
 end
 
+# What --help has behind an option, in small letters: "--fold weights".
+function __ptfold_values
+    set -l words (commandline -opc)
+    string match -q -- '--*' "$words[-1]"; or return
+    set -l last (test "$words[1]" = ptfold; and echo 2; or echo 1)
+    $words[1..$last] --help 2>/dev/null |
+        string replace -rf -- "^  $words[-1] ([a-z0-9|]+)([ ,].*)?\$" '$1' |
+        string split '|' | sort -u
+end
+
 complete -c ptfold -n __fish_use_subcommand -f -a '(__ptfold_commands)'
 for program in ptfold bnfuse lnin-convert
+    complete -c $program -f -a '(__ptfold_values)' \
+        -n 'test (count (__ptfold_values)) -gt 0'
     complete -c $program -a '(__ptfold_options)' \
         -n 'string match -q -- "-*" (commandline -ct)'
 end

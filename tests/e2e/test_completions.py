@@ -146,6 +146,18 @@ class Completions:
         self.assertEqual(self.terminal.candidates("ptfold run --la"),
                          ["--labels", "--layout"])
 
+    def test_values_are_those_of_the_help(self):
+        for line, values in (
+                ("ptfold check --require ",
+                 ["argmax", "bitwise", "certified", "tolerance"]),
+                ("ptfold check --require bi", ["bitwise"]),
+                ("bnfuse --fold ", ["epilogue", "weights"]),
+                ("ptfold bench --format ", ["csv", "json", "md", "text"]),
+                ("ptfold run --layout n", ["nchw", "nhwc"]),
+                ("ptfold info --key n", ["net.pt", "net.txt"])):
+            with self.subTest(line):
+                self.assertEqual(self.terminal.candidates(line), values)
+
     def test_operands_are_files(self):
         for line in ("bnfuse n", "lnin-convert n", "ptfold info n",
                      "ptfold run --json n"):
