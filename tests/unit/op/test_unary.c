@@ -26,6 +26,10 @@ static const ptf_unary kernel_of[PTF_OP_COUNT] = {
 #undef UNARY
 };
 
+/* Arguments, and balls of them and of what comes of them. */
+static float x[POINTS];
+static double m[POINTS], r[POINTS], y[POINTS], radius[POINTS];
+
 static uint64_t state = 1;
 
 static double draw(void)
@@ -35,20 +39,21 @@ static double draw(void)
 }
 
 /* What is being looked at, for the message. */
-static void PTF_PRINTF(5, 6) fail_at(const sample *s, const char *what,
-                                     double x, double got, const char *fmt, ...)
+static void PTF_PRINTF(5, 6)
+    fail_at(const sample *s, const char *what, double where, double got,
+            const char *fmt, ...)
 {
     char more[128];
     va_list args;
     va_start(args, fmt);
     vsnprintf(more, sizeof(more), fmt, args);
     va_end(args);
-    fail_msg("op %d (%s), %s at %a: %a, %s", (int)s->op, s->attributes, what, x,
-             got, more);
+    fail_msg("op %d (%s), %s at %a: %a, %s", (int)s->op, s->attributes, what,
+             where, got, more);
 }
 
 /* From low to high, half of them evenly and half near 0. */
-static void spread(const sample *s, float x[POINTS])
+static void spread(const sample *s)
 {
     for (int i = 0; i < POINTS; i++) {
         double at = s->low + (s->high - s->low) * draw();
@@ -59,11 +64,11 @@ static void spread(const sample *s, float x[POINTS])
 }
 
 /* The distance of neighbours at y, in f32. */
-static long double ulp_of(long double y)
+static long double ulp_of(long double of)
 {
     int exponent = 0;
-    if (fabsl(y) > 0)
-        frexpl(y, &exponent);
+    if (fabsl(of) > 0)
+        frexpl(of, &exponent);
     exponent = exponent < -125 ? -125 : exponent;
     return ldexpl(1, exponent - 24);
 }
@@ -107,8 +112,8 @@ static void texts_are_read_back(void **unused)
 /* ----------------------------------------------------------------- kernels */
 
 /* All instruction sets that are here against ref. */
-static void compare(const sample *s, const float *x, const float *d,
-                    const double p[3], const float *y, const float *dx)
+static void compare(const sample *s, const float *d, const double p[3],
+                    const float *value, const float *dx)
 {
     static float got[POINTS];
     for (int isa = PTF_ISA_REF + 1; isa < PTF_ISA_COUNT; isa++) {
@@ -116,7 +121,7 @@ static void compare(const sample *s, const float *x, const float *d,
             continue;
         const ptf_kernels *k = ptf_kernels_get((ptf_isa)isa);
         k->unary[kernel_of[s->op]](got, x, POINTS, p);
-        assert_memory_equal(got, y, sizeof(got));
+        assert_memory_equal(got, value, sizeof(got));
         k->backward->unary[kernel_of[s->op]](got, d, x, POINTS, p);
         assert_memory_equal(got, dx, sizeof(got));
     }
@@ -125,24 +130,24 @@ static void compare(const sample *s, const float *x, const float *d,
 static void kernels_are_within_an_ulp(void **unused)
 {
     (void)unused;
-    static float x[POINTS], d[POINTS], y[POINTS], dx[POINTS];
+    static float d[POINTS], value[POINTS], dx[POINTS];
     const ptf_kernels *ref = ptf_kernels_get(PTF_ISA_REF);
     for (const sample *s = samples; s->attributes != NULL; s++) {
         double p[3], most = 0, back = 0;
         sample_parameters(s->op, s->attributes, p);
-        spread(s, x);
+        spread(s);
         for (int i = 0; i < POINTS; i++)
             d[i] = (float)(2 * draw() - 1);
-        ref->unary[kernel_of[s->op]](y, x, POINTS, p);
+        ref->unary[kernel_of[s->op]](value, x, POINTS, p);
         ref->backward->unary[kernel_of[s->op]](dx, d, x, POINTS, p);
-        compare(s, x, d, p, y, dx);
+        compare(s, d, p, value, dx);
         for (int i = 0; i < POINTS; i++) {
             long double at = (long double)x[i];
             long double want = sample_value(s->op, at, p);
             double ulps =
-                (double)(fabsl((long double)y[i] - want) / ulp_of(want));
+                (double)(fabsl((long double)value[i] - want) / ulp_of(want));
             if (!(ulps <= 1))
-                fail_at(s, "value", (double)x[i], (double)y[i],
+                fail_at(s, "value", (double)x[i], (double)value[i],
                         "%g ulps from %La", ulps, want);
             most = fmax(most, ulps);
             /* Where terms cancel, what is left of double. */
@@ -165,23 +170,22 @@ static void kernels_are_within_an_ulp(void **unused)
 static void slopes_are_those_of_the_values(void **unused)
 {
     (void)unused;
-    static float x[POINTS];
     for (const sample *s = samples; s->attributes != NULL; s++) {
         double p[3];
         int jumps = 0;
         sample_parameters(s->op, s->attributes, p);
-        spread(s, x);
+        spread(s);
         for (int i = 0; i < POINTS; i++) {
             long double at = (long double)x[i];
             long double h = fabsl(at) * 0x1p-22L, side[2];
             if (!(h > 0))
                 continue;
-            long double y = sample_value(s->op, at, p);
-            side[0] = (y - sample_value(s->op, at - h, p)) / h;
-            side[1] = (sample_value(s->op, at + h, p) - y) / h;
+            long double here = sample_value(s->op, at, p);
+            side[0] = (here - sample_value(s->op, at - h, p)) / h;
+            side[1] = (sample_value(s->op, at + h, p) - here) / h;
             long double slope = sample_slope(s->op, at, p);
             long double room = 0x1p-18L * (fabsl(side[0]) + fabsl(side[1])) +
-                               fabsl(y / at) * 0x1p-36L;
+                               fabsl(here / at) * 0x1p-36L;
             bool between = slope >= fminl(side[0], side[1]) - room &&
                            slope <= fmaxl(side[0], side[1]) + room;
             jumps += !between;
@@ -211,11 +215,11 @@ static void special_points_are_as_in_pytorch(void **unused)
     const ptf_kernels *ref = ptf_kernels_get(PTF_ISA_REF);
     for (const sample_point *s = sample_points; s->attributes != NULL; s++) {
         double p[3];
-        float y, dx, one = 1;
+        float value, dx, one = 1;
         sample_parameters(s->op, s->attributes, p);
-        ref->unary[kernel_of[s->op]](&y, &s->x, 1, p);
+        ref->unary[kernel_of[s->op]](&value, &s->x, 1, p);
         ref->backward->unary[kernel_of[s->op]](&dx, &one, &s->x, 1, p);
-        expect_bits(s, "value", s->value, y);
+        expect_bits(s, "value", s->value, value);
         expect_bits(s, "slope", s->slope, dx);
     }
 }
@@ -225,81 +229,64 @@ static void special_points_are_as_in_pytorch(void **unused)
 static const double radii[] = {0, 0x1p-40, 0x1p-20, 0x1p-7, 0.75};
 
 /* Points at and between the ends of a ball. */
-static long double point_in(double m, double r, int i)
+static long double point_in(double centre, double reach, int i)
 {
     static const double at[] = {-1, 1, 0, 0.5, -0.25};
-    return (long double)m + (long double)(at[i % 5] * r);
+    return (long double)centre + (long double)(at[i % 5] * reach);
 }
 
-/* Balls that say nothing are right, but should be few. */
-static bool says_something(double y, double radius)
+static void check_exact(const sample *s, const double p[3], double reach)
 {
-    return isfinite(y) && isfinite(radius);
-}
-
-static void balls_hold_the_exact_value(void **unused)
-{
-    (void)unused;
-    static float x[POINTS];
-    static double m[POINTS], r[POINTS], y[POINTS], radius[POINTS];
-    for (const sample *s = samples; s->attributes != NULL; s++) {
-        double p[3];
-        sample_parameters(s->op, s->attributes, p);
-        for (size_t k = 0; k < PTF_ARRAY_SIZE(radii); k++) {
-            int silent = 0;
-            spread(s, x);
-            for (int i = 0; i < POINTS; i++) {
-                m[i] = (double)x[i];
-                r[i] = radii[k] * fmin(fabs(m[i]), 1);
-            }
-            ptf_enclose_function(s->op, p, POINTS, false, (ptf_balls){m, r},
-                                 (ptf_balls){y, radius});
-            for (int i = 0; i < POINTS; i++) {
-                long double at = point_in(m[i], r[i], i);
-                long double exact = sample_value(s->op, at, p);
-                silent += !says_something(y[i], radius[i]);
-                if (!(fabsl(exact - (long double)y[i]) <=
-                      (long double)radius[i]))
-                    fail_at(s, "ball", m[i], y[i],
-                            "radius %a, of %a, which is %La at %La", radius[i],
-                            r[i], exact, at);
-                if (k == 0 &&
-                    radius[i] > 0x1p-42 * (1 + fabs(y[i]) + fabs(m[i])))
-                    fail_at(s, "ball", m[i], y[i], "radius %a from none",
-                            radius[i]);
-            }
-            if (silent > 0)
-                fail_msg("op %d (%s): %d balls from %g say nothing", (int)s->op,
-                         s->attributes, silent, radii[k]);
-        }
+    for (int i = 0; i < POINTS; i++) {
+        m[i] = (double)x[i];
+        r[i] = reach * fmin(fabs(m[i]), 1);
+    }
+    ptf_enclose_function(s->op, p, POINTS, false, (ptf_balls){m, r},
+                         (ptf_balls){y, radius});
+    for (int i = 0; i < POINTS; i++) {
+        long double at = point_in(m[i], r[i], i);
+        long double exact = sample_value(s->op, at, p);
+        if (!isfinite(radius[i]))
+            fail_at(s, "ball", m[i], y[i], "which says nothing, of %a", r[i]);
+        if (!(fabsl(exact - (long double)y[i]) <= (long double)radius[i]))
+            fail_at(s, "ball", m[i], y[i],
+                    "radius %a, of %a, which is %La at %La", radius[i], r[i],
+                    exact, at);
+        double own = 0x1p-42 * (1 + fabs(y[i]) + fabs(m[i]));
+        if (reach <= 0 && radius[i] > own)
+            fail_at(s, "ball", m[i], y[i], "radius %a from none", radius[i]);
     }
 }
 
-static void balls_hold_what_a_run_gives(void **unused)
+static void check_run(const sample *s, const double p[3], double reach)
+{
+    static float run[POINTS];
+    for (int i = 0; i < POINTS; i++) {
+        r[i] = reach * (double)fminf(fabsf(x[i]), 1);
+        m[i] = (double)point_in((double)x[i], r[i], i);
+        r[i] += 0x1p-51 * fabs(m[i]); /* x is in the ball */
+    }
+    ptf_kernels_get(PTF_ISA_REF)->unary[kernel_of[s->op]](run, x, POINTS, p);
+    ptf_enclose_function(s->op, p, POINTS, true, (ptf_balls){m, r},
+                         (ptf_balls){y, radius});
+    for (int i = 0; i < POINTS; i++) {
+        if (!(fabs((double)run[i] - y[i]) <= radius[i]) && isfinite(radius[i]))
+            fail_at(s, "run's ball", m[i], y[i],
+                    "radius %a, of %a; %a gives %a", radius[i], r[i],
+                    (double)x[i], (double)run[i]);
+    }
+}
+
+static void balls_hold_the_exact_value_and_runs(void **unused)
 {
     (void)unused;
-    static float x[POINTS], run[POINTS];
-    static double m[POINTS], r[POINTS], y[POINTS], radius[POINTS];
-    const ptf_kernels *ref = ptf_kernels_get(PTF_ISA_REF);
     for (const sample *s = samples; s->attributes != NULL; s++) {
         double p[3];
         sample_parameters(s->op, s->attributes, p);
         for (size_t k = 0; k < PTF_ARRAY_SIZE(radii); k++) {
-            spread(s, x);
-            for (int i = 0; i < POINTS; i++) {
-                r[i] = radii[k] * (double)fminf(fabsf(x[i]), 1);
-                m[i] = (double)point_in((double)x[i], r[i], i);
-                r[i] += 0x1p-51 * fabs(m[i]); /* x is in the ball */
-            }
-            ref->unary[kernel_of[s->op]](run, x, POINTS, p);
-            ptf_enclose_function(s->op, p, POINTS, true, (ptf_balls){m, r},
-                                 (ptf_balls){y, radius});
-            for (int i = 0; i < POINTS; i++)
-                if (!(fabs((double)run[i] - y[i]) <= radius[i]) &&
-                    says_something(y[i], radius[i]))
-                    fail_at(s, "run's ball", m[i], y[i],
-                            "radius %a, of %a; %a gives %a", radius[i], r[i],
-                            (double)x[i], (double)run[i]);
+            spread(s);
+            check_exact(s, p, radii[k]);
+            check_run(s, p, radii[k]);
         }
     }
 }
@@ -312,8 +299,7 @@ int main(void)
         cmocka_unit_test(kernels_are_within_an_ulp),
         cmocka_unit_test(slopes_are_those_of_the_values),
         cmocka_unit_test(special_points_are_as_in_pytorch),
-        cmocka_unit_test(balls_hold_the_exact_value),
-        cmocka_unit_test(balls_hold_what_a_run_gives),
+        cmocka_unit_test(balls_hold_the_exact_value_and_runs),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
