@@ -374,7 +374,7 @@ class ContinuousIntegration(ProgramTest):
             self.write(f"models/images/{i}.ppm", b"P6 8 8 255\n" + bytes(
                 (i * 37 + k * k) % 256 for k in range(192)))
 
-    def step(self):
+    def step(self, **environment):
         """The step of the workflow, run as its shell would."""
         text = (EXAMPLES / "certificate.yml").read_text()
         command = re.search(r"Check the certificate\n +run: (.*?)\n +- ", text,
@@ -382,7 +382,19 @@ class ContinuousIntegration(ProgramTest):
         return subprocess.run(
             ["sh", "-c", " ".join(command.split())], cwd=self.folder,
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-            env={**os.environ, "PATH": f"{PROGRAMS}:{os.environ['PATH']}"})
+            env={**os.environ, "PATH": f"{PROGRAMS}:{os.environ['PATH']}",
+                 **environment})
+
+    def test_recorded_outputs_are_asked_first(self):
+        self.succeed("ptfold", "run", "--arch", "models/net.txt", "--npy",
+                     "y.npy", "models/net.pt", "models/images/0.ppm")
+        for image, status in (("0", 0), ("1", DIFFERENT)):
+            done = self.step(RECORDED=(
+                f"--arch models/net.txt --data models/images/{image}.ppm "
+                "--expect y.npy"))
+            self.assertEqual(done.returncode, status, done.stderr)
+            self.assertIn("AGREES" if status == 0 else "DIFFER", done.stdout)
+            self.assertEqual("certified: met" in done.stdout, status == 0)
 
     def test_it_passes_while_the_certificate_holds(self):
         done = self.step()
