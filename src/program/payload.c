@@ -156,9 +156,9 @@ static ptf_status build(ptf_program_reader *r, const ptf_payload *p,
         status = take_sizes(r, meta, v.sizes, v.rank, out->shape);
     if (status == PTF_OK)
         status = take_sizes(r, meta, v.strides, v.rank, out->stride);
-    if (status == PTF_OK && (v.offset.expr != NULL || v.offset.value < 0))
+    if (status == PTF_OK && v.offset.expr != NULL)
         status = ptf_tree_fail(&r->source, meta, PTF_FORMAT,
-                               "expected an offset of at least 0");
+                               "expected an offset that is a number");
     if (status != PTF_OK)
         return status;
     out->dtype = v.dtype;

@@ -258,6 +258,10 @@ ptf_status ptf_program_read_meta(ptf_program_reader *r, const ptf_tree *tree,
                                  JSON_OBJECT, &offset);
     if (status == PTF_OK)
         status = ptf_program_read_size(r, &offset, &out->offset);
+    if (status == PTF_OK && out->offset.known && out->offset.value < 0)
+        status = ptf_tree_fail(&r->source, tree, PTF_FORMAT,
+                               "expected an offset of at least 0, got %lld",
+                               (long long)out->offset.value);
     if (status == PTF_OK)
         status = ptf_tree_member(&r->source, tree, "requires_grad", JSON_TRUE,
                                  &grad);
