@@ -264,6 +264,34 @@ static ptf_status define_result(void *to, const char *key, const ptf_tree *at,
     return ptf_scope_define(d->scope, &name, value, &d->results[index]);
 }
 
+/* Whether a value can be of a result's type; numbers are of any of theirs. */
+static bool is_of_type(const ptf_scope *scope, int value,
+                       const ptf_schema_result *declared)
+{
+    return value == PTF_ABSENT ||
+           (scope->maker->values[value].kind == PTF_PROGRAM_TENSOR) ==
+               (declared->type == PTF_SCHEMA_TENSOR);
+}
+
+/* Results must be as many, and of the types, that the schema declares. */
+static ptf_status check_results(const ptf_scope *scope, const ptf_tree *outputs,
+                                const ptf_program_node *node)
+{
+    const ptf_schema *schema = node->schema;
+    if (schema == NULL)
+        return PTF_OK;
+    bool list = schema->result_count == 1 && schema->results[0].is_list;
+    bool fits = ptf_tree_count(outputs) == (size_t)schema->result_count &&
+                list == node->returns_list;
+    for (int i = 0; fits && i < node->result_count; i++)
+        fits =
+            is_of_type(scope, node->results[i], &schema->results[list ? 0 : i]);
+    return fits ? PTF_OK
+                : ptf_tree_fail(&scope->reader->source, outputs, PTF_FORMAT,
+                                "expected results as %s gives them",
+                                node->target);
+}
+
 static ptf_status read_results(ptf_scope *scope, const ptf_tree *call,
                                ptf_program_node *node)
 {
@@ -290,13 +318,7 @@ static ptf_status read_results(ptf_scope *scope, const ptf_tree *call,
                              "among others");
     defining d = {scope, (int)scope->maker->node_count, results};
     status = ptf_results_each(scope, &outputs, define_result, &d);
-    int declared = node->schema != NULL ? node->schema->result_count : -1;
-    if (status == PTF_OK && declared >= 0 &&
-        ptf_tree_count(&outputs) != (size_t)declared)
-        return ptf_tree_fail(source, &outputs, PTF_FORMAT,
-                             "expected the %d results of %s, got %zu", declared,
-                             node->target, ptf_tree_count(&outputs));
-    return status;
+    return status == PTF_OK ? check_results(scope, &outputs, node) : status;
 }
 
 /* -------------------------------------------------------------------- calls */

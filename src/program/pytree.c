@@ -50,38 +50,39 @@ static ptf_status add_leaf(walk *w, const char *name, const char *path)
 
 /* --------------------------------------------------------------------- keys */
 
-static bool are_texts(const json_t *list, size_t count)
+/* Keys are texts or whole numbers. */
+static bool are_keys(const json_t *list, size_t count)
 {
     if (!json_is_array(list) || json_array_size(list) != count)
         return false;
     for (size_t i = 0; i < count; i++) {
-        if (!json_is_string(json_array_get(list, i)))
+        const json_t *key = json_array_get(list, i);
+        if (!json_is_string(key) && !json_is_integer(key))
             return false;
     }
     return true;
 }
 
 /*
- * The names of a node's children, a list of as many texts, or NULL when they
- * have numbers.  A dict's context is its keys, a default dict's has them as
- * its "dict_context"; dataclasses and classes of users have them somewhere in
- * a list.  Fields of named tuples stand by themselves.
+ * The keys of a node's children, or NULL when they go by their place.  A
+ * dict's context is its keys, a default dict's has them as its "dict_context";
+ * dataclasses and classes of users have them somewhere in a list.  The context
+ * of a named tuple is its class, whose fields stand by themselves.
  */
-static const json_t *find_keys(const walk *w, const char *type,
+static const json_t *find_keys(const walk *w, const json_t *node,
                                const json_t *context, size_t count)
 {
-    const json_t *fields = json_object_get(w->fields, type);
-    const char *class = json_string_value(context);
-    if (fields == NULL && class != NULL)
-        fields = json_object_get(w->fields, class);
+    const char *class = json_string_value(json_object_get(node, "context"));
+    const json_t *fields =
+        class != NULL ? json_object_get(w->fields, class) : NULL;
     fields = json_object_get(fields, "field_names");
-    if (are_texts(fields, count))
+    if (are_keys(fields, count))
         return fields;
     const json_t *inside = json_object_get(context, "dict_context");
-    if (are_texts(context, count) || are_texts(inside, count))
+    if (are_keys(context, count) || are_keys(inside, count))
         return inside != NULL ? inside : context;
     for (size_t i = 0; i < json_array_size(context); i++) {
-        if (are_texts(json_array_get(context, i), count))
+        if (are_keys(json_array_get(context, i), count))
             return json_array_get(context, i);
     }
     return NULL;
@@ -119,11 +120,13 @@ static ptf_status walk_node(walk *w, const json_t *node, const place *at,
                             bool is_input);
 
 static ptf_status walk_child(walk *w, const json_t *child, const place *at,
-                             size_t index, const char *key, bool is_input)
+                             size_t index, const json_t *key, bool is_input)
 {
     char number[24];
-    snprintf(number, sizeof(number), "%zu", index);
-    const char *part = key != NULL ? key : number;
+    snprintf(number, sizeof(number), "%lld",
+             key != NULL ? (long long)json_integer_value(key)
+                         : (long long)index);
+    const char *part = json_is_string(key) ? json_string_value(key) : number;
     bool root = at->depth == 0;
     place inner = {.depth = at->depth + 1};
     inner.path = join(w, at->path, part);
@@ -143,7 +146,7 @@ static ptf_status walk_node(walk *w, const json_t *node, const place *at,
 {
     const json_t *type = json_object_get(node, "type");
     const json_t *children = json_object_get(node, "children_spec");
-    const char *context = json_string_value(json_object_get(node, "context"));
+    json_t *context = json_object_get(node, "context");
     if (type == NULL || !json_is_array(children))
         return fail(w, "expected a node with a type and children");
     if (at->depth > MAX_DEPTH)
@@ -152,15 +155,17 @@ static ptf_status walk_node(walk *w, const json_t *node, const place *at,
         return add_leaf(w, at->name, at->path);
     if (!json_is_string(type))
         return fail(w, "expected a type that is a text");
+    /* JSON in a text, unless the class writes it otherwise. */
     json_t *parsed =
-        context != NULL ? json_loads(context, JSON_DECODE_ANY, NULL) : NULL;
+        json_is_string(context)
+            ? json_loads(json_string_value(context), JSON_DECODE_ANY, NULL)
+            : json_incref(context);
     size_t count = json_array_size(children);
-    const json_t *keys = find_keys(w, json_string_value(type), parsed, count);
+    const json_t *keys = find_keys(w, node, parsed, count);
     ptf_status status = PTF_OK;
     for (size_t i = 0; status == PTF_OK && i < count; i++)
-        status =
-            walk_child(w, json_array_get(children, i), at, i,
-                       json_string_value(json_array_get(keys, i)), is_input);
+        status = walk_child(w, json_array_get(children, i), at, i,
+                            json_array_get(keys, i), is_input);
     json_decref(parsed);
     return status;
 }
