@@ -76,50 +76,6 @@ static ptf_status read_optional_tensor(const ptf_scope *scope,
     return status;
 }
 
-/* Makes room for a list's elements, which are counted. */
-static ptf_status start_list(const ptf_scope *scope, const ptf_tree *at,
-                             ptf_argument_kind kind, size_t size,
-                             ptf_argument *out, void **room)
-{
-    ptf_status status = ptf_tree_is(source_of(scope), at, JSON_ARRAY);
-    if (status != PTF_OK)
-        return status;
-    size_t count = ptf_tree_count(at);
-    out->kind = kind;
-    out->count = (int)count; /* a file has fewer values: see tree.c */
-    *room = allocate(scope, count, size);
-    return *room != NULL ? PTF_OK : fail_memory(scope);
-}
-
-static ptf_status read_tensor_list(const ptf_scope *scope, const ptf_tree *at,
-                                   bool optional, ptf_argument *out)
-{
-    void *room = NULL;
-    ptf_status status =
-        start_list(scope, at, PTF_ARGUMENT_VALUES, sizeof(int), out, &room);
-    int *values = room;
-    for (int i = 0; status == PTF_OK && i < out->count; i++) {
-        ptf_tree element = ptf_tree_element(at, (size_t)i);
-        status = optional ? read_optional(scope, &element, &values[i])
-                          : read_value(scope, &element, "name",
-                                       PTF_PROGRAM_TENSOR, &values[i]);
-    }
-    out->values = room;
-    return status;
-}
-
-static ptf_status read_tensors(const ptf_scope *scope, const ptf_tree *at,
-                               ptf_argument *out)
-{
-    return read_tensor_list(scope, at, false, out);
-}
-
-static ptf_status read_optional_tensors(const ptf_scope *scope,
-                                        const ptf_tree *at, ptf_argument *out)
-{
-    return read_tensor_list(scope, at, true, out);
-}
-
 static ptf_status read_int(const ptf_scope *scope, const ptf_tree *at,
                            ptf_argument *out)
 {
@@ -215,82 +171,77 @@ static ptf_status read_sym_bool(const ptf_scope *scope, const ptf_tree *at,
 
 /* -------------------------------------------------------------------- lists */
 
-static ptf_status read_int_list(const ptf_scope *scope, const ptf_tree *at,
-                                bool symbolic, ptf_argument *out)
+typedef ptf_status read_element(const ptf_scope *scope, const ptf_tree *at,
+                                void *to);
+
+static ptf_status read_list(const ptf_scope *scope, const ptf_tree *at,
+                            ptf_argument_kind kind, read_element *element,
+                            size_t size, ptf_argument *out)
 {
-    void *room = NULL;
-    ptf_status status = start_list(scope, at, PTF_ARGUMENT_INTS,
-                                   sizeof(ptf_argument_int), out, &room);
-    ptf_argument_int *items = room;
-    for (int i = 0; status == PTF_OK && i < out->count; i++) {
-        ptf_tree element = ptf_tree_element(at, (size_t)i), only = element;
-        items[i].value = PTF_ABSENT;
-        if (symbolic)
-            status = read_symbolic(scope, &element, "as_int", PTF_PROGRAM_INT,
-                                   &items[i].value, &only);
-        if (status == PTF_OK && items[i].value == PTF_ABSENT)
-            status =
-                ptf_tree_integer(source_of(scope), &only, &items[i].number);
+    ptf_status status = ptf_tree_is(source_of(scope), at, JSON_ARRAY);
+    if (status != PTF_OK)
+        return status;
+    out->kind = kind;
+    out->count = (int)ptf_tree_count(at); /* the values of a file are bounded */
+    char *room = allocate(scope, (size_t)out->count, size);
+    if (room == NULL)
+        return fail_memory(scope);
+    out->items = room;
+    for (size_t i = 0; status == PTF_OK && i < (size_t)out->count; i++) {
+        ptf_tree one = ptf_tree_element(at, i);
+        status = element(scope, &one, room + i * size);
     }
-    out->integers = room;
     return status;
 }
 
-static ptf_status read_ints(const ptf_scope *scope, const ptf_tree *at,
-                            ptf_argument *out)
+static ptf_status tensor_element(const ptf_scope *scope, const ptf_tree *at,
+                                 void *to)
 {
-    return read_int_list(scope, at, false, out);
+    return read_value(scope, at, "name", PTF_PROGRAM_TENSOR, to);
 }
 
-static ptf_status read_sym_ints(const ptf_scope *scope, const ptf_tree *at,
-                                ptf_argument *out)
+static ptf_status optional_element(const ptf_scope *scope, const ptf_tree *at,
+                                   void *to)
 {
-    return read_int_list(scope, at, true, out);
+    return read_optional(scope, at, to);
 }
 
-static ptf_status read_floats(const ptf_scope *scope, const ptf_tree *at,
-                              ptf_argument *out)
+static ptf_status int_element(const ptf_scope *scope, const ptf_tree *at,
+                              void *to)
 {
-    void *room = NULL;
+    ptf_argument_int *out = to;
+    out->value = PTF_ABSENT;
+    return ptf_tree_integer(source_of(scope), at, &out->number);
+}
+
+static ptf_status sym_int_element(const ptf_scope *scope, const ptf_tree *at,
+                                  void *to)
+{
+    ptf_argument_int *out = to;
+    ptf_tree only;
     ptf_status status =
-        start_list(scope, at, PTF_ARGUMENT_FLOATS, sizeof(double), out, &room);
-    double *numbers = room;
-    for (int i = 0; status == PTF_OK && i < out->count; i++) {
-        ptf_tree element = ptf_tree_element(at, (size_t)i);
-        status = ptf_tree_number(source_of(scope), &element, &numbers[i]);
-    }
-    out->numbers = room;
-    return status;
+        read_symbolic(scope, at, "as_int", PTF_PROGRAM_INT, &out->value, &only);
+    return status == PTF_OK && out->value == PTF_ABSENT
+               ? int_element(scope, &only, to)
+               : status;
 }
 
-static ptf_status read_bools(const ptf_scope *scope, const ptf_tree *at,
-                             ptf_argument *out)
+static ptf_status float_element(const ptf_scope *scope, const ptf_tree *at,
+                                void *to)
 {
-    void *room = NULL;
-    ptf_status status =
-        start_list(scope, at, PTF_ARGUMENT_BOOLS, sizeof(bool), out, &room);
-    bool *truths = room;
-    for (int i = 0; status == PTF_OK && i < out->count; i++) {
-        ptf_tree element = ptf_tree_element(at, (size_t)i);
-        status = ptf_tree_truth(source_of(scope), &element, &truths[i]);
-    }
-    out->truths = room;
-    return status;
+    return ptf_tree_number(source_of(scope), at, to);
 }
 
-static ptf_status read_texts(const ptf_scope *scope, const ptf_tree *at,
-                             ptf_argument *out)
+static ptf_status bool_element(const ptf_scope *scope, const ptf_tree *at,
+                               void *to)
 {
-    void *room = NULL;
-    ptf_status status = start_list(scope, at, PTF_ARGUMENT_TEXTS,
-                                   sizeof(const char *), out, &room);
-    const char **texts = room;
-    for (int i = 0; status == PTF_OK && i < out->count; i++) {
-        ptf_tree element = ptf_tree_element(at, (size_t)i);
-        status = ptf_tree_text(source_of(scope), &element, &texts[i]);
-    }
-    out->texts = room;
-    return status;
+    return ptf_tree_truth(source_of(scope), at, to);
+}
+
+static ptf_status text_element(const ptf_scope *scope, const ptf_tree *at,
+                               void *to)
+{
+    return ptf_tree_text(source_of(scope), at, to);
 }
 
 /* ------------------------------------------------------------- enumerations */
@@ -383,23 +334,16 @@ static const struct {
 } kinds[] = {
     {"as_tensor", read_tensor},
     {"as_int", read_int},
-    {"as_ints", read_ints},
     {"as_none", read_none},
     {"as_float", read_float},
     {"as_bool", read_bool},
-    {"as_tensors", read_tensors},
     {"as_sym_int", read_sym_int},
-    {"as_sym_ints", read_sym_ints},
     {"as_string", read_text},
-    {"as_floats", read_floats},
-    {"as_bools", read_bools},
-    {"as_strings", read_texts},
     {"as_scalar_type", read_dtype},
     {"as_memory_format", read_memory_format},
     {"as_layout", read_layout},
     {"as_device", read_device},
     {"as_optional_tensor", read_optional_tensor},
-    {"as_optional_tensors", read_optional_tensors},
     {"as_sym_bool", read_sym_bool},
     {"as_sym_float", read_sym_float},
     {"as_complex", read_complex},
@@ -415,6 +359,22 @@ static const struct {
     {"as_string_to_argument", read_other},
 };
 
+static const struct {
+    const char *key;
+    ptf_argument_kind kind;
+    read_element *element;
+    size_t size;
+} lists[] = {
+    {"as_ints", PTF_ARGUMENT_INTS, int_element, sizeof(ptf_argument_int)},
+    {"as_sym_ints", PTF_ARGUMENT_INTS, sym_int_element,
+     sizeof(ptf_argument_int)},
+    {"as_tensors", PTF_ARGUMENT_VALUES, tensor_element, sizeof(int)},
+    {"as_optional_tensors", PTF_ARGUMENT_VALUES, optional_element, sizeof(int)},
+    {"as_floats", PTF_ARGUMENT_FLOATS, float_element, sizeof(double)},
+    {"as_bools", PTF_ARGUMENT_BOOLS, bool_element, sizeof(bool)},
+    {"as_strings", PTF_ARGUMENT_TEXTS, text_element, sizeof(const char *)},
+};
+
 ptf_status ptf_program_read_argument(const ptf_scope *scope,
                                      const ptf_tree *tree, ptf_argument *out)
 {
@@ -425,6 +385,11 @@ ptf_status ptf_program_read_argument(const ptf_scope *scope,
     for (size_t i = 0; i < PTF_ARRAY_SIZE(kinds); i++) {
         if (strcmp(only.key, kinds[i].key) == 0)
             return kinds[i].read(scope, &only, out);
+    }
+    for (size_t i = 0; i < PTF_ARRAY_SIZE(lists); i++) {
+        if (strcmp(only.key, lists[i].key) == 0)
+            return read_list(scope, &only, lists[i].kind, lists[i].element,
+                             lists[i].size, out);
     }
     return ptf_tree_fail(source_of(scope), tree, PTF_UNSUPPORTED,
                          "expected an argument of a known kind, got '%s'",

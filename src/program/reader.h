@@ -134,6 +134,11 @@ ptf_status ptf_payload_find(ptf_program_reader *r, const ptf_payload *payload,
 ptf_status ptf_payloads_open(ptf_program_reader *r);
 void ptf_payloads_close(ptf_program_reader *r);
 
+/* Finds the model that is meant, its graph's entry and the extra files. */
+ptf_status ptf_program_find_model(ptf_program *p,
+                                  const ptf_program_options *options,
+                                  ptf_error *err);
+
 /* Reads an entry in full and compares its checksum. */
 ptf_status ptf_program_load(ptf_program *program, ptf_entry *entry,
                             ptf_error *err);

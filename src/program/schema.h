@@ -56,6 +56,7 @@ typedef struct ptf_argument {
     int count;  /* of lists */
     union {
         int value;         /* VALUE: the number of the graph's value */
+        const void *items; /* of any list */
         const int *values; /* VALUES: each a number, or -1 for None */
         int64_t integer;
         const ptf_argument_int *integers;
