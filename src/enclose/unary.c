@@ -9,6 +9,8 @@
  */
 #include "enclose/walk.h"
 
+#include <stdlib.h>
+
 /* A value, and how far the exact one may be from it. */
 typedef struct ball {
     double y, r;
@@ -20,6 +22,114 @@ static inline ball rounded(double y, double r, bool executed)
 {
     return (ball){y, r + 2 * ptf_executed(executed, y, r)};
 }
+
+/* ------------------------------------- elementary functions and their errors */
+
+/* Larger arguments than 700 give infinity, which says nothing. */
+static inline double exp_of(double x, double *error)
+{
+    double y = x <= 0 ? ptf_enclose_exp(x) : 1.0 / ptf_enclose_exp(-x);
+    *error = 2 * PTF_EXP_ERROR * y + PTF_TINY;
+    return y;
+}
+
+/* At least exp(r) - 1 for r >= 0: r + r^2 up to 1. */
+static inline double grown(double r)
+{
+    return r <= 1 ? r + r * r : PTF_UP / ptf_enclose_exp(-r);
+}
+
+/*
+ * exp(x) - 1.  Below 1/4 the Taylor polynomial of degree 16, x (1 + x/2 (1 + x/3
+ * (...))): what is rounded inside counts x/2 times or less, 4u in all, and the
+ * remainder is below 2^-80.
+ */
+static inline double expm1_of(double x, double *error)
+{
+    double y = 1.0;
+    if (fabs(x) < 0.25) {
+        for (int k = 16; k > 1; k--)
+            y = 1.0 + x / k * y;
+        *error = 8 * PTF_U * fabs(x);
+        return x * y;
+    }
+    y = exp_of(x, error) - 1.0;
+    *error += PTF_U * fabs(y);
+    return y;
+}
+
+/*
+ * log of a positive x = 2^n m, m in 1/sqrt(2) .. sqrt(2): n ln 2 + 2 atanh(s)
+ * with s = (m - 1) / (m + 1), off by 2u, the series by 3u with its remainder.
+ * The series is 0.35 at most, and stands alone when n is 0: 6u of it, 2u of n
+ * ln 2 and u of the sum are 8u (|n| + |y|).
+ */
+static inline double log_of(double x, double *error)
+{
+    int n;
+    double m = frexp(x, &n);
+    if (m < 0x1.6a09e667f3bcdp-1) {
+        m *= 2;
+        n--;
+    }
+    double s = (m - 1.0) / (m + 1.0), sum = 0;
+    for (int k = 25; k > 0; k -= 2)
+        sum = sum * s * s + 1.0 / k;
+    double y = n * 0x1.62e42fefa39efp-1 + 2.0 * s * sum;
+    *error = 8 * PTF_U * (abs(n) + fabs(y));
+    return y;
+}
+
+/*
+ * erfc(a) for a >= 0 that is off by 2u itself: exp(-a^2) p(t) / (1 + 2a), t = (a
+ * - 3) / (a + 3) in -1 .. 1, where p is the Chebyshev series of (1 + 2x) exp(x^2)
+ * erfc(x), which is 1 or more, up to degree 24, the rest of which is below
+ * 2^-56.  Its coefficients add up to 1.79 without signs, so that Horner's rule
+ * is off by 2 * 24 u * 1.79, and t by 3u: with exp below 2^-45 of the result.
+ * a^2 is off by 5u, which moves exp(-a^2) by 5u a^2 of itself.
+ */
+static inline double erfc_of(double a, double *error)
+{
+    static const double c[] = {
+        0x1.cd7350f20ad1ap-31,  0x1.0f1968e597de2p-30,  -0x1.1a5abb05ab718p-27,
+        -0x1.c96dae03284b5p-27, 0x1.60bcb894e79d1p-25,  0x1.b56217b9146ccp-24,
+        -0x1.2dabcbdb3b408p-23, -0x1.4b09042715313p-21, 0x1.7dfecd6d595a4p-22,
+        0x1.d20dc1d6f2168p-19,  -0x1.885c4173e8118p-21, -0x1.513b2bf2e7a13p-16,
+        0x1.4c228d0f252afp-18,  0x1.065a32b51fa50p-13,  -0x1.b912639d3c363p-14,
+        -0x1.98db50c1995dap-11, 0x1.ef1bdd0e61218p-10,  0x1.4b884e411d2b0p-9,
+        -0x1.8574c40b69c6ap-6,  0x1.17ca2877f2e0ap-4,   -0x1.e88b803a4a881p-4,
+        0x1.098366a5b4640p-3,   -0x1.85a15c58aa4f5p-5,  -0x1.15c084bb9e8f2p-3,
+        0x1.40c522d7e4987p+0};
+    double t = 1.0 - 6.0 / (a + 3.0), p = 0;
+    for (size_t i = 0; i < PTF_ARRAY_SIZE(c); i++)
+        p = p * t + c[i];
+    double y = ptf_enclose_exp(-a * a) * p / (1.0 + 2.0 * a);
+    *error = y * (0x1p-45 + 8 * PTF_U * fmin(a * a, 700)) + PTF_TINY;
+    return y;
+}
+
+/* A function that is nowhere steeper than 'slope', y off by 'error'. */
+static inline ball lipschitz(double y, double error, double slope, double r,
+                             bool executed)
+{
+    return rounded(y, (slope * r + error) * PTF_UP + PTF_TINY, executed);
+}
+
+/*
+ * Between two bounds, where nothing is rounded; a run rounds the bounds.  No
+ * two outputs are further apart than the inputs, and beyond a bound they are
+ * the same.
+ */
+static inline ball clamped(double m, double r, double low, double high,
+                           bool executed)
+{
+    double y = fmin(fmax(m, low), high);
+    bool flat = m + r < low || m - r > high;
+    double moved = flat && low <= high ? 0.0 : r;
+    return (ball){y, moved + ptf_executed(executed, y, moved)};
+}
+
+/* ----------------------------------------------------------------- functions */
 
 /* Exact on the centre, and never further apart than its arguments. */
 static inline ball relu(double m, double r, const double *p, bool executed)
@@ -136,7 +246,7 @@ static inline ball softplus(double m, double r, const double *p, bool executed)
         const double p[3] = {parameters[0], parameters[1], parameters[2]}; \
         for (int64_t i = 0; i < n; i++) {                                  \
             ball b = name(in.value[i], in.radius[i], p, executed);         \
-            out.value[i] = b.y;                                            \
+            out.value[i] = isnan(in.value[i]) ? in.value[i] : b.y;         \
             out.radius[i] = b.r;                                           \
         }                                                                  \
     }
