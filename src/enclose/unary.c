@@ -108,6 +108,38 @@ static inline double erfc_of(double a, double *error)
     return y;
 }
 
+/*
+ * erf(a) for a >= 0.  Below 1/2 the series a exp(-a^2) 2 / sqrt(pi) (1 + 2 a^2 /
+ * 3 (1 + 2 a^2 / 5 (...))), all of whose terms are positive: off by 8u, and the
+ * remainder is below 2^-60.
+ */
+static inline double erf_of(double a, double *error)
+{
+    double sum = 1.0;
+    if (a < 0.5) {
+        for (int k = 27; k > 1; k -= 2)
+            sum = 1.0 + 2 * a * a / k * sum;
+        sum *= a * 1.12837916709551257390 * ptf_enclose_exp(-a * a);
+        *error = 2 * PTF_EXP_ERROR * sum;
+        return sum;
+    }
+    sum = 1.0 - erfc_of(a, error);
+    *error += PTF_U;
+    return sum;
+}
+
+/* a^e for a >= 0, off by *error: e log(a) is off by e times that of the log and
+ * u, which moves exp by at most twice as much of itself. */
+static inline double power(double a, double e, double *error)
+{
+    *error = 0;
+    if (!(a > 0))
+        return e > 0 ? 0.0 : HUGE_VAL;
+    double own, lost, q = e * log_of(a, &lost), y = exp_of(q, &own);
+    *error = own + 2 * y * (fabs(e) * lost + PTF_U * fabs(q));
+    return y;
+}
+
 /* A function that is nowhere steeper than 'slope', y off by 'error'. */
 static inline ball lipschitz(double y, double error, double slope, double r,
                              bool executed)
