@@ -261,6 +261,15 @@ static inline ball softplus(double m, double r, const double *p, bool executed)
     return rounded(above ? m : y, r * PTF_UP + PTF_TINY, executed);
 }
 
+/* Lipschitz bound 1/6; a sum and a quotient. */
+static inline ball hardsigmoid(double m, double r, const double *p,
+                               bool executed)
+{
+    double y = fmin(fmax(m + 3, 0), 6) / 6;
+    (void)p;
+    return lipschitz(y, 4 * PTF_U * y + PTF_U, 1.0 / 6, r, executed);
+}
+
 /* ------------------------------------------------------------------- table */
 
 #define FUNCTIONS(UNARY)          \
@@ -268,7 +277,8 @@ static inline ball softplus(double m, double r, const double *p, bool executed)
     UNARY(LEAKY_RELU, leaky_relu) \
     UNARY(SIGMOID, sigmoid)       \
     UNARY(TANH, tanh_)            \
-    UNARY(SOFTPLUS, softplus)
+    UNARY(SOFTPLUS, softplus)     \
+    UNARY(HARDSIGMOID, hardsigmoid)
 
 /* The parameters are copied, so that no store can change them. */
 #define LOOP(id, name)                                                     \
