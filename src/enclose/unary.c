@@ -270,15 +270,25 @@ static inline ball hardsigmoid(double m, double r, const double *p,
     return lipschitz(y, 4 * PTF_U * y + PTF_U, 1.0 / 6, r, executed);
 }
 
+/* -log(1 + exp(-x)), Lipschitz bound 1. */
+static inline ball log_sigmoid(double m, double r, const double *p,
+                               bool executed)
+{
+    double error, y = -bend(-m, &error);
+    (void)p;
+    return lipschitz(y, error, 1.0, r, executed);
+}
+
 /* ------------------------------------------------------------------- table */
 
-#define FUNCTIONS(UNARY)          \
-    UNARY(RELU, relu)             \
-    UNARY(LEAKY_RELU, leaky_relu) \
-    UNARY(SIGMOID, sigmoid)       \
-    UNARY(TANH, tanh_)            \
-    UNARY(SOFTPLUS, softplus)     \
-    UNARY(HARDSIGMOID, hardsigmoid)
+#define FUNCTIONS(UNARY)            \
+    UNARY(RELU, relu)               \
+    UNARY(LEAKY_RELU, leaky_relu)   \
+    UNARY(SIGMOID, sigmoid)         \
+    UNARY(TANH, tanh_)              \
+    UNARY(SOFTPLUS, softplus)       \
+    UNARY(HARDSIGMOID, hardsigmoid) \
+    UNARY(LOG_SIGMOID, log_sigmoid)
 
 /* The parameters are copied, so that no store can change them. */
 #define LOOP(id, name)                                                     \
