@@ -279,6 +279,12 @@ static inline ball log_sigmoid(double m, double r, const double *p,
     return lipschitz(y, error, 1.0, r, executed);
 }
 
+static inline ball relu6(double m, double r, const double *p, bool executed)
+{
+    (void)p, (void)executed; /* 0 and 6 are not rounded */
+    return clamped(m, r, 0, 6, false);
+}
+
 /* ------------------------------------------------------------------- table */
 
 #define FUNCTIONS(UNARY)            \
@@ -288,7 +294,8 @@ static inline ball log_sigmoid(double m, double r, const double *p,
     UNARY(TANH, tanh_)              \
     UNARY(SOFTPLUS, softplus)       \
     UNARY(HARDSIGMOID, hardsigmoid) \
-    UNARY(LOG_SIGMOID, log_sigmoid)
+    UNARY(LOG_SIGMOID, log_sigmoid) \
+    UNARY(RELU6, relu6)
 
 /* The parameters are copied, so that no store can change them. */
 #define LOOP(id, name)                                                     \
