@@ -285,6 +285,11 @@ static inline ball relu6(double m, double r, const double *p, bool executed)
     return clamped(m, r, 0, 6, false);
 }
 
+static inline ball hardtanh(double m, double r, const double *p, bool executed)
+{
+    return clamped(m, r, p[0], p[1], executed);
+}
+
 /* ------------------------------------------------------------------- table */
 
 #define FUNCTIONS(UNARY)            \
@@ -295,7 +300,8 @@ static inline ball relu6(double m, double r, const double *p, bool executed)
     UNARY(SOFTPLUS, softplus)       \
     UNARY(HARDSIGMOID, hardsigmoid) \
     UNARY(LOG_SIGMOID, log_sigmoid) \
-    UNARY(RELU6, relu6)
+    UNARY(RELU6, relu6)             \
+    UNARY(HARDTANH, hardtanh)
 
 /* The parameters are copied, so that no store can change them. */
 #define LOOP(id, name)                                                     \

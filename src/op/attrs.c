@@ -110,6 +110,13 @@ static const ptf_field fields_softplus[] = {
     {0},
 };
 
+static const ptf_field fields_hardtanh[] = {
+    {"min_val", FLOAT, STATED, .at = AT(p[0]), .otherwise = -1.0},
+    {"max_val", FLOAT, STATED, .at = AT(p[1]), .otherwise = 1.0},
+    {"inplace", BOOL, 0, .at = AT(inplace)},
+    {0},
+};
+
 static const ptf_field fields_softmax[] = {
     {"dim", INT, STATED, .at = AT(dim), .minimum = -8, .none_at = AT(dim_none)},
     {0},
