@@ -290,6 +290,15 @@ static inline ball hardtanh(double m, double r, const double *p, bool executed)
     return clamped(m, r, p[0], p[1], executed);
 }
 
+/* The slope is 1.09984 at most.  Both forms as of sigmoid, times m. */
+static inline ball silu(double m, double r, const double *p, bool executed)
+{
+    double e = ptf_enclose_exp(-fabs(m));
+    double y = m * (m >= 0 ? 1.0 / (1.0 + e) : e / (1.0 + e));
+    (void)p;
+    return lipschitz(y, 4 * PTF_EXP_ERROR * fabs(y), 1.1, r, executed);
+}
+
 /* ------------------------------------------------------------------- table */
 
 #define FUNCTIONS(UNARY)            \
@@ -301,7 +310,8 @@ static inline ball hardtanh(double m, double r, const double *p, bool executed)
     UNARY(HARDSIGMOID, hardsigmoid) \
     UNARY(LOG_SIGMOID, log_sigmoid) \
     UNARY(RELU6, relu6)             \
-    UNARY(HARDTANH, hardtanh)
+    UNARY(HARDTANH, hardtanh)       \
+    UNARY(SILU, silu)
 
 /* The parameters are copied, so that no store can change them. */
 #define LOOP(id, name)                                                     \
