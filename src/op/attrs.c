@@ -117,6 +117,12 @@ static const ptf_field fields_hardtanh[] = {
     {0},
 };
 
+static const ptf_field fields_gelu[] = {
+    {"approximate", PTF_FIELD_KIND_WORD, PTF_FIELD_ALWAYS, .at = AT(p[0]),
+     .words = {"none", "tanh"}},
+    {0},
+};
+
 static const ptf_field fields_softmax[] = {
     {"dim", INT, STATED, .at = AT(dim), .minimum = -8, .none_at = AT(dim_none)},
     {0},
