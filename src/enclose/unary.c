@@ -321,6 +321,15 @@ static inline ball gelu(double m, double r, const double *p, bool executed)
     return lipschitz(y, error, 1.13, r, executed);
 }
 
+/* The slope is -0.5 .. 1.5.  Sum, product and quotient: u |m| and 3u. */
+static inline ball hardswish(double m, double r, const double *p, bool executed)
+{
+    double y = m * fmin(fmax(m + 3, 0), 6) / 6;
+    (void)p;
+    return lipschitz(y, 4 * PTF_U * fabs(y) + PTF_U * fabs(m), 1.5, r,
+                     executed);
+}
+
 /* ------------------------------------------------------------------- table */
 
 #define FUNCTIONS(UNARY)            \
@@ -334,7 +343,8 @@ static inline ball gelu(double m, double r, const double *p, bool executed)
     UNARY(RELU6, relu6)             \
     UNARY(HARDTANH, hardtanh)       \
     UNARY(SILU, silu)               \
-    UNARY(GELU, gelu)
+    UNARY(GELU, gelu)               \
+    UNARY(HARDSWISH, hardswish)
 
 /* The parameters are copied, so that no store can change them. */
 #define LOOP(id, name)                                                     \
