@@ -330,6 +330,14 @@ static inline ball hardswish(double m, double r, const double *p, bool executed)
                      executed);
 }
 
+/* Without a jump at 0; the slope is 1 or alpha exp(x). */
+static inline ball elu(double m, double r, const double *p, bool executed)
+{
+    double error = 0, y = m > 0 ? m : p[0] * expm1_of(m, &error);
+    error = fabs(p[0]) * error + 2 * PTF_U * fabs(y);
+    return lipschitz(y, error, fmax(1, fabs(p[0])), r, executed);
+}
+
 /* ------------------------------------------------------------------- table */
 
 #define FUNCTIONS(UNARY)            \
@@ -344,7 +352,8 @@ static inline ball hardswish(double m, double r, const double *p, bool executed)
     UNARY(HARDTANH, hardtanh)       \
     UNARY(SILU, silu)               \
     UNARY(GELU, gelu)               \
-    UNARY(HARDSWISH, hardswish)
+    UNARY(HARDSWISH, hardswish)     \
+    UNARY(ELU, elu)
 
 /* The parameters are copied, so that no store can change them. */
 #define LOOP(id, name)                                                     \

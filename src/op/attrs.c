@@ -123,6 +123,12 @@ static const ptf_field fields_gelu[] = {
     {0},
 };
 
+static const ptf_field fields_elu[] = {
+    {"alpha", FLOAT, STATED, .at = AT(p[0]), .otherwise = 1.0},
+    {"inplace", BOOL, 0, .at = AT(inplace)},
+    {0},
+};
+
 static const ptf_field fields_softmax[] = {
     {"dim", INT, STATED, .at = AT(dim), .minimum = -8, .none_at = AT(dim_none)},
     {0},
