@@ -338,6 +338,17 @@ static inline ball elu(double m, double r, const double *p, bool executed)
     return lipschitz(y, error, fmax(1, fabs(p[0])), r, executed);
 }
 
+/* The slope is 1.0885 at most.  The quotient has e twice above and twice below,
+ * all terms positive: at most 4 errors of e and 8u. */
+static inline ball mish(double m, double r, const double *p, bool executed)
+{
+    double e = ptf_enclose_exp(-fabs(m));
+    double n = m > 0 ? 1.0 + 2.0 * e : e * (e + 2.0);
+    double y = m * n / (m > 0 ? n + 2.0 * e * e : n + 2.0);
+    (void)p;
+    return lipschitz(y, 5 * PTF_EXP_ERROR * fabs(y), 1.09, r, executed);
+}
+
 /* ------------------------------------------------------------------- table */
 
 #define FUNCTIONS(UNARY)            \
@@ -353,7 +364,8 @@ static inline ball elu(double m, double r, const double *p, bool executed)
     UNARY(SILU, silu)               \
     UNARY(GELU, gelu)               \
     UNARY(HARDSWISH, hardswish)     \
-    UNARY(ELU, elu)
+    UNARY(ELU, elu)                 \
+    UNARY(MISH, mish)
 
 /* The parameters are copied, so that no store can change them. */
 #define LOOP(id, name)                                                     \
