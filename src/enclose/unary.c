@@ -349,6 +349,14 @@ static inline ball mish(double m, double r, const double *p, bool executed)
     return lipschitz(y, 5 * PTF_EXP_ERROR * fabs(y), 1.09, r, executed);
 }
 
+/* Lipschitz bound 1; a sum and a quotient. */
+static inline ball softsign(double m, double r, const double *p, bool executed)
+{
+    double y = m / (1.0 + fabs(m));
+    (void)p;
+    return lipschitz(y, 3 * PTF_U * fabs(y), 1.0, r, executed);
+}
+
 /* ------------------------------------------------------------------- table */
 
 #define FUNCTIONS(UNARY)            \
@@ -365,7 +373,8 @@ static inline ball mish(double m, double r, const double *p, bool executed)
     UNARY(GELU, gelu)               \
     UNARY(HARDSWISH, hardswish)     \
     UNARY(ELU, elu)                 \
-    UNARY(MISH, mish)
+    UNARY(MISH, mish)               \
+    UNARY(SOFTSIGN, softsign)
 
 /* The parameters are copied, so that no store can change them. */
 #define LOOP(id, name)                                                     \
