@@ -357,6 +357,14 @@ static inline ball softsign(double m, double r, const double *p, bool executed)
     return lipschitz(y, 3 * PTF_U * fabs(y), 1.0, r, executed);
 }
 
+/* exp(m + d) - exp(m) = exp(m) (exp(d) - 1). */
+static inline ball exp_(double m, double r, const double *p, bool executed)
+{
+    double error, y = exp_of(m, &error);
+    (void)p;
+    return lipschitz(y, error, y + error, grown(r), executed);
+}
+
 /* ------------------------------------------------------------------- table */
 
 #define FUNCTIONS(UNARY)            \
@@ -374,7 +382,8 @@ static inline ball softsign(double m, double r, const double *p, bool executed)
     UNARY(HARDSWISH, hardswish)     \
     UNARY(ELU, elu)                 \
     UNARY(MISH, mish)               \
-    UNARY(SOFTSIGN, softsign)
+    UNARY(SOFTSIGN, softsign)       \
+    UNARY(EXP, exp_)
 
 /* The parameters are copied, so that no store can change them. */
 #define LOOP(id, name)                                                     \
