@@ -365,6 +365,17 @@ static inline ball exp_(double m, double r, const double *p, bool executed)
     return lipschitz(y, error, y + error, grown(r), executed);
 }
 
+/* |log(x) - log(m)| <= r / (m - r). */
+static inline ball log_(double m, double r, const double *p, bool executed)
+{
+    double error, least = m - r * PTF_UP;
+    (void)p;
+    if (!(least > 0))
+        return (ball){m, HUGE_VAL};
+    double y = log_of(m, &error);
+    return lipschitz(y, error, 1 / least, r, executed);
+}
+
 /* ------------------------------------------------------------------- table */
 
 #define FUNCTIONS(UNARY)            \
@@ -383,7 +394,8 @@ static inline ball exp_(double m, double r, const double *p, bool executed)
     UNARY(ELU, elu)                 \
     UNARY(MISH, mish)               \
     UNARY(SOFTSIGN, softsign)       \
-    UNARY(EXP, exp_)
+    UNARY(EXP, exp_)                \
+    UNARY(LOG, log_)
 
 /* The parameters are copied, so that no store can change them. */
 #define LOOP(id, name)                                                     \
