@@ -376,6 +376,16 @@ static inline ball log_(double m, double r, const double *p, bool executed)
     return lipschitz(y, error, 1 / least, r, executed);
 }
 
+/* |sqrt(x) - sqrt(m)| = |x - m| / (sqrt(x) + sqrt(m)); the root is rounded. */
+static inline ball sqrt_(double m, double r, const double *p, bool executed)
+{
+    double y = sqrt(m);
+    (void)p;
+    if (!(m - r * PTF_UP >= 0))
+        return (ball){m, HUGE_VAL};
+    return lipschitz(y, PTF_U * y, y > 0 ? 1 / y : 0, r, executed);
+}
+
 /* ------------------------------------------------------------------- table */
 
 #define FUNCTIONS(UNARY)            \
@@ -395,7 +405,8 @@ static inline ball log_(double m, double r, const double *p, bool executed)
     UNARY(MISH, mish)               \
     UNARY(SOFTSIGN, softsign)       \
     UNARY(EXP, exp_)                \
-    UNARY(LOG, log_)
+    UNARY(LOG, log_)                \
+    UNARY(SQRT, sqrt_)
 
 /* The parameters are copied, so that no store can change them. */
 #define LOOP(id, name)                                                     \
