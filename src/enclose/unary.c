@@ -386,6 +386,17 @@ static inline ball sqrt_(double m, double r, const double *p, bool executed)
     return lipschitz(y, PTF_U * y, y > 0 ? 1 / y : 0, r, executed);
 }
 
+/* The slope is 1 / (2 x sqrt(x)), largest at m - r. */
+static inline ball rsqrt(double m, double r, const double *p, bool executed)
+{
+    double y = 1 / sqrt(m), least = m - r * PTF_UP;
+    (void)p;
+    if (!(least > 0))
+        return (ball){m, HUGE_VAL};
+    return lipschitz(y, 3 * PTF_U * y, 0.5 / (least * sqrt(least)), r,
+                     executed);
+}
+
 /* ------------------------------------------------------------------- table */
 
 #define FUNCTIONS(UNARY)            \
@@ -406,7 +417,8 @@ static inline ball sqrt_(double m, double r, const double *p, bool executed)
     UNARY(SOFTSIGN, softsign)       \
     UNARY(EXP, exp_)                \
     UNARY(LOG, log_)                \
-    UNARY(SQRT, sqrt_)
+    UNARY(SQRT, sqrt_)              \
+    UNARY(RSQRT, rsqrt)
 
 /* The parameters are copied, so that no store can change them. */
 #define LOOP(id, name)                                                     \
