@@ -397,6 +397,12 @@ static inline ball rsqrt(double m, double r, const double *p, bool executed)
                      executed);
 }
 
+static inline ball abs_(double m, double r, const double *p, bool executed)
+{
+    (void)p, (void)executed;
+    return (ball){fabs(m), r};
+}
+
 /* ------------------------------------------------------------------- table */
 
 #define FUNCTIONS(UNARY)            \
@@ -418,7 +424,8 @@ static inline ball rsqrt(double m, double r, const double *p, bool executed)
     UNARY(EXP, exp_)                \
     UNARY(LOG, log_)                \
     UNARY(SQRT, sqrt_)              \
-    UNARY(RSQRT, rsqrt)
+    UNARY(RSQRT, rsqrt)             \
+    UNARY(ABS, abs_)
 
 /* The parameters are copied, so that no store can change them. */
 #define LOOP(id, name)                                                     \
