@@ -403,6 +403,12 @@ static inline ball abs_(double m, double r, const double *p, bool executed)
     return (ball){fabs(m), r};
 }
 
+static inline ball neg(double m, double r, const double *p, bool executed)
+{
+    (void)p, (void)executed;
+    return (ball){-m, r};
+}
+
 /* ------------------------------------------------------------------- table */
 
 #define FUNCTIONS(UNARY)            \
@@ -425,7 +431,8 @@ static inline ball abs_(double m, double r, const double *p, bool executed)
     UNARY(LOG, log_)                \
     UNARY(SQRT, sqrt_)              \
     UNARY(RSQRT, rsqrt)             \
-    UNARY(ABS, abs_)
+    UNARY(ABS, abs_)                \
+    UNARY(NEG, neg)
 
 /* The parameters are copied, so that no store can change them. */
 #define LOOP(id, name)                                                     \
