@@ -409,6 +409,14 @@ static inline ball neg(double m, double r, const double *p, bool executed)
     return (ball){-m, r};
 }
 
+/* The slope is 2 / sqrt(pi) at most. */
+static inline ball erf_(double m, double r, const double *p, bool executed)
+{
+    double error, y = erf_of(fabs(m), &error);
+    (void)p;
+    return lipschitz(copysign(y, m), error, 1.1284, r, executed);
+}
+
 /* ------------------------------------------------------------------- table */
 
 #define FUNCTIONS(UNARY)            \
@@ -432,7 +440,8 @@ static inline ball neg(double m, double r, const double *p, bool executed)
     UNARY(SQRT, sqrt_)              \
     UNARY(RSQRT, rsqrt)             \
     UNARY(ABS, abs_)                \
-    UNARY(NEG, neg)
+    UNARY(NEG, neg)                 \
+    UNARY(ERF, erf_)
 
 /* The parameters are copied, so that no store can change them. */
 #define LOOP(id, name)                                                     \
