@@ -417,6 +417,33 @@ static inline ball erf_(double m, double r, const double *p, bool executed)
     return lipschitz(copysign(y, m), error, 1.1284, r, executed);
 }
 
+/*
+ * |x|^e rises or falls all the way, so the ends of the ball are the furthest,
+ * where it does not hold 0; where it does, |x|^e is between 0 and its end.
+ */
+static inline ball pow_(double m, double r, const double *p, bool executed)
+{
+    double e = p[0], size = fabs(m), error[3];
+    bool whole = !(floor(e) < e), odd = whole && fabs(fmod(e, 2)) > 0;
+    if (!(fabs(e) > 0))
+        return (ball){1.0, 0.0};
+    double y = power(size, e, &error[0]);
+    if (m - r < 0 && !whole)
+        return (ball){y, HUGE_VAL};
+    double near = (size - r * PTF_UP) * (2 - PTF_UP);
+    double high = power((size + r) * PTF_UP, e, &error[1]);
+    double low = power(fmax(near, 0), e, &error[2]);
+    double apart = fmax(fabs(high - y), fabs(low - y));
+    if (!(near > 0) && r > 0)
+        apart = high + y;
+    if (!(e > 0) && !(near > 0))
+        apart = HUGE_VAL;
+    if (!(r > 0))
+        apart = error[1] = error[2] = 0;
+    apart += error[0] + error[1] + error[2] + 2 * PTF_U * y;
+    return lipschitz(m < 0 && odd ? -y : y, apart, 0, 0, executed);
+}
+
 /* ------------------------------------------------------------------- table */
 
 #define FUNCTIONS(UNARY)            \
@@ -441,7 +468,8 @@ static inline ball erf_(double m, double r, const double *p, bool executed)
     UNARY(RSQRT, rsqrt)             \
     UNARY(ABS, abs_)                \
     UNARY(NEG, neg)                 \
-    UNARY(ERF, erf_)
+    UNARY(ERF, erf_)                \
+    UNARY(POW, pow_)
 
 /* The parameters are copied, so that no store can change them. */
 #define LOOP(id, name)                                                     \

@@ -129,6 +129,11 @@ static const ptf_field fields_elu[] = {
     {0},
 };
 
+static const ptf_field fields_pow[] = {
+    {"exponent", FLOAT, STATED, .at = AT(p[0]), .otherwise = 1.0},
+    {0},
+};
+
 static const ptf_field fields_softmax[] = {
     {"dim", INT, STATED, .at = AT(dim), .minimum = -8, .none_at = AT(dim_none)},
     {0},
