@@ -444,6 +444,11 @@ static inline ball pow_(double m, double r, const double *p, bool executed)
     return lipschitz(m < 0 && odd ? -y : y, apart, 0, 0, executed);
 }
 
+static inline ball clamp(double m, double r, const double *p, bool executed)
+{
+    return clamped(m, r, p[0], p[1], executed);
+}
+
 /* ------------------------------------------------------------------- table */
 
 #define FUNCTIONS(UNARY)            \
@@ -469,7 +474,8 @@ static inline ball pow_(double m, double r, const double *p, bool executed)
     UNARY(ABS, abs_)                \
     UNARY(NEG, neg)                 \
     UNARY(ERF, erf_)                \
-    UNARY(POW, pow_)
+    UNARY(POW, pow_)                \
+    UNARY(CLAMP, clamp)
 
 /* The parameters are copied, so that no store can change them. */
 #define LOOP(id, name)                                                     \

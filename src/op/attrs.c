@@ -134,6 +134,12 @@ static const ptf_field fields_pow[] = {
     {0},
 };
 
+static const ptf_field fields_clamp[] = {
+    {"min", FLOAT, 0, .at = AT(p[0]), .otherwise = -HUGE_VAL},
+    {"max", FLOAT, 0, .at = AT(p[1]), .otherwise = HUGE_VAL},
+    {0},
+};
+
 static const ptf_field fields_softmax[] = {
     {"dim", INT, STATED, .at = AT(dim), .minimum = -8, .none_at = AT(dim_none)},
     {0},
