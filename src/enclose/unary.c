@@ -449,6 +449,22 @@ static inline ball clamp(double m, double r, const double *p, bool executed)
     return clamped(m, r, p[0], p[1], executed);
 }
 
+/*
+ * The slope is 1 or exp(x / alpha), at most that at m - r when alpha is negative
+ * and else 1.  z = m / alpha is off by u |z|, which moves exp(z) - 1 by as much
+ * times exp(z) and a little.
+ */
+static inline ball celu(double m, double r, const double *p, bool executed)
+{
+    double error = 0, other, z = m / p[0], slope = 1;
+    double y = m > 0 ? m : p[0] * expm1_of(z, &error);
+    error += 2 * PTF_U * fabs(z) * (fabs(y / p[0]) + 1);
+    error = fabs(p[0]) * error + 2 * PTF_U * fabs(y);
+    if (p[0] < 0 && m - r < 0)
+        slope = exp_of((m - r) * PTF_UP / p[0], &other) * PTF_UP;
+    return lipschitz(y, error, slope, r, executed);
+}
+
 /* ------------------------------------------------------------------- table */
 
 #define FUNCTIONS(UNARY)            \
@@ -475,7 +491,8 @@ static inline ball clamp(double m, double r, const double *p, bool executed)
     UNARY(NEG, neg)                 \
     UNARY(ERF, erf_)                \
     UNARY(POW, pow_)                \
-    UNARY(CLAMP, clamp)
+    UNARY(CLAMP, clamp)             \
+    UNARY(CELU, celu)
 
 /* The parameters are copied, so that no store can change them. */
 #define LOOP(id, name)                                                     \

@@ -140,6 +140,13 @@ static const ptf_field fields_clamp[] = {
     {0},
 };
 
+static const ptf_field fields_celu[] = {
+    {"alpha", FLOAT, STATED | PTF_FIELD_DIVISOR, .at = AT(p[0]),
+     .otherwise = 1.0},
+    {"inplace", BOOL, 0, .at = AT(inplace)},
+    {0},
+};
+
 static const ptf_field fields_softmax[] = {
     {"dim", INT, STATED, .at = AT(dim), .minimum = -8, .none_at = AT(dim_none)},
     {0},
