@@ -465,6 +465,16 @@ static inline ball celu(double m, double r, const double *p, bool executed)
     return lipschitz(y, error, slope, r, executed);
 }
 
+/* The slope is s or s a exp(x), 1.7581 at most; s and a are rounded. */
+static inline ball selu(double m, double r, const double *p, bool executed)
+{
+    double error = 0, s = 1.0507009873554804934, a = 1.6732632423543772848;
+    double y = s * (m > 0 ? m : a * expm1_of(m, &error));
+    (void)p;
+    error = 2 * error + 5 * PTF_U * fabs(y);
+    return lipschitz(y, error, 1.7581, r, executed);
+}
+
 /* ------------------------------------------------------------------- table */
 
 #define FUNCTIONS(UNARY)            \
@@ -492,7 +502,8 @@ static inline ball celu(double m, double r, const double *p, bool executed)
     UNARY(ERF, erf_)                \
     UNARY(POW, pow_)                \
     UNARY(CLAMP, clamp)             \
-    UNARY(CELU, celu)
+    UNARY(CELU, celu)               \
+    UNARY(SELU, selu)
 
 /* The parameters are copied, so that no store can change them. */
 #define LOOP(id, name)                                                     \
