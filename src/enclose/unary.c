@@ -475,6 +475,18 @@ static inline ball selu(double m, double r, const double *p, bool executed)
     return lipschitz(y, error, 1.7581, r, executed);
 }
 
+/* A ball that may reach the threshold holds the value and what it held; a run
+ * rounds both numbers. */
+static inline ball threshold(double m, double r, const double *p, bool executed)
+{
+    bool below = m <= p[0];
+    double reach = (r + ptf_executed(executed, p[0], 0)) * PTF_UP + PTF_TINY;
+    bool near = !(fabs(m - p[0]) > reach);
+    double y = below ? p[1] : m, moved = below ? 0 : r;
+    moved = (near ? fabs(m - p[1]) + r : moved) * PTF_UP + PTF_TINY;
+    return (ball){y, moved + ptf_executed(executed, y, moved)};
+}
+
 /* ------------------------------------------------------------------- table */
 
 #define FUNCTIONS(UNARY)            \
@@ -503,7 +515,8 @@ static inline ball selu(double m, double r, const double *p, bool executed)
     UNARY(POW, pow_)                \
     UNARY(CLAMP, clamp)             \
     UNARY(CELU, celu)               \
-    UNARY(SELU, selu)
+    UNARY(SELU, selu)               \
+    UNARY(THRESHOLD, threshold)
 
 /* The parameters are copied, so that no store can change them. */
 #define LOOP(id, name)                                                     \

@@ -147,6 +147,13 @@ static const ptf_field fields_celu[] = {
     {0},
 };
 
+static const ptf_field fields_threshold[] = {
+    {"threshold", FLOAT, STATED, .at = AT(p[0])},
+    {"value", FLOAT, STATED, .at = AT(p[1])},
+    {"inplace", BOOL, 0, .at = AT(inplace)},
+    {0},
+};
+
 static const ptf_field fields_softmax[] = {
     {"dim", INT, STATED, .at = AT(dim), .minimum = -8, .none_at = AT(dim_none)},
     {0},
