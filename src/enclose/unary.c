@@ -487,6 +487,17 @@ static inline ball threshold(double m, double r, const double *p, bool executed)
     return (ball){y, moved + ptf_executed(executed, y, moved)};
 }
 
+/* |1 / x - 1 / m| = |x - m| / |x m|. */
+static inline ball reciprocal(double m, double r, const double *p,
+                              bool executed)
+{
+    double y = 1 / m, least = fabs(m) - r * PTF_UP;
+    (void)p;
+    if (!(least > 0))
+        return (ball){m, HUGE_VAL};
+    return lipschitz(y, PTF_U * fabs(y), 1 / (least * fabs(m)), r, executed);
+}
+
 /* ------------------------------------------------------------------- table */
 
 #define FUNCTIONS(UNARY)            \
@@ -516,7 +527,8 @@ static inline ball threshold(double m, double r, const double *p, bool executed)
     UNARY(CLAMP, clamp)             \
     UNARY(CELU, celu)               \
     UNARY(SELU, selu)               \
-    UNARY(THRESHOLD, threshold)
+    UNARY(THRESHOLD, threshold)     \
+    UNARY(RECIPROCAL, reciprocal)
 
 /* The parameters are copied, so that no store can change them. */
 #define LOOP(id, name)                                                     \
