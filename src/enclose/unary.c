@@ -498,6 +498,15 @@ static inline ball reciprocal(double m, double r, const double *p,
     return lipschitz(y, PTF_U * fabs(y), 1 / (least * fabs(m)), r, executed);
 }
 
+static inline ball floor_(double m, double r, const double *p, bool executed)
+{
+    double y = floor(m), wide = r * PTF_UP;
+    double high = floor((m + wide) + PTF_U * fabs(m + wide));
+    double low = floor((m - wide) - PTF_U * fabs(m - wide));
+    (void)p, (void)executed;
+    return (ball){y, r > 0 ? fmax(high - y, y - low) : 0.0};
+}
+
 /* ------------------------------------------------------------------- table */
 
 #define FUNCTIONS(UNARY)            \
@@ -528,7 +537,8 @@ static inline ball reciprocal(double m, double r, const double *p,
     UNARY(CELU, celu)               \
     UNARY(SELU, selu)               \
     UNARY(THRESHOLD, threshold)     \
-    UNARY(RECIPROCAL, reciprocal)
+    UNARY(RECIPROCAL, reciprocal)   \
+    UNARY(FLOOR, floor_)
 
 /* The parameters are copied, so that no store can change them. */
 #define LOOP(id, name)                                                     \
