@@ -507,6 +507,22 @@ static inline ball floor_(double m, double r, const double *p, bool executed)
     return (ball){y, r > 0 ? fmax(high - y, y - low) : 0.0};
 }
 
+/* As log; near 0 the series, off by 8u, whose s is below 1/5. */
+static inline ball log1p_(double m, double r, const double *p, bool executed)
+{
+    double error, least = (1 + m) - r * PTF_UP - 2 * PTF_U * fabs(1 + m);
+    (void)p;
+    if (!(least > 0))
+        return (ball){m, HUGE_VAL};
+    double y = log_of(1 + m, &error);
+    error += 2 * PTF_U;
+    if (fabs(m) < 0.25) {
+        y = log1p_of(m);
+        error = 8 * PTF_U * fabs(y);
+    }
+    return lipschitz(y, error, 1 / least, r, executed);
+}
+
 /* ------------------------------------------------------------------- table */
 
 #define FUNCTIONS(UNARY)            \
@@ -538,7 +554,8 @@ static inline ball floor_(double m, double r, const double *p, bool executed)
     UNARY(SELU, selu)               \
     UNARY(THRESHOLD, threshold)     \
     UNARY(RECIPROCAL, reciprocal)   \
-    UNARY(FLOOR, floor_)
+    UNARY(FLOOR, floor_)            \
+    UNARY(LOG1P, log1p_)
 
 /* The parameters are copied, so that no store can change them. */
 #define LOOP(id, name)                                                     \
