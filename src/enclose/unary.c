@@ -523,6 +523,15 @@ static inline ball log1p_(double m, double r, const double *p, bool executed)
     return lipschitz(y, error, 1 / least, r, executed);
 }
 
+/* As exp. */
+static inline ball expm1_(double m, double r, const double *p, bool executed)
+{
+    double error, other, y = expm1_of(m, &error);
+    double steep = exp_of(m, &other) * PTF_UP;
+    (void)p;
+    return lipschitz(y, error, steep, grown(r), executed);
+}
+
 /* ------------------------------------------------------------------- table */
 
 #define FUNCTIONS(UNARY)            \
@@ -555,7 +564,8 @@ static inline ball log1p_(double m, double r, const double *p, bool executed)
     UNARY(THRESHOLD, threshold)     \
     UNARY(RECIPROCAL, reciprocal)   \
     UNARY(FLOOR, floor_)            \
-    UNARY(LOG1P, log1p_)
+    UNARY(LOG1P, log1p_)            \
+    UNARY(EXPM1, expm1_)
 
 /* The parameters are copied, so that no store can change them. */
 #define LOOP(id, name)                                                     \
