@@ -23,7 +23,7 @@ static inline ball rounded(double y, double r, bool executed)
     return (ball){y, r + 2 * ptf_executed(executed, y, r)};
 }
 
-/* ------------------------------------- elementary functions and their errors */
+/* ------------------------------------------------- elementary functions */
 
 /* Larger arguments than 700 give infinity, which says nothing. */
 static inline double exp_of(double x, double *error)
@@ -40,9 +40,9 @@ static inline double grown(double r)
 }
 
 /*
- * exp(x) - 1.  Below 1/4 the Taylor polynomial of degree 16, x (1 + x/2 (1 + x/3
- * (...))): what is rounded inside counts x/2 times or less, 4u in all, and the
- * remainder is below 2^-80.
+ * exp(x) - 1.  Below 1/4 the Taylor polynomial of degree 16, x (1 + x/2 (1 +
+ * x/3 (...))): what is rounded inside counts x/2 times or less, 4u in all, and
+ * the remainder is below 2^-80.
  */
 static inline double expm1_of(double x, double *error)
 {
@@ -81,12 +81,12 @@ static inline double log_of(double x, double *error)
 }
 
 /*
- * erfc(a) for a >= 0 that is off by 2u itself: exp(-a^2) p(t) / (1 + 2a), t = (a
- * - 3) / (a + 3) in -1 .. 1, where p is the Chebyshev series of (1 + 2x) exp(x^2)
- * erfc(x), which is 1 or more, up to degree 24, the rest of which is below
- * 2^-56.  Its coefficients add up to 1.79 without signs, so that Horner's rule
- * is off by 2 * 24 u * 1.79, and t by 3u: with exp below 2^-45 of the result.
- * a^2 is off by 5u, which moves exp(-a^2) by 5u a^2 of itself.
+ * erfc(a) for a >= 0 that is off by 2u itself: exp(-a^2) p(t) / (1 + 2a), t =
+ * (a - 3) / (a + 3) in -1 .. 1, where p is the Chebyshev series of (1 + 2x)
+ * exp(x^2) erfc(x), which is 1 or more, up to degree 24, the rest of which is
+ * below 2^-56.  Its coefficients add up to 1.79 without signs, so that Horner's
+ * rule is off by 2 * 24 u * 1.79, and t by 3u: with exp below 2^-45 of the
+ * result.  a^2 is off by 5u, which moves exp(-a^2) by 5u a^2 of itself.
  */
 static inline double erfc_of(double a, double *error)
 {
@@ -109,9 +109,9 @@ static inline double erfc_of(double a, double *error)
 }
 
 /*
- * erf(a) for a >= 0.  Below 1/2 the series a exp(-a^2) 2 / sqrt(pi) (1 + 2 a^2 /
- * 3 (1 + 2 a^2 / 5 (...))), all of whose terms are positive: off by 8u, and the
- * remainder is below 2^-60.
+ * erf(a) for a >= 0.  Below 1/2 the series a exp(-a^2) 2 / sqrt(pi) (1 + 2 a^2
+ * / 3 (1 + 2 a^2 / 5 (...))), all of whose terms are positive: off by 8u, and
+ * the remainder is below 2^-60.
  */
 static inline double erf_of(double a, double *error)
 {
@@ -161,7 +161,7 @@ static inline ball clamped(double m, double r, double low, double high,
     return (ball){y, moved + ptf_executed(executed, y, moved)};
 }
 
-/* ----------------------------------------------------------------- functions */
+/* ------------------------------------------------------------- functions */
 
 /* Exact on the centre, and never further apart than its arguments. */
 static inline ball relu(double m, double r, const double *p, bool executed)
@@ -300,9 +300,9 @@ static inline ball silu(double m, double r, const double *p, bool executed)
 }
 
 /*
- * m Phi(m), where the slope is 1.1290 at most in both forms.  erfc's argument is
- * off by 2u.  Of the other form 2u is off by 6u, which moves e = exp(-2u) by 6u
- * 2u of itself, and e / (1 + e) and 1 / (1 + e) by no more.
+ * m Phi(m), where the slope is 1.1290 at most in both forms.  erfc's argument
+ * is off by 2u.  Of the other form 2u is off by 6u, which moves e = exp(-2u) by
+ * 6u 2u of itself, and e / (1 + e) and 1 / (1 + e) by no more.
  */
 static inline ball gelu(double m, double r, const double *p, bool executed)
 {
@@ -450,9 +450,9 @@ static inline ball clamp(double m, double r, const double *p, bool executed)
 }
 
 /*
- * The slope is 1 or exp(x / alpha), at most that at m - r when alpha is negative
- * and else 1.  z = m / alpha is off by u |z|, which moves exp(z) - 1 by as much
- * times exp(z) and a little.
+ * The slope is 1 or exp(x / alpha), at most that at m - r when alpha is
+ * negative and else 1.  z = m / alpha is off by u |z|, which moves exp(z) - 1
+ * by as much times exp(z) and a little.
  */
 static inline ball celu(double m, double r, const double *p, bool executed)
 {

@@ -130,10 +130,10 @@ static const struct {
      PTF_UNSUPPORTED, "layer '1' lacks the attribute 'kernel_size'"},
     /* classes */
     {BYTES(FILE_OF(SEQUENTIAL(CHILD("0", LINEAR(""))
-                                  CHILD("1", MODULE("activation\nGELU",
+                                  CHILD("1", MODULE("activation\nGLU",
                                                     NO_PARAMETERS //
                                                         NO_CHILDREN))))),
-     PTF_UNSUPPORTED, "layer '1' is a GELU"},
+     PTF_UNSUPPORTED, "layer '1' is a GLU"},
     {BYTES(FILE_OF(SEQUENTIAL(CHILD("0", LINEAR("")) CHILD(
          "1", "ctorch.nn.modulesque\nReLU\n)\x81}(" NO_PARAMETERS NO_CHILDREN
               "ub")))),

@@ -150,7 +150,7 @@ static void kernels_are_within_an_ulp(void **unused)
                 fail_at(s, "value", (double)x[i], (double)value[i],
                         "%g ulps from %La", ulps, want);
             most = fmax(most, ulps);
-            /* Around roots of a slope, where terms cancel, double has no more. */
+            /* Where terms of a slope cancel, double has no more. */
             want = sample_slope(s->op, at, p) * (long double)d[i];
             long double far = fabsl((long double)dx[i] - want);
             if (fabsl(at) < 2)
