@@ -56,6 +56,8 @@ static const struct {
     {"divisor_override", {"None"}},
     {"threshold", {"0"}}, /* ReLU up to PyTorch 0.4 */
     {"value", {"0"}},
+    {"min_val", {"0.0", "0"}}, /* ReLU6 is a Hardtanh, and shows neither */
+    {"max_val", {"6.0", "6"}},
 };
 
 ptf_status ptf_model_fail(const ptf_checkpoint *ckpt, ptf_text_span name,
