@@ -334,7 +334,7 @@ PTF_API const char *ptf_checkpoint_key(const ptf_checkpoint *ckpt,
                                        size_t *left_out, const char **example);
 
 /*
- * A text that the file carries beside its tensors: "architecture", "source"
+ * A text that the file carries beside its tensors: "architecture", "graph"
  * and so on in files that ptfold wrote (see ptf_net_save()), or any entry of
  * a safetensors file's __metadata__.  NULL when there is none.
  */
@@ -469,6 +469,9 @@ PTF_API void ptf_program_close(ptf_program *program);
 PTF_API ptf_status ptf_program_verify(const ptf_program *program,
                                       ptf_error *err);
 
+/* The SHA-256 of the file in hexadecimal. */
+PTF_API void ptf_program_sha256(const ptf_program *program, char hex[65]);
+
 /* PTF_IO when the file was written to since it was opened. */
 PTF_API ptf_status ptf_program_unchanged(const ptf_program *program,
                                          ptf_error *err);
@@ -485,13 +488,15 @@ PTF_API void ptf_program_print_graph(const ptf_program *program, bool defaults,
 
 /* --------------------------------------------------------------------- net */
 
+enum { PTF_SHAPE_MAX = 7 }; /* with the batch, as many as tensors have */
+
 /*
- * A shape without the batch dimension: (features), (channels, length) or
- * (channels, height, width).
+ * A shape without the batch dimension: (features), (channels, length),
+ * (channels, height, width), or whatever values inside a graph have.
  */
 typedef struct ptf_shape {
     int rank;
-    int64_t dim[3];
+    int64_t dim[PTF_SHAPE_MAX];
 } ptf_shape;
 
 /* Reads "3x32x32"; false when 'text' is not a shape. */
@@ -541,9 +546,10 @@ PTF_API ptf_status ptf_net_print_mismatch(const char *text,
 /*
  * Makes a net from the text that Python's print(model) prints.  'text_name'
  * stands in messages for the text's file.  Lines that start with '#' are
- * comments; "# input: 3x32x32" names the usual input.
+ * comments; "# input: 3x32x32" names the usual input.  A text that begins with
+ * "ptfold graph" is that of a graph: see ptf_net_print_graph().
  *
- * With 'text' NULL the checkpoint says itself what it is: by the text that
+ * With 'text' NULL the checkpoint says itself what it is: by a text that
  * ptf_net_save() left in its metadata, or as a whole model (torch.save(model)),
  * whose attributes say the same as a text.
  *
@@ -569,6 +575,14 @@ PTF_API ptf_status ptf_net_make(const char *text, const char *text_name,
                                 const ptf_checkpoint *ckpt,
                                 const ptf_net_options *options, ptf_net **out,
                                 ptf_error *err);
+/*
+ * The net of a program that torch.export wrote: its whole graph, so that
+ * nothing is assumed.  The program must outlive it.  PTF_UNSUPPORTED names the
+ * first call that ptfold does not compute, with its node and module.
+ */
+PTF_API ptf_status ptf_net_from_program(const ptf_program *program,
+                                        ptf_net **out, ptf_error *err);
+
 PTF_API void ptf_net_free(ptf_net *net);
 
 /*
@@ -603,7 +617,7 @@ PTF_API const ptf_parameter *ptf_net_parameters(const ptf_net *net,
 /* The usual input's shape; false when the text does not say. */
 PTF_API bool ptf_net_input(const ptf_net *net, ptf_shape *out);
 
-/* The class name of the root: "smallNetTrain". */
+/* Of the model: the class name of its root, "smallNetTrain". */
 PTF_API const char *ptf_net_name(const ptf_net *net);
 
 /* One layer as a table would show it. */
@@ -628,7 +642,16 @@ PTF_API const ptf_tensor *ptf_net_tensor(const ptf_net *net, size_t index);
  */
 PTF_API ptf_status ptf_net_check_numbers(const ptf_net *net, ptf_error *err);
 
-/* The architecture as print(model) would print it, plus the input comment. */
+/*
+ * True for a chain of modules, of which the text of print(model) says all;
+ * other nets have a text of their graph only.
+ */
+PTF_API bool ptf_net_is_chain(const ptf_net *net);
+
+/*
+ * The architecture as print(model) would print it, plus the input comment: of a
+ * chain of modules.
+ */
 PTF_API void ptf_net_print_text(const ptf_net *net, FILE *out);
 
 /*
@@ -654,10 +677,28 @@ typedef struct ptf_slide {
     int64_t border[2];
 } ptf_slide;
 
-PTF_API void ptf_net_slide(const ptf_net *net, ptf_slide *out);
+PTF_API ptf_status ptf_net_slide(const ptf_net *net, ptf_slide *out,
+                                 ptf_error *err);
 
 /* The graph: one line per node with inputs, attributes and parameters. */
 PTF_API void ptf_net_print(const ptf_net *net, FILE *out);
+
+/*
+ * The text of the graph, one line per value: see docs/graph.md.  It says all of
+ * the net but the numbers of its tensors, and ptf_net_make() reads it back.
+ * PTF_MEMORY is all that can go wrong; errors of writing are the FILE's.
+ */
+PTF_API ptf_status ptf_net_print_graph(const ptf_net *net, FILE *out,
+                                       ptf_error *err);
+
+/* The graph as the source of a picture. */
+typedef enum ptf_drawing {
+    PTF_DRAWING_DOT,     /* of Graphviz */
+    PTF_DRAWING_MERMAID, /* of Mermaid, which Markdown viewers draw */
+} ptf_drawing;
+
+PTF_API ptf_status ptf_net_draw(const ptf_net *net, ptf_drawing kind, FILE *out,
+                                ptf_error *err);
 
 /* A text of a file's metadata. */
 typedef struct ptf_metadata {
@@ -668,7 +709,8 @@ typedef struct ptf_metadata {
  * Writes the net's state dict to 'path'.  The ending decides the format:
  * ".pt" and ".pth" give a file for torch.load(weights_only=True) and
  * load_state_dict(); ".bin" and ".safetensors" a safetensors file whose
- * __metadata__ carries "architecture" (the text), "assumes"
+ * __metadata__ carries "architecture" (the text of a chain of modules) or
+ * "graph" (that of any other net, as ptf_net_print_graph() has it), "assumes"
  * (ptf_net_assumption(), or nothing), "rewrites" and, when 'source' is not
  * NULL, "source_sha256".  Anything else is PTF_ARGUMENT.  'notes', which a row
  * without key ends, go there too; NULL: none.
@@ -761,7 +803,8 @@ PTF_API const ptf_convention *ptf_convention_find(const char *name);
 typedef struct ptf_count {
     const char *name; /* as in ptf_layer; of a net, its class */
     const char *op;   /* "" of a net */
-    ptf_shape input, output;
+    ptf_shape input;  /* of the first operand; of rank 0 where there is none */
+    ptf_shape output;
     int64_t parameters;   /* trainable numbers */
     int64_t weight_bytes; /* of these, and of running statistics */
     int64_t input_bytes;  /* both 0 where the output is the input in another */
@@ -1119,7 +1162,8 @@ PTF_API ptf_status ptf_gradient_back(ptf_gradient *gradient,
  * The gradients that ptf_gradient_back() left, valid until it runs again.  By
  * the input: count x input in C order, NULL unless asked for.  By the
  * parameters: tensors under the parameters' names, f32, in state dict order;
- * those of several inputs are added up.
+ * those of several inputs are added up.  A graph's constants of floating-point
+ * numbers are parameters.
  */
 PTF_API const float *ptf_gradient_input(const ptf_gradient *gradient);
 PTF_API size_t ptf_gradient_tensor_count(const ptf_gradient *gradient);

@@ -31,11 +31,15 @@ cd "$build"
 # shellcheck disable=SC2086 # lists of words
 "$clang" $flags -c "$root"/tests/support/msan.c "$root"/tests/support/make_checkpoint.c \
     "$root"/src/base/*.c
-for folder in archive pickle tensor checkpoint op net import; do
+for folder in archive pickle tensor checkpoint program op net import; do
     mkdir "$folder"
     # shellcheck disable=SC2086
     (cd "$folder" && "$clang" $flags -c "$root"/src/$folder/*.c)
 done
+python3 "$root/src/program/schemas.py" schemas.c \
+    "$root/src/program/aten_schemas.txt"
+# shellcheck disable=SC2086
+"$clang" $flags -c schemas.c
 python3 "$root/src/import/embed.py" texts.c "$root"/checkpoints/*.txt
 # shellcheck disable=SC2086
 "$clang" $flags -I"$root/src/import" -c texts.c

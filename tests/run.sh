@@ -13,7 +13,7 @@ libdeflate-dev libcmocka-dev libgmp-dev libmpfr-dev libbz2-dev python3
 qemu-user gcc-aarch64-linux-gnu
 libc6-dev-arm64-cross g++ libtorch-dev python3-torch python3-numpy libpng-dev
 libjpeg-dev python3-pil clang-format shellcheck scdoc man-db zsh fish
-clang-tools gcovr dpkg-dev debhelper lintian git"
+clang-tools gcovr dpkg-dev debhelper graphviz lintian git"
 
 passed=0
 failed=0

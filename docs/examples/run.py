@@ -16,7 +16,7 @@ class Error(ctypes.Structure):
 
 
 class Shape(ctypes.Structure):
-    _fields_ = [("rank", ctypes.c_int), ("dim", ctypes.c_int64 * 3)]
+    _fields_ = [("rank", ctypes.c_int), ("dim", ctypes.c_int64 * 7)]
 
     def dims(self):
         return tuple(self.dim[:self.rank])

@@ -23,11 +23,12 @@ OPTIONS = """# OPTIONS
 
 *NET.pt, NET.pth, NET.bin, NET.safetensors*
 \tcheckpoints, which are recognised by what is in them, whatever their names;
-\ta *.bin* or *.safetensors* that ptfold wrote carries its architecture
+\ta *.bin* or *.safetensors* that ptfold wrote carries its network's text
 
 *NET.txt*
 \tthe text that *print(model)* prints, for *--arch*; a line
-\t"# input: 3x32x32" may say the shape of one input
+\t"# input: 3x32x32" may say the shape of one input.  Or the text of a graph,
+\tas *ptfold info --graph* prints it
 """
 
 ENVIRONMENT = """# ENVIRONMENT

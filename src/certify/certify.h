@@ -24,13 +24,26 @@ typedef struct ptf_pair_mismatch {
 } ptf_pair_mismatch;
 
 /*
+ * Per node, the one that made its numbers: itself, but where it passes those of
+ * another on in their order, as Dropout, Identity and Flatten do.
+ */
+void ptf_find_makers(const ptf_net *net, int *makers);
+
+/* Two nets, and the makers of their nodes. */
+typedef struct ptf_graphs {
+    const ptf_net *a, *b;
+    const int *a_makers, *b_makers;
+} ptf_graphs;
+
+/*
  * Pairs each node of B.  'pairs' has room for B's nodes and 'folded' for A's:
  * those that stand for a batch norm that is inside a layer of B.  'mismatch'
  * names the first layer with parameters, of either net, that has no
- * counterpart.
+ * counterpart, and where the nets are no chains the first node of B that has
+ * none or reads other values than its counterpart.
  */
-ptf_status ptf_pair_nets(const ptf_net *a, const ptf_net *b,
-                         const ptf_net *model, ptf_pair *pairs, bool *folded,
+ptf_status ptf_pair_nets(const ptf_graphs *graphs, const ptf_net *model,
+                         ptf_pair *pairs, bool *folded,
                          ptf_pair_mismatch *mismatch, ptf_error *err);
 
 /* The next node of A behind 'node' that is folded into it, or -1. */

@@ -17,8 +17,11 @@ static ptf_status make_side(ptf_check *c, int which, const ptf_net *net,
     side->taps = ptf_arena_array(&c->arena, nodes, sizeof(*side->taps));
     side->steps = ptf_arena_array(&c->arena, nodes, sizeof(*side->steps));
     side->inside = ptf_arena_array(&c->arena, nodes, sizeof(*side->inside));
-    return side->taps && side->steps && side->inside ? PTF_OK
-                                                     : ptf_fail_memory(err);
+    side->makers = ptf_arena_array(&c->arena, nodes, sizeof(*side->makers));
+    if (!side->taps || !side->steps || !side->inside || !side->makers)
+        return ptf_fail_memory(err);
+    ptf_find_makers(net, side->makers);
+    return PTF_OK;
 }
 
 /* Marks what lies between a layer of A and the last norm folded into it. */
@@ -34,8 +37,10 @@ static void mark_inside(const ptf_net *a, const ptf_pair *pair, bool *inside)
 static ptf_status pair_nets(ptf_check *c, bool *folded, ptf_error *err)
 {
     const ptf_net *a = c->sides[PTF_SIDE_A].net, *b = c->sides[PTF_SIDE_B].net;
-    ptf_status status = ptf_pair_nets(a, b, c->options.model, c->pairs, folded,
-                                      &c->mismatch, err);
+    ptf_graphs graphs = {a, b, c->sides[PTF_SIDE_A].makers,
+                         c->sides[PTF_SIDE_B].makers};
+    ptf_status status = ptf_pair_nets(&graphs, c->options.model, c->pairs,
+                                      folded, &c->mismatch, err);
     for (int i = 1; status == PTF_OK && i < b->node_count; i++)
         mark_inside(a, &c->pairs[i], c->sides[PTF_SIDE_A].inside);
     return status;

@@ -18,10 +18,18 @@ typedef struct ptf_side {
     ptf_plan *kept; /* the same, keeping what its layers give */
     float *out;     /* group x outputs */
     float *kept_out;
-    const float **taps;  /* per node: what it gave in the last run */
+    const float **taps;  /* per node: what it gave in the last run; NULL where
+                            it is fixed */
     const float **steps; /* the same, NULL inside of what B has folded */
     bool *inside;        /* per node: a folded batch norm follows */
+    int *makers;         /* per node: see ptf_find_makers() */
 } ptf_side;
+
+/* True when a node's value is a constant, the same for all inputs. */
+static inline bool ptf_side_fixed(const ptf_side *side, int node)
+{
+    return side->net->nodes[side->makers[node]].op == PTF_OP_CONSTANT;
+}
 
 /* An input whose prediction is not certified. */
 typedef struct ptf_open {

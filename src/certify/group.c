@@ -22,7 +22,10 @@ static ptf_status run_side(ptf_check *c, int which, const float *in,
     side->taps[0] = in;
     for (int i = 1; i < side->net->node_count; i++) {
         ptf_shape shape;
-        side->taps[i] = ptf_plan_layer(side->kept, (size_t)(i - 1), &shape);
+        side->taps[i] =
+            ptf_side_fixed(side, i)
+                ? NULL
+                : ptf_plan_layer(side->kept, (size_t)(i - 1), &shape);
     }
     for (int i = 0; i < side->net->node_count; i++)
         side->steps[i] = side->inside[i] ? NULL : side->taps[i];
@@ -104,6 +107,8 @@ static void check_runs(ptf_check *c, int which, int64_t count)
 {
     const ptf_side *side = &c->sides[which];
     for (int i = 1; i < side->net->node_count; i++) {
+        if (ptf_side_fixed(side, i))
+            continue;
         int64_t n = beyond(c->enclosures[which], side->taps[i], i, count);
         int64_t numbers =
             count *
@@ -176,12 +181,15 @@ static void attribute(ptf_check *c, int node, int64_t count)
 
 /* -------------------------------------------------------------------- group */
 
-/* Calls 'visit' for every node of B that has a counterpart's value. */
+/* Calls 'visit' for every node of B that has a counterpart's value, which each
+ * input has its own of. */
 static void each_layer(ptf_check *c, int64_t count,
                        void (*visit)(ptf_check *c, int node, int64_t count))
 {
     for (int i = 1; i < c->sides[PTF_SIDE_B].net->node_count; i++) {
-        if (c->pairs[i].value >= 0)
+        int value = c->pairs[i].value;
+        if (value >= 0 && !ptf_side_fixed(&c->sides[PTF_SIDE_A], value) &&
+            !ptf_side_fixed(&c->sides[PTF_SIDE_B], i))
             visit(c, i, count);
     }
 }

@@ -166,6 +166,8 @@ ptf_status ptf_ideal_numbers(ptf_arena *arena, const ptf_net *a,
         else if (numbers[from].scale.value != NULL)
             status = ideal_norm(arena, &a->nodes[from], &b->nodes[i], &ideal[i],
                                 err);
+        else
+            ideal[i] = numbers[from]; /* a constant's, or none */
     }
     return status;
 }
@@ -449,7 +451,11 @@ ptf_status ptf_check_parameters(const ptf_node *a, const ptf_node *b,
 {
     ptf_arena arena = {NULL};
     ptf_status status = PTF_OK;
+    wanted same = {.f32 = ideal->f32, .f64 = ideal->f64, .max_ulps = max_ulps};
     *count = 0;
+    if (b->op == PTF_OP_CONSTANT)
+        return check_tensor(b->tensors[PTF_ROLE_WEIGHT], &same,
+                            &out[(*count)++], err);
     for (int role = 0; status == PTF_OK && role < PTF_ROLE_COUNT; role++)
         status = check_role(&arena, a, b, (ptf_role)role, ideal, max_ulps, out,
                             count, err);

@@ -3,7 +3,7 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
-#include "certify/certify.h"
+#include "certify/pair.h"
 
 static bool is_norm(const ptf_node *node)
 {
@@ -26,21 +26,20 @@ static bool is_activation(const ptf_node *node)
     return ptf_op_is(node->op, PTF_FAMILY_UNARY);
 }
 
-/*
- * In the same place: products with as many weights and channels, batch norms
- * of as many channels, two pools, two activations.  Whether they compute the
- * same is for the numbers to say.
- */
-static bool is_alike(const ptf_node *a, const ptf_node *b)
+bool ptf_pair_alike(const ptf_node *a, const ptf_node *b)
 {
     if ((is_pool(a) && is_pool(b)) || (is_activation(a) && is_activation(b)))
         return true;
+    const ptf_tensor *v = a->tensors[PTF_ROLE_WEIGHT],
+                     *w = b->tensors[PTF_ROLE_WEIGHT];
+    if (a->op == PTF_OP_CONSTANT && b->op == PTF_OP_CONSTANT)
+        return v->rank == w->rank &&
+               memcmp(v->shape, w->shape,
+                      (size_t)v->rank * sizeof(*v->shape)) == 0;
     if (!ptf_op_is(a->op, PTF_FAMILY_PRODUCT) ||
         !ptf_op_is(b->op, PTF_FAMILY_PRODUCT))
         return a->op == b->op &&
                (!is_norm(a) || a->attrs.out_channels == b->attrs.out_channels);
-    const ptf_tensor *v = a->tensors[PTF_ROLE_WEIGHT],
-                     *w = b->tensors[PTF_ROLE_WEIGHT];
     return v != NULL && w != NULL && v->shape[0] == w->shape[0] &&
            ptf_tensor_numel(v) == ptf_tensor_numel(w);
 }
@@ -89,10 +88,10 @@ static bool pair_in_order(const ptf_net *a, const ptf_net *b, ptf_pair *pairs)
     for (int i = 1; i < b->node_count; i++) {
         const ptf_node *node = &b->nodes[i];
         int at = next;
-        while (at < a->node_count && !is_alike(&a->nodes[at], node) &&
+        while (at < a->node_count && !ptf_pair_alike(&a->nodes[at], node) &&
                is_optional(&a->nodes[at]))
             at++;
-        bool found = at < a->node_count && is_alike(&a->nodes[at], node);
+        bool found = at < a->node_count && ptf_pair_alike(&a->nodes[at], node);
         if (!found && (!is_optional(node) || is_norm(node)))
             return false;
         pairs[i].layer = found ? at : -1;
@@ -106,7 +105,7 @@ static void pair_by_name(const ptf_net *a, const ptf_net *b, ptf_pair *pairs)
     for (int i = 1; i < b->node_count; i++) {
         pairs[i].layer = -1;
         for (int k = 1; k < a->node_count && !b->nodes[i].implied; k++) {
-            if (is_alike(&a->nodes[k], &b->nodes[i]) &&
+            if (ptf_pair_alike(&a->nodes[k], &b->nodes[i]) &&
                 strcmp(a->nodes[k].name, b->nodes[i].name) == 0)
                 pairs[i].layer = k;
         }
@@ -149,7 +148,8 @@ static void fold(const ptf_net *a, const bool *used, ptf_pair *pair,
 
 static bool has_numbers(const ptf_node *node)
 {
-    return ptf_op_is(node->op, PTF_FAMILY_PRODUCT) || is_norm(node);
+    return ptf_op_is(node->op, PTF_FAMILY_PRODUCT) || is_norm(node) ||
+           node->op == PTF_OP_CONSTANT;
 }
 
 static void find_mismatch(const ptf_net *a, const ptf_net *b,
@@ -170,27 +170,42 @@ static void find_mismatch(const ptf_net *a, const ptf_net *b,
     }
 }
 
-ptf_status ptf_pair_nets(const ptf_net *a, const ptf_net *b,
-                         const ptf_net *model, ptf_pair *pairs, bool *folded,
+/* Layers alone, which may be of another kind than their counterparts. */
+static ptf_status pair_layers(const ptf_graphs *g, const ptf_net *model,
+                              ptf_pair *pairs, ptf_error *err)
+{
+    if (!ptf_is_chain(g->a) || !ptf_is_chain(g->b))
+        return ptf_pair_by_structure(g, pairs, err);
+    if (!pair_by_log(g->a, g->b, model, pairs) &&
+        !pair_in_order(g->a, g->b, pairs))
+        pair_by_name(g->a, g->b, pairs);
+    return PTF_OK;
+}
+
+ptf_status ptf_pair_nets(const ptf_graphs *g, const ptf_net *model,
+                         ptf_pair *pairs, bool *folded,
                          ptf_pair_mismatch *mismatch, ptf_error *err)
 {
+    const ptf_net *a = g->a, *b = g->b;
     bool *used = ptf_alloc((size_t)a->node_count * sizeof(*used));
     if (used == NULL)
         return ptf_fail_memory(err);
-    *mismatch = (ptf_pair_mismatch){NULL, NULL};
-    if (!pair_by_log(a, b, model, pairs) && !pair_in_order(a, b, pairs))
-        pair_by_name(a, b, pairs);
-    for (int i = 1; i < b->node_count; i++) {
+    ptf_status status = pair_layers(g, model, pairs, err);
+    for (int i = 1; status == PTF_OK && i < b->node_count; i++) {
         bool alike = pairs[i].layer >= 0 &&
-                     is_alike(&a->nodes[pairs[i].layer], &b->nodes[i]);
+                     ptf_pair_alike(&a->nodes[pairs[i].layer], &b->nodes[i]);
         pairs[i].layer = alike ? pairs[i].layer : -1;
         if (alike)
             used[pairs[i].layer] = true;
     }
     pairs[0] = (ptf_pair){0, 0};
-    for (int i = 1; i < b->node_count; i++)
+    for (int i = 1; status == PTF_OK && i < b->node_count; i++)
         fold(a, used, &pairs[i], folded);
-    find_mismatch(a, b, pairs, used, folded, mismatch);
+    *mismatch = (ptf_pair_mismatch){NULL, NULL};
+    if (status == PTF_OK)
+        find_mismatch(a, b, pairs, used, folded, mismatch);
+    if (status == PTF_OK && (!ptf_is_chain(a) || !ptf_is_chain(b)))
+        ptf_find_miswired(g, pairs, mismatch);
     ptf_free(used);
-    return PTF_OK;
+    return status;
 }

@@ -36,8 +36,9 @@ static float *draw(ptf_arena *arena, int node, int64_t count)
 }
 
 /*
- * Every value that has a counterpart becomes such numbers, but for those inside
- * of what B has folded.
+ * Every value that has a counterpart becomes such numbers, constants too, but
+ * for those inside of what B has folded.  Each has its own, so that a layer
+ * which reads another value than its counterpart is seen here as well.
  */
 static ptf_status set_taps(ptf_check *c, ptf_arena *arena, int64_t count,
                            const float **a, const float **ideal, ptf_error *err)

@@ -26,6 +26,14 @@ static meaning meaning_of(const char *name, size_t count)
     return count == 1 || is_one_of(name, outputs) ? IS_OUTPUT : IS_UNKNOWN;
 }
 
+/* Not a layer that gives something for each input. */
+static bool is_constant(const ptf_net *net, int node)
+{
+    while (ptf_op_is(net->nodes[node].op, PTF_FAMILY_VIEW))
+        node = net->nodes[node].inputs[0];
+    return net->nodes[node].op == PTF_OP_CONSTANT;
+}
+
 /* The node whose output the array is; 0: it is left out. */
 static ptf_status find_node(const ptf_recording *r, const char *name, int *node,
                             ptf_error *err)
@@ -33,7 +41,8 @@ static ptf_status find_node(const ptf_recording *r, const char *name, int *node,
     const ptf_net *net = r->net;
     for (int i = 1; i < net->node_count; i++) {
         *node = i;
-        if (name[0] != '\0' && strcmp(net->nodes[i].name, name) == 0)
+        if (name[0] != '\0' && strcmp(net->nodes[i].name, name) == 0 &&
+            !is_constant(net, i))
             return PTF_OK;
     }
     meaning m = meaning_of(name, r->count);

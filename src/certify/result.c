@@ -132,7 +132,8 @@ bool ptf_check_layer(const ptf_check *c, size_t index, ptf_layer_check *out)
     if (!c->options.layers)
         return false;
     for (int i = 1; i < b->node_count; i++) {
-        if (c->pairs[i].value < 0 || index-- > 0)
+        if (c->pairs[i].value < 0 || ptf_side_fixed(&c->sides[PTF_SIDE_B], i) ||
+            index-- > 0)
             continue;
         *out = c->layers[i];
         out->level = level_of(c, i);

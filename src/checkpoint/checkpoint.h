@@ -26,6 +26,9 @@ ptf_status ptf_checkpoint_check_output(const ptf_checkpoint *ckpt,
  */
 ptf_status ptf_checkpoint_compare(const ptf_checkpoint *ckpt, ptf_error *err);
 
+/* Of a whole file. */
+void ptf_file_sha256(const ptf_file *file, char hex[65]);
+
 /* ptf_file_release() of all its files. */
 void ptf_checkpoint_release(const ptf_checkpoint *ckpt);
 

@@ -30,6 +30,14 @@ static void digest_end(SHA256_CTX *d, char hex[65])
     hex[2 * sizeof(sum)] = '\0';
 }
 
+void ptf_file_sha256(const ptf_file *file, char hex[65])
+{
+    SHA256_CTX d;
+    SHA256_Init(&d);
+    SHA256_Update(&d, file->data, file->size);
+    digest_end(&d, hex);
+}
+
 ptf_status ptf_checkpoint_sha256(const ptf_checkpoint *ckpt, char hex[65],
                                  ptf_error *err)
 {

@@ -80,13 +80,14 @@ static int64_t term_count(tally *t, const ptf_node *node)
     return parameter_count(t, node, PTF_ROLE_WEIGHT) / node->attrs.out_channels;
 }
 
-/* Of one sample. */
+/* Of one sample; 'in' is the shape of the first operand. */
 static void find_quantities(tally *t, const ptf_node *node, const ptf_shape *in,
                             const ptf_shape *out, int64_t q[PTF_QUANTITY_COUNT])
 {
-    q[PTF_QUANTITY_INPUTS] = ptf_shape_numel(in);
     q[PTF_QUANTITY_OUTPUTS] = ptf_shape_numel(out);
     q[PTF_QUANTITY_TAPS] = count_taps(t, node, in, out);
+    if (ptf_node_is_parameter(node))
+        q[PTF_QUANTITY_PARAMETERS] = q[PTF_QUANTITY_OUTPUTS];
     for (int role = PTF_ROLE_WEIGHT; role <= PTF_ROLE_SHIFT; role++)
         q[PTF_QUANTITY_PARAMETERS] =
             plus(t, q[PTF_QUANTITY_PARAMETERS],
@@ -103,7 +104,7 @@ static void find_quantities(tally *t, const ptf_node *node, const ptf_shape *in,
         q[PTF_QUANTITY_AFFINE] = q[PTF_QUANTITY_OUTPUTS];
     if (ptf_op_is(node->op, PTF_FAMILY_SOFTMAX))
         q[PTF_QUANTITY_VECTORS] =
-            q[PTF_QUANTITY_INPUTS] /
+            ptf_shape_numel(in) /
             in->dim[ptf_softmax_axis(&node->attrs, in->rank + 1) - 1];
 }
 
@@ -143,46 +144,18 @@ typedef struct counting {
     const ptf_convention_table *convention;
     int64_t batch;
     bool *wanted; /* nodes whose value's gradient is asked for */
+    int *reads;   /* of a value by what leads to the output: those to come */
 } counting;
 
-static int64_t weight_bytes(tally *t, const ptf_node *node)
+static int64_t weight_bytes(tally *t, const ptf_node *node,
+                            const ptf_shape *out)
 {
     int64_t count = 0;
+    if (node->op == PTF_OP_CONSTANT)
+        count = ptf_shape_numel(out);
     for (int role = PTF_ROLE_WEIGHT; role <= PTF_ROLE_RUNNING_VAR; role++)
         count = plus(t, count, parameter_count(t, node, (ptf_role)role));
     return times(t, count, sizeof(float));
-}
-
-static ptf_count count_layer(tally *t, const counting *c, int index)
-{
-    const ptf_node *node = &c->net->nodes[index];
-    const ptf_shape *in = &c->shapes[node->inputs[0]];
-    const ptf_shape *out = &c->shapes[index];
-    ptf_count count = {.name = node->name,
-                       .op = node->class_name,
-                       .input = *in,
-                       .output = *out};
-    int64_t q[PTF_QUANTITY_COUNT] = {0};
-    find_quantities(t, node, in, out, q);
-    count.parameters = q[PTF_QUANTITY_PARAMETERS];
-    count.weight_bytes = weight_bytes(t, node);
-    for (int i = 0; i < PTF_QUANTITY_COUNT; i++)
-        q[i] = times(t, q[i], c->batch);
-    if (!ptf_op_is(node->op, PTF_FAMILY_VIEW)) {
-        count.input_bytes = times(t, q[PTF_QUANTITY_INPUTS], sizeof(float));
-        count.output_bytes = times(t, q[PTF_QUANTITY_OUTPUTS], sizeof(float));
-    }
-    count.forward = evaluate_all(t, &ptf_forward_formulas, node->op, q);
-    if (c->wanted[node->inputs[0]])
-        count.input_gradient =
-            evaluate_all(t, &ptf_input_gradient_formulas, node->op, q);
-    count.parameter_gradient =
-        evaluate_all(t, &ptf_parameter_gradient_formulas, node->op, q);
-    count.conventional =
-        evaluate(t, c->convention->family[ptf_op_info(node->op)->family],
-                 c->convention->op[node->op], q);
-    c->wanted[index] = c->wanted[node->inputs[0]] || count.parameters > 0;
-    return count;
 }
 
 static void add_operations(tally *t, ptf_operations *sum,
@@ -192,6 +165,108 @@ static void add_operations(tally *t, ptf_operations *sum,
     sum->multiplications = plus(t, sum->multiplications, more->multiplications);
     sum->additions = plus(t, sum->additions, more->additions);
     sum->others = plus(t, sum->others, more->others);
+}
+
+/* The numbers of an operand of the whole batch. */
+static int64_t operand_numbers(tally *t, const counting *c,
+                               const ptf_node *node, int operand)
+{
+    const ptf_shape *shape = &c->shapes[node->inputs[operand]];
+    return times(t, ptf_shape_numel(shape), c->batch);
+}
+
+/*
+ * Additions of an operand's gradient that do not depend on the op: the sum
+ * over what a broadcast, or the batch, repeats, and the parts of other readers.
+ */
+static int64_t gathering(tally *t, const counting *c, const ptf_node *node,
+                         int operand, const int64_t q[PTF_QUANTITY_COUNT])
+{
+    int input = node->inputs[operand];
+    int64_t numbers = operand_numbers(t, c, node, operand), sum = 0;
+    bool binary = ptf_op_is(node->op, PTF_FAMILY_BINARY);
+    if (binary && numbers < q[PTF_QUANTITY_OUTPUTS])
+        sum = q[PTF_QUANTITY_OUTPUTS];
+    else if (c->net->nodes[input].op == PTF_OP_CONSTANT)
+        sum = numbers;
+    return c->reads[input] > 0 ? plus(t, sum, numbers) : sum;
+}
+
+/*
+ * The gradients by the operands of a node that leads to the output.  The last
+ * reading of a value is the first to give its part.
+ */
+static ptf_operations input_gradients(tally *t, const counting *c, int index,
+                                      const int64_t q[PTF_QUANTITY_COUNT])
+{
+    const ptf_node *node = &c->net->nodes[index];
+    ptf_operations sum = {0};
+    for (int k = 0; k < node->input_count; k++) {
+        c->reads[node->inputs[k]]--;
+        if (!c->wanted[node->inputs[k]])
+            continue;
+        ptf_operations more =
+            evaluate_all(t,
+                         k == 0 ? &ptf_input_gradient_formulas
+                                : &ptf_second_gradient_formulas,
+                         node->op, q);
+        more.additions = plus(t, more.additions, gathering(t, c, node, k, q));
+        add_operations(t, &sum, &more);
+    }
+    return sum;
+}
+
+/* Constants are counted where they are, each value once. */
+static int64_t input_bytes(tally *t, const counting *c, const ptf_node *node)
+{
+    int64_t numbers = 0;
+    for (int k = 0; k < node->input_count; k++) {
+        bool counted = c->net->nodes[node->inputs[k]].op == PTF_OP_CONSTANT;
+        for (int before = 0; before < k && !counted; before++)
+            counted = node->inputs[before] == node->inputs[k];
+        if (!counted)
+            numbers = plus(t, numbers, operand_numbers(t, c, node, k));
+    }
+    return times(t, numbers, sizeof(float));
+}
+
+static ptf_count count_layer(tally *t, const counting *c, int index)
+{
+    static const ptf_shape none;
+    const ptf_node *node = &c->net->nodes[index];
+    const ptf_shape *out = &c->shapes[index];
+    const ptf_shape *in =
+        node->input_count > 0 ? &c->shapes[node->inputs[0]] : &none;
+    ptf_count count = {.name = node->name,
+                       .op = node->class_name,
+                       .input = *in,
+                       .output = *out};
+    int64_t q[PTF_QUANTITY_COUNT] = {0};
+    find_quantities(t, node, in, out, q);
+    count.parameters = q[PTF_QUANTITY_PARAMETERS];
+    count.weight_bytes = weight_bytes(t, node, out);
+    for (int i = 0; i < PTF_QUANTITY_COUNT; i++)
+        q[i] = times(t, q[i], c->batch);
+    for (int k = 0; k < node->input_count; k++)
+        q[PTF_QUANTITY_INPUTS] =
+            plus(t, q[PTF_QUANTITY_INPUTS], operand_numbers(t, c, node, k));
+    if (!ptf_op_is(node->op, PTF_FAMILY_VIEW) && node->input_count > 0) {
+        count.input_bytes = input_bytes(t, c, node);
+        count.output_bytes = times(t, q[PTF_QUANTITY_OUTPUTS], sizeof(float));
+    }
+    count.forward = evaluate_all(t, &ptf_forward_formulas, node->op, q);
+    count.conventional =
+        evaluate(t, c->convention->family[ptf_op_info(node->op)->family],
+                 c->convention->op[node->op], q);
+    c->wanted[index] = count.parameters > 0;
+    for (int k = 0; k < node->input_count; k++)
+        c->wanted[index] |= c->wanted[node->inputs[k]];
+    if (c->reads[index] == 0)
+        return count; /* it has no part in the output */
+    count.input_gradient = input_gradients(t, c, index, q);
+    count.parameter_gradient =
+        evaluate_all(t, &ptf_parameter_gradient_formulas, node->op, q);
+    return count;
 }
 
 static void add_count(tally *t, ptf_count *sum, const ptf_count *more)
@@ -256,10 +331,14 @@ ptf_status ptf_net_count(const ptf_net *net, const ptf_shape *input,
     ptf_arena arena = {0};
     ptf_shape *shapes = ptf_arena_array(&arena, nodes, sizeof(*shapes));
     bool *wanted = ptf_arena_array(&arena, nodes, sizeof(*wanted));
+    int *reads = ptf_arena_array(&arena, nodes, sizeof(*reads));
     ptf_status status = PTF_OK;
-    if (shapes == NULL || wanted == NULL)
+    if (shapes == NULL || wanted == NULL || reads == NULL)
         status = ptf_fail_memory(err);
-    counting c = {.net = net, .shapes = shapes, .wanted = wanted};
+    else
+        ptf_net_count_reads(net, reads);
+    counting c = {
+        .net = net, .shapes = shapes, .wanted = wanted, .reads = reads};
     if (status == PTF_OK)
         status = read_options(options, &c, err);
     if (status == PTF_OK)

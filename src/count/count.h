@@ -17,7 +17,7 @@ typedef enum ptf_quantity {
     PTF_QUANTITY_MACS,       /* a weight times a value; padded taps count */
     PTF_QUANTITY_BIASES,     /* outputs that a bias is added to */
     PTF_QUANTITY_EPILOGUES,  /* outputs with a scale and shift after the sum */
-    PTF_QUANTITY_INPUTS,     /* numbers that come in */
+    PTF_QUANTITY_INPUTS,     /* numbers that come in, of all operands */
     PTF_QUANTITY_OUTPUTS,    /* numbers that go out */
     PTF_QUANTITY_AFFINE,     /* outputs of a batch norm that has weights */
     PTF_QUANTITY_PARAMETERS, /* trainable numbers, again for each sample */
@@ -39,8 +39,10 @@ typedef struct ptf_formula_table {
     ptf_formulas family[PTF_FAMILY_COUNT], op[PTF_OP_COUNT];
 } ptf_formula_table;
 
+/* Gradients by the first operand and by the second, and by parameters. */
 extern const ptf_formula_table ptf_forward_formulas,
-    ptf_input_gradient_formulas, ptf_parameter_gradient_formulas;
+    ptf_input_gradient_formulas, ptf_second_gradient_formulas,
+    ptf_parameter_gradient_formulas;
 
 /* The same of what another tool counts. */
 typedef struct ptf_convention_table {

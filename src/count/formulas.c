@@ -18,6 +18,15 @@
  *   pooling    max: comparisons; x: g is added where the maximum was.
  *              average: the sum over the window and one division; x: g / n is
  *              added to each number of the window.
+ *   binary     an operation for each number of the result.  sum, difference:
+ *              g and -g go on; product: g times the other factor; quotient
+ *              a / b: g / a, -g * a / (b * b); maximum, minimum: a comparison.
+ *   concat     nothing: numbers move.
+ *
+ * Where an operand is broadcast, its gradient is a sum over the numbers of the
+ * result; over the batch, too, for a constant.  A value that several operands
+ * read gathers its gradient from them, and all but the first that gives its
+ * part take an addition for each number.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -65,6 +74,12 @@ const ptf_formula_table ptf_forward_formulas = {
             [PTF_OP_ADAPTIVE_AVGPOOL2D] =
                 {.additions = {[TAPS] = 1, [OUTPUTS] = -1},
                  .others = {[OUTPUTS] = 1}},
+            [PTF_OP_ADD] = {.additions = {[OUTPUTS] = 1}},
+            [PTF_OP_SUB] = {.additions = {[OUTPUTS] = 1}},
+            [PTF_OP_MUL] = {.multiplications = {[OUTPUTS] = 1}},
+            [PTF_OP_DIV] = {.others = {[OUTPUTS] = 1}},
+            [PTF_OP_MAXIMUM] = {.others = {[OUTPUTS] = 1}},
+            [PTF_OP_MINIMUM] = {.others = {[OUTPUTS] = 1}},
         },
 };
 
@@ -93,6 +108,21 @@ const ptf_formula_table ptf_input_gradient_formulas = {
                                   .others = {[OUTPUTS] = 1}},
             [PTF_OP_ADAPTIVE_AVGPOOL2D] = {.additions = {[TAPS] = 1},
                                            .others = {[OUTPUTS] = 1}},
+            [PTF_OP_MUL] = {.multiplications = {[OUTPUTS] = 1}},
+            [PTF_OP_DIV] = {.others = {[OUTPUTS] = 1}},
+            [PTF_OP_MAXIMUM] = {.others = {[OUTPUTS] = 1}},
+            [PTF_OP_MINIMUM] = {.others = {[OUTPUTS] = 1}},
+        },
+};
+
+const ptf_formula_table ptf_second_gradient_formulas = {
+    .op =
+        {
+            [PTF_OP_MUL] = {.multiplications = {[OUTPUTS] = 1}},
+            [PTF_OP_DIV] = {.multiplications = {[OUTPUTS] = 2},
+                            .others = {[OUTPUTS] = 1}},
+            [PTF_OP_MAXIMUM] = {.others = {[OUTPUTS] = 1}},
+            [PTF_OP_MINIMUM] = {.others = {[OUTPUTS] = 1}},
         },
 };
 

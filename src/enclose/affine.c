@@ -44,12 +44,13 @@ void ptf_enclose_scale_shift(const ptf_numbers *numbers, bool executed,
     }
 }
 
-static void image(const ptf_enclosure *enc, int node, bool executed,
-                  ptf_balls in, ptf_balls out)
+static void image(const ptf_enclose_step *s, int64_t n)
 {
-    int64_t channels = enc->shapes[node].dim[0];
-    ptf_enclose_scale_shift(&enc->numbers[node], executed, channels,
-                            enc->sizes[node] / channels, in, out);
+    const ptf_enclosure *enc = s->enc;
+    int64_t channels = enc->shapes[s->node].dim[0];
+    ptf_enclose_scale_shift(&enc->numbers[s->node], s->pass->executed, channels,
+                            enc->sizes[s->node] / channels,
+                            ptf_enclose_in(s, 0, n), ptf_enclose_out(s, n));
 }
 
 const ptf_enclose_family ptf_enclose_family_affine = {.image = image};

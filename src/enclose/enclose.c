@@ -30,30 +30,62 @@ static ptf_status read_numbers(void *context, ptf_error *err)
     return status;
 }
 
+/* Sizes of values, and the most balls and operands that a node deals with. */
+static int measure(ptf_enclosure *enc, int64_t *total)
+{
+    int operands = 1;
+    *total = 0;
+    for (int i = 0; i < enc->net->node_count; i++) {
+        const ptf_node *node = &enc->net->nodes[i];
+        bool constant = node->op == PTF_OP_CONSTANT;
+        int64_t read = 0;
+        for (int k = 0; k < node->input_count; k++)
+            read += enc->sizes[node->inputs[k]];
+        enc->sizes[i] = ptf_shape_numel(&enc->shapes[i]);
+        enc->own[i].stride = constant ? 0 : enc->sizes[i];
+        *total += enc->own[i].stride;
+        enc->most = ptf_max_i64(enc->most, ptf_max_i64(read, enc->sizes[i]));
+        operands = node->input_count > operands ? node->input_count : operands;
+    }
+    return operands;
+}
+
+static ptf_status allocate_workers(ptf_enclosure *enc, int operands,
+                                   ptf_error *err)
+{
+    enc->workers = ptf_arena_array(&enc->arena, (size_t)enc->threads,
+                                   sizeof *enc->workers);
+    if (!enc->workers)
+        return ptf_fail_memory(err);
+    for (int i = 0; i < enc->threads; i++) {
+        ptf_enclose_worker *w = &enc->workers[i];
+        w->operands =
+            ptf_arena_array(&enc->arena, (size_t)operands, sizeof *w->operands);
+        if (!w->operands)
+            return ptf_fail_memory(err);
+    }
+    return PTF_OK;
+}
+
 static ptf_status allocate(ptf_enclosure *enc, ptf_error *err)
 {
-    int64_t total = 0;
-    for (int i = 0; i < enc->net->node_count; i++) {
-        enc->sizes[i] = ptf_shape_numel(&enc->shapes[i]);
-        total += enc->sizes[i];
-        enc->most = enc->sizes[i] > enc->most ? enc->sizes[i] : enc->most;
-    }
+    int64_t total;
+    int operands = measure(enc, &total);
     int64_t each = total + enc->most;
     int64_t room = each > 0 ? MOST_BALLS / each : 1;
     enc->group = room < 1 ? 1 : room > MOST_IMAGES ? MOST_IMAGES : room;
     enc->staged = ptf_balls_new(&enc->arena, enc->most * enc->group);
     enc->bad =
         ptf_arena_array(&enc->arena, (size_t)enc->group, sizeof *enc->bad);
-    enc->workers = ptf_arena_array(&enc->arena, (size_t)enc->threads,
-                                   sizeof *enc->workers);
-    if (!enc->staged.value || !enc->bad || !enc->workers)
+    if (!enc->staged.value || !enc->bad)
         return ptf_fail_memory(err);
     for (int i = 0; i < enc->net->node_count; i++) {
-        enc->own[i] = ptf_balls_new(&enc->arena, enc->sizes[i] * enc->group);
-        if (!enc->own[i].value)
+        int64_t images = enc->own[i].stride > 0 ? enc->group : 1;
+        enc->own[i].balls = ptf_balls_new(&enc->arena, enc->sizes[i] * images);
+        if (!enc->own[i].balls.value)
             return ptf_fail_memory(err);
     }
-    return PTF_OK;
+    return allocate_workers(enc, operands, err);
 }
 
 static ptf_status prepare(ptf_enclosure *enc, const ptf_shape *input,
@@ -63,8 +95,9 @@ static ptf_status prepare(ptf_enclosure *enc, const ptf_shape *input,
     enc->shapes = ptf_arena_array(&enc->arena, nodes, sizeof *enc->shapes);
     enc->sizes = ptf_arena_array(&enc->arena, nodes, sizeof *enc->sizes);
     enc->own = ptf_arena_array(&enc->arena, nodes, sizeof *enc->own);
-    enc->balls = ptf_arena_array(&enc->arena, nodes, sizeof *enc->balls);
-    if (!enc->shapes || !enc->sizes || !enc->own || !enc->balls)
+    enc->root = ptf_arena_array(&enc->arena, nodes, sizeof *enc->root);
+    enc->passing = ptf_arena_array(&enc->arena, nodes, sizeof *enc->passing);
+    if (!enc->shapes || !enc->sizes || !enc->own || !enc->root || !enc->passing)
         return ptf_fail_memory(err);
     ptf_status status = ptf_net_shapes(enc->net, input, enc->shapes, err);
     if (status == PTF_OK)
@@ -132,7 +165,8 @@ int64_t ptf_enclosure_group(const ptf_enclosure *enc)
 
 ptf_balls ptf_enclosure_node(const ptf_enclosure *enc, int node, int64_t n)
 {
-    return ptf_balls_of(enc->balls[node], enc->sizes[node], n);
+    const ptf_enclose_value *v = &enc->own[enc->root[node]];
+    return ptf_balls_of(v->balls, v->stride, n);
 }
 
 const ptf_shape *ptf_enclosure_shape(const ptf_enclosure *enc, int node)
@@ -160,9 +194,9 @@ static ptf_status run_group(ptf_enclosure *enc, const float *in, int64_t count,
     if (status != PTF_OK)
         return status;
     int64_t size = enc->sizes[net->output];
-    ptf_balls_copy(count * size, enc->balls[net->output],
-                   (ptf_balls){value, radius});
     for (int64_t n = 0; n < count; n++) {
+        ptf_balls_copy(size, ptf_enclosure_node(enc, net->output, n),
+                       (ptf_balls){value + n * size, radius + n * size});
         if (enc->bad[n] < 0)
             continue;
         enc->undecided = net->nodes[enc->bad[n]].name;

@@ -68,7 +68,8 @@ int64_t ptf_balls_first_bad(ptf_balls balls, int64_t count);
  * The numbers of one layer.  Weights are one of two arrays, exact, [outputs]
  * [terms], and row c of them times the ball weight_scale[c]; bias, scale and
  * shift are balls per channel.  'value' is NULL where there are none.  A batch
- * norm is a scale and a shift, and has its exact mean and beta besides.
+ * norm is a scale and a shift, and has its exact mean and beta besides.  A
+ * constant has one of the two arrays, and nothing else.
  */
 typedef struct ptf_numbers {
     const float *f32;
@@ -86,8 +87,9 @@ typedef struct ptf_numbers {
 ptf_balls ptf_balls_new(ptf_arena *arena, int64_t count);
 
 /*
- * Reads the parameters of a convolution, linear layer or batch norm; others
- * have none.  PTF_UNSUPPORTED for a batch norm without running statistics.
+ * Reads the parameters of a convolution, linear layer or batch norm, or a
+ * constant; others have none.  PTF_UNSUPPORTED for a batch norm without running
+ * statistics.
  */
 ptf_status ptf_numbers_read(ptf_arena *arena, const ptf_node *node,
                             ptf_numbers *out, ptf_error *err);
@@ -143,6 +145,14 @@ void ptf_enclose_scale_shift(const ptf_numbers *numbers, bool executed,
 void ptf_enclose_function(ptf_op op, const double p[3], int64_t n,
                           bool executed, ptf_balls in, ptf_balls out);
 
+/*
+ * The op is of the family binary; operands are 'a_step' and 'b_step' apart, 0
+ * or 1, so that one of them may be the same for all n.
+ */
+void ptf_enclose_binary(ptf_op op, int64_t n, bool executed, ptf_balls a,
+                        int64_t a_step, ptf_balls b, int64_t b_step,
+                        ptf_balls out);
+
 /* Over the middle index of [outer][n][inner]; may work in place. */
 void ptf_enclose_softmax(int64_t outer, int64_t n, int64_t inner, bool executed,
                          ptf_balls in, ptf_balls out);
@@ -178,9 +188,10 @@ ptf_status ptf_enclosure_make_with(const ptf_net *net,
 int64_t ptf_enclosure_group(const ptf_enclosure *enclosure);
 
 /*
- * Runs 'count' images, at most a group.  Who reads the value of node i gets
- * the numbers taps[i] (count x shape, exact) where that is not NULL, and the
- * node's balls otherwise; taps[0] is the input.  So with taps of the input
+ * Runs 'count' images, at most a group.  Who reads the value of node i, each
+ * of its readers, gets the numbers taps[i] (count x shape, exact; of a constant
+ * as well) where that is not NULL, and the node's balls otherwise; taps[0] is
+ * the input.  So with taps of the input
  * alone balls go through the whole net, and with taps of a run's values each
  * step stands for itself.
  */
@@ -188,7 +199,8 @@ ptf_status ptf_enclosure_run_taps(ptf_enclosure *enclosure,
                                   const float *const *taps, int64_t count,
                                   bool executed, ptf_error *err);
 
-/* The balls of a node for image n of the last group. */
+/* The balls of a node for image n of the last group; a constant's are the same
+ * for all. */
 ptf_balls ptf_enclosure_node(const ptf_enclosure *enclosure, int node,
                              int64_t n);
 const ptf_shape *ptf_enclosure_shape(const ptf_enclosure *enclosure, int node);

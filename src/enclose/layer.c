@@ -25,11 +25,10 @@ static bool keeps_finite(const ptf_node *node)
 void ptf_enclose_note(void *context, int64_t n, int thread)
 {
     const ptf_enclose_step *s = context;
-    int64_t size = s->enc->sizes[s->node];
     int *bad = &s->enc->bad[s->first + n];
     (void)thread;
     if (*bad < 0 &&
-        ptf_balls_first_bad(ptf_balls_of(s->out, size, n), size) >= 0)
+        ptf_balls_first_bad(ptf_enclose_out(s, n), s->enc->sizes[s->node]) >= 0)
         *bad = s->node;
 }
 
@@ -37,12 +36,8 @@ void ptf_enclose_note(void *context, int64_t n, int thread)
 static void run_image(void *context, int64_t n, int thread)
 {
     const ptf_enclose_step *s = context;
-    const int64_t *sizes = s->enc->sizes;
-    const ptf_node *node = &s->enc->net->nodes[s->node];
-    ptf_enclose_family_of(node)->image(
-        s->enc, s->node, s->pass->executed,
-        ptf_balls_of(s->in, sizes[node->inputs[0]], n),
-        ptf_balls_of(s->out, sizes[s->node], n));
+    const ptf_node *node = ptf_enclose_node_of(s);
+    ptf_enclose_family_of(node)->image(s, n);
     if (!keeps_finite(node))
         ptf_enclose_note(context, n, thread);
 }
@@ -50,7 +45,7 @@ static void run_image(void *context, int64_t n, int thread)
 ptf_status ptf_enclose_run_step(ptf_enclose_step *s, ptf_error *err)
 {
     const ptf_enclose_family *family =
-        ptf_enclose_family_of(&s->enc->net->nodes[s->node]);
+        ptf_enclose_family_of(ptf_enclose_node_of(s));
     bool whole = family->step != NULL;
     ptf_status status = whole ? family->step(s, err) : PTF_OK;
     if (status == PTF_OK)

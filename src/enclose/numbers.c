@@ -123,17 +123,24 @@ static void measure_row(void *context, int64_t row, int thread)
     n->norms[row] = sqrt(sum[0]) * UP_NORMS;
 }
 
+/* Where they lie as f32, or else copied. */
+static ptf_status read_plain(ptf_arena *arena, const ptf_tensor *tensor,
+                             ptf_numbers *out, ptf_error *err)
+{
+    double *copy = NULL;
+    out->f32 = ptf_tensor_f32(tensor);
+    if (out->f32 != NULL)
+        return PTF_OK;
+    ptf_status status = read_f64(arena, tensor, &copy, err);
+    out->f64 = copy;
+    return status;
+}
+
 static ptf_status read_weights(ptf_arena *arena, const ptf_tensor *weight,
                                ptf_numbers *out, ptf_error *err)
 {
     int64_t count = weight->shape[0];
-    ptf_status status = PTF_OK;
-    out->f32 = ptf_tensor_f32(weight);
-    if (out->f32 == NULL) {
-        double *copy = NULL;
-        status = read_f64(arena, weight, &copy, err);
-        out->f64 = copy;
-    }
+    ptf_status status = read_plain(arena, weight, out, err);
     out->norms = ptf_arena_array(arena, (size_t)count, sizeof(double));
     if (status == PTF_OK && out->norms == NULL)
         status = ptf_fail_memory(err);
@@ -153,6 +160,8 @@ ptf_status ptf_numbers_read(ptf_arena *arena, const ptf_node *node,
         return PTF_OK;
     for (int role = PTF_ROLE_WEIGHT; role <= PTF_ROLE_SHIFT; role++)
         out->rounded |= is_rounded(node->tensors[role]);
+    if (node->op == PTF_OP_CONSTANT)
+        return read_plain(arena, node->tensors[PTF_ROLE_WEIGHT], out, err);
     ptf_status status =
         read_weights(arena, node->tensors[PTF_ROLE_WEIGHT], out, err);
     if (status == PTF_OK)

@@ -118,16 +118,17 @@ void ptf_enclose_avg_pool(const ptf_attrs *attrs, const ptf_shape *in_shape,
     }
 }
 
-static void image(const ptf_enclosure *enc, int node, bool executed,
-                  ptf_balls in, ptf_balls out)
+static void image(const ptf_enclose_step *s, int64_t n)
 {
-    const ptf_node *of = &enc->net->nodes[node];
-    const ptf_shape *from = &enc->shapes[of->inputs[0]];
-    const ptf_shape *to = &enc->shapes[node];
-    if (of->op == PTF_OP_MAXPOOL2D)
-        ptf_enclose_max_pool(&of->attrs, from, to, in, out);
-    else if (of->op == PTF_OP_AVGPOOL2D)
-        ptf_enclose_avg_pool(&of->attrs, from, to, executed, in, out);
+    const ptf_node *node = ptf_enclose_node_of(s);
+    const ptf_shape *from = ptf_enclose_shape_of(s, 0);
+    const ptf_shape *to = &s->enc->shapes[s->node];
+    ptf_balls in = ptf_enclose_in(s, 0, n), out = ptf_enclose_out(s, n);
+    bool executed = s->pass->executed;
+    if (node->op == PTF_OP_MAXPOOL2D)
+        ptf_enclose_max_pool(&node->attrs, from, to, in, out);
+    else if (node->op == PTF_OP_AVGPOOL2D)
+        ptf_enclose_avg_pool(&node->attrs, from, to, executed, in, out);
     else
         ptf_enclose_avg_pool(NULL, from, to, executed, in, out);
 }

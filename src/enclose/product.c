@@ -457,14 +457,15 @@ ptf_status ptf_enclose_conv(const ptf_enclose_pass *pass,
 static ptf_status step(const ptf_enclose_step *s, ptf_error *err)
 {
     const ptf_enclosure *enc = s->enc;
-    const ptf_node *node = &enc->net->nodes[s->node];
-    if (node->op == PTF_OP_LINEAR)
-        return ptf_enclose_linear(s->pass, node->attrs.in_channels,
-                                  node->attrs.out_channels,
-                                  &enc->numbers[s->node], s->in, s->out, err);
-    return ptf_enclose_conv(
-        s->pass, &node->attrs, &enc->shapes[node->inputs[0]],
-        &enc->shapes[s->node], &enc->numbers[s->node], s->in, s->out, err);
+    const ptf_attrs *attrs = &ptf_enclose_node_of(s)->attrs;
+    const ptf_numbers *numbers = &enc->numbers[s->node];
+    if (ptf_enclose_node_of(s)->op == PTF_OP_LINEAR)
+        return ptf_enclose_linear(s->pass, attrs->in_channels,
+                                  attrs->out_channels, numbers, s->in->balls,
+                                  s->out.balls, err);
+    return ptf_enclose_conv(s->pass, attrs, ptf_enclose_shape_of(s, 0),
+                            &enc->shapes[s->node], numbers, s->in->balls,
+                            s->out.balls, err);
 }
 
 const ptf_enclose_family ptf_enclose_family_product = {.step = step};

@@ -56,18 +56,18 @@ void ptf_enclose_softmax(int64_t outer, int64_t n, int64_t inner, bool executed,
         }
 }
 
-static void image(const ptf_enclosure *enc, int node, bool executed,
-                  ptf_balls in, ptf_balls out)
+static void image(const ptf_enclose_step *s, int64_t n)
 {
-    const ptf_shape *shape = &enc->shapes[node];
-    const ptf_attrs *attrs = &enc->net->nodes[node].attrs;
+    const ptf_shape *shape = &s->enc->shapes[s->node];
+    const ptf_attrs *attrs = &ptf_enclose_node_of(s)->attrs;
     int axis = ptf_softmax_axis(attrs, shape->rank + 1) - 1;
     int64_t outer = 1, inner = 1;
     for (int i = 0; i < shape->rank; i++) {
         outer *= i < axis ? shape->dim[i] : 1;
         inner *= i > axis ? shape->dim[i] : 1;
     }
-    ptf_enclose_softmax(outer, shape->dim[axis], inner, executed, in, out);
+    ptf_enclose_softmax(outer, shape->dim[axis], inner, s->pass->executed,
+                        ptf_enclose_in(s, 0, n), ptf_enclose_out(s, n));
 }
 
 const ptf_enclose_family ptf_enclose_family_softmax = {.image = image};

@@ -1,15 +1,31 @@
 /*
- * Inputs: who reads them reads their balls.
+ * Inputs and constants: who reads them reads their balls.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
 #include "enclose/walk.h"
 
-static void image(const ptf_enclosure *enc, int node, bool executed,
-                  ptf_balls in, ptf_balls out)
+/*
+ * Exact where f32 holds the numbers.  Others were read into double, which an
+ * integer may not fit into, and a run rounds them once.
+ */
+void ptf_enclose_constant(const ptf_numbers *numbers, int64_t n, bool executed,
+                          ptf_balls out)
 {
-    (void)executed;
-    ptf_balls_copy(enc->sizes[node], in, out);
+    for (int64_t i = 0; i < n; i++) {
+        double x =
+            numbers->f32 != NULL ? (double)numbers->f32[i] : numbers->f64[i];
+        double r = numbers->rounded ? PTF_U * fabs(x) * PTF_UP + PTF_TINY : 0;
+        out.value[i] = x;
+        out.radius[i] =
+            r + (numbers->rounded ? ptf_executed(executed, x, r) : 0.0);
+    }
+}
+
+static void image(const ptf_enclose_step *s, int64_t n)
+{
+    ptf_balls_copy(s->enc->sizes[s->node], ptf_enclose_in(s, 0, n),
+                   ptf_enclose_out(s, n));
 }
 
 const ptf_enclose_family ptf_enclose_family_source = {.image = image,

@@ -587,7 +587,7 @@ static void (*const functions[PTF_OP_COUNT])(const double p[3], int64_t n,
                                              ptf_balls out) = {FUNCTIONS(ROW)};
 
 /* Each op of the family has its row. */
-#define OP(id, class_name, family, attributes) \
+#define OP(id, name, class_name, family, attributes) \
     +(PTF_FAMILY_##family == PTF_FAMILY_UNARY)
 #define ONE(id, name) +1
 enum {
@@ -604,12 +604,12 @@ void ptf_enclose_function(ptf_op op, const double p[3], int64_t n,
     functions[op](p, n, executed, in, out);
 }
 
-static void image(const ptf_enclosure *enc, int node, bool executed,
-                  ptf_balls in, ptf_balls out)
+static void image(const ptf_enclose_step *s, int64_t n)
 {
-    const ptf_node *of = &enc->net->nodes[node];
-    ptf_enclose_function(of->op, of->attrs.p, enc->sizes[node], executed, in,
-                         out);
+    const ptf_node *node = ptf_enclose_node_of(s);
+    ptf_enclose_function(node->op, node->attrs.p, s->enc->sizes[s->node],
+                         s->pass->executed, ptf_enclose_in(s, 0, n),
+                         ptf_enclose_out(s, n));
 }
 
 const ptf_enclose_family ptf_enclose_family_unary = {.image = image};

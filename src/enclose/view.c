@@ -5,11 +5,10 @@
  */
 #include "enclose/walk.h"
 
-static void image(const ptf_enclosure *enc, int node, bool executed,
-                  ptf_balls in, ptf_balls out)
+static void image(const ptf_enclose_step *s, int64_t n)
 {
-    (void)executed;
-    ptf_balls_copy(enc->sizes[node], in, out);
+    ptf_balls_copy(s->enc->sizes[s->node], ptf_enclose_in(s, 0, n),
+                   ptf_enclose_out(s, n));
 }
 
 const ptf_enclose_family ptf_enclose_family_view = {.image = image,

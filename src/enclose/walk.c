@@ -5,16 +5,24 @@
  */
 #include "enclose/walk.h"
 
-/* Balls of a tap, which are exact. */
+/* A value that is copied: the numbers of a tap, which are exact, or balls. */
+typedef struct staging {
+    const float *tap; /* or NULL */
+    ptf_enclose_value from;
+    int64_t size;
+    ptf_balls to;
+} staging;
+
 static void stage_image(void *context, int64_t n, int thread)
 {
-    const ptf_enclose_step *s = context;
-    int64_t size = s->enc->sizes[s->node];
-    const float *from = s->tap + (s->first + n) * size;
-    ptf_balls to = ptf_balls_of(s->out, size, n);
+    const staging *s = context;
+    ptf_balls to = ptf_balls_of(s->to, s->size, n);
     (void)thread;
-    for (int64_t k = 0; k < size; k++) {
-        to.value[k] = (double)from[k];
+    if (s->tap == NULL)
+        ptf_balls_copy(s->size, ptf_balls_of(s->from.balls, s->from.stride, n),
+                       to);
+    for (int64_t k = 0; s->tap != NULL && k < s->size; k++) {
+        to.value[k] = (double)s->tap[n * s->size + k];
         to.radius[k] = 0;
     }
 }
@@ -31,43 +39,59 @@ typedef struct walk {
 /* Images from 'first' on; balls that are not kept lie in 'slot'. */
 typedef struct span {
     const walk *w;
+    ptf_enclose_worker *own;
     int64_t first, slot;
     ptf_enclose_pass pass;
 } span;
 
-/* Whether no node before the walk has node i's balls, and none behind reads. */
-static bool is_passing(const walk *w, int i)
+/*
+ * Whose balls no image needs any more once it has gone through the walk: those
+ * that come to be in it and that no node behind it reads.
+ */
+static void find_passing(const walk *w)
 {
-    const ptf_net *net = w->enc->net;
-    const ptf_balls *balls = w->enc->balls;
-    bool passing = !w->keeps && balls[i].value != balls[net->output].value;
-    for (int k = 0; passing && k < w->from; k++)
-        passing = balls[k].value != balls[i].value;
-    for (int k = w->to; passing && k < net->node_count; k++)
-        passing = balls[net->nodes[k].inputs[0]].value != balls[i].value;
-    return passing;
+    const ptf_enclosure *enc = w->enc;
+    const ptf_net *net = enc->net;
+    for (int i = w->from; i < w->to; i++)
+        enc->passing[i] = !w->keeps && i != enc->root[net->output];
+    for (int i = w->to; i < net->node_count; i++) {
+        for (int k = 0; k < net->nodes[i].input_count; k++)
+            enc->passing[enc->root[net->nodes[i].inputs[k]]] = false;
+    }
 }
 
-static ptf_balls place(const span *s, int i)
+static ptf_enclose_value place(const span *s, int i)
 {
-    return ptf_enclosure_node(s->w->enc, i,
-                              is_passing(s->w, i) ? s->slot : s->first);
+    const ptf_enclosure *enc = s->w->enc;
+    int root = enc->root[i];
+    ptf_enclose_value v = enc->own[root];
+    v.balls = ptf_balls_of(v.balls, v.stride,
+                           enc->passing[root] ? s->slot : s->first);
+    return v;
 }
 
-/* What reads node i's output: a tap, as balls, or the balls of the node. */
-static ptf_balls stage(const span *s, int i)
+/*
+ * What a node reads: taps, as balls, or balls where they lie.  A family that
+ * takes all images at once has a constant once for each.
+ */
+static void stage(const span *s, int i)
 {
     ptf_enclosure *enc = s->w->enc;
-    if (s->w->taps[i] == NULL)
-        return place(s, i);
-    ptf_enclose_step exact = {
-        .enc = enc,
-        .node = i,
-        .first = s->first,
-        .out = ptf_balls_of(enc->staged, enc->most, s->first),
-        .tap = s->w->taps[i]};
-    ptf_each(s->pass.threads, s->pass.images, stage_image, &exact);
-    return exact.out;
+    const ptf_node *node = &enc->net->nodes[i];
+    bool whole = ptf_enclose_family_of(node)->step != NULL;
+    ptf_balls room = ptf_balls_of(enc->staged, enc->most, s->first);
+    for (int k = 0; k < node->input_count; k++) {
+        int from = node->inputs[k];
+        const float *tap = s->w->taps[from];
+        staging copy = {tap, place(s, from), enc->sizes[from], room};
+        s->own->operands[k] = copy.from;
+        if (tap == NULL && (!whole || copy.from.stride > 0))
+            continue;
+        copy.tap = tap != NULL ? tap + s->first * copy.size : NULL;
+        ptf_each(s->pass.threads, s->pass.images, stage_image, &copy);
+        s->own->operands[k] = (ptf_enclose_value){room, copy.size};
+        room = ptf_balls_of(room, copy.size, s->pass.images);
+    }
 }
 
 static ptf_status walk_on(const span *s, ptf_error *err)
@@ -75,16 +99,19 @@ static ptf_status walk_on(const span *s, ptf_error *err)
     ptf_enclosure *enc = s->w->enc;
     ptf_status status = PTF_OK;
     for (int i = s->w->from; status == PTF_OK && i < s->w->to; i++) {
-        int input = enc->net->nodes[i].inputs[0];
-        if (enc->balls[i].value == enc->balls[input].value)
+        if (enc->root[i] != i)
             continue;
         ptf_enclose_step node = {.enc = enc,
                                  .pass = &s->pass,
                                  .node = i,
                                  .first = s->first,
-                                 .in = stage(s, input),
+                                 .in = s->own->operands,
                                  .out = place(s, i)};
-        status = ptf_enclose_run_step(&node, err);
+        stage(s, i);
+        if (enc->net->nodes[i].op != PTF_OP_CONSTANT)
+            status = ptf_enclose_run_step(&node, err);
+        else
+            ptf_each(s->pass.threads, s->pass.images, ptf_enclose_note, &node);
     }
     return status;
 }
@@ -93,7 +120,7 @@ static void walk_image(void *context, int64_t n, int thread)
 {
     const walk *w = context;
     ptf_enclose_worker *own = &w->enc->workers[thread];
-    span one = {w, n, thread, {1, 1, w->executed, &own->room}};
+    span one = {w, own, n, thread, {1, 1, w->executed, &own->room}};
     if (own->status == PTF_OK)
         own->status = walk_on(&one, &own->err);
 }
@@ -130,38 +157,47 @@ static bool is_apart(const ptf_enclosure *enc, int i)
 /* Where a node passes balls on that no tap replaces, they are its own. */
 static void share_balls(ptf_enclosure *enc, const float *const *taps)
 {
-    for (int i = 0; i < enc->net->node_count; i++) {
+    for (int i = 1; i < enc->net->node_count; i++) {
         const ptf_node *node = &enc->net->nodes[i];
-        bool shares = i > 0 && ptf_enclose_family_of(node)->passes_on &&
-                      taps[node->inputs[0]] == NULL;
-        enc->balls[i] = shares ? enc->balls[node->inputs[0]] : enc->own[i];
+        bool shares = ptf_enclose_family_of(node)->passes_on &&
+                      node->input_count > 0 && taps[node->inputs[0]] == NULL;
+        enc->root[i] = shares ? enc->root[node->inputs[0]] : i;
     }
 }
 
-static void take_input(const walk *w)
+static void take_sources(const walk *w)
 {
     ptf_enclosure *enc = w->enc;
-    ptf_enclose_step s = {.enc = enc, .out = enc->balls[0], .tap = w->taps[0]};
-    ptf_each(enc->threads, w->count, stage_image, &s);
+    staging input = {
+        .tap = w->taps[0], .size = enc->sizes[0], .to = enc->own[0].balls};
+    ptf_enclose_step s = {.enc = enc, .out = enc->own[0]};
+    ptf_each(enc->threads, w->count, stage_image, &input);
     ptf_each(enc->threads, w->count, ptf_enclose_note, &s);
+    for (int i = 1; i < enc->net->node_count; i++) {
+        if (enc->net->nodes[i].op == PTF_OP_CONSTANT)
+            ptf_enclose_constant(&enc->numbers[i], enc->sizes[i], w->executed,
+                                 enc->own[i].balls);
+    }
 }
 
 static ptf_status run_taps(walk *w, ptf_error *err)
 {
     ptf_enclosure *enc = w->enc;
     int nodes = enc->net->node_count;
+    ptf_enclose_worker *first = &enc->workers[0];
     span all = {
-        w, 0, 0, {w->count, enc->threads, w->executed, &enc->workers[0].room}};
+        w, first, 0, 0, {w->count, enc->threads, w->executed, &first->room}};
     ptf_status status = PTF_OK;
     for (int64_t n = 0; n < w->count; n++)
         enc->bad[n] = -1;
     share_balls(enc, w->taps);
-    take_input(w);
+    take_sources(w);
     for (w->to = 1; status == PTF_OK && w->to < nodes;) {
         w->from = w->to++;
         bool apart = is_apart(enc, w->from);
         while (w->to < nodes && is_apart(enc, w->to) == apart)
             w->to++;
+        find_passing(w);
         status = apart && w->count >= 4 * enc->threads ? walk_apart(w, err)
                                                        : walk_on(&all, err);
     }

@@ -8,9 +8,16 @@
 
 #include "enclose/enclose.h"
 
+/* A value's balls; those of image n are n * 'stride' behind the first. */
+typedef struct ptf_enclose_value {
+    ptf_balls balls;
+    int64_t stride; /* 0: a constant, the same for all images */
+} ptf_enclose_value;
+
 /* What a thread has of its own. */
 typedef struct ptf_enclose_worker {
     ptf_room room;
+    ptf_enclose_value *operands; /* of a node, as many as any has */
     ptf_status status;
     ptf_error err;
 } ptf_enclose_worker;
@@ -21,11 +28,13 @@ struct ptf_enclosure {
     int threads;
     int64_t group;
     ptf_shape *shapes;
-    int64_t *sizes, most; /* balls of one image: per node, and at most */
-    ptf_balls *own;       /* per node: [image][size] */
-    ptf_balls *balls;     /* the same, or those that a node passes on */
-    ptf_balls staged;     /* taps as balls: [image][most] */
-    int *bad; /* per image: the first node that says nothing, or -1 */
+    int64_t *sizes;         /* balls of one image, per node */
+    int64_t most;           /* that a node reads, or gives */
+    ptf_enclose_value *own; /* per node: [image][size], or [size] */
+    int *root;        /* per node: the one whose balls it has, or passes on */
+    bool *passing;    /* per root: nobody reads it once a walk is over */
+    ptf_balls staged; /* operands that are copied: [image][most] */
+    int *bad;         /* per image: the first node that says nothing, or -1 */
     const ptf_numbers *numbers;  /* per node */
     ptf_enclose_worker *workers; /* per thread */
     const char *undecided;
@@ -36,14 +45,38 @@ typedef struct ptf_enclose_step {
     ptf_enclosure *enc;
     const ptf_enclose_pass *pass;
     int node;
-    int64_t first;     /* image */
-    ptf_balls in, out; /* of the first image */
-    const float *tap;
+    int64_t first;               /* image that the balls start with */
+    const ptf_enclose_value *in; /* the operands */
+    ptf_enclose_value out;
 } ptf_enclose_step;
 
 static inline ptf_balls ptf_balls_of(ptf_balls balls, int64_t size, int64_t n)
 {
     return (ptf_balls){balls.value + n * size, balls.radius + n * size};
+}
+
+/* Operand k of a step, and its output, for image n of the step. */
+static inline ptf_balls ptf_enclose_in(const ptf_enclose_step *s, int k,
+                                       int64_t n)
+{
+    return ptf_balls_of(s->in[k].balls, s->in[k].stride, n);
+}
+
+static inline ptf_balls ptf_enclose_out(const ptf_enclose_step *s, int64_t n)
+{
+    return ptf_balls_of(s->out.balls, s->out.stride, n);
+}
+
+static inline const ptf_node *ptf_enclose_node_of(const ptf_enclose_step *s)
+{
+    return &s->enc->net->nodes[s->node];
+}
+
+/* The shape of operand k. */
+static inline const ptf_shape *ptf_enclose_shape_of(const ptf_enclose_step *s,
+                                                    int k)
+{
+    return &s->enc->shapes[ptf_enclose_node_of(s)->inputs[k]];
 }
 
 static inline void ptf_balls_copy(int64_t n, ptf_balls in, ptf_balls out)
@@ -54,12 +87,11 @@ static inline void ptf_balls_copy(int64_t n, ptf_balls in, ptf_balls out)
 
 /*
  * How a family takes balls, ptf_enclose_family_pool in pool.c and so on: all
- * images of a step, or one.
+ * images of a step, whose operands then have the stride of their sizes, or one.
  */
 typedef struct ptf_enclose_family {
     ptf_status (*step)(const ptf_enclose_step *step, ptf_error *err);
-    void (*image)(const ptf_enclosure *enc, int node, bool executed,
-                  ptf_balls in, ptf_balls out);
+    void (*image)(const ptf_enclose_step *step, int64_t n);
     bool passes_on; /* the output is the input */
 } ptf_enclose_family;
 
@@ -69,6 +101,10 @@ typedef struct ptf_enclose_family {
 #undef FAMILY
 
 const ptf_enclose_family *ptf_enclose_family_of(const ptf_node *node);
+
+/* A constant, exactly, or as a run may have rounded it. */
+void ptf_enclose_constant(const ptf_numbers *numbers, int64_t n, bool executed,
+                          ptf_balls out);
 
 /* Runs the node, and notes which images' balls say nothing. */
 ptf_status ptf_enclose_run_step(ptf_enclose_step *step, ptf_error *err);

@@ -1,11 +1,19 @@
 /*
  * A net goes to a file: its tensors, and in formats that have room for texts
- * also its architecture and where it came from.
+ * also its text and where it came from.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
-#include "net/net.h"
+#include "net/graph.h"
 #include "save/save.h"
+
+/* Formats that are a network, and no state dict for a class. */
+static bool is_network(const char *path)
+{
+    const char *dot = strrchr(path, '.');
+    return dot != NULL &&
+           (strcmp(dot, ".bin") == 0 || strcmp(dot, ".safetensors") == 0);
+}
 
 /* A FILE that writes into memory of ours. */
 typedef struct sink {
@@ -34,20 +42,58 @@ static ssize_t sink_write(void *cookie, const char *bytes, size_t size)
     return (ssize_t)size;
 }
 
-/* The architecture text, to be released with ptf_free(). */
-static ptf_status architecture(const ptf_net *net, char **out, ptf_error *err)
+/* A graph, where the text of print(model) would not say all of the net. */
+static ptf_status print_net(const ptf_net *net, FILE *out, ptf_error *err)
+{
+    if (!ptf_net_is_chain(net))
+        return ptf_net_print_graph(net, out, err);
+    ptf_net_print_text(net, out);
+    return PTF_OK;
+}
+
+/* The net's text, to be released with ptf_free(). */
+static ptf_status print_to_memory(const ptf_net *net, char **out,
+                                  ptf_error *err)
 {
     sink s = {NULL, 0, 0};
     cookie_io_functions_t functions = {.write = sink_write};
     FILE *file = fopencookie(&s, "w", functions);
-    bool ok = file != NULL;
-    if (ok) {
-        ptf_net_print_text(net, file);
-        ok = ferror(file) == 0;
+    ptf_status status =
+        file != NULL ? print_net(net, file, err) : ptf_fail_memory(err);
+    bool ok = file != NULL && ferror(file) == 0;
+    if (file != NULL)
         ok = fclose(file) == 0 && ok;
-    }
     *out = s.text;
-    return ok ? PTF_OK : ptf_fail_memory(err);
+    return ok || status != PTF_OK ? status : ptf_fail_memory(err);
+}
+
+/* A graph whose text does not give it back would be another network. */
+static ptf_status check_graph(const ptf_net *net, const char *text,
+                              ptf_error *err)
+{
+    ptf_net *again;
+    ptf_error cause = {PTF_OK, ""};
+    char *same = NULL;
+    ptf_status status =
+        ptf_graph_parse(text, ptf_net_name(net), &again, &cause);
+    if (status == PTF_OK)
+        status = print_to_memory(again, &same, &cause);
+    bool equal = status == PTF_OK && strcmp(text, same) == 0;
+    ptf_free(same);
+    ptf_net_free(again);
+    if (equal || status == PTF_MEMORY)
+        return equal ? PTF_OK : ptf_fail_memory(err);
+    return ptf_net_fail(
+        err, PTF_UNSUPPORTED, net, "the graph cannot be written as text: %s",
+        status == PTF_OK ? "it reads back as another" : cause.message);
+}
+
+static ptf_status print_checked(const ptf_net *net, char **out, ptf_error *err)
+{
+    ptf_status status = print_to_memory(net, out, err);
+    return status == PTF_OK && !ptf_net_is_chain(net)
+               ? check_graph(net, *out, err)
+               : status;
 }
 
 /* The rewrites done to the source and to the net, in order. */
@@ -64,14 +110,6 @@ static ptf_status list_rewrites(ptf_arena *arena, const ptf_net *net,
                                 list[0] != '\0' ? "," : "", net->rewrites[i]);
     *out = list;
     return list != NULL ? PTF_OK : ptf_fail_memory(err);
-}
-
-/* Formats that are a network, and no state dict for a class. */
-static bool is_network(const char *path)
-{
-    const char *dot = strrchr(path, '.');
-    return dot != NULL &&
-           (strcmp(dot, ".bin") == 0 || strcmp(dot, ".safetensors") == 0);
 }
 
 /* 'own' and then the notes, whose keys must be others. */
@@ -111,7 +149,7 @@ static ptf_status save(ptf_arena *arena, const ptf_net *net, const char *path,
         return status;
     const char *assumes = net->assumption != NULL ? net->assumption : "";
     const ptf_metadata metadata[] = {
-        {"architecture", text},
+        {ptf_net_is_chain(net) ? "architecture" : "graph", text},
         {PTF_ASSUMES, assumes},
         {"ptfold", ptf_version()},
         {"rewrites", rewrites},
@@ -137,7 +175,8 @@ ptf_status ptf_net_save(const ptf_net *net, const char *path,
                             ptf_net_name(net));
     ptf_arena arena = {NULL};
     char *text = NULL;
-    ptf_status status = architecture(net, &text, err);
+    ptf_status status =
+        is_network(path) ? print_checked(net, &text, err) : PTF_OK;
     if (status == PTF_OK)
         status = save(&arena, net, path, text, source, notes, err);
     ptf_free(text);

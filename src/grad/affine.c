@@ -16,9 +16,9 @@ static void norm_image(void *context, int64_t i, int thread)
                                    channels, numel / channels, r->n->scale);
 }
 
-static void back(const ptf_gradient *g, int i, float *dx)
+static void back(const ptf_gradient *g, int i, int operand, float *dx)
 {
-    ptf_back_run r = ptf_back_run_of(g, i, dx);
+    ptf_back_run r = ptf_back_run_of(g, i, operand, dx);
     ptf_each(g->threads, g->count, norm_image, &r);
 }
 

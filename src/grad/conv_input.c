@@ -214,8 +214,9 @@ static void ref_input(void *context, int64_t i, int thread)
                        p->dx + i * v->in.channels * pixels_of(&v->in));
 }
 
-void ptf_back_conv_input(const ptf_gradient *g, int i, float *dx)
+void ptf_back_conv_input(const ptf_gradient *g, int i, int operand, float *dx)
 {
+    (void)operand; /* a product has one */
     const ptf_conv *v = &g->nodes[i].conv;
     piece p = {.g = g, .n = &g->nodes[i], .dx = dx};
     if (g->kernels->product == NULL) {

@@ -23,15 +23,16 @@ ptf_status ptf_back_make(ptf_gradient *g, int i,
     return family->make != NULL ? family->make(g, i, options, err) : PTF_OK;
 }
 
-void ptf_back_input(const ptf_gradient *g, int i, float *dx)
+void ptf_back_input(const ptf_gradient *g, int i, int operand, float *dx)
 {
-    family_of(g, i)->back(g, i, dx);
+    family_of(g, i)->back(g, i, operand, dx);
 }
 
-ptf_back_run ptf_back_run_of(const ptf_gradient *g, int i, float *dx)
+ptf_back_run ptf_back_run_of(const ptf_gradient *g, int i, int operand,
+                             float *dx)
 {
     const ptf_node *node = &g->net->nodes[i];
-    int input = node->inputs[0];
+    int input = node->inputs[operand];
     ptf_back_run r = {.g = g,
                       .node = node,
                       .n = &g->nodes[i],

@@ -19,6 +19,8 @@ typedef struct ptf_back {
     int slot;                  /* where it lies */
     float *d;                  /* batch x the output */
     float *by[PTF_ROLE_COUNT]; /* gradients of parameters; NULL: not wanted */
+    /* that of a parameter that a later node has, too, there */
+    const float *later[PTF_ROLE_COUNT];
 
     /* products */
     ptf_conv conv; /* a linear layer is a convolution of 1x1 maps */
@@ -46,6 +48,7 @@ struct ptf_gradient {
     int threads;
     int64_t batch;
     ptf_shape *shapes; /* of the nodes' outputs */
+    int *reads;        /* of them, by what leads to the net's output */
     ptf_back *nodes;
     float **slots; /* cotangents whose lives do not overlap share one */
     size_t *slot_floats;
@@ -79,6 +82,10 @@ static inline int64_t ptf_gradient_parts(int64_t floats)
 /* Floats that live as long as 'g', aligned for vectors; NULL when out. */
 float *ptf_gradient_floats(ptf_gradient *g, size_t count);
 
+/* y = y + x on all threads. */
+void ptf_gradient_add(const ptf_gradient *g, float *y, const float *x,
+                      int64_t n);
+
 /* The numbers of a node's output, and how many one image has. */
 const float *ptf_gradient_value(const ptf_gradient *g, int node);
 int64_t ptf_gradient_numel(const ptf_gradient *g, int node);
@@ -86,13 +93,13 @@ int64_t ptf_gradient_numel(const ptf_gradient *g, int node);
 /*
  * How a family goes back, ptf_back_family_pool in pool.c and so on: prepares
  * node i, where there is something to prepare (what it may need of the shared
- * memory is noted in 'g'), and takes the cotangent of its output to that of its
- * input.
+ * memory is noted in 'g'), and takes the cotangent of its output to what comes
+ * of it for one of its operands.
  */
 typedef struct ptf_back_family {
     ptf_status (*make)(ptf_gradient *g, int i, const ptf_plan_options *options,
                        ptf_error *err);
-    void (*back)(const ptf_gradient *g, int i, float *dx);
+    void (*back)(const ptf_gradient *g, int i, int operand, float *dx);
 } ptf_back_family;
 
 #define FAMILY(id, name) extern const ptf_back_family ptf_back_family_##name;
@@ -105,12 +112,13 @@ typedef struct ptf_back_run {
     const ptf_node *node;
     const ptf_back *n;
     const ptf_shape *in, *out;
-    const float *x, *y; /* the node's input and output */
+    const float *x, *y; /* the operand and the output */
     float *dx;
-    int64_t floats; /* of all images' inputs */
+    int64_t floats; /* of the operand, all images */
 } ptf_back_run;
 
-ptf_back_run ptf_back_run_of(const ptf_gradient *g, int i, float *dx);
+ptf_back_run ptf_back_run_of(const ptf_gradient *g, int i, int operand,
+                             float *dx);
 
 /* The geometry of a product, for the two functions below. */
 ptf_status ptf_back_product(ptf_gradient *g, int i, ptf_error *err);
@@ -119,7 +127,7 @@ ptf_status ptf_back_product(ptf_gradient *g, int i, ptf_error *err);
 ptf_status ptf_back_tensors(ptf_gradient *g, int i, ptf_error *err);
 
 /* From the cotangent of node i to that of its input, and to parameters. */
-void ptf_back_conv_input(const ptf_gradient *g, int i, float *dx);
+void ptf_back_conv_input(const ptf_gradient *g, int i, int operand, float *dx);
 void ptf_back_conv_weights(const ptf_gradient *g, int i);
 
 /*
@@ -128,8 +136,11 @@ void ptf_back_conv_weights(const ptf_gradient *g, int i);
  */
 ptf_status ptf_back_parameters(const ptf_gradient *g, int i, ptf_error *err);
 
-/* From the cotangent of node i to that of its input, by its family. */
-void ptf_back_input(const ptf_gradient *g, int i, float *dx);
+/* That of a constant: those of the images, added up in order. */
+void ptf_back_constant(const ptf_gradient *g, int i);
+
+/* From the cotangent of node i to that of its operand, by its family. */
+void ptf_back_input(const ptf_gradient *g, int i, int operand, float *dx);
 ptf_status ptf_back_make(ptf_gradient *g, int i,
                          const ptf_plan_options *options, ptf_error *err);
 

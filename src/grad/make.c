@@ -39,7 +39,9 @@ static void take_slot(ptf_gradient *g, bool *taken, int i)
 
 /*
  * A cotangent lives from the last node that reads the value, which the walk
- * back meets first, to the node itself.
+ * back meets first, to the node itself.  All operands of a node have theirs
+ * before the node's own is given up, so that no part overwrites what it is
+ * made from.
  */
 static ptf_status assign_slots(ptf_gradient *g, ptf_error *err)
 {
@@ -57,12 +59,13 @@ static ptf_status assign_slots(ptf_gradient *g, ptf_error *err)
     for (int i = g->net->node_count - 1; i >= 0; i--) {
         if (!g->nodes[i].needed)
             continue;
-        if (!placed[i]) /* nothing reads it */
+        if (!placed[i]) /* the input, which nothing reads */
             take_slot(g, taken, i);
-        int input = g->net->nodes[i].inputs[0];
-        if (i > 0 && g->nodes[input].needed && !placed[input]) {
-            take_slot(g, taken, input);
-            placed[input] = true;
+        for (int k = 0; k < g->net->nodes[i].input_count; k++) {
+            int input = g->net->nodes[i].inputs[k];
+            if (g->nodes[input].needed && !placed[input])
+                take_slot(g, taken, input);
+            placed[input] = g->nodes[input].needed;
         }
         taken[g->nodes[i].slot] = i == 0; /* that of the input stays */
     }
@@ -108,8 +111,26 @@ ptf_status ptf_gradient_buffers(ptf_gradient *g, ptf_error *err)
 
 static bool has_parameters(const ptf_node *node)
 {
+    if (node->op == PTF_OP_CONSTANT)
+        return ptf_node_is_parameter(node);
     return node->tensors[PTF_ROLE_WEIGHT] != NULL ||
            node->tensors[PTF_ROLE_BIAS] != NULL;
+}
+
+/* The cotangents of operands: if any is needed, and room for second parts. */
+static bool note_operands(ptf_gradient *g, const ptf_node *node)
+{
+    bool needed = false;
+    for (int k = 0; k < node->input_count; k++) {
+        int input = node->inputs[k];
+        size_t floats = (size_t)(g->batch * ptf_gradient_numel(g, input));
+        if (!g->nodes[input].needed)
+            continue;
+        needed = true;
+        if (g->reads[input] > 1 && floats > g->spare_floats)
+            g->spare_floats = floats;
+    }
+    return needed;
 }
 
 static ptf_status make_node(ptf_gradient *g, int i,
@@ -121,23 +142,15 @@ static ptf_status make_node(ptf_gradient *g, int i,
         n->needed = (g->by & PTF_WRT_INPUT) != 0;
         return PTF_OK;
     }
-    if (node->input_count != 1)
-        return ptf_node_fail(err, PTF_UNSUPPORTED, node,
-                             "no gradient of a layer with %d inputs",
-                             node->input_count);
     bool by_parameters =
         (g->by & PTF_WRT_PARAMETERS) != 0 && has_parameters(node);
-    n->needed = by_parameters || g->nodes[node->inputs[0]].needed;
-    size_t floats = (size_t)(g->batch * ptf_gradient_numel(g, node->inputs[0]));
-    if (ptf_net_consumers(g->net, node->inputs[0]) > 1 &&
-        floats > g->spare_floats)
-        g->spare_floats = floats;
     ptf_status status = PTF_OK;
     if (by_parameters)
         status = ptf_back_tensors(g, i, err);
-    if (status != PTF_OK || !n->needed)
-        return status;
-    return ptf_back_make(g, i, options, err);
+    if (status != PTF_OK || g->reads[i] == 0)
+        return status; /* it has no part in the output */
+    n->needed = note_operands(g, node) || by_parameters;
+    return n->needed ? ptf_back_make(g, i, options, err) : PTF_OK;
 }
 
 /* -------------------------------------------------------------------- make */
@@ -156,10 +169,12 @@ static ptf_status make(void *context, ptf_error *err)
     ptf_plan_options *options = m->options;
     size_t nodes = (size_t)g->net->node_count;
     g->shapes = ptf_arena_array(&g->arena, nodes, sizeof(*g->shapes));
+    g->reads = ptf_arena_array(&g->arena, nodes, sizeof(*g->reads));
     g->nodes = ptf_arena_array(&g->arena, nodes, sizeof(*g->nodes));
     g->tensors = ptf_arena_array(&g->arena, g->net->tensor_count + 1,
                                  sizeof(*g->tensors));
-    if (g->shapes == NULL || g->nodes == NULL || g->tensors == NULL)
+    if (g->shapes == NULL || g->reads == NULL || g->nodes == NULL ||
+        g->tensors == NULL)
         return ptf_fail_memory(err);
     options->keep = true;
     ptf_status status =
@@ -167,6 +182,7 @@ static ptf_status make(void *context, ptf_error *err)
     options->keep = false;
     if (status == PTF_OK)
         status = ptf_net_shapes(g->net, input, g->shapes, err);
+    ptf_net_count_reads(g->net, g->reads);
     for (int i = 0; i < g->net->node_count && status == PTF_OK; i++)
         status = make_node(g, i, options, err);
     return status == PTF_OK ? ptf_gradient_buffers(g, err) : status;

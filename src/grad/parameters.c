@@ -87,6 +87,10 @@ static ptf_status epilogue_back(const ptf_gradient *g, int i, ptf_error *err)
 ptf_status ptf_back_parameters(const ptf_gradient *g, int i, ptf_error *err)
 {
     const ptf_back *n = &g->nodes[i];
+    if (ptf_op_is(g->net->nodes[i].op, PTF_FAMILY_SOURCE)) {
+        ptf_back_constant(g, i);
+        return PTF_OK;
+    }
     if (ptf_op_is(g->net->nodes[i].op, PTF_FAMILY_AFFINE)) {
         sum_channels(g, i, PTF_ROLE_WEIGHT,
                      ptf_gradient_value(g, g->net->nodes[i].inputs[0]));
@@ -105,6 +109,28 @@ ptf_status ptf_back_parameters(const ptf_gradient *g, int i, ptf_error *err)
 
 /* -------------------------------------------------------------------- make */
 
+static bool is_same(const ptf_tensor *a, const ptf_tensor *b)
+{
+    size_t dims = (size_t)a->rank * sizeof(int64_t);
+    return a == b || (a->data == b->data && a->dtype == b->dtype &&
+                      a->rank == b->rank && strcmp(a->name, b->name) == 0 &&
+                      memcmp(a->shape, b->shape, dims) == 0 &&
+                      memcmp(a->stride, b->stride, dims) == 0);
+}
+
+/* Where the last node before i that has the same parameter keeps its part. */
+static const float **find_earlier(ptf_gradient *g, int i, const ptf_tensor *of)
+{
+    for (int k = i - 1; k > 0; k--) {
+        for (int role = 0; role < PTF_ROLE_COUNT; role++) {
+            const ptf_tensor *t = g->net->nodes[k].tensors[role];
+            if (g->nodes[k].by[role] != NULL && is_same(t, of))
+                return &g->nodes[k].later[role];
+        }
+    }
+    return NULL;
+}
+
 static ptf_status add_tensor(ptf_gradient *g, int i, ptf_role role,
                              ptf_error *err)
 {
@@ -114,6 +140,12 @@ static ptf_status add_tensor(ptf_gradient *g, int i, ptf_role role,
     float *data = ptf_gradient_floats(g, floats);
     if (data == NULL)
         return ptf_fail_memory(err);
+    const float **earlier = find_earlier(g, i, of);
+    g->nodes[i].by[role] = data;
+    if (earlier != NULL) {
+        *earlier = data;
+        return PTF_OK;
+    }
     *t = (ptf_tensor){
         .name = of->name, .dtype = PTF_DTYPE_F32, .rank = of->rank};
     int64_t stride = 1;
@@ -123,7 +155,6 @@ static ptf_status add_tensor(ptf_gradient *g, int i, ptf_role role,
         stride *= of->shape[d];
     }
     t->data = data;
-    g->nodes[i].by[role] = data;
     g->tensor_count++;
     return PTF_OK;
 }

@@ -39,9 +39,9 @@ static void pool_plane(void *context, int64_t i, int thread)
         back->adaptive_avg_pool(&in, &out, d, dx);
 }
 
-static void back(const ptf_gradient *g, int i, float *dx)
+static void back(const ptf_gradient *g, int i, int operand, float *dx)
 {
-    ptf_back_run r = ptf_back_run_of(g, i, dx);
+    ptf_back_run r = ptf_back_run_of(g, i, operand, dx);
     ptf_each(g->threads, g->count * r.in->dim[0], pool_plane, &r);
 }
 

@@ -35,7 +35,8 @@ static ptf_status make_plain(ptf_gradient *g, int i,
         return ptf_fail_memory(err);
     nodes[0] = g->net->nodes[0];
     nodes[1] = *node;
-    nodes[1].inputs[0] = 0;
+    if (!ptf_node_read(&g->arena, &nodes[1], 1, &(int){0}))
+        return ptf_fail_memory(err);
     nodes[1].attrs.scale_shift = false;
     nodes[1].tensors[PTF_ROLE_SCALE] = nodes[1].tensors[PTF_ROLE_SHIFT] = NULL;
     *net = (ptf_net){

@@ -44,16 +44,22 @@ static void add_part(void *context, int64_t i, int thread)
                                  ptf_min_i64(r->n - begin, PTF_PART_FLOATS));
 }
 
-/* The first reader writes its part, the others add theirs. */
-static void input_back(ptf_gradient *g, int i, int input)
+void ptf_gradient_add(const ptf_gradient *g, float *y, const float *x,
+                      int64_t n)
 {
+    add_run run = {g, y, x, n};
+    ptf_each(g->threads, ptf_gradient_parts(n), add_part, &run);
+}
+
+/* The first reading writes its part, the others add theirs. */
+static void operand_back(ptf_gradient *g, int i, int operand)
+{
+    int input = g->net->nodes[i].inputs[operand];
     ptf_back *to = &g->nodes[input];
-    ptf_back_input(g, i, to->filled ? g->spare : to->d);
-    if (to->filled) {
-        add_run run = {g, to->d, g->spare,
-                       g->count * ptf_gradient_numel(g, input)};
-        ptf_each(g->threads, ptf_gradient_parts(run.n), add_part, &run);
-    }
+    ptf_back_input(g, i, operand, to->filled ? g->spare : to->d);
+    if (to->filled)
+        ptf_gradient_add(g, to->d, g->spare,
+                         g->count * ptf_gradient_numel(g, input));
     to->filled = true;
 }
 
@@ -63,15 +69,26 @@ static ptf_status node_back(ptf_gradient *g, int i, ptf_error *err)
     if (!node->needed)
         return PTF_OK;
     size_t floats = (size_t)(g->count * ptf_gradient_numel(g, i));
-    if (!node->filled) /* nothing reads it */
+    if (!node->filled) /* the input, which nothing reads */
         memset(node->d, 0, floats * sizeof(float));
     ptf_status status = ptf_back_parameters(g, i, err);
-    if (status != PTF_OK || i == 0)
-        return status;
-    int input = g->net->nodes[i].inputs[0];
-    if (g->nodes[input].needed)
-        input_back(g, i, input);
-    return PTF_OK;
+    const ptf_node *of = &g->net->nodes[i];
+    for (int k = of->input_count - 1; k >= 0 && status == PTF_OK; k--) {
+        if (g->nodes[of->inputs[k]].needed)
+            operand_back(g, i, k);
+    }
+    return status;
+}
+
+/* Parameters that several nodes have get the parts of all. */
+static void add_later(const ptf_gradient *g, int i)
+{
+    for (int role = 0; role < PTF_ROLE_COUNT; role++) {
+        const float *later = g->nodes[i].later[role];
+        if (later != NULL)
+            ptf_gradient_add(g, g->nodes[i].by[role], later,
+                             ptf_tensor_numel(g->net->nodes[i].tensors[role]));
+    }
 }
 
 typedef struct back_run {
@@ -94,6 +111,8 @@ static ptf_status walk_back(void *context, ptf_error *err)
     ptf_status status = PTF_OK;
     for (int i = g->net->node_count - 1; i >= 0 && status == PTF_OK; i--)
         status = node_back(g, i, err);
+    for (int i = g->net->node_count - 1; i > 0; i--)
+        add_later(g, i);
     return status;
 }
 

@@ -14,9 +14,9 @@ static void softmax_image(void *context, int64_t i, int thread)
                                      r->n->outer, r->n->length, r->n->inner);
 }
 
-static void back(const ptf_gradient *g, int i, float *dx)
+static void back(const ptf_gradient *g, int i, int operand, float *dx)
 {
-    ptf_back_run r = ptf_back_run_of(g, i, dx);
+    ptf_back_run r = ptf_back_run_of(g, i, operand, dx);
     ptf_each(g->threads, g->count, softmax_image, &r);
 }
 

@@ -1,13 +1,26 @@
 /*
- * Inputs have no input to go back to.
+ * Sources have no operands to go back to.  A constant is a parameter: the same
+ * numbers for every image, so that its gradient is the sum of theirs.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
 #include "grad/grad.h"
 
-static void back(const ptf_gradient *g, int i, float *dx)
+void ptf_back_constant(const ptf_gradient *g, int i)
 {
-    (void)g, (void)i, (void)dx;
+    float *by = g->nodes[i].by[PTF_ROLE_WEIGHT];
+    const float *d = g->nodes[i].d;
+    int64_t floats = ptf_gradient_numel(g, i);
+    if (by == NULL)
+        return;
+    memcpy(by, d, (size_t)floats * sizeof(float));
+    for (int64_t image = 1; image < g->count; image++)
+        ptf_gradient_add(g, by, d + image * floats, floats);
+}
+
+static void back(const ptf_gradient *g, int i, int operand, float *dx)
+{
+    (void)g, (void)i, (void)operand, (void)dx;
 }
 
 const ptf_back_family ptf_back_family_source = {.back = back};

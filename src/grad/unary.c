@@ -21,9 +21,9 @@ static void back_part(void *context, int64_t i, int thread)
         r->dx + begin, r->n->d + begin, r->x + begin, n, r->node->attrs.p);
 }
 
-static void back(const ptf_gradient *g, int i, float *dx)
+static void back(const ptf_gradient *g, int i, int operand, float *dx)
 {
-    ptf_back_run r = ptf_back_run_of(g, i, dx);
+    ptf_back_run r = ptf_back_run_of(g, i, operand, dx);
     ptf_each(g->threads, ptf_gradient_parts(r.floats), back_part, &r);
 }
 

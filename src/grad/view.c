@@ -14,9 +14,9 @@ static void copy_part(void *context, int64_t i, int thread)
     memcpy(r->dx + begin, r->n->d + begin, (size_t)n * sizeof(float));
 }
 
-static void back(const ptf_gradient *g, int i, float *dx)
+static void back(const ptf_gradient *g, int i, int operand, float *dx)
 {
-    ptf_back_run r = ptf_back_run_of(g, i, dx);
+    ptf_back_run r = ptf_back_run_of(g, i, operand, dx);
     ptf_each(g->threads, ptf_gradient_parts(r.floats), copy_part, &r);
 }
 

@@ -125,32 +125,24 @@ static const ptf_tensor *match(const ptf_tensor *found,
     return found;
 }
 
-/* True when the layer has that parameter. */
-static bool has_parameter(const ptf_node *node, ptf_role role)
-{
-    int rank;
-    int64_t shape[PTF_MAX_RANK];
-    return ptf_op_parameter(node->op, &node->attrs, role, &rank, shape);
-}
-
-/* 'next' is the first of the layer's parameters in the net's list. */
-static const ptf_parameter *compare_node(ptf_node *node,
-                                         const ptf_parameter *next, bool bind,
-                                         by_name *index, ptf_key_mismatch *out)
+static void compare_node(ptf_node *node, bool bind, by_name *index,
+                         ptf_key_mismatch *out)
 {
     for (int r = 0; r < PTF_ROLE_COUNT; r++) {
-        if (!has_parameter(node, (ptf_role)r))
+        char room[PTF_PARAMETER_NAME];
+        ptf_parameter p = {.optional = r == PTF_ROLE_NUM_BATCHES};
+        if (!ptf_node_parameter(node, (ptf_role)r, &p.rank, p.shape))
             continue;
-        const ptf_parameter *parameter = next++;
-        const ptf_tensor *found = by_name_take(index, parameter->name);
-        if (found == NULL && parameter->optional)
-            continue; /* PyTorch counts batches since 0.4.1 only */
-        out->wanted++;
-        found = match(found, parameter, r == PTF_ROLE_NUM_BATCHES, out);
+        p.name = ptf_node_tensor_name(node, (ptf_role)r, room);
+        const ptf_tensor *found = by_name_take(index, p.name);
+        bool is_left = found == NULL && p.optional;
+        if (!is_left) { /* PyTorch counts batches since 0.4.1 only */
+            out->wanted++;
+            found = match(found, &p, p.optional, out);
+        }
         if (bind)
             node->tensors[r] = found;
     }
-    return next;
 }
 
 static ptf_status compare_names(ptf_net *net, const ptf_fitted *fitted,
@@ -160,9 +152,8 @@ static ptf_status compare_names(ptf_net *net, const ptf_fitted *fitted,
     by_name index;
     ptf_status status = by_name_init(&index, fitted, err);
     if (status == PTF_OK) {
-        const ptf_parameter *next = net->parameters;
         for (int i = 1; i < net->node_count; i++)
-            next = compare_node(&net->nodes[i], next, bind, &index, out);
+            compare_node(&net->nodes[i], bind, &index, out);
         for (size_t i = 0; i < index.count; i++) {
             char shape[192];
             ptf_tensor_shape_text(index.sorted[i], shape);

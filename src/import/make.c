@@ -6,6 +6,7 @@
  * SPDX-License-Identifier: Apache-2.0
  */
 #include "import/order.h"
+#include "net/graph.h"
 
 typedef struct maker {
     ptf_net *net;
@@ -79,12 +80,11 @@ static ptf_status add_implied_flatten(maker *m)
                      .name = "",
                      .class_name = "Flatten",
                      .implied = true,
-                     .container = -1,
-                     .input_count = 1,
-                     .inputs = {m->net->output}};
+                     .container = -1};
     ptf_attrs_default(PTF_OP_FLATTEN, &node.attrs);
     node.text = ptf_op_text(&m->net->arena, PTF_OP_FLATTEN, &node.attrs);
-    if (node.text == NULL)
+    if (node.text == NULL ||
+        !ptf_node_read(&m->net->arena, &node, 1, &m->net->output))
         return ptf_fail_memory(m->err);
     m->kind = (ptf_partial_shape){2, 0};
     return add_node(m, &node);
@@ -176,7 +176,7 @@ static ptf_status refuse_layer(maker *m, const ptf_node *node, int64_t got,
 static ptf_status add_layer(maker *m, const ptf_item *item, const char *path,
                             int container)
 {
-    ptf_node node = {.name = path, .container = container, .input_count = 1};
+    ptf_node node = {.name = path, .container = container};
     ptf_status status = read_layer(m, item, &node);
     if (status == PTF_OK && node.op == PTF_OP_LINEAR && m->kind.rank == 4)
         status = flatten_for(m, &node);
@@ -187,7 +187,8 @@ static ptf_status add_layer(maker *m, const ptf_item *item, const char *path,
         ptf_op_partial_shape(node.op, &node.attrs, m->kind, &m->kind);
     if (wrong != NULL)
         return refuse_layer(m, &node, got, wrong);
-    node.inputs[0] = m->net->output;
+    if (!ptf_node_read(&m->net->arena, &node, 1, &m->net->output))
+        return ptf_fail_memory(m->err);
     return add_node(m, &node);
 }
 
@@ -408,18 +409,54 @@ ptf_status ptf_net_parse(const char *text, const char *text_name,
     return PTF_OK;
 }
 
+/* A graph leaves nothing to assume but what it was made with. */
+static ptf_status parse_graph(const char *text, const char *text_name,
+                              const char *assumes, ptf_net **out,
+                              ptf_error *err)
+{
+    ptf_status status = ptf_graph_parse(text, text_name, out, err);
+    if (status != PTF_OK || assumes == NULL || assumes[0] == '\0')
+        return status;
+    ptf_net *net = *out;
+    net->assumption = ptf_arena_copy(&net->arena, assumes, strlen(assumes));
+    if (net->assumption != NULL)
+        return PTF_OK;
+    ptf_net_free(net);
+    *out = NULL;
+    return ptf_fail_memory(err);
+}
+
+/* What a file that ptf_net_save() wrote says of itself. */
+static ptf_status read_saved(const ptf_checkpoint *ckpt, bool in_order,
+                             ptf_net **out, ptf_error *err)
+{
+    const char *file = ptf_checkpoint_file(ckpt)->name;
+    const char *graph = ptf_checkpoint_metadata(ckpt, "graph");
+    const char *text = ptf_checkpoint_metadata(ckpt, "architecture");
+    ptf_reading how = {.in_order = in_order};
+    how.assumes = ptf_checkpoint_metadata(ckpt, PTF_ASSUMES);
+    ptf_origin origin = {file, "__metadata__"};
+    if (graph != NULL && text != NULL)
+        return ptf_fail(err, PTF_FORMAT, &origin, PTF_NO_OFFSET,
+                        "expected \"architecture\" or \"graph\", got both");
+    if (graph != NULL)
+        return parse_graph(graph, file, how.assumes, out, err);
+    if (text != NULL)
+        return ptf_net_parse(text, file, &how, out, err);
+    return ptf_net_parse_model(ckpt, in_order, out, err);
+}
+
 ptf_status ptf_net_read(const char *text, const char *text_name,
                         const ptf_checkpoint *ckpt, bool in_order,
                         ptf_net **out, ptf_error *err)
 {
-    ptf_reading how = {.in_order = in_order};
-    if (text != NULL)
-        return ptf_net_parse(text, text_name, &how, out, err);
-    text = ptf_checkpoint_metadata(ckpt, "architecture");
+    const ptf_reading how = {.in_order = in_order};
+    *out = NULL;
     if (text == NULL)
-        return ptf_net_parse_model(ckpt, in_order, out, err);
-    how.assumes = ptf_checkpoint_metadata(ckpt, PTF_ASSUMES);
-    return ptf_net_parse(text, ptf_checkpoint_file(ckpt)->name, &how, out, err);
+        return read_saved(ckpt, in_order, out, err);
+    if (ptf_graph_is(text))
+        return parse_graph(text, text_name, NULL, out, err);
+    return ptf_net_parse(text, text_name, &how, out, err);
 }
 
 ptf_status ptf_net_make(const char *text, const char *text_name,

@@ -25,6 +25,17 @@
  *                g = that of image 0; g = g + that of image 1; ...
  *   scale        d * scale
  *   unary        a function of one number: functions.inc has each formula.
+ *   plus, minus  d for both, of minus -d for b.
+ *   times        d * b for a, d * a for b.
+ *   over         d / b for a, -(d * a) / (b * b) for b.
+ *   maximum      d for the greater one, d / 2 for each where they are equal,
+ *                d for both where one is NaN, +0 elsewhere; minimum alike.
+ *                These are terms in double.  What an operand of the result's
+ *                shape gets is its term, rounded once.  What one that is
+ *                broadcast gets is a sum of the terms over the positions of an
+ *                image that have this number, in C order: in double, blocks of
+ *                256 terms, acc = +0; acc = acc + t; then the blocks in order;
+ *                rounded once, as the sums above.
  *   softmax      y * (d - dot) where dot is the sum of d * y in index order
  *                (acc = fma(d, y, acc)), all in double, rounded once.
  *   max_pool     dx = +0; windows in row, column order add their d where
@@ -46,6 +57,14 @@ typedef struct ptf_part {
 } ptf_part;
 
 /*
+ * The terms t[i], of d[i], a[i * a_step], b[i * b_step], that one operand of a
+ * function of two numbers gets.  Steps are 1, or one of them 0.
+ */
+typedef void ptf_binary_back_kernel(double *t, const float *d, const float *a,
+                                    int64_t a_step, const float *b,
+                                    int64_t b_step, int64_t n);
+
+/*
  * Maps are whole images (first 0, rows height).  dx must not overlap d, but
  * scale and unary may work in place.
  */
@@ -53,6 +72,10 @@ typedef struct ptf_backward {
     void (*scale)(float *dx, const float *d, int64_t channels, int64_t pixels,
                   const float *scale);
     ptf_unary_back_kernel *const *unary; /* by ptf_unary */
+    /* By ptf_binary and the operand, and what follows: y = y + t, y = t. */
+    ptf_binary_back_kernel *const (*binary)[2];
+    void (*add_terms)(double *y, const double *t, int64_t n);
+    void (*round_terms)(float *y, const double *t, int64_t n);
     /* d[outer][n][inner] as in the forward pass, whose result is y. */
     void (*softmax)(float *dx, const float *d, const float *y, int64_t outer,
                     int64_t n, int64_t inner);

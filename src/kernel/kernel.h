@@ -16,6 +16,9 @@
  *                where there is one.
  *   scale_shift  fma(x, scale, shift), one scale and shift per channel.
  *   unary        a function of one number: functions.inc has each formula.
+ *   plus, minus, times, over: a + b, a - b, a * b, a / b.
+ *   maximum      the larger one; NaN where one is NaN; +0 of +0 and -0.
+ *   minimum      the smaller one; NaN where one is NaN; -0 of +0 and -0.
  *   softmax      m = the largest x; e_i = exp(beta * (x_i - m)) in double;
  *                the sum of e_i in index order in double; e_i / sum rounded
  *                once.  beta is 1 in a layer.
@@ -111,17 +114,40 @@ typedef void ptf_unary_back_kernel(float *dx, const float *d, const float *x,
                                    int64_t n,
                                    const double p[PTF_UNARY_PARAMETERS]);
 
+/* The functions of two numbers. */
+typedef enum ptf_binary {
+#define BINARY(id, name) PTF_BINARY_##id,
+#include "kernel/operators.inc"
+#undef BINARY
+    PTF_BINARY_COUNT,
+} ptf_binary;
+
+/*
+ * Rows of 'n' numbers, and the floats from a row of each array to its next.
+ * The step is 1, or 0 for an array whose rows are one number; not both are 0,
+ * unless n is 1.
+ */
+typedef struct ptf_grid {
+    int64_t rows, n;
+    int64_t y_row, a_row, b_row;
+    int64_t a_step, b_step;
+} ptf_grid;
+
+typedef void ptf_binary_kernel(const ptf_grid *grid, float *y, const float *a,
+                               const float *b);
+
 /*
  * The kernels of one instruction set.  Maps of one image; 'n' counts floats.
- * Outputs and inputs must not overlap, except that scale_shift and unary may
- * work in place.
+ * Outputs and inputs must not overlap, except that scale_shift, unary and
+ * binary may work in place.
  */
 typedef struct ptf_kernels {
     ptf_isa isa;
 
     void (*scale_shift)(float *y, const float *x, int64_t channels,
                         int64_t pixels, const float *scale, const float *shift);
-    ptf_unary_kernel *const *unary; /* by ptf_unary */
+    ptf_unary_kernel *const *unary;   /* by ptf_unary */
+    ptf_binary_kernel *const *binary; /* by ptf_binary */
     /* x[outer][n][inner], over the middle index. */
     void (*softmax)(float *y, const float *x, double beta, int64_t outer,
                     int64_t n, int64_t inner);

@@ -44,6 +44,17 @@ int ptf_net_consumers(const ptf_net *net, int node)
     return count;
 }
 
+void ptf_net_count_reads(const ptf_net *net, int *reads)
+{
+    memset(reads, 0, (size_t)net->node_count * sizeof(*reads));
+    reads[net->output] = 1;
+    for (int i = net->output; i > 0; i--) {
+        const ptf_node *node = &net->nodes[i];
+        for (int k = 0; k < node->input_count && reads[i] > 0; k++)
+            reads[node->inputs[k]]++;
+    }
+}
+
 int ptf_net_only_consumer(const ptf_net *net, int node)
 {
     if (ptf_net_consumers(net, node) != 1)
@@ -112,25 +123,42 @@ ptf_status ptf_net_check_numbers(const ptf_net *net, ptf_error *err)
 
 /* ------------------------------------------------------------------- nodes */
 
+/* Operands as many as the op takes, made before the node. */
+static bool reads_well(const ptf_node *node, int index)
+{
+    if (node->op == PTF_OP_CONSTANT)
+        return node->input_count == 0;
+    if (!ptf_op_takes(node->op, node->input_count))
+        return false;
+    for (int k = 0; k < node->input_count; k++) {
+        if (node->inputs[k] < 0 || node->inputs[k] >= index)
+            return false;
+    }
+    return true;
+}
+
 static ptf_status check_node(const ptf_net *net, int index,
                              ptf_partial_shape *kinds, ptf_error *err)
 {
     const ptf_node *node = &net->nodes[index];
-    if (node->op == PTF_OP_INPUT || node->input_count != 1 ||
-        node->inputs[0] < 0 || node->inputs[0] >= index)
+    if (!reads_well(node, index))
         return ptf_node_fail(err, PTF_ARGUMENT, node,
-                             "does not read one value made before it");
+                             "does not read as many values as its op takes, "
+                             "all made before it");
     if (node->container >= net->container_count)
         return ptf_node_fail(err, PTF_ARGUMENT, node, "has no container");
-    const char *wrong = ptf_op_partial_shape(
-        node->op, &node->attrs, kinds[node->inputs[0]], &kinds[index]);
+    ptf_partial_shape in = {0, 0};
+    if (node->input_count == 1)
+        in = kinds[node->inputs[0]];
+    const char *wrong =
+        ptf_op_partial_shape(node->op, &node->attrs, in, &kinds[index]);
     char text[PTF_REFUSAL_TEXT];
     if (wrong != NULL)
         return ptf_node_fail(
             err, PTF_ARGUMENT, node, "cannot take its input: %s",
-            ptf_op_refusal(wrong, &node->attrs, kinds[node->inputs[0]].channels,
-                           text));
-    for (int role = 0; role < PTF_ROLE_COUNT; role++) {
+            ptf_op_refusal(wrong, &node->attrs, in.channels, text));
+    bool whole = node->op == PTF_OP_CONSTANT; /* its tensor is of any shape */
+    for (int role = whole ? PTF_ROLE_BIAS : 0; role < PTF_ROLE_COUNT; role++) {
         ptf_status status = check_tensor(net, node, (ptf_role)role, err);
         if (status != PTF_OK)
             return status;

@@ -38,8 +38,14 @@ ptf_status ptf_net_edit_begin(const ptf_net *net, ptf_net_edit *out,
     copy->remarks = NULL;
     copy->remark_count = 0;
     copy->doubt_count = 0; /* they are about the text */
-    for (int i = 0; i < copy->node_count; i++)
-        copy->nodes[i].origin = i;
+    for (int i = 0; i < copy->node_count; i++) {
+        ptf_node *node = &copy->nodes[i];
+        node->origin = i;
+        if (!ptf_node_read(arena, node, node->input_count, node->inputs)) {
+            ptf_net_free(copy);
+            return ptf_fail_memory(err);
+        }
+    }
     *out = (ptf_net_edit){copy, copy->nodes, dead};
     return PTF_OK;
 }
@@ -249,7 +255,7 @@ static bool rename_tensor(ptf_arena *arena, ptf_node *node, ptf_role role)
 static bool renew_node(ptf_arena *arena, ptf_node *node)
 {
     if (node->text == NULL) {
-        node->class_name = ptf_op_info(node->op)->class_name;
+        node->class_name = ptf_op_class(node->op);
         node->text = ptf_op_text(arena, node->op, &node->attrs);
     }
     for (int role = 0; role < PTF_ROLE_COUNT; role++) {

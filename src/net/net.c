@@ -5,21 +5,63 @@
  */
 #include "net/net.h"
 
+bool ptf_node_read(ptf_arena *arena, ptf_node *node, int count,
+                   const int *inputs)
+{
+    node->inputs = ptf_arena_array(arena, (size_t)count, sizeof(int));
+    if (node->inputs == NULL)
+        return false;
+    if (count > 0)
+        memcpy(node->inputs, inputs, (size_t)count * sizeof(int));
+    node->input_count = count;
+    return true;
+}
+
+bool ptf_node_is_parameter(const ptf_node *node)
+{
+    const ptf_tensor *t = node->tensors[PTF_ROLE_WEIGHT];
+    return node->op == PTF_OP_CONSTANT && t != NULL &&
+           (t->dtype == PTF_DTYPE_F32 || t->dtype == PTF_DTYPE_F64 ||
+            t->dtype == PTF_DTYPE_F16 || t->dtype == PTF_DTYPE_BF16);
+}
+
+/*
+ * Lists a tensor that is not listed yet; 'known' is a table from the names of
+ * those that are to their places.
+ */
+static ptf_status list_tensor(ptf_net *net, const ptf_tensor *tensor,
+                              ptf_text_table *known, ptf_error *err)
+{
+    const char *name = tensor->name != NULL ? tensor->name : "";
+    const ptf_tensor **same = ptf_text_table_find(known, name);
+    if (same != NULL && (*same == tensor || (tensor->data != NULL &&
+                                             (*same)->data == tensor->data)))
+        return PTF_OK; /* of several nodes */
+    if (same != NULL)
+        return ptf_net_fail(err, PTF_UNSUPPORTED, net,
+                            "two tensors would have the name '%s'", name);
+    const ptf_tensor **place = &net->tensors[net->tensor_count++];
+    *place = tensor;
+    return ptf_text_table_add(known, name, place) ? PTF_OK
+                                                  : ptf_fail_memory(err);
+}
+
 ptf_status ptf_net_collect(ptf_net *net, ptf_error *err)
 {
     size_t most = (size_t)net->node_count * PTF_ROLE_COUNT;
     net->tensors = ptf_arena_array(&net->arena, most, sizeof(*net->tensors));
-    if (net->tensors == NULL)
-        return ptf_fail_memory(err);
     net->tensor_count = 0;
+    ptf_text_table known = {NULL, 0, 0};
+    ptf_status status = net->tensors != NULL ? PTF_OK : ptf_fail_memory(err);
     for (int i = 1; i < net->node_count; i++) {
-        for (int r = 0; r < PTF_ROLE_COUNT; r++) {
-            const ptf_tensor *tensor = net->nodes[i].tensors[r];
-            if (tensor != NULL)
-                net->tensors[net->tensor_count++] = tensor;
+        for (int r = 0; status == PTF_OK && r < PTF_ROLE_COUNT; r++) {
+            if (net->nodes[i].tensors[r] != NULL)
+                status =
+                    list_tensor(net, net->nodes[i].tensors[r], &known, err);
         }
     }
-    return PTF_OK;
+    ptf_text_table_free(&known);
+    return status;
 }
 
 const char *ptf_path_last(const char *path)
@@ -31,36 +73,85 @@ const char *ptf_path_last(const char *path)
 void ptf_node_parameter_name(const ptf_node *node, ptf_role role,
                              char name[PTF_PARAMETER_NAME])
 {
+    bool whole = node->op == PTF_OP_CONSTANT; /* the node is the tensor */
     snprintf(name, PTF_PARAMETER_NAME, "%s%s%s", node->name,
-             node->name[0] != '\0' ? "." : "", ptf_role_name(role));
+             whole || node->name[0] == '\0' ? "" : ".",
+             whole ? "" : ptf_role_name(role));
+}
+
+bool ptf_node_parameter(const ptf_node *node, ptf_role role, int *rank,
+                        int64_t shape[PTF_MAX_RANK])
+{
+    if (node->op != PTF_OP_CONSTANT)
+        return ptf_op_parameter(node->op, &node->attrs, role, rank, shape);
+    const ptf_tensor *tensor = node->tensors[role];
+    if (role != PTF_ROLE_WEIGHT || tensor == NULL)
+        return false;
+    *rank = tensor->rank;
+    memcpy(shape, tensor->shape, sizeof(tensor->shape));
+    return true;
+}
+
+const char *ptf_node_tensor_name(const ptf_node *node, ptf_role role,
+                                 char room[PTF_PARAMETER_NAME])
+{
+    const ptf_tensor *tensor = node->tensors[role];
+    if (tensor != NULL && tensor->name != NULL)
+        return tensor->name;
+    ptf_node_parameter_name(node, role, room);
+    return room;
+}
+
+bool ptf_net_is_chain(const ptf_net *net)
+{
+    int printed = 0;
+    const char *name = "";
+    for (int i = 1; i < net->node_count; i++) {
+        const ptf_node *node = &net->nodes[i];
+        if (node->input_count != 1 || node->inputs[0] != i - 1)
+            return false;
+        printed += !node->implied;
+        name = node->implied ? name : node->name;
+    }
+    bool alone = printed == 1 && name[0] == '\0'; /* a layer is the root */
+    return net->output == net->node_count - 1 &&
+           (net->container_count > 0 || alone);
+}
+
+/* Those of one node; 'known' has the names of all so far. */
+static bool list_node(ptf_net *net, const ptf_node *node, ptf_parameter *all,
+                      ptf_text_table *known)
+{
+    for (int r = 0; r < PTF_ROLE_COUNT; r++) {
+        ptf_role role = (ptf_role)r;
+        ptf_parameter *p = &all[net->parameter_count];
+        char room[PTF_PARAMETER_NAME];
+        if (!ptf_node_parameter(node, role, &p->rank, p->shape))
+            continue;
+        const char *name = ptf_node_tensor_name(node, role, room);
+        if (ptf_text_table_find(known, name) != NULL)
+            continue; /* several nodes have it */
+        p->name = ptf_arena_copy(&net->arena, name, strlen(name));
+        p->optional = role == PTF_ROLE_NUM_BATCHES;
+        if (p->name == NULL || !ptf_text_table_add(known, p->name, p))
+            return false;
+        net->parameter_count++;
+    }
+    return true;
 }
 
 ptf_status ptf_net_list_parameters(ptf_net *net, ptf_error *err)
 {
     size_t most = (size_t)net->node_count * PTF_ROLE_COUNT;
     ptf_parameter *all = ptf_arena_array(&net->arena, most, sizeof(*all));
-    if (all == NULL)
-        return ptf_fail_memory(err);
     net->parameters = all;
     net->parameter_count = 0;
-    for (int i = 1; i < net->node_count; i++) {
-        const ptf_node *node = &net->nodes[i];
-        for (int r = 0; r < PTF_ROLE_COUNT; r++) {
-            ptf_role role = (ptf_role)r;
-            ptf_parameter *p = &all[net->parameter_count];
-            char name[PTF_PARAMETER_NAME];
-            if (!ptf_op_parameter(node->op, &node->attrs, role, &p->rank,
-                                  p->shape))
-                continue;
-            ptf_node_parameter_name(node, role, name);
-            p->name = ptf_arena_copy(&net->arena, name, strlen(name));
-            p->optional = role == PTF_ROLE_NUM_BATCHES;
-            if (p->name == NULL)
-                return ptf_fail_memory(err);
-            net->parameter_count++;
-        }
-    }
-    return PTF_OK;
+    ptf_text_table known = {NULL, 0, 0};
+    bool ok = all != NULL;
+    for (int i = 1; ok && i < net->node_count; i++)
+        ok = list_node(net, &net->nodes[i], all, &known);
+    ptf_text_table_free(&known);
+    return ok ? PTF_OK : ptf_fail_memory(err);
 }
 
 const char *ptf_net_key(const ptf_net *net, size_t *left_out,

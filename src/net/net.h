@@ -1,7 +1,9 @@
 /*
- * net: a checked graph of layers.  Nodes stand in topological order and name
- * their inputs by index; node 0 is the input.  See ptfold.h for the
- * public side, op/op.h for the ops.
+ * net: a checked graph.  A node is a value and how it is made: an input, a
+ * constant, or an op on values made before it, which it names by index.  An
+ * operator that gives several values is several nodes.  Nodes stand in
+ * topological order; node 0 is the input.  See ptfold.h for the public side,
+ * op/op.h for the ops.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -15,14 +17,18 @@
 typedef struct ptf_node {
     ptf_op op;
     const char *name; /* dotted path; "" for input and an implied flatten */
-    const char *class_name; /* as printed: "Dropout2d" for PTF_OP_DROPOUT */
+    const char *class_name; /* as printed: "Dropout2d" for PTF_OP_DROPOUT; of
+                               ops that are no class, the op's name */
     const char *text;       /* as PyTorch prints the module */
     int container;          /* whose child it is; -1: none */
     bool implied;           /* not in the text: the flatten before a Linear */
     int input_count;
-    int inputs[2];
+    int *inputs; /* nodes before this one; the same may occur twice */
     ptf_attrs attrs;
-    const ptf_tensor *tensors[PTF_ROLE_COUNT]; /* NULL where there is none */
+    const ptf_tensor *tensors[PTF_ROLE_COUNT]; /* NULL where there is none; a
+                                                  constant's is its weight; in
+                                                  a net without numbers they
+                                                  have no data, or are NULL */
     const char *file; /* for messages: the text's, and the checkpoint's when
                          the layer has its tensors from there */
     int origin; /* the node of the net before the rewrite that this one is */
@@ -44,12 +50,15 @@ typedef struct ptf_container {
 
 struct ptf_net {
     ptf_arena arena;
+    const char *name; /* of a net without containers, or NULL */
     ptf_node *nodes;
     int node_count;
     int output;                /* the node whose value is the net's */
+    const char *output_name;   /* NULL: it has no name but the value's */
     ptf_container *containers; /* none when the root is a layer */
     int container_count;
     bool has_input;
+    bool input_fixed; /* it runs for no other shape: some op has it inside */
     ptf_shape input;
     bool has_tensors;
     const ptf_tensor **tensors; /* all nodes' tensors in state dict order */
@@ -99,7 +108,19 @@ ptf_status ptf_norm_numbers_read(ptf_arena *arena, const ptf_node *node,
                                  ptf_norm_numbers *out, ptf_error *err);
 
 /* "3x32x32" into 'text'. */
-void ptf_shape_text(const ptf_shape *shape, char text[64]);
+enum { PTF_SHAPE_TEXT = 22 * PTF_SHAPE_MAX };
+void ptf_shape_text(const ptf_shape *shape, char text[PTF_SHAPE_TEXT]);
+
+/*
+ * True for a constant of floating-point numbers, which counts as a parameter:
+ * graphs do not say which of their constants training changes, and no other
+ * numbers can have a gradient.
+ */
+bool ptf_node_is_parameter(const ptf_node *node);
+
+/* Makes the node read these; false when out of memory. */
+bool ptf_node_read(ptf_arena *arena, ptf_node *node, int count,
+                   const int *inputs);
 
 /*
  * The output shape of every node for this input, into shapes[node_count].
@@ -108,8 +129,16 @@ void ptf_shape_text(const ptf_shape *shape, char text[64]);
 ptf_status ptf_net_shapes(const ptf_net *net, const ptf_shape *input,
                           ptf_shape *shapes, ptf_error *err);
 
-/* How many nodes read the value of 'node'; the net's output counts as one. */
+/*
+ * How often the value of 'node' is read: by a node as often as it names it, and
+ * once as the net's output.
+ */
 int ptf_net_consumers(const ptf_net *net, int node);
+/*
+ * The same of all nodes, but only by what leads to the output, into
+ * reads[node_count]: 0 where a value has no part in it.
+ */
+void ptf_net_count_reads(const ptf_net *net, int *reads);
 /* The only node that reads it, or -1. */
 int ptf_net_only_consumer(const ptf_net *net, int node);
 
@@ -161,10 +190,21 @@ ptf_partial_shape ptf_net_input_partial_shape(const ptf_net *net);
 /* The part of a module's path behind its last dot. */
 const char *ptf_path_last(const char *path);
 
+/*
+ * The shape that the node's tensor 'role' must have; of a constant that which
+ * it has.  False when there is no such tensor.
+ */
+bool ptf_node_parameter(const ptf_node *node, ptf_role role, int *rank,
+                        int64_t shape[PTF_MAX_RANK]);
+
 /* The state dict's key of a layer's tensor: "features.0.weight". */
 enum { PTF_PARAMETER_NAME = 1200 }; /* a path and a role */
 void ptf_node_parameter_name(const ptf_node *node, ptf_role role,
                              char name[PTF_PARAMETER_NAME]);
+
+/* The same of the tensor that is there, or would be. */
+const char *ptf_node_tensor_name(const ptf_node *node, ptf_role role,
+                                 char room[PTF_PARAMETER_NAME]);
 
 /* Lists what the net wants, for ptf_net_parameters(). */
 ptf_status ptf_net_list_parameters(ptf_net *net, ptf_error *err);

@@ -8,8 +8,9 @@
 
 const char *ptf_net_name(const ptf_net *net)
 {
-    return net->container_count > 0 ? net->containers[0].class_name
-                                    : net->nodes[net->output].class_name;
+    if (net->container_count > 0)
+        return net->containers[0].class_name;
+    return net->name != NULL ? net->name : net->nodes[net->output].class_name;
 }
 
 const char *ptf_net_assumption(const ptf_net *net)
@@ -49,6 +50,8 @@ void ptf_net_layer(const ptf_net *net, size_t index, ptf_layer *out)
             count *= shape[d]; /* ptf_net_check() saw that it fits */
         out->parameters += count;
     }
+    if (ptf_node_is_parameter(node))
+        out->parameters = ptf_tensor_numel(node->tensors[PTF_ROLE_WEIGHT]);
 }
 
 size_t ptf_net_tensor_count(const ptf_net *net)
@@ -106,7 +109,7 @@ static void close_containers(const ptf_net *net, int from, int to, FILE *out)
 void ptf_net_print_text(const ptf_net *net, FILE *out)
 {
     if (net->has_input) {
-        char shape[64];
+        char shape[PTF_SHAPE_TEXT];
         ptf_shape_text(&net->input, shape);
         fprintf(out, "# input: %s\n", shape);
     }

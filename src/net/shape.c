@@ -37,13 +37,13 @@ int64_t ptf_shape_numel(const ptf_shape *shape)
     return n;
 }
 
-void ptf_shape_text(const ptf_shape *shape, char text[64])
+void ptf_shape_text(const ptf_shape *shape, char text[PTF_SHAPE_TEXT])
 {
     size_t used = 0;
     text[0] = '\0';
     for (int d = 0; d < shape->rank; d++) {
-        int n = snprintf(text + used, 64 - used, "%s%lld", d > 0 ? "x" : "",
-                         (long long)shape->dim[d]);
+        int n = snprintf(text + used, PTF_SHAPE_TEXT - used, "%s%lld",
+                         d > 0 ? "x" : "", (long long)shape->dim[d]);
         used += (size_t)n;
     }
 }
@@ -51,7 +51,7 @@ void ptf_shape_text(const ptf_shape *shape, char text[64])
 static bool is_sane(const ptf_shape *shape)
 {
     int64_t count = 1;
-    if (shape->rank < 1 || shape->rank > 3)
+    if (shape->rank < 0 || shape->rank > PTF_SHAPE_MAX)
         return false;
     for (int d = 0; d < shape->rank; d++) {
         if (shape->dim[d] < 1 || !ptf_mul_i64(count, shape->dim[d], &count) ||
@@ -61,35 +61,100 @@ static bool is_sane(const ptf_shape *shape)
     return true;
 }
 
+/* A constant's own shape, which has no batch. */
+static bool constant_shape(const ptf_tensor *tensor, ptf_shape *out)
+{
+    if (tensor == NULL || tensor->rank > PTF_SHAPE_MAX)
+        return false;
+    out->rank = tensor->rank;
+    memcpy(out->dim, tensor->shape, (size_t)out->rank * sizeof(*out->dim));
+    return is_sane(out);
+}
+
+/* "64x56x56 and 64x28x28" into 'text': the shapes that a node reads. */
+static void list_shapes(const ptf_shape *in, int count, char text[256])
+{
+    size_t used = 0;
+    text[0] = '\0';
+    for (int k = 0; k < count && used < 256; k++) {
+        char shape[PTF_SHAPE_TEXT];
+        ptf_shape_text(&in[k], shape);
+        int n = snprintf(text + used, 256 - used, "%s%s", k > 0 ? " and " : "",
+                         shape);
+        used += (size_t)n;
+    }
+}
+
 static ptf_status node_shape(const ptf_node *node, const ptf_shape *in,
                              ptf_shape *out, ptf_error *err)
 {
-    const char *wrong = ptf_op_shape(node->op, &node->attrs, in, out);
+    if (node->op == PTF_OP_CONSTANT) {
+        if (constant_shape(node->tensors[PTF_ROLE_WEIGHT], out))
+            return PTF_OK;
+        return ptf_node_fail(err, PTF_ARGUMENT, node, "has no usable shape");
+    }
+    const char *wrong =
+        ptf_op_shape(node->op, &node->attrs, in, node->input_count, out);
     bool large = wrong == NULL && !is_sane(out);
     if (large)
         wrong = "its output is too large";
     if (wrong == NULL)
         return PTF_OK;
-    char text[64], reason[PTF_REFUSAL_TEXT];
-    ptf_shape_text(in, text);
+    char text[256], reason[PTF_REFUSAL_TEXT];
+    list_shapes(in, node->input_count, text);
     return ptf_node_fail(
         err, large ? PTF_UNSUPPORTED : PTF_ARGUMENT, node, "cannot take %s: %s",
         text, ptf_op_refusal(wrong, &node->attrs, in->dim[0], reason));
 }
 
+static bool same_shape(const ptf_shape *a, const ptf_shape *b)
+{
+    return a->rank == b->rank &&
+           memcmp(a->dim, b->dim, (size_t)a->rank * sizeof(*a->dim)) == 0;
+}
+
+static ptf_status refuse_input(const ptf_net *net, const ptf_shape *input,
+                               ptf_error *err)
+{
+    char want[PTF_SHAPE_TEXT], got[PTF_SHAPE_TEXT];
+    ptf_shape_text(&net->input, want);
+    ptf_shape_text(input, got);
+    return ptf_net_fail(err, PTF_ARGUMENT, net,
+                        "expected an input of %s, for which it was exported, "
+                        "got %s",
+                        want, got);
+}
+
+/* The most operands of a node. */
+static int most_inputs(const ptf_net *net)
+{
+    int most = 1;
+    for (int i = 0; i < net->node_count; i++)
+        most =
+            net->nodes[i].input_count > most ? net->nodes[i].input_count : most;
+    return most;
+}
+
 ptf_status ptf_net_shapes(const ptf_net *net, const ptf_shape *input,
                           ptf_shape *shapes, ptf_error *err)
 {
-    if (!is_sane(input))
+    if (input->rank < 1 || !is_sane(input))
         return ptf_net_fail(err, PTF_ARGUMENT, net,
-                            "an input shape has 1 to 3 sizes, all positive");
+                            "an input shape has 1 to %d sizes, all positive",
+                            PTF_SHAPE_MAX);
+    if (net->input_fixed && !same_shape(input, &net->input))
+        return refuse_input(net, input, err);
+    ptf_shape *in = ptf_alloc((size_t)most_inputs(net) * sizeof(*in));
+    if (in == NULL)
+        return ptf_fail_memory(err);
+    ptf_status status = PTF_OK;
     shapes[0] = *input;
-    for (int i = 1; i < net->node_count; i++) {
+    for (int i = 1; i < net->node_count && status == PTF_OK; i++) {
         const ptf_node *node = &net->nodes[i];
-        ptf_status status =
-            node_shape(node, &shapes[node->inputs[0]], &shapes[i], err);
-        if (status != PTF_OK)
-            return status;
+        for (int k = 0; k < node->input_count; k++)
+            in[k] = shapes[node->inputs[k]];
+        status = node_shape(node, in, &shapes[i], err);
     }
-    return PTF_OK;
+    ptf_free(in);
+    return status;
 }

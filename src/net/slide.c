@@ -7,12 +7,13 @@
  */
 #include "net/net.h"
 
-/* The walk along the net: what is known of the value that a node reads. */
-typedef struct slide {
+/* What is known of a value, and how it moves with the image. */
+typedef struct motion {
     ptf_partial_shape value;
-    int64_t edge[2]; /* rows, columns of it that padding changes */
-    ptf_slide *out;
-} slide;
+    int64_t stride[2]; /* pixels of the image between its rows, columns */
+    int64_t edge[2];   /* rows, columns of it that padding changes */
+    bool fixed;        /* a constant: it does not move */
+} motion;
 
 /*
  * A node's reach along rows (0) or columns (1) of its map; those of a value
@@ -46,43 +47,104 @@ static const char *blocks_sliding(const ptf_reach *reach)
  * Counts at 'edge[d]' the rows or columns of the node's output, from either
  * edge of a window, that padding or features changed by it reach.
  */
-static bool advance(slide *s, const ptf_reach *reach, int d)
+static bool advance(motion *m, const ptf_reach *reach, int d)
 {
-    int64_t changed, *edge = &s->edge[d];
-    if (!ptf_mul_i64(s->out->stride[d], reach->stride, &s->out->stride[d]) ||
+    int64_t changed, *edge = &m->edge[d], border;
+    if (!ptf_mul_i64(m->stride[d], reach->stride, &m->stride[d]) ||
         !ptf_add_i64(*edge, reach->before, &changed))
         return false;
     if (reach->cut)
         changed = changed > 0 ? changed : 1;
     *edge = ptf_ceil_div(changed, reach->stride);
-    return ptf_mul_i64(*edge, s->out->stride[d], &s->out->border[d]);
+    return ptf_mul_i64(*edge, m->stride[d], &border);
 }
 
 /* NULL, or why the node does not slide along rows or columns. */
-static const char *pass(slide *s, const ptf_node *node, int d)
+static const char *pass(motion *m, const ptf_node *node, int d, bool *any_size)
 {
-    ptf_reach reach = reach_of(node, s->value, d);
-    s->out->any_size = s->out->any_size && reach.kind != PTF_REACH_ALL;
-    if (reach.kind != PTF_REACH_WINDOW || advance(s, &reach, d))
+    ptf_reach reach = reach_of(node, m->value, d);
+    *any_size = *any_size && reach.kind != PTF_REACH_ALL;
+    if (reach.kind != PTF_REACH_WINDOW || advance(m, &reach, d))
         return blocks_sliding(&reach);
-    s->out->any_size = false;
+    *any_size = false;
     return "makes the stride overflow";
 }
 
-void ptf_net_slide(const ptf_net *net, ptf_slide *out)
+/* A constant whose rows or columns differ belongs to one size of map. */
+static bool has_positions(const ptf_node *constant)
 {
-    slide s = {.value = ptf_net_input_partial_shape(net), .out = out};
-    *out = (ptf_slide){.stride = {1, 1}, .any_size = true};
+    const ptf_tensor *t = constant->tensors[PTF_ROLE_WEIGHT];
+    return t == NULL || (t->rank > 1 && (t->shape[t->rank - 1] != 1 ||
+                                         t->shape[t->rank - 2] != 1));
+}
+
+/* The operands of a node as one; NULL, or why they do not move together. */
+static const char *join(const ptf_net *net, const motion *all,
+                        const ptf_node *node, motion *out)
+{
+    *out = (motion){.fixed = true};
+    for (int k = 0; k < node->input_count; k++) {
+        const motion *m = &all[node->inputs[k]];
+        if (m->fixed && has_positions(&net->nodes[node->inputs[k]]))
+            return "reads a constant that has one size of map only";
+        if (m->fixed)
+            continue;
+        if (out->fixed)
+            *out = *m;
+        if (m->stride[0] != out->stride[0] || m->stride[1] != out->stride[1])
+            return "joins maps of different strides";
+        for (int d = 0; d < 2; d++)
+            out->edge[d] = ptf_max_i64(out->edge[d], m->edge[d]);
+    }
+    return NULL;
+}
+
+static const char *move(const ptf_net *net, motion *all, int i, bool *any_size)
+{
+    const ptf_node *node = &net->nodes[i];
+    motion *m = &all[i];
+    const char *wrong = join(net, all, node, m);
+    if (wrong != NULL)
+        *any_size = false;
+    const char *rows = pass(m, node, 0, any_size);
+    const char *columns = pass(m, node, 1, any_size);
+    ptf_op_partial_shape(node->op, &node->attrs, m->value, &m->value);
+    return wrong != NULL ? wrong : rows != NULL ? rows : columns;
+}
+
+/* The walk; 'all' has room for every node. */
+static void slide_nodes(const ptf_net *net, motion *all, ptf_slide *out)
+{
+    all[0] =
+        (motion){.value = ptf_net_input_partial_shape(net), .stride = {1, 1}};
     for (int i = 1; i < net->node_count; i++) {
         const ptf_node *node = &net->nodes[i];
+        all[i] = (motion){.fixed = true};
+        if (node->op == PTF_OP_CONSTANT)
+            continue;
         bool could = out->any_size;
-        const char *rows = pass(&s, node, 0), *columns = pass(&s, node, 1);
-        const char *reason = rows != NULL ? rows : columns;
-        ptf_op_partial_shape(node->op, &node->attrs, s.value, &s.value);
+        const char *reason = move(net, all, i, &out->any_size);
         bool first = out->blocker == NULL || (could && !out->any_size);
         if (reason == NULL || !first)
             continue;
         out->blocker = node->implied ? "the implied flatten" : node->name;
         out->reason = reason;
     }
+    for (int d = 0; d < 2; d++) {
+        const motion *m = &all[net->output];
+        out->stride[d] = m->stride[d];
+        if (!ptf_mul_i64(m->edge[d], m->stride[d], &out->border[d]))
+            out->border[d] = 0; /* then the stride is what blocks */
+    }
+}
+
+ptf_status ptf_net_slide(const ptf_net *net, ptf_slide *out, ptf_error *err)
+{
+    *out = (ptf_slide){.stride = {1, 1}, .any_size = true};
+    motion *all = ptf_alloc((size_t)net->node_count * sizeof(*all));
+    if (all == NULL)
+        return ptf_fail_memory(err);
+    slide_nodes(net, all, out);
+    ptf_free(all);
+    return PTF_OK;
 }

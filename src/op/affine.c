@@ -15,8 +15,9 @@ static const char *settle(ptf_op op, ptf_attrs *attrs)
 }
 
 static const char *shape(ptf_op op, const ptf_attrs *attrs, const ptf_shape *in,
-                         ptf_shape *out)
+                         int count, ptf_shape *out)
 {
+    (void)count;
     bool is_1d = op == PTF_OP_BATCHNORM1D;
     if (is_1d ? in->rank > 2 : in->rank != 3)
         return is_1d ? not_1d : ptf_rank_needed(4);
@@ -50,10 +51,30 @@ static bool parameter(ptf_op op, const ptf_attrs *attrs, ptf_role role,
     return has[role];
 }
 
+/* Without parameters nothing tells the channels. */
+static void infer(ptf_op op, const ptf_shape *const shapes[PTF_ROLE_COUNT],
+                  ptf_attrs *attrs)
+{
+    (void)op;
+    const ptf_shape *weight = shapes[PTF_ROLE_WEIGHT];
+    const ptf_shape *mean = shapes[PTF_ROLE_RUNNING_MEAN];
+    attrs->affine = weight != NULL;
+    attrs->has_bias = weight == NULL || shapes[PTF_ROLE_BIAS] != NULL;
+    attrs->track_running_stats = mean != NULL;
+    const ptf_shape *any = weight != NULL ? weight : mean;
+    if (any != NULL && any->rank == 1)
+        attrs->in_channels = any->dim[0];
+}
+
 static ptf_reach reach(ptf_op op, const ptf_attrs *attrs, int rank, int axis)
 {
     (void)op, (void)attrs, (void)rank, (void)axis;
     return (ptf_reach){.kind = PTF_REACH_EACH};
 }
 
-const ptf_rules ptf_rules_affine = {settle, shape, partial, parameter, reach};
+const ptf_rules ptf_rules_affine = {.settle = settle,
+                                    .shape = shape,
+                                    .partial = partial,
+                                    .parameter = parameter,
+                                    .infer = infer,
+                                    .reach = reach};

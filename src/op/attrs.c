@@ -19,7 +19,11 @@
 
 #define AT(member) offsetof(ptf_attrs, member)
 
-enum { STATED = PTF_FIELD_REQUIRED | PTF_FIELD_ALWAYS };
+enum {
+    STATED = PTF_FIELD_REQUIRED | PTF_FIELD_ALWAYS,
+    TOLD = PTF_FIELD_TOLD,
+    BRIEF = PTF_FIELD_BRIEF,
+};
 
 #define INT   PTF_FIELD_KIND_INT
 #define PAIR  PTF_FIELD_KIND_PAIR
@@ -29,39 +33,40 @@ enum { STATED = PTF_FIELD_REQUIRED | PTF_FIELD_ALWAYS };
 static const ptf_field fields_none[] = {{0}};
 
 static const ptf_field fields_conv[] = {
-    {"in_channels", INT, STATED | PTF_FIELD_POSITIONAL, .at = AT(in_channels),
+    {"in_channels", INT, STATED | PTF_FIELD_POSITIONAL | TOLD,
+     .at = AT(in_channels), .minimum = 1},
+    {"out_channels", INT, STATED | PTF_FIELD_POSITIONAL | TOLD,
+     .at = AT(out_channels), .minimum = 1},
+    {"kernel_size", PAIR, STATED | PTF_FIELD_TUPLE | TOLD, .at = AT(kernel),
      .minimum = 1},
-    {"out_channels", INT, STATED | PTF_FIELD_POSITIONAL, .at = AT(out_channels),
+    {"stride", PAIR, STATED | PTF_FIELD_TUPLE | BRIEF, .at = AT(stride),
      .minimum = 1},
-    {"kernel_size", PAIR, STATED | PTF_FIELD_TUPLE, .at = AT(kernel),
-     .minimum = 1},
-    {"stride", PAIR, STATED | PTF_FIELD_TUPLE, .at = AT(stride), .minimum = 1},
     {"padding", PTF_FIELD_KIND_PADDING, PTF_FIELD_TUPLE, .at = AT(padding)},
     {"dilation", PAIR, PTF_FIELD_TUPLE, .at = AT(dilation), .minimum = 1},
     {"groups", INT, 0, .at = AT(groups), .minimum = 1},
-    {"bias", BOOL, 0, .at = AT(has_bias)},
+    {"bias", BOOL, TOLD, .at = AT(has_bias)},
     {"padding_mode", PTF_FIELD_KIND_MODE, .flags = 0},
-    {"scale_shift", BOOL, 0, .at = AT(scale_shift)},
+    {"scale_shift", BOOL, TOLD, .at = AT(scale_shift)},
     {0},
 };
 
 static const ptf_field fields_linear[] = {
-    {"in_features", INT, STATED, .at = AT(in_channels), .minimum = 1},
-    {"out_features", INT, STATED, .at = AT(out_channels), .minimum = 1},
-    {"bias", BOOL, PTF_FIELD_ALWAYS, .at = AT(has_bias)},
-    {"scale_shift", BOOL, 0, .at = AT(scale_shift)},
+    {"in_features", INT, STATED | TOLD, .at = AT(in_channels), .minimum = 1},
+    {"out_features", INT, STATED | TOLD, .at = AT(out_channels), .minimum = 1},
+    {"bias", BOOL, PTF_FIELD_ALWAYS | TOLD, .at = AT(has_bias)},
+    {"scale_shift", BOOL, TOLD, .at = AT(scale_shift)},
     {0},
 };
 
 static const ptf_field fields_batchnorm[] = {
-    {"num_features", INT, STATED | PTF_FIELD_POSITIONAL, .at = AT(in_channels),
-     .minimum = 1},
-    {"eps", FLOAT, STATED, .at = AT(eps), .otherwise = 1e-5},
-    {"momentum", FLOAT, STATED, .at = AT(momentum), .otherwise = 0.1,
+    {"num_features", INT, STATED | PTF_FIELD_POSITIONAL | TOLD,
+     .at = AT(in_channels), .minimum = 1},
+    {"eps", FLOAT, STATED | BRIEF, .at = AT(eps), .otherwise = 1e-5},
+    {"momentum", FLOAT, STATED | BRIEF, .at = AT(momentum), .otherwise = 0.1,
      .none_at = AT(momentum_none)},
-    {"affine", BOOL, STATED, .at = AT(affine)},
-    {"bias", BOOL, 0, .at = AT(has_bias)},
-    {"track_running_stats", BOOL, PTF_FIELD_ALWAYS,
+    {"affine", BOOL, STATED | TOLD, .at = AT(affine)},
+    {"bias", BOOL, TOLD, .at = AT(has_bias)},
+    {"track_running_stats", BOOL, PTF_FIELD_ALWAYS | TOLD,
      .at = AT(track_running_stats)},
     {0},
 };
@@ -159,6 +164,11 @@ static const ptf_field fields_softmax[] = {
     {0},
 };
 
+static const ptf_field fields_concat[] = {
+    {"dim", INT, STATED, .at = AT(dim), .minimum = -8},
+    {0},
+};
+
 static const ptf_field fields_flatten[] = {
     {"start_dim", INT, STATED, .at = AT(start_dim), .minimum = -8},
     {"end_dim", INT, STATED, .at = AT(end_dim), .minimum = -8},
@@ -172,7 +182,7 @@ static const ptf_field fields_dropout[] = {
 };
 
 const ptf_field *const ptf_op_fields[PTF_OP_COUNT] = {
-#define OP(id, class_name, family, attributes) \
+#define OP(id, name, class_name, family, attributes) \
     [PTF_OP_##id] = fields_##attributes,
 #include "op/ops.inc"
 #undef OP
@@ -363,8 +373,8 @@ static void *member(ptf_attrs *attrs, size_t at)
     return (char *)attrs + at;
 }
 
-static bool parse_value(ptf_op op, const ptf_field *f, ptf_text_span s,
-                        ptf_attrs *attrs)
+bool ptf_field_parse(ptf_op op, const ptf_field *f, ptf_text_span s,
+                     ptf_attrs *attrs)
 {
     void *out = member(attrs, f->at);
     if (f->unspecified_at != 0)
@@ -395,6 +405,11 @@ static const ptf_field *find_field(ptf_op op, ptf_text_span name, int position)
             return f;
     }
     return NULL;
+}
+
+const ptf_field *ptf_field_find(ptf_op op, ptf_text_span name)
+{
+    return name.size > 0 ? find_field(op, name, -1) : NULL;
 }
 
 /* "stride=2" into name and value; the name is empty when there is no '='. */
@@ -433,7 +448,7 @@ static const char *parse_item(ptf_op op, ptf_text_span item, int position,
         return message;
     }
     *seen |= bit;
-    if (parse_value(op, f, value, out))
+    if (ptf_field_parse(op, f, value, out))
         return NULL;
     snprintf(message, 256, "%s with %s=%.*s, which ptfold does not support",
              class_name, f->name, shown(value), value.text);

@@ -1,6 +1,7 @@
 /*
  * attrs: the table of what PyTorch prints between a layer's parentheses, for
- * reading (attrs.c) and printing (attrs_text.c).
+ * reading (attrs.c) and printing (attrs_text.c), and for both in the text of a
+ * graph (attrs_graph.c).
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -27,6 +28,9 @@ enum {
     PTF_FIELD_TUPLE =
         16, /* both numbers are printed even when they are equal */
     PTF_FIELD_DIVISOR = 32, /* PyTorch divides by it, in f32 */
+    /* Of the text of a graph: */
+    PTF_FIELD_TOLD = 64,   /* what parameters tell may be left out */
+    PTF_FIELD_BRIEF = 128, /* the usual value may be left out */
 };
 
 typedef struct ptf_field {
@@ -41,6 +45,20 @@ typedef struct ptf_field {
      * none. */
     size_t none_at, unspecified_at;
 } ptf_field;
+
+/* The op's attribute of that name, or NULL. */
+const ptf_field *ptf_field_find(ptf_op op, ptf_text_span name);
+
+/* Reads its value; false when it is none. */
+bool ptf_field_parse(ptf_op op, const ptf_field *f, ptf_text_span value,
+                     ptf_attrs *attrs);
+
+/* True when both say the same of it. */
+bool ptf_field_equal(const ptf_field *f, const ptf_attrs *a,
+                     const ptf_attrs *b);
+
+/* Takes it from another's. */
+void ptf_field_copy(const ptf_field *f, const ptf_attrs *from, ptf_attrs *to);
 
 /* Per op; up to one without a name. */
 extern const ptf_field *const ptf_op_fields[PTF_OP_COUNT];

@@ -108,12 +108,36 @@ static bool is_default(const ptf_field *f, const ptf_attrs *attrs,
                   value_size(f->kind)) == 0;
 }
 
+/* A flag of the field's; none is always false. */
+static bool flag(const ptf_attrs *attrs, size_t at)
+{
+    return at != 0 && *(const bool *)((const char *)attrs + at);
+}
+
+bool ptf_field_equal(const ptf_field *f, const ptf_attrs *a, const ptf_attrs *b)
+{
+    if (f->kind == PTF_FIELD_KIND_PADDING &&
+        (a->padding_text != NULL || b->padding_text != NULL))
+        return a->padding_text != NULL && b->padding_text != NULL &&
+               strcmp(a->padding_text, b->padding_text) == 0;
+    bool is_none = flag(a, f->none_at);
+    if (is_none != flag(b, f->none_at) ||
+        flag(a, f->unspecified_at) != flag(b, f->unspecified_at))
+        return false;
+    return is_none || is_default(f, a, b);
+}
+
+void ptf_field_copy(const ptf_field *f, const ptf_attrs *from, ptf_attrs *to)
+{
+    memcpy((char *)to + f->at, (const char *)from + f->at, value_size(f->kind));
+}
+
 char *ptf_op_text(ptf_arena *arena, ptf_op op, const ptf_attrs *attrs)
 {
     writer w = {.size = 0};
     ptf_attrs defaults;
     ptf_attrs_default(op, &defaults);
-    put(&w, "%s(", ptf_op_info(op)->class_name);
+    put(&w, "%s(", ptf_op_class(op));
     const char *comma = "";
     for (const ptf_field *f = ptf_op_fields[op]; f->name != NULL; f++) {
         if ((f->flags & PTF_FIELD_ALWAYS) == 0 &&

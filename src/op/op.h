@@ -13,11 +13,13 @@
 #define PTF_VALUE_MAX ((int64_t)1 << 40)
 
 typedef enum ptf_op {
-#define OP(id, class_name, family, attributes) PTF_OP_##id,
+#define OP(id, name, class_name, family, attributes) PTF_OP_##id,
 #include "op/ops.inc"
 #undef OP
     PTF_OP_COUNT,
 } ptf_op;
+
+enum { PTF_OPERANDS_MAX = 4096 };
 
 typedef enum ptf_family {
 #define FAMILY(id, name) PTF_FAMILY_##id,
@@ -65,7 +67,7 @@ typedef struct ptf_attrs {
     int64_t output_size[2]; /* adaptive pooling; 0: as the input (None) */
     double p[3]; /* of a function, in the order of its attributes; Dropout's */
     int64_t start_dim, end_dim; /* flatten */
-    int64_t dim;                /* softmax */
+    int64_t dim;                /* softmax, concat; counted with the batch */
     bool dim_none;
     bool inplace; /* printed back, otherwise without meaning */
 } ptf_attrs;
@@ -103,19 +105,25 @@ typedef struct ptf_reach {
  * What a family knows of its ops.  Shapes are without the batch.  Texts say
  * what is wrong with the input ("expects 3 channels") or the attributes; NULL
  * is nothing.  A rule that is NULL does nothing: no attributes to complete,
- * the shape of the input, no parameters.
+ * the shape of the first operand, no parameters.
  */
 typedef struct ptf_rules {
+    int least, most; /* operands; both 0: one */
     /* Attributes that follow from those that a text states. */
     const char *(*settle)(ptf_op op, ptf_attrs *attrs);
+    /* 'in' are those of the operands. */
     const char *(*shape)(ptf_op op, const ptf_attrs *attrs, const ptf_shape *in,
-                         ptf_shape *out);
-    /* The same before shapes are known. */
+                         int count, ptf_shape *out);
+    /* The same before shapes are known, for ops of one operand. */
     const char *(*partial)(ptf_op op, const ptf_attrs *attrs,
                            ptf_partial_shape in, ptf_partial_shape *out);
     bool (*parameter)(ptf_op op, const ptf_attrs *attrs, ptf_role role,
                       int *rank, int64_t shape[PTF_MAX_RANK]);
-    /* 'rank' is the input's, with the batch. */
+    /* The attributes that 'parameter' follows from, from their shapes (NULL
+     * where there is none); those of ptf_attrs_default() are set. */
+    void (*infer)(ptf_op op, const ptf_shape *const shapes[PTF_ROLE_COUNT],
+                  ptf_attrs *attrs);
+    /* For each of its operands.  'rank' is the result's, with the batch. */
     ptf_reach (*reach)(ptf_op op, const ptf_attrs *attrs, int rank, int axis);
 } ptf_rules;
 
@@ -126,11 +134,15 @@ typedef struct ptf_rules {
 /* ------------------------------------------------------------ table of ops */
 
 typedef struct ptf_op_row {
+    const char *name;       /* in the text of a graph: "conv2d" */
     const char *class_name; /* "Conv2d"; "" when torch.nn has none */
     ptf_family family;
 } ptf_op_row;
 
 const ptf_op_row *ptf_op_info(ptf_op op);
+
+/* True when the op may have so many operands. */
+bool ptf_op_takes(ptf_op op, int count);
 
 static inline bool ptf_op_is(ptf_op op, ptf_family family)
 {
@@ -143,7 +155,7 @@ bool ptf_op_is_identity(ptf_op op);
 /* The rules of the op's family, see ptf_rules. */
 const char *ptf_op_settle(ptf_op op, ptf_attrs *attrs);
 const char *ptf_op_shape(ptf_op op, const ptf_attrs *attrs, const ptf_shape *in,
-                         ptf_shape *out);
+                         int count, ptf_shape *out);
 
 const char *ptf_op_partial_shape(ptf_op op, const ptf_attrs *attrs,
                                  ptf_partial_shape in, ptf_partial_shape *out);
@@ -156,6 +168,22 @@ ptf_reach ptf_op_reach(ptf_op op, const ptf_attrs *attrs, int rank, int axis);
  */
 bool ptf_op_parameter(ptf_op op, const ptf_attrs *attrs, ptf_role role,
                       int *rank, int64_t shape[PTF_MAX_RANK]);
+
+/*
+ * Sets the attributes that tell the shapes of parameters from those shapes,
+ * NULL where there is no such parameter.  The others are to be set already.
+ */
+void ptf_op_infer(ptf_op op, const ptf_shape *const shapes[PTF_ROLE_COUNT],
+                  ptf_attrs *attrs);
+
+/* The parameters that the op has with some attributes, as bits. */
+unsigned ptf_op_roles(ptf_op op);
+
+/* Finds the op of that name in the text of a graph; not those of sources. */
+bool ptf_op_find_name(ptf_text_span name, ptf_op *out);
+
+/* Its class of torch.nn, or its name where there is none. */
+const char *ptf_op_class(ptf_op op);
 
 /* Finds the op of a printed class name; false when there is none. */
 bool ptf_op_find(const char *class_name, size_t size, ptf_op *out);
@@ -181,6 +209,28 @@ const char *ptf_attrs_parse(ptf_op op, const char *text, size_t size,
                             ptf_attrs *out, char message[256]);
 
 /*
+ * The attributes in the text of a graph, " stride=[2,2] groups=4": what the
+ * parameters do not tell, which have these shapes, and what is not usual.
+ * NULL when out of memory.
+ */
+char *ptf_attrs_graph(ptf_arena *arena, ptf_op op, const ptf_attrs *attrs,
+                      const ptf_shape *const shapes[PTF_ROLE_COUNT]);
+
+/* An attribute of such a text, "stride" and "[2,2]". */
+typedef struct ptf_attr_text {
+    ptf_text_span name, value;
+} ptf_attr_text;
+
+/*
+ * Reads them back.  NULL, or what is wrong, in 'message'; '*at' is then the
+ * number of the attribute that is to blame, or 'count' for none of them.
+ */
+const char *ptf_attrs_graph_parse(ptf_op op, const ptf_attr_text *texts,
+                                  int count,
+                                  const ptf_shape *const shapes[PTF_ROLE_COUNT],
+                                  ptf_attrs *out, int *at, char message[256]);
+
+/*
  * What a rule of an op has against an input with 'got' channels or features,
  * as the end of a message; 'text' may hold it.
  */
@@ -194,5 +244,8 @@ const char *ptf_op_refusal(const char *wrong, const ptf_attrs *attrs,
  * end.  -1 when there is no such dimension.
  */
 int ptf_softmax_axis(const ptf_attrs *attrs, int rank);
+
+/* The same of the one along which a Concat joins values of that rank. */
+int ptf_concat_axis(const ptf_attrs *attrs, int rank);
 
 #endif

@@ -50,8 +50,9 @@ static const char *linear_shape(const ptf_attrs *attrs, const ptf_shape *in,
 }
 
 static const char *shape(ptf_op op, const ptf_attrs *attrs, const ptf_shape *in,
-                         ptf_shape *out)
+                         int count, ptf_shape *out)
 {
+    (void)count;
     if (is_linear(op))
         return linear_shape(attrs, in, out);
     int rank = op == PTF_OP_CONV1D ? 2 : 3;
@@ -113,6 +114,24 @@ static bool parameter(ptf_op op, const ptf_attrs *attrs, ptf_role role,
     return true;
 }
 
+/* Each group's outputs read in_channels / groups. */
+static void infer(ptf_op op, const ptf_shape *const shapes[PTF_ROLE_COUNT],
+                  ptf_attrs *attrs)
+{
+    const ptf_shape *weight = shapes[PTF_ROLE_WEIGHT];
+    attrs->has_bias = shapes[PTF_ROLE_BIAS] != NULL;
+    attrs->scale_shift = shapes[PTF_ROLE_SCALE] != NULL;
+    int rank = is_linear(op) ? 2 : op == PTF_OP_CONV1D ? 3 : 4;
+    if (weight == NULL || weight->rank != rank)
+        return;
+    attrs->out_channels = weight->dim[0];
+    int64_t in = weight->dim[1];
+    bool fits = is_linear(op) || ptf_mul_i64(in, attrs->groups, &in);
+    attrs->in_channels = fits && in <= INT32_MAX ? in : 0; /* 0: not told */
+    for (int d = 2; d < rank; d++)
+        attrs->kernel[d + 2 - rank] = weight->dim[d];
+}
+
 static ptf_reach reach(ptf_op op, const ptf_attrs *attrs, int rank, int axis)
 {
     if (axis == 0)
@@ -125,4 +144,9 @@ static ptf_reach reach(ptf_op op, const ptf_attrs *attrs, int rank, int axis)
     return ptf_window_reach(attrs, rank, axis);
 }
 
-const ptf_rules ptf_rules_product = {settle, shape, partial, parameter, reach};
+const ptf_rules ptf_rules_product = {.settle = settle,
+                                     .shape = shape,
+                                     .partial = partial,
+                                     .parameter = parameter,
+                                     .infer = infer,
+                                     .reach = reach};

@@ -1,5 +1,5 @@
 /*
- * Sources: the values that a net is given.
+ * Sources: the values that a net is given, its inputs and constants.
  *
  * SPDX-License-Identifier: Apache-2.0
  */

@@ -3,6 +3,7 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
+#include "op/attrs.h"
 #include "op/rules.h"
 
 static const ptf_rules *const rules[] = {
@@ -12,8 +13,8 @@ static const ptf_rules *const rules[] = {
 };
 
 static const ptf_op_row rows[PTF_OP_COUNT] = {
-#define OP(id, class_name, family, attributes) \
-    [PTF_OP_##id] = {class_name, PTF_FAMILY_##family},
+#define OP(id, name, class_name, family, attributes) \
+    [PTF_OP_##id] = {name, class_name, PTF_FAMILY_##family},
 #include "op/ops.inc"
 #undef OP
 };
@@ -40,6 +41,8 @@ static bool name_is(const char *name, const char *text, size_t size)
 
 bool ptf_op_find(const char *class_name, size_t size, ptf_op *out)
 {
+    if (size == 0) /* ops that are no class have it */
+        return false;
     for (int op = PTF_OP_INPUT + 1; op < PTF_OP_COUNT; op++) {
         if (name_is(rows[op].class_name, class_name, size)) {
             *out = (ptf_op)op;
@@ -53,6 +56,23 @@ bool ptf_op_find(const char *class_name, size_t size, ptf_op *out)
         }
     }
     return false;
+}
+
+bool ptf_op_find_name(ptf_text_span name, ptf_op *out)
+{
+    for (int op = 0; op < PTF_OP_COUNT; op++) {
+        if (rows[op].family == PTF_FAMILY_SOURCE ||
+            !ptf_span_is(name, rows[op].name))
+            continue;
+        *out = (ptf_op)op;
+        return true;
+    }
+    return false;
+}
+
+const char *ptf_op_class(ptf_op op)
+{
+    return rows[op].class_name[0] != '\0' ? rows[op].class_name : rows[op].name;
 }
 
 /* In evaluation it is a batch norm over all but the channels. */
@@ -90,19 +110,27 @@ const char *ptf_op_settle(ptf_op op, ptf_attrs *attrs)
     return r->settle != NULL ? r->settle(op, attrs) : NULL;
 }
 
+bool ptf_op_takes(ptf_op op, int count)
+{
+    const ptf_rules *r = rules_of(op);
+    int least = r->most == 0 ? 1 : r->least, most = r->most == 0 ? 1 : r->most;
+    return op != PTF_OP_INPUT && op != PTF_OP_CONSTANT && count >= least &&
+           count <= most;
+}
+
 const char *ptf_op_shape(ptf_op op, const ptf_attrs *attrs, const ptf_shape *in,
-                         ptf_shape *out)
+                         int count, ptf_shape *out)
 {
     const ptf_rules *r = rules_of(op);
     *out = *in;
-    return r->shape != NULL ? r->shape(op, attrs, in, out) : NULL;
+    return r->shape != NULL ? r->shape(op, attrs, in, count, out) : NULL;
 }
 
 const char *ptf_op_partial_shape(ptf_op op, const ptf_attrs *attrs,
                                  ptf_partial_shape in, ptf_partial_shape *out)
 {
     const ptf_rules *r = rules_of(op);
-    *out = in;
+    *out = r->most == 0 ? in : (ptf_partial_shape){0, 0};
     return r->partial != NULL ? r->partial(op, attrs, in, out) : NULL;
 }
 
@@ -111,6 +139,35 @@ bool ptf_op_parameter(ptf_op op, const ptf_attrs *attrs, ptf_role role,
 {
     const ptf_rules *r = rules_of(op);
     return r->parameter != NULL && r->parameter(op, attrs, role, rank, shape);
+}
+
+void ptf_op_infer(ptf_op op, const ptf_shape *const shapes[PTF_ROLE_COUNT],
+                  ptf_attrs *attrs)
+{
+    const ptf_rules *r = rules_of(op);
+    ptf_attrs usual;
+    ptf_attrs_default(op, &usual);
+    for (const ptf_field *f = ptf_op_fields[op]; f->name != NULL; f++) {
+        if ((f->flags & PTF_FIELD_TOLD) != 0)
+            ptf_field_copy(f, &usual, attrs);
+    }
+    if (r->infer != NULL)
+        r->infer(op, shapes, attrs);
+}
+
+unsigned ptf_op_roles(ptf_op op)
+{
+    ptf_attrs all;
+    unsigned roles = 0;
+    ptf_attrs_default(op, &all); /* a bias, statistics */
+    all.scale_shift = true;
+    for (int role = 0; role < PTF_ROLE_COUNT; role++) {
+        int rank;
+        int64_t shape[PTF_MAX_RANK];
+        if (ptf_op_parameter(op, &all, (ptf_role)role, &rank, shape))
+            roles |= 1U << role;
+    }
+    return roles;
 }
 
 ptf_reach ptf_op_reach(ptf_op op, const ptf_attrs *attrs, int rank, int axis)

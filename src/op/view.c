@@ -11,7 +11,7 @@ static const char no_dimension[] = "its input has no such dimensions";
 
 bool ptf_op_is_identity(ptf_op op)
 {
-    return ptf_op_is(op, PTF_FAMILY_SOURCE) ||
+    return op == PTF_OP_INPUT ||
            (ptf_op_is(op, PTF_FAMILY_VIEW) && op != PTF_OP_FLATTEN);
 }
 
@@ -27,8 +27,9 @@ static const char *joined(const ptf_attrs *attrs, int rank, int *first,
 }
 
 static const char *shape(ptf_op op, const ptf_attrs *attrs, const ptf_shape *in,
-                         ptf_shape *out)
+                         int count, ptf_shape *out)
 {
+    (void)count;
     int first, last;
     *out = *in;
     if (ptf_op_is_identity(op))

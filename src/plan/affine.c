@@ -12,9 +12,9 @@ static void scale_shift_image(void *context, int64_t i, int thread)
     const ptf_step *s = r->step;
     int64_t n = r->piece->first + i, channels = s->node->attrs.in_channels;
     r->plan->kernels->scale_shift(ptf_plan_at(r->plan, r->piece, s->out, n),
-                                  ptf_plan_read(r->plan, r->piece, s->in, n),
+                                  ptf_plan_read(r->plan, r->piece, s->in[0], n),
                                   channels,
-                                  r->plan->values[s->in].numel / channels,
+                                  r->plan->values[s->in[0]].numel / channels,
                                   s->epilogue.scale, s->epilogue.shift);
 }
 

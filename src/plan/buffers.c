@@ -45,76 +45,71 @@ static void find_lives(ptf_plan *plan)
 {
     for (int i = 0; i < plan->step_count; i++) {
         const ptf_step *s = &plan->steps[i];
-        plan->values[s->out].last_use = i;
-        plan->values[s->out].whole = plan->keep || s->group == plan->batch;
-    }
-    for (int i = 0; i < plan->step_count; i++) {
-        const ptf_step *s = &plan->steps[i];
-        plan->values[s->in].last_use = i;
-        for (int j = 0; j < i; j++) {
-            const ptf_step *maker = &plan->steps[j];
-            if (maker->out == s->in && maker->group != s->group)
-                plan->values[s->in].whole = true;
+        ptf_plan_value *out = &plan->values[s->out];
+        out->last_use = i;
+        out->whole = plan->keep || s->group == plan->batch;
+        for (int k = 0; k < s->in_count; k++) {
+            ptf_plan_value *in = ptf_plan_root(plan, s->in[k]);
+            in->last_use = i;
+            if (in->maker >= 0 && plan->steps[in->maker].first != s->first)
+                in->whole = true;
         }
     }
     plan->values[0].whole = plan->values[plan->output].whole = true;
 }
 
 /*
- * True when some value in 'buffer' is still needed as step 'now' writes.  A
- * value that holds the batch lives through all pieces of the segments from
- * its maker to its last reader.
+ * The last step at which the value is needed.  One that holds the batch lives
+ * through all pieces of the segments from its maker to its last reader.
  */
-static bool is_taken(const ptf_plan *plan, int buffer, int now)
+static int end_of_life(const ptf_plan *plan, const ptf_plan_value *v)
 {
-    for (int i = 0; i < now; i++) {
-        const ptf_plan_value *v = &plan->values[plan->steps[i].out];
-        int last = v->last_use;
-        while (v->whole && last + 1 < plan->step_count &&
-               plan->steps[last + 1].group == plan->steps[last].group &&
-               plan->steps[last].group != plan->batch)
-            last++;
-        if (v->buffer == buffer && last >= now)
-            return true;
-    }
-    return false;
+    const ptf_step *last = &plan->steps[v->last_use];
+    return v->whole && last->group != plan->batch ? last->last : v->last_use;
 }
 
 /* A value that holds the batch must not lie where pieces come and go. */
 static bool is_shared_badly(const ptf_plan *plan, int buffer, int now)
 {
-    if (!plan->values[plan->steps[now].out].whole ||
-        plan->steps[now].group == plan->batch)
-        return false;
-    int first = now; /* of the segment */
-    while (first > 0 && plan->steps[first - 1].group == plan->steps[now].group)
-        first--;
-    for (int i = first; i < now; i++) {
-        if (plan->values[plan->steps[i].out].buffer == buffer)
-            return true;
-    }
-    return false;
+    const ptf_step *s = &plan->steps[now];
+    return plan->values[s->out].whole && s->group != plan->batch &&
+           plan->buffers[buffer].written >= s->first;
 }
 
 static bool is_pointwise(ptf_op op)
 {
-    return ptf_op_is(op, PTF_FAMILY_UNARY) || ptf_op_is(op, PTF_FAMILY_AFFINE);
+    return ptf_op_is(op, PTF_FAMILY_UNARY) ||
+           ptf_op_is(op, PTF_FAMILY_AFFINE) || ptf_op_is(op, PTF_FAMILY_BINARY);
 }
 
-/* The buffer of step 'now': its own input's where that ends here. */
+/*
+ * True when step 'now' may write over this operand: it is the last to read it,
+ * and the numbers lie as those that it writes do, in every stripe.
+ */
+static bool may_replace(const ptf_plan *plan, int now, const ptf_plan_value *in)
+{
+    const ptf_plan_value *out = &plan->values[plan->steps[now].out];
+    return in->last_use == now && in->buffer >= 0 && in->whole == out->whole &&
+           in->numel == out->numel &&
+           (out->alike == in->alike || plan->values[in->alike].reads == 1);
+}
+
+/* The buffer of step 'now': an operand's where that ends here. */
 static int choose_buffer(const ptf_plan *plan, int now)
 {
     const ptf_step *s = &plan->steps[now];
-    const ptf_plan_value *in = &plan->values[s->in];
     if (s->out == plan->output)
         return PTF_BUFFER_OUT;
     if (plan->keep)
         return now;
-    if (is_pointwise(s->node->op) && in->last_use == now && in->buffer >= 0 &&
-        in->whole == plan->values[s->out].whole)
-        return in->buffer;
+    for (int k = 0; k < s->in_count && is_pointwise(s->node->op); k++) {
+        const ptf_plan_value *in = ptf_plan_root(plan, s->in[k]);
+        if (may_replace(plan, now, in))
+            return in->buffer;
+    }
     int buffer = 0;
-    while (is_taken(plan, buffer, now) || is_shared_badly(plan, buffer, now))
+    while (plan->buffers[buffer].needed >= now ||
+           is_shared_badly(plan, buffer, now))
         buffer++;
     return buffer;
 }
@@ -153,6 +148,12 @@ static void assign_step(ptf_plan *plan, int i)
     v->buffer = choose_buffer(plan, i);
     if (v->buffer >= plan->buffer_count)
         plan->buffer_count = v->buffer + 1;
+    if (v->buffer >= 0) {
+        ptf_region *buffer = &plan->buffers[v->buffer];
+        int end = end_of_life(plan, v);
+        buffer->needed = end > buffer->needed ? end : buffer->needed;
+        buffer->written = i;
+    }
     if (v->buffer >= 0 && v->whole)
         grow(&plan->buffers[v->buffer].floats,
              floats_of(v->numel, plan->batch, 1));
@@ -174,7 +175,7 @@ size_t ptf_plan_assign(ptf_plan *plan)
     plan->values[0].buffer = PTF_BUFFER_IN;
     for (int i = 0; i < plan->step_count; i++) {
         plan->values[plan->steps[i].out].buffer = PTF_BUFFER_OUT;
-        plan->buffers[i] = (ptf_region){0};
+        plan->buffers[i] = (ptf_region){.written = -1, .needed = -1};
     }
     for (int i = 0; i < plan->step_count; i++)
         assign_step(plan, i);

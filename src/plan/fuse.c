@@ -17,32 +17,74 @@ static bool takes_norm(const ptf_fused *root, const ptf_node *product,
            norm->attrs.in_channels == product->attrs.out_channels;
 }
 
+static void find_readers(const ptf_net *net, bool all, ptf_fused *nodes)
+{
+    for (int i = 0; i < net->node_count; i++)
+        nodes[i] = (ptf_fused){.root = i, .needed = all};
+    nodes[net->output].needed = true;
+    nodes[net->output].reads = 1;
+    for (int i = net->node_count - 1; i >= 0; i--) {
+        const ptf_node *node = &net->nodes[i];
+        for (int k = 0; k < node->input_count && nodes[i].needed; k++) {
+            nodes[node->inputs[k]].needed = true;
+            nodes[node->inputs[k]].reads++;
+        }
+    }
+}
+
 /*
- * Which nodes are one step: aliases belong to their input; batch norm and
- * ReLU to the product before them when nobody else reads that, unless every
- * node is to be a step 'alone'.
+ * Aliases belong to their input; batch norm and ReLU to the product before them
+ * when nobody else reads that.
  */
-void ptf_plan_fuse(const ptf_net *net, bool alone, ptf_fused *nodes)
+static void find_root(const ptf_net *net, int i, ptf_fused *nodes)
+{
+    const ptf_node *node = &net->nodes[i];
+    if (node->input_count != 1 || !nodes[i].needed)
+        return;
+    const ptf_fused *in = &nodes[node->inputs[0]];
+    ptf_fused *root = &nodes[in->root];
+    bool open = in->open && in->reads == 1;
+    bool norm = open && takes_norm(root, &net->nodes[in->root], node);
+    bool relu = open && node->op == PTF_OP_RELU && !root->relu;
+    if (!ptf_op_is(node->op, PTF_FAMILY_VIEW) && !norm && !relu)
+        return;
+    nodes[i].root = in->root;
+    nodes[i].open = open;
+    if (norm)
+        root->norm = node;
+    if (relu)
+        root->relu = true;
+}
+
+/* Those steps whose operands may be the same numbers for all images. */
+static bool takes_constants(ptf_op op)
+{
+    return ptf_op_is(op, PTF_FAMILY_BINARY) || ptf_op_is(op, PTF_FAMILY_CONCAT);
+}
+
+static void find_copied(const ptf_net *net, bool alone, ptf_fused *nodes)
 {
     for (int i = 0; i < net->node_count; i++) {
         const ptf_node *node = &net->nodes[i];
-        nodes[i] = (ptf_fused){.root = i,
-                               .open = !alone &&
-                                       ptf_op_is(node->op, PTF_FAMILY_PRODUCT)};
-        if (node->input_count != 1)
-            continue;
-        int in = node->inputs[0];
-        ptf_fused *root = &nodes[nodes[in].root];
-        bool open = nodes[in].open && ptf_net_consumers(net, in) == 1;
-        bool norm = open && takes_norm(root, &net->nodes[root->root], node);
-        bool relu = open && node->op == PTF_OP_RELU && !root->relu;
-        if (!ptf_op_is(node->op, PTF_FAMILY_VIEW) && !norm && !relu)
-            continue;
-        nodes[i].root = root->root;
-        nodes[i].open = open;
-        if (norm)
-            root->norm = node;
-        if (relu)
-            root->relu = true;
+        nodes[i].copied |= alone && node->op == PTF_OP_CONSTANT;
+        bool reads = nodes[i].needed && nodes[i].root == i;
+        for (int k = 0; k < node->input_count && reads; k++) {
+            int root = nodes[node->inputs[k]].root;
+            nodes[root].copied |= net->nodes[root].op == PTF_OP_CONSTANT &&
+                                  !takes_constants(node->op);
+        }
     }
+    int root = nodes[net->output].root;
+    nodes[root].copied |= net->nodes[root].op == PTF_OP_CONSTANT;
+}
+
+void ptf_plan_fuse(const ptf_net *net, bool all, bool alone, ptf_fused *nodes)
+{
+    find_readers(net, all, nodes);
+    for (int i = 0; i < net->node_count; i++) {
+        nodes[i].open =
+            !alone && ptf_op_is(net->nodes[i].op, PTF_FAMILY_PRODUCT);
+        find_root(net, i, nodes);
+    }
+    find_copied(net, alone, nodes);
 }

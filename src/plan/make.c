@@ -16,23 +16,56 @@ static ptf_status fill_step(ptf_plan *plan, ptf_step *step, ptf_error *err)
     return families[ptf_op_info(step->node->op)->family](plan, step, err);
 }
 
-static ptf_status add_step(ptf_plan *plan, int node, const ptf_fused *fused,
-                           ptf_error *err)
+static ptf_status add_step(ptf_plan *plan, const ptf_node *node, int out,
+                           const ptf_fused *fused, ptf_error *err)
 {
     ptf_step *step = &plan->steps[plan->step_count++];
-    step->node = &plan->net->nodes[node];
-    step->in = fused[step->node->inputs[0]].root;
-    step->out = node;
-    step->epilogue.relu = fused[node].relu;
+    step->node = node;
+    step->in = node->inputs;
+    step->in_count = node->input_count;
+    step->out = out;
+    plan->values[out].maker = plan->step_count - 1;
+    step->epilogue.relu = fused->relu;
     ptf_status status = fill_step(plan, step, err);
-    if (status == PTF_OK && fused[node].norm != NULL)
-        status = ptf_plan_norm(plan, fused[node].norm, &step->epilogue, err);
+    if (status == PTF_OK && fused->norm != NULL)
+        status = ptf_plan_norm(plan, fused->norm, &step->epilogue, err);
     return status;
 }
 
+/* A constant needs no step, unless each image gets its own. */
+static ptf_status add_constant(ptf_plan *plan, int i, const ptf_fused *fused,
+                               ptf_error *err)
+{
+    const ptf_node *node = &plan->net->nodes[i];
+    ptf_plan_value *v = &plan->values[i];
+    ptf_status status =
+        ptf_plan_f32(plan, node->tensors[PTF_ROLE_WEIGHT], &v->constant, err);
+    if (status == PTF_OK && fused->copied)
+        return add_step(plan, node, i, fused, err);
+    v->buffer = PTF_BUFFER_CONSTANT;
+    return status;
+}
+
+/* A net whose output is its input gets a copy of that. */
+static ptf_status add_copy(ptf_plan *plan, ptf_error *err)
+{
+    static const int input = 0;
+    ptf_step *step = &plan->steps[plan->step_count++];
+    plan->output = plan->net->node_count;
+    ptf_plan_value *v = &plan->values[plan->output];
+    *v = plan->values[0];
+    v->root = plan->output;
+    v->maker = plan->step_count - 1;
+    step->node = &plan->net->nodes[0];
+    step->in = &input;
+    step->in_count = 1;
+    step->out = plan->output;
+    return fill_step(plan, step, err);
+}
+
 /*
- * One step for each root.  A net whose output is its input gets a copy, whose
- * value stands behind those of the nodes.
+ * One step for each root that is needed.  The value of a copy stands behind
+ * those of the nodes.
  */
 static ptf_status make_steps(ptf_plan *plan, ptf_error *err)
 {
@@ -41,25 +74,21 @@ static ptf_status make_steps(ptf_plan *plan, ptf_error *err)
                                        sizeof(ptf_fused));
     if (fused == NULL)
         return ptf_fail_memory(err);
-    ptf_plan_fuse(net, plan->keep || plan->inspect, fused);
+    ptf_plan_fuse(net, plan->keep, plan->keep || plan->inspect, fused);
     plan->output = fused[net->output].root;
-    for (int i = 1; i < net->node_count; i++) {
-        ptf_status status = PTF_OK;
+    ptf_status status = PTF_OK;
+    for (int i = 0; i < net->node_count && status == PTF_OK; i++) {
         plan->values[i].root = fused[i].root;
-        if (fused[i].root == i)
-            status = add_step(plan, i, fused, err);
-        if (status != PTF_OK)
-            return status;
+        if (i == 0 || fused[i].root != i || !fused[i].needed)
+            continue;
+        if (net->nodes[i].op == PTF_OP_CONSTANT)
+            status = add_constant(plan, i, &fused[i], err);
+        else
+            status = add_step(plan, &net->nodes[i], i, &fused[i], err);
     }
-    if (plan->output == 0) {
-        ptf_step *step = &plan->steps[plan->step_count++];
-        plan->output = net->node_count;
-        plan->values[plan->output] = plan->values[0];
-        step->node = &net->nodes[0];
-        step->out = plan->output;
-        return ptf_plan_source(plan, step, err);
-    }
-    return PTF_OK;
+    if (status == PTF_OK && plan->output == 0)
+        status = add_copy(plan, err);
+    return status;
 }
 
 static ptf_status make_values(ptf_plan *plan, const ptf_shape *input,
@@ -90,6 +119,7 @@ static ptf_status make_values(ptf_plan *plan, const ptf_shape *input,
                                      "its output is too large");
         }
         plan->values[i].numel = n;
+        plan->values[i].maker = -1;
         plan->values[i].rows = shapes[i].rank == 3 ? shapes[i].dim[1] : 1;
     }
     return status;

@@ -25,10 +25,13 @@ float *ptf_plan_own(const ptf_region *buffer, const ptf_piece *piece)
 const float *ptf_plan_read(const ptf_plan *plan, const ptf_piece *piece,
                            int value, int64_t n)
 {
-    const ptf_plan_value *v = &plan->values[value];
+    int root = plan->values[value].root;
+    const ptf_plan_value *v = &plan->values[root];
+    if (v->buffer == PTF_BUFFER_CONSTANT)
+        return v->constant;
     if (v->buffer == PTF_BUFFER_IN)
         return piece->in + n * v->numel;
-    return ptf_plan_at(plan, piece, value, n);
+    return ptf_plan_at(plan, piece, root, n);
 }
 
 float *ptf_plan_at(const ptf_plan *plan, const ptf_piece *piece, int value,

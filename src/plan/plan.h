@@ -19,19 +19,36 @@
 /* Runs in which a copy of weights that are read once each pays. */
 enum { PTF_PACK_FROM = 8 };
 
-/* Buffers by number, and the two that the caller brings. */
-enum { PTF_BUFFER_IN = -1, PTF_BUFFER_OUT = -2 };
+/*
+ * Buffers by number, the two that the caller brings, and a constant's numbers,
+ * which are the same for every image.
+ */
+enum { PTF_BUFFER_IN = -1, PTF_BUFFER_OUT = -2, PTF_BUFFER_CONSTANT = -3 };
+
+/* Rows first .. end - 1; none where end <= first. */
+typedef struct ptf_rows {
+    int64_t first, end;
+} ptf_rows;
 
 /*
  * What lies in memory of an image's value: all of it, or a stripe of rows
- * (one row where there are no rows).
+ * (one row where there are no rows).  A value that is another one in another
+ * shape lies where that one, its root, does.
  */
 typedef struct ptf_plan_value {
     ptf_shape shape; /* whole */
     int64_t first, rows;
-    int64_t numel; /* of these rows */
-    int root;      /* the value that the step with this node gives */
+    int64_t numel;    /* of these rows */
+    int root;         /* the value that the step with this node gives */
+    ptf_rows need[2]; /* see stripes.c */
+
+    /* The rest is of roots alone. */
+    int alike; /* the first of the values that always have the same rows */
+    int reads; /* of that one: how often other steps than those which give
+                  such values read one of them, and once as the output */
+    int maker; /* the step that gives it, or -1 */
     int buffer;
+    const float *constant;
     bool whole;   /* holds the batch, not only a segment's group */
     int last_use; /* the last step that reads it */
 } ptf_plan_value;
@@ -53,10 +70,13 @@ struct ptf_step {
     const ptf_node *node;
     const char *kernel; /* for the print: "product", "direct", ... */
     ptf_step_run *run;
-    int in, out; /* values */
+    const int *in; /* values, as it reads them */
+    int in_count;
+    int out;
     bool heavy;
-    int64_t group; /* images of a piece */
-    bool apart;    /* each piece is one thread's */
+    int first, last; /* steps of its segment */
+    int64_t group;   /* images of a piece */
+    bool apart;      /* each piece is one thread's */
 
     /* products */
     ptf_conv conv;     /* a linear layer is a convolution of 1x1 maps */
@@ -79,6 +99,8 @@ struct ptf_step {
 typedef struct ptf_region {
     float *data;
     size_t floats, apart; /* in all, and between what two threads have */
+    int written, needed;  /* of a buffer: the last step that writes it, and the
+                             last one at which a value in it is needed */
 } ptf_region;
 
 struct ptf_plan {
@@ -86,12 +108,12 @@ struct ptf_plan {
     const ptf_net *net;
     const ptf_kernels *kernels;
     int threads;
-    bool keep;       /* every node has a step and a buffer of its own */
-    bool inspect;    /* every node has a step, whose output is looked at */
-    int runs;        /* that its maker expects; 0: not known */
-    int64_t most;    /* images of a run */
-    int64_t batch;   /* of these at a time, because memory is limited */
-    double ran;      /* images of the last run, and where they were */
+    bool keep;     /* every node has a step and a buffer of its own */
+    bool inspect;  /* so has every one that the output needs; it is looked at */
+    int runs;      /* that its maker expects; 0: not known */
+    int64_t most;  /* images of a run */
+    int64_t batch; /* of these at a time, because memory is limited */
+    double ran;    /* images of the last run, and where they were */
     const float *in; /* and their outputs */
     float *out;
     bool not_finite; /* the input of the last run has NaN or infinity */
@@ -101,7 +123,7 @@ struct ptf_plan {
     ptf_step *steps;
     int step_count;
     ptf_plan_value *values; /* of the nodes */
-    int input, output;      /* values */
+    int output;             /* value */
 
     ptf_region *buffers;
     int buffer_count;
@@ -128,9 +150,16 @@ struct ptf_piece {
     int thread;
 };
 
-/* Where image 'n' (counted in the run) of a value lies. */
+/* The value whose memory this one has. */
+static inline ptf_plan_value *ptf_plan_root(const ptf_plan *plan, int value)
+{
+    return &plan->values[plan->values[value].root];
+}
+
+/* Where image 'n' (counted in the run) of a step's value goes. */
 float *ptf_plan_at(const ptf_plan *plan, const ptf_piece *piece, int value,
                    int64_t n);
+/* Where that of a value lies that a step reads. */
 const float *ptf_plan_read(const ptf_plan *plan, const ptf_piece *piece,
                            int value, int64_t n);
 
@@ -147,6 +176,46 @@ typedef struct ptf_step_piece {
 /* ptf_each() with the piece's threads. */
 void ptf_piece_each(const ptf_plan *plan, const ptf_piece *piece, int64_t count,
                     ptf_task *task, void *context);
+
+/*
+ * One loop for each axis of a value, for steps that go through their operands
+ * position by position: array 0 is written, the others are read.
+ */
+enum { PTF_NEST_ARRAYS = 3, PTF_NEST_AXES = 2 + PTF_SHAPE_MAX };
+
+typedef struct ptf_axis {
+    int64_t size;
+    int64_t step[PTF_NEST_ARRAYS]; /* floats to the next position */
+} ptf_axis;
+
+typedef struct ptf_nest {
+    ptf_binary_kernel *kernel;
+    ptf_plan_value over; /* whose positions are gone through */
+    int count;
+    ptf_axis axes[PTF_NEST_AXES]; /* the first is that of the images */
+    float *y;
+    const float *in[PTF_NEST_ARRAYS]; /* by array; 0 has none */
+} ptf_nest;
+
+/* Over the positions of 'over' in all images of the piece. */
+ptf_nest ptf_nest_over(const ptf_plan_value *over, const ptf_piece *piece,
+                       ptf_binary_kernel *kernel);
+/*
+ * The array is laid out as 'value', whose images are 'image' floats apart; it
+ * is the same along axes that 'over' has and it has not.  Where the first
+ * position lies, counted from the value's first number.
+ */
+int64_t ptf_nest_lay(ptf_nest *nest, int array, const ptf_plan_value *value,
+                     int64_t image);
+/* Arrays that are values of the plan. */
+void ptf_nest_write(ptf_nest *nest, const ptf_plan *plan,
+                    const ptf_piece *piece, int value);
+void ptf_nest_read(ptf_nest *nest, int array, const ptf_plan *plan,
+                   const ptf_piece *piece, int value);
+void ptf_nest_run(ptf_nest *nest, const ptf_plan *plan, const ptf_piece *piece);
+
+/* For a nest that moves array 1 to array 0. */
+ptf_binary_kernel ptf_nest_copy;
 
 /* Aligned memory that the plan owns and counts; NULL when out of memory. */
 void *ptf_plan_alloc(ptf_plan *plan, size_t size);
@@ -166,14 +235,20 @@ typedef ptf_status ptf_plan_family(ptf_plan *plan, ptf_step *step,
 
 /* Which nodes one step does, beginning with the node whose step it is. */
 typedef struct ptf_fused {
+    bool needed;          /* by the output, or as every node is */
+    int reads;            /* by nodes that are needed, and as the output */
     int root;             /* the node whose value this node's is */
     bool open;            /* nobody else reads a value between the two */
+    bool copied;          /* a constant that is copied for each image */
     const ptf_node *norm; /* of a root: the batch norm behind it */
     bool relu;            /* of a root */
 } ptf_fused;
 
-/* Fills nodes[node_count]; 'alone': every node that computes is a step. */
-void ptf_plan_fuse(const ptf_net *net, bool alone, ptf_fused *nodes);
+/*
+ * Fills nodes[node_count]; 'all': every node is needed; 'alone': every node
+ * that is needed and computes is a step.
+ */
+void ptf_plan_fuse(const ptf_net *net, bool all, bool alone, ptf_fused *nodes);
 
 /* Weights, bias and so on as f32 in C order: in place where they are so. */
 ptf_status ptf_plan_f32(ptf_plan *plan, const ptf_tensor *tensor,

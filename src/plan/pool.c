@@ -12,11 +12,11 @@ static void pool_plane(void *context, int64_t i, int thread)
     (void)thread;
     const ptf_step *s = r->step;
     const ptf_kernels *k = r->plan->kernels;
-    ptf_map in = ptf_map_of(&r->plan->values[s->in]);
+    ptf_map in = ptf_map_of(&r->plan->values[s->in[0]]);
     ptf_map out = ptf_map_of(&r->plan->values[s->out]);
     int64_t n = r->piece->first + i / in.channels, c = i % in.channels;
     const float *x =
-        ptf_plan_read(r->plan, r->piece, s->in, n) + c * in.rows * in.width;
+        ptf_plan_read(r->plan, r->piece, s->in[0], n) + c * in.rows * in.width;
     float *y =
         ptf_plan_at(r->plan, r->piece, s->out, n) + c * out.rows * out.width;
     in.channels = out.channels = 1;
@@ -35,7 +35,7 @@ static void run_pool(const ptf_plan *plan, const ptf_step *step,
 {
     ptf_step_piece run = {plan, step, piece};
     ptf_piece_each(plan, piece,
-                   piece->count * plan->values[step->in].shape.dim[0],
+                   piece->count * plan->values[step->in[0]].shape.dim[0],
                    pool_plane, &run);
 }
 

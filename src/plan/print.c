@@ -42,22 +42,29 @@ static void print_buffer(const ptf_plan_value *v, FILE *out)
         fprintf(out, "in");
     else if (v->buffer == PTF_BUFFER_OUT)
         fprintf(out, "out");
+    else if (v->buffer == PTF_BUFFER_CONSTANT)
+        fprintf(out, "const");
     else
         fprintf(out, "b%d", v->buffer);
+}
+
+static void print_value(const ptf_plan *plan, int value, FILE *out)
+{
+    print_buffer(ptf_plan_root(plan, value), out);
+    fputc(' ', out);
+    print_shape(&plan->values[value].shape, out);
 }
 
 static void print_step(const ptf_plan *plan, int i, FILE *out)
 {
     const ptf_step *s = &plan->steps[i];
-    const ptf_plan_value *a = &plan->values[s->in], *b = &plan->values[s->out];
     fprintf(out, "%3d  %-16s %-12s ", i, s->node->name, s->kernel);
-    print_buffer(a, out);
-    fputc(' ', out);
-    print_shape(&a->shape, out);
-    fprintf(out, " -> ");
-    print_buffer(b, out);
-    fputc(' ', out);
-    print_shape(&b->shape, out);
+    for (int k = 0; k < s->in_count; k++) {
+        fprintf(out, "%s", k > 0 ? ", " : "");
+        print_value(plan, s->in[k], out);
+    }
+    fprintf(out, "%s-> ", s->in_count > 0 ? " " : "");
+    print_value(plan, s->out, out);
     fprintf(out, "  by %lld%s", (long long)s->group, s->apart ? " apart" : "");
     const ptf_epilogue *e = &s->epilogue;
     fprintf(out, "%s%s%s%s%s\n", s->panels != NULL ? " packed" : "",

@@ -31,7 +31,7 @@ static void ref_image(void *context, int64_t i, int thread)
     const product_run *r = context;
     (void)thread;
     const float *x =
-        ptf_plan_read(r->plan, r->piece, r->step->in, r->piece->first + i);
+        ptf_plan_read(r->plan, r->piece, r->step->in[0], r->piece->first + i);
     float *y =
         ptf_plan_at(r->plan, r->piece, r->step->out, r->piece->first + i);
     ptf_ref_conv(&r->step->conv, x, r->step->weights, &r->step->epilogue, y);
@@ -61,7 +61,7 @@ static void pad_plane(void *context, int64_t i, int thread)
     int64_t top = in->first + w->padding[0] - s->conv.out.first * w->stride[0];
     int64_t left = w->padding[1];
     int64_t width = ptf_min_i64(in->width, columns - left);
-    const float *x = ptf_plan_read(r->plan, r->piece, s->in,
+    const float *x = ptf_plan_read(r->plan, r->piece, s->in[0],
                                    r->piece->first + i / in->channels) +
                      i % in->channels * in->rows * in->width;
     float *y = ptf_plan_own(&r->plan->padded, r->piece) + i * rows * columns;
@@ -90,7 +90,7 @@ static ptf_product group_product(const product_run *r, int64_t group)
     const ptf_epilogue *e = &s->epilogue;
     const float *x =
         padded ? ptf_plan_own(&r->plan->padded, r->piece)
-               : ptf_plan_read(r->plan, r->piece, s->in, r->piece->first) +
+               : ptf_plan_read(r->plan, r->piece, s->in[0], r->piece->first) +
                      (v->out.first * v->window.stride[0] - v->in.first) * width;
     float *y = ptf_plan_at(r->plan, r->piece, s->out, r->piece->first);
     return (ptf_product){
@@ -212,7 +212,7 @@ void ptf_step_fit(const ptf_plan *plan, ptf_step *step)
 {
     if (step->weights == NULL || step->node->op == PTF_OP_LINEAR)
         return;
-    step->conv.in = ptf_map_of(&plan->values[step->in]);
+    step->conv.in = ptf_map_of(&plan->values[step->in[0]]);
     step->conv.out = ptf_map_of(&plan->values[step->out]);
     if (step->padded[1] > 0)
         step->padded[0] = reach(&step->conv.window, 0, step->conv.out.rows);
@@ -261,7 +261,7 @@ static void set_geometry(const ptf_plan *plan, ptf_step *step)
             .groups = 1};
         v->in.rows = v->out.rows = 1;
     } else {
-        v->in = ptf_map_of(&plan->values[step->in]);
+        v->in = ptf_map_of(&plan->values[step->in[0]]);
         v->out = ptf_map_of(&plan->values[step->out]);
         v->window = ptf_window_of(a);
         v->groups = a->groups;
@@ -294,10 +294,10 @@ ptf_status ptf_plan_product(ptf_plan *plan, ptf_step *step, ptf_error *err)
 {
     const ptf_node *node = step->node;
     if (node->op == PTF_OP_LINEAR &&
-        plan->values[step->in].numel != node->attrs.in_channels)
+        plan->values[step->in[0]].numel != node->attrs.in_channels)
         return ptf_node_fail(err, PTF_UNSUPPORTED, node,
                              "reads a value of rank %d",
-                             plan->values[step->in].shape.rank + 1);
+                             plan->values[step->in[0]].shape.rank + 1);
     set_geometry(plan, step);
     step->heavy = is_heavy(&step->conv);
     ptf_epilogue *e = &step->epilogue;

@@ -34,14 +34,24 @@ static int64_t least_group(const ptf_step *s)
     return ptf_ceil_div(ENOUGH_PIXELS, out->height * out->width);
 }
 
+/* What the step reads and writes of an image. */
+static int64_t floats_of(const ptf_plan *plan, const ptf_step *s)
+{
+    int64_t floats = plan->values[s->out].numel;
+    for (int k = 0; k < s->in_count; k++) {
+        if (!ptf_add_i64(floats, plan->values[s->in[k]].numel, &floats))
+            return INT64_MAX;
+    }
+    return floats;
+}
+
 /* Chooses what steps first .. last - 1 take at a time. */
 static void set_groups(ptf_plan *plan, int first, int last)
 {
     int64_t floats = 1, least = 1, batch = plan->batch;
     for (int i = first; i < last; i++) {
         const ptf_step *s = &plan->steps[i];
-        floats = ptf_max_i64(floats, plan->values[s->in].numel +
-                                         plan->values[s->out].numel);
+        floats = ptf_max_i64(floats, floats_of(plan, s));
         least = ptf_max_i64(least, least_group(s));
     }
     int64_t group = clamp(GROUP_FLOATS / floats, 1, batch);
@@ -57,6 +67,22 @@ static void set_groups(ptf_plan *plan, int first, int last)
     for (int i = first; i < last; i++) {
         plan->steps[i].group = group;
         plan->steps[i].apart = apart && !plan->steps[i].heavy;
+    }
+}
+
+/* What takes as many images as its neighbour is of the same segment. */
+static void join_alike(ptf_plan *plan)
+{
+    int end;
+    for (int first = 0; first < plan->step_count; first = end) {
+        end = first + 1;
+        while (end < plan->step_count &&
+               plan->steps[end].group == plan->steps[first].group)
+            end++;
+        for (int i = first; i < end; i++) {
+            plan->steps[i].first = first;
+            plan->steps[i].last = end - 1;
+        }
     }
 }
 
@@ -76,4 +102,5 @@ void ptf_plan_segments(ptf_plan *plan)
             last++;
         set_groups(plan, first, last);
     }
+    join_alike(plan);
 }

@@ -11,11 +11,11 @@ static void softmax_image(void *context, int64_t i, int thread)
     (void)thread;
     const ptf_step *s = r->step;
     int64_t n = r->piece->first + i;
-    int64_t others = r->plan->values[s->in].numel / s->count;
+    int64_t others = r->plan->values[s->in[0]].numel / s->count;
     bool last = s->inner == 1; /* of the dimensions; a stripe has less others */
     r->plan->kernels->softmax(ptf_plan_at(r->plan, r->piece, s->out, n),
-                              ptf_plan_read(r->plan, r->piece, s->in, n), 1.0,
-                              last ? others : s->outer, s->count,
+                              ptf_plan_read(r->plan, r->piece, s->in[0], n),
+                              1.0, last ? others : s->outer, s->count,
                               last ? 1 : others / s->outer);
 }
 
@@ -28,7 +28,7 @@ static void run_softmax(const ptf_plan *plan, const ptf_step *step,
 
 ptf_status ptf_plan_softmax(ptf_plan *plan, ptf_step *step, ptf_error *err)
 {
-    const ptf_shape *shape = &plan->values[step->node->inputs[0]].shape;
+    const ptf_shape *shape = &plan->values[step->in[0]].shape;
     int axis = ptf_softmax_axis(&step->node->attrs, shape->rank + 1);
     (void)err;
     step->outer = step->inner = 1;

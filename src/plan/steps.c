@@ -62,13 +62,8 @@ static void run_segment(segment *s)
 void ptf_plan_run_steps(ptf_plan *plan, const float *in, int64_t count,
                         float *out)
 {
-    int last;
-    for (int first = 0; first < plan->step_count; first = last) {
-        last = first + 1;
-        while (last < plan->step_count &&
-               plan->steps[last].group == plan->steps[first].group)
-            last++;
-        segment s = {plan, first, last, in, count, out, 1};
+    for (int i = 0; i < plan->step_count; i = plan->steps[i].last + 1) {
+        segment s = {plan, i, plan->steps[i].last + 1, in, count, out, 1};
         run_segment(&s);
     }
 }

@@ -35,10 +35,34 @@ static ptf_reach rows_of(const ptf_step *s)
     return ptf_op_reach(s->node->op, &s->node->attrs, RANK, ROWS);
 }
 
+static bool same_map(const ptf_shape *a, const ptf_shape *b)
+{
+    return a->rank == 3 && b->rank == 3 &&
+           memcmp(a->dim, b->dim, 3 * sizeof(*a->dim)) == 0;
+}
+
+/*
+ * Whether the operand's rows that are needed move along with the result's: not
+ * where one row is there for all.
+ */
+static bool has_rows_of(const ptf_plan *plan, const ptf_step *s, int operand)
+{
+    const ptf_plan_value *in = &plan->values[operand];
+    const ptf_plan_value *root = ptf_plan_root(plan, operand);
+    if (root->buffer == PTF_BUFFER_CONSTANT)
+        return true;
+    return same_map(&in->shape, &root->shape) &&
+           (rows_of(s).kind != PTF_REACH_EACH ||
+            height_of(in) == height_of(&plan->values[s->out]));
+}
+
 static bool is_by_rows(const ptf_plan *plan, const ptf_step *s)
 {
-    return plan->values[s->in].shape.rank == 3 &&
-           plan->values[s->out].shape.rank == 3 &&
+    for (int k = 0; k < s->in_count; k++) {
+        if (!has_rows_of(plan, s, s->in[k]))
+            return false;
+    }
+    return plan->values[s->out].shape.rank == 3 &&
            rows_of(s).kind != PTF_REACH_ALL;
 }
 
@@ -52,54 +76,148 @@ static bool all_by_rows(const ptf_plan *plan)
         if (!is_by_rows(plan, &plan->steps[i]))
             return false;
     }
-    return plan->values[plan->net->output].shape.rank == 3;
+    return plan->values[0].shape.rank == 3 &&
+           same_map(&plan->values[plan->net->output].shape,
+                    &plan->values[plan->output].shape);
 }
 
 /*
- * The input rows of a step that its output rows depend on; as many as that
- * can be wherever the output rows lie, when 'anywhere'.
+ * The value of a step whose rows depend on the same rows of its one operand has
+ * as many of them as that, even where other readers of the operand need more:
+ * so the two lie in memory alike.
  */
-static void rows_before(const ptf_plan *plan, const ptf_step *s, bool anywhere,
-                        int64_t *first, int64_t *end)
+static void find_alike(ptf_plan *plan)
 {
-    const ptf_plan_value *out = &plan->values[s->out];
-    int64_t height = height_of(&plan->values[s->in]);
-    *first = out->first;
-    *end = out->first + out->rows;
-    ptf_reach reach = rows_of(s);
-    if (reach.kind == PTF_REACH_WINDOW) {
-        *first = out->first * reach.stride - reach.before;
-        *end = *first + (out->rows - 1) * reach.stride + reach.extent;
+    for (int i = 0; i <= plan->net->node_count; i++)
+        plan->values[i].alike = i;
+    for (int i = 0; i < plan->step_count; i++) {
+        const ptf_step *s = &plan->steps[i];
+        bool alike = s->in_count == 1 && rows_of(s).kind == PTF_REACH_EACH;
+        if (alike)
+            plan->values[s->out].alike = ptf_plan_root(plan, s->in[0])->alike;
+        for (int k = 0; k < s->in_count && !alike; k++)
+            plan->values[ptf_plan_root(plan, s->in[k])->alike].reads++;
     }
-    if (anywhere) {
-        *end -= *first;
-        *first = 0;
-    }
-    *first = ptf_min_i64(ptf_max_i64(*first, 0), height);
-    *end = ptf_max_i64(ptf_min_i64(*end, height), *first);
+    plan->values[plan->values[plan->output].alike].reads++;
 }
 
-/* From the output back to the input; several readers join their rows. */
-static void show_values(ptf_plan *plan, bool anywhere, int64_t first,
-                        int64_t count)
+/*
+ * The rows of an operand that output rows depend on, also beyond the image; all
+ * that it has where they go further than can be counted.
+ */
+static ptf_rows rows_before(const ptf_step *s, ptf_rows out, int64_t height)
 {
-    for (int i = 0; i < plan->step_count; i++)
-        set_rows(&plan->values[plan->steps[i].out], 0, 0);
-    set_rows(&plan->values[0], 0, 0);
-    set_rows(&plan->values[plan->output], first, count);
-    for (int i = plan->step_count - 1; i >= 0; i--) {
-        const ptf_step *s = &plan->steps[i];
-        if (plan->values[s->out].rows == 0)
-            continue;
-        ptf_plan_value *in = &plan->values[s->in];
-        int64_t begin, end;
-        rows_before(plan, s, anywhere, &begin, &end);
-        if (in->rows > 0) {
-            begin = ptf_min_i64(begin, in->first);
-            end = ptf_max_i64(end, in->first + in->rows);
-        }
-        set_rows(in, begin, end - begin);
+    const int64_t far = INT64_MAX / 4;
+    ptf_reach reach = rows_of(s);
+    if (reach.kind != PTF_REACH_WINDOW)
+        return out;
+    ptf_rows in;
+    if (!ptf_mul_i64(out.first, reach.stride, &in.first) ||
+        !ptf_mul_i64(out.end - 1, reach.stride, &in.end) || in.first < -far ||
+        in.end > far || reach.extent > far)
+        return (ptf_rows){0, height};
+    in.first -= reach.before;
+    in.end += reach.extent - reach.before;
+    return in;
+}
+
+/* Several readers join their rows. */
+static void join_rows(ptf_rows *need, ptf_rows more)
+{
+    if (more.end <= more.first)
+        return;
+    if (need->end > need->first) {
+        more.first = ptf_min_i64(more.first, need->first);
+        more.end = ptf_max_i64(more.end, need->end);
     }
+    *need = more;
+}
+
+static void cut_rows(ptf_rows *rows, int64_t height)
+{
+    rows->first = ptf_min_i64(ptf_max_i64(rows->first, 0), height);
+    rows->end = ptf_max_i64(ptf_min_i64(rows->end, height), rows->first);
+}
+
+/*
+ * For one stripe, the rows that there are; for two, also those beyond the
+ * image, unless all of the image is needed for one of them.
+ */
+static void settle(ptf_plan_value *v, int stripes)
+{
+    int64_t height = height_of(v);
+    bool all = stripes == 1;
+    for (int i = 0; i < stripes; i++)
+        all |= v->need[i].first <= 0 && v->need[i].end >= height;
+    for (int i = 0; i < stripes && all; i++) {
+        if (stripes == 1)
+            cut_rows(&v->need[i], height);
+        else
+            v->need[i] = (ptf_rows){0, height};
+    }
+}
+
+/* From the output's rows of one or two stripes back to the input's. */
+static void find_needs(ptf_plan *plan, int stripes, const ptf_rows *rows)
+{
+    for (int i = 0; i <= plan->net->node_count; i++)
+        memset(plan->values[i].need, 0, sizeof(plan->values[i].need));
+    ptf_plan_value *output = &plan->values[plan->values[plan->output].alike];
+    for (int i = 0; i < stripes; i++)
+        output->need[i] = rows[i];
+    for (int k = plan->step_count - 1; k >= 0; k--) {
+        const ptf_step *s = &plan->steps[k];
+        ptf_plan_value *out = &plan->values[s->out];
+        if (out->alike != s->out)
+            continue;
+        settle(out, stripes);
+        for (int j = 0; j < s->in_count * stripes; j++) {
+            const ptf_plan_value *in = ptf_plan_root(plan, s->in[j / stripes]);
+            ptf_rows need = out->need[j % stripes];
+            if (need.end > need.first)
+                join_rows(&plan->values[in->alike].need[j % stripes],
+                          rows_before(s, need, height_of(in)));
+        }
+    }
+    settle(&plan->values[0], stripes);
+}
+
+/* Sets the rows of all values but constants, which are there whole. */
+static void set_all_rows(ptf_plan *plan, int stripes)
+{
+    for (int i = 0; i <= plan->net->node_count; i++) {
+        ptf_plan_value *v = &plan->values[i];
+        const ptf_plan_value *root = ptf_plan_root(plan, i);
+        const ptf_rows *need = plan->values[root->alike].need;
+        int64_t rows = need[0].end - need[0].first;
+        if (root->buffer == PTF_BUFFER_CONSTANT)
+            continue;
+        if (stripes == 1)
+            set_rows(v, need[0].first, rows);
+        else
+            set_rows(v, 0,
+                     ptf_min_i64(ptf_max_i64(rows, need[1].end - need[1].first),
+                                 height_of(v)));
+    }
+}
+
+static void show_values(ptf_plan *plan, int64_t first, int64_t count)
+{
+    find_needs(plan, 1, &(ptf_rows){first, first + count});
+    set_all_rows(plan, 1);
+}
+
+/*
+ * As many rows of each value as any stripe of 'count' rows needs.  The first
+ * row that a value needs is a minimum of linear functions of the output's first
+ * row, and the last one a maximum; so how many they are is a convex function,
+ * which is largest at one of its ends: the first or the last stripe.
+ */
+static void show_most(ptf_plan *plan, int64_t count)
+{
+    int64_t height = height_of(&plan->values[plan->output]);
+    find_needs(plan, 2, (ptf_rows[]){{0, count}, {height - count, height}});
+    set_all_rows(plan, 2);
 }
 
 static void fit_steps(ptf_plan *plan)
@@ -119,7 +237,7 @@ static void show(ptf_plan *plan, int64_t first, int64_t count)
 {
     if (plan->shown[0] == first && plan->shown[1] == count)
         return;
-    show_values(plan, false, first, count);
+    show_values(plan, first, count);
     show_steps(plan);
     plan->shown[0] = first;
     plan->shown[1] = count;
@@ -129,11 +247,8 @@ static void show_whole(ptf_plan *plan)
 {
     if (plan->shown[1] == WHOLE)
         return;
-    set_rows(&plan->values[0], 0, height_of(&plan->values[0]));
-    for (int i = 0; i < plan->step_count; i++) {
-        ptf_plan_value *v = &plan->values[plan->steps[i].out];
-        set_rows(v, 0, height_of(v));
-    }
+    for (int i = 0; i <= plan->net->node_count; i++)
+        set_rows(&plan->values[i], 0, height_of(&plan->values[i]));
     show_steps(plan);
     plan->shown[1] = WHOLE;
 }
@@ -155,7 +270,7 @@ static size_t bytes_of_buffers(ptf_plan *plan)
 static size_t bytes_of_stripe(ptf_plan *plan, int64_t rows)
 {
     plan->stripe = rows;
-    show_values(plan, true, 0, rows);
+    show_most(plan, rows);
     fit_steps(plan);
     return bytes_of_buffers(plan);
 }
@@ -232,6 +347,7 @@ ptf_status ptf_plan_layout(ptf_plan *plan, ptf_error *err)
     if (plan->buffers == NULL)
         return ptf_fail_memory(err);
     plan->by_rows = !plan->keep && all_by_rows(plan);
+    find_alike(plan);
     size_t scratch = plan->kernels->scratch_size * (size_t)plan->threads;
     size_t used = plan->memory + scratch, room = SIZE_MAX;
     if (plan->memory_limit > 0)
@@ -256,7 +372,7 @@ ptf_status ptf_plan_layout(ptf_plan *plan, ptf_error *err)
 static void copy_rows(float *to, int64_t to_plane, const float *from,
                       int64_t from_plane, int64_t channels, int64_t floats)
 {
-    for (int64_t c = 0; c < channels; c++)
+    for (int64_t c = 0; c < channels && floats > 0; c++)
         memcpy(to + c * to_plane, from + c * from_plane,
                (size_t)floats * sizeof(float));
 }

@@ -14,7 +14,7 @@ static const ptf_unary unary[PTF_OP_COUNT] = {
 };
 
 /* Each op of the family has its function. */
-#define OP(id, class_name, family, attributes) \
+#define OP(id, name, class_name, family, attributes) \
     +(PTF_FAMILY_##family == PTF_FAMILY_UNARY)
 enum {
     OPS =
@@ -30,9 +30,9 @@ static void run_part(void *context, int64_t i, int thread)
     (void)thread;
     const ptf_step *s = r->step;
     int64_t first = r->piece->first, begin = i * PART_FLOATS;
-    int64_t all = r->plan->values[s->in].numel * r->piece->count;
+    int64_t all = r->plan->values[s->in[0]].numel * r->piece->count;
     int64_t n = ptf_min_i64(all - begin, PART_FLOATS);
-    const float *x = ptf_plan_read(r->plan, r->piece, s->in, first) + begin;
+    const float *x = ptf_plan_read(r->plan, r->piece, s->in[0], first) + begin;
     float *y = ptf_plan_at(r->plan, r->piece, s->out, first) + begin;
     r->plan->kernels->unary[unary[s->node->op]](y, x, n, s->node->attrs.p);
 }
@@ -41,7 +41,7 @@ static void run_unary(const ptf_plan *plan, const ptf_step *step,
                       const ptf_piece *piece)
 {
     ptf_step_piece run = {plan, step, piece};
-    int64_t n = plan->values[step->in].numel * piece->count;
+    int64_t n = plan->values[step->in[0]].numel * piece->count;
     ptf_piece_each(plan, piece, ptf_ceil_div(n, PART_FLOATS), run_part, &run);
 }
 

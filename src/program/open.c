@@ -201,6 +201,11 @@ ptf_status ptf_program_verify(const ptf_program *program, ptf_error *err)
     return ptf_archive_verify(&program->archive, err);
 }
 
+void ptf_program_sha256(const ptf_program *program, char hex[65])
+{
+    ptf_file_sha256(&program->file, hex);
+}
+
 ptf_status ptf_program_unchanged(const ptf_program *program, ptf_error *err)
 {
     return ptf_file_check(&program->file, err);

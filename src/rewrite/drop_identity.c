@@ -13,7 +13,10 @@ ptf_status ptf_pass_drop_identity(ptf_net_edit *edit, const ptf_shape *input,
         edit->dead[i] = ptf_op_is_identity(edit->nodes[i].op);
         *changed += edit->dead[i];
     }
-    if (*changed == edit->net->node_count - 1)
+    int output = edit->net->output;
+    while (edit->dead[output])
+        output = edit->nodes[output].inputs[0];
+    if (output == 0)
         return ptf_net_fail(err, PTF_UNSUPPORTED, edit->net,
                             "drop_identity: %s would have no layer left",
                             ptf_net_name(edit->net));

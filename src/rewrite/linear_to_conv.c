@@ -103,6 +103,13 @@ static bool is_single(const ptf_shape *map)
     return map->dim[1] == 1 && (map->rank == 2 || map->dim[2] == 1);
 }
 
+static ptf_status refuse_node(const walk *w, const ptf_node *node)
+{
+    return ptf_node_fail(w->err, PTF_UNSUPPORTED, node,
+                         "works on the flattened map, which linear_to_conv "
+                         "cannot express on the map itself");
+}
+
 /* A layer whose input was flat and is a map now. */
 static ptf_status convert_node(walk *w, int index)
 {
@@ -129,17 +136,22 @@ static ptf_status convert_node(walk *w, int index)
         node->text = NULL;
         return PTF_OK;
     }
-    return ptf_node_fail(w->err, PTF_UNSUPPORTED, node,
-                         "works on the flattened map, which linear_to_conv "
-                         "cannot express on the map itself");
+    return refuse_node(w, node);
 }
 
 static ptf_status visit(walk *w, int index)
 {
     const ptf_node *node = &w->edit->nodes[index];
-    int from = node->inputs[0];
-    if (w->is_map[from])
+    bool reads_map = false;
+    for (int k = 0; k < node->input_count; k++)
+        reads_map |= w->is_map[node->inputs[k]];
+    if (reads_map && node->input_count > 1)
+        return refuse_node(w, node);
+    if (reads_map)
         return convert_node(w, index);
+    if (node->input_count != 1)
+        return PTF_OK;
+    int from = node->inputs[0];
     if (!flattens_all(node) || !w->leads[index] || w->maps[from].rank < 2)
         return PTF_OK;
     w->edit->dead[index] = true;

@@ -28,6 +28,10 @@ typedef struct ptf_storage {
 /* The dtype of that name ("float32"); false when there is none. */
 bool ptf_dtype_find(const char *name, ptf_dtype *out);
 
+/* "f32" and so on, in the text of a graph; false when there is none. */
+const char *ptf_dtype_short(ptf_dtype dtype);
+bool ptf_dtype_find_short(ptf_text_span name, ptf_dtype *out);
+
 /* True when the elements lie in C order without gaps. */
 bool ptf_tensor_is_contiguous(const ptf_tensor *tensor);
 

@@ -307,7 +307,7 @@ static void print_text(const gradient *d, const tool_net *net)
 
 static void print_json(const gradient *d, const tool_net *net)
 {
-    char text[64];
+    char text[TOOL_SHAPE_TEXT];
     tool_json j = {.out = stdout};
     json_open(&j, NULL, '{');
     json_text(&j, "program", "ptfold grad");

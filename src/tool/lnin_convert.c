@@ -177,16 +177,17 @@ static ptf_status judge(const options *o, report *r, ptf_error *err)
 }
 
 /* Sliding is checked for images; its larger size follows from the stride. */
-static void plan_windows(report *r)
+static ptf_status plan_windows(report *r, ptf_error *err)
 {
-    ptf_net_slide(r->after, &r->slide);
+    ptf_status status = ptf_net_slide(r->after, &r->slide, err);
     r->large = r->before->input;
     r->windows_checked =
         r->checked && r->slide.blocker == NULL && r->large.rank == 3;
     if (r->large.rank != 3)
-        return;
+        return status;
     r->large.dim[1] += MORE_ROWS * r->slide.stride[0];
     r->large.dim[2] += MORE_COLUMNS * r->slide.stride[1];
+    return status;
 }
 
 /* ------------------------------------------------------------------ report */
@@ -232,7 +233,7 @@ static void print_level(const report *r, const ptf_verdict *v)
 
 static void print_checks(const char *data, const report *r)
 {
-    char n[32], shape[64];
+    char n[32], shape[TOOL_SHAPE_TEXT];
     printf("\n%s inputs %s%s: original against converted\n",
            tool_count_text(r->same.samples, n), data != NULL ? "of " : "",
            data != NULL ? data : tool_shape_text(&r->before->input, shape));
@@ -278,7 +279,7 @@ static void print_text(const options *o, const report *r)
 
 static void print_json(const options *o, const report *r)
 {
-    char shape[64];
+    char shape[TOOL_SHAPE_TEXT];
     tool_json j = {.out = stdout};
     json_open(&j, NULL, '{');
     json_text(&j, "program", "lnin-convert");
@@ -315,12 +316,11 @@ static void print_json(const options *o, const report *r)
 
 static ptf_status convert(const options *o, report *r, ptf_error *err)
 {
-    plan_windows(r);
+    ptf_status status = plan_windows(r, err);
     ptf_verdict_init(&r->same, 0, 0);
     ptf_verdict_init(&r->slid, 0, 0);
     r->reached = true;
-    ptf_status status = PTF_OK;
-    if (r->checked || o->expect != NULL)
+    if (status == PTF_OK && (r->checked || o->expect != NULL))
         status = judge(o, r, err);
     if (status == PTF_OK && r->reached)
         status = ptf_net_save(r->after, o->output, r->before->ckpt,

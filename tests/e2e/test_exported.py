@@ -65,7 +65,39 @@ class Summary(ProgramTest):
             self.refuse(USAGE, ["options for checkpoints"], "ptfold", "info",
                         option, net)
         self.refuse(USAGE, ["expected a torch.export archive"], "ptfold",
-                    "info", "--graph", FIXTURES / "net1.pt")
+                    "info", "--model", "net", FIXTURES / "net1.pt")
+
+
+class Runs(ProgramTest):
+    """Networks of make_graphs.py, with what PyTorch gave for their inputs."""
+
+    def agree(self, net, name):
+        text = self.succeed("ptfold", "check", net, "--data",
+                            PROGRAMS / f"{name}.in.npy", "--expect",
+                            PROGRAMS / f"{name}.out.npy")
+        self.assertIn("AGREES with the recorded outputs", text)
+
+    def test_outputs_are_those_that_were_recorded(self):
+        for name in ("residual", "branches", "twice"):
+            with self.subTest(name):
+                self.agree(PROGRAMS / f"{name}.pt2", name)
+
+    def test_a_residual_network_is_folded_and_certified(self):
+        net = PROGRAMS / "residual.pt2"
+        text = self.succeed("bnfuse", net, "out.safetensors")
+        self.assertIn("verdict: CERTIFIED", text)
+        self.agree("out.safetensors", "residual")
+        graph = self.succeed("ptfold", "info", "--graph", "out.safetensors")
+        self.assertNotIn("batch_norm", graph)
+        self.assertIn("add_ = add(layer1.conv2, max_pool2d)", graph)
+        text = self.succeed("ptfold", "check", net, "out.safetensors",
+                            "--require", "certified")
+        self.assertIn("verdict: CERTIFIED", text)
+
+    def test_another_size_is_refused(self):
+        self.refuse(USAGE, ["expected an input of 3x12x12, for which it was "
+                            "exported, got 3x16x16"], "ptfold", "ops",
+                    "--input", "3x16x16", PROGRAMS / "residual.pt2")
 
 
 class Damage(ProgramTest):

@@ -104,8 +104,8 @@ class Many(ProgramTest):
     def test_state_dicts(self):
         self.zip("f.pt", state_dict(named(dict_of([(text("a"), tensor())]))))
         self.assertEqual(self.count("f.pt", "--key", ""), MANY)
-        self.refuse(USAGE, ["expected one state dict"], "ptfold", "info",
-                    "f.pt")
+        self.refuse(USAGE, ["expected one state dict"], "ptfold", "convert",
+                    "f.pt", "out.safetensors")
 
     def test_modules_and_buffers(self):
         self.zip("f.pt", b"\x80\x02" + module(dict_of(named(module(b"}"))))

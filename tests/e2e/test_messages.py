@@ -41,11 +41,11 @@ class Mistakes(ProgramTest):
     def test_exported_programs(self):
         self.zip("new.pt2", "new/archive_format", "new/models/model.json")
         self.zip("old.pt2", "version", "serialized_exported_program.json")
-        for name in ("new.pt2", "old.pt2"):
-            self.refuse(UNSUPPORTED, [f"{name}: ", "got a torch.export "
-                                      "archive (.pt2)", "state_dict()",
-                                      "--arch"],
-                        "bnfuse", name, "out.pt")
+        self.refuse(UNSUPPORTED, ["new.pt2: archive_format: expected 'pt2'"],
+                    "bnfuse", "new.pt2", "out.pt")
+        self.refuse(DAMAGED, ["old.pt2: serialized_exported_program.json@1: "
+                              "expected JSON"],
+                    "bnfuse", "old.pt2", "out.pt")
         self.zip("a.npz", "a.npy", "b.npy")
         self.refuse(UNSUPPORTED, ["a.npz: ", "a zip with 'a.npy'"],
                     "ptfold", "info", "a.npz")

@@ -4,7 +4,7 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
-#include "net/net.h"
+#include "net/graph.h"
 
 #include <stdlib.h>
 
@@ -50,6 +50,27 @@ static void check_round_trip(const ptf_net *net)
     ptf_net_free(again);
 }
 
+/* The same net as a graph, but for what only modules have. */
+static void check_graph(const ptf_net *net)
+{
+    char *text = NULL;
+    size_t size = 0;
+    ptf_net *again;
+    ptf_error err = {PTF_OK, ""};
+    FILE *out = open_memstream(&text, &size);
+    if (out == NULL || ptf_net_print_graph(net, out, &err) != PTF_OK)
+        abort();
+    fclose(out);
+    if (ptf_graph_parse(text, "graph", &again, &err) != PTF_OK) {
+        fprintf(stderr, "%s\n%s", err.message, text);
+        abort();
+    }
+    if (again->node_count != net->node_count || again->output != net->output)
+        abort();
+    free(text);
+    ptf_net_free(again);
+}
+
 static void check_rewrites(const ptf_net *net)
 {
     for (size_t i = 0; ptf_rewrite_at(i) != NULL; i++) {
@@ -72,6 +93,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     ptf_net_free(net);
     if (ptf_net_make(text, "fuzz", NULL, &in_order, &net, NULL) == PTF_OK) {
         check_round_trip(net);
+        check_graph(net);
         check_rewrites(net);
     }
     ptf_net_free(net);

@@ -26,11 +26,16 @@ static void add_entry(fixture *f, const ptf_node *node, ptf_role role,
                       uint32_t *state)
 {
     fixture_entry *e = &f->entries[f->count];
-    if (!ptf_op_parameter(node->op, &node->attrs, role, &e->rank, e->shape))
+    char room[PTF_PARAMETER_NAME];
+    if (!ptf_node_parameter(node, role, &e->rank, e->shape))
         return;
+    snprintf(e->name, sizeof(e->name), "%s",
+             ptf_node_tensor_name(node, role, room));
+    for (int i = 0; i < f->count; i++) {
+        if (strcmp(f->entries[i].name, e->name) == 0)
+            return; /* of several layers */
+    }
     assert_true(f->count++ < FIXTURE_MAX);
-    snprintf(e->name, sizeof(e->name), "%s%s%s", node->name,
-             node->name[0] != '\0' ? "." : "", ptf_role_name(role));
     bool counts = role == PTF_ROLE_NUM_BATCHES;
     e->dtype = counts ? "I64" : "F32";
     e->size = counts ? 8 : 4;

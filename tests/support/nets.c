@@ -15,7 +15,7 @@ void start(build *b, int rank, int64_t c, int64_t h, int64_t w)
 {
     memset(b, 0, sizeof(*b));
     b->input = (ptf_shape){rank, {c, h, w}};
-    b->shape = b->input;
+    b->shape = b->shapes[0] = b->input;
     b->nodes[0].name = "";
     b->net.nodes = b->nodes;
     b->net.node_count = 1;
@@ -41,7 +41,9 @@ const ptf_tensor *tensor(build *b, int rank, const int64_t *shape, float low,
 {
     ptf_tensor *t = ptf_arena_alloc(&b->net.arena, sizeof(*t));
     assert_non_null(t);
-    t->name = "t";
+    t->name =
+        ptf_arena_printf(&b->net.arena, "t%llu", (unsigned long long)b->seed);
+    assert_non_null(t->name);
     t->dtype = PTF_DTYPE_F32;
     t->rank = rank;
     int64_t n = 1;
@@ -65,8 +67,7 @@ static ptf_node *add(build *b, ptf_op op)
     node->name = "layer";
     node->text = node->class_name = "layer";
     node->file = "nets.c";
-    node->input_count = 1;
-    node->inputs[0] = b->net.node_count - 1;
+    assert_true(ptf_node_read(&b->net.arena, node, 1, &b->last));
     node->attrs.groups = 1;
     node->attrs.eps = 1e-5;
     for (int i = 0; i < 2; i++) {
@@ -77,14 +78,46 @@ static ptf_node *add(build *b, ptf_op op)
     return node;
 }
 
-/* Works out the shape behind the newest node. */
-static void settle(build *b)
+void from(build *b, int node)
 {
-    ptf_shape shapes[NODES];
+    b->last = b->net.output = node;
+    b->shape = b->shapes[node];
+}
+
+void settle(build *b)
+{
     ptf_error err;
-    if (ptf_net_shapes(&b->net, &b->input, shapes, &err) != PTF_OK)
+    if (ptf_net_shapes(&b->net, &b->input, b->shapes, &err) != PTF_OK)
         fail_msg("%s", err.message);
-    b->shape = shapes[b->net.output];
+    from(b, b->net.node_count - 1);
+}
+
+/* Makes the newest node read these. */
+static int read_all(build *b, int count, const int *inputs)
+{
+    ptf_node *node = &b->nodes[b->net.node_count - 1];
+    assert_true(ptf_node_read(&b->net.arena, node, count, inputs));
+    settle(b);
+    return b->last;
+}
+
+int add_constant(build *b, int rank, const int64_t *shape)
+{
+    ptf_node *node = add(b, PTF_OP_CONSTANT);
+    node->tensors[PTF_ROLE_WEIGHT] = tensor(b, rank, shape, -1.5F, 3.0F);
+    return read_all(b, 0, NULL);
+}
+
+int add_binary(build *b, ptf_op op, int left, int right)
+{
+    add(b, op);
+    return read_all(b, 2, (int[]){left, right});
+}
+
+int add_concat(build *b, int64_t dim, int count, const int *inputs)
+{
+    add(b, PTF_OP_CONCAT)->attrs.dim = dim;
+    return read_all(b, count, inputs);
 }
 
 ptf_node *add_conv(build *b, int64_t out, int64_t kernel, int64_t stride,
@@ -271,7 +304,7 @@ float *outputs_of(const build *b, const float *in, int64_t count, runs how)
     return out;
 }
 
-float *samples(const build *b, int64_t count)
+float *inputs_of(const build *b, int64_t count)
 {
     int64_t n = ptf_shape_numel(&b->input);
     float *in = ptf_alloc((size_t)(count * n) * sizeof(float));

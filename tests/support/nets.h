@@ -9,13 +9,15 @@
 
 #include "plan/plan.h"
 
-enum { NODES = 24 };
+enum { NODES = 48 };
 
-/* A net under construction, with the shape of what the next layer reads. */
+/* A net under construction, and what the next layer reads. */
 typedef struct build {
     ptf_net net;
     ptf_node nodes[NODES];
-    ptf_shape input, shape;
+    ptf_shape input, shape; /* of what is read, shapes[last] */
+    ptf_shape shapes[NODES];
+    int last;
     uint64_t seed;
 } build;
 
@@ -26,6 +28,11 @@ void finish(build *b);
 const ptf_tensor *tensor(build *b, int rank, const int64_t *shape, float low,
                          float size);
 
+/* The next layer reads this node; it is the output until there is one. */
+void from(build *b, int node);
+/* Works out the shapes of all nodes, and reads the newest. */
+void settle(build *b);
+
 /* Each adds one layer behind the newest one; a linear one flattens first. */
 ptf_node *add_conv(build *b, int64_t out, int64_t kernel, int64_t stride,
                    int64_t padding, int64_t dilation, int64_t groups);
@@ -34,6 +41,11 @@ ptf_node *add_norm(build *b);
 void add_plain(build *b, ptf_op op);
 void add_pool(build *b, ptf_op op, int64_t kernel, int64_t stride,
               int64_t padding, bool ceil_mode);
+
+/* These say what they read; each gives its own number. */
+int add_constant(build *b, int rank, const int64_t *shape);
+int add_binary(build *b, ptf_op op, int left, int right);
+int add_concat(build *b, int64_t dim, int count, const int *inputs);
 
 /* smallNet in small: padded convolutions, batch norms, linear layers. */
 void build_small(build *b);
@@ -53,7 +65,7 @@ typedef struct runs {
 /* The outputs of samples 0 .. count - 1; the caller frees. */
 float *outputs_of(const build *b, const float *in, int64_t count, runs how);
 /* Inputs that depend on nothing but their number; the caller frees. */
-float *samples(const build *b, int64_t count);
+float *inputs_of(const build *b, int64_t count);
 /* Of one sample. */
 int64_t outputs_count(const build *b);
 

@@ -13,8 +13,10 @@
 #include <math.h>
 #include <stdlib.h>
 
-/* One layer between two values. */
+/* One layer between two values; those of several operands look at the tape. */
 typedef struct layer {
+    tape *t;
+    const ptf_node *node;
     const ptf_attrs *a;
     ptf_op op;
     const ptf_shape *in, *out;
@@ -249,6 +251,87 @@ static void pool(const layer *l, bool back)
         pool_one(l, y, back);
 }
 
+/* -------------------------------------------------------- several operands */
+
+/* Number i of a result, of shape 'out', is this one of the operand. */
+static int64_t broadcast(const ptf_shape *out, const ptf_shape *in, int64_t i)
+{
+    int64_t at = 0, step = 1;
+    for (int d = 1; d <= in->rank; d++) {
+        int64_t size = out->dim[out->rank - d], own = in->dim[in->rank - d];
+        at += own == 1 ? 0 : i % size * step;
+        i /= size;
+        step *= own;
+    }
+    return at;
+}
+
+static double function(ptf_op op, double a, double b)
+{
+    switch ((int)op) {
+    case PTF_OP_ADD: return a + b;
+    case PTF_OP_SUB: return a - b;
+    case PTF_OP_MUL: return a * b;
+    case PTF_OP_DIV: return a / b;
+    case PTF_OP_MAXIMUM: return a > b ? a : b;
+    default: return a < b ? a : b;
+    }
+}
+
+/* Its derivatives by a and by b; halves where the choice is open. */
+static void slopes(ptf_op op, double a, double b, double s[2])
+{
+    bool first = op == PTF_OP_MAXIMUM ? a > b : a < b, open = fabs(a - b) <= 0;
+    s[0] = open ? 0.5 : first ? 1 : 0;
+    s[1] = 1 - s[0];
+    if (op == PTF_OP_ADD || op == PTF_OP_SUB)
+        s[0] = s[1] = 1;
+    if (op == PTF_OP_SUB)
+        s[1] = -1;
+    if (op == PTF_OP_MUL)
+        s[0] = b, s[1] = a;
+    if (op == PTF_OP_DIV)
+        s[0] = 1 / b, s[1] = -a / b / b;
+}
+
+static void binary(const layer *l, bool back)
+{
+    const int *from = l->node->inputs;
+    for (int64_t i = 0; i < ptf_shape_numel(l->out); i++) {
+        int64_t at[2];
+        double x[2], s[2];
+        for (int k = 0; k < 2; k++) {
+            at[k] = broadcast(l->out, &l->t->shapes[from[k]], i);
+            x[k] = l->t->value[from[k]][at[k]];
+        }
+        if (!back)
+            l->result[i] = function(l->op, x[0], x[1]);
+        slopes(l->op, x[0], x[1], s);
+        for (int k = 0; k < 2 && back; k++)
+            l->t->cotangent[from[k]][at[k]] += l->d[i] * s[k];
+    }
+}
+
+static void concat(const layer *l, bool back)
+{
+    int axis = ptf_concat_axis(l->a, l->out->rank + 1) - 1;
+    int64_t inner = 1, before = 0, all = l->out->dim[axis];
+    for (int d = axis + 1; d < l->out->rank; d++)
+        inner *= l->out->dim[d];
+    for (int k = 0; k < l->node->input_count; k++) {
+        int from = l->node->inputs[k];
+        int64_t own = l->t->shapes[from].dim[axis] * inner;
+        for (int64_t i = 0; i < l->t->numel[from]; i++) {
+            int64_t to = i / own * all * inner + before + i % own;
+            if (back)
+                l->t->cotangent[from][i] += l->d[to];
+            else
+                l->result[to] = l->t->value[from][i];
+        }
+        before += own;
+    }
+}
+
 /* --------------------------------------------------------------------- net */
 
 static void product(const layer *l, bool back)
@@ -261,19 +344,25 @@ static void product(const layer *l, bool back)
 
 static void run_layer(const layer *l, bool back)
 {
-    static void (*const run[PTF_FAMILY_COUNT])(const layer *, bool) = {
+    static void (*const run[PTF_FAMILY_COUNT])(const layer *l, bool back) = {
         [PTF_FAMILY_PRODUCT] = product, [PTF_FAMILY_AFFINE] = norm,
-        [PTF_FAMILY_SOFTMAX] = softmax, [PTF_FAMILY_POOL] = pool,
-        [PTF_FAMILY_UNARY] = activate,  [PTF_FAMILY_VIEW] = activate,
+        [PTF_FAMILY_UNARY] = activate,  [PTF_FAMILY_SOFTMAX] = softmax,
+        [PTF_FAMILY_POOL] = pool,       [PTF_FAMILY_VIEW] = activate,
+        [PTF_FAMILY_BINARY] = binary,   [PTF_FAMILY_CONCAT] = concat,
     };
-    run[ptf_op_info(l->op)->family](l, back);
+    void (*of)(const layer *l, bool back) = run[ptf_op_info(l->op)->family];
+    if (of == NULL)
+        fail_msg("no layer");
+    of(l, back);
 }
 
 static layer layer_of(tape *t, int i)
 {
     const ptf_node *node = &t->net->nodes[i];
     int from = node->inputs[0];
-    layer l = {.a = &node->attrs,
+    layer l = {.t = t,
+               .node = node,
+               .a = &node->attrs,
                .op = node->op,
                .in = &t->shapes[from],
                .out = &t->shapes[i],
@@ -336,6 +425,11 @@ const double *tape_run(tape *t, const double *in)
     memcpy(t->value[0], in, (size_t)t->numel[0] * sizeof(double));
     for (int i = 1; i < t->net->node_count; i++) {
         clear(t->value[i], t->numel[i]);
+        if (t->net->nodes[i].op == PTF_OP_CONSTANT) {
+            memcpy(t->value[i], t->parameter[i][PTF_ROLE_WEIGHT],
+                   (size_t)t->numel[i] * sizeof(double));
+            continue;
+        }
         layer l = layer_of(t, i);
         run_layer(&l, false);
     }
@@ -355,6 +449,11 @@ void tape_back(tape *t, const double *cotangent)
     memcpy(t->cotangent[output], cotangent,
            (size_t)t->numel[output] * sizeof(double));
     for (int i = t->net->node_count - 1; i > 0; i--) {
+        if (t->net->nodes[i].op == PTF_OP_CONSTANT) {
+            memcpy(t->gradient[i][PTF_ROLE_WEIGHT], t->cotangent[i],
+                   (size_t)t->numel[i] * sizeof(double));
+            continue;
+        }
         layer l = layer_of(t, i);
         run_layer(&l, true);
     }

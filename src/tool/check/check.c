@@ -224,7 +224,8 @@ static void replay_free(replay *r)
 static const ptf_net *replay_log(const tool_net *a, const tool_net *b,
                                  replay *r)
 {
-    const char *log = ptf_checkpoint_metadata(b->ckpt, "rewrites");
+    const char *log =
+        b->ckpt != NULL ? ptf_checkpoint_metadata(b->ckpt, "rewrites") : NULL;
     const ptf_net *net = a->net;
     while (log != NULL && *log != '\0') {
         char name[64];
@@ -314,10 +315,10 @@ static ptf_status fill_evidence(const options *o, const tool_net *a,
     };
     tool_progress progress;
     tool_progress_start(&progress, "hashing", "files", 2);
-    ptf_status status = ptf_checkpoint_sha256(a->ckpt, e->sha256_a, err);
+    ptf_status status = tool_net_sha256(a, e->sha256_a, err);
     tool_progress_at(&progress, 1);
     if (status == PTF_OK)
-        status = ptf_checkpoint_sha256(b->ckpt, e->sha256_b, err);
+        status = tool_net_sha256(b, e->sha256_b, err);
     tool_progress_end(&progress);
     if (status == PTF_OK)
         status = tool_inputs_sha256(inputs, e->sha256_inputs, err);

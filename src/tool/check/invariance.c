@@ -140,13 +140,12 @@ static ptf_status check_windows(const tool_net *net, uint64_t seed,
     if (net->input.rank != 3 ||
         ptf_net_rewrite(net->net, rewrite, &net->input, &slid, NULL) != PTF_OK)
         return PTF_OK;
-    ptf_net_slide(slid, slide);
+    ptf_status status = ptf_net_slide(slid, slide, err);
     ptf_shape large = net->input;
     large.dim[1] += 2 * slide->stride[0];
     large.dim[2] += 3 * slide->stride[1];
     tool_inputs inputs = tool_inputs_random(1, seed, large);
-    ptf_status status = PTF_OK;
-    if (slide->blocker == NULL)
+    if (status == PTF_OK && slide->blocker == NULL)
         status = tool_compare_crops(net->net, slid, slide, &net->input, &inputs,
                                     0, verdict, err);
     if (status == PTF_OK && slide->blocker == NULL)

@@ -65,7 +65,7 @@ static void json_parameter(tool_json *j, const ptf_parameter_check *p)
 static void json_evidence(tool_json *j, const check_report *r)
 {
     const check_evidence *e = &r->evidence;
-    char shape[64];
+    char shape[TOOL_SHAPE_TEXT];
     json_open(j, "evidence", '{');
     json_text(j, "a", e->path_a);
     json_text(j, "a_sha256", e->sha256_a);

@@ -145,7 +145,7 @@ static void print_file(const char *which, const char *sha256, const char *path,
 static void print_evidence(const check_report *r, FILE *out)
 {
     const check_evidence *e = &r->evidence;
-    char shape[64], n[32];
+    char shape[TOOL_SHAPE_TEXT], n[32];
     fprintf(out, "\nevidence\n");
     print_file("A", e->sha256_a, e->path_a, out);
     print_file("B", e->sha256_b, e->path_b, out);

@@ -70,7 +70,7 @@ ptf_status tool_inputs_explain(const char *path, const ptf_shape *found,
                                const tool_net *net, ptf_status status,
                                ptf_error *err)
 {
-    char expected[64], text[64];
+    char expected[TOOL_SHAPE_TEXT], text[TOOL_SHAPE_TEXT];
     static ptf_error cause;
     if (status != PTF_ARGUMENT || path == NULL || found->rank == 0 ||
         !net->has_input || tool_same_shape(found, &net->input))
@@ -98,7 +98,7 @@ ptf_status tool_inputs_get(const tool_inputs *inputs, int64_t index, float *out,
     ptf_image_info info;
     ptf_status status = ptf_images_info(inputs->images, index, &info, err);
     if (status == PTF_OK && !tool_same_shape(&info.shape, &inputs->shape)) {
-        char expected[64], found[64];
+        char expected[TOOL_SHAPE_TEXT], found[TOOL_SHAPE_TEXT];
         return tool_error(err, PTF_ARGUMENT, "%s: expected an input %s, got %s",
                           info.name, tool_shape_text(&inputs->shape, expected),
                           tool_shape_text(&info.shape, found));

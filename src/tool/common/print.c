@@ -29,12 +29,12 @@ bool tool_same_shape(const ptf_shape *a, const ptf_shape *b)
     return same;
 }
 
-const char *tool_shape_text(const ptf_shape *shape, char text[64])
+const char *tool_shape_text(const ptf_shape *shape, char text[TOOL_SHAPE_TEXT])
 {
     int n = 0;
     for (int i = 0; i < shape->rank; i++)
-        n += snprintf(text + n, 64 - (size_t)n, "%s%lld", i > 0 ? "x" : "",
-                      (long long)shape->dim[i]);
+        n += snprintf(text + n, TOOL_SHAPE_TEXT - (size_t)n, "%s%lld",
+                      i > 0 ? "x" : "", (long long)shape->dim[i]);
     return text;
 }
 

@@ -202,7 +202,7 @@ int tool_finish(int code)
 
 /* ----------------------------------------------------------------- networks */
 
-enum { MAX_TEXT = 1 << 20 };
+enum { MAX_TEXT = 1 << 22 }; /* a graph may have as many */
 
 ptf_status tool_read_text(const char *path, const char *what, char **out,
                           ptf_error *err)
@@ -284,6 +284,7 @@ static ptf_status find_text(const tool_source *source, tool_net *net,
         return status;
     }
     if (ptf_checkpoint_metadata(net->ckpt, "architecture") != NULL ||
+        ptf_checkpoint_metadata(net->ckpt, "graph") != NULL ||
         ptf_checkpoint_has_model(net->ckpt))
         return PTF_OK;
     ptf_status status = ptf_arch_recognise(net->ckpt, name, err);
@@ -404,6 +405,39 @@ static void tell_choice(const tool_source *source, const tool_net *net)
                   key, left_out, left_out == 1 ? "" : "s", example);
 }
 
+/* A .pt2 says itself all that there is to say about the network. */
+static ptf_status open_program(const tool_source *source, tool_net *out,
+                               ptf_error *err)
+{
+    const struct {
+        const char *option;
+        bool given;
+    } useless[] = {
+        {"--arch", source->arch != NULL},
+        {"--key", source->key != NULL},
+        {"--in-order", source->in_order},
+    };
+    for (size_t i = 0; i < sizeof(useless) / sizeof(useless[0]); i++) {
+        if (useless[i].given)
+            return tool_error(err, PTF_ARGUMENT,
+                              "%s: %s is for state dicts; an exported program "
+                              "has its own graph",
+                              source->path, useless[i].option);
+    }
+    ptf_status status =
+        ptf_program_open(source->path, NULL, &out->program, err);
+    if (status == PTF_OK && !source->unverified)
+        status = ptf_program_verify(out->program, err);
+    if (status == PTF_OK)
+        status = ptf_net_from_program(out->program, &out->net, err);
+    if (status == PTF_OK)
+        status = find_input(source->input, out, err);
+    status = status != PTF_OK ? tool_net_unchanged(out, status, err) : status;
+    if (status != PTF_OK)
+        tool_net_close(out);
+    return status;
+}
+
 ptf_status tool_net_open(const tool_source *source, tool_net *out,
                          ptf_error *err)
 {
@@ -416,6 +450,10 @@ ptf_status tool_net_open(const tool_source *source, tool_net *out,
     ptf_status status =
         tool_checkpoint_open(source->path, &options, &out->ckpt, err);
     ptf_net_free(wanted);
+    if (status == PTF_UNSUPPORTED && ptf_program_is(source->path)) {
+        tool_net_close(out);
+        return open_program(source, out, err);
+    }
     if (status == PTF_OK && !source->unverified)
         status = ptf_checkpoint_verify(out->ckpt, err);
     if (status == PTF_OK)
@@ -469,11 +507,23 @@ ptf_status tool_net_unchanged(const tool_net *net, ptf_status status,
                               ptf_error *err)
 {
     static ptf_error changed;
-    if (net->ckpt == NULL ||
-        ptf_checkpoint_unchanged(net->ckpt, &changed) == PTF_OK)
+    ptf_status now = PTF_OK;
+    if (net->ckpt != NULL)
+        now = ptf_checkpoint_unchanged(net->ckpt, &changed);
+    if (net->program != NULL)
+        now = ptf_program_unchanged(net->program, &changed);
+    if (now == PTF_OK)
         return status;
     *err = changed;
     return err->status;
+}
+
+ptf_status tool_net_sha256(const tool_net *net, char hex[65], ptf_error *err)
+{
+    if (net->program == NULL)
+        return ptf_checkpoint_sha256(net->ckpt, hex, err);
+    ptf_program_sha256(net->program, hex);
+    return PTF_OK;
 }
 
 void tool_net_close(tool_net *net)
@@ -481,6 +531,7 @@ void tool_net_close(tool_net *net)
     fflush(stdout); /* giving back a large file takes as long as reading it */
     ptf_net_free(net->net);
     ptf_checkpoint_close(net->ckpt);
+    ptf_program_close(net->program);
     free(net->text);
     *net = (tool_net){0};
 }

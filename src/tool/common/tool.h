@@ -224,9 +224,10 @@ typedef struct tool_source {
     const char *arch_option; /* what gives 'arch'; NULL: --arch */
 } tool_source;
 
-/* An open checkpoint and its net. */
+/* An open checkpoint, or an exported program, and its net. */
 typedef struct tool_net {
-    ptf_checkpoint *ckpt;
+    ptf_checkpoint *ckpt; /* NULL: it is a program, or has no numbers */
+    ptf_program *program;
     ptf_net *net;
     bool has_input;
     ptf_shape input;
@@ -246,6 +247,8 @@ ptf_status tool_checkpoint_open(const char *path,
  */
 ptf_status tool_net_open(const tool_source *source, tool_net *out,
                          ptf_error *err);
+/* The SHA-256 of its file. */
+ptf_status tool_net_sha256(const tool_net *net, char hex[65], ptf_error *err);
 /*
  * The same for a command that needs no numbers: the path may also be the name
  * of a built-in network, or a file with the text of print(model); then there
@@ -362,7 +365,8 @@ const char *tool_count_text(int64_t n, char text[32]);
 bool tool_same_shape(const ptf_shape *a, const ptf_shape *b);
 
 /* "3x32x32" */
-const char *tool_shape_text(const ptf_shape *shape, char text[64]);
+enum { TOOL_SHAPE_TEXT = 22 * PTF_SHAPE_MAX };
+const char *tool_shape_text(const ptf_shape *shape, char text[TOOL_SHAPE_TEXT]);
 
 /* A terminal's width, which no line of a report passes without need. */
 enum { TOOL_COLUMNS = 80 };

@@ -7,6 +7,7 @@
 
 static const char help[] =
     "usage: ptfold info [options] CHECKPOINT\n"
+    "       ptfold info --graph|--dot|--mermaid [options] CHECKPOINT|TEXT|NAME\n"
     "\n"
     "Shows what is in a checkpoint, or in a program that torch.export.save()\n"
     "wrote (.pt2): its inputs, outputs, calls.  Nothing in it is executed.\n"
@@ -29,7 +30,9 @@ static const char help[] =
     "                    built-in network; default: the built-in that fits\n" TOOL_IN_ORDER_HELP
     "  --input CxHxW     for a plan; default: what the text says\n"
     "  --batch N         for a plan: inputs at a time (default 1)\n"
-    "  --graph           of a .pt2: one line per input, call and output\n"
+    "  --graph           the network, one line per value: a text that all of\n"
+    "                    ptfold reads back; of a .pt2 its program\n"
+    "  --dot, --mermaid  the network for Graphviz, for Mermaid\n"
     "  --model NAME      of a .pt2 with several programs: which one\n"
     "  -v, --verbose     list all tensors that do not fit, not only the first;\n"
     "                    with --graph show also arguments at their default\n"
@@ -42,7 +45,7 @@ typedef struct options {
     const char *stage; /* NULL: a description */
     int64_t batch;
     const char *model; /* of a program's archive */
-    bool verify, json, keep_prefix, graph;
+    bool verify, json, keep_prefix, graph, dot, mermaid;
     tool_description what;
 } options;
 
@@ -60,6 +63,19 @@ static ptf_status print_plan(const options *o, const tool_net *net,
     return status;
 }
 
+/* The text of print(model) is that of a chain of modules. */
+static ptf_status print_text(const options *o, const tool_net *net,
+                             ptf_error *err)
+{
+    if (!ptf_net_is_chain(net->net))
+        return tool_error(err, PTF_UNSUPPORTED,
+                          "%s: the network is no chain of modules, so "
+                          "print(model) cannot show it; --graph does",
+                          o->source.path);
+    ptf_net_print_text(net->net, stdout);
+    return PTF_OK;
+}
+
 static ptf_status print_net(const options *o, ptf_error *err)
 {
     tool_net net;
@@ -71,7 +87,25 @@ static ptf_status print_net(const options *o, ptf_error *err)
     else if (strcmp(o->stage, "net") == 0)
         ptf_net_print(net.net, stdout);
     else
-        ptf_net_print_text(net.net, stdout);
+        status = print_text(o, &net, err);
+    status = tool_net_unchanged(&net, status, err);
+    tool_net_close(&net);
+    return status;
+}
+
+/* Neither form of it needs the numbers. */
+static ptf_status print_graph(const options *o, ptf_error *err)
+{
+    tool_net net;
+    ptf_status status = tool_net_find(&o->source, &net, err);
+    if (status != PTF_OK)
+        return status;
+    if (o->graph)
+        status = ptf_net_print_graph(net.net, stdout, err);
+    else
+        status = ptf_net_draw(net.net,
+                              o->dot ? PTF_DRAWING_DOT : PTF_DRAWING_MERMAID,
+                              stdout, err);
     status = tool_net_unchanged(&net, status, err);
     tool_net_close(&net);
     return status;
@@ -122,6 +156,11 @@ static const struct {
 static ptf_status print_program(const options *o, ptf_error *err)
 {
     ptf_program *program;
+    if (o->dot || o->mermaid)
+        return tool_error(err, PTF_UNSUPPORTED,
+                          "%s: expected a network for --dot and --mermaid, got "
+                          "a program; --graph shows it as text",
+                          o->source.path);
     const ptf_program_options open = {sizeof(open), o->model};
     ptf_status status = ptf_program_open(o->source.path, &open, &program, err);
     if (status == PTF_OK && o->verify)
@@ -145,26 +184,47 @@ static ptf_status check_options(const options *o, bool program, ptf_error *err)
                   o->source.in_order || o->batch != 1;
     if (program && others)
         return tool_error(err, PTF_ARGUMENT,
-                          "%s: expected --graph, --model or --verify for a "
+                          "%s: expected --graph, --dot, --mermaid, --model or "
+                          "--verify for a "
                           "torch.export archive, got options for checkpoints",
                           o->source.path);
-    if (!program && (o->graph || o->model != NULL))
+    if (!program && o->model != NULL)
         return tool_error(err, PTF_ARGUMENT,
                           "%s: expected a torch.export archive (.pt2) for "
-                          "--graph and --model; --stage net shows the graph of "
-                          "a checkpoint",
+                          "--model",
                           o->source.path);
     return PTF_OK;
 }
 
+/* A checkpoint, or else a program. */
+static ptf_status print_file(const options *o, ptf_error *err)
+{
+    ptf_status status = print_checkpoint(o, NULL, err);
+    if (status != PTF_UNSUPPORTED || !ptf_program_is(o->source.path))
+        return status;
+    status = check_options(o, true, err);
+    return status == PTF_OK ? print_program(o, err) : status;
+}
+
 static ptf_status print_stage(const options *o, ptf_error *err)
 {
+    int forms = o->graph + o->dot + o->mermaid + (o->stage != NULL);
+    if (forms > 1)
+        return tool_error(err, PTF_ARGUMENT,
+                          "expected one of --graph, --dot, --mermaid and "
+                          "--stage, got %d",
+                          forms);
+    bool drawn = o->graph || o->dot || o->mermaid;
+    if (o->stage == NULL && !drawn && o->model == NULL)
+        return print_file(o, err);
     bool program = ptf_program_is(o->source.path);
     ptf_status status = check_options(o, program, err);
-    if (status != PTF_OK || program)
-        return status != PTF_OK ? status : print_program(o, err);
-    if (o->stage == NULL)
-        return print_checkpoint(o, NULL, err);
+    if (status != PTF_OK)
+        return status;
+    if (program && !o->dot && !o->mermaid)
+        return print_program(o, err);
+    if (drawn)
+        return print_graph(o, err);
     for (size_t i = 0; i < sizeof(stages) / sizeof(stages[0]); i++) {
         if (strcmp(o->stage, stages[i].name) == 0)
             return print_checkpoint(o, &stages[i].stage, err);
@@ -184,12 +244,14 @@ int tool_info(int argc, char **argv)
     const tool_option table[] = {
         {"arch", 0, OPTION_TEXT, &o.source.arch, 0, 0},
         {"batch", 0, OPTION_COUNT, &o.batch, 1, 1 << 20},
+        {"dot", 0, OPTION_FLAG, &o.dot, 0, 0},
         {"graph", 0, OPTION_FLAG, &o.graph, 0, 0},
         {"in-order", 0, OPTION_FLAG, &o.source.in_order, 0, 0},
         {"input", 0, OPTION_TEXT, &o.source.input, 0, 0},
         {"json", 0, OPTION_FLAG, &o.json, 0, 0},
         {"keep-prefix", 0, OPTION_FLAG, &o.keep_prefix, 0, 0},
         {"key", 0, OPTION_TEXT, &o.source.key, 0, 0},
+        {"mermaid", 0, OPTION_FLAG, &o.mermaid, 0, 0},
         {"model", 0, OPTION_TEXT, &o.model, 0, 0},
         {"sha256", 0, OPTION_FLAG, &o.what.sha256, 0, 0},
         {"stage", 0, OPTION_TEXT, &o.stage, 0, 0},

@@ -46,7 +46,7 @@ static int64_t number(const ptf_count *count, size_t column)
 
 static void json_numbers(tool_json *j, const ptf_count *count)
 {
-    char shape[64];
+    char shape[TOOL_SHAPE_TEXT];
     json_text(j, "input", tool_shape_text(&count->input, shape));
     json_text(j, "output", tool_shape_text(&count->output, shape));
     for (size_t i = 0; i < COLUMNS; i++)
@@ -119,7 +119,7 @@ void ops_print_json(const ops_report *report)
 static void csv_row(const ops_net *net, const char *label,
                     const ptf_count *count)
 {
-    char input[64], output[64];
+    char input[TOOL_SHAPE_TEXT], output[TOOL_SHAPE_TEXT];
     tool_csv_text(net->source);
     putchar(',');
     tool_csv_text(label);
@@ -153,7 +153,7 @@ void ops_print_csv(const ops_report *report)
 static void md_row(const ops_report *report, const char *label,
                    const ptf_count *c)
 {
-    char shape[64];
+    char shape[TOOL_SHAPE_TEXT];
     const int64_t forward[] = {c->parameters,        c->forward.multiplications,
                                c->forward.additions, c->conventional,
                                c->output_bytes,      c->weight_bytes};
@@ -190,7 +190,7 @@ void ops_print_md(const ops_report *report)
 {
     for (int n = 0; n < report->net_count; n++) {
         const ops_net *net = &report->nets[n];
-        char shape[64];
+        char shape[TOOL_SHAPE_TEXT];
         printf("%s%s, input %s, batch %lld, convention %s\n\n",
                n > 0 ? "\n" : "", net->source,
                tool_shape_text(&net->total.input, shape),

@@ -58,7 +58,7 @@ static void print_operations(const ops_report *report, const ops_net *net,
 {
     (void)report;
     (void)net;
-    char shape[64];
+    char shape[TOOL_SHAPE_TEXT];
     print_name(label);
     printf(" %-12s", tool_shape_text(&c->output, shape));
     print_count(13, c->parameters);
@@ -171,7 +171,7 @@ static void print_shares(const ops_report *report, const ops_net *net)
 
 static void print_title(const ops_report *report, const ops_net *net)
 {
-    char shape[64];
+    char shape[TOOL_SHAPE_TEXT];
     tool_print_file(net->source);
     printf("%s, input %s, batch %lld\n", net->total.name,
            tool_shape_text(&net->total.input, shape), (long long)report->batch);

@@ -44,7 +44,7 @@ static bool ends_in_softmax(const ptf_net *net)
 static ptf_status check_shape(const job *j, const ptf_image_info *info,
                               ptf_error *err)
 {
-    char expected[64], found[64];
+    char expected[TOOL_SHAPE_TEXT], found[TOOL_SHAPE_TEXT];
     if (tool_same_shape(&info->shape, &j->input))
         return PTF_OK;
     return tool_error(err, PTF_ARGUMENT,
@@ -77,7 +77,7 @@ static ptf_status find_input(job *j, ptf_error *err)
 
 static ptf_status find_output(job *j, ptf_error *err)
 {
-    char text[64];
+    char text[TOOL_SHAPE_TEXT];
     const run_options *o = j->run->options;
     j->output = ptf_plan_output(j->plan);
     j->out_size = ptf_shape_numel(&j->output);
@@ -120,7 +120,7 @@ static ptf_status allocate(job *j, ptf_error *err)
 
 static ptf_status create_npy(job *j, ptf_error *err)
 {
-    int64_t shape[4] = {j->count, 0, 0, 0};
+    int64_t shape[PTF_SHAPE_MAX + 1] = {j->count};
     for (int d = 0; d < j->output.rank; d++)
         shape[d + 1] = j->output.dim[d];
     const char *path = j->run->options->npy;
@@ -329,7 +329,7 @@ static void json_image(job *j, const ptf_image_info *info, const float *scores,
 static void json_start(job *j)
 {
     const run_options *o = j->run->options;
-    char shape[64];
+    char shape[TOOL_SHAPE_TEXT];
     j->json.out = stdout;
     json_open(&j->json, NULL, '{');
     json_text(&j->json, "program", "ptfold run");

@@ -65,8 +65,8 @@ static ptf_status find_net(map_job *j, const ptf_net **net, ptf_error *err)
     }
     if (status != PTF_OK)
         return status;
-    ptf_net_slide(*net, &j->slide);
-    return check_slide(j, err);
+    status = ptf_net_slide(*net, &j->slide, err);
+    return status == PTF_OK ? check_slide(j, err) : status;
 }
 
 static ptf_status find_class(map_job *j, ptf_error *err)
@@ -112,7 +112,7 @@ static ptf_status find_image(map_job *j, ptf_error *err)
         bool fits = d == 0 ? info.shape.dim[0] == window->dim[0]
                            : info.shape.dim[d] >= window->dim[d];
         if (!fits || info.shape.rank != 3) {
-            char found[64], least[64];
+            char found[TOOL_SHAPE_TEXT], least[TOOL_SHAPE_TEXT];
             return tool_error(err, PTF_ARGUMENT,
                               "%s: expected an image of at least %s, got %s",
                               info.name, tool_shape_text(window, least),

@@ -9,7 +9,7 @@ enum { CLASS = 20 }; /* columns for the name of a class */
 
 static void print_peak(const map_job *j, int64_t k)
 {
-    char text[24], n[32], at[64];
+    char text[24], n[32], at[TOOL_SHAPE_TEXT];
     const map_peak *p = &j->peaks[k];
     tool_print_name(stdout, run_name(j->run->names, k, text), CLASS);
     snprintf(at, sizeof(at), "(%lld, %lld)", (long long)p->row,
@@ -63,7 +63,7 @@ static void print_picture(const map_job *j)
 void map_print_text(const map_job *j)
 {
     const run_options *o = j->run->options;
-    char shape[64];
+    char shape[TOOL_SHAPE_TEXT];
     const int64_t *s = j->slide.stride, *w = j->picture.window;
     tool_print_file(o->inputs[0]);
     printf("%s\n", tool_shape_text(&j->image, shape));
@@ -121,7 +121,7 @@ static void json_peaks(const map_job *j, tool_json *json)
 void map_print_json(const map_job *j)
 {
     const run_options *o = j->run->options;
-    char shape[64];
+    char shape[TOOL_SHAPE_TEXT];
     tool_json json = {.out = stdout};
     json_open(&json, NULL, '{');
     json_text(&json, "program", "ptfold run");

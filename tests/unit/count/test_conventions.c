@@ -6,6 +6,7 @@
  * SPDX-License-Identifier: Apache-2.0
  */
 #include "fixture.h"
+#include "net/net.h"
 
 static const char mixed_1d[] =
     "# input: 3x15\n"
@@ -126,6 +127,27 @@ static void conventions_are_found_by_number_and_name(void **unused)
     assert_null(ptf_convention_find("mac"));
 }
 
+/* No tool counts operators between values, or torch.cat; see counts.md. */
+static void conventions_count_no_operators(void **unused)
+{
+    (void)unused;
+    static const ptf_op ops[] = {PTF_OP_ADD,   PTF_OP_SUB,     PTF_OP_MUL,
+                                 PTF_OP_DIV,   PTF_OP_MAXIMUM, PTF_OP_MINIMUM,
+                                 PTF_OP_CONCAT};
+    int inputs[2] = {0, 0};
+    ptf_tensor scale = {.dtype = PTF_DTYPE_F32, .rank = 1, .shape = {7}};
+    for (size_t i = 0; i < PTF_ARRAY_SIZE(ops); i++) {
+        ptf_node nodes[3] = {
+            {.op = PTF_OP_INPUT, .name = ""},
+            {.op = ops[i], .name = "op", .input_count = 2, .inputs = inputs},
+            {.op = PTF_OP_CONSTANT, .name = "scale", .tensors = {&scale}},
+        };
+        nodes[1].attrs.dim = 1;
+        ptf_net net = {.nodes = nodes, .node_count = 3, .output = 1};
+        check_totals(&net, "4x5x7", (int64_t[CONVENTIONS]){0});
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -133,6 +155,7 @@ int main(void)
         cmocka_unit_test(conventions_follow_the_padding),
         cmocka_unit_test(folding_a_batch_norm_moves_conventions_apart),
         cmocka_unit_test(conventions_are_found_by_number_and_name),
+        cmocka_unit_test(conventions_count_no_operators),
     };
     return cmocka_run_group_tests_name("conventions", tests, NULL, NULL);
 }

@@ -5,6 +5,7 @@
  * SPDX-License-Identifier: Apache-2.0
  */
 #include "fixture.h"
+#include "net/net.h"
 
 /* A net with the counts of its layers. */
 typedef struct counted {
@@ -338,6 +339,186 @@ static void gradients_of_every_layer_follow_their_formulas(void **unused)
     release(&c);
 }
 
+/* ------------------------------------------------------------------- graphs */
+
+enum { GRAPH = 16 };
+
+/* A net under construction, without numbers. */
+typedef struct graph {
+    ptf_net net;
+    ptf_node nodes[GRAPH];
+    ptf_count layers[GRAPH], total;
+} graph;
+
+static void start_graph(graph *g)
+{
+    memset(g, 0, sizeof(*g));
+    g->net.nodes = g->nodes;
+    g->net.node_count = 1;
+}
+
+static int add_node(graph *g, ptf_op op, int count, const int *inputs)
+{
+    ptf_node *node = &g->nodes[g->net.node_count];
+    assert_true(g->net.node_count < GRAPH);
+    node->op = op;
+    node->name = node->class_name = "node";
+    node->file = "test_count.c";
+    ptf_attrs_default(op, &node->attrs);
+    assert_true(ptf_node_read(&g->net.arena, node, count, inputs));
+    g->net.output = g->net.node_count;
+    return g->net.node_count++;
+}
+
+static int add_two(graph *g, ptf_op op, int a, int b)
+{
+    return add_node(g, op, 2, (int[]){a, b});
+}
+
+static int add_conv(graph *g, int from)
+{
+    int i = add_node(g, PTF_OP_CONV2D, 1, &from);
+    ptf_attrs *a = &g->nodes[i].attrs;
+    a->in_channels = a->out_channels = 4;
+    a->kernel[0] = a->kernel[1] = 1;
+    a->has_bias = false;
+    return i;
+}
+
+static int add_constant(graph *g, ptf_tensor *t)
+{
+    int i = add_node(g, PTF_OP_CONSTANT, 0, NULL);
+    g->nodes[i].tensors[PTF_ROLE_WEIGHT] = t;
+    return i;
+}
+
+static void count_graph(graph *g, ptf_count_options options)
+{
+    const ptf_shape input = {3, {4, 5, 7}};
+    ptf_error err;
+    if (ptf_net_count(&g->net, &input, &options, g->layers, &g->total, &err) !=
+        PTF_OK)
+        fail_msg("%s", err.message);
+}
+
+static void expect_operations(const ptf_operations *o, int64_t multiplications,
+                              int64_t additions, int64_t others)
+{
+    assert_int_equal(o->multiplications, multiplications);
+    assert_int_equal(o->additions, additions);
+    assert_int_equal(o->others, others);
+}
+
+static void operators_count_one_operation_a_number(void **unused)
+{
+    (void)unused;
+    enum { N = 2 * 4 * 5 * 7, M = N / 7 };
+    static const struct {
+        ptf_op op;
+        int64_t forward[3],
+            back[3]; /* back to both; x has rows of one number */
+    } want[] = {
+        {PTF_OP_ADD, {0, N, 0}, {0, N, 0}},
+        {PTF_OP_SUB, {0, N, 0}, {0, N, 0}},
+        {PTF_OP_MUL, {N, 0, 0}, {2 * N, N, 0}},
+        {PTF_OP_DIV, {0, 0, N}, {2 * N, N, 2 * N}},
+        {PTF_OP_MAXIMUM, {0, 0, N}, {0, N, 2 * N}},
+        {PTF_OP_MINIMUM, {0, 0, N}, {0, N, 2 * N}},
+    };
+    for (size_t i = 0; i < PTF_ARRAY_SIZE(want); i++) {
+        graph g;
+        start_graph(&g);
+        int from = add_node(&g, PTF_OP_ADAPTIVE_AVGPOOL2D, 1, &(int){0});
+        g.nodes[from].attrs.output_size[1] = 1;
+        add_two(&g, want[i].op, 0, from);
+        count_graph(&g,
+                    (ptf_count_options){.batch = 2, .input_gradient = true});
+        const ptf_count *l = &g.layers[1];
+        const int64_t *f = want[i].forward, *b = want[i].back;
+        expect_operations(&l->forward, f[0], f[1], f[2]);
+        expect_operations(&l->input_gradient, b[0], b[1], b[2]);
+        assert_int_equal(l->input_bytes, 4 * (N + M));
+        assert_int_equal(l->output_bytes, 4 * N);
+        /* the pool's part is added to the operator's */
+        assert_int_equal(g.layers[0].input_gradient.additions, N + N);
+        assert_int_equal(g.total.input_gradient.additions, b[1] + N + N);
+        ptf_arena_free(&g.net.arena);
+    }
+}
+
+/* Of two ways from the input only one has parameters. */
+static void gradients_are_counted_where_parameters_lead(void **unused)
+{
+    (void)unused;
+    enum { N = 4 * 5 * 7, MACS = 4 * N };
+    graph g;
+    start_graph(&g);
+    int left = add_node(&g, PTF_OP_SIGMOID, 1, &(int){0});
+    int first = add_conv(&g, 0);
+    int second = add_conv(&g, first);
+    int product = add_two(&g, PTF_OP_MUL, left, second);
+    int all = add_node(&g, PTF_OP_CONCAT, 3, (int[]){product, first, product});
+    g.nodes[all].attrs.dim = 1;
+    int unread = add_conv(&g, product);
+    g.net.output = all;
+    for (int by = 0; by < 2; by++) {
+        count_graph(&g, (ptf_count_options){.input_gradient = by});
+        const ptf_count *l = g.layers - 1; /* by node */
+        expect_operations(&l[left].input_gradient, by * 2 * N, by * 2 * N, 0);
+        assert_int_equal(l[first].input_gradient.macs, by * MACS);
+        assert_int_equal(l[second].input_gradient.macs, MACS);
+        assert_int_equal(l[first].parameter_gradient.macs, MACS);
+        assert_int_equal(l[second].parameter_gradient.macs, MACS);
+        /* the concat gave the first convolution's cotangent already */
+        assert_int_equal(l[second].input_gradient.additions, MACS + N);
+        expect_operations(&l[product].input_gradient, (1 + by) * N, 0, 0);
+        expect_operations(&l[all].input_gradient, 0, N, 0);
+        expect_operations(&l[all].forward, 0, 0, 0);
+        assert_int_equal(l[all].input_bytes, 4 * 2 * N);
+        assert_int_equal(l[all].output_bytes, 4 * 3 * N);
+        assert_int_equal(l[unread].forward.macs, MACS);
+        assert_int_equal(l[unread].input_gradient.macs, 0);
+        assert_int_equal(l[unread].parameter_gradient.macs, 0);
+        assert_int_equal(g.total.parameters, 3 * 16);
+        assert_int_equal(g.total.forward.macs, 3 * MACS);
+    }
+    ptf_arena_free(&g.net.arena);
+}
+
+static void constants_count_as_parameters_once(void **unused)
+{
+    (void)unused;
+    enum { N = 4 * 5 * 7 };
+    graph g;
+    ptf_tensor scale = {.dtype = PTF_DTYPE_F32, .rank = 3, .shape = {4, 1, 1}};
+    ptf_tensor whole = {.dtype = PTF_DTYPE_I64, .rank = 1, .shape = {7}};
+    start_graph(&g);
+    int c = add_constant(&g, &scale), w = add_constant(&g, &whole);
+    int a = add_two(&g, PTF_OP_MUL, 0, c);
+    int b = add_two(&g, PTF_OP_ADD, c, a);
+    int d = add_two(&g, PTF_OP_SUB, b, w);
+    count_graph(&g, (ptf_count_options){.batch = 3});
+    const ptf_count *l = g.layers - 1;
+    assert_int_equal(l[c].parameters, 4);
+    assert_int_equal(l[w].parameters, 0);
+    assert_int_equal(l[c].weight_bytes, 4 * 4);
+    assert_int_equal(l[w].weight_bytes, 4 * 7);
+    assert_int_equal(l[c].output_bytes, 0);
+    assert_int_equal(l[a].input_bytes, 3 * 4 * N);
+    /* sums over pixels and the batch; the other reader's part comes first */
+    expect_operations(&l[a].input_gradient, 3 * N, 3 * N + 3 * 4, 0);
+    expect_operations(&l[b].input_gradient, 0, 3 * N, 0);
+    expect_operations(&l[d].input_gradient, 0, 0, 0);
+    assert_int_equal(g.total.parameters, 4);
+    assert_int_equal(g.total.weight_bytes, 4 * 11);
+    ptf_layer layer;
+    ptf_net_layer(&g.net, (size_t)c - 1, &layer);
+    assert_int_equal(layer.parameters, 4);
+    ptf_net_layer(&g.net, (size_t)w - 1, &layer);
+    assert_int_equal(layer.parameters, 0);
+    ptf_arena_free(&g.net.arena);
+}
+
 /* ------------------------------------------------------------------ hostile */
 
 static void counts_that_do_not_fit_are_refused(void **unused)
@@ -428,6 +609,9 @@ int main(void)
         cmocka_unit_test(a_gradient_costs_two_forward_passes_less_one_layer),
         cmocka_unit_test(the_chain_of_filters_counts_as_derived),
         cmocka_unit_test(gradients_of_every_layer_follow_their_formulas),
+        cmocka_unit_test(operators_count_one_operation_a_number),
+        cmocka_unit_test(gradients_are_counted_where_parameters_lead),
+        cmocka_unit_test(constants_count_as_parameters_once),
         cmocka_unit_test(counts_that_do_not_fit_are_refused),
         cmocka_unit_test(totals_that_do_not_fit_are_refused),
         cmocka_unit_test(bad_options_are_refused_and_memory_may_run_out),

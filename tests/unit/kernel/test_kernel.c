@@ -381,6 +381,52 @@ static void check_pointwise(void)
     release();
 }
 
+static const char *const binary_names[] = {
+#define BINARY(id, name) [PTF_BINARY_##id] = #name,
+#include "kernel/operators.inc"
+#undef BINARY
+};
+
+/* Rows with gaps, repeated numbers and rows, and outputs over inputs. */
+static void check_binary(void)
+{
+    ptf_grid g = {.rows = between(1, 5), .n = between(1, 150)};
+    int repeated = (int)between(0, 2); /* 1: a's rows are one number; 2: b's */
+    g.a_step = repeated != 1;
+    g.b_step = repeated != 2;
+    g.y_row = g.n + between(0, 3);
+    g.a_row = next() % 3 == 0 ? 0 : g.a_step * g.n + between(0, 3);
+    g.b_row = next() % 3 == 0 ? 0 : g.b_step * g.n + between(0, 3);
+    snprintf(shape, sizeof(shape), "%" PRId64 " x %" PRId64 ", repeated: %d",
+             g.rows, g.n, repeated);
+    int64_t size = (g.rows - 1) * g.y_row + g.n;
+    const float *a = ramp((g.rows - 1) * g.a_row + (g.n - 1) * g.a_step + 1);
+    const float *b = ramp((g.rows - 1) * g.b_row + (g.n - 1) * g.b_step + 1);
+    float *want = filled(size, 0), *got = guarded(size);
+    memcpy(got, want, (size_t)size * sizeof(float)); /* what gaps keep */
+    for (int f = 0; f < PTF_BINARY_COUNT; f++) {
+        ref->binary[f](&g, want, a, b);
+        fast->binary[f](&g, got, a, b);
+        check(binary_names[f], want, got, size);
+    }
+    int64_t n = between(1, 700);
+    g = (ptf_grid){.rows = 1, .n = n, .a_step = 1, .b_step = 1};
+    a = ramp(n);
+    b = ramp(n);
+    want = guarded(n);
+    got = guarded(n);
+    for (int f = 0; f < PTF_BINARY_COUNT; f++) {
+        ref->binary[f](&g, want, a, b);
+        memcpy(got, a, (size_t)n * sizeof(float));
+        fast->binary[f](&g, got, got, b);
+        check(binary_names[f], want, got, n);
+        memcpy(got, b, (size_t)n * sizeof(float));
+        fast->binary[f](&g, got, a, got);
+        check(binary_names[f], want, got, n);
+    }
+    release();
+}
+
 static void check_pools(void)
 {
     ptf_conv v = random_conv(0);
@@ -453,6 +499,35 @@ static void check_pools_back(void)
     ref->backward->avg_pool(&v.in, &v.out, &v.window, true, d, want);
     fast->backward->avg_pool(&v.in, &v.out, &v.window, true, d, got);
     check("avg_pool back", want, got, n);
+    release();
+}
+
+/* Terms are what is left of them: two numbers that are added, and rounded. */
+static void check_binary_back(void)
+{
+    enum { MOST = 300 };
+    int64_t n = between(1, MOST);
+    int repeated = (int)between(0, 2); /* 1: a is one number; 2: b is */
+    snprintf(shape, sizeof(shape), "%" PRId64 ", repeated: %d", n, repeated);
+    const float *a = ramp(n), *b = ramp(n), *d = filled(n, odds());
+    float *want = guarded(n), *got = guarded(n);
+    double t[2][MOST], sum[2][MOST];
+    for (int f = 0; f < 2 * PTF_BINARY_COUNT; f++) {
+        for (int k = 0; k < 2; k++) {
+            const ptf_backward *of = k == 0 ? ref->backward : fast->backward;
+            for (int64_t i = 0; i < n; i++)
+                sum[k][i] = (double)a[i] / 3.0;
+            of->binary[f / 2][f % 2](t[k], d, a, repeated != 1, b,
+                                     repeated != 2, n);
+            of->add_terms(sum[k], t[k], n);
+        }
+        ref->backward->round_terms(want, t[0], n);
+        fast->backward->round_terms(got, t[1], n);
+        check(binary_names[f / 2], want, got, n);
+        ref->backward->round_terms(want, sum[0], n);
+        fast->backward->round_terms(got, sum[1], n);
+        check(binary_names[f / 2], want, got, n);
+    }
     release();
 }
 
@@ -537,6 +612,41 @@ static void check_gradient_sums(void)
            (float)ref->backward->sum(w, NULL, 0.0, N));
 }
 
+static void expect_binary(ptf_binary f, float a, float b, float want)
+{
+    const ptf_grid one = {.rows = 1, .n = 1, .a_step = 1, .b_step = 1};
+    float y;
+    ref->binary[f](&one, &y, &a, &b);
+    expect(binary_names[f], want, y);
+}
+
+static void check_ref_binary(void)
+{
+    const float nan = word(0xffa12345), one_nan = word(PTF_NAN_BITS);
+    expect_binary(PTF_BINARY_ADD, 0x1p24F, 1.0F, 0x1p24F);
+    expect_binary(PTF_BINARY_ADD, INFINITY, -INFINITY, one_nan);
+    expect_binary(PTF_BINARY_SUB, 2.0F, 3.5F, -1.5F);
+    expect_binary(PTF_BINARY_SUB, word(0x00800001), word(0x00800000), word(1));
+    expect_binary(PTF_BINARY_MUL, -3.0F, 0.5F, -1.5F);
+    expect_binary(PTF_BINARY_MUL, 0.0F, INFINITY, one_nan);
+    expect_binary(PTF_BINARY_DIV, 1.0F, 3.0F, word(0x3eaaaaab));
+    expect_binary(PTF_BINARY_DIV, 1.0F, -0.0F, -INFINITY);
+    expect_binary(PTF_BINARY_DIV, 0.0F, 0.0F, one_nan);
+    for (int left = 0; left < 2; left++) {
+        float a = left == 0 ? nan : 1.0F, b = left == 0 ? INFINITY : nan;
+        for (int f = 0; f < PTF_BINARY_COUNT; f++)
+            expect_binary((ptf_binary)f, a, b, one_nan);
+        a = left == 0 ? -0.0F : 0.0F;
+        expect_binary(PTF_BINARY_MAXIMUM, a, -a, 0.0F);
+        expect_binary(PTF_BINARY_MINIMUM, a, -a, -0.0F);
+        a = left == 0 ? -1.0F : 2.0F;
+        expect_binary(PTF_BINARY_MAXIMUM, a, 1.0F - a, 2.0F);
+        expect_binary(PTF_BINARY_MINIMUM, a, 1.0F - a, -1.0F);
+    }
+    expect_binary(PTF_BINARY_MAXIMUM, -0.0F, -0.0F, -0.0F);
+    expect_binary(PTF_BINARY_MINIMUM, 3.0F, 3.0F, 3.0F);
+}
+
 static void check_ref(void)
 {
     float x[5] = {-1.0F, -0.0F, word(0xffc12345), 0.5F, 100.0F}, y[5];
@@ -558,6 +668,7 @@ static void check_ref(void)
     float logits[3] = {1.0F, 2.0F, 3.0F};
     ref->softmax(y, logits, 1.0, 1, 3, 1);
     expect("softmax", 0.66524094F, y[2]);
+    check_ref_binary();
     check_canonical_sum();
     check_gradient_sums();
 }
@@ -579,8 +690,10 @@ int main(int argc, char **argv)
             check_linear();
             check_conv();
             check_pointwise();
+            check_binary();
             check_pools();
             check_pointwise_back();
+            check_binary_back();
             check_pools_back();
         }
     }

@@ -99,12 +99,13 @@ static void texts_are_read_back(void **unused)
         char message[256], want[256];
         assert_null(ptf_attrs_parse(s->op, s->attributes, strlen(s->attributes),
                                     &attrs, message));
-        const char *name = ptf_op_info(s->op)->class_name;
+        const char *name = ptf_op_class(s->op);
         snprintf(want, sizeof(want), "%s(%s)", name, s->attributes);
         assert_string_equal(ptf_op_text(&arena, s->op, &attrs), want);
         ptf_op found;
-        assert_true(ptf_op_find(name, strlen(name), &found) ==
-                    (name[0] != '\0'));
+        const char *class_name = ptf_op_info(s->op)->class_name;
+        assert_true(ptf_op_find(class_name, strlen(class_name), &found) ==
+                    (class_name[0] != '\0'));
         ptf_arena_free(&arena);
     }
 }

@@ -27,7 +27,7 @@ static void add_to_hash(const float *outputs, size_t size)
 static void check_all_ways(build *b, int64_t count)
 {
     static const int64_t batches[] = {1, 2, 7, 64};
-    float *in = samples(b, count);
+    float *in = inputs_of(b, count);
     float *want = outputs_of(b, in, count, (runs){"ref", 2, 16, 0});
     size_t size = (size_t)(count * outputs_count(b)) * sizeof(float);
     for (int isa = 1; isa < PTF_ISA_COUNT; isa++) {
@@ -76,7 +76,7 @@ static void a_slid_net_gives_the_bits_of_its_crops(void **unused)
     build whole, crop;
     build_tail(&whole, true, 13, 12);
     build_tail(&crop, false, 10, 10);
-    float *image = samples(&whole, 1);
+    float *image = inputs_of(&whole, 1);
     float *map = outputs_of(&whole, image, 1, (runs){NULL, 2, 1, 0});
     for (int64_t r = 0; r < 4; r++) {
         for (int64_t c = 0; c < 3; c++) {
@@ -143,7 +143,7 @@ static void an_epilogue_gives_the_bits_of_the_batch_norm_alone(void **unused)
     apart->attrs.p[0] = 1.0;
     ptf_node *norm = add_norm(&b);
     add_plain(&b, PTF_OP_RELU);
-    float *in = samples(&b, 3);
+    float *in = inputs_of(&b, 3);
     float *want = outputs_of(&b, in, 3, (runs){NULL, 2, 3, 0});
     apart->op = PTF_OP_IDENTITY;
     expect_outputs(&b, in, want, true);
@@ -211,7 +211,7 @@ static void plans_agree_with_an_evaluation_written_apart(void **unused)
     (void)unused;
     build b;
     build_tail(&b, false, 10, 10);
-    float *in = samples(&b, 1);
+    float *in = inputs_of(&b, 1);
     float *got = outputs_of(&b, in, 1, (runs){NULL, 2, 1, 0});
     float first[30 * 64], second[40 * 36], third[90], fourth[10];
     naive_conv(&b.nodes[1], 10, 10, in, first);
@@ -255,7 +255,7 @@ static void large_weights_are_copied_for_many_runs_only(void **unused)
     build b;
     start(&b, 1, WIDE_IN, 0, 0);
     add_linear(&b, WIDE_OUT);
-    float *in = samples(&b, WIDE_BATCH);
+    float *in = inputs_of(&b, WIDE_BATCH);
     float *once = wide_outputs(&b, in, 0, 0, &memory[0]);
     float *often = wide_outputs(&b, in, 100, 0, &memory[1]);
     float *limited = wide_outputs(&b, in, 100, room, &memory[2]);
@@ -354,7 +354,7 @@ static void a_net_of_nothing_copies_its_input(void **unused)
     build b;
     start(&b, 1, 5, 0, 0);
     add_plain(&b, PTF_OP_DROPOUT);
-    float *in = samples(&b, 2);
+    float *in = inputs_of(&b, 2);
     float *out = outputs_of(&b, in, 2, (runs){NULL, 2, 2, 0});
     assert_memory_equal(in, out, 10 * sizeof(float));
     ptf_free(out);

@@ -96,7 +96,7 @@ static void expect_same(const build *b, const float *in, const float *want,
 
 static void check_limits(const build *b, const char *isa)
 {
-    float *in = samples(b, 2);
+    float *in = inputs_of(b, 2);
     float *want = outputs_of(b, in, 2, (runs){"ref", 1, 2, 0});
     size_t least = least_memory(b, isa);
     ptf_plan *whole = plan_of(b, 1, 0);
@@ -172,7 +172,7 @@ static void run_rows(ptf_plan *plan, const build *b, int64_t first,
 
 static void check_rows(const build *b, int64_t step)
 {
-    float *in = samples(b, 1);
+    float *in = inputs_of(b, 1);
     float *want = outputs_of(b, in, 1, (runs){"ref", 1, 1, 0});
     size_t size = (size_t)outputs_count(b) * sizeof(float);
     float *out = ptf_alloc(size);
@@ -237,7 +237,7 @@ static void a_batch_in_parts_gives_the_bits_of_the_batch(void **unused)
     (void)unused;
     build b;
     build_small(&b);
-    float *in = samples(&b, 64);
+    float *in = inputs_of(&b, 64);
     float *want = outputs_of(&b, in, 64, (runs){"ref", 1, 64, 0});
     size_t size = (size_t)(64 * outputs_count(&b)) * sizeof(float);
     size_t least = least_memory(&b, NULL);
@@ -285,7 +285,7 @@ static ptf_status try_plan(const build *b, int64_t batch, bool keep,
 static const char *name_of(const build *b, ptf_plan *plan, int64_t count,
                            int64_t at, float x)
 {
-    float *in = samples(b, count);
+    float *in = inputs_of(b, count);
     float *out = malloc((size_t)(count * outputs_count(b)) * sizeof(*out));
     if (at >= 0)
         in[at] = x;

@@ -1,0 +1,146 @@
+/*
+ * A schema says by letters which results share the storage of an argument,
+ * "Tensor(a) self -> Tensor(a)", and by '!' which arguments are written to.
+ * From that follows which values are names of one storage:
+ *
+ *     y = view(x)      y, x: one storage
+ *     relu_(x)         writes it; from here on x is the result
+ *     add(y, 1)        reads y, which has changed under its old name: refused
+ *
+ * One pass in the order of the calls: a storage keeps the two of its names so
+ * far that are read last of all, so that a write can ask for one other than
+ * that which it goes by.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "import/writes.h"
+
+typedef struct name {
+    int root;      /* another name of the storage; its own number: the root */
+    int last_use;  /* the last node that reads it; node_count: an output */
+    int latest[2]; /* of a root: the names that are read last, or -1 */
+} name;
+
+static int root_of(name *names, int value)
+{
+    while (names[value].root != value) {
+        names[value].root = names[names[value].root].root;
+        value = names[value].root;
+    }
+    return value;
+}
+
+/* Puts 'value' among the latest names of a root, if it is one. */
+static void rank(name *names, name *root, int value)
+{
+    for (int i = 0; value >= 0 && i < 2; i++) {
+        int at = root->latest[i];
+        if (at == value)
+            return;
+        if (at >= 0 && names[at].last_use >= names[value].last_use)
+            continue;
+        root->latest[i] = value;
+        value = at;
+    }
+}
+
+/* Both have one storage from now on. */
+static void join(name *names, int a, int b)
+{
+    int x = root_of(names, a), y = root_of(names, b);
+    if (x == y)
+        return;
+    names[y].root = x;
+    rank(names, &names[x], names[y].latest[0]);
+    rank(names, &names[x], names[y].latest[1]);
+}
+
+/* --------------------------------------------------------------- last uses */
+
+static void use_argument(name *names, const ptf_argument *a, int node)
+{
+    if (a->kind == PTF_ARGUMENT_VALUE && a->value >= 0)
+        names[a->value].last_use = node;
+    for (int k = 0; a->kind == PTF_ARGUMENT_VALUES && k < a->count; k++) {
+        if (a->values[k] >= 0)
+            names[a->values[k]].last_use = node;
+    }
+}
+
+static void find_last_uses(const ptf_program_graph *g, name *names)
+{
+    for (int v = 0; v < g->value_count; v++)
+        names[v] = (name){v, -1, {-1, -1}};
+    for (int i = 0; i < g->node_count; i++) {
+        for (int k = 0; k < g->nodes[i].argument_count; k++)
+            use_argument(names, &g->nodes[i].arguments[k], i);
+    }
+    for (int i = 0; i < g->output_count; i++)
+        use_argument(names, &g->outputs[i], g->node_count);
+    for (int v = 0; v < g->value_count; v++)
+        names[v].latest[0] = v;
+}
+
+/* -------------------------------------------------------------------- calls */
+
+/* The results that share an argument's storage. */
+static void join_results(name *names, const ptf_program_node *node,
+                         const ptf_schema_argument *argument, int value)
+{
+    const ptf_schema *schema = node->schema;
+    for (int r = 0; r < node->result_count; r++) {
+        int row = node->returns_list || r >= schema->result_count ? 0 : r;
+        if (schema->result_count > 0 && node->results[r] >= 0 &&
+            schema->results[row].alias == argument->alias)
+            join(names, value, node->results[r]);
+    }
+}
+
+static ptf_status check_write(const ptf_program *program, name *names,
+                              int index, int value, ptf_error *err)
+{
+    const ptf_program_graph *g = &program->graph;
+    const name *root = &names[root_of(names, value)];
+    int other = root->latest[0] != value ? root->latest[0] : root->latest[1];
+    if (other < 0 || names[other].last_use <= index)
+        return PTF_OK;
+    int reader = names[other].last_use;
+    return ptf_program_fail(
+        program, &g->nodes[index], err, PTF_UNSUPPORTED,
+        "writes to '%s' in place, whose storage %s reads later as '%s'",
+        g->values[value].name,
+        reader < g->node_count ? g->nodes[reader].name : "the output",
+        g->values[other].name);
+}
+
+static ptf_status read_node(const ptf_program *program, name *names, int index,
+                            ptf_error *err)
+{
+    const ptf_program_node *node = &program->graph.nodes[index];
+    ptf_status status = PTF_OK;
+    for (int i = 0; node->schema != NULL && i < node->argument_count; i++) {
+        const ptf_schema_argument *argument = &node->schema->arguments[i];
+        const ptf_argument *given = &node->arguments[i];
+        if (given->kind != PTF_ARGUMENT_VALUE)
+            continue;
+        if (argument->is_written && status == PTF_OK)
+            status = check_write(program, names, index, given->value, err);
+        if (argument->alias != 0)
+            join_results(names, node, argument, given->value);
+    }
+    return status;
+}
+
+ptf_status ptf_program_check_writes(const ptf_program *program, ptf_error *err)
+{
+    const ptf_program_graph *g = &program->graph;
+    name *names = ptf_alloc(((size_t)g->value_count + 1) * sizeof(*names));
+    if (names == NULL)
+        return ptf_fail_memory(err);
+    find_last_uses(g, names);
+    ptf_status status = PTF_OK;
+    for (int i = 0; status == PTF_OK && i < g->node_count; i++)
+        status = read_node(program, names, i, err);
+    ptf_free(names);
+    return status;
+}

@@ -1,0 +1,18 @@
+/*
+ * writes: calls that write in place.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#ifndef PTF_WRITES_H
+#define PTF_WRITES_H
+
+#include "program/program.h"
+
+/*
+ * Refuses a program in which a call writes to a tensor that a later call reads
+ * by another name, through a view that was made before.  In any other program
+ * a call that writes may be taken for one that gives a new tensor.
+ */
+ptf_status ptf_program_check_writes(const ptf_program *program, ptf_error *err);
+
+#endif
