@@ -297,7 +297,8 @@ static ptf_status check_divisors(ptf_lowering *l, ptf_op op, const ptf_attrs *a)
     for (const ptf_field *f = ptf_op_fields[op]; f->name != NULL; f++) {
         if ((f->flags & PTF_FIELD_DIVISOR) == 0)
             continue;
-        double size = fabs(*(const double *)((const char *)a + f->at));
+        double size =
+            fabs(*(const double *)(const void *)((const char *)a + f->at));
         if (!(size >= (double)FLT_MIN && size <= (double)FLT_MAX))
             return ptf_lower_refuse(l, "its %s is no normal float32", f->name);
     }

@@ -206,7 +206,7 @@ void ptf_attrs_default(ptf_op op, ptf_attrs *out)
         if (f->unspecified_at != 0)
             *(bool *)((char *)out + f->unspecified_at) = true;
         if (f->kind == FLOAT)
-            *(double *)((char *)out + f->at) = f->otherwise;
+            *(double *)(void *)((char *)out + f->at) = f->otherwise;
     }
 }
 

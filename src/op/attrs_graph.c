@@ -163,7 +163,8 @@ static bool is_missing(const ptf_field *f, bool is_seen, const ptf_attrs *attrs)
         return false;
     if ((f->flags & PTF_FIELD_TOLD) != 0)
         return f->kind == PTF_FIELD_KIND_INT &&
-               *(const int64_t *)((const char *)attrs + f->at) < f->minimum;
+               *(const int64_t *)(const void *)((const char *)attrs + f->at) <
+                   f->minimum;
     return (f->flags & PTF_FIELD_BRIEF) == 0;
 }
 

@@ -157,8 +157,9 @@ ptf_status ptf_tree_number(const ptf_tree_source *source, const ptf_tree *at,
     static const struct {
         const char *name;
         double value;
-    } others[] = {
-        {"Infinity", INFINITY}, {"-Infinity", -INFINITY}, {"NaN", NAN}};
+    } others[] = {{"Infinity", (double)INFINITY},
+                  {"-Infinity", -(double)INFINITY},
+                  {"NaN", (double)NAN}};
     const char *text = json_string_value(at->value);
     for (size_t i = 0; text != NULL && i < PTF_ARRAY_SIZE(others); i++) {
         if (strcmp(text, others[i].name) != 0)

@@ -80,14 +80,16 @@ void sample_parameters(ptf_op op, const char *attributes, double p[3])
 
 long double sample_value(ptf_op op, long double x, const double p[3])
 {
-    const long double wide[3] = {p[0], p[1], p[2]};
+    const long double wide[3] = {(long double)p[0], (long double)p[1],
+                                 (long double)p[2]};
     return exact[op].value != NULL ? exact[op].value(x, wide)
                                    : (long double)NAN;
 }
 
 long double sample_slope(ptf_op op, long double x, const double p[3])
 {
-    const long double wide[3] = {p[0], p[1], p[2]};
+    const long double wide[3] = {(long double)p[0], (long double)p[1],
+                                 (long double)p[2]};
     return exact[op].slope != NULL ? exact[op].slope(x, wide)
                                    : (long double)NAN;
 }

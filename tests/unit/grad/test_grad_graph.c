@@ -199,7 +199,7 @@ static const double least = 0.02, most = 100.0;
 /* The nearest that two numbers of the node's operands come to each other. */
 static double distance(const tape *t, const ptf_node *node)
 {
-    double near = INFINITY;
+    double near = (double)INFINITY;
     const int *in = node->inputs;
     for (int64_t i = 0; i < t->numel[in[0]]; i++) {
         for (int64_t k = 0; k < t->numel[in[1]]; k++) {
@@ -213,7 +213,7 @@ static double distance(const tape *t, const ptf_node *node)
 /* The smallest number, or the smallest that is not 0. */
 static double smallest(const double *x, int64_t n, bool zero)
 {
-    double near = INFINITY;
+    double near = (double)INFINITY;
     for (int64_t i = 0; i < n; i++)
         near =
             (zero || fabs(x[i]) > 0) && fabs(x[i]) < near ? fabs(x[i]) : near;

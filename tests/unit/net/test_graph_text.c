@@ -407,7 +407,7 @@ static void memory_may_run_out(void **state)
 /* A file of the net, opened again; the caller closes. */
 static ptf_checkpoint *save(const ptf_net *net, const char *path)
 {
-    ptf_checkpoint *ckpt;
+    ptf_checkpoint *ckpt = NULL;
     ptf_error err;
     if (ptf_net_save(net, path, NULL, NULL, &err) != PTF_OK ||
         ptf_checkpoint_open(path, NULL, &ckpt, &err) != PTF_OK)
