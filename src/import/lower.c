@@ -423,7 +423,7 @@ static ptf_status take_input(ptf_lowering *l, const ptf_program_input *input)
     net->has_input = net->input_fixed = true;
     net->input = shape;
     ptf_node node = {.op = PTF_OP_INPUT, .name = input->name};
-    int at;
+    int at = -1;
     ptf_status status = append(l, &node, &shape, &at);
     l->values[input->value].node = at;
     return status;
