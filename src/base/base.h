@@ -119,6 +119,13 @@ void *ptf_arena_alloc(ptf_arena *arena, size_t size);
 /* The same for 'count' elements; NULL on overflow too. */
 void *ptf_arena_array(ptf_arena *arena, size_t count, size_t size);
 /* A copy of 'size' bytes with a zero behind. */
+/*
+ * Makes room for one more element behind 'count'.  The array moves when it is
+ * full, to twice the capacity; the old one stays in the arena.  False when out
+ * of memory.
+ */
+bool ptf_arena_grow(ptf_arena *arena, void **array, int count, int *capacity,
+                    size_t size);
 char *ptf_arena_copy(ptf_arena *arena, const char *text, size_t size);
 char *ptf_arena_printf(ptf_arena *arena, const char *fmt, ...) PTF_PRINTF(2, 3);
 void ptf_arena_free(ptf_arena *arena);

@@ -122,6 +122,23 @@ void *ptf_arena_array(ptf_arena *arena, size_t count, size_t size)
     return ptf_arena_alloc(arena, bytes);
 }
 
+bool ptf_arena_grow(ptf_arena *arena, void **array, int count, int *capacity,
+                    size_t size)
+{
+    enum { FIRST = 16 };
+    if (count < *capacity)
+        return true;
+    int wanted = *capacity > 0 ? 2 * *capacity : FIRST;
+    void *larger = ptf_arena_array(arena, (size_t)wanted, size);
+    if (larger == NULL)
+        return false;
+    if (count > 0)
+        memcpy(larger, *array, (size_t)count * size);
+    *array = larger;
+    *capacity = wanted;
+    return true;
+}
+
 char *ptf_arena_copy(ptf_arena *arena, const char *text, size_t size)
 {
     char *copy = size < SIZE_MAX ? ptf_arena_alloc(arena, size + 1) : NULL;

@@ -60,13 +60,6 @@ static ptf_status lower_dropout(ptf_lowering *l, const aten_row *row)
     return lower_same(l, row);
 }
 
-/* Of assertions about what shapes and dtypes were: they are checked here. */
-static ptf_status lower_nothing(ptf_lowering *l, const aten_row *row)
-{
-    (void)l, (void)row;
-    return PTF_OK;
-}
-
 /* ------------------------------------------------------------------- sizes */
 
 static ptf_status lower_size(ptf_lowering *l, const aten_row *row)
@@ -569,7 +562,6 @@ static const aten_row rows[] = {
     {.target = "aten.detach.default", .lower = lower_same},
     {.target = "aten.lift_fresh_copy.default", .lower = lower_same},
     {.target = "aten.sym_size.int", .lower = lower_size},
-    {.target = "aten._assert_tensor_metadata.default", .lower = lower_nothing},
 };
 
 ptf_status ptf_aten_lower(ptf_lowering *l, const char *target)

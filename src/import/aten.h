@@ -27,7 +27,7 @@ typedef struct ptf_lowering {
     ptf_net *net;
     ptf_lowered *values; /* by the graph's number */
     ptf_shape *shapes;   /* by node, for the program's example */
-    int node_capacity;
+    int node_capacity, shape_capacity;
     ptf_text_table names;         /* of nodes */
     int64_t batch;                /* of the example */
     const ptf_program_node *call; /* that is being lowered */
@@ -39,6 +39,9 @@ typedef struct ptf_lowering {
 /* Refuses the call: "node 'add_3' (aten.add.Tensor in layer1): ...". */
 ptf_status ptf_lower_refuse(ptf_lowering *l, const char *fmt, ...)
     PTF_PRINTF(2, 3);
+#ifdef __clang_analyzer__ /* see ptf_fail() */
+#define ptf_lower_refuse(...) (ptf_lower_refuse(__VA_ARGS__), PTF_UNSUPPORTED)
+#endif
 
 /* The argument as the number of a node; a constant becomes one. */
 ptf_status ptf_lower_node(ptf_lowering *l, const char *name, int *out);

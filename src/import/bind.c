@@ -81,12 +81,6 @@ static const ptf_tensor *by_name_take(by_name *index, const char *name)
 
 /* -------------------------------------------------------------- comparison */
 
-static bool is_float(ptf_dtype dtype)
-{
-    return dtype == PTF_DTYPE_F32 || dtype == PTF_DTYPE_F64 ||
-           dtype == PTF_DTYPE_F16 || dtype == PTF_DTYPE_BF16;
-}
-
 /* Of PyTorch 0.3 and of other writers: one number in a row. */
 static bool is_one_number(const ptf_tensor *tensor)
 {
@@ -116,7 +110,7 @@ static const ptf_tensor *match(const ptf_tensor *found,
         return NULL;
     }
     /* of the count nothing is used: PyTorch, too, takes any type for it */
-    if (!counts && !is_float(found->dtype)) {
+    if (!counts && !ptf_dtype_is_float(found->dtype)) {
         add_mismatch(out, false, "%s: expected floating point, got %s",
                      parameter->name, ptf_dtype_name(found->dtype));
         return NULL;

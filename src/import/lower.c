@@ -9,7 +9,7 @@
 
 /* ---------------------------------------------------------------- messages */
 
-ptf_status ptf_lower_refuse(ptf_lowering *l, const char *fmt, ...)
+ptf_status(ptf_lower_refuse)(ptf_lowering *l, const char *fmt, ...)
 {
     char text[512];
     va_list args;
@@ -114,11 +114,17 @@ ptf_status ptf_lower_tensor(ptf_lowering *l, const char *name,
         return PTF_OK;
     if (a->kind == PTF_ARGUMENT_VALUE)
         *out = l->values[a->value].tensor;
-    return *out != NULL ? PTF_OK
-                        : ptf_lower_refuse(l,
-                                           "its %s is computed from the input; "
-                                           "expected a parameter or constant",
-                                           name);
+    if (*out == NULL)
+        return ptf_lower_refuse(l,
+                                "its %s is computed from the input; expected a "
+                                "parameter or constant",
+                                name);
+    return ptf_dtype_is_float((*out)->dtype)
+               ? PTF_OK
+               : ptf_lower_refuse(l,
+                                  "its %s is %s; expected numbers of "
+                                  "floating point",
+                                  name, ptf_dtype_name((*out)->dtype));
 }
 
 /* A value as a node; constants are for values of 'rank' with the batch. */
@@ -197,23 +203,14 @@ static const char *take_name(ptf_lowering *l, const char *name)
 static bool make_room(ptf_lowering *l)
 {
     ptf_net *net = l->net;
-    if (net->node_count < l->node_capacity)
-        return true;
-    int capacity = l->node_capacity > 0 ? 2 * l->node_capacity : 64;
-    ptf_node *nodes =
-        ptf_arena_array(&net->arena, (size_t)capacity, sizeof(*nodes));
-    ptf_shape *shapes =
-        ptf_arena_array(&net->arena, (size_t)capacity, sizeof(*shapes));
-    if (nodes == NULL || shapes == NULL)
-        return false;
-    if (net->node_count > 0) {
-        memcpy(nodes, net->nodes, (size_t)net->node_count * sizeof(*nodes));
-        memcpy(shapes, l->shapes, (size_t)net->node_count * sizeof(*shapes));
-    }
+    void *nodes = net->nodes, *shapes = l->shapes;
+    bool ok = ptf_arena_grow(&net->arena, &nodes, net->node_count,
+                             &l->node_capacity, sizeof(*net->nodes)) &&
+              ptf_arena_grow(&net->arena, &shapes, net->node_count,
+                             &l->shape_capacity, sizeof(*l->shapes));
     net->nodes = nodes;
     l->shapes = shapes;
-    l->node_capacity = capacity;
-    return true;
+    return ok;
 }
 
 /* Adds it with its shape; names and texts are for people. */
@@ -315,10 +312,10 @@ ptf_status ptf_lower_constant(ptf_lowering *l, const ptf_tensor *tensor,
 static ptf_status check_recorded(ptf_lowering *l, const ptf_program_value *v,
                                  const ptf_shape *shape)
 {
-    bool same = v->rank == shape->rank + 1 &&
-                (!v->sizes[0].known || v->sizes[0].value == l->batch);
-    for (int d = 1; same && d < v->rank; d++)
-        same = !v->sizes[d].known || v->sizes[d].value == shape->dim[d - 1];
+    bool same = v->rank == shape->rank + 1;
+    for (int d = 0; same && d < v->rank; d++)
+        same = v->sizes[d].known &&
+               v->sizes[d].value == (d == 0 ? l->batch : shape->dim[d - 1]);
     if (v->dtype != PTF_DTYPE_F32)
         return ptf_lower_refuse(l, "computes in %s; ptfold computes in float32",
                                 ptf_dtype_name(v->dtype));
@@ -373,6 +370,73 @@ static ptf_status lower_call(ptf_lowering *l, const ptf_program_node *call)
         written->kind == PTF_ARGUMENT_VALUE && call->result_count > 0 &&
         call->results[0] >= 0)
         l->values[written->value] = l->values[call->results[0]];
+    return status;
+}
+
+/* ---------------------------------------------------- what outputs depend on */
+
+static void need(bool *needed, const ptf_argument *a)
+{
+    if (a->kind == PTF_ARGUMENT_VALUE && a->value >= 0)
+        needed[a->value] = true;
+    for (int i = 0; a->kind == PTF_ARGUMENT_VALUES && i < a->count; i++) {
+        if (a->values[i] >= 0)
+            needed[a->values[i]] = true;
+    }
+    for (int i = 0; a->kind == PTF_ARGUMENT_INTS && i < a->count; i++) {
+        if (a->integers[i].value >= 0)
+            needed[a->integers[i].value] = true;
+    }
+}
+
+/* A call that gives what is needed, or writes to what may be. */
+static bool is_needed(const ptf_program_node *call, const bool *needed)
+{
+    for (int i = 0; i < call->result_count; i++) {
+        if (call->results[i] >= 0 && needed[call->results[i]])
+            return true;
+    }
+    for (int i = 0; call->schema != NULL && i < call->schema->argument_count;
+         i++) {
+        if (call->schema->arguments[i].is_written)
+            return true;
+    }
+    return call->schema == NULL;
+}
+
+/*
+ * Marks the calls that the outputs depend on.  The others need not be ops that
+ * there are: assertions, the count of batches that PyTorch writes back.
+ */
+static void find_needed(const ptf_program *p, bool *needed, bool *live)
+{
+    for (int i = 0; i < p->output_count; i++) {
+        if (p->outputs[i].kind == PTF_PROGRAM_RESULT)
+            need(needed, p->outputs[i].what);
+    }
+    for (int i = p->graph.node_count - 1; i >= 0; i--) {
+        const ptf_program_node *call = &p->graph.nodes[i];
+        live[i] = is_needed(call, needed);
+        for (int k = 0; live[i] && k < call->argument_count; k++)
+            need(needed, &call->arguments[k]);
+    }
+}
+
+static ptf_status lower_calls(ptf_lowering *l)
+{
+    const ptf_program_graph *g = &l->program->graph;
+    bool *needed = ptf_alloc((size_t)g->value_count + 1);
+    bool *live = ptf_alloc((size_t)g->node_count + 1);
+    ptf_status status =
+        needed != NULL && live != NULL ? PTF_OK : ptf_fail_memory(l->err);
+    if (status == PTF_OK)
+        find_needed(l->program, needed, live);
+    for (int i = 0; i < g->node_count && status == PTF_OK; i++) {
+        if (live[i])
+            status = lower_call(l, &g->nodes[i]);
+    }
+    ptf_free(needed);
+    ptf_free(live);
     return status;
 }
 
@@ -500,8 +564,8 @@ static ptf_status lower(ptf_lowering *l)
     ptf_status status = ptf_program_check_writes(l->program, l->err);
     if (status == PTF_OK)
         status = take_inputs(l);
-    for (int i = 0; i < g->node_count && status == PTF_OK; i++)
-        status = lower_call(l, &g->nodes[i]);
+    if (status == PTF_OK)
+        status = lower_calls(l);
     if (status == PTF_OK)
         status = take_outputs(l);
     return status;

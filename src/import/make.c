@@ -25,23 +25,6 @@ typedef struct maker {
 
 /* ---------------------------------------------------------------- the graph */
 
-/* Makes room for one more element; the old array stays in the arena. */
-static bool grow(ptf_arena *arena, void **array, int count, int *capacity,
-                 size_t size)
-{
-    if (count < *capacity)
-        return true;
-    int wanted = *capacity > 0 ? 2 * *capacity : 16;
-    void *larger = ptf_arena_array(arena, (size_t)wanted, size);
-    if (larger == NULL)
-        return false;
-    if (count > 0)
-        memcpy(larger, *array, (size_t)count * size);
-    *array = larger;
-    *capacity = wanted;
-    return true;
-}
-
 static ptf_status add_node(maker *m, const ptf_node *node)
 {
     ptf_net *net = m->net;
@@ -49,8 +32,8 @@ static ptf_status add_node(maker *m, const ptf_node *node)
     if (net->node_count > PTF_LAYER_MAX)
         return ptf_text_fail(m->err, PTF_UNSUPPORTED, m->text.name, m->line,
                              "more than %d layers", PTF_LAYER_MAX);
-    if (!grow(&net->arena, &nodes, net->node_count, &m->node_capacity,
-              sizeof(*node)))
+    if (!ptf_arena_grow(&net->arena, &nodes, net->node_count, &m->node_capacity,
+                        sizeof(*node)))
         return ptf_fail_memory(m->err);
     m->nodes = nodes;
     net->nodes = nodes;
@@ -245,8 +228,8 @@ static ptf_status add_container(maker *m, const ptf_item *item,
     if (net->container_count >= PTF_LAYER_MAX)
         return ptf_text_fail(m->err, PTF_UNSUPPORTED, m->text.name, m->line,
                              "more than %d containers", PTF_LAYER_MAX);
-    if (!grow(&net->arena, &containers, net->container_count,
-              &m->container_capacity, sizeof(ptf_container)))
+    if (!ptf_arena_grow(&net->arena, &containers, net->container_count,
+                        &m->container_capacity, sizeof(ptf_container)))
         return ptf_fail_memory(m->err);
     m->containers = containers;
     net->containers = containers;

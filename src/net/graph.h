@@ -99,5 +99,10 @@ ptf_status ptf_scan_expected(const ptf_scan *s, const char *what);
 /* The same place with another message; 'at' points into the text. */
 ptf_status ptf_scan_fail(const ptf_scan *s, ptf_status status, const char *at,
                          const char *fmt, ...) PTF_PRINTF(4, 5);
+#ifdef __clang_analyzer__ /* see ptf_fail() */
+#define ptf_scan_expected(s, what) (ptf_scan_expected(s, what), PTF_FORMAT)
+#define ptf_scan_fail(s, status, ...) \
+    (ptf_scan_fail(s, status, __VA_ARGS__), status)
+#endif
 
 #endif

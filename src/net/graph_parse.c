@@ -79,23 +79,6 @@ static ptf_status expect_word(parser *p, const char *word, const char *what)
                             : ptf_scan_expected(&p->s, what);
 }
 
-/* Makes room for one more; the old array stays in its arena. */
-static bool grow(ptf_arena *arena, void **array, int count, int *capacity,
-                 size_t size)
-{
-    if (count < *capacity)
-        return true;
-    int wanted = *capacity > 0 ? 2 * *capacity : 64;
-    void *larger = ptf_arena_array(arena, (size_t)wanted, size);
-    if (larger == NULL)
-        return false;
-    if (count > 0)
-        memcpy(larger, *array, (size_t)count * size);
-    *array = larger;
-    *capacity = wanted;
-    return true;
-}
-
 /* ------------------------------------------------------------------ symbols */
 
 /* "%3" is the fourth value without a name. */
@@ -108,8 +91,8 @@ static ptf_status define_number(parser *p, const ptf_token *token, symbol *what)
                              "without a name, got '%.*s'",
                              p->unnamed_count, (int)token->raw.size,
                              token->raw.text);
-    if (!grow(&p->scratch, &unnamed, p->unnamed_count, &p->unnamed_capacity,
-              sizeof(*p->unnamed)))
+    if (!ptf_arena_grow(&p->scratch, &unnamed, p->unnamed_count,
+                        &p->unnamed_capacity, sizeof(*p->unnamed)))
         return ptf_fail_memory(p->s.err);
     p->unnamed = unnamed;
     p->unnamed[p->unnamed_count++] = what;
@@ -153,10 +136,10 @@ static ptf_status add_node(parser *p, const ptf_token *token, ptf_node *node,
     void *nodes = net->nodes, *symbols = p->of_node;
     int capacity = p->node_capacity;
     if (what == NULL ||
-        !grow(&net->arena, &nodes, net->node_count, &p->node_capacity,
-              sizeof(*node)) ||
-        !grow(&p->scratch, &symbols, net->node_count, &capacity,
-              sizeof(*p->of_node)))
+        !ptf_arena_grow(&net->arena, &nodes, net->node_count, &p->node_capacity,
+                        sizeof(*node)) ||
+        !ptf_arena_grow(&p->scratch, &symbols, net->node_count, &capacity,
+                        sizeof(*p->of_node)))
         return ptf_fail_memory(p->s.err);
     net->nodes = nodes;
     p->of_node = symbols;
@@ -281,8 +264,8 @@ static ptf_status add_operand(parser *p)
     if (++p->operand_count > PTF_GRAPH_OPERANDS_MAX)
         return ptf_scan_fail(&p->s, PTF_UNSUPPORTED, p->s.token.raw.text,
                              "more than %d operands", PTF_GRAPH_OPERANDS_MAX);
-    if (!grow(&p->scratch, &operands, p->count, &p->capacity,
-              sizeof(*p->operands)))
+    if (!ptf_arena_grow(&p->scratch, &operands, p->count, &p->capacity,
+                        sizeof(*p->operands)))
         return ptf_fail_memory(p->s.err);
     p->operands = operands;
     operand *o = &p->operands[p->count++];

@@ -14,8 +14,8 @@ static int column(const ptf_scan *s, const char *at)
     return count;
 }
 
-ptf_status ptf_scan_fail(const ptf_scan *s, ptf_status status, const char *at,
-                         const char *fmt, ...)
+ptf_status(ptf_scan_fail)(const ptf_scan *s, ptf_status status, const char *at,
+                          const char *fmt, ...)
 {
     char message[1024], entry[48];
     va_list args;
@@ -28,7 +28,7 @@ ptf_status ptf_scan_fail(const ptf_scan *s, ptf_status status, const char *at,
     return ptf_fail(s->err, status, &origin, PTF_NO_OFFSET, "%s", message);
 }
 
-ptf_status ptf_scan_expected(const ptf_scan *s, const char *what)
+ptf_status(ptf_scan_expected)(const ptf_scan *s, const char *what)
 {
     const ptf_text_span raw = s->token.raw;
     int size = raw.size < 60 ? (int)raw.size : 60;

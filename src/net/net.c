@@ -21,8 +21,7 @@ bool ptf_node_is_parameter(const ptf_node *node)
 {
     const ptf_tensor *t = node->tensors[PTF_ROLE_WEIGHT];
     return node->op == PTF_OP_CONSTANT && t != NULL &&
-           (t->dtype == PTF_DTYPE_F32 || t->dtype == PTF_DTYPE_F64 ||
-            t->dtype == PTF_DTYPE_F16 || t->dtype == PTF_DTYPE_BF16);
+           ptf_dtype_is_float(t->dtype);
 }
 
 /*

@@ -64,6 +64,12 @@ size_t ptf_dtype_size(ptf_dtype dtype)
     return dtypes[dtype].size;
 }
 
+bool ptf_dtype_is_float(ptf_dtype dtype)
+{
+    return dtype == PTF_DTYPE_F32 || dtype == PTF_DTYPE_F64 ||
+           dtype == PTF_DTYPE_F16 || dtype == PTF_DTYPE_BF16;
+}
+
 bool ptf_dtype_find(const char *name, ptf_dtype *out)
 {
     for (size_t i = 0; i < PTF_DTYPE_COUNT; i++) {

@@ -32,6 +32,9 @@ bool ptf_dtype_find(const char *name, ptf_dtype *out);
 const char *ptf_dtype_short(ptf_dtype dtype);
 bool ptf_dtype_find_short(ptf_text_span name, ptf_dtype *out);
 
+/* True for f64, f32, f16 and bf16. */
+bool ptf_dtype_is_float(ptf_dtype dtype);
+
 /* True when the elements lie in C order without gaps. */
 bool ptf_tensor_is_contiguous(const ptf_tensor *tensor);
 

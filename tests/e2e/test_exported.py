@@ -78,7 +78,7 @@ class Runs(ProgramTest):
         self.assertIn("AGREES with the recorded outputs", text)
 
     def test_outputs_are_those_that_were_recorded(self):
-        for name in ("residual", "branches", "twice"):
+        for name in ("residual", "branches", "counted", "twice"):
             with self.subTest(name):
                 self.agree(PROGRAMS / f"{name}.pt2", name)
 
@@ -93,6 +93,12 @@ class Runs(ProgramTest):
         text = self.succeed("ptfold", "check", net, "out.safetensors",
                             "--require", "certified")
         self.assertIn("verdict: CERTIFIED", text)
+
+    def test_a_view_that_goes_stale_is_refused(self):
+        self.refuse(UNSUPPORTED, ["stale.pt2: node 'relu_' (aten.relu_.default",
+                                  "writes to 'mul' in place, whose storage add "
+                                  "reads later as 'flatten'"],
+                    "ptfold", "ops", PROGRAMS / "stale.pt2")
 
     def test_another_size_is_refused(self):
         self.refuse(USAGE, ["expected an input of 3x12x12, for which it was "
