@@ -373,7 +373,7 @@ static ptf_status lower_call(ptf_lowering *l, const ptf_program_node *call)
     return status;
 }
 
-/* ---------------------------------------------------- what outputs depend on */
+/* --------------------------------------------------- what outputs depend on */
 
 static void need(bool *needed, const ptf_argument *a)
 {

@@ -224,7 +224,9 @@ static ptf_status parse_input(parser *p)
     if (status == PTF_OK && p->net->input.rank == 0)
         return ptf_scan_fail(&p->s, PTF_UNSUPPORTED, token.raw.text,
                              "expected an input of a batch and 1 to 7 sizes");
-    return status;
+    p->net->input_fixed = is_word(p, "fixed");
+    return p->net->input_fixed && status == PTF_OK ? ptf_scan_next(&p->s)
+                                                   : status;
 }
 
 static ptf_status parse_const(parser *p)

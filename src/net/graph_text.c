@@ -87,7 +87,7 @@ static void print_dims(const ptf_shape *shape, bool batch, FILE *out)
     for (int d = 0; d < shape->rank; d++)
         fprintf(out, "%s%lld", batch || d > 0 ? "," : "",
                 (long long)shape->dim[d]);
-    fputs("]\n", out);
+    fputs("]", out);
 }
 
 /* Values without names are numbered. */
@@ -131,6 +131,7 @@ static bool print_const(printer *p, const char *name, const ptf_tensor *tensor,
     fprintf(p->out, " %s ",
             ptf_dtype_short(tensor != NULL ? tensor->dtype : dtype));
     print_dims(shape, false, p->out);
+    fputc('\n', p->out);
     return true;
 }
 
@@ -203,9 +204,10 @@ static void print_head(const printer *p)
     }
     fputs("input ", p->out);
     print_value(p, 0);
-    fputs(net->has_input ? " f32 " : " f32\n", p->out);
+    fputs(net->has_input ? " f32 " : " f32", p->out);
     if (net->has_input)
         print_dims(&net->input, true, p->out);
+    fputs(net->input_fixed ? " fixed\n" : "\n", p->out);
 }
 
 static bool print_all(printer *p)

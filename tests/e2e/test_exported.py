@@ -89,7 +89,10 @@ class Runs(ProgramTest):
         self.agree("out.safetensors", "residual")
         graph = self.succeed("ptfold", "info", "--graph", "out.safetensors")
         self.assertNotIn("batch_norm", graph)
+        self.assertIn("input x f32 [N,3,12,12] fixed\n", graph)
         self.assertIn("add_ = add(layer1.conv2, max_pool2d)", graph)
+        self.refuse(USAGE, ["expected an input of 3x12x12"], "ptfold", "ops",
+                    "--input", "3x16x16", "out.safetensors")
         text = self.succeed("ptfold", "check", net, "out.safetensors",
                             "--require", "certified")
         self.assertIn("verdict: CERTIFIED", text)
