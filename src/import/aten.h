@@ -1,7 +1,8 @@
 /*
  * aten: from a program of ATen calls to a net.  lower.c walks the calls and
- * keeps what each value has become; aten.c has the table of operators, and
- * for each kind of them a function that turns a call into nodes.
+ * keeps what each value has become; aten.c has the table of operators, and for
+ * each kind of them a function that turns a call into nodes; call.c reads
+ * arguments.
  *
  * A net's shapes are of one sample.  The first axis of the program's input is
  * the batch, and every value that depends on the input must keep it in front:
@@ -33,6 +34,13 @@ typedef struct ptf_lowering {
     const ptf_program_node *call; /* that is being lowered */
     ptf_error *err;
 } ptf_lowering;
+
+/* What the program records of a value. */
+static inline const ptf_program_value *ptf_lower_value(const ptf_lowering *l,
+                                                       int value)
+{
+    return &l->program->graph.values[value];
+}
 
 /* ------------------------------------------------------- arguments of calls */
 

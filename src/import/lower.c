@@ -7,165 +7,6 @@
 #include "import/text.h"
 #include "import/writes.h"
 
-/* ---------------------------------------------------------------- messages */
-
-ptf_status(ptf_lower_refuse)(ptf_lowering *l, const char *fmt, ...)
-{
-    char text[512];
-    va_list args;
-    va_start(args, fmt);
-    vsnprintf(text, sizeof(text), fmt, args);
-    va_end(args);
-    return ptf_program_fail(l->program, l->call, l->err, PTF_UNSUPPORTED, "%s",
-                            text);
-}
-
-static const ptf_program_value *value_of(const ptf_lowering *l, int value)
-{
-    return &l->program->graph.values[value];
-}
-
-/* "[2, 64, 56, 56]" into 'text'. */
-static void recorded_text(const ptf_program_value *v, char text[256])
-{
-    size_t used = 1;
-    snprintf(text, 256, "[");
-    for (int d = 0; d < v->rank && used < 200; d++)
-        used +=
-            (size_t)snprintf(text + used, 256 - used, "%s%lld",
-                             d > 0 ? ", " : "", (long long)v->sizes[d].value);
-    snprintf(text + used, 256 - used, "]");
-}
-
-/* --------------------------------------------------------------- arguments */
-
-static const ptf_argument *find(const ptf_lowering *l, const char *name)
-{
-    return ptf_program_argument(l->call, name);
-}
-
-bool ptf_lower_is_none(const ptf_lowering *l, const char *name)
-{
-    const ptf_argument *a = find(l, name);
-    return a == NULL || a->kind == PTF_ARGUMENT_NONE ||
-           (a->kind == PTF_ARGUMENT_INTS && a->count == 0);
-}
-
-bool ptf_lower_is_true(const ptf_lowering *l, const char *name)
-{
-    const ptf_argument *a = find(l, name);
-    return a != NULL && a->kind == PTF_ARGUMENT_BOOL && a->truth;
-}
-
-/* A number of the call, or one that sizes decide and that is known. */
-static bool known_int(const ptf_lowering *l, const ptf_argument_int *n,
-                      int64_t *out)
-{
-    *out = n->value < 0 ? n->number : l->values[n->value].number;
-    return n->value < 0 || *out >= 0;
-}
-
-ptf_status ptf_lower_int(ptf_lowering *l, const char *name, int64_t *out)
-{
-    const ptf_argument *a = find(l, name);
-    if (a != NULL && a->kind == PTF_ARGUMENT_INT) {
-        *out = a->integer;
-        return PTF_OK;
-    }
-    return ptf_lower_refuse(l, "expected a number as %s", name);
-}
-
-ptf_status ptf_lower_ints(ptf_lowering *l, const char *name, int count,
-                          int64_t *out)
-{
-    const ptf_argument *a = find(l, name);
-    bool one = a != NULL && a->kind == PTF_ARGUMENT_INTS && a->count == 1;
-    if (a == NULL || a->kind != PTF_ARGUMENT_INTS ||
-        (!one && a->count != count))
-        return ptf_lower_refuse(l, "expected %d numbers as %s", count, name);
-    for (int i = 0; i < count; i++) {
-        if (!known_int(l, &a->integers[one ? 0 : i], &out[i]))
-            return ptf_lower_refuse(
-                l, "its %s depends on the size of the batch", name);
-    }
-    return PTF_OK;
-}
-
-ptf_status ptf_lower_number(ptf_lowering *l, const char *name, double *out)
-{
-    const ptf_argument *a = find(l, name);
-    if (a != NULL && a->kind == PTF_ARGUMENT_FLOAT)
-        *out = a->number;
-    else if (a != NULL && a->kind == PTF_ARGUMENT_INT)
-        *out = (double)a->integer;
-    else if (a != NULL && a->kind == PTF_ARGUMENT_BOOL)
-        *out = a->truth;
-    else
-        return ptf_lower_refuse(l, "expected a number as %s", name);
-    return PTF_OK;
-}
-
-ptf_status ptf_lower_tensor(ptf_lowering *l, const char *name,
-                            const ptf_tensor **out)
-{
-    const ptf_argument *a = find(l, name);
-    *out = NULL;
-    if (ptf_lower_is_none(l, name))
-        return PTF_OK;
-    if (a->kind == PTF_ARGUMENT_VALUE)
-        *out = l->values[a->value].tensor;
-    if (*out == NULL)
-        return ptf_lower_refuse(l,
-                                "its %s is computed from the input; expected a "
-                                "parameter or constant",
-                                name);
-    return ptf_dtype_is_float((*out)->dtype)
-               ? PTF_OK
-               : ptf_lower_refuse(l,
-                                  "its %s is %s; expected numbers of "
-                                  "floating point",
-                                  name, ptf_dtype_name((*out)->dtype));
-}
-
-/* A value as a node; constants are for values of 'rank' with the batch. */
-static ptf_status node_of(ptf_lowering *l, int value, int rank, int *out)
-{
-    const ptf_lowered *v = &l->values[value];
-    *out = v->node;
-    if (v->node >= 0)
-        return PTF_OK;
-    if (v->tensor != NULL)
-        return ptf_lower_constant(l, v->tensor, rank, out);
-    return ptf_lower_refuse(l, "reads '%s', which ptfold does not compute",
-                            value_of(l, value)->name);
-}
-
-ptf_status ptf_lower_node(ptf_lowering *l, const char *name, int *out)
-{
-    const ptf_argument *a = find(l, name);
-    if (a == NULL || a->kind != PTF_ARGUMENT_VALUE)
-        return ptf_lower_refuse(l, "expected a tensor as %s", name);
-    return node_of(l, a->value, value_of(l, l->call->results[0])->rank, out);
-}
-
-ptf_status ptf_lower_nodes(ptf_lowering *l, const char *name, int **out,
-                           int *count)
-{
-    const ptf_argument *a = find(l, name);
-    if (a == NULL || a->kind != PTF_ARGUMENT_VALUES || a->count == 0)
-        return ptf_lower_refuse(l, "expected tensors as %s", name);
-    *out = ptf_arena_array(&l->net->arena, (size_t)a->count, sizeof(**out));
-    *count = a->count;
-    ptf_status status = *out != NULL ? PTF_OK : ptf_fail_memory(l->err);
-    for (int i = 0; i < a->count && status == PTF_OK; i++) {
-        if (a->values[i] < 0)
-            return ptf_lower_refuse(l, "element %d of %s is None", i, name);
-        status = node_of(l, a->values[i],
-                         value_of(l, l->call->results[0])->rank, &(*out)[i]);
-    }
-    return status;
-}
-
 /* ------------------------------------------------------------------- nodes */
 
 static bool ends_with(const char *text, const char *end)
@@ -308,6 +149,18 @@ ptf_status ptf_lower_constant(ptf_lowering *l, const ptf_tensor *tensor,
 
 /* ----------------------------------------------------------------- results */
 
+/* "[2, 64, 56, 56]" into 'text'. */
+static void recorded_text(const ptf_program_value *v, char text[256])
+{
+    size_t used = 1;
+    snprintf(text, 256, "[");
+    for (int d = 0; d < v->rank && used < 200; d++)
+        used +=
+            (size_t)snprintf(text + used, 256 - used, "%s%lld",
+                             d > 0 ? ", " : "", (long long)v->sizes[d].value);
+    snprintf(text + used, 256 - used, "]");
+}
+
 /* What was recorded is not believed, but must be what the rules give. */
 static ptf_status check_recorded(ptf_lowering *l, const ptf_program_value *v,
                                  const ptf_shape *shape)
@@ -336,7 +189,7 @@ ptf_status ptf_lower_give(ptf_lowering *l, int node)
     if (result < 0)
         return PTF_OK;
     l->values[result].node = node;
-    return check_recorded(l, value_of(l, result), &l->shapes[node]);
+    return check_recorded(l, ptf_lower_value(l, result), &l->shapes[node]);
 }
 
 ptf_status ptf_lower_give_tensor(ptf_lowering *l, const ptf_tensor *tensor)
@@ -460,7 +313,7 @@ static ptf_status fail(const ptf_lowering *l, const char *fmt, ...)
 static ptf_status take_input(ptf_lowering *l, const ptf_program_input *input)
 {
     ptf_net *net = l->net;
-    const ptf_program_value *v = value_of(l, input->value);
+    const ptf_program_value *v = ptf_lower_value(l, input->value);
     if (net->node_count > 0)
         return fail(l,
                     "has the inputs '%s' and '%s'; ptfold runs networks with "
@@ -584,11 +437,7 @@ ptf_status ptf_net_from_program(const ptf_program *program, ptf_net **out,
     ptf_status status = lower(&l);
     ptf_text_table_free(&l.names);
     if (status == PTF_OK)
-        status = ptf_net_check(net, err);
-    if (status == PTF_OK)
-        status = ptf_net_list_parameters(net, err);
-    if (status == PTF_OK)
-        status = ptf_net_collect(net, err);
+        status = ptf_net_complete(net, err);
     if (status != PTF_OK) {
         ptf_net_free(net);
         return status;

@@ -301,11 +301,7 @@ ptf_status ptf_net_edit_finish(ptf_net_edit *edit, const char *rewrite,
     if (!finish(edit, rewrite))
         status = ptf_fail_memory(err);
     if (status == PTF_OK)
-        status = ptf_net_check(net, err);
-    if (status == PTF_OK)
-        status = ptf_net_list_parameters(net, err);
-    if (status == PTF_OK)
-        status = ptf_net_collect(net, err);
+        status = ptf_net_complete(net, err);
     if (status != PTF_OK) {
         ptf_net_edit_abort(edit);
         return status;

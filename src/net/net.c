@@ -169,6 +169,14 @@ const ptf_parameter *ptf_net_parameters(const ptf_net *net, size_t *count)
     return net->parameters;
 }
 
+ptf_status ptf_net_complete(ptf_net *net, ptf_error *err)
+{
+    ptf_status status = ptf_net_check(net, err);
+    if (status == PTF_OK)
+        status = ptf_net_list_parameters(net, err);
+    return status == PTF_OK ? ptf_net_collect(net, err) : status;
+}
+
 void ptf_net_free(ptf_net *net)
 {
     if (net == NULL)

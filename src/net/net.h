@@ -212,4 +212,7 @@ ptf_status ptf_net_list_parameters(ptf_net *net, ptf_error *err);
 /* Lists the tensors of all nodes in net->tensors. */
 ptf_status ptf_net_collect(ptf_net *net, ptf_error *err);
 
+/* Checks a net whose nodes are all there, and makes both lists. */
+ptf_status ptf_net_complete(ptf_net *net, ptf_error *err);
+
 #endif
