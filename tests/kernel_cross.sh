@@ -25,7 +25,8 @@ aarch64() {
     aarch64-linux-gnu-gcc -std=gnu11 -O3 -ffp-contract=off -D_GNU_SOURCE \
         -DPTF_VERSION='"cross"' -static -I"$root/include" -I"$root/src" \
         "$root/tests/unit/kernel/test_kernel.c" "$root/src/kernel/ref.c" \
-        "$root/src/kernel/neon.c" "$root/src/kernel/table.c" \
+        "$root/src/kernel/neon.c" "$root/src/kernel/strides.c" \
+        "$root/src/kernel/table.c" \
         "$root/src/base/error.c" "$root/src/base/machine.c" \
         "$root/src/base/memory.c" -o "$dir/test_kernel" -lm
     qemu-aarch64 "$dir/test_kernel" 1 "${1:-40}"

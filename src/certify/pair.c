@@ -13,7 +13,7 @@ static bool is_norm(const ptf_node *node)
 /* Layers that rewrites may drop: they move no number, or can be folded. */
 static bool is_optional(const ptf_node *node)
 {
-    return is_norm(node) || ptf_op_is(node->op, PTF_FAMILY_VIEW);
+    return is_norm(node) || ptf_op_is_alias(node->op);
 }
 
 static bool is_pool(const ptf_node *node)

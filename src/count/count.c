@@ -250,7 +250,7 @@ static ptf_count count_layer(tally *t, const counting *c, int index)
     for (int k = 0; k < node->input_count; k++)
         q[PTF_QUANTITY_INPUTS] =
             plus(t, q[PTF_QUANTITY_INPUTS], operand_numbers(t, c, node, k));
-    if (!ptf_op_is(node->op, PTF_FAMILY_VIEW) && node->input_count > 0) {
+    if (!ptf_op_is_alias(node->op) && node->input_count > 0) {
         count.input_bytes = input_bytes(t, c, node);
         count.output_bytes = times(t, q[PTF_QUANTITY_OUTPUTS], sizeof(float));
     }

@@ -22,6 +22,11 @@
  *              g and -g go on; product: g times the other factor; quotient
  *              a / b: g / a, -g * a / (b * b); maximum, minimum: a comparison.
  *   concat     nothing: numbers move.
+ *   expand     nothing; x: the sum of the g of all copies.  Other views
+ *              nothing, as what they move is no operation.
+ *   sum        additions; x: g.  mean: and one division; x: g / n.
+ *   amax, amin comparisons; x: a comparison for each number, and g over the
+ *              number of those that are equal to y.
  *
  * Where an operand is broadcast, its gradient is a sum over the numbers of the
  * result; over the batch, too, for a constant.  A value that several operands
@@ -74,6 +79,11 @@ const ptf_formula_table ptf_forward_formulas = {
             [PTF_OP_ADAPTIVE_AVGPOOL2D] =
                 {.additions = {[TAPS] = 1, [OUTPUTS] = -1},
                  .others = {[OUTPUTS] = 1}},
+            [PTF_OP_SUM] = {.additions = {[INPUTS] = 1, [OUTPUTS] = -1}},
+            [PTF_OP_MEAN] = {.additions = {[INPUTS] = 1, [OUTPUTS] = -1},
+                             .others = {[OUTPUTS] = 1}},
+            [PTF_OP_AMAX] = {.others = {[INPUTS] = 1, [OUTPUTS] = -1}},
+            [PTF_OP_AMIN] = {.others = {[INPUTS] = 1, [OUTPUTS] = -1}},
             [PTF_OP_ADD] = {.additions = {[OUTPUTS] = 1}},
             [PTF_OP_SUB] = {.additions = {[OUTPUTS] = 1}},
             [PTF_OP_MUL] = {.multiplications = {[OUTPUTS] = 1}},
@@ -112,6 +122,10 @@ const ptf_formula_table ptf_input_gradient_formulas = {
             [PTF_OP_DIV] = {.others = {[OUTPUTS] = 1}},
             [PTF_OP_MAXIMUM] = {.others = {[OUTPUTS] = 1}},
             [PTF_OP_MINIMUM] = {.others = {[OUTPUTS] = 1}},
+            [PTF_OP_EXPAND] = {.additions = {[OUTPUTS] = 1}},
+            [PTF_OP_MEAN] = {.others = {[OUTPUTS] = 1}},
+            [PTF_OP_AMAX] = {.others = {[INPUTS] = 1, [OUTPUTS] = 1}},
+            [PTF_OP_AMIN] = {.others = {[INPUTS] = 1, [OUTPUTS] = 1}},
         },
 };
 

@@ -19,7 +19,7 @@ const ptf_enclose_family *ptf_enclose_family_of(const ptf_node *node)
 /* A max pool does not: where a window lies in the padding alone it is -inf. */
 static bool keeps_finite(const ptf_node *node)
 {
-    return node->op == PTF_OP_RELU || ptf_enclose_family_of(node)->passes_on;
+    return node->op == PTF_OP_RELU || ptf_op_is_alias(node->op);
 }
 
 void ptf_enclose_note(void *context, int64_t n, int thread)

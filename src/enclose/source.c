@@ -28,5 +28,4 @@ static void image(const ptf_enclose_step *s, int64_t n)
                    ptf_enclose_out(s, n));
 }
 
-const ptf_enclose_family ptf_enclose_family_source = {.image = image,
-                                                      .passes_on = true};
+const ptf_enclose_family ptf_enclose_family_source = {.image = image};

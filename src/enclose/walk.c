@@ -159,8 +159,8 @@ static void share_balls(ptf_enclosure *enc, const float *const *taps)
 {
     for (int i = 1; i < enc->net->node_count; i++) {
         const ptf_node *node = &enc->net->nodes[i];
-        bool shares = ptf_enclose_family_of(node)->passes_on &&
-                      node->input_count > 0 && taps[node->inputs[0]] == NULL;
+        bool shares = ptf_op_is_alias(node->op) && node->input_count > 0 &&
+                      taps[node->inputs[0]] == NULL;
         enc->root[i] = shares ? enc->root[node->inputs[0]] : i;
     }
 }

@@ -92,7 +92,6 @@ static inline void ptf_balls_copy(int64_t n, ptf_balls in, ptf_balls out)
 typedef struct ptf_enclose_family {
     ptf_status (*step)(const ptf_enclose_step *step, ptf_error *err);
     void (*image)(const ptf_enclose_step *step, int64_t n);
-    bool passes_on; /* the output is the input */
 } ptf_enclose_family;
 
 #define FAMILY(id, name) \

@@ -87,6 +87,14 @@ typedef struct ptf_backward {
                      float *dx);
     void (*adaptive_avg_pool)(const ptf_map *in, const ptf_map *out,
                               const float *d, float *dx);
+    /*
+     * Of outputs begin .. end - 1 to all of their terms, which lie in dx as in
+     * x.  sum: d to each term.  mean: d / n, n rounded to f32.  amax, amin:
+     * d / k to the k terms that are equal to y, 0 / k to the others; so all are
+     * NaN when y is.
+     */
+    void (*reduce)(const ptf_reduction *r, int64_t begin, int64_t end,
+                   const float *x, const float *y, const float *d, float *dx);
 
     /* The sum of d, or with x that of d * (x - mean). */
     double (*sum)(const float *d, const float *x, double mean, int64_t n);

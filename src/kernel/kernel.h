@@ -29,6 +29,13 @@
  *                counts as taps, up to 'padding' beyond the map.
  *   adaptive     the same over rows floor(o * in / out) up to, not with,
  *                ceil((o + 1) * in / out), columns alike.
+ *   sum          Over axes: the terms of one output in C order of these axes,
+ *                in blocks of 256 from term 0: acc = +0; acc = acc + x; then
+ *                s = block 0; s = s + block 1; ...
+ *   mean         s / n, where s is that sum and n the number of its terms,
+ *                rounded to f32.
+ *   amax, amin   m = -inf (+inf); over the terms in order: m = x where x > m
+ *                (x < m) or x is NaN.
  *
  * A NaN in an output is always the word 0x7fc00000, because which NaN an
  * instruction passes on depends on the processor; so outputs can be compared
@@ -137,6 +144,78 @@ typedef void ptf_binary_kernel(const ptf_grid *grid, float *y, const float *a,
                                const float *b);
 
 /*
+ * Numbers in strides: of axis i there are size[i] positions, from[i] floats
+ * apart where they are read, to[i] where they go.  C order: the last axis is
+ * the fastest one.
+ */
+enum { PTF_AXES = 8 };
+
+typedef struct ptf_strides {
+    int rank;
+    int64_t size[PTF_AXES], from[PTF_AXES], to[PTF_AXES];
+} ptf_strides;
+
+/* Puts an axis behind the others, or makes the last one longer where that is
+ * the same. */
+void ptf_strides_add(ptf_strides *s, int64_t size, int64_t from, int64_t to);
+
+/* To a dense array of these sizes. */
+void ptf_strides_dense(ptf_strides *s, int rank, const int64_t *size,
+                       const int64_t *from);
+
+static inline int64_t ptf_strides_count(const ptf_strides *s, int axes)
+{
+    int64_t n = 1;
+    for (int i = 0; i < axes; i++)
+        n *= s->size[i];
+    return n;
+}
+
+/* Where position i of the first 'axes' axes is read and goes. */
+static inline void ptf_strides_at(const ptf_strides *s, int axes, int64_t i,
+                                  int64_t *from, int64_t *to)
+{
+    *from = *to = 0;
+    for (int k = axes - 1; k >= 0; k--) {
+        int64_t at = i % s->size[k];
+        i /= s->size[k];
+        *from += at * s->from[k];
+        *to += at * s->to[k];
+    }
+}
+
+/*
+ * Moves numbers, bit for bit.  Part 'part' of 'parts' of them, so that threads
+ * can share the work; ptf_copy_parts() says how many pay.
+ */
+void ptf_copy(const ptf_strides *s, int64_t part, int64_t parts, const float *x,
+              float *y);
+int64_t ptf_copy_parts(const ptf_strides *s);
+
+/*
+ * A reduction: each position of 'kept' is an output, which takes its terms
+ * from those of 'terms', added to where it reads.  'to' of the terms is 0.
+ */
+typedef enum ptf_reduce {
+    PTF_REDUCE_SUM,
+    PTF_REDUCE_MEAN,
+    PTF_REDUCE_AMAX,
+    PTF_REDUCE_AMIN,
+} ptf_reduce;
+
+typedef struct ptf_reduction {
+    ptf_reduce how;
+    ptf_strides kept, terms;
+} ptf_reduction;
+
+/*
+ * Of a dense array with sizes 'in', over the axes that are 'reduced'.  The
+ * outputs are dense, too.
+ */
+void ptf_reduction_make(ptf_reduction *r, int rank, const int64_t *in,
+                        const bool *reduced);
+
+/*
  * The kernels of one instruction set.  Maps of one image; 'n' counts floats.
  * Outputs and inputs must not overlap, except that scale_shift, unary and
  * binary may work in place.
@@ -158,6 +237,9 @@ typedef struct ptf_kernels {
                      float *y);
     void (*adaptive_avg_pool)(const ptf_map *in, const ptf_map *out,
                               const float *x, float *y);
+    /* Outputs begin .. end - 1. */
+    void (*reduce)(const ptf_reduction *r, int64_t begin, int64_t end,
+                   const float *x, float *y);
 
     const struct ptf_backward *backward; /* the gradients; see backward.h */
 

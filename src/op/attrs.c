@@ -29,6 +29,7 @@ enum {
 #define PAIR  PTF_FIELD_KIND_PAIR
 #define FLOAT PTF_FIELD_KIND_FLOAT
 #define BOOL  PTF_FIELD_KIND_BOOL
+#define LIST  PTF_FIELD_KIND_LIST
 
 static const ptf_field fields_none[] = {{0}};
 
@@ -169,6 +170,30 @@ static const ptf_field fields_concat[] = {
     {0},
 };
 
+static const ptf_field fields_size[] = {
+    {"size", LIST, STATED, .at = AT(size), .minimum = -1},
+    {0},
+};
+
+static const ptf_field fields_permute[] = {
+    {"dims", LIST, STATED, .at = AT(dims), .minimum = -8},
+    {0},
+};
+
+static const ptf_field fields_slice[] = {
+    {"dim", INT, STATED, .at = AT(dim), .minimum = -8},
+    {"start", INT, STATED, .at = AT(start), .minimum = -INT32_MAX},
+    {"step", INT, 0, .at = AT(step), .minimum = -INT32_MAX},
+    {"length", INT, 0, .at = AT(length)},
+    {0},
+};
+
+static const ptf_field fields_reduce[] = {
+    {"dims", LIST, STATED, .at = AT(dims), .minimum = -8},
+    {"keepdim", BOOL, 0, .at = AT(keepdim)},
+    {0},
+};
+
 static const ptf_field fields_flatten[] = {
     {"start_dim", INT, STATED, .at = AT(start_dim), .minimum = -8},
     {"end_dim", INT, STATED, .at = AT(end_dim), .minimum = -8},
@@ -201,6 +226,7 @@ void ptf_attrs_default(ptf_op op, ptf_attrs *out)
         .count_include_pad = true,
         .start_dim = 1,
         .end_dim = -1,
+        .step = 1,
     };
     for (const ptf_field *f = ptf_op_fields[op]; f->name != NULL; f++) {
         if (f->unspecified_at != 0)
@@ -276,23 +302,31 @@ static bool parse_element(const ptf_field *f, ptf_text_span s, int64_t *out)
     return parse_int(f, s, out);
 }
 
-/* "(1, 2)" or "(1,)" or "1": up to two integers; how many, 0 when wrong. */
-static int parse_tuple(const ptf_field *f, ptf_text_span s, int64_t out[2])
+/* "(1, 2)" or "(1,)" or "1": up to 'most' integers; how many, -1 when wrong. */
+static int parse_tuple(const ptf_field *f, ptf_text_span s, int most,
+                       int64_t *out)
 {
     if (s.size < 2 || s.text[0] != '(')
-        return parse_element(f, s, &out[0]) ? 1 : 0;
+        return parse_element(f, s, &out[0]) ? 1 : -1;
     if (s.text[s.size - 1] != ')')
-        return 0;
+        return -1;
     ptf_text_span rest = {s.text + 1, s.size - 2};
     int count = 0;
     while (rest.size > 0) {
         ptf_text_span item;
-        if (count == 2 || !take_item(&rest, &item) ||
+        if (count == most || !take_item(&rest, &item) ||
             !parse_element(f, item, &out[count]))
-            return 0;
+            return -1;
         count++;
     }
     return count;
+}
+
+static bool parse_list(const ptf_field *f, ptf_text_span s, ptf_list *out)
+{
+    *out = (ptf_list){0};
+    out->count = parse_tuple(f, s, PTF_SHAPE_MAX, out->at);
+    return out->count >= 0;
 }
 
 /* One number stands for both; Conv1d has one, in the place of the width. */
@@ -300,13 +334,13 @@ static bool parse_pair(ptf_op op, const ptf_field *f, ptf_text_span s,
                        int64_t out[2])
 {
     int64_t value[2] = {0, 0};
-    int count = parse_tuple(f, s, value);
+    int count = parse_tuple(f, s, 2, value);
     bool tuple = s.size > 0 && s.text[0] == '(';
     if (op == PTF_OP_CONV1D) {
         out[1] = value[0];
         return count == 1;
     }
-    if (count == 0 || (tuple && count != 2))
+    if (count < 1 || (tuple && count != 2))
         return false;
     out[0] = value[0];
     out[1] = count == 2 ? value[1] : value[0];
@@ -390,6 +424,7 @@ bool ptf_field_parse(ptf_op op, const ptf_field *f, ptf_text_span s,
     case PTF_FIELD_KIND_FLOAT: return parse_float(f, s, out);
     case PTF_FIELD_KIND_WORD: return parse_word(f, s, out);
     case PTF_FIELD_KIND_BOOL: return parse_bool(s, out);
+    case PTF_FIELD_KIND_LIST: return parse_list(f, s, out);
     case PTF_FIELD_KIND_MODE: return parse_mode(span_unquote(s), attrs);
     }
     return false;

@@ -16,6 +16,7 @@ typedef enum ptf_field_kind {
     PTF_FIELD_KIND_PADDING, /* the same, or "same" or "valid" */
     PTF_FIELD_KIND_FLOAT,
     PTF_FIELD_KIND_BOOL,
+    PTF_FIELD_KIND_LIST, /* (2, 3), (2,) or (): one number stands for itself */
     PTF_FIELD_KIND_WORD, /* 'tanh'; in ptf_attrs its place among the words */
     PTF_FIELD_KIND_MODE, /* padding_mode: only zeros, where there is padding */
 } ptf_field_kind;

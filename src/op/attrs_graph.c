@@ -41,6 +41,15 @@ static void put_pair(ptf_buffer *b, ptf_op op, const ptf_field *f,
     ptf_buffer_add_text(b, "]");
 }
 
+static void put_list(ptf_buffer *b, const ptf_list *list)
+{
+    ptf_buffer_add_text(b, "[");
+    for (int i = 0; i < list->count; i++)
+        ptf_buffer_printf(b, "%s%lld", i > 0 ? "," : "",
+                          (long long)list->at[i]);
+    ptf_buffer_add_text(b, "]");
+}
+
 static void put_value(ptf_buffer *b, ptf_op op, const ptf_field *f,
                       const ptf_attrs *attrs)
 {
@@ -69,6 +78,7 @@ static void put_value(ptf_buffer *b, ptf_op op, const ptf_field *f,
     case PTF_FIELD_KIND_BOOL:
         ptf_buffer_add_text(b, *(const bool *)at ? "True" : "False");
         break;
+    case PTF_FIELD_KIND_LIST: put_list(b, at); break;
     case PTF_FIELD_KIND_WORD:
         ptf_buffer_add_text(b, f->words[(int)*(const double *)at]);
         break;
@@ -98,7 +108,7 @@ char *ptf_attrs_graph(ptf_arena *arena, ptf_op op, const ptf_attrs *attrs,
 
 /* ----------------------------------------------------------------- reading */
 
-enum { VALUE_MAX = 64 };
+enum { VALUE_MAX = 16 * PTF_SHAPE_MAX };
 
 /* "[1,2]" is what print(model) writes (1,2). */
 static bool parse_value(ptf_op op, const ptf_field *f, ptf_text_span value,

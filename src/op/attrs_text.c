@@ -47,6 +47,14 @@ static void put_pair(writer *w, ptf_op op, const ptf_field *f,
     }
 }
 
+static void put_list(writer *w, const ptf_list *list)
+{
+    put(w, "(");
+    for (int i = 0; i < list->count; i++)
+        put(w, "%s%lld", i > 0 ? ", " : "", (long long)list->at[i]);
+    put(w, list->count == 1 ? ",)" : ")");
+}
+
 static void put_float(writer *w, double value)
 {
     char text[32];
@@ -81,6 +89,7 @@ static void put_value(writer *w, ptf_op op, const ptf_field *f,
     case PTF_FIELD_KIND_BOOL:
         put(w, *(const bool *)at ? "True" : "False");
         break;
+    case PTF_FIELD_KIND_LIST: put_list(w, at); break;
     case PTF_FIELD_KIND_MODE: put(w, "zeros"); break;
     }
 }
@@ -94,6 +103,7 @@ static size_t value_size(ptf_field_kind kind)
         [PTF_FIELD_KIND_FLOAT] = sizeof(double),
         [PTF_FIELD_KIND_WORD] = sizeof(double),
         [PTF_FIELD_KIND_BOOL] = sizeof(bool),
+        [PTF_FIELD_KIND_LIST] = sizeof(ptf_list),
         [PTF_FIELD_KIND_MODE] = 0,
     };
     return sizes[kind];

@@ -28,6 +28,12 @@ typedef enum ptf_family {
     PTF_FAMILY_COUNT,
 } ptf_family;
 
+/* Up to as many integers as a value has axes; those behind 'count' are 0. */
+typedef struct ptf_list {
+    int count;
+    int64_t at[PTF_SHAPE_MAX];
+} ptf_list;
+
 /* What a layer's tensors are for.  Scale and shift come from
  * batchnorm_to_epilogue: y = fmaf(x, scale, shift) per output channel, before
  * any activation. */
@@ -67,9 +73,18 @@ typedef struct ptf_attrs {
     int64_t output_size[2]; /* adaptive pooling; 0: as the input (None) */
     double p[3]; /* of a function, in the order of its attributes; Dropout's */
     int64_t start_dim, end_dim; /* flatten */
-    int64_t dim;                /* softmax, concat; counted with the batch */
+    int64_t dim; /* softmax, concat, slice; counted with the batch */
     bool dim_none;
-    bool inplace; /* printed back, otherwise without meaning */
+    ptf_list dims; /* permute: of the operand, one for each axis of the result
+                      but the batch; reductions: that they go over.  Counted
+                      with the batch */
+    ptf_list size; /* of one sample; -1: what remains (reshape), as it is
+                      (expand) */
+    int64_t start, step; /* slice; a negative start counts from the end, and
+                            a negative step goes back */
+    int64_t length;      /* of a slice; 0: as far as there are positions */
+    bool keepdim;        /* a reduction leaves its axes, of size 1 */
+    bool inplace;        /* printed back, otherwise without meaning */
 } ptf_attrs;
 
 /* ----------------------------------------------------------- what rules say */
@@ -151,6 +166,10 @@ static inline bool ptf_op_is(ptf_op op, ptf_family family)
 
 /* True when the output is the input: Dropout, Identity, the input itself. */
 bool ptf_op_is_identity(ptf_op op);
+
+/* True also when it has the same numbers in the same order: Flatten, reshape.
+ */
+bool ptf_op_is_alias(ptf_op op);
 
 /* The rules of the op's family, see ptf_rules. */
 const char *ptf_op_settle(ptf_op op, ptf_attrs *attrs);
@@ -247,5 +266,25 @@ int ptf_softmax_axis(const ptf_attrs *attrs, int rank);
 
 /* The same of the one along which a Concat joins values of that rank. */
 int ptf_concat_axis(const ptf_attrs *attrs, int rank);
+
+/*
+ * Where a view that is no alias has its numbers from: position (i, j, ...) of
+ * the result is number first + i * stride[0] + j * stride[1] + ... of an
+ * operand of that shape.  Both shapes must be such as the op's rule gives, but
+ * for an axis along which position i depends on position i.
+ */
+typedef struct ptf_view {
+    int64_t first, stride[PTF_SHAPE_MAX];
+} ptf_view;
+
+ptf_view ptf_op_view(ptf_op op, const ptf_attrs *attrs, const ptf_shape *in,
+                     const ptf_shape *out);
+
+/*
+ * Which axes of a sample a reduction goes over, for operands of that rank
+ * without the batch; false when it cannot.
+ */
+bool ptf_reduced_axes(const ptf_attrs *attrs, int rank,
+                      bool reduced[PTF_SHAPE_MAX]);
 
 #endif

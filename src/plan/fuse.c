@@ -46,7 +46,7 @@ static void find_root(const ptf_net *net, int i, ptf_fused *nodes)
     bool open = in->open && in->reads == 1;
     bool norm = open && takes_norm(root, &net->nodes[in->root], node);
     bool relu = open && node->op == PTF_OP_RELU && !root->relu;
-    if (!ptf_op_is(node->op, PTF_FAMILY_VIEW) && !norm && !relu)
+    if (!ptf_op_is_alias(node->op) && !norm && !relu)
         return;
     nodes[i].root = in->root;
     nodes[i].open = open;

@@ -59,6 +59,19 @@ ptf_map ptf_map_of(const ptf_plan_value *value)
     return map;
 }
 
+void ptf_step_shapes(const ptf_plan *plan, const ptf_step *step, ptf_shape *in,
+                     ptf_shape *out)
+{
+    const ptf_plan_value *from = &plan->values[step->in[0]];
+    const ptf_plan_value *to = &plan->values[step->out];
+    *in = from->shape;
+    *out = to->shape;
+    if (in->rank == 3)
+        in->dim[1] = from->rows;
+    if (out->rank == 3)
+        out->dim[1] = to->rows;
+}
+
 ptf_window ptf_window_of(const ptf_attrs *attrs)
 {
     ptf_window w;

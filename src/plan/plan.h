@@ -261,6 +261,14 @@ void ptf_plan_pack(ptf_plan *plan, ptf_step *step);
 
 int64_t ptf_conv_weights(const ptf_conv *conv);
 
+/*
+ * What lies in memory of the one operand of a step and of its result, as
+ * shapes: of a stripe so many rows.  Where these rows depend on the same rows
+ * of the operand, the two have the same ones.
+ */
+void ptf_step_shapes(const ptf_plan *plan, const ptf_step *step, ptf_shape *in,
+                     ptf_shape *out);
+
 /* The value, or the stripe of it that is in memory, as a map. */
 ptf_map ptf_map_of(const ptf_plan_value *value);
 ptf_window ptf_window_of(const ptf_attrs *attrs);

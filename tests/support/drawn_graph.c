@@ -47,10 +47,10 @@ static void draw_pool(build *b, bool rows)
     from(b, some_node(b));
     if (!has_map(&b->shape))
         return;
-    if (pick(0, 1) == 0)
-        add_pool(b, PTF_OP_MAXPOOL2D, 3, pick(1, 2), pick(0, 1), false);
-    else
-        add_pool(b, PTF_OP_AVGPOOL2D, 2, pick(1, 2), 0, false);
+    bool max = pick(0, 1) == 0;
+    int64_t stride = pick(1, 2), padding = max ? pick(0, 1) : 0;
+    add_pool(b, max ? PTF_OP_MAXPOOL2D : PTF_OP_AVGPOOL2D, max ? 3 : 2, stride,
+             padding, false);
 }
 
 static void draw_plain(build *b, bool rows)
@@ -185,7 +185,9 @@ void drawn_graph_make(build *b, uint64_t seed, bool rows)
         draw_plain,  draw_norm,   draw_binary, draw_binary,  draw_binary,
         draw_concat, draw_concat, draw_view,   draw_softmax, draw_constant};
     state = seed * 1000003;
-    start(b, 3, pick(1, 6), pick(6, rows ? 24 : 10), pick(1, 9));
+    /* One at a time: compilers may evaluate arguments in any order. */
+    int64_t channels = pick(1, 6), height = pick(6, rows ? 24 : 10);
+    start(b, 3, channels, height, pick(1, 9));
     if (!rows) {
         b->input.rank = (int)pick(1, 6);
         for (int d = 3; d < b->input.rank; d++)

@@ -196,6 +196,12 @@ void add_plain(build *b, ptf_op op)
     settle(b);
 }
 
+void add_with(build *b, ptf_op op, const ptf_attrs *attrs)
+{
+    add(b, op)->attrs = *attrs;
+    settle(b);
+}
+
 void add_pool(build *b, ptf_op op, int64_t kernel, int64_t stride,
               int64_t padding, bool ceil_mode)
 {

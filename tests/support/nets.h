@@ -39,6 +39,7 @@ ptf_node *add_conv(build *b, int64_t out, int64_t kernel, int64_t stride,
 ptf_node *add_linear(build *b, int64_t out);
 ptf_node *add_norm(build *b);
 void add_plain(build *b, ptf_op op);
+void add_with(build *b, ptf_op op, const ptf_attrs *attrs);
 void add_pool(build *b, ptf_op op, int64_t kernel, int64_t stride,
               int64_t padding, bool ceil_mode);
 

@@ -620,6 +620,77 @@ static void expect_binary(ptf_binary f, float a, float b, float want)
     expect(binary_names[f], want, y);
 }
 
+/* A reduction of up to 4 axes, whose outputs are 'outputs'. */
+static ptf_reduction random_reduction(int64_t *inputs, int64_t *outputs)
+{
+    int64_t size[4];
+    bool reduced[4];
+    int rank = (int)between(1, 4);
+    *inputs = *outputs = 1;
+    for (int d = 0; d < rank; d++) {
+        size[d] = between(1, between(0, 3) == 0 ? 300 / rank : 9);
+        reduced[d] = next() % 2 == 0;
+        *inputs *= size[d];
+        *outputs *= reduced[d] ? 1 : size[d];
+    }
+    ptf_reduction r = {.how = (ptf_reduce)between(0, PTF_REDUCE_AMIN)};
+    ptf_reduction_make(&r, rank, size, reduced);
+    snprintf(shape, sizeof(shape), "%d of rank %d, %" PRId64 " to %" PRId64,
+             (int)r.how, rank, *inputs, *outputs);
+    return r;
+}
+
+static void check_reductions(void)
+{
+    int64_t n, outputs;
+    ptf_reduction r = random_reduction(&n, &outputs);
+    float *x = filled(n, odds()), *d = filled(outputs, odds());
+    float *want = guarded(outputs), *got = guarded(outputs);
+    float *want_dx = guarded(n), *dx = guarded(n);
+    int64_t cut = between(0, outputs);
+    ref->reduce(&r, 0, outputs, x, want);
+    fast->reduce(&r, 0, cut, x, got);
+    fast->reduce(&r, cut, outputs, x, got);
+    check("reduce", want, got, outputs);
+    ref->backward->reduce(&r, 0, outputs, x, want, d, want_dx);
+    fast->backward->reduce(&r, 0, cut, x, want, d, dx);
+    fast->backward->reduce(&r, cut, outputs, x, want, d, dx);
+    check("reduce back", want_dx, dx, n);
+    release();
+}
+
+static void expect_reduced(const char *what, ptf_reduce how, int64_t n,
+                           const float *x, float want)
+{
+    ptf_reduction r = {.how = how};
+    float got;
+    ptf_reduction_make(&r, 1, &n, &(bool){true});
+    ref->reduce(&r, 0, 1, x, &got);
+    expect(what, want, got);
+}
+
+/* 2^24 and then ones: the block of the ones is added as a whole. */
+static void check_ref_reductions(void)
+{
+    enum { N = 300 };
+    float x[N] = {0x1p24F};
+    for (int i = 1; i < N; i++)
+        x[i] = i < PTF_BLOCK_TERMS ? 0.0F : 1.0F;
+    expect_reduced("sum of two blocks", PTF_REDUCE_SUM, N, x,
+                   0x1p24F + (N - PTF_BLOCK_TERMS));
+    x[1] = 1.0F; /* in the block of 2^24 it is lost */
+    expect_reduced("sum of two blocks", PTF_REDUCE_SUM, N, x,
+                   0x1p24F + (N - PTF_BLOCK_TERMS));
+    const float few[4] = {-0.0F, -3.0F, word(0xffa12345), 1.0F};
+    expect_reduced("sum of -0", PTF_REDUCE_SUM, 1, few, 0.0F);
+    expect_reduced("mean", PTF_REDUCE_MEAN, 2, few, -1.5F);
+    expect_reduced("amax", PTF_REDUCE_AMAX, 2, few, -0.0F);
+    expect_reduced("amin", PTF_REDUCE_AMIN, 2, few, -3.0F);
+    expect_reduced("amax of NaN", PTF_REDUCE_AMAX, 4, few, word(PTF_NAN_BITS));
+    expect_reduced("amin of NaN", PTF_REDUCE_AMIN, 4, few, word(PTF_NAN_BITS));
+    expect_reduced("sum of NaN", PTF_REDUCE_SUM, 4, few, word(PTF_NAN_BITS));
+}
+
 static void check_ref_binary(void)
 {
     const float nan = word(0xffa12345), one_nan = word(PTF_NAN_BITS);
@@ -669,6 +740,7 @@ static void check_ref(void)
     ref->softmax(y, logits, 1.0, 1, 3, 1);
     expect("softmax", 0.66524094F, y[2]);
     check_ref_binary();
+    check_ref_reductions();
     check_canonical_sum();
     check_gradient_sums();
 }
@@ -695,6 +767,7 @@ int main(int argc, char **argv)
             check_pointwise_back();
             check_binary_back();
             check_pools_back();
+            check_reductions();
         }
     }
     printf("%d checks, %d failed\n", checks, failures);

@@ -146,7 +146,10 @@ static bool finish_op(one_op *o, bool counts)
     static const char *const names[PTF_ROLE_COUNT] = {"w", "h", "s", "t",
                                                       "m", "v", "n"};
     ptf_node *node = &o->nodes[o->net.output];
-    bool fits = ptf_op_settle(node->op, &node->attrs) == NULL;
+    ptf_partial_shape out;
+    bool fits = ptf_op_settle(node->op, &node->attrs) == NULL &&
+                ptf_op_partial_shape(node->op, &node->attrs,
+                                     (ptf_partial_shape){0, 0}, &out) == NULL;
     for (int r = 0; fits && r < PTF_ROLE_COUNT; r++) {
         int rank;
         int64_t shape[PTF_MAX_RANK];
@@ -166,7 +169,8 @@ static const char *const values[] = {
     "1",      "2",     "4",         "-1",
     "(3, 5)", "(3,)",  "(None, 7)", "0.30000000000000004",
     "1e-7",   "False", "True",      "None",
-    "same",   "valid", "none",      "tanh"};
+    "same",   "valid", "none",      "tanh",
+    "(2, 1)"};
 
 /* What an op must have before anything else can be changed. */
 static void set_required(ptf_op op, ptf_attrs *attrs)

@@ -40,6 +40,22 @@ static void build_gaps(build *b, int64_t h, int64_t w)
     add_pool(b, PTF_OP_MAXPOOL2D, 2, 3, 0, false);
 }
 
+/* What moves numbers or reduces them, and leaves rows where they are. */
+static void build_moved(build *b, int64_t h, int64_t w)
+{
+    start(b, 3, 3, h, w);
+    add_conv(b, 18, 3, 1, 1, 1, 1);
+    add_with(b, PTF_OP_SLICE, &(ptf_attrs){.dim = 1, .start = 1, .step = 2});
+    add_conv(b, 6, 3, 2, 1, 1, 1);
+    add_with(b, PTF_OP_SLICE, &(ptf_attrs){.dim = 3, .start = -1, .step = -1});
+    add_with(b, PTF_OP_PERMUTE, &(ptf_attrs){.dims = {3, {3, 2, 1}}});
+    add_with(b, PTF_OP_MEAN, &(ptf_attrs){.dims = {1, {3}}, .keepdim = true});
+    add_pool(b, PTF_OP_MAXPOOL2D, 1, 1, 0, false);
+    add_with(b, PTF_OP_EXPAND, &(ptf_attrs){.size = {3, {-1, -1, -1}}});
+    add_with(b, PTF_OP_AMAX, &(ptf_attrs){.dims = {1, {1}}, .keepdim = true});
+    add_conv(b, 5, 1, 1, 0, 1, 1);
+}
+
 static void build_slid(build *b, int64_t h, int64_t w)
 {
     build_tail(b, true, h, w);
@@ -47,7 +63,8 @@ static void build_slid(build *b, int64_t h, int64_t w)
 
 typedef void build_function(build *b, int64_t h, int64_t w);
 
-static build_function *const nets[] = {build_rows, build_gaps, build_slid};
+static build_function *const nets[] = {build_rows, build_gaps, build_slid,
+                                       build_moved};
 
 static ptf_plan *plan_of(const build *b, int64_t batch, size_t limit)
 {
@@ -134,6 +151,27 @@ static void a_softmax_over_the_rows_of_one_channel_is_not_cut(void **unused)
     ptf_plan *plan = plan_of(&b, 1, 0);
     assert_int_equal(ptf_plan_stripe(plan), 0);
     ptf_plan_free(plan);
+    finish(&b);
+}
+
+/* A reshape makes other rows, and so nothing can be cut. */
+static void build_reshaped(build *b, int64_t h, int64_t w)
+{
+    start(b, 3, 2, h, w);
+    add_conv(b, 4, 3, 1, 1, 1, 1);
+    add_with(b, PTF_OP_RESHAPE, &(ptf_attrs){.size = {3, {4, w, -1}}});
+    add_conv(b, 5, 3, 1, 1, 1, 1);
+}
+
+static void a_reshape_between_maps_is_not_cut(void **unused)
+{
+    (void)unused;
+    build b;
+    build_reshaped(&b, 31, 12);
+    ptf_plan *plan = plan_of(&b, 1, 0);
+    assert_int_equal(ptf_plan_stripe(plan), 0);
+    ptf_plan_free(plan);
+    check_limits(&b, ptf_isa_text(ptf_isa_default()));
     finish(&b);
 }
 
@@ -339,6 +377,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(stripes_give_the_bits_of_the_image_at_once),
         cmocka_unit_test(a_softmax_over_the_rows_of_one_channel_is_not_cut),
+        cmocka_unit_test(a_reshape_between_maps_is_not_cut),
         cmocka_unit_test(rows_asked_for_are_those_of_the_image),
         cmocka_unit_test(rows_that_are_not_there_are_refused),
         cmocka_unit_test(a_batch_in_parts_gives_the_bits_of_the_batch),
