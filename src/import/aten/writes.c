@@ -13,7 +13,7 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
-#include "import/writes.h"
+#include "import/aten/writes.h"
 
 typedef struct name {
     int root;      /* another name of the storage; its own number: the root */

@@ -1,0 +1,240 @@
+/*
+ * aten: from a program of ATen calls to a net.  lower.c walks the calls;
+ * values.c keeps what each value has become; call.c reads arguments;
+ * constants.c evaluates what depends on constants alone.  Each family of ops
+ * has a file with the rows of its operators.
+ *
+ * A net's shapes are of one sample.  In a program that was exported for a
+ * batch, a value has one of two forms:
+ *
+ *     batched   f32 [N, 64, 7, 7]   the net's node has the shape [64, 7, 7]
+ *     whole     f32 [49, 64, 64]    the node has all axes in its shape
+ *
+ * Windows of a Swin transformer are whole: [N, 56, 56, 96] is reshaped to
+ * [N * 64, 49, 96], and back again later.  That is a function of one sample
+ * when the program was exported for N = 1; then values change their form as
+ * calls need it.  For another N, a call that needs the whole form would mix
+ * samples: the program is then lowered again with no batch at all (batch 0),
+ * as a function of arrays of just these sizes.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#ifndef PTF_ATEN_H
+#define PTF_ATEN_H
+
+#include "net/net.h"
+#include "op/attrs.h"
+#include "program/program.h"
+
+/* What a value of the program has become. */
+typedef struct ptf_lowered {
+    const ptf_tensor *tensor; /* a parameter or constant as it is in the file */
+    int node;                 /* of the net, or -1: not yet, or none */
+    bool batched;             /* the node's shape leaves out the first axis */
+    int other;     /* the node that is the same in the other form, or -1 */
+    bool is_int;   /* 'number' is what it is */
+    bool of_batch; /* a number that depends on the size of the batch */
+    int64_t number;
+} ptf_lowered;
+
+typedef struct ptf_lowering {
+    const ptf_program *program;
+    ptf_net *net;
+    ptf_lowered *values; /* by the graph's number */
+    ptf_shape *shapes;   /* by node, for the program's example */
+    int node_capacity, shape_capacity;
+    ptf_text_table names;         /* of nodes */
+    int64_t batch;                /* of the example; 0: no value is batched */
+    bool mixes;                   /* refused since it would mix samples */
+    size_t evaluated;             /* bytes of constants made so far */
+    const ptf_program_node *call; /* that is being lowered */
+    bool batched;                 /* its operands and results are */
+    int rank;                     /* the highest of its operands */
+    ptf_error *err;
+} ptf_lowering;
+
+/* What the program records of a value. */
+static inline const ptf_program_value *ptf_lower_value(const ptf_lowering *l,
+                                                       int value)
+{
+    return &l->program->graph.values[value];
+}
+
+/* ------------------------------------------------------- arguments of calls */
+
+/* Refuses the call: "node 'add_3' (aten.add.Tensor in layer1): ...". */
+ptf_status ptf_lower_refuse(ptf_lowering *l, const char *fmt, ...)
+    PTF_PRINTF(2, 3);
+#ifdef __clang_analyzer__ /* see ptf_fail() */
+#define ptf_lower_refuse(...) (ptf_lower_refuse(__VA_ARGS__), PTF_UNSUPPORTED)
+#endif
+
+/* The argument as the number of a node, in the call's form. */
+ptf_status ptf_lower_node(ptf_lowering *l, const char *name, int *out);
+/* The same of a list of tensors; the array is the net's. */
+ptf_status ptf_lower_nodes(ptf_lowering *l, const char *name, int **out,
+                           int *count);
+
+/* A constant argument; *out is NULL for None. */
+ptf_status ptf_lower_tensor(ptf_lowering *l, const char *name,
+                            const ptf_tensor **out);
+/* The argument when it is a tensor of the file as it stands there; or NULL. */
+const ptf_tensor *ptf_lower_raw(const ptf_lowering *l, const char *name);
+
+/* 'count' integers; one of them stands for all. */
+ptf_status ptf_lower_ints(ptf_lowering *l, const char *name, int count,
+                          int64_t *out);
+ptf_status ptf_lower_int(ptf_lowering *l, const char *name, int64_t *out);
+/* A list of up to PTF_SHAPE_MAX + 1 integers, sizes or dimensions. */
+enum { PTF_LOWER_LIST = PTF_SHAPE_MAX + 1 };
+ptf_status ptf_lower_list(ptf_lowering *l, const char *name,
+                          int64_t out[PTF_LOWER_LIST], int *count);
+ptf_status ptf_lower_number(ptf_lowering *l, const char *name, double *out);
+bool ptf_lower_is_true(const ptf_lowering *l, const char *name);
+/* True for None, and for an empty list. */
+bool ptf_lower_is_none(const ptf_lowering *l, const char *name);
+/* True where the argument is a tensor, whatever it has become. */
+bool ptf_lower_is_tensor(const ptf_lowering *l, const char *name);
+
+/* -------------------------------------------------------------------- forms */
+
+/*
+ * The sizes of a tensor argument with all its axes, as PyTorch counts them:
+ * what the rules gave, not what was recorded.
+ */
+ptf_status ptf_lower_sizes(ptf_lowering *l, const char *name,
+                           int64_t out[PTF_LOWER_LIST], int *rank);
+
+/*
+ * The call works along the first axis, or has no use for it: from here on its
+ * operands and results are whole.  To be called before operands are asked for.
+ */
+ptf_status ptf_lower_whole(ptf_lowering *l);
+
+/*
+ * The same unless the operands' first axes are aligned: for operators that
+ * broadcast.
+ */
+ptf_status ptf_lower_broadcast(ptf_lowering *l);
+
+/*
+ * A dimension of a tensor of 'rank' axes as the net counts it.  The call
+ * becomes whole when it is the first one.
+ */
+ptf_status ptf_lower_axis(ptf_lowering *l, int rank, int64_t dim, int *out);
+
+/* The dimension that an argument names, counted from the front. */
+ptf_status ptf_lower_dim(ptf_lowering *l, const char *name, int rank, int *out);
+
+/* An axis that PyTorch counts from the front, as the net counts it. */
+static inline int ptf_lower_net_axis(const ptf_lowering *l, int axis)
+{
+    return l->batched ? axis : axis + 1;
+}
+
+/* ------------------------------------------------------------------ results */
+
+/* What PyTorch takes when nothing is said. */
+ptf_attrs ptf_lower_defaults(ptf_op op);
+
+/* Adds a node and checks its shape; its number in *out. */
+ptf_status ptf_lower_add(ptf_lowering *l, ptf_op op, const ptf_attrs *attrs,
+                         int count, const int *inputs,
+                         const ptf_tensor *const tensors[PTF_ROLE_COUNT],
+                         int *out);
+
+/* One that reads one node and has no tensors. */
+ptf_status ptf_lower_add_one(ptf_lowering *l, ptf_op op, const ptf_attrs *attrs,
+                             int input, int *out);
+
+/* A RESHAPE; the node itself when it has that shape. */
+ptf_status ptf_lower_reshape(ptf_lowering *l, int input, const ptf_shape *shape,
+                             int *out);
+
+/* The same for sizes with all axes, of a node in the call's form. */
+ptf_status ptf_lower_resize(ptf_lowering *l, int node, const int64_t *sizes,
+                            int rank, int *out);
+
+/*
+ * Adds an op that works on samples of 'axes' axes, and gives its result.  The
+ * operand has these, or one more in front of them; where that one is not the
+ * batch, the op is done for each of its positions.
+ */
+ptf_status ptf_lower_samples(ptf_lowering *l, ptf_op op, const ptf_attrs *attrs,
+                             const char *operand, int axes,
+                             const ptf_tensor *const tensors[PTF_ROLE_COUNT]);
+
+/* A node of numbers that are the net's: whole, row-major. */
+ptf_status ptf_lower_constant(ptf_lowering *l, const float *data,
+                              const ptf_shape *shape, int *out);
+/* One that is a number. */
+ptf_status ptf_lower_scalar(ptf_lowering *l, double number, int *out);
+
+/* The call's result 'index' is this node, in the call's form. */
+ptf_status ptf_lower_give_at(ptf_lowering *l, int index, int node);
+/* The first one, which mostly is the only one. */
+ptf_status ptf_lower_give(ptf_lowering *l, int node);
+/* It is this constant. */
+ptf_status ptf_lower_give_tensor(ptf_lowering *l, const ptf_tensor *tensor);
+
+/* Adds a node that reads one value, and gives it as the result. */
+ptf_status ptf_lower_give_node(ptf_lowering *l, ptf_op op,
+                               const ptf_attrs *attrs, int input,
+                               const ptf_tensor *const *tensors);
+
+/* -------------------------------------------------- values.c to constants.c */
+
+/* True when all operands of the node are constants, of which there are some. */
+bool ptf_lower_is_constant(const ptf_lowering *l, int node);
+
+/* The node becomes a constant: what it gives for its operands. */
+ptf_status ptf_lower_evaluate(ptf_lowering *l, int node);
+
+/* The numbers of a tensor as f32 in C order; integers must be exact. */
+ptf_status ptf_lower_floats(ptf_lowering *l, const ptf_tensor *tensor,
+                            const float **out);
+
+/* Memory for a constant of so many numbers. */
+ptf_status ptf_lower_room(ptf_lowering *l, int64_t numel, float **out);
+
+/* ----------------------------------------------- values.c for lower.c alone */
+
+ptf_status ptf_lower_append(ptf_lowering *l, const ptf_node *node,
+                            const ptf_shape *shape, int *out);
+/* The form in which the call's operands are. */
+void ptf_lower_begin(ptf_lowering *l, const ptf_program_node *call);
+
+/* --------------------------------------------------------------- the tables */
+
+/* An operator: "aten.add.Tensor", without in-place marks. */
+typedef struct ptf_aten_row {
+    const char *target;
+    ptf_status (*lower)(ptf_lowering *l, const struct ptf_aten_row *row);
+    ptf_op op;
+    const char *numbers[3]; /* arguments that are attrs.p */
+    bool turned;            /* other - self */
+} ptf_aten_row;
+
+/*
+ * Tables for each family, ended by an empty row: of its name, and what is made
+ * of several ops.
+ */
+#define PTF_ATEN_COMPOSED(TABLE) \
+    TABLE(expand)                \
+    TABLE(slice)                 \
+    TABLE(shuffle)
+
+#define FAMILY(id, name) extern const ptf_aten_row ptf_aten_##name[];
+#include "op/families.inc"
+#undef FAMILY
+#define TABLE(name) extern const ptf_aten_row ptf_aten_##name[];
+PTF_ATEN_COMPOSED(TABLE)
+#undef TABLE
+
+/* The row of an operator, or NULL. */
+const ptf_aten_row *ptf_aten_find(const char *target);
+
+/* Lowers an operator that gives its first argument as it is. */
+ptf_status ptf_lower_same(ptf_lowering *l, const ptf_aten_row *row);
+
+#endif

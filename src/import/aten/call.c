@@ -1,0 +1,182 @@
+/*
+ * A call of a program: its arguments as a net needs them, and its refusal.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "import/aten/aten.h"
+
+ptf_status(ptf_lower_refuse)(ptf_lowering *l, const char *fmt, ...)
+{
+    char text[512];
+    va_list args;
+    va_start(args, fmt);
+    vsnprintf(text, sizeof(text), fmt, args);
+    va_end(args);
+    return ptf_program_fail(l->program, l->call, l->err, PTF_UNSUPPORTED, "%s",
+                            text);
+}
+
+/* --------------------------------------------------------------- arguments */
+
+static const ptf_argument *find(const ptf_lowering *l, const char *name)
+{
+    return ptf_program_argument(l->call, name);
+}
+
+bool ptf_lower_is_none(const ptf_lowering *l, const char *name)
+{
+    const ptf_argument *a = find(l, name);
+    return a == NULL || a->kind == PTF_ARGUMENT_NONE ||
+           (a->kind == PTF_ARGUMENT_INTS && a->count == 0);
+}
+
+bool ptf_lower_is_true(const ptf_lowering *l, const char *name)
+{
+    const ptf_argument *a = find(l, name);
+    return a != NULL && a->kind == PTF_ARGUMENT_BOOL && a->truth;
+}
+
+bool ptf_lower_is_tensor(const ptf_lowering *l, const char *name)
+{
+    const ptf_argument *a = find(l, name);
+    return a != NULL && a->kind == PTF_ARGUMENT_VALUE &&
+           ptf_lower_value(l, a->value)->kind == PTF_PROGRAM_TENSOR;
+}
+
+/* What sizes decide; a number of the batch's size is for its axis alone. */
+static ptf_status number_of(ptf_lowering *l, int value, bool leads,
+                            int64_t *out)
+{
+    const ptf_lowered *v = &l->values[value];
+    *out = v->number;
+    if (!v->is_int)
+        return ptf_lower_refuse(l,
+                                "reads '%s', which is no number that the "
+                                "sizes of the inputs decide",
+                                ptf_lower_value(l, value)->name);
+    if (!v->of_batch || (leads && v->number == l->batch))
+        return PTF_OK;
+    l->mixes = true;
+    return ptf_lower_refuse(l,
+                            "reads '%s', which depends on the size of the "
+                            "batch",
+                            ptf_lower_value(l, value)->name);
+}
+
+static ptf_status element(ptf_lowering *l, const ptf_argument_int *n,
+                          bool leads, int64_t *out)
+{
+    *out = n->number;
+    return n->value < 0 ? PTF_OK : number_of(l, n->value, leads, out);
+}
+
+ptf_status ptf_lower_int(ptf_lowering *l, const char *name, int64_t *out)
+{
+    const ptf_argument *a = find(l, name);
+    *out = 0;
+    if (a != NULL && a->kind == PTF_ARGUMENT_VALUE)
+        return number_of(l, a->value, false, out);
+    if (a == NULL || a->kind != PTF_ARGUMENT_INT)
+        return ptf_lower_refuse(l, "expected an integer as %s", name);
+    *out = a->integer;
+    return PTF_OK;
+}
+
+ptf_status ptf_lower_ints(ptf_lowering *l, const char *name, int count,
+                          int64_t *out)
+{
+    const ptf_argument *a = find(l, name);
+    bool one = a != NULL && a->kind == PTF_ARGUMENT_INTS && a->count == 1;
+    if (a == NULL || a->kind != PTF_ARGUMENT_INTS ||
+        (!one && a->count != count))
+        return ptf_lower_refuse(l, "expected %d integers as %s", count, name);
+    ptf_status status = PTF_OK;
+    for (int i = 0; i < count && status == PTF_OK; i++)
+        status = element(l, &a->integers[one ? 0 : i], false, &out[i]);
+    return status;
+}
+
+ptf_status ptf_lower_list(ptf_lowering *l, const char *name,
+                          int64_t out[PTF_LOWER_LIST], int *count)
+{
+    const ptf_argument *a = find(l, name);
+    *count = 0;
+    if (a == NULL ||
+        (a->kind != PTF_ARGUMENT_INTS && a->kind != PTF_ARGUMENT_INT))
+        return ptf_lower_refuse(l, "expected integers as %s", name);
+    if (a->kind == PTF_ARGUMENT_INT) {
+        out[(*count)++] = a->integer;
+        return PTF_OK;
+    }
+    if (a->count > PTF_LOWER_LIST)
+        return ptf_lower_refuse(l, "expected at most %d integers as %s, got %d",
+                                PTF_LOWER_LIST, name, a->count);
+    ptf_status status = PTF_OK;
+    for (; *count < a->count && status == PTF_OK; (*count)++)
+        status = element(l, &a->integers[*count], *count == 0, &out[*count]);
+    return status;
+}
+
+ptf_status ptf_lower_number(ptf_lowering *l, const char *name, double *out)
+{
+    const ptf_argument *a = find(l, name);
+    if (a != NULL && a->kind == PTF_ARGUMENT_FLOAT)
+        *out = a->number;
+    else if (a != NULL && a->kind == PTF_ARGUMENT_INT)
+        *out = (double)a->integer;
+    else if (a != NULL && a->kind == PTF_ARGUMENT_BOOL)
+        *out = a->truth;
+    else
+        return ptf_lower_refuse(l, "expected a number as %s", name);
+    return PTF_OK;
+}
+
+const ptf_tensor *ptf_lower_raw(const ptf_lowering *l, const char *name)
+{
+    const ptf_argument *a = find(l, name);
+    return a != NULL && a->kind == PTF_ARGUMENT_VALUE
+               ? l->values[a->value].tensor
+               : NULL;
+}
+
+ptf_status ptf_lower_tensor(ptf_lowering *l, const char *name,
+                            const ptf_tensor **out)
+{
+    const ptf_argument *a = find(l, name);
+    *out = NULL;
+    if (ptf_lower_is_none(l, name))
+        return PTF_OK;
+    const ptf_lowered *v =
+        a->kind == PTF_ARGUMENT_VALUE ? &l->values[a->value] : NULL;
+    if (v != NULL && v->tensor != NULL)
+        *out = v->tensor;
+    else if (v != NULL && v->node >= 0)
+        *out = l->net->nodes[v->node].op == PTF_OP_CONSTANT
+                   ? l->net->nodes[v->node].tensors[PTF_ROLE_WEIGHT]
+                   : NULL;
+    if (*out == NULL)
+        return ptf_lower_refuse(l,
+                                "its %s is computed from the input; expected a "
+                                "parameter or constant",
+                                name);
+    return ptf_dtype_is_float((*out)->dtype)
+               ? PTF_OK
+               : ptf_lower_refuse(l,
+                                  "its %s is %s; expected numbers of "
+                                  "floating point",
+                                  name, ptf_dtype_name((*out)->dtype));
+}
+
+/* A dimension of 'rank' counted from the front. */
+ptf_status ptf_lower_dim(ptf_lowering *l, const char *name, int rank, int *out)
+{
+    int64_t dim = 0;
+    ptf_status status = ptf_lower_int(l, name, &dim);
+    if (status == PTF_OK && (dim < -rank || dim >= rank))
+        status = ptf_lower_refuse(l,
+                                  "expected a dimension of %d, got number "
+                                  "%lld",
+                                  rank, (long long)dim);
+    *out = (int)(dim < 0 ? dim + rank : dim);
+    return status;
+}

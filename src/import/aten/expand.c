@@ -1,0 +1,163 @@
+/*
+ * The same numbers more than once: expand, repeat.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "import/aten/aten.h"
+
+static ptf_status give_expanded(ptf_lowering *l, int64_t *sizes, int count)
+{
+    int64_t old[PTF_LOWER_LIST];
+    ptf_attrs a = ptf_lower_defaults(PTF_OP_EXPAND);
+    int rank, node;
+    bool same = true;
+    ptf_status status = ptf_lower_sizes(l, "self", old, &rank);
+    if (status == PTF_OK && count < rank)
+        status = ptf_lower_refuse(l, "expected at least %d sizes, got %d", rank,
+                                  count);
+    for (int d = 0; status == PTF_OK && d < count; d++) {
+        int from = d - (count - rank);
+        if (sizes[d] == -1 && from >= 0)
+            sizes[d] = old[from];
+        same = same && from == d && sizes[d] == old[d];
+    }
+    if (status != PTF_OK || same)
+        return status == PTF_OK ? ptf_lower_same(l, NULL) : status;
+    if (count != rank || sizes[0] != old[0])
+        status = ptf_lower_whole(l);
+    int first = l->batched;
+    if (status == PTF_OK && count - first > PTF_SHAPE_MAX)
+        status = ptf_lower_refuse(l, "a value has %d axes; at most %d can be",
+                                  count, PTF_SHAPE_MAX);
+    for (int d = first; d < count && status == PTF_OK; d++)
+        a.size.at[a.size.count++] = sizes[d];
+    if (status == PTF_OK)
+        status = ptf_lower_node(l, "self", &node);
+    return status == PTF_OK
+               ? ptf_lower_give_node(l, PTF_OP_EXPAND, &a, node, NULL)
+               : status;
+}
+
+static ptf_status lower_expand(ptf_lowering *l, const ptf_aten_row *row)
+{
+    (void)row;
+    int64_t sizes[PTF_LOWER_LIST];
+    int count;
+    ptf_status status = ptf_lower_list(l, "size", sizes, &count);
+    return status == PTF_OK ? give_expanded(l, sizes, count) : status;
+}
+
+static ptf_status lower_expand_as(ptf_lowering *l, const ptf_aten_row *row)
+{
+    (void)row;
+    int64_t sizes[PTF_LOWER_LIST];
+    int count;
+    ptf_status status = ptf_lower_sizes(l, "other", sizes, &count);
+    return status == PTF_OK ? give_expanded(l, sizes, count) : status;
+}
+
+/* The node 'times' times after itself along an axis. */
+static ptf_status repeat_axis(ptf_lowering *l, int axis, int64_t times,
+                              int *node)
+{
+    ptf_attrs a = ptf_lower_defaults(PTF_OP_CONCAT);
+    if (times < 1 || times > PTF_OPERANDS_MAX)
+        return ptf_lower_refuse(l, "expected 1 to %d repetitions, got %lld",
+                                PTF_OPERANDS_MAX, (long long)times);
+    if (times == 1)
+        return PTF_OK;
+    int *in = ptf_alloc((size_t)times * sizeof(*in));
+    if (in == NULL)
+        return ptf_fail_memory(l->err);
+    for (int64_t i = 0; i < times; i++)
+        in[i] = *node;
+    a.dim = ptf_lower_net_axis(l, axis);
+    ptf_status status =
+        ptf_lower_add(l, PTF_OP_CONCAT, &a, (int)times, in, NULL, node);
+    ptf_free(in);
+    return status;
+}
+
+static ptf_status lower_repeat(ptf_lowering *l, const ptf_aten_row *row)
+{
+    (void)row;
+    const char *name =
+        ptf_program_argument(l->call, "dims") != NULL ? "dims" : "repeats";
+    int64_t old[PTF_LOWER_LIST], times[PTF_LOWER_LIST], sizes[PTF_LOWER_LIST];
+    int rank, count, node;
+    ptf_status status = ptf_lower_sizes(l, "self", old, &rank);
+    if (status == PTF_OK)
+        status = ptf_lower_list(l, name, times, &count);
+    if (status != PTF_OK)
+        return status;
+    int lead = count > rank ? count - rank : 0; /* new axes in front */
+    int gap = rank > count ? rank - count : 0;  /* axes that stay (tile) */
+    if (rank + lead > PTF_LOWER_LIST)
+        return ptf_lower_refuse(l, "a value has %d axes; at most %d can be",
+                                rank + lead, PTF_LOWER_LIST);
+    for (int d = 0; d < rank + lead; d++)
+        sizes[d] = d < lead ? 1 : old[d - lead];
+    if (lead > 0 || (gap == 0 && count > 0 && times[0] != 1))
+        status = ptf_lower_whole(l);
+    if (status == PTF_OK)
+        status = ptf_lower_node(l, "self", &node);
+    if (status == PTF_OK)
+        status = ptf_lower_resize(l, node, sizes, rank + lead, &node);
+    for (int i = 0; i < count && status == PTF_OK; i++)
+        status =
+            times[i] == 1 ? PTF_OK : repeat_axis(l, i + gap, times[i], &node);
+    return status == PTF_OK ? ptf_lower_give(l, node) : status;
+}
+
+/* Each position 'repeats' times. */
+static ptf_status lower_interleave(ptf_lowering *l, const ptf_aten_row *row)
+{
+    (void)row;
+    int64_t sizes[PTF_LOWER_LIST + 1], times;
+    int rank, dim, node;
+    ptf_attrs a = ptf_lower_defaults(PTF_OP_EXPAND);
+    ptf_status status = ptf_lower_sizes(l, "self", sizes, &rank);
+    if (status == PTF_OK)
+        status = ptf_lower_int(l, "repeats", &times);
+    if (status == PTF_OK && ptf_lower_is_none(l, "dim"))
+        status = ptf_lower_refuse(l, "repeats all elements; expected a dim");
+    if (status == PTF_OK)
+        status = ptf_lower_dim(l, "dim", rank, &dim);
+    if (status == PTF_OK && (times < 1 || rank >= PTF_SHAPE_MAX))
+        status = ptf_lower_refuse(l,
+                                  "expected at least one repetition of at "
+                                  "most %d axes",
+                                  PTF_SHAPE_MAX - 1);
+    if (status == PTF_OK && dim == 0)
+        status = ptf_lower_whole(l);
+    if (status == PTF_OK)
+        status = ptf_lower_node(l, "self", &node);
+    if (status != PTF_OK)
+        return status;
+    int64_t size = sizes[dim];
+    memmove(sizes + dim + 2, sizes + dim + 1,
+            (size_t)(rank - dim - 1) * sizeof(*sizes));
+    sizes[dim + 1] = 1;
+    status = ptf_lower_resize(l, node, sizes, rank + 1, &node);
+    sizes[dim + 1] = times;
+    for (int d = l->batched; d < rank + 1; d++)
+        a.size.at[a.size.count++] = sizes[d];
+    if (status == PTF_OK)
+        status = ptf_lower_add_one(l, PTF_OP_EXPAND, &a, node, &node);
+    sizes[dim] = size * times;
+    memmove(sizes + dim + 1, sizes + dim + 2,
+            (size_t)(rank - dim - 1) * sizeof(*sizes));
+    if (status == PTF_OK)
+        status = ptf_lower_resize(l, node, sizes, rank, &node);
+    return status == PTF_OK ? ptf_lower_give(l, node) : status;
+}
+
+const ptf_aten_row ptf_aten_expand[] = {
+    {.target = "aten.expand.default", .lower = lower_expand},
+    {.target = "aten.broadcast_to.default", .lower = lower_expand},
+    {.target = "aten.expand_as.default", .lower = lower_expand_as},
+    {.target = "aten.repeat.default", .lower = lower_repeat},
+    {.target = "aten.tile.default", .lower = lower_repeat},
+    {.target = "aten.repeat_interleave.self_int", .lower = lower_interleave},
+    {0},
+};

@@ -1,0 +1,331 @@
+/*
+ * The walk through a program's calls, and what its values become.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "import/aten/aten.h"
+#include "import/aten/writes.h"
+#include "import/text.h"
+
+/* --------------------------------------------------------------- operators */
+
+static const ptf_aten_row *const tables[] = {
+#define FAMILY(id, name) ptf_aten_##name,
+#include "op/families.inc"
+#undef FAMILY
+#define TABLE(name) ptf_aten_##name,
+    PTF_ATEN_COMPOSED(TABLE)
+#undef TABLE
+};
+
+const ptf_aten_row *ptf_aten_find(const char *target)
+{
+    for (size_t t = 0; t < PTF_ARRAY_SIZE(tables); t++) {
+        for (const ptf_aten_row *r = tables[t]; r->target != NULL; r++) {
+            if (strcmp(r->target, target) == 0)
+                return r;
+        }
+    }
+    return NULL;
+}
+
+/* ------------------------------------------------------------------- calls */
+
+/*
+ * In place or not, a call computes the same: writes.c has seen that nobody
+ * reads the old value by another name.  From here on the value that was
+ * written is the result.
+ */
+static ptf_status lower_call(ptf_lowering *l, const ptf_program_node *call)
+{
+    char target[128];
+    const ptf_schema *schema = call->schema;
+    snprintf(target, sizeof(target), "%s", call->target);
+    bool writes = schema != NULL && schema->argument_count > 0 &&
+                  schema->arguments[0].is_written;
+    char *mark = writes ? strstr(target, "_.") : NULL;
+    if (mark != NULL)
+        memmove(mark, mark + 1, strlen(mark));
+    const ptf_aten_row *row = ptf_aten_find(target);
+    ptf_lower_begin(l, call);
+    ptf_status status =
+        row != NULL ? row->lower(l, row)
+                    : ptf_lower_refuse(l, "is an operator that ptfold does not "
+                                          "support");
+    const ptf_argument *written = writes ? &call->arguments[0] : NULL;
+    if (status == PTF_OK && written != NULL &&
+        written->kind == PTF_ARGUMENT_VALUE && call->result_count > 0 &&
+        call->results[0] >= 0)
+        l->values[written->value] = l->values[call->results[0]];
+    return status;
+}
+
+/* --------------------------------------------------- what outputs depend on */
+
+static void need(bool *needed, const ptf_argument *a)
+{
+    if (a->kind == PTF_ARGUMENT_VALUE && a->value >= 0)
+        needed[a->value] = true;
+    for (int i = 0; a->kind == PTF_ARGUMENT_VALUES && i < a->count; i++) {
+        if (a->values[i] >= 0)
+            needed[a->values[i]] = true;
+    }
+    for (int i = 0; a->kind == PTF_ARGUMENT_INTS && i < a->count; i++) {
+        if (a->integers[i].value >= 0)
+            needed[a->integers[i].value] = true;
+    }
+}
+
+/* A call that gives what is needed, or writes to what may be. */
+static bool is_needed(const ptf_program_node *call, const bool *needed)
+{
+    for (int i = 0; i < call->result_count; i++) {
+        if (call->results[i] >= 0 && needed[call->results[i]])
+            return true;
+    }
+    for (int i = 0; call->schema != NULL && i < call->schema->argument_count;
+         i++) {
+        if (call->schema->arguments[i].is_written)
+            return true;
+    }
+    return call->schema == NULL;
+}
+
+/*
+ * Marks the calls that the outputs depend on.  The others need not be ops that
+ * there are: assertions, the count of batches that PyTorch writes back.
+ */
+static void find_needed(const ptf_program *p, bool *needed, bool *live)
+{
+    for (int i = 0; i < p->output_count; i++) {
+        if (p->outputs[i].kind == PTF_PROGRAM_RESULT)
+            need(needed, p->outputs[i].what);
+    }
+    for (int i = p->graph.node_count - 1; i >= 0; i--) {
+        const ptf_program_node *call = &p->graph.nodes[i];
+        live[i] = is_needed(call, needed);
+        for (int k = 0; live[i] && k < call->argument_count; k++)
+            need(needed, &call->arguments[k]);
+    }
+}
+
+static ptf_status lower_calls(ptf_lowering *l)
+{
+    const ptf_program_graph *g = &l->program->graph;
+    bool *needed = ptf_alloc((size_t)g->value_count + 1);
+    bool *live = ptf_alloc((size_t)g->node_count + 1);
+    ptf_status status =
+        needed != NULL && live != NULL ? PTF_OK : ptf_fail_memory(l->err);
+    if (status == PTF_OK)
+        find_needed(l->program, needed, live);
+    for (int i = 0; i < g->node_count && status == PTF_OK; i++) {
+        if (live[i])
+            status = lower_call(l, &g->nodes[i]);
+    }
+    ptf_free(needed);
+    ptf_free(live);
+    return status;
+}
+
+/* ------------------------------------------------------- inputs and outputs */
+
+static ptf_status fail(const ptf_lowering *l, const char *fmt, ...)
+    PTF_PRINTF(2, 3);
+static ptf_status fail(const ptf_lowering *l, const char *fmt, ...)
+{
+    char text[512];
+    va_list args;
+    va_start(args, fmt);
+    vsnprintf(text, sizeof(text), fmt, args);
+    va_end(args);
+    ptf_origin origin = {l->program->file.name, NULL};
+    return ptf_fail(l->err, PTF_UNSUPPORTED, &origin, PTF_NO_OFFSET, "%s",
+                    text);
+}
+
+/* True for what the caller brings. */
+static bool is_users(const ptf_program_input *input)
+{
+    return input->kind == PTF_PROGRAM_USER && input->value >= 0;
+}
+
+/* The size that all inputs have in front, or 0. */
+static int64_t common_batch(const ptf_program *p)
+{
+    int64_t batch = -1;
+    for (int i = 0; i < p->input_count; i++) {
+        if (!is_users(&p->inputs[i]))
+            continue;
+        const ptf_program_value *v = &p->graph.values[p->inputs[i].value];
+        int64_t size = v->rank > 0 && v->sizes[0].known ? v->sizes[0].value : 0;
+        batch = batch < 0 || batch == size ? size : 0;
+    }
+    return batch > 0 ? batch : 0;
+}
+
+static ptf_status take_input(ptf_lowering *l, const ptf_program_input *input)
+{
+    ptf_net *net = l->net;
+    const ptf_program_value *v = ptf_lower_value(l, input->value);
+    int more = l->batch > 0;
+    if (net->node_count > 0)
+        return fail(l,
+                    "has the inputs '%s' and '%s'; ptfold runs networks with "
+                    "one",
+                    net->nodes[0].name, input->name);
+    if (v->kind != PTF_PROGRAM_TENSOR || v->dtype != PTF_DTYPE_F32 ||
+        v->rank - more > PTF_SHAPE_MAX)
+        return fail(l,
+                    "input '%s': expected a float32 tensor of at most %d axes, "
+                    "got %s of %d",
+                    input->name, PTF_SHAPE_MAX,
+                    v->kind == PTF_PROGRAM_TENSOR ? ptf_dtype_name(v->dtype)
+                                                  : "a number",
+                    v->rank);
+    ptf_shape shape = {.rank = v->rank - more};
+    for (int d = 0; d < v->rank; d++) {
+        if (!v->sizes[d].known || v->sizes[d].value < 1)
+            return fail(l, "input '%s': the size of axis %d is not recorded",
+                        input->name, d);
+        if (d >= more)
+            shape.dim[d - more] = v->sizes[d].value;
+    }
+    net->has_input = net->input_fixed = true;
+    net->input = shape;
+    ptf_node node = {.op = PTF_OP_INPUT, .name = input->name};
+    int at = -1;
+    ptf_status status = ptf_lower_append(l, &node, &shape, &at);
+    l->values[input->value].node = at;
+    l->values[input->value].batched = more;
+    return status;
+}
+
+static ptf_status take_inputs(ptf_lowering *l)
+{
+    const ptf_program *p = l->program;
+    ptf_status status = PTF_OK;
+    for (int i = 0; i < p->input_count && status == PTF_OK; i++) {
+        const ptf_program_input *input = &p->inputs[i];
+        if (input->tensor != NULL && input->value >= 0)
+            l->values[input->value].tensor = input->tensor;
+        else if (is_users(input))
+            status = take_input(l, input);
+        else if (input->kind == PTF_PROGRAM_CUSTOM ||
+                 input->kind == PTF_PROGRAM_TOKEN)
+            status = fail(l, "input '%s' is no tensor", input->name);
+    }
+    if (status == PTF_OK && l->net->node_count == 0)
+        status = fail(l, "has no input that is a tensor");
+    return status;
+}
+
+/* PyTorch counts batches also in evaluation; nothing reads the count. */
+static bool is_count(const char *target)
+{
+    return strcmp(ptf_path_last(target), "num_batches_tracked") == 0;
+}
+
+static ptf_status take_outputs(ptf_lowering *l)
+{
+    const ptf_program *p = l->program;
+    const char *first = NULL;
+    for (int i = 0; i < p->output_count; i++) {
+        const ptf_program_output *o = &p->outputs[i];
+        if (o->kind == PTF_PROGRAM_BUFFER_MUTATION && is_count(o->target))
+            continue;
+        if (o->kind != PTF_PROGRAM_RESULT)
+            return fail(l,
+                        "changes '%s' as it runs; call model.eval() before "
+                        "torch.export.export()",
+                        o->target != NULL ? o->target : o->name);
+        if (o->what->kind == PTF_ARGUMENT_NONE)
+            continue;
+        if (first != NULL)
+            return fail(l,
+                        "has the outputs '%s' and '%s'; ptfold runs networks "
+                        "with one",
+                        first, o->name);
+        const ptf_lowered *v = o->what->kind == PTF_ARGUMENT_VALUE
+                                   ? &l->values[o->what->value]
+                                   : NULL;
+        if (v == NULL || v->node < 0)
+            return fail(l, "output '%s' does not depend on the input", o->name);
+        if (l->batch > 0 && !v->batched) {
+            l->mixes = true;
+            return fail(l, "output '%s' has no axis for the batch", o->name);
+        }
+        first = o->name;
+        l->net->output = v->node;
+    }
+    return first != NULL ? PTF_OK : fail(l, "has no output");
+}
+
+/* -------------------------------------------------------------------- nets */
+
+/* Constants went into others, and views that nobody reads were made. */
+static ptf_status drop_unread(ptf_lowering *l)
+{
+    ptf_net *net = l->net;
+    int *reads = ptf_alloc(((size_t)net->node_count + 1) * sizeof(*reads));
+    if (reads == NULL)
+        return ptf_fail_memory(l->err);
+    ptf_net_count_reads(net, reads);
+    int kept = 0;
+    for (int i = 0; i < net->node_count; i++) {
+        ptf_node *node = &net->nodes[i];
+        if (reads[i] == 0 && node->op != PTF_OP_INPUT)
+            continue;
+        for (int k = 0; k < node->input_count; k++)
+            node->inputs[k] = reads[node->inputs[k]];
+        net->nodes[kept] = *node;
+        reads[i] = kept++; /* from here on its number */
+    }
+    net->output = reads[net->output];
+    net->node_count = kept;
+    ptf_free(reads);
+    return PTF_OK;
+}
+
+static ptf_status lower(ptf_lowering *l)
+{
+    const ptf_program_graph *g = &l->program->graph;
+    l->values = ptf_arena_array(&l->net->arena, (size_t)g->value_count,
+                                sizeof(*l->values));
+    if (l->values == NULL)
+        return ptf_fail_memory(l->err);
+    for (int i = 0; i < g->value_count; i++)
+        l->values[i] = (ptf_lowered){.node = -1, .other = -1};
+    l->batch = common_batch(l->program);
+    ptf_status status = ptf_program_check_writes(l->program, l->err);
+    if (status == PTF_OK)
+        status = take_inputs(l);
+    if (status == PTF_OK)
+        status = lower_calls(l);
+    if (status == PTF_OK)
+        status = take_outputs(l);
+    if (status == PTF_OK)
+        status = drop_unread(l);
+    return status;
+}
+
+ptf_status ptf_net_from_program(const ptf_program *program, ptf_net **out,
+                                ptf_error *err)
+{
+    *out = NULL;
+    ptf_net *net = ptf_alloc(sizeof(*net));
+    if (net == NULL)
+        return ptf_fail_memory(err);
+    ptf_lowering l = {.program = program, .net = net, .err = err};
+    net->name = program->model;
+    net->has_tensors = true;
+    ptf_status status = lower(&l);
+    ptf_text_table_free(&l.names);
+    if (status == PTF_OK)
+        status = ptf_net_complete(net, err);
+    if (status != PTF_OK) {
+        ptf_net_free(net);
+        return status;
+    }
+    *out = net;
+    return PTF_OK;
+}

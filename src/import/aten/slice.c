@@ -1,0 +1,293 @@
+/*
+ * Some of the positions of an axis, or all in another order.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "import/aten/aten.h"
+
+/* Positions first, first + step, ... of a net's axis. */
+static ptf_status add_slice(ptf_lowering *l, int node, int axis, int64_t first,
+                            int64_t step, int64_t length, int *out)
+{
+    ptf_attrs a = ptf_lower_defaults(PTF_OP_SLICE);
+    a.dim = axis;
+    a.start = first;
+    a.step = step;
+    a.length = length;
+    if (first == 0 && step == 1 && length == l->shapes[node].dim[axis - 1]) {
+        *out = node;
+        return PTF_OK;
+    }
+    return ptf_lower_add_one(l, PTF_OP_SLICE, &a, node, out);
+}
+
+/* 'self', and the axis that 'dim' names, as the net has them. */
+static ptf_status read_axis(ptf_lowering *l, int *node, int *axis,
+                            int64_t *size)
+{
+    int64_t sizes[PTF_LOWER_LIST];
+    int rank, dim;
+    ptf_status status = ptf_lower_sizes(l, "self", sizes, &rank);
+    if (status == PTF_OK)
+        status = ptf_lower_dim(l, "dim", rank, &dim);
+    if (status == PTF_OK)
+        status = ptf_lower_axis(l, rank, dim, axis);
+    if (status == PTF_OK)
+        status = ptf_lower_node(l, "self", node);
+    if (status == PTF_OK)
+        *size = sizes[dim];
+    return status;
+}
+
+/* A limit of a slice, as Python takes it. */
+static int64_t limit(int64_t at, int64_t size)
+{
+    at += at < 0 ? size : 0;
+    return at < 0 ? 0 : at > size ? size : at;
+}
+
+static ptf_status lower_slice(ptf_lowering *l, const ptf_aten_row *row)
+{
+    int64_t sizes[PTF_LOWER_LIST], start = 0, end = INT64_MAX, step = 1, size;
+    int rank, dim, axis, node;
+    ptf_status status = ptf_lower_sizes(l, "self", sizes, &rank);
+    if (status == PTF_OK)
+        status = ptf_lower_dim(l, "dim", rank, &dim);
+    if (status == PTF_OK && !ptf_lower_is_none(l, "start"))
+        status = ptf_lower_int(l, "start", &start);
+    if (status == PTF_OK && !ptf_lower_is_none(l, "end"))
+        status = ptf_lower_int(l, "end", &end);
+    if (status == PTF_OK)
+        status = ptf_lower_int(l, "step", &step);
+    if (status != PTF_OK)
+        return status;
+    start = limit(start, sizes[dim]);
+    end = limit(end, sizes[dim]);
+    if (start == 0 && end == sizes[dim] && step == 1)
+        return ptf_lower_same(l, row);
+    if (step < 1 || end <= start)
+        return ptf_lower_refuse(l, "is a slice of nothing");
+    status = read_axis(l, &node, &axis, &size);
+    if (status == PTF_OK)
+        status = add_slice(l, node, axis, start, step,
+                           (end - start - 1) / step + 1, &node);
+    return status == PTF_OK ? ptf_lower_give(l, node) : status;
+}
+
+static ptf_status lower_narrow(ptf_lowering *l, const ptf_aten_row *row)
+{
+    (void)row;
+    int64_t start, length, size;
+    int axis, node;
+    ptf_status status = read_axis(l, &node, &axis, &size);
+    if (status == PTF_OK)
+        status = ptf_lower_int(l, "start", &start);
+    if (status == PTF_OK)
+        status = ptf_lower_int(l, "length", &length);
+    if (status != PTF_OK)
+        return status;
+    start += start < 0 ? size : 0;
+    if (start < 0 || length < 1 || start > size - length)
+        return ptf_lower_refuse(l, "expected positions of %lld",
+                                (long long)size);
+    status = add_slice(l, node, axis, start, 1, length, &node);
+    return status == PTF_OK ? ptf_lower_give(l, node) : status;
+}
+
+/* One position of an axis, which is gone afterwards. */
+static ptf_status give_position(ptf_lowering *l, int index, int node, int axis,
+                                int64_t position)
+{
+    ptf_status status = add_slice(l, node, axis, position, 1, 1, &node);
+    if (status != PTF_OK)
+        return status;
+    ptf_shape shape = l->shapes[node];
+    shape.rank--;
+    memmove(shape.dim + axis - 1, shape.dim + axis,
+            (size_t)(shape.rank - axis + 1) * sizeof(*shape.dim));
+    status = ptf_lower_reshape(l, node, &shape, &node);
+    return status == PTF_OK ? ptf_lower_give_at(l, index, node) : status;
+}
+
+static ptf_status lower_select(ptf_lowering *l, const ptf_aten_row *row)
+{
+    (void)row;
+    int64_t position, size;
+    int axis, node;
+    ptf_status status = read_axis(l, &node, &axis, &size);
+    if (status == PTF_OK)
+        status = ptf_lower_int(l, "index", &position);
+    if (status != PTF_OK)
+        return status;
+    position += position < 0 ? size : 0;
+    if (position < 0 || position >= size)
+        return ptf_lower_refuse(l, "expected a position of %lld",
+                                (long long)size);
+    return give_position(l, 0, node, axis, position);
+}
+
+static ptf_status lower_unbind(ptf_lowering *l, const ptf_aten_row *row)
+{
+    (void)row;
+    int64_t size;
+    int axis, node;
+    ptf_status status = read_axis(l, &node, &axis, &size);
+    if (status == PTF_OK && size != l->call->result_count)
+        status = ptf_lower_refuse(l, "expected %lld results, got %d",
+                                  (long long)size, l->call->result_count);
+    bool batched = l->batched;
+    for (int i = 0; i < l->call->result_count && status == PTF_OK; i++) {
+        if (l->call->results[i] >= 0)
+            status = give_position(l, i, node, axis, i);
+        l->batched = batched;
+    }
+    return status;
+}
+
+/* Pieces one after the other; sizes[] of them, or all of 'each'. */
+static ptf_status give_pieces(ptf_lowering *l, const ptf_argument *sizes,
+                              int64_t each)
+{
+    int64_t size, at = 0;
+    int axis, node, piece;
+    ptf_status status = read_axis(l, &node, &axis, &size);
+    for (int i = 0; i < l->call->result_count && status == PTF_OK; i++) {
+        int64_t length = sizes != NULL ? sizes->integers[i].number : each;
+        if (sizes == NULL && length > size - at)
+            length = size - at;
+        if (length < 1 || length > size - at)
+            return ptf_lower_refuse(l, "expected pieces that add up to %lld",
+                                    (long long)size);
+        if (l->call->results[i] >= 0)
+            status = add_slice(l, node, axis, at, 1, length, &piece);
+        if (status == PTF_OK && l->call->results[i] >= 0)
+            status = ptf_lower_give_at(l, i, piece);
+        at += length;
+    }
+    return status == PTF_OK && at != size
+               ? ptf_lower_refuse(l,
+                                  "expected pieces that add up to %lld, got "
+                                  "%lld",
+                                  (long long)size, (long long)at)
+               : status;
+}
+
+static ptf_status lower_split(ptf_lowering *l, const ptf_aten_row *row)
+{
+    (void)row;
+    static const char *const names[] = {"split_sizes", "split_size"};
+    const ptf_argument *sizes = NULL;
+    int64_t each;
+    for (size_t i = 0; i < PTF_ARRAY_SIZE(names) && sizes == NULL; i++)
+        sizes = ptf_program_argument(l->call, names[i]);
+    if (sizes != NULL && sizes->kind == PTF_ARGUMENT_INTS) {
+        bool fits = sizes->count == l->call->result_count;
+        for (int i = 0; i < sizes->count && fits; i++)
+            fits = sizes->integers[i].value < 0;
+        return fits ? give_pieces(l, sizes, 0)
+                    : ptf_lower_refuse(l, "expected a size for each result");
+    }
+    ptf_status status = ptf_lower_int(l, "split_size", &each);
+    if (status == PTF_OK && each < 1)
+        status = ptf_lower_refuse(l, "expected pieces of at least 1");
+    return status == PTF_OK ? give_pieces(l, NULL, each) : status;
+}
+
+static ptf_status lower_chunk(ptf_lowering *l, const ptf_aten_row *row)
+{
+    (void)row;
+    int64_t sizes[PTF_LOWER_LIST], chunks;
+    int rank, dim;
+    ptf_status status = ptf_lower_sizes(l, "self", sizes, &rank);
+    if (status == PTF_OK)
+        status = ptf_lower_dim(l, "dim", rank, &dim);
+    if (status == PTF_OK)
+        status = ptf_lower_int(l, "chunks", &chunks);
+    if (status == PTF_OK && chunks < 1)
+        status = ptf_lower_refuse(l, "expected at least one chunk");
+    return status == PTF_OK
+               ? give_pieces(l, NULL, (sizes[dim] - 1) / chunks + 1)
+               : status;
+}
+
+/* ----------------------------------------------------------- flip and roll */
+
+static ptf_status lower_flip(ptf_lowering *l, const ptf_aten_row *row)
+{
+    (void)row;
+    int64_t dims[PTF_LOWER_LIST], sizes[PTF_LOWER_LIST];
+    int rank, count, axis, node;
+    ptf_status status = ptf_lower_sizes(l, "self", sizes, &rank);
+    if (status == PTF_OK)
+        status = ptf_lower_list(l, "dims", dims, &count);
+    for (int i = 0; i < count && status == PTF_OK; i++)
+        status = ptf_lower_axis(l, rank, dims[i], &axis);
+    if (status == PTF_OK)
+        status = ptf_lower_node(l, "self", &node);
+    for (int i = 0; i < count && status == PTF_OK; i++) {
+        status = ptf_lower_axis(l, rank, dims[i], &axis);
+        if (status == PTF_OK && rank > 0)
+            status = add_slice(l, node, axis, l->shapes[node].dim[axis - 1] - 1,
+                               -1, l->shapes[node].dim[axis - 1], &node);
+    }
+    return status == PTF_OK ? ptf_lower_give(l, node) : status;
+}
+
+/* The last 'shift' positions come first. */
+static ptf_status roll_axis(ptf_lowering *l, int axis, int64_t shift, int *node)
+{
+    ptf_attrs a = ptf_lower_defaults(PTF_OP_CONCAT);
+    int64_t size = l->shapes[*node].dim[axis - 1];
+    int parts[2];
+    shift = (shift % size + size) % size;
+    if (shift == 0)
+        return PTF_OK;
+    ptf_status status =
+        add_slice(l, *node, axis, size - shift, 1, shift, &parts[0]);
+    if (status == PTF_OK)
+        status = add_slice(l, *node, axis, 0, 1, size - shift, &parts[1]);
+    a.dim = axis;
+    return status == PTF_OK
+               ? ptf_lower_add(l, PTF_OP_CONCAT, &a, 2, parts, NULL, node)
+               : status;
+}
+
+static ptf_status lower_roll(ptf_lowering *l, const ptf_aten_row *row)
+{
+    (void)row;
+    int64_t dims[PTF_LOWER_LIST], shifts[PTF_LOWER_LIST], sizes[PTF_LOWER_LIST];
+    int rank, count, goals = 0, axis, node;
+    ptf_status status = ptf_lower_sizes(l, "self", sizes, &rank);
+    if (status == PTF_OK)
+        status = ptf_lower_list(l, "shifts", shifts, &count);
+    if (status == PTF_OK && ptf_lower_is_none(l, "dims"))
+        status = ptf_lower_refuse(l, "rolls all elements; expected dims");
+    if (status == PTF_OK)
+        status = ptf_lower_list(l, "dims", dims, &goals);
+    if (status == PTF_OK && count != goals)
+        status = ptf_lower_refuse(l, "expected a shift for each dimension");
+    for (int i = 0; i < goals && status == PTF_OK; i++)
+        status = ptf_lower_axis(l, rank, dims[i], &axis);
+    if (status == PTF_OK)
+        status = ptf_lower_node(l, "self", &node);
+    for (int i = 0; i < count && status == PTF_OK; i++) {
+        status = ptf_lower_axis(l, rank, dims[i], &axis);
+        if (status == PTF_OK)
+            status = roll_axis(l, axis, shifts[i], &node);
+    }
+    return status == PTF_OK ? ptf_lower_give(l, node) : status;
+}
+
+const ptf_aten_row ptf_aten_slice[] = {
+    {.target = "aten.slice.Tensor", .lower = lower_slice},
+    {.target = "aten.narrow.default", .lower = lower_narrow},
+    {.target = "aten.select.int", .lower = lower_select},
+    {.target = "aten.unbind.int", .lower = lower_unbind},
+    {.target = "aten.split.Tensor", .lower = lower_split},
+    {.target = "aten.split.sizes", .lower = lower_split},
+    {.target = "aten.split_with_sizes.default", .lower = lower_split},
+    {.target = "aten.chunk.default", .lower = lower_chunk},
+    {.target = "aten.flip.default", .lower = lower_flip},
+    {.target = "aten.roll.default", .lower = lower_roll},
+    {0},
+};

@@ -1,0 +1,226 @@
+/*
+ * Tensors that are made of nothing (zeros, arange), and numbers that the sizes
+ * of the inputs decide.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "import/aten/aten.h"
+
+#include <math.h>
+
+/* --------------------------------------------------------------- constants */
+
+/* What the call gives is a constant, whatever it read. */
+static ptf_status give_constant(ptf_lowering *l, const float *data,
+                                const ptf_shape *shape)
+{
+    int node;
+    l->batched = false;
+    ptf_status status = ptf_lower_constant(l, data, shape, &node);
+    return status == PTF_OK ? ptf_lower_give(l, node) : status;
+}
+
+static ptf_status give_filled(ptf_lowering *l, const int64_t *sizes, int rank,
+                              double number)
+{
+    ptf_shape shape = {.rank = rank};
+    float *data;
+    int64_t n = 1;
+    for (int d = 0; d < rank; d++) {
+        if (d >= PTF_SHAPE_MAX || sizes[d] < 1 || !ptf_mul_i64(n, sizes[d], &n))
+            return ptf_lower_refuse(l, "expected at most %d positive sizes",
+                                    PTF_SHAPE_MAX);
+        shape.dim[d] = sizes[d];
+    }
+    ptf_status status = ptf_lower_room(l, n, &data);
+    for (int64_t i = 0; i < n && status == PTF_OK; i++)
+        data[i] = (float)number;
+    return status == PTF_OK ? give_constant(l, data, &shape) : status;
+}
+
+/* The number that fills: an argument, or 1 or 0 by the operator's name. */
+static ptf_status fill_of(ptf_lowering *l, double *out)
+{
+    if (ptf_program_argument(l->call, "fill_value") != NULL)
+        return ptf_lower_number(l, "fill_value", out);
+    *out = strstr(l->call->target, "ones") != NULL;
+    return PTF_OK;
+}
+
+static ptf_status lower_full(ptf_lowering *l, const ptf_aten_row *row)
+{
+    (void)row;
+    int64_t sizes[PTF_LOWER_LIST];
+    int rank;
+    double number = 0;
+    ptf_status status = ptf_lower_list(l, "size", sizes, &rank);
+    if (status == PTF_OK)
+        status = fill_of(l, &number);
+    return status == PTF_OK ? give_filled(l, sizes, rank, number) : status;
+}
+
+static ptf_status lower_full_like(ptf_lowering *l, const ptf_aten_row *row)
+{
+    (void)row;
+    int64_t sizes[PTF_LOWER_LIST];
+    int rank;
+    double number = 0;
+    ptf_status status = ptf_lower_sizes(l, "self", sizes, &rank);
+    if (status == PTF_OK)
+        status = fill_of(l, &number);
+    return status == PTF_OK ? give_filled(l, sizes, rank, number) : status;
+}
+
+static ptf_status lower_scalar_tensor(ptf_lowering *l, const ptf_aten_row *row)
+{
+    (void)row;
+    double number;
+    ptf_status status = ptf_lower_number(l, "s", &number);
+    return status == PTF_OK ? give_filled(l, NULL, 0, number) : status;
+}
+
+/* start + i step, in double and rounded once, as PyTorch does. */
+static ptf_status lower_arange(ptf_lowering *l, const ptf_aten_row *row)
+{
+    (void)row;
+    double start = 0, end, step = 1;
+    float *data;
+    ptf_status status = ptf_lower_number(l, "end", &end);
+    if (status == PTF_OK && ptf_program_argument(l->call, "start") != NULL)
+        status = ptf_lower_number(l, "start", &start);
+    if (status == PTF_OK && ptf_program_argument(l->call, "step") != NULL)
+        status = ptf_lower_number(l, "step", &step);
+    if (status != PTF_OK)
+        return status;
+    double count = ceil((end - start) / step);
+    if (!(count >= 1 && count <= 16777216))
+        return ptf_lower_refuse(l, "expected 1 to 2^24 numbers");
+    ptf_shape shape = {.rank = 1, .dim = {(int64_t)count}};
+    status = ptf_lower_room(l, shape.dim[0], &data);
+    for (int64_t i = 0; i < shape.dim[0] && status == PTF_OK; i++)
+        data[i] = (float)(start + (double)i * step);
+    return status == PTF_OK ? give_constant(l, data, &shape) : status;
+}
+
+/* ----------------------------------------------------------------- numbers */
+
+static ptf_status give_number(ptf_lowering *l, int64_t number, bool of_batch)
+{
+    int result = l->call->result_count > 0 ? l->call->results[0] : -1;
+    if (result >= 0) {
+        l->values[result].is_int = true;
+        l->values[result].of_batch = of_batch;
+        l->values[result].number = number;
+    }
+    return PTF_OK;
+}
+
+static ptf_status lower_size(ptf_lowering *l, const ptf_aten_row *row)
+{
+    (void)row;
+    int64_t sizes[PTF_LOWER_LIST], dim;
+    int rank;
+    ptf_status status = ptf_lower_sizes(l, "self", sizes, &rank);
+    if (status == PTF_OK)
+        status = ptf_lower_int(l, "dim", &dim);
+    if (status != PTF_OK)
+        return status;
+    dim += dim < 0 ? rank : 0;
+    if (dim < 0 || dim >= rank)
+        return ptf_lower_refuse(l, "expected a dimension of %d", rank);
+    return give_number(l, sizes[dim], l->batched && dim == 0);
+}
+
+static ptf_status lower_numel(ptf_lowering *l, const ptf_aten_row *row)
+{
+    (void)row;
+    int64_t sizes[PTF_LOWER_LIST], n = 1;
+    int rank;
+    ptf_status status = ptf_lower_sizes(l, "self", sizes, &rank);
+    for (int d = 0; d < rank && status == PTF_OK; d++) {
+        if (!ptf_mul_i64(n, sizes[d], &n))
+            status = ptf_lower_refuse(l, "has too many elements");
+    }
+    return status == PTF_OK ? give_number(l, n, l->batched) : status;
+}
+
+/* Python's quotient, rounded down. */
+static int64_t floor_quotient(int64_t a, int64_t b)
+{
+    return a / b - (a % b != 0 && (a < 0) != (b < 0));
+}
+
+static bool compute(const char *target, int64_t a, int64_t b, int64_t *out)
+{
+    const char *name = strchr(target, '.');
+    name = name != NULL ? name + 1 : target;
+    bool divides = b != 0 && a != INT64_MIN;
+    if (strcmp(name, "add") == 0)
+        return !__builtin_add_overflow(a, b, out);
+    if (strcmp(name, "sub") == 0)
+        return !__builtin_sub_overflow(a, b, out);
+    if (strcmp(name, "mul") == 0)
+        return !__builtin_mul_overflow(a, b, out);
+    if (strcmp(name, "floordiv") == 0 && divides)
+        *out = floor_quotient(a, b);
+    else if (strcmp(name, "mod") == 0 && divides)
+        *out = a - b * floor_quotient(a, b);
+    else
+        return false;
+    return true;
+}
+
+static ptf_status read_number(ptf_lowering *l, const ptf_argument *a,
+                              int64_t *out, bool *of_batch)
+{
+    const ptf_lowered *v =
+        a->kind == PTF_ARGUMENT_VALUE ? &l->values[a->value] : NULL;
+    if (a->kind == PTF_ARGUMENT_INT) {
+        *out = a->integer;
+        return PTF_OK;
+    }
+    if (v == NULL || !v->is_int)
+        return ptf_lower_refuse(l, "expected integers");
+    *out = v->number;
+    *of_batch = *of_batch || v->of_batch;
+    return PTF_OK;
+}
+
+/* _operator.add and its like, of numbers. */
+static ptf_status lower_arithmetic(ptf_lowering *l, const ptf_aten_row *row)
+{
+    int64_t x[2] = {0}, number = 0;
+    bool of_batch = false;
+    ptf_status status = PTF_OK;
+    if (l->call->argument_count != 2)
+        return ptf_lower_refuse(l, "expected two numbers");
+    for (int i = 0; i < 2 && status == PTF_OK; i++)
+        status = read_number(l, &l->call->arguments[i], &x[i], &of_batch);
+    if (status == PTF_OK && !compute(row->target, x[0], x[1], &number))
+        status = ptf_lower_refuse(l, "has no result");
+    return status == PTF_OK ? give_number(l, number, of_batch) : status;
+}
+
+const ptf_aten_row ptf_aten_source[] = {
+    {.target = "aten.full.default", .lower = lower_full},
+    {.target = "aten.zeros.default", .lower = lower_full},
+    {.target = "aten.ones.default", .lower = lower_full},
+    {.target = "aten.new_full.default", .lower = lower_full},
+    {.target = "aten.new_zeros.default", .lower = lower_full},
+    {.target = "aten.new_ones.default", .lower = lower_full},
+    {.target = "aten.full_like.default", .lower = lower_full_like},
+    {.target = "aten.zeros_like.default", .lower = lower_full_like},
+    {.target = "aten.ones_like.default", .lower = lower_full_like},
+    {.target = "aten.scalar_tensor.default", .lower = lower_scalar_tensor},
+    {.target = "aten.arange.default", .lower = lower_arange},
+    {.target = "aten.arange.start", .lower = lower_arange},
+    {.target = "aten.arange.start_step", .lower = lower_arange},
+    {.target = "aten.sym_size.int", .lower = lower_size},
+    {.target = "aten.sym_numel.default", .lower = lower_numel},
+    {.target = "_operator.add", .lower = lower_arithmetic},
+    {.target = "_operator.sub", .lower = lower_arithmetic},
+    {.target = "_operator.mul", .lower = lower_arithmetic},
+    {.target = "_operator.floordiv", .lower = lower_arithmetic},
+    {.target = "_operator.mod", .lower = lower_arithmetic},
+    {0},
+};

@@ -1,0 +1,88 @@
+/*
+ * Functions of one number.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "import/aten/aten.h"
+
+#include <float.h>
+#include <math.h>
+
+/* What is divided by must be a number that f32 holds with all its bits. */
+static ptf_status check_divisors(ptf_lowering *l, ptf_op op, const ptf_attrs *a)
+{
+    for (const ptf_field *f = ptf_op_fields[op]; f->name != NULL; f++) {
+        if ((f->flags & PTF_FIELD_DIVISOR) == 0)
+            continue;
+        double size =
+            fabs(*(const double *)(const void *)((const char *)a + f->at));
+        if (!(size >= (double)FLT_MIN && size <= (double)FLT_MAX))
+            return ptf_lower_refuse(l, "its %s is no normal float32", f->name);
+    }
+    return PTF_OK;
+}
+
+static ptf_status lower_unary(ptf_lowering *l, const ptf_aten_row *row)
+{
+    ptf_attrs a = ptf_lower_defaults(row->op);
+    int input;
+    ptf_status status = ptf_lower_node(l, l->call->arguments[0].name, &input);
+    for (int i = 0; i < 3 && row->numbers[i] != NULL && status == PTF_OK; i++)
+        status = ptf_lower_number(l, row->numbers[i], &a.p[i]);
+    if (status == PTF_OK)
+        status = check_divisors(l, row->op, &a);
+    return status == PTF_OK ? ptf_lower_give_node(l, row->op, &a, input, NULL)
+                            : status;
+}
+
+static ptf_status lower_gelu(ptf_lowering *l, const ptf_aten_row *row)
+{
+    ptf_attrs a = ptf_lower_defaults(row->op);
+    int input;
+    const ptf_argument *how = ptf_program_argument(l->call, "approximate");
+    ptf_status status = ptf_lower_node(l, "self", &input);
+    bool tanh = how != NULL && how->kind == PTF_ARGUMENT_TEXT &&
+                strcmp(how->text, "tanh") == 0;
+    bool none = how != NULL && how->kind == PTF_ARGUMENT_TEXT &&
+                strcmp(how->text, "none") == 0;
+    if (status == PTF_OK && !tanh && !none)
+        status = ptf_lower_refuse(l, "expected approximate 'none' or 'tanh'");
+    a.p[0] = tanh;
+    return status == PTF_OK ? ptf_lower_give_node(l, row->op, &a, input, NULL)
+                            : status;
+}
+
+const ptf_aten_row ptf_aten_unary[] = {
+    {"aten.relu.default", lower_unary, .op = PTF_OP_RELU},
+    {"aten.leaky_relu.default", lower_unary, .op = PTF_OP_LEAKY_RELU,
+     .numbers = {"negative_slope"}},
+    {"aten.sigmoid.default", lower_unary, .op = PTF_OP_SIGMOID},
+    {"aten.tanh.default", lower_unary, .op = PTF_OP_TANH},
+    {"aten.softplus.default", lower_unary, .op = PTF_OP_SOFTPLUS,
+     .numbers = {"beta", "threshold"}},
+    {"aten.hardsigmoid.default", lower_unary, .op = PTF_OP_HARDSIGMOID},
+    {"aten.log_sigmoid.default", lower_unary, .op = PTF_OP_LOG_SIGMOID},
+    {"aten.relu6.default", lower_unary, .op = PTF_OP_RELU6},
+    {"aten.hardtanh.default", lower_unary, .op = PTF_OP_HARDTANH,
+     .numbers = {"min_val", "max_val"}},
+    {"aten.silu.default", lower_unary, .op = PTF_OP_SILU},
+    {"aten.gelu.default", lower_gelu, .op = PTF_OP_GELU},
+    {"aten.hardswish.default", lower_unary, .op = PTF_OP_HARDSWISH},
+    {"aten.mish.default", lower_unary, .op = PTF_OP_MISH},
+    {"aten.exp.default", lower_unary, .op = PTF_OP_EXP},
+    {"aten.log.default", lower_unary, .op = PTF_OP_LOG},
+    {"aten.sqrt.default", lower_unary, .op = PTF_OP_SQRT},
+    {"aten.rsqrt.default", lower_unary, .op = PTF_OP_RSQRT},
+    {"aten.abs.default", lower_unary, .op = PTF_OP_ABS},
+    {"aten.neg.default", lower_unary, .op = PTF_OP_NEG},
+    {"aten.erf.default", lower_unary, .op = PTF_OP_ERF},
+    {"aten.selu.default", lower_unary, .op = PTF_OP_SELU},
+    {"aten.celu.default", lower_unary, .op = PTF_OP_CELU, .numbers = {"alpha"}},
+    {"aten.threshold.default", lower_unary, .op = PTF_OP_THRESHOLD,
+     .numbers = {"threshold", "value"}},
+    {"aten.reciprocal.default", lower_unary, .op = PTF_OP_RECIPROCAL},
+    {"aten.floor.default", lower_unary, .op = PTF_OP_FLOOR},
+    {"aten.log1p.default", lower_unary, .op = PTF_OP_LOG1P},
+    {"aten.expm1.default", lower_unary, .op = PTF_OP_EXPM1},
+    {0},
+};
