@@ -27,6 +27,12 @@ typedef struct fitting {
     ptf_argument *argument;
 } fitting;
 
+/* Of a VALUE. */
+static ptf_program_kind value_kind(const fitting *f)
+{
+    return f->scope->maker->values[f->argument->value].kind;
+}
+
 /* -------------------------------------------------------------- conversions */
 
 /* Larger integers have no exact counterpart among doubles. */
@@ -49,20 +55,20 @@ static bool take_float(ptf_argument *a)
     return a->kind == PTF_ARGUMENT_FLOAT;
 }
 
-static ptf_status take_floats(const fitting *f, bool *fits)
+static ptf_status take_floats(const fitting *f)
 {
     ptf_argument *a = f->argument;
-    *fits = a->kind == PTF_ARGUMENT_FLOATS;
     if (a->kind != PTF_ARGUMENT_INTS)
         return PTF_OK;
     double *numbers = ptf_arena_array(f->scope->reader->source.arena,
                                       (size_t)a->count, sizeof(*numbers));
     if (numbers == NULL)
         return ptf_fail_memory(f->scope->reader->source.err);
-    *fits = true;
-    for (int i = 0; i < a->count; i++)
-        *fits = *fits && a->integers[i].value == PTF_ABSENT &&
-                int_to_double(a->integers[i].number, &numbers[i]);
+    for (int i = 0; i < a->count; i++) {
+        if (a->integers[i].value != PTF_ABSENT ||
+            !int_to_double(a->integers[i].number, &numbers[i]))
+            return PTF_OK;
+    }
     a->kind = PTF_ARGUMENT_FLOATS;
     a->numbers = numbers;
     return PTF_OK;
@@ -72,7 +78,8 @@ static ptf_status take_floats(const fitting *f, bool *fits)
 static ptf_status spread(const fitting *f)
 {
     ptf_argument *a = f->argument;
-    bool value = a->kind == PTF_ARGUMENT_VALUE;
+    bool value =
+        a->kind == PTF_ARGUMENT_VALUE && value_kind(f) == PTF_PROGRAM_INT;
     if (f->wanted->size == 0 || (!value && a->kind != PTF_ARGUMENT_INT))
         return PTF_OK;
     ptf_argument_int *items =
@@ -89,32 +96,26 @@ static ptf_status spread(const fitting *f)
     return PTF_OK;
 }
 
+/* What lists are of; schemas.py lets no others into the table. */
+static const ptf_argument_kind list_kinds[] = {
+    [PTF_SCHEMA_TENSOR] = PTF_ARGUMENT_VALUES,
+    [PTF_SCHEMA_INT] = PTF_ARGUMENT_INTS,
+    [PTF_SCHEMA_FLOAT] = PTF_ARGUMENT_FLOATS,
+};
+
 /* Python's empty list has no type. */
 static void retype_empty_list(const fitting *f)
 {
-    static const ptf_argument_kind lists[] = {
-        [PTF_SCHEMA_TENSOR] = PTF_ARGUMENT_VALUES,
-        [PTF_SCHEMA_INT] = PTF_ARGUMENT_INTS,
-        [PTF_SCHEMA_FLOAT] = PTF_ARGUMENT_FLOATS,
-        [PTF_SCHEMA_BOOL] = PTF_ARGUMENT_BOOLS,
-        [PTF_SCHEMA_SCALAR] = PTF_ARGUMENT_INTS,
-        [PTF_SCHEMA_TEXT] = PTF_ARGUMENT_TEXTS,
-    };
     ptf_argument *a = f->argument;
     bool list = a->kind == PTF_ARGUMENT_VALUES ||
                 a->kind == PTF_ARGUMENT_INTS ||
                 a->kind == PTF_ARGUMENT_FLOATS ||
                 a->kind == PTF_ARGUMENT_BOOLS || a->kind == PTF_ARGUMENT_TEXTS;
-    if (list && a->count == 0 && f->wanted->type < PTF_ARRAY_SIZE(lists))
-        a->kind = lists[f->wanted->type];
+    if (list && a->count == 0)
+        a->kind = list_kinds[f->wanted->type];
 }
 
 /* ------------------------------------------------------------------ fitting */
-
-static ptf_program_kind value_kind(const fitting *f)
-{
-    return f->scope->maker->values[f->argument->value].kind;
-}
 
 static bool has_absent(const ptf_argument *a)
 {
@@ -128,34 +129,16 @@ static bool has_absent(const ptf_argument *a)
 static ptf_status fit_list(const fitting *f, bool *fits)
 {
     ptf_argument *a = f->argument;
+    ptf_schema_type type = f->wanted->type;
     ptf_status status = PTF_OK;
     retype_empty_list(f);
-    *fits = false;
-    switch (f->wanted->type) {
-    case PTF_SCHEMA_TENSOR:
-        *fits = a->kind == PTF_ARGUMENT_VALUES &&
-                (f->wanted->has_optional_elements || !has_absent(a));
-        break;
-    case PTF_SCHEMA_INT:
-        *fits =
-            a->kind != PTF_ARGUMENT_VALUE || value_kind(f) == PTF_PROGRAM_INT;
-        if (*fits)
-            status = spread(f);
-        *fits = *fits && a->kind == PTF_ARGUMENT_INTS;
-        break;
-    case PTF_SCHEMA_FLOAT: status = take_floats(f, fits); break;
-    case PTF_SCHEMA_BOOL: *fits = a->kind == PTF_ARGUMENT_BOOLS; break;
-    case PTF_SCHEMA_SCALAR:
-        *fits = a->kind == PTF_ARGUMENT_INTS ||
-                a->kind == PTF_ARGUMENT_FLOATS || a->kind == PTF_ARGUMENT_BOOLS;
-        break;
-    case PTF_SCHEMA_TEXT: *fits = a->kind == PTF_ARGUMENT_TEXTS; break;
-    case PTF_SCHEMA_DTYPE:
-    case PTF_SCHEMA_DEVICE:
-    case PTF_SCHEMA_LAYOUT:
-    case PTF_SCHEMA_MEMORY_FORMAT:
-    case PTF_SCHEMA_GENERATOR: break;
-    }
+    if (type == PTF_SCHEMA_FLOAT)
+        status = take_floats(f);
+    else if (type == PTF_SCHEMA_INT)
+        status = spread(f);
+    *fits = a->kind == list_kinds[type] &&
+            (type != PTF_SCHEMA_TENSOR || f->wanted->has_optional_elements ||
+             !has_absent(a));
     return status;
 }
 
@@ -223,11 +206,13 @@ static ptf_status fit(const fitting *f)
         fits = fits_single(f);
     if (status != PTF_OK || fits)
         return status;
+    const char *got = f->argument->kind == PTF_ARGUMENT_VALUE
+                          ? ptf_program_kind_name(value_kind(f))
+                          : ptf_argument_kind_name(f->argument->kind);
     return ptf_tree_fail(&f->scope->reader->source, f->at, PTF_FORMAT,
                          "expected %s%s%s for '%s', got %s",
                          type_names[w->type], w->is_list ? "[]" : "",
-                         w->is_optional ? " or None" : "", w->name,
-                         ptf_argument_kind_name(f->argument->kind));
+                         w->is_optional ? " or None" : "", w->name, got);
 }
 
 /* ---------------------------------------------------------------- all of it */

@@ -58,14 +58,19 @@ static int number_of(const ptf_text_table *table, const char *name)
     return (int)(uintptr_t)ptf_text_table_find(table, name) - 1;
 }
 
-ptf_status ptf_scope_find(const ptf_scope *scope, const ptf_tree *name,
-                          ptf_program_kind kind, int *out)
+const char *ptf_program_kind_name(ptf_program_kind kind)
 {
     static const char *const kinds[] = {
         [PTF_PROGRAM_TENSOR] = "a tensor",    [PTF_PROGRAM_INT] = "an integer",
         [PTF_PROGRAM_BOOL] = "a truth value", [PTF_PROGRAM_FLOAT] = "a number",
         [PTF_PROGRAM_OBJECT] = "an object",
     };
+    return kinds[kind];
+}
+
+ptf_status ptf_scope_find(const ptf_scope *scope, const ptf_tree *name,
+                          ptf_program_kind kind, int *out)
+{
     const ptf_tree_source *source = &scope->reader->source;
     ptf_status status = ptf_tree_is(source, name, JSON_STRING);
     if (status != PTF_OK)
@@ -80,9 +85,9 @@ ptf_status ptf_scope_find(const ptf_scope *scope, const ptf_tree *name,
     ptf_program_kind found = scope->maker->values[*out].kind;
     if (found == kind)
         return PTF_OK;
-    return ptf_tree_fail(source, name, PTF_FORMAT,
-                         "expected %s, got '%s', which is %s", kinds[kind],
-                         text, kinds[found]);
+    return ptf_tree_fail(
+        source, name, PTF_FORMAT, "expected %s, got '%s', which is %s",
+        ptf_program_kind_name(kind), text, ptf_program_kind_name(found));
 }
 
 ptf_status ptf_scope_bind(ptf_scope *scope, const ptf_tree *name, int value)
@@ -214,6 +219,10 @@ ptf_status ptf_results_each(ptf_scope *scope, const ptf_tree *outputs,
             status = take(to, only.key, &only, index++);
             continue;
         }
+        if (ptf_tree_count(outputs) > 1)
+            return ptf_tree_fail(source, &only, PTF_UNSUPPORTED,
+                                 "expected results or one list of them, got a "
+                                 "list among others");
         status = ptf_tree_is(source, &only, JSON_ARRAY);
         for (size_t k = 0; status == PTF_OK && k < ptf_tree_count(&only); k++) {
             ptf_tree element = ptf_tree_element(&only, k);
@@ -273,7 +282,10 @@ static bool is_of_type(const ptf_scope *scope, int value,
                (declared->type == PTF_SCHEMA_TENSOR);
 }
 
-/* Results must be as many, and of the types, that the schema declares. */
+/*
+ * Results must be as many, and of the types, that the schema declares.  Of
+ * several some may be None, but no operator of the table leaves out the first.
+ */
 static ptf_status check_results(const ptf_scope *scope, const ptf_tree *outputs,
                                 const ptf_program_node *node)
 {
@@ -282,7 +294,8 @@ static ptf_status check_results(const ptf_scope *scope, const ptf_tree *outputs,
         return PTF_OK;
     bool list = schema->result_count == 1 && schema->results[0].is_list;
     bool fits = ptf_tree_count(outputs) == (size_t)schema->result_count &&
-                list == node->returns_list;
+                list == node->returns_list &&
+                (node->result_count == 0 || node->results[0] != PTF_ABSENT);
     for (int i = 0; fits && i < node->result_count; i++)
         fits =
             is_of_type(scope, node->results[i], &schema->results[list ? 0 : i]);
@@ -312,10 +325,6 @@ static ptf_status read_results(ptf_scope *scope, const ptf_tree *call,
     node->returns_list =
         ptf_tree_count(&outputs) == 1 &&
         json_object_get(json_array_get(outputs.value, 0), "as_tensors") != NULL;
-    if (!node->returns_list && count != ptf_tree_count(&outputs))
-        return ptf_tree_fail(source, &outputs, PTF_UNSUPPORTED,
-                             "expected results or one list of them, got lists "
-                             "among others");
     defining d = {scope, (int)scope->maker->node_count, results};
     status = ptf_results_each(scope, &outputs, define_result, &d);
     return status == PTF_OK ? check_results(scope, &outputs, node) : status;

@@ -71,6 +71,13 @@ static void print_number(double number, FILE *out)
         fputs(".0", out);
 }
 
+static void print_quoted(FILE *out, const char *text)
+{
+    fputc('\'', out);
+    print_text(out, text);
+    fputc('\'', out);
+}
+
 static void print_element(const ptf_program_graph *g, const ptf_argument *a,
                           int i, FILE *out)
 {
@@ -85,7 +92,7 @@ static void print_element(const ptf_program_graph *g, const ptf_argument *a,
     else if (a->kind == PTF_ARGUMENT_BOOLS)
         fputs(a->truths[i] ? "True" : "False", out);
     else
-        print_text(out, a->texts[i]);
+        print_quoted(out, a->texts[i]);
 }
 
 static void print_list(const ptf_program_graph *g, const ptf_argument *a,
@@ -119,11 +126,7 @@ static void print_argument(const ptf_program_graph *g, const ptf_argument *a,
         fputs(" + 1j*", out);
         print_number(a->complex_number[1], out);
         break;
-    case PTF_ARGUMENT_TEXT:
-        fputc('\'', out);
-        print_text(out, a->text);
-        fputc('\'', out);
-        break;
+    case PTF_ARGUMENT_TEXT: print_quoted(out, a->text); break;
     case PTF_ARGUMENT_DTYPE: fputs(ptf_dtype_name(a->dtype), out); break;
     case PTF_ARGUMENT_DEVICE:
     case PTF_ARGUMENT_OTHER: print_text(out, a->text); break;

@@ -56,6 +56,9 @@ typedef struct ptf_scope {
     ptf_text_table renamed; /* results that have a name outside: that name */
 } ptf_scope;
 
+/* "a tensor", "an integer", for messages. */
+const char *ptf_program_kind_name(ptf_program_kind kind);
+
 /* The number of a value that is defined above and is of that kind. */
 ptf_status ptf_scope_find(const ptf_scope *scope, const ptf_tree *name,
                           ptf_program_kind kind, int *out);

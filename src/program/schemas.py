@@ -17,6 +17,7 @@ TYPES = {'Tensor': 'TENSOR', 'int': 'INT', 'SymInt': 'INT', 'float': 'FLOAT',
          'bool': 'BOOL', 'Scalar': 'SCALAR', 'str': 'TEXT',
          'ScalarType': 'DTYPE', 'Device': 'DEVICE', 'Layout': 'LAYOUT',
          'MemoryFormat': 'MEMORY_FORMAT', 'Generator': 'GENERATOR'}
+LISTS = ('TENSOR', 'INT', 'FLOAT')  # see list_kinds in fit.c
 # PyTorch's numbers in C++, as which it prints defaults.
 DTYPES = {'4': 'I64', '6': 'F32'}
 MEMORY = {'0': 'CONTIGUOUS', '1': 'PRESERVE', '2': 'CHANNELS_LAST',
@@ -75,6 +76,8 @@ def argument(text, keyword):
     m = ARGUMENT.fullmatch(text)
     if m is None:
         raise ValueError('no argument: ' + text)
+    if m['list'] and TYPES[m['type']] not in LISTS:
+        raise ValueError('no list of this type is known: ' + text)
     name = json.dumps(m['name'])
     optional = m['whole'] or (m['element'] and not m['list'])
     fields = ['.name = ' + name, '.type = PTF_SCHEMA_' + TYPES[m['type']]]
