@@ -18,7 +18,7 @@
 
 #include <cmocka.h>
 
-/* ---------------------------------------------------------- ends of programs */
+/* ------------------------------------------------------- ends of programs */
 
 static int raised, status;
 static sigjmp_buf ended;
@@ -75,7 +75,7 @@ static const char *registration(void)
     return path;
 }
 
-/* -------------------------------------------------------------------- signals */
+/* ----------------------------------------------------------------- signals */
 
 static void an_ending_signal_takes_unfinished_files_along(void **state)
 {
@@ -117,7 +117,7 @@ static void what_another_process_left_is_removed_at_the_start(void **state)
     assert_int_not_equal(access(registration(), F_OK), 0);
 }
 
-/* ----------------------------------------------------------------- bus errors */
+/* -------------------------------------------------------------- bus errors */
 
 static void a_bus_error_that_was_sent_is_the_old_handler_s(void **state)
 {
