@@ -78,8 +78,7 @@ static void put_shape(const drawing *d, int index)
     if (d->shapes == NULL)
         return;
     ptf_shape_text(&d->shapes[index], text);
-    fprintf(d->out, "%s%s", d->l->newline,
-            d->shapes[index].rank > 0 ? text : "one number");
+    fprintf(d->out, "%s%s", d->l->newline, text);
 }
 
 static bool put_node(drawing *d, int index)

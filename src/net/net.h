@@ -107,7 +107,7 @@ typedef struct ptf_norm_numbers {
 ptf_status ptf_norm_numbers_read(ptf_arena *arena, const ptf_node *node,
                                  ptf_norm_numbers *out, ptf_error *err);
 
-/* "3x32x32" into 'text'. */
+/* "3x32x32", or "one number" of no axes, into 'text'. */
 enum { PTF_SHAPE_TEXT = 22 * PTF_SHAPE_MAX };
 void ptf_shape_text(const ptf_shape *shape, char text[PTF_SHAPE_TEXT]);
 

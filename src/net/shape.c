@@ -40,7 +40,7 @@ int64_t ptf_shape_numel(const ptf_shape *shape)
 void ptf_shape_text(const ptf_shape *shape, char text[PTF_SHAPE_TEXT])
 {
     size_t used = 0;
-    text[0] = '\0';
+    snprintf(text, PTF_SHAPE_TEXT, "one number");
     for (int d = 0; d < shape->rank; d++) {
         int n = snprintf(text + used, PTF_SHAPE_TEXT - used, "%s%lld",
                          d > 0 ? "x" : "", (long long)shape->dim[d]);
@@ -75,7 +75,7 @@ static bool constant_shape(const ptf_tensor *tensor, ptf_shape *out)
 static void list_shapes(const ptf_shape *in, int count, char text[256])
 {
     size_t used = 0;
-    text[0] = '\0';
+    snprintf(text, PTF_SHAPE_TEXT, "one number");
     for (int k = 0; k < count && used < 256; k++) {
         char shape[PTF_SHAPE_TEXT];
         ptf_shape_text(&in[k], shape);

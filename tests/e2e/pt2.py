@@ -6,7 +6,7 @@ import json
 import struct
 import zipfile
 
-FLOAT16, FLOAT32, FLOAT64, COMPLEX64, INT64 = 6, 7, 8, 10, 5
+INT64, FLOAT16, FLOAT32, FLOAT64, COMPLEX64, BFLOAT16 = 5, 6, 7, 8, 10, 13
 
 
 def meta(sizes, dtype=FLOAT32):

@@ -146,11 +146,12 @@ ptf_status ptf_lower_tensor(ptf_lowering *l, const char *name,
     *out = NULL;
     if (ptf_lower_is_none(l, name))
         return PTF_OK;
-    const ptf_lowered *v =
-        a->kind == PTF_ARGUMENT_VALUE ? &l->values[a->value] : NULL;
-    if (v != NULL && v->tensor != NULL)
+    if (a->kind != PTF_ARGUMENT_VALUE)
+        return ptf_lower_refuse(l, "expected a tensor as %s", name);
+    const ptf_lowered *v = &l->values[a->value];
+    if (v->tensor != NULL)
         *out = v->tensor;
-    else if (v != NULL && v->node >= 0)
+    else if (v->node >= 0)
         *out = l->net->nodes[v->node].op == PTF_OP_CONSTANT
                    ? l->net->nodes[v->node].tensors[PTF_ROLE_WEIGHT]
                    : NULL;

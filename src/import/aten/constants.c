@@ -44,6 +44,9 @@ ptf_status ptf_lower_floats(ptf_lowering *l, const ptf_tensor *tensor,
 {
     int64_t numel = ptf_tensor_numel(tensor);
     float *data;
+    if (tensor->dtype >= PTF_DTYPE_C32 && tensor->dtype <= PTF_DTYPE_C128)
+        return ptf_lower_refuse(l, "a constant is %s; expected real numbers",
+                                ptf_dtype_name(tensor->dtype));
     ptf_status status = ptf_lower_room(l, numel, &data);
     *out = data;
     if (status == PTF_OK)
@@ -74,7 +77,7 @@ static ptf_status isolate(ptf_lowering *l, int node, ptf_net *net)
     int *inputs = ptf_arena_array(&net->arena, (size_t)count, sizeof(*inputs));
     if (nodes == NULL || inputs == NULL)
         return ptf_fail_memory(l->err);
-    nodes[0] = (ptf_node){.op = PTF_OP_INPUT, .name = ""};
+    nodes[0] = (ptf_node){.op = PTF_OP_INPUT, .name = "", .file = n->file};
     for (int i = 0; i < count; i++) {
         nodes[i + 1] = l->net->nodes[n->inputs[i]];
         inputs[i] = i + 1;
@@ -84,6 +87,7 @@ static ptf_status isolate(ptf_lowering *l, int node, ptf_net *net)
     net->nodes = nodes;
     net->node_count = count + 2;
     net->output = count + 1;
+    net->name = l->net->name;
     net->has_input = net->has_tensors = true;
     return PTF_OK;
 }
@@ -92,9 +96,9 @@ static ptf_status run(ptf_lowering *l, const ptf_net *net, float *out)
 {
     ptf_plan *plan = NULL;
     ptf_plan_options options = {.threads = 1};
-    const ptf_shape scalar = {.rank = 0};
+    const ptf_shape shape = {.rank = 1, .dim = {1}};
     const float nothing = 0;
-    ptf_status status = ptf_plan_make(net, &scalar, 1, &options, &plan, l->err);
+    ptf_status status = ptf_plan_make(net, &shape, 1, &options, &plan, l->err);
     if (status == PTF_OK)
         status = ptf_plan_run(plan, &nothing, 1, out, l->err);
     ptf_plan_free(plan);

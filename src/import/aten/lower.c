@@ -254,6 +254,11 @@ static ptf_status take_outputs(ptf_lowering *l)
             l->mixes = true;
             return fail(l, "output '%s' has no axis for the batch", o->name);
         }
+        if (v->node == 0)
+            return fail(l,
+                        "output '%s' is the input itself; nothing is "
+                        "computed",
+                        o->name);
         first = o->name;
         l->net->output = v->node;
     }

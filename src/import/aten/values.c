@@ -128,6 +128,37 @@ static ptf_status check_shape(ptf_lowering *l, ptf_node *node, ptf_shape *out)
     return status;
 }
 
+/* "5x3x3x3", for messages. */
+static void sizes_text(const int64_t *sizes, int rank,
+                       char text[PTF_SHAPE_TEXT])
+{
+    ptf_shape shape = {.rank = rank < PTF_SHAPE_MAX ? rank : PTF_SHAPE_MAX};
+    memcpy(shape.dim, sizes, (size_t)shape.rank * sizeof(*sizes));
+    ptf_shape_text(&shape, text);
+}
+
+/* Parameters have the shapes that the op's attributes and inputs ask for. */
+static ptf_status check_parameters(ptf_lowering *l, const ptf_node *node)
+{
+    for (int role = 0; role < PTF_ROLE_COUNT; role++) {
+        const ptf_tensor *t = node->tensors[role];
+        char want[PTF_SHAPE_TEXT], got[PTF_SHAPE_TEXT];
+        int64_t shape[PTF_MAX_RANK];
+        int rank;
+        if (t == NULL || !ptf_op_parameter(node->op, &node->attrs,
+                                           (ptf_role)role, &rank, shape))
+            continue;
+        if (t->rank == rank &&
+            memcmp(t->shape, shape, (size_t)rank * sizeof(*shape)) == 0)
+            continue;
+        sizes_text(shape, rank, want);
+        sizes_text(t->shape, t->rank, got);
+        return ptf_lower_refuse(l, "expected a %s of %s, got %s",
+                                ptf_role_name((ptf_role)role), want, got);
+    }
+    return PTF_OK;
+}
+
 ptf_status ptf_lower_add(ptf_lowering *l, ptf_op op, const ptf_attrs *attrs,
                          int count, const int *inputs,
                          const ptf_tensor *const tensors[PTF_ROLE_COUNT],
@@ -140,6 +171,8 @@ ptf_status ptf_lower_add(ptf_lowering *l, ptf_op op, const ptf_attrs *attrs,
     ptf_status status = check_shape(l, &node, &shape);
     if (status == PTF_OK && tensors != NULL)
         memcpy(node.tensors, tensors, sizeof(node.tensors));
+    if (status == PTF_OK)
+        status = check_parameters(l, &node);
     if (status == PTF_OK)
         status = ptf_lower_append(l, &node, &shape, out);
     if (status == PTF_OK && ptf_lower_is_constant(l, *out))

@@ -32,6 +32,7 @@ bool tool_same_shape(const ptf_shape *a, const ptf_shape *b)
 const char *tool_shape_text(const ptf_shape *shape, char text[TOOL_SHAPE_TEXT])
 {
     int n = 0;
+    snprintf(text, TOOL_SHAPE_TEXT, "one number");
     for (int i = 0; i < shape->rank; i++)
         n += snprintf(text + n, TOOL_SHAPE_TEXT - (size_t)n, "%s%lld",
                       i > 0 ? "x" : "", (long long)shape->dim[i]);

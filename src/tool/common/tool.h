@@ -364,7 +364,7 @@ const char *tool_count_text(int64_t n, char text[32]);
 
 bool tool_same_shape(const ptf_shape *a, const ptf_shape *b);
 
-/* "3x32x32" */
+/* "3x32x32"; "one number" of no axes. */
 enum { TOOL_SHAPE_TEXT = 22 * PTF_SHAPE_MAX };
 const char *tool_shape_text(const ptf_shape *shape, char text[TOOL_SHAPE_TEXT]);
 

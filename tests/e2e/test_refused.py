@@ -1,0 +1,214 @@
+"""Calls of torch.export programs that ptfold does not run: each is a call that
+it does run with one thing changed.
+
+SPDX-License-Identifier: Apache-2.0
+"""
+import unittest
+
+import pt2
+from programs import DAMAGED, UNSUPPORTED, ProgramTest
+from pt2 import text
+
+HUGE = (1 << 63) - 1
+GONE = object()  # instead of an argument: it is not given
+RESULT = "y"  # instead of an argument's name: the recorded sizes of the result
+
+X = (2, 3, 4, 4)
+PARAMETERS = {
+    "w": ((5, 3, 3, 3), pt2.FLOAT32), "w2": ((5, 4), pt2.FLOAT32),
+    "five": ((5,), pt2.FLOAT32), "three": ((3,), pt2.FLOAT32),
+    "six": ((1,) * 6, pt2.FLOAT32), "double": ((3,), pt2.FLOAT64),
+    "complex": ((3,), pt2.COMPLEX64), "integers": ((3,), pt2.INT64)}
+
+NORM = {"input": "x", "weight": "three", "bias": "three",
+        "running_mean": "three", "running_var": "three", "momentum": 0.1,
+        "eps": 1e-5}
+
+# An operator, its arguments, sizes of the result; then what is changed, and
+# what is said of it: by the reader where it is no such call at all (DAMAGED),
+# else by the importer.
+CALLS = (
+    ("conv2d.default", {"input": "x", "weight": "w", "bias": "five",
+                        "stride": [1, 1], "padding": [1, 1],
+                        "dilation": [1, 1], "groups": 1}, (2, 5, 4, 4), (
+        ("weight", GONE, "expected the argument 'weight'", DAMAGED),
+        ("weight", None, "expected Tensor for 'weight', got None", DAMAGED),
+        ("weight", 1.0, "expected a tensor as weight"),
+        ("weight", "three", "weight of rank"), ("weight", "six", "weight of"),
+        ("weight", "integers", "its weight is int64"),
+        ("weight", "complex", "its weight is complex64"),
+        ("bias", "three", "expected a bias of 5, got 3"),
+        ("bias", "w2", "expected a bias of 5, got 5x4"),
+        ("input", "w", "got a recorded shape of [2, 5, 4, 4]"),
+        ("input", "five", "axes, got 1"),
+        ("input", "complex", "axes, got 1"),
+        ("input", 1, "expected a tensor as input"),
+        ("stride", [0, 1], "positive strides"),
+        ("stride", [1, 1, 1], "2 integers as stride"),
+        ("stride", [HUGE, 1], "strides"), ("padding", [-1, 1], "padding"),
+        ("padding", [HUGE, HUGE], "padding"),
+        ("dilation", [0, 0], "dilations"),
+        ("dilation", [9, 1], "its kernel is larger than its input"),
+        ("groups", 0, "at least one group"), ("groups", -1, "one group"),
+        ("groups", 2, "groups that do not divide the channels"),
+        ("groups", HUGE, "group"),
+        (RESULT, (2, 5, 4, 5), "5x4x4 from its inputs, got a recorded shape"),
+        (RESULT, (1, 5, 4, 4), "5x4x4 from its inputs, got a recorded shape"),
+        (RESULT, (5, 4, 4), "5x4x4 from its inputs, got a recorded shape"),
+        (RESULT, (), "5x4x4 from its inputs, got a recorded shape of []"))),
+    ("convolution.default", {
+        "input": "x", "weight": "w", "bias": None, "stride": [1, 1],
+        "padding": [0, 0], "dilation": [1, 1], "transposed": False,
+        "output_padding": [0, 0], "groups": 1}, (2, 5, 2, 2), (
+        ("output_padding", [1, 0], "node 'y'"),
+        ("stride", [], "2 integers as stride"),
+        ("transposed", None, "expected bool for 'transposed'", DAMAGED))),
+    ("batch_norm.default", {**NORM, "training": False,
+                            "cudnn_enabled": False}, X, (
+        ("training", True, "call model.eval() before torch.export.export()"),
+        ("running_mean", None, "call model.eval()"),
+        ("running_var", None, "call model.eval()"),
+        ("running_mean", "x", "its running_mean is computed from the input"),
+        ("running_var", "five", "expected a running_var of 3, got 5"),
+        ("weight", "five", "expected a weight of 3, got 5"),
+        ("weight", None, "a bias without a weight"),
+        ("input", "three", "node 'y'"))),
+    ("_native_batch_norm_legit_no_training.default", NORM, X, (
+        ("running_mean", "five", "expected 5 input channels, got 3"),)),
+    ("max_pool2d.default", {"self": "x", "kernel_size": [2, 2],
+                            "stride": [2, 2], "padding": [0, 0],
+                            "dilation": [1, 1]}, (2, 3, 2, 2), (
+        ("kernel_size", [0, 2], "a window of at least 1"),
+        ("kernel_size", [9, 9], "its window is larger than its input"),
+        ("kernel_size", [HUGE, 1], "a window"), ("stride", [0, 0], "a window"),
+        ("padding", [2, 2], "more padding than half the window"),
+        ("padding", [-1, 0], "a window"), ("dilation", [0, 1], "a window"),
+        ("dilation", [HUGE, HUGE], "a window"),
+        ("self", "three", "axes, got 1"))),
+    ("avg_pool2d.default", {"self": "x", "kernel_size": [2, 2]},
+     (2, 3, 2, 2), (
+        ("padding", [2, 2], "more padding than half the window"),
+        ("stride", [-1, 1], "a window"))),
+    ("adaptive_avg_pool2d.default", {"self": "x", "output_size": [1, 1]},
+     (2, 3, 1, 1), (
+        ("output_size", [0, 1], "at least 1x1"),
+        ("output_size", [-1, -1], "at least 1x1"),
+        ("output_size", [HUGE, HUGE], "node 'y'"))),
+    ("relu.default", {"self": "x"}, X, (
+        ("self", 1, "expected a tensor as self"),
+        ("self", "complex", "a constant is complex64; expected real numbers"),
+        (RESULT, pt2.meta(X, pt2.FLOAT16), "computes in float16"),
+        (RESULT, pt2.meta(X, pt2.FLOAT64), "computes in float64"),
+        (RESULT, pt2.meta(X, pt2.BFLOAT16), "computes in bfloat16"),
+        (RESULT, pt2.meta(X, pt2.COMPLEX64), "computes in complex64"),
+        (RESULT, pt2.meta(X, pt2.INT64), "computes in int64"))),
+    ("softplus.default", {"self": "x", "beta": 2}, X, (
+        ("beta", 0, "beta is no normal float32"),
+        ("beta", 1e-40, "beta is no normal float32"),
+        ("beta", 1e300, "beta is no normal float32"),
+        ("beta", {"as_float": "NaN"}, "beta is no normal float32"),
+        ("beta", {"as_complex": {"real": 1.0, "imag": 0.0}},
+         "expected a number as beta"))),
+    ("gelu.default", {"self": "x", "approximate": text("none")}, X, (
+        ("approximate", text("fast"), "expected approximate 'none' or"),)),
+    ("softmax.int", {"self": "x", "dim": 1}, X, (
+        ("dim", 4, "expected a dimension of 4, got number 4"),
+        ("dim", -5, "dimension"), ("dim", HUGE, "dimension"),
+        ("dim", 0, "mixes the samples of a batch"),
+        ("dtype", {"as_scalar_type": pt2.FLOAT64}, "dtype"))),
+    ("flatten.using_ints", {"self": "x", "start_dim": 1}, (2, 48), (
+        ("start_dim", 4, "expected a dimension of 4, got number 4"),
+        ("start_dim", -HUGE, "dimension"),
+        ("end_dim", 0, "expected start_dim before end_dim"),
+        ("start_dim", 0, "mixes the samples of a batch"))),
+    ("view.default", {"self": "x", "size": [2, 48]}, (2, 48), (
+        ("size", [2, 47], "another number of elements"),
+        ("size", [-1, -1], "at most one -1"), ("size", [0, 48], "got 0"),
+        ("size", [HUGE, HUGE], "positive sizes"),
+        ("size", [-2, 48], "positive sizes"),
+        ("size", [1] * 12, "integers as size, got 12"),
+        ("size", [], "another number of elements"))),
+    ("permute.default", {"self": "x", "dims": [0, 1, 3, 2]}, X, (
+        ("dims", [0, 1, 2], "each of 4 dimensions once"),
+        ("dims", [0, 1, 1, 2], "each of 4 dimensions once"),
+        ("dims", [0, 1, 2, 4], "each of 4 dimensions once"),
+        ("dims", [0, 1, 2, -HUGE], "each of 4 dimensions once"),
+        ("dims", [1, 0, 2, 3], "mixes the samples of a batch"))),
+    ("expand.default", {"self": "narrow", "size": [2, 3, 4, 4]}, X, (
+        ("size", [2, 3, 4], "at least 4 sizes, got 3"),
+        ("size", [2, 6, 4, 4], "only dimensions of size 1 can grow"),
+        ("size", [2, 3, 4, 1 << 62], "node 'y'"),
+        ("size", [HUGE] * 4 + [2, 3, 4, 4], "mixes the samples of a batch"),
+        ("size", [2, 3, 4, -2], "node 'y'"))),
+    ("repeat_interleave.self_int", {"self": "x", "repeats": 2, "dim": 1},
+     (2, 6, 4, 4), (
+        ("repeats", 0, "at least one repetition"),
+        ("repeats", HUGE, "too large"), ("dim", 4, "dimension"),
+        ("dim", None, "expected a dim"))),
+    ("add.Tensor", {"self": "x", "other": "x"}, X, (
+        ("other", "three", "the sizes of its two inputs do not fit"),
+        ("other", "double", "the sizes of its two inputs do not fit"),
+        ("other", "complex", "a constant is complex64"),
+        ("other", "six", "mixes the samples of a batch"),
+        ("alpha", "x", "expected Scalar for 'alpha', got a tensor", DAMAGED))),
+    ("cat.default", {"tensors": ["x", "x"], "dim": 1}, (2, 6, 4, 4), (
+        ("tensors", [], "node 'y'"),
+        ("tensors", ["x", "w"], "expected a constant for a batch of 2"),
+        ("dim", 4, "dimension"), ("dim", -HUGE, "dimension"),
+        ("dim", 0, "mixes the samples of a batch"),
+        ("tensors", "x", "expected Tensor[] for 'tensors'", DAMAGED))),
+)
+
+
+def changed(arguments, sizes, key, value):
+    if key == RESULT:
+        return arguments, value
+    rest = {k: v for k, v in arguments.items() if k != key}
+    return rest if value is GONE else {**arguments, key: value}, sizes
+
+
+class Refused(ProgramTest):
+    def program(self, target, arguments, sizes):
+        p = pt2.Program()
+        for name, (shape, dtype) in PARAMETERS.items():
+            p.parameter(name, shape, dtype=dtype)
+        p.input("x", X)
+        p.call("torch.ops.aten.mean.dim", {"narrow": (2, 3, 4, 1)},
+               {"self": "x", "dim": [3], "keepdim": True})
+        results = {"y": sizes}
+        if target.startswith("_native"):
+            results.update(mean=(0,), rstd=(0,))
+        p.call(f"torch.ops.aten.{target}", results, arguments)
+        p.calls[-1]["name"] = "y"
+        p.output("y")
+        return p.save(self.folder / "x.pt2")
+
+    def test_calls_are_run_as_they_are(self):
+        for target, arguments, sizes, _ in CALLS:
+            with self.subTest(target):
+                self.succeed("ptfold", "ops",
+                             self.program(target, arguments, sizes))
+
+    def test_what_is_changed_is_named(self):
+        for target, arguments, sizes, changes in CALLS:
+            for key, value, say, *other in changes:
+                with self.subTest((target, key, value)):
+                    path = self.program(target, *changed(arguments, sizes, key,
+                                                         value))
+                    place = (f"node 'y' (aten.{target}): " if not other
+                             else "graph_module.graph.nodes[1].inputs")
+                    self.refuse(other[0] if other else UNSUPPORTED,
+                                [place, say], "ptfold", "ops", path)
+
+    def test_dropout_that_drops_is_refused(self):
+        arguments = {"input": "x", "p": 0.5, "train": True}
+        self.refuse(UNSUPPORTED, ["training mode; call model.eval()"], "ptfold",
+                    "ops", self.program("dropout.default", arguments, X))
+        arguments["train"] = False
+        self.refuse(UNSUPPORTED, ["output 'output' is the input itself"],
+                    "ptfold", "ops",
+                    self.program("dropout.default", arguments, X))
+
+
+if __name__ == "__main__":
+    unittest.main()
