@@ -52,6 +52,13 @@ def tree(kind, context, children):
             "children_spec": children}
 
 
+def ports(specs):
+    """What a signature's inputs or outputs are in the graph."""
+    arguments = [argument["arg"] for spec in specs
+                 for argument in spec.values()]
+    return [{"as_tensor": a} if "name" in a else a for a in arguments]
+
+
 class Program:
     """A program that grows call by call; 'json' may be changed before it is
     saved."""
@@ -102,10 +109,8 @@ class Program:
         self.outputs.append({"user_output": {"arg": argument(name)}})
 
     def json(self):
-        names = [(spec.get("parameter") or spec["user_input"])["arg"]
-                 for spec in self.inputs]
         leaves = [leaf() for _ in self.users]
-        results = [leaf() for _ in self.outputs]
+        results = [leaf() for spec in self.outputs if "user_output" in spec]
         call = {"inputs": [], "outputs": [],
                 "in_spec": json.dumps([1, tree("tuple", None, [
                     tree("tuple", None, leaves), tree("dict", "[]", [])])]),
@@ -115,9 +120,8 @@ class Program:
         return {
             "graph_module": {
                 "graph": {
-                    "inputs": [{"as_tensor": name} if "name" in name else name
-                               for name in names],
-                    "outputs": [o["user_output"]["arg"] for o in self.outputs],
+                    "inputs": ports(self.inputs),
+                    "outputs": ports(self.outputs),
                     "nodes": self.calls, "tensor_values": self.values,
                     "sym_int_values": self.numbers["int"],
                     "sym_bool_values": self.numbers["bool"],

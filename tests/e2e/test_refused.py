@@ -200,6 +200,67 @@ class Refused(ProgramTest):
                     self.refuse(other[0] if other else UNSUPPORTED,
                                 [place, say], "ptfold", "ops", path)
 
+    def small(self, change):
+        """x -> relu -> abs, after 'change' has seen it."""
+        p = pt2.Program()
+        p.parameter("w", (3,))
+        p.input("x", X)
+        p.call("torch.ops.aten.relu.default", {"y": X}, {"self": "x"})
+        p.call("torch.ops.aten.abs.default", {"z": X}, {"self": "y"})
+        p.output("z")
+        change(p)
+        return p.save(self.folder / "x.pt2")
+
+    def test_graphs_that_are_none_are_refused(self):
+        def returns(name):
+            def change(p):
+                p.outputs.clear()
+                p.output(name)
+            return change
+
+        def kind(key, **more):
+            def change(p):
+                p.outputs.insert(0, {key: {"arg": {"name": "z"}, **more}})
+            return change
+
+        def empty(p):
+            p.inputs.pop()
+            p.users.clear()
+            p.calls[0]["inputs"][0]["arg"] = pt2.argument("w")
+
+        for status, say, change in (
+                (DAMAGED, "nodes[0].inputs[0].arg.as_tensor.name: expected a "
+                 "value that is defined before, got 'y'",
+                 lambda p: p.calls.reverse()),
+                (DAMAGED, "expected a value that is defined before, got 'z'",
+                 lambda p: p.calls[0]["inputs"][0].update(
+                     arg=pt2.argument("z"))),
+                (DAMAGED, "expected every name once, got 'y' twice",
+                 lambda p: p.calls.append(p.calls[0])),
+                (DAMAGED, "expected a value that is defined before, got 'q'",
+                 returns("q")),
+                (DAMAGED, "expected 'z' among tensor_values, got none",
+                 lambda p: p.values.pop("z")),
+                (UNSUPPORTED, "node 'z' (my.op.default): is an operator that "
+                 "ptfold does not support",
+                 lambda p: p.calls[1].update(target="torch.ops.my.op.default")),
+                (UNSUPPORTED, "output 'output' does not depend on the input",
+                 returns("w")),
+                (UNSUPPORTED, "output 'output' is the input itself",
+                 returns("x")),
+                (UNSUPPORTED, "has no output", lambda p: p.outputs.clear()),
+                (UNSUPPORTED, "has no input that is a tensor", empty),
+                (UNSUPPORTED, "changes 'w' as it runs; call model.eval()",
+                 kind("buffer_mutation", buffer_name="w")),
+                (UNSUPPORTED, "changes 'x' as it runs; call model.eval()",
+                 kind("user_input_mutation", user_input_name="x")),
+                (UNSUPPORTED, "input 'x': expected a float32 tensor",
+                 lambda p: p.values.update(x=pt2.meta(X, pt2.INT64))),
+                (UNSUPPORTED, "input 'x': the size of axis 1 is not recorded",
+                 lambda p: p.values.update(x=pt2.meta((2, 0, 4, 4))))):
+            with self.subTest(say):
+                self.refuse(status, [say], "ptfold", "ops", self.small(change))
+
     def test_dropout_that_drops_is_refused(self):
         arguments = {"input": "x", "p": 0.5, "train": True}
         self.refuse(UNSUPPORTED, ["training mode; call model.eval()"], "ptfold",

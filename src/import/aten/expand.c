@@ -134,7 +134,9 @@ static ptf_status lower_interleave(ptf_lowering *l, const ptf_aten_row *row)
         status = ptf_lower_node(l, "self", &node);
     if (status != PTF_OK)
         return status;
-    int64_t size = sizes[dim];
+    int64_t size = sizes[dim], repeated;
+    if (!ptf_mul_i64(size, times, &repeated))
+        return ptf_lower_refuse(l, "its output is too large");
     memmove(sizes + dim + 2, sizes + dim + 1,
             (size_t)(rank - dim - 1) * sizeof(*sizes));
     sizes[dim + 1] = 1;
@@ -144,7 +146,7 @@ static ptf_status lower_interleave(ptf_lowering *l, const ptf_aten_row *row)
         a.size.at[a.size.count++] = sizes[d];
     if (status == PTF_OK)
         status = ptf_lower_add_one(l, PTF_OP_EXPAND, &a, node, &node);
-    sizes[dim] = size * times;
+    sizes[dim] = repeated;
     memmove(sizes + dim + 1, sizes + dim + 2,
             (size_t)(rank - dim - 1) * sizeof(*sizes));
     if (status == PTF_OK)
