@@ -184,7 +184,8 @@ static int64_t gathering(tally *t, const counting *c, const ptf_node *node,
 {
     int input = node->inputs[operand];
     int64_t numbers = operand_numbers(t, c, node, operand), sum = 0;
-    bool binary = ptf_op_is(node->op, PTF_FAMILY_BINARY);
+    bool binary = ptf_op_is(node->op, PTF_FAMILY_BINARY) ||
+                  ptf_op_is(node->op, PTF_FAMILY_WHERE);
     if (binary && numbers < q[PTF_QUANTITY_OUTPUTS])
         sum = q[PTF_QUANTITY_OUTPUTS];
     else if (c->net->nodes[input].op == PTF_OP_CONSTANT)

@@ -20,7 +20,10 @@
  *              added to each number of the window.
  *   binary     an operation for each number of the result.  sum, difference:
  *              g and -g go on; product: g times the other factor; quotient
- *              a / b: g / a, -g * a / (b * b); maximum, minimum: a comparison.
+ *              a / b: g / a, -g * a / (b * b); maximum, minimum: a comparison;
+ *              remainder, fmod: g, and -g times a quotient that is rounded;
+ *              comparisons, logic: nothing.
+ *   where      a choice; a choice for each of the two.
  *   concat     nothing: numbers move.
  *   expand     nothing; x: the sum of the g of all copies.  Other views
  *              nothing, as what they move is no operation.
@@ -90,6 +93,19 @@ const ptf_formula_table ptf_forward_formulas = {
             [PTF_OP_DIV] = {.others = {[OUTPUTS] = 1}},
             [PTF_OP_MAXIMUM] = {.others = {[OUTPUTS] = 1}},
             [PTF_OP_MINIMUM] = {.others = {[OUTPUTS] = 1}},
+            [PTF_OP_EQ] = {.others = {[OUTPUTS] = 1}},
+            [PTF_OP_NE] = {.others = {[OUTPUTS] = 1}},
+            [PTF_OP_LT] = {.others = {[OUTPUTS] = 1}},
+            [PTF_OP_LE] = {.others = {[OUTPUTS] = 1}},
+            [PTF_OP_GT] = {.others = {[OUTPUTS] = 1}},
+            [PTF_OP_GE] = {.others = {[OUTPUTS] = 1}},
+            [PTF_OP_LOGICAL_AND] = {.others = {[OUTPUTS] = 1}},
+            [PTF_OP_LOGICAL_OR] = {.others = {[OUTPUTS] = 1}},
+            [PTF_OP_LOGICAL_XOR] = {.others = {[OUTPUTS] = 1}},
+            [PTF_OP_REMAINDER] = {.others = {[OUTPUTS] = 1}},
+            [PTF_OP_FMOD] = {.others = {[OUTPUTS] = 1}},
+            [PTF_OP_FLOOR_DIVIDE] = {.others = {[OUTPUTS] = 1}},
+            [PTF_OP_WHERE] = {.others = {[OUTPUTS] = 1}},
         },
 };
 
@@ -137,6 +153,11 @@ const ptf_formula_table ptf_second_gradient_formulas = {
                             .others = {[OUTPUTS] = 1}},
             [PTF_OP_MAXIMUM] = {.others = {[OUTPUTS] = 1}},
             [PTF_OP_MINIMUM] = {.others = {[OUTPUTS] = 1}},
+            [PTF_OP_REMAINDER] = {.multiplications = {[OUTPUTS] = 1},
+                                  .others = {[OUTPUTS] = 2}},
+            [PTF_OP_FMOD] = {.multiplications = {[OUTPUTS] = 1},
+                             .others = {[OUTPUTS] = 2}},
+            [PTF_OP_WHERE] = {.others = {[OUTPUTS] = 1}},
         },
 };
 

@@ -68,15 +68,161 @@ static inline ball minimum(double a, double p, double b, double q,
     return (ball){isnan(a) || isnan(b) ? (double)NAN : fmin(a, b), fmax(p, q)};
 }
 
+/* ------------------------------------------------- comparisons and integers */
+
+/* What is 0 or 1, and known where 'sure' is not negative. */
+static inline ball truth(int sure)
+{
+    return sure < 0 ? (ball){0.5, 0.5} : (ball){sure, 0.0};
+}
+
+/* -1, 0, 1: a is surely below, equal to, above b; 2: who knows. */
+static inline int order(double a, double p, double b, double q)
+{
+    double apart = (p + q) * PTF_UP;
+    if (a - b > apart || b - a > apart)
+        return a > b ? 1 : -1;
+    return a >= b && a <= b && !(apart > 0) ? 0 : 2;
+}
+
+#define COMPARISON(name, below, same, above)                        \
+    static inline ball name(double a, double p, double b, double q, \
+                            bool executed)                          \
+    {                                                               \
+        static const int sure[] = {below, same, above, -1};         \
+        (void)executed;                                             \
+        return truth(sure[order(a, p, b, q) + 1]);                  \
+    }
+COMPARISON(equal, 0, 1, 0)
+COMPARISON(unequal, 1, 0, 1)
+COMPARISON(less, 1, 0, 0)
+COMPARISON(at_most, 1, 1, 0)
+COMPARISON(greater, 0, 0, 1)
+COMPARISON(at_least, 0, 1, 1)
+
+/* 1 or 0 where it is sure that x is another number than 0, or 0; else -1. */
+static inline int truth_of(double x, double r)
+{
+    int o = order(x, r, 0, 0);
+    return o == 2 ? -1 : o != 0;
+}
+
+static inline ball both(double a, double p, double b, double q, bool executed)
+{
+    int x = truth_of(a, p), y = truth_of(b, q);
+    (void)executed;
+    return truth(x == 0 || y == 0 ? 0 : x == 1 && y == 1 ? 1 : -1);
+}
+
+static inline ball either(double a, double p, double b, double q, bool executed)
+{
+    int x = truth_of(a, p), y = truth_of(b, q);
+    (void)executed;
+    return truth(x == 1 || y == 1 ? 1 : x == 0 && y == 0 ? 0 : -1);
+}
+
+static inline ball unlike(double a, double p, double b, double q, bool executed)
+{
+    int x = truth_of(a, p), y = truth_of(b, q);
+    (void)executed;
+    return truth(x < 0 || y < 0 ? -1 : x != y);
+}
+
+/*
+ * floor(a / b), or the quotient cut towards 0, lies in *low .. *high; false
+ * when nothing is known, as where b may be 0.  Of exact numbers the quotient is
+ * that of fmod, which is exact, while it has less than 50 bits; other quotients
+ * are within their ball, as of div_, and two of their roundings.
+ */
+static inline bool quotients(double a, double p, double b, double q,
+                             bool floors, double *low, double *high)
+{
+    double y = a / b, least = fabs(b) - q, rest = fmod(a, b);
+    if (!(least > 0) || !(fabs(y) < 0x1p50))
+        return false;
+    if (!(p > 0) && !(q > 0)) {
+        bool below = floors && ((rest < 0 && b > 0) || (rest > 0 && b < 0));
+        *low = *high = rint((a - rest) / b) - below;
+        return true;
+    }
+    double moved = (p + fabs(y) * q + PTF_TINY) / least;
+    moved = (moved + 2 * PTF_U * fabs(y)) * PTF_UP + PTF_TINY;
+    *low = floors ? floor(y - moved) : trunc(y - moved);
+    *high = floors ? floor(y + moved) : trunc(y + moved);
+    return moved < 0x1p50;
+}
+
+/*
+ * a - k b for the quotient k; where several k may be, what is left lies
+ * between 0 and b, or for fmod -|b| and |b|.  A run takes the rest of numbers in
+ * the balls exactly, and rounds at most once, when it adds b.
+ */
+static inline ball rest(double a, double p, double b, double q, bool floors,
+                        bool executed)
+{
+    double low, high, wide = fabs(b) + q;
+    if (!quotients(a, p, b, q, floors, &low, &high))
+        return (ball){a, HUGE_VAL};
+    if (low < high && floors)
+        return rounded(b / 2, fabs(b) / 2 + q, executed);
+    if (low < high)
+        return rounded(0, fmin(wide, fabs(a) + p), executed);
+    double y = fmod(a, b);
+    bool below = floors && ((y < 0 && b > 0) || (y > 0 && b < 0));
+    y = p > 0 || q > 0 ? fma(-low, b, a) : below ? y + b : y;
+    return rounded(y, p + fabs(low) * q, executed);
+}
+
+static inline ball remainder_(double a, double p, double b, double q,
+                              bool executed)
+{
+    return rest(a, p, b, q, true, executed);
+}
+
+static inline ball fmod_(double a, double p, double b, double q, bool executed)
+{
+    return rest(a, p, b, q, false, executed);
+}
+
+/*
+ * A run rounds the difference, the quotient and perhaps one less than it, 3f of
+ * the quotient; what is rounded to an integer then is the same one while that
+ * is below 1/2.
+ */
+static inline ball floor_over(double a, double p, double b, double q,
+                              bool executed)
+{
+    double low, high;
+    if (!quotients(a, p, b, q, true, &low, &high))
+        return (ball){a, HUGE_VAL};
+    double size = fmax(fabs(low), fabs(high)) + 1;
+    double r = high - low;
+    if (executed && size * 4 * PTF_F >= 0.5)
+        r += size * 4 * PTF_F * PTF_UP + 1;
+    return (ball){low, r};
+}
+
 /* ------------------------------------------------------------------- table */
 
-#define FUNCTIONS(BINARY)    \
-    BINARY(ADD, add)         \
-    BINARY(SUB, sub)         \
-    BINARY(MUL, mul)         \
-    BINARY(DIV, div_)        \
-    BINARY(MAXIMUM, maximum) \
-    BINARY(MINIMUM, minimum)
+#define FUNCTIONS(BINARY)         \
+    BINARY(ADD, add)              \
+    BINARY(SUB, sub)              \
+    BINARY(MUL, mul)              \
+    BINARY(DIV, div_)             \
+    BINARY(MAXIMUM, maximum)      \
+    BINARY(MINIMUM, minimum)      \
+    BINARY(EQ, equal)             \
+    BINARY(NE, unequal)           \
+    BINARY(LT, less)              \
+    BINARY(LE, at_most)           \
+    BINARY(GT, greater)           \
+    BINARY(GE, at_least)          \
+    BINARY(LOGICAL_AND, both)     \
+    BINARY(LOGICAL_OR, either)    \
+    BINARY(LOGICAL_XOR, unlike)   \
+    BINARY(REMAINDER, remainder_) \
+    BINARY(FMOD, fmod_)           \
+    BINARY(FLOOR_DIVIDE, floor_over)
 
 typedef void loop(int64_t n, bool executed, ptf_balls a, int64_t a_step,
                   ptf_balls b, int64_t b_step, ptf_balls out);
@@ -163,29 +309,41 @@ static int64_t offset_of(const ptf_shape *in, const ptf_shape *out, int axes,
     return at;
 }
 
-static ptf_balls balls_at(ptf_balls balls, int64_t at)
+void ptf_enclose_broadcast(const ptf_enclose_step *s, int count,
+                           ptf_broadcast *rows)
 {
+    const ptf_shape *out = &s->enc->shapes[s->node];
+    int axes = out->rank;
+    for (int k = 0; k < count; k++) {
+        int last = last_axes(ptf_enclose_shape_of(s, k), out, &rows->step[k]);
+        axes = last < axes ? last : axes;
+    }
+    rows->axes = out->rank - axes;
+    rows->count = rows->length = 1;
+    for (int d = 0; d < out->rank; d++)
+        *(d < rows->axes ? &rows->count : &rows->length) *= out->dim[d];
+}
+
+ptf_balls ptf_broadcast_row(const ptf_enclose_step *s,
+                            const ptf_broadcast *rows, int k, int64_t n,
+                            int64_t row)
+{
+    ptf_balls balls = ptf_enclose_in(s, k, n);
+    int64_t at = offset_of(ptf_enclose_shape_of(s, k), &s->enc->shapes[s->node],
+                           rows->axes, row);
     return (ptf_balls){balls.value + at, balls.radius + at};
 }
 
 static void image(const ptf_enclose_step *s, int64_t n)
 {
-    const ptf_shape *a = ptf_enclose_shape_of(s, 0);
-    const ptf_shape *b = ptf_enclose_shape_of(s, 1);
-    const ptf_shape *out = &s->enc->shapes[s->node];
-    int64_t a_step, b_step, run = 1, runs = 1;
-    int a_last = last_axes(a, out, &a_step);
-    int b_last = last_axes(b, out, &b_step);
-    int first = out->rank - (a_last < b_last ? a_last : b_last);
-    for (int d = 0; d < out->rank; d++)
-        *(d < first ? &runs : &run) *= out->dim[d];
-    for (int64_t i = 0; i < runs; i++)
-        ptf_enclose_binary(
-            ptf_enclose_node_of(s)->op, run, s->pass->executed,
-            balls_at(ptf_enclose_in(s, 0, n), offset_of(a, out, first, i)),
-            a_step,
-            balls_at(ptf_enclose_in(s, 1, n), offset_of(b, out, first, i)),
-            b_step, balls_at(ptf_enclose_out(s, n), i * run));
+    ptf_broadcast rows;
+    ptf_enclose_broadcast(s, 2, &rows);
+    for (int64_t i = 0; i < rows.count; i++)
+        ptf_enclose_binary(ptf_enclose_node_of(s)->op, rows.length,
+                           s->pass->executed,
+                           ptf_broadcast_row(s, &rows, 0, n, i), rows.step[0],
+                           ptf_broadcast_row(s, &rows, 1, n, i), rows.step[1],
+                           ptf_balls_of(ptf_enclose_out(s, n), rows.length, i));
 }
 
 const ptf_enclose_family ptf_enclose_family_binary = {.image = image};

@@ -498,13 +498,55 @@ static inline ball reciprocal(double m, double r, const double *p,
     return lipschitz(y, PTF_U * fabs(y), 1 / (least * fabs(m)), r, executed);
 }
 
-static inline ball floor_(double m, double r, const double *p, bool executed)
+/* A function that never falls and is constant between its jumps: between its
+ * values at both ends, which may be off by a rounding. */
+static inline ball stepped(double (*f)(double), double m, double r)
 {
-    double y = floor(m), wide = r * PTF_UP;
-    double high = floor((m + wide) + PTF_U * fabs(m + wide));
-    double low = floor((m - wide) - PTF_U * fabs(m - wide));
-    (void)p, (void)executed;
+    double y = f(m), wide = r * PTF_UP;
+    double high = f((m + wide) + PTF_U * fabs(m + wide));
+    double low = f((m - wide) - PTF_U * fabs(m - wide));
     return (ball){y, r > 0 ? fmax(high - y, y - low) : 0.0};
+}
+
+#define STEPPED(name, f)                                         \
+    static inline ball name(double m, double r, const double *p, \
+                            bool executed)                       \
+    {                                                            \
+        (void)p, (void)executed;                                 \
+        return stepped(f, m, r);                                 \
+    }
+STEPPED(floor_, floor)
+STEPPED(ceil_, ceil)
+STEPPED(round_, rint)
+STEPPED(trunc_, trunc)
+
+static double sign_of(double x)
+{
+    return (x > 0) - (x < 0);
+}
+
+STEPPED(sign, sign_of)
+
+/* 1 for 0 alone, and 0 elsewhere. */
+static inline ball logical_not(double m, double r, const double *p,
+                               bool executed)
+{
+    (void)p, (void)executed;
+    if (fabs(m) > r)
+        return (ball){0, 0};
+    return fabs(m) > 0 || r > 0 ? (ball){0.5, 0.5} : (ball){1, 0};
+}
+
+/* What a ball holds is a number, and finite; others say nothing. */
+static inline ball is_nan(double m, double r, const double *p, bool executed)
+{
+    (void)p, (void)executed;
+    return (ball){0, isfinite(m) && isfinite(r) ? 0 : HUGE_VAL};
+}
+
+static inline ball is_inf(double m, double r, const double *p, bool executed)
+{
+    return is_nan(m, r, p, executed);
 }
 
 /* As log; near 0 the series, off by 8u, whose s is below 1/5. */
@@ -530,6 +572,57 @@ static inline ball expm1_(double m, double r, const double *p, bool executed)
     double steep = exp_of(m, &other) * PTF_UP;
     (void)p;
     return lipschitz(y, error, steep, grown(r), executed);
+}
+
+/*
+ * The sine of |x| + 'more' pi / 2 up to 2^20: t = |x| - k pi / 2, where k times
+ * the first two parts of pi / 2 (33 and 32 bits) is exact, is off by 4u, and the
+ * Taylor polynomial of degree 23 or 22 by less than 8u.  Beyond, all that is
+ * known is that it lies between -1 and 1.
+ */
+static double sine_of(double x, int more, double *error)
+{
+    double k = rint(x * 0x1.45f306dc9c883p-1), sum = 1;
+    double t = ((x - k * 0x1.921fb544p+0) - k * 0x1.0b4611a6p-34) -
+               k * 0x1.3198a2e037073p-69;
+    int64_t turn = x <= 0x1p20 ? (int64_t)k + more : 0;
+    int first = turn % 2 == 0 ? 23 : 22;
+    for (int n = first; n > 1; n -= 2)
+        sum = 1 - t * t / (n * (n - 1)) * sum;
+    sum *= turn % 2 == 0 ? t : 1;
+    *error = x <= 0x1p20 ? 16 * PTF_U : 1;
+    return !(x <= 0x1p20) ? 0 : turn / 2 % 2 == 0 ? sum : -sum;
+}
+
+/* Lipschitz bound 1. */
+static inline ball sin_(double m, double r, const double *p, bool executed)
+{
+    double error, y = sine_of(fabs(m), 0, &error);
+    (void)p;
+    return lipschitz(m < 0 ? -y : y, error, 1.0, fmin(r, 2), executed);
+}
+
+static inline ball cos_(double m, double r, const double *p, bool executed)
+{
+    double error, y = sine_of(fabs(m), 1, &error);
+    (void)p;
+    return lipschitz(y, error, 1.0, fmin(r, 2), executed);
+}
+
+/* log(x) / log(2); the product is off by 2u. */
+static inline ball log2_(double m, double r, const double *p, bool executed)
+{
+    ball b = log_(m, r, p, false);
+    double y = b.y * 0x1.71547652b82fep0;
+    return lipschitz(y, b.r * 1.4427 + 2 * PTF_U * fabs(y), 0, 0, executed);
+}
+
+/* exp(x log(2)); the argument is off by 2u, too. */
+static inline ball exp2_(double m, double r, const double *p, bool executed)
+{
+    double z = m * 0x1.62e42fefa39efp-1;
+    return exp_(z, (r * 0.69315 + 2 * PTF_U * fabs(z)) * PTF_UP + PTF_TINY, p,
+                executed);
 }
 
 /* ------------------------------------------------------------------- table */
@@ -565,7 +658,18 @@ static inline ball expm1_(double m, double r, const double *p, bool executed)
     UNARY(RECIPROCAL, reciprocal)   \
     UNARY(FLOOR, floor_)            \
     UNARY(LOG1P, log1p_)            \
-    UNARY(EXPM1, expm1_)
+    UNARY(EXPM1, expm1_)            \
+    UNARY(SIGN, sign)               \
+    UNARY(CEIL, ceil_)              \
+    UNARY(ROUND, round_)            \
+    UNARY(TRUNC, trunc_)            \
+    UNARY(LOGICAL_NOT, logical_not) \
+    UNARY(ISNAN, is_nan)            \
+    UNARY(ISINF, is_inf)            \
+    UNARY(SIN, sin_)                \
+    UNARY(COS, cos_)                \
+    UNARY(LOG2, log2_)              \
+    UNARY(EXP2, exp2_)
 
 /* The parameters are copied, so that no store can change them. */
 #define LOOP(id, name)                                                     \

@@ -86,6 +86,24 @@ static inline void ptf_balls_copy(int64_t n, ptf_balls in, ptf_balls out)
 }
 
 /*
+ * Several operands with broadcasting, as rows of the output: its last axes,
+ * along which every operand has numbers one after the other, 'step' 1, or one
+ * number for all, 0.
+ */
+typedef struct ptf_broadcast {
+    int axes; /* of the output, in front of its rows */
+    int64_t count, length;
+    int64_t step[3]; /* by operand */
+} ptf_broadcast;
+
+void ptf_enclose_broadcast(const ptf_enclose_step *s, int count,
+                           ptf_broadcast *rows);
+/* What operand k has for a row of image n. */
+ptf_balls ptf_broadcast_row(const ptf_enclose_step *s,
+                            const ptf_broadcast *rows, int k, int64_t n,
+                            int64_t row);
+
+/*
  * How a family takes balls, ptf_enclose_family_pool in pool.c and so on: all
  * images of a step, whose operands then have the stride of their sizes, or one.
  */

@@ -217,22 +217,31 @@ static void set_lines(binary_run *r, const axes *all)
     r->of_thread = ptf_max_i64(1, PTF_PART_FLOATS / terms);
 }
 
-static void back(const ptf_gradient *g, int i, int operand, float *dx)
+void ptf_back_broadcast(const ptf_gradient *g, int i,
+                        ptf_binary_back_kernel *kernel, const int operands[2],
+                        int which, float *dx)
 {
-    binary_run r = {.of = ptf_back_run_of(g, i, operand, dx),
-                    .operand = operand};
+    binary_run r = {.of = ptf_back_run_of(g, i, operands[which], dx),
+                    .kernel = kernel,
+                    .operand = which};
     const ptf_shape *in[2];
     for (int k = 0; k < 2; k++) {
-        int input = r.of.node->inputs[k];
+        int input = r.of.node->inputs[operands[k]];
         in[k] = &g->shapes[input];
         r.x[k] = ptf_gradient_value(g, input);
         r.image[k] = ptf_shape_numel(in[k]);
     }
-    r.kernel = g->kernels->backward->binary[binary[r.of.node->op]][operand];
     axes all = list_axes(r.of.out, in);
     set_lines(&r, &all);
     ptf_each(g->threads, ptf_ceil_div(g->count * r.lines, r.of_thread),
              back_lines, &r);
+}
+
+static void back(const ptf_gradient *g, int i, int operand, float *dx)
+{
+    ptf_binary how = binary[g->net->nodes[i].op];
+    ptf_back_broadcast(g, i, g->kernels->backward->binary[how][operand],
+                       (const int[2]){0, 1}, operand, dx);
 }
 
 const ptf_back_family ptf_back_family_binary = {.back = back};

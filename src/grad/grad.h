@@ -120,6 +120,14 @@ typedef struct ptf_back_run {
 ptf_back_run ptf_back_run_of(const ptf_gradient *g, int i, int operand,
                              float *dx);
 
+/*
+ * For one of two operands of node i (they may be others than its first ones),
+ * with broadcasting: the sum of the terms that the kernel gives.
+ */
+void ptf_back_broadcast(const ptf_gradient *g, int i,
+                        ptf_binary_back_kernel *kernel, const int operands[2],
+                        int which, float *dx);
+
 /* The geometry of a product, for the two functions below. */
 ptf_status ptf_back_product(ptf_gradient *g, int i, ptf_error *err);
 

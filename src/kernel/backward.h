@@ -30,6 +30,11 @@
  *   over         d / b for a, -(d * a) / (b * b) for b.
  *   maximum      d for the greater one, d / 2 for each where they are equal,
  *                d for both where one is NaN, +0 elsewhere; minimum alike.
+ *   fmod         d for a, -d trunc(a / b) for b; remainder: d for a,
+ *                -d floor(a / b) for b.
+ *   comparisons, logic, floor_over: +0 for both.
+ *   where        d for the one that is taken, +0 for the other and for what
+ *                chooses.
  *                These are terms in double.  What an operand of the result's
  *                shape gets is its term, rounded once.  What one that is
  *                broadcast gets is a sum of the terms over the positions of an
@@ -74,6 +79,8 @@ typedef struct ptf_backward {
     ptf_unary_back_kernel *const *unary; /* by ptf_unary */
     /* By ptf_binary and the operand, and what follows: y = y + t, y = t. */
     ptf_binary_back_kernel *const (*binary)[2];
+    /* Of what is taken where the first number is not 0, and where it is. */
+    ptf_binary_back_kernel *where[2];
     void (*add_terms)(double *y, const double *t, int64_t n);
     void (*round_terms)(float *y, const double *t, int64_t n);
     /* d[outer][n][inner] as in the forward pass, whose result is y. */

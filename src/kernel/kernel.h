@@ -19,6 +19,10 @@
  *   plus, minus, times, over: a + b, a - b, a * b, a / b.
  *   maximum      the larger one; NaN where one is NaN; +0 of +0 and -0.
  *   minimum      the smaller one; NaN where one is NaN; -0 of +0 and -0.
+ *   equal, unequal, less, at_most, greater, at_least: 1 or 0.
+ *   both, either, unlike: 1 or 0, where what is not 0 is true, NaN too.
+ *   fmod, remainder, floor_over: binary.inc has each formula.
+ *   where        b where a is not 0, c where it is; bits are moved.
  *   softmax      m = the largest x; e_i = exp(beta * (x_i - m)) in double;
  *                the sum of e_i in index order in double; e_i / sum rounded
  *                once.  beta is 1 in a layer.
@@ -136,12 +140,16 @@ typedef enum ptf_binary {
  */
 typedef struct ptf_grid {
     int64_t rows, n;
-    int64_t y_row, a_row, b_row;
-    int64_t a_step, b_step;
+    int64_t y_row, a_row, b_row, c_row;
+    int64_t a_step, b_step, c_step;
 } ptf_grid;
 
 typedef void ptf_binary_kernel(const ptf_grid *grid, float *y, const float *a,
                                const float *b);
+
+/* b where a is not 0, and c where it is.  At least one of the steps is 1. */
+typedef void ptf_where_kernel(const ptf_grid *grid, float *y, const float *a,
+                              const float *b, const float *c);
 
 /*
  * Numbers in strides: of axis i there are size[i] positions, from[i] floats
@@ -227,6 +235,7 @@ typedef struct ptf_kernels {
                         int64_t pixels, const float *scale, const float *shift);
     ptf_unary_kernel *const *unary;   /* by ptf_unary */
     ptf_binary_kernel *const *binary; /* by ptf_binary */
+    ptf_where_kernel *where;
     /* x[outer][n][inner], over the middle index. */
     void (*softmax)(float *y, const float *x, double beta, int64_t outer,
                     int64_t n, int64_t inner);

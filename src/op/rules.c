@@ -24,6 +24,26 @@ int ptf_axis_of(int64_t dim, int rank)
     return axis < 0 || axis >= rank ? -1 : (int)axis;
 }
 
+const char *ptf_broadcast_shape(ptf_op op, const ptf_attrs *attrs,
+                                const ptf_shape *in, int count, ptf_shape *out)
+{
+    (void)op, (void)attrs;
+    int longest = 0;
+    for (int k = 1; k < count; k++)
+        longest = in[k].rank > in[longest].rank ? k : longest;
+    *out = in[longest];
+    for (int k = 0; k < count; k++) {
+        for (int i = 1; i <= in[k].rank; i++) {
+            int64_t size = in[k].dim[in[k].rank - i];
+            int64_t *to = &out->dim[out->rank - i];
+            if (size != *to && size != 1 && *to != 1)
+                return "the sizes of its inputs do not fit each other";
+            *to = *to != 1 ? *to : size;
+        }
+    }
+    return NULL;
+}
+
 int64_t ptf_window_count(const ptf_attrs *a, int i, int64_t size)
 {
     int64_t extent = a->dilation[i] * (a->kernel[i] - 1) + 1;

@@ -12,6 +12,13 @@
 int ptf_axis_of(int64_t dim, int rank);
 
 /*
+ * The shape of a function of several numbers with broadcasting: that of the
+ * longest operand, where an axis of size 1, or none, is any size.
+ */
+const char *ptf_broadcast_shape(ptf_op op, const ptf_attrs *attrs,
+                                const ptf_shape *in, int count, ptf_shape *out);
+
+/*
  * Positions of a window along axis i (0 height, 1 width) of 'size' elements; 0
  * when it does not fit.  With ceil_mode a last, partial window counts if it
  * starts inside the input or its left padding.

@@ -80,8 +80,8 @@ static bool are_one(const ptf_axis *outer, const ptf_axis *inner)
 /* What kernels take for a row; one number read all the time is none. */
 static bool is_row(const ptf_axis *axis)
 {
-    int64_t a = axis->step[1], b = axis->step[2];
-    return axis->step[0] == 1 && a <= 1 && b <= 1 && a + b > 0;
+    int64_t a = axis->step[1], b = axis->step[2], c = axis->step[3];
+    return axis->step[0] == 1 && a <= 1 && b <= 1 && c <= 1 && a + b + c > 0;
 }
 
 static void join_axes(ptf_nest *nest)
@@ -98,7 +98,7 @@ static void join_axes(ptf_nest *nest)
         nest->axes[count++] = axis;
     }
     if (count == 0 || !is_row(&nest->axes[count - 1]))
-        nest->axes[count++] = (ptf_axis){1, {1, 1, 1}};
+        nest->axes[count++] = (ptf_axis){1, {1, 1, 1, 1}};
     nest->count = count;
 }
 
@@ -133,10 +133,16 @@ static int64_t run_rows(const ptf_nest *nest, int64_t row, int64_t most,
                      .y_row = outer->step[0],
                      .a_row = outer->step[1],
                      .b_row = outer->step[2],
+                     .c_row = outer->step[3],
                      .a_step = inner->step[1],
-                     .b_step = inner->step[2]};
-    nest->kernel(&grid, nest->y + at[0], nest->in[1] + at[1],
-                 nest->in[2] != NULL ? nest->in[2] + at[2] : NULL);
+                     .b_step = inner->step[2],
+                     .c_step = inner->step[3]};
+    const float *b = nest->in[2] != NULL ? nest->in[2] + at[2] : NULL;
+    if (nest->where != NULL)
+        nest->where(&grid, nest->y + at[0], nest->in[1] + at[1], b,
+                    nest->in[3] + at[3]);
+    else
+        nest->kernel(&grid, nest->y + at[0], nest->in[1] + at[1], b);
     return rows;
 }
 

@@ -181,7 +181,7 @@ void ptf_piece_each(const ptf_plan *plan, const ptf_piece *piece, int64_t count,
  * One loop for each axis of a value, for steps that go through their operands
  * position by position: array 0 is written, the others are read.
  */
-enum { PTF_NEST_ARRAYS = 3, PTF_NEST_AXES = 2 + PTF_SHAPE_MAX };
+enum { PTF_NEST_ARRAYS = 4, PTF_NEST_AXES = 2 + PTF_SHAPE_MAX };
 
 typedef struct ptf_axis {
     int64_t size;
@@ -190,7 +190,8 @@ typedef struct ptf_axis {
 
 typedef struct ptf_nest {
     ptf_binary_kernel *kernel;
-    ptf_plan_value over; /* whose positions are gone through */
+    ptf_where_kernel *where; /* in its place, for three arrays that are read */
+    ptf_plan_value over;     /* whose positions are gone through */
     int count;
     ptf_axis axes[PTF_NEST_AXES]; /* the first is that of the images */
     float *y;

@@ -1,0 +1,346 @@
+/*
+ * Ops of several operands in every stage, against what PyTorch gave
+ * (operands.inc): on all instruction sets, with gradients and enclosures.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "enclose/enclose.h"
+#include "net/net.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+enum { SAMPLES = 2, OPERANDS = 3, MOST = 512, NODES = 2 + 2 * OPERANDS };
+
+/* Two samples, each of all operands one after the other; see operands.py. */
+typedef struct row {
+    const char *label;
+    ptf_op op;
+    ptf_attrs attrs;
+    int operands;
+    ptf_shape in[OPERANDS], out;
+    float x[MOST], y[MOST], dx[MOST];
+} row;
+
+static const row rows[] = {
+#include "operands.inc"
+};
+
+/* The input is cut into the operands of the last node. */
+typedef struct net_of {
+    ptf_net net;
+    ptf_node nodes[NODES];
+    ptf_shape input, shapes[NODES];
+    ptf_tensor tensors[OPERANDS];
+} net_of;
+
+static int add(net_of *n, ptf_op op, const ptf_attrs *attrs, int count,
+               const int *inputs)
+{
+    int at = n->net.node_count++;
+    ptf_node *node = &n->nodes[at];
+    node->op = op;
+    node->name = node->text = node->class_name = ptf_op_info(op)->name;
+    node->attrs = *attrs;
+    assert_true(ptf_node_read(&n->net.arena, node, count, inputs));
+    n->net.output = at;
+    return at;
+}
+
+/* Operand k, as a part of the input or the constant of sample 0. */
+static int add_operand(net_of *n, const row *r, int k, int64_t first,
+                       bool constant)
+{
+    ptf_attrs attrs;
+    const ptf_shape *shape = &r->in[k];
+    if (constant) {
+        ptf_tensor *t = &n->tensors[k];
+        *t = (ptf_tensor){.name = "constant",
+                          .dtype = PTF_DTYPE_F32,
+                          .rank = shape->rank,
+                          .data = (void *)(uintptr_t)(r->x + first)};
+        int64_t step = 1;
+        for (int d = shape->rank - 1; d >= 0; step *= shape->dim[d--]) {
+            t->shape[d] = shape->dim[d];
+            t->stride[d] = step;
+        }
+        ptf_attrs_default(PTF_OP_CONSTANT, &attrs);
+        int at = add(n, PTF_OP_CONSTANT, &attrs, 0, NULL);
+        n->nodes[at].tensors[PTF_ROLE_WEIGHT] = t;
+        return at;
+    }
+    ptf_attrs_default(PTF_OP_SLICE, &attrs);
+    attrs.dim = 1;
+    attrs.start = first;
+    attrs.length = ptf_shape_numel(shape);
+    int part = add(n, PTF_OP_SLICE, &attrs, 1, &(int){0});
+    ptf_attrs_default(PTF_OP_RESHAPE, &attrs);
+    attrs.size.count = shape->rank;
+    memcpy(attrs.size.at, shape->dim, sizeof(shape->dim));
+    return add(n, PTF_OP_RESHAPE, &attrs, 1, &part);
+}
+
+static void make(net_of *n, const row *r, unsigned constants)
+{
+    ptf_error err;
+    int operands[OPERANDS];
+    int64_t size = 0;
+    memset(n, 0, sizeof(*n));
+    n->nodes[0].name = "";
+    n->net.nodes = n->nodes;
+    n->net.node_count = 1;
+    n->net.has_tensors = true;
+    for (int k = 0; k < r->operands; k++) {
+        operands[k] = add_operand(n, r, k, size, (constants >> k & 1) != 0);
+        size += ptf_shape_numel(&r->in[k]);
+    }
+    n->input = (ptf_shape){1, {size}};
+    add(n, r->op, &r->attrs, r->operands, operands);
+    if (ptf_net_shapes(&n->net, &n->input, n->shapes, &err) != PTF_OK)
+        fail_msg("%s: %s", r->label, err.message);
+    if (memcmp(&n->shapes[n->net.output], &r->out, sizeof(r->out)) != 0)
+        fail_msg("%s: another shape", r->label);
+}
+
+static uint32_t bits_of(float x)
+{
+    uint32_t bits;
+    memcpy(&bits, &x, sizeof(bits));
+    return isnan(x) ? 0x7fc00000u : bits;
+}
+
+static void expect_bits(const row *r, const char *what, const float *want,
+                        const float *got, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++) {
+        uint32_t bits;
+        memcpy(&bits, &got[i], sizeof(bits));
+        if (bits != bits_of(want[i]))
+            fail_msg("%s, %s: number %lld is %g (%08x), expected %g", r->label,
+                     what, (long long)i, (double)got[i], bits, (double)want[i]);
+    }
+}
+
+/* Zeros of both signs are one: PyTorch's sums begin with another one. */
+static void expect_numbers(const row *r, const float *want, const float *got,
+                           int64_t n)
+{
+    for (int64_t i = 0; i < n; i++) {
+        bool same = want[i] <= got[i] && want[i] >= got[i];
+        if (!same && !(isnan(want[i]) && isnan(got[i])))
+            fail_msg("%s: gradient %lld is %g, expected %g", r->label,
+                     (long long)i, (double)got[i], (double)want[i]);
+    }
+}
+
+/* ----------------------------------------------------------------- forward */
+
+static void run(const net_of *n, const float *x, int64_t samples,
+                const char *isa, int threads, float *y)
+{
+    ptf_plan_options options = {.threads = threads, .isa = isa};
+    ptf_plan *plan;
+    ptf_error err;
+    if (ptf_plan_make(&n->net, &n->input, samples, &options, &plan, &err) ||
+        ptf_plan_run(plan, x, samples, y, &err))
+        fail_msg("%s", err.message);
+    ptf_plan_free(plan);
+}
+
+static void what_pytorch_gives(void **unused)
+{
+    (void)unused;
+    float y[MOST];
+    for (size_t k = 0; k < PTF_ARRAY_SIZE(rows); k++) {
+        const row *r = &rows[k];
+        int64_t outputs = ptf_shape_numel(&r->out);
+        net_of n;
+        for (int isa = 0; isa < PTF_ISA_COUNT; isa++) {
+            if (!ptf_isa_here((ptf_isa)isa))
+                continue;
+            const char *name = ptf_isa_text((ptf_isa)isa);
+            make(&n, r, 0);
+            run(&n, r->x, SAMPLES, name, 1 + isa % 3, y);
+            expect_bits(r, name, r->y, y, SAMPLES * outputs);
+            ptf_arena_free(&n.net.arena);
+            for (unsigned c = 1; c < (1U << r->operands) - 1; c++) {
+                make(&n, r, c); /* of sample 0 */
+                run(&n, r->x, 1, name, 2, y);
+                expect_bits(r, "with constants", r->y, y, outputs);
+                ptf_arena_free(&n.net.arena);
+            }
+        }
+    }
+}
+
+/* -------------------------------------------------------------------- back */
+
+static void gradients_are_those_of_pytorch(void **unused)
+{
+    (void)unused;
+    float y[MOST], d[MOST];
+    for (int i = 0; i < MOST; i++)
+        d[i] = (float)(i % 7 - 2);
+    for (size_t k = 0; k < PTF_ARRAY_SIZE(rows); k++) {
+        const row *r = &rows[k];
+        for (int isa = 0; isa < PTF_ISA_COUNT; isa++) {
+            ptf_gradient_options options = {.threads = 1 + isa % 3,
+                                            .isa = ptf_isa_text((ptf_isa)isa)};
+            ptf_gradient *g;
+            ptf_error err;
+            net_of n;
+            if (!ptf_isa_here((ptf_isa)isa))
+                continue;
+            make(&n, r, 0);
+            if (ptf_gradient_make(&n.net, &n.input, SAMPLES, &options, &g,
+                                  &err) ||
+                ptf_gradient_run(g, r->x, SAMPLES, y, &err) ||
+                ptf_gradient_back(g, d, &err))
+                fail_msg("%s: %s", r->label, err.message);
+            expect_numbers(r, r->dx, ptf_gradient_input(g),
+                           SAMPLES * ptf_shape_numel(&n.input));
+            ptf_gradient_free(g);
+            ptf_arena_free(&n.net.arena);
+        }
+    }
+}
+
+/* -------------------------------------------------------------- enclosures */
+
+/* Balls of sample 0, whose numbers are known. */
+static void check_balls(const row *r, bool executed)
+{
+    ptf_enclosure *enc;
+    ptf_error err;
+    net_of n;
+    make(&n, r, 0);
+    if (ptf_enclosure_make_with(&n.net, NULL, &n.input, 1, &enc, &err))
+        fail_msg("%s", err.message);
+    const float *taps[NODES] = {r->x};
+    if (ptf_enclosure_run_taps(enc, taps, 1, executed, &err))
+        fail_msg("%s", err.message);
+    ptf_balls balls = ptf_enclosure_node(enc, n.net.output, 0);
+    for (int64_t i = 0; i < ptf_shape_numel(&r->out); i++) {
+        double off = fabs((double)r->y[i] - balls.value[i]);
+        double most = 4 * 0x1p-24 * fabs((double)r->y[i]) + 0x1p-140;
+        if (isfinite(r->y[i]) && executed && !(off <= balls.radius[i]) &&
+            isfinite(balls.value[i]) && isfinite(balls.radius[i]))
+            fail_msg("%s: ball %lld does not hold %g", r->label, (long long)i,
+                     (double)r->y[i]);
+        if (isfinite(balls.radius[i]) && balls.radius[i] > most &&
+            !(balls.radius[i] <= 0.5 && balls.value[i] > 0))
+            fail_msg("%s: ball %lld is wide", r->label, (long long)i);
+    }
+    ptf_enclosure_free(enc);
+    ptf_arena_free(&n.net.arena);
+}
+
+static void balls_hold_the_run_and_are_not_wide(void **unused)
+{
+    (void)unused;
+    for (size_t k = 0; k < PTF_ARRAY_SIZE(rows); k++) {
+        check_balls(&rows[k], false);
+        check_balls(&rows[k], true);
+    }
+}
+
+/* ------------------------------------------------------- pairs, in long double */
+
+static uint64_t state = 1;
+
+static double drawn(double low, double high)
+{
+    state = state * 6364136223846793005u + 1442695040888963407u;
+    return low + (high - low) * (double)(state >> 11) * 0x1p-53;
+}
+
+static long double floored_rest(long double a, long double b)
+{
+    long double rest = fmodl(a, b);
+    return (rest < 0 && b > 0) || (rest > 0 && b < 0) ? rest + b : rest;
+}
+
+static long double exact(ptf_op op, long double a, long double b)
+{
+    bool x = a < 0 || a > 0, y = b < 0 || b > 0;
+    const long double results[] = {
+        [PTF_OP_EQ - PTF_OP_EQ] = a <= b && a >= b,
+        [PTF_OP_NE - PTF_OP_EQ] = a < b || a > b,
+        [PTF_OP_LT - PTF_OP_EQ] =
+            a<b, [PTF_OP_LE - PTF_OP_EQ] = a <= b, [PTF_OP_GT - PTF_OP_EQ] = a>
+                b,
+        [PTF_OP_GE - PTF_OP_EQ] = a >= b,
+        [PTF_OP_LOGICAL_AND - PTF_OP_EQ] = x && y,
+        [PTF_OP_LOGICAL_OR - PTF_OP_EQ] = x || y,
+        [PTF_OP_LOGICAL_XOR - PTF_OP_EQ] = x != y,
+        [PTF_OP_REMAINDER - PTF_OP_EQ] = floored_rest(a, b),
+        [PTF_OP_FMOD - PTF_OP_EQ] = fmodl(a, b),
+        [PTF_OP_FLOOR_DIVIDE - PTF_OP_EQ] = rintl((a - floored_rest(a, b)) / b),
+    };
+    return results[op - PTF_OP_EQ];
+}
+
+/* Points in balls, at their rims too, and f32 runs of points that are f32. */
+static void balls_of_pairs_hold_all_points(void **unused)
+{
+    (void)unused;
+    static const double radii[] = {0, 0x1p-30, 0x1p-10, 0.3};
+    for (int op = PTF_OP_EQ; op <= PTF_OP_FLOOR_DIVIDE; op++) {
+        int wide = 0, undecided = 0;
+        for (int i = 0; i < 20000; i++) {
+            double p = radii[i % 4], q = radii[i / 4 % 4];
+            double a = i % 3 == 0 ? rint(drawn(-5, 5)) : drawn(-9, 9);
+            double b = i % 5 == 0 ? rint(drawn(-5, 5)) : drawn(-4, 4);
+            double y, r;
+            ptf_enclose_binary((ptf_op)op, 1, i % 2, (ptf_balls){&a, &p}, 1,
+                               (ptf_balls){&b, &q}, 1, (ptf_balls){&y, &r});
+            if (!isfinite(r) && fabs(b) <= q) {
+                wide++;
+                continue;
+            }
+            long double x = (long double)(a + p * rint(drawn(-1, 1)));
+            long double z = (long double)(b + q * rint(drawn(-1, 1)));
+            long double want = exact((ptf_op)op, x, z);
+            if (!(fabsl(want - (long double)y) <= (long double)r))
+                fail_msg("%s(%a +- %a, %a +- %a): %a +- %a, but %La",
+                         ptf_op_info((ptf_op)op)->name, a, p, b, q, y, r, want);
+            undecided += r > 0.01;
+        }
+        bool divides = op >= PTF_OP_REMAINDER;
+        assert_true(wide == 0 || divides);
+        assert_true(undecided > 0 && undecided < (divides ? 16000 : 8000));
+    }
+}
+
+/* ------------------------------------------------------------------ refusals */
+
+static void what_does_not_fit_is_refused(void **unused)
+{
+    (void)unused;
+    const ptf_shape in[3] = {{2, {2, 3}}, {1, {3}}, {2, {4, 3}}};
+    ptf_attrs attrs;
+    ptf_shape out;
+    ptf_attrs_default(PTF_OP_WHERE, &attrs);
+    assert_string_equal(ptf_op_shape(PTF_OP_WHERE, &attrs, in, 3, &out),
+                        "the sizes of its inputs do not fit each other");
+    assert_true(ptf_op_takes(PTF_OP_WHERE, 3));
+    assert_false(ptf_op_takes(PTF_OP_WHERE, 2));
+    assert_false(ptf_op_takes(PTF_OP_WHERE, 4));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_pytorch_gives),
+        cmocka_unit_test(gradients_are_those_of_pytorch),
+        cmocka_unit_test(balls_hold_the_run_and_are_not_wide),
+        cmocka_unit_test(balls_of_pairs_hold_all_points),
+        cmocka_unit_test(what_does_not_fit_is_refused),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
