@@ -24,20 +24,37 @@ static inline ball rounded(double y, double moved, bool executed)
     return (ball){y, r + ptf_executed(executed, y, r)};
 }
 
+/*
+ * The same where y is off by 'lost' itself: integers, whose sums and products
+ * are exact in double and in f32, stay exact.
+ */
+static inline ball exactly(double y, double moved, double lost, bool executed)
+{
+    double f32 = (double)(float)y;
+    bool exact = lost >= 0 && lost <= 0 && moved <= 0 && f32 >= y && f32 <= y;
+    return exact ? (ball){y, 0} : rounded(y, moved, executed);
+}
+
+/* What is lost of a sum is a double (D. Knuth, "The Art of Computer
+ * Programming", volume 2, theorem B of section 4.2.2). */
 static inline ball add(double a, double p, double b, double q, bool executed)
 {
-    return rounded(a + b, p + q, executed);
+    double y = a + b, of_b = y - a;
+    return exactly(y, p + q, (a - (y - of_b)) + (b - of_b), executed);
 }
 
 static inline ball sub(double a, double p, double b, double q, bool executed)
 {
-    return rounded(a - b, p + q, executed);
+    return add(a, p, -b, q, executed);
 }
 
 /* (a + dp) (b + dq) - a b = a dq + b dp + dp dq. */
 static inline ball mul(double a, double p, double b, double q, bool executed)
 {
-    return rounded(a * b, fabs(a) * q + fabs(b) * p + p * q, executed);
+    double y = a * b, moved = fabs(a) * q + fabs(b) * p + p * q;
+    bool tiny = fabs(y) < PTF_TINY_F && fabs(a) > 0 && fabs(b) > 0;
+    bool inexact = tiny || !(moved <= 0);
+    return exactly(y, moved, inexact ? 1 : fma(a, b, -y), executed);
 }
 
 /*

@@ -78,7 +78,7 @@ class Runs(ProgramTest):
         self.assertIn("AGREES with the recorded outputs", text)
 
     def test_outputs_are_those_that_were_recorded(self):
-        for name in ("residual", "branches", "counted", "twice"):
+        for name in ("residual", "branches", "counted", "twice", "choices"):
             with self.subTest(name):
                 self.agree(PROGRAMS / f"{name}.pt2", name)
 
@@ -102,6 +102,11 @@ class Runs(ProgramTest):
                                   "writes to 'mul' in place, whose storage add "
                                   "reads later as 'flatten'"],
                     "ptfold", "ops", PROGRAMS / "stale.pt2")
+
+    def test_integers_that_float32_may_not_hold_are_refused(self):
+        self.refuse(UNSUPPORTED, ["node 'mul_1' (aten.mul.Tensor): computes "
+                                  "integers that may be beyond 2^24"],
+                    "ptfold", "ops", PROGRAMS / "overflow.pt2")
 
     def test_another_size_is_refused(self):
         self.refuse(USAGE, ["expected an input of 3x12x12, for which it was "

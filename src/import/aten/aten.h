@@ -60,6 +60,13 @@ static inline const ptf_program_value *ptf_lower_value(const ptf_lowering *l,
     return &l->program->graph.values[value];
 }
 
+/* The recorded dtype of the call's first result. */
+static inline ptf_dtype ptf_lower_result_dtype(const ptf_lowering *l)
+{
+    int result = l->call->result_count > 0 ? l->call->results[0] : -1;
+    return result >= 0 ? ptf_lower_value(l, result)->dtype : PTF_DTYPE_F32;
+}
+
 /* ------------------------------------------------------- arguments of calls */
 
 /* Refuses the call: "node 'add_3' (aten.add.Tensor in layer1): ...". */
@@ -71,6 +78,8 @@ ptf_status ptf_lower_refuse(ptf_lowering *l, const char *fmt, ...)
 
 /* The argument as the number of a node, in the call's form. */
 ptf_status ptf_lower_node(ptf_lowering *l, const char *name, int *out);
+/* The same of one that is a tensor or a number. */
+ptf_status ptf_lower_operand(ptf_lowering *l, const char *name, int *out);
 /* The same of a list of tensors; the array is the net's. */
 ptf_status ptf_lower_nodes(ptf_lowering *l, const char *name, int **out,
                            int *count);
@@ -204,6 +213,13 @@ ptf_status ptf_lower_append(ptf_lowering *l, const ptf_node *node,
 /* The form in which the call's operands are. */
 void ptf_lower_begin(ptf_lowering *l, const ptf_program_node *call);
 
+/* ---------------------------------------------- values.c to integers.c */
+
+bool ptf_dtype_is_integer(ptf_dtype dtype);
+
+/* Refuses a node of integers that f32 may not hold, whatever the input is. */
+ptf_status ptf_lower_check_integer(ptf_lowering *l, int node);
+
 /* --------------------------------------------------------------- the tables */
 
 /* An operator: "aten.add.Tensor", without in-place marks. */
@@ -221,6 +237,7 @@ typedef struct ptf_aten_row {
  */
 #define PTF_ATEN_COMPOSED(TABLE) \
     TABLE(expand)                \
+    TABLE(integers)              \
     TABLE(slice)                 \
     TABLE(shuffle)
 

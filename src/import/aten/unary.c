@@ -52,6 +52,45 @@ static ptf_status lower_gelu(ptf_lowering *l, const ptf_aten_row *row)
                             : status;
 }
 
+/* Bounds of which one may be missing. */
+static ptf_status lower_clamp(ptf_lowering *l, const ptf_aten_row *row)
+{
+    static const char *const names[] = {"min", "max"};
+    ptf_attrs a = ptf_lower_defaults(row->op);
+    int input;
+    ptf_status status = ptf_lower_node(l, "self", &input);
+    for (int i = 0; i < 2 && status == PTF_OK; i++) {
+        if (!ptf_lower_is_none(l, names[i]))
+            status = ptf_lower_number(l, names[i], &a.p[i]);
+    }
+    if (status == PTF_OK && (isnan(a.p[0]) || isnan(a.p[1])))
+        status = ptf_lower_refuse(l, "a bound is NaN");
+    return status == PTF_OK ? ptf_lower_give_node(l, row->op, &a, input, NULL)
+                            : status;
+}
+
+/* scale (x > 0 ? x : alpha (exp(x input_scale) - 1)) with both scales 1 */
+static ptf_status lower_elu(ptf_lowering *l, const ptf_aten_row *row)
+{
+    static const char *const scales[] = {"scale", "input_scale"};
+    double scale;
+    ptf_status status = PTF_OK;
+    for (int i = 0; i < 2 && status == PTF_OK; i++) {
+        status = ptf_lower_number(l, scales[i], &scale);
+        if (status == PTF_OK && !(scale >= 1 && scale <= 1))
+            status = ptf_lower_refuse(l, "its %s is not 1", scales[i]);
+    }
+    return status == PTF_OK ? lower_unary(l, row) : status;
+}
+
+/* Of bools, which it turns. */
+static ptf_status lower_bitwise_not(ptf_lowering *l, const ptf_aten_row *row)
+{
+    if (ptf_lower_result_dtype(l) != PTF_DTYPE_BOOL)
+        return ptf_lower_refuse(l, "works on the bits of integers");
+    return lower_unary(l, row);
+}
+
 const ptf_aten_row ptf_aten_unary[] = {
     {"aten.relu.default", lower_unary, .op = PTF_OP_RELU},
     {"aten.leaky_relu.default", lower_unary, .op = PTF_OP_LEAKY_RELU,
@@ -84,5 +123,25 @@ const ptf_aten_row ptf_aten_unary[] = {
     {"aten.floor.default", lower_unary, .op = PTF_OP_FLOOR},
     {"aten.log1p.default", lower_unary, .op = PTF_OP_LOG1P},
     {"aten.expm1.default", lower_unary, .op = PTF_OP_EXPM1},
+    {"aten.elu.default", lower_elu, .op = PTF_OP_ELU, .numbers = {"alpha"}},
+    {"aten.pow.Tensor_Scalar", lower_unary, .op = PTF_OP_POW,
+     .numbers = {"exponent"}},
+    {"aten.clamp.default", lower_clamp, .op = PTF_OP_CLAMP},
+    {"aten.clamp_min.default", lower_clamp, .op = PTF_OP_CLAMP},
+    {"aten.clamp_max.default", lower_clamp, .op = PTF_OP_CLAMP},
+    {"aten.sign.default", lower_unary, .op = PTF_OP_SIGN},
+    {"aten.sgn.default", lower_unary, .op = PTF_OP_SIGN},
+    {"aten.ceil.default", lower_unary, .op = PTF_OP_CEIL},
+    {"aten.round.default", lower_unary, .op = PTF_OP_ROUND},
+    {"aten.trunc.default", lower_unary, .op = PTF_OP_TRUNC},
+    {"aten.fix.default", lower_unary, .op = PTF_OP_TRUNC},
+    {"aten.logical_not.default", lower_unary, .op = PTF_OP_LOGICAL_NOT},
+    {"aten.bitwise_not.default", lower_bitwise_not, .op = PTF_OP_LOGICAL_NOT},
+    {"aten.isnan.default", lower_unary, .op = PTF_OP_ISNAN},
+    {"aten.isinf.default", lower_unary, .op = PTF_OP_ISINF},
+    {"aten.sin.default", lower_unary, .op = PTF_OP_SIN},
+    {"aten.cos.default", lower_unary, .op = PTF_OP_COS},
+    {"aten.log2.default", lower_unary, .op = PTF_OP_LOG2},
+    {"aten.exp2.default", lower_unary, .op = PTF_OP_EXP2},
     {0},
 };

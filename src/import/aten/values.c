@@ -507,23 +507,18 @@ static ptf_status check_recorded(ptf_lowering *l, const ptf_program_value *v,
                             more ? "a batch of " : "", want, recorded);
 }
 
-/*
- * Bools are 0 and 1, and integers f32 that hold them exactly: constants were
- * checked, and what moves numbers keeps them.
- */
+/* Bools are 0 and 1, and integers f32 that hold them exactly. */
 static ptf_status check_dtype(ptf_lowering *l, const ptf_program_value *v,
                               int node)
 {
-    const ptf_node *n = &l->net->nodes[node];
-    bool moves = n->op == PTF_OP_CONSTANT ||
-                 ptf_op_is(n->op, PTF_FAMILY_VIEW) ||
-                 ptf_op_is(n->op, PTF_FAMILY_CONCAT);
-    bool is_integer = v->dtype >= PTF_DTYPE_I8 && v->dtype <= PTF_DTYPE_U64;
-    if (v->dtype == PTF_DTYPE_F32 || v->dtype == PTF_DTYPE_BOOL ||
-        (is_integer && moves))
-        return PTF_OK;
-    return ptf_lower_refuse(l, "computes in %s; ptfold computes in float32",
-                            ptf_dtype_name(v->dtype));
+    if (ptf_dtype_is_integer(v->dtype))
+        return ptf_lower_check_integer(l, node);
+    return v->dtype == PTF_DTYPE_F32 || v->dtype == PTF_DTYPE_BOOL
+               ? PTF_OK
+               : ptf_lower_refuse(l,
+                                  "computes in %s; ptfold computes in "
+                                  "float32",
+                                  ptf_dtype_name(v->dtype));
 }
 
 ptf_status ptf_lower_give_at(ptf_lowering *l, int index, int node)
