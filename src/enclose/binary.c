@@ -171,8 +171,8 @@ static inline bool quotients(double a, double p, double b, double q,
 
 /*
  * a - k b for the quotient k; where several k may be, what is left lies
- * between 0 and b, or for fmod -|b| and |b|.  A run takes the rest of numbers in
- * the balls exactly, and rounds at most once, when it adds b.
+ * between 0 and b, or for fmod -|b| and |b|.  A run takes the rest of numbers
+ * in the balls exactly, and rounds at most once, when it adds b.
  */
 static inline ball rest(double a, double p, double b, double q, bool floors,
                         bool executed)

@@ -576,9 +576,9 @@ static inline ball expm1_(double m, double r, const double *p, bool executed)
 
 /*
  * The sine of |x| + 'more' pi / 2 up to 2^20: t = |x| - k pi / 2, where k times
- * the first two parts of pi / 2 (33 and 32 bits) is exact, is off by 4u, and the
- * Taylor polynomial of degree 23 or 22 by less than 8u.  Beyond, all that is
- * known is that it lies between -1 and 1.
+ * the first two parts of pi / 2 (33 and 32 bits) is exact, is off by 4u, and
+ * the Taylor polynomial of degree 23 or 22 by less than 8u.  Beyond, all that
+ * is known is that it lies between -1 and 1.
  */
 static double sine_of(double x, int more, double *error)
 {

@@ -30,11 +30,8 @@
  *   over         d / b for a, -(d * a) / (b * b) for b.
  *   maximum      d for the greater one, d / 2 for each where they are equal,
  *                d for both where one is NaN, +0 elsewhere; minimum alike.
- *   fmod         d for a, -d trunc(a / b) for b; remainder: d for a,
- *                -d floor(a / b) for b.
- *   comparisons, logic, floor_over: +0 for both.
- *   where        d for the one that is taken, +0 for the other and for what
- *                chooses.
+ *   fmod         d; -d trunc(a / b).  remainder: d; -d floor(a / b).
+ *   comparisons, logic, floor_over: +0.  where: d for what is taken, else +0.
  *                These are terms in double.  What an operand of the result's
  *                shape gets is its term, rounded once.  What one that is
  *                broadcast gets is a sum of the terms over the positions of an

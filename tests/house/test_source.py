@@ -297,7 +297,7 @@ class Text(unittest.TestCase):
                      "subprojects", "docs",
                      endings=C_ENDINGS | {".py", ".sh", ".cc"})
                  if "SPDX-License-Identifier: Apache-2.0" not in
-                 path.read_text()[:3000]]
+                 path.read_text()[:4000]]
         self.assertEqual(wrong, [])
 
 

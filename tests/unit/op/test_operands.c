@@ -249,7 +249,7 @@ static void balls_hold_the_run_and_are_not_wide(void **unused)
     }
 }
 
-/* ------------------------------------------------------- pairs, in long double */
+/* ---------------------------------------------------- pairs, in long double */
 
 static uint64_t state = 1;
 
@@ -317,7 +317,7 @@ static void balls_of_pairs_hold_all_points(void **unused)
     }
 }
 
-/* ------------------------------------------------------------------ refusals */
+/* ----------------------------------------------------------------- refusals */
 
 static void what_does_not_fit_is_refused(void **unused)
 {
