@@ -427,44 +427,6 @@ static void check_binary(void)
     release();
 }
 
-/* Each of the three repeated or not, and each row of it. */
-static void check_where(void)
-{
-    int64_t rows = between(1, 5), n = between(1, 150), y_row = n + 1;
-    int64_t step[3], row[3];
-    const float *x[3];
-    for (int k = 0; k < 3; k++) {
-        step[k] = between(0, 1);
-        row[k] = next() % 3 == 0 ? 0 : step[k] * n + between(0, 3);
-        x[k] = k == 0 ? filled((rows - 1) * row[k] + n, 2)
-                      : ramp((rows - 1) * row[k] + n);
-    }
-    ptf_grid g = {.rows = rows,
-                  .n = n,
-                  .y_row = y_row,
-                  .a_row = row[0],
-                  .b_row = row[1],
-                  .c_row = row[2],
-                  .a_step = step[0],
-                  .b_step = step[1],
-                  .c_step = step[2]};
-    snprintf(shape, sizeof(shape), "%" PRId64 " x %" PRId64 ", steps %d%d%d",
-             rows, n, (int)step[0], (int)step[1], (int)step[2]);
-    int64_t size = (rows - 1) * y_row + n;
-    float *want = filled(size, 0), *got = guarded(size);
-    memcpy(got, want, (size_t)size * sizeof(float)); /* what gaps keep */
-    for (int64_t r = 0; r < rows; r++) {
-        for (int64_t i = 0; i < n; i++) {
-            float c = x[0][r * row[0] + i * step[0]];
-            int k = c < 0 || c > 0 || isnan(c) ? 1 : 2;
-            want[r * y_row + i] = x[k][r * row[k] + i * step[k]];
-        }
-    }
-    fast->where(&g, got, x[0], x[1], x[2]);
-    check("where", want, got, size);
-    release();
-}
-
 static void check_pools(void)
 {
     ptf_conv v = random_conv(0);
@@ -805,7 +767,6 @@ int main(int argc, char **argv)
             check_conv();
             check_pointwise();
             check_binary();
-            check_where();
             check_pools();
             check_pointwise_back();
             check_binary_back();

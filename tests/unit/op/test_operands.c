@@ -5,6 +5,7 @@
  * SPDX-License-Identifier: Apache-2.0
  */
 #include "enclose/enclose.h"
+#include "kernel/kernel.h"
 #include "net/net.h"
 
 #include <math.h>
@@ -178,6 +179,45 @@ static void what_pytorch_gives(void **unused)
     }
 }
 
+/* Rows with gaps, and each of the three operands repeated or not. */
+static void check_where(const ptf_kernels *kernels, int repeated, int64_t n)
+{
+    enum { ROWS = 3, APART = 71 };
+    float x[3][ROWS * APART], y[ROWS * APART] = {0};
+    int64_t step[3];
+    for (int i = 0; i < 3 * ROWS * APART; i++)
+        (&x[0][0])[i] = (float)(i * 7 % 5 - 2) * (i % 11 == 0 ? NAN : 1.0F);
+    for (int k = 0; k < 3; k++)
+        step[k] = repeated >> k & 1 ? 0 : 1;
+    ptf_grid g = {.rows = ROWS,
+                  .n = n,
+                  .y_row = APART,
+                  .a_row = APART,
+                  .b_row = 0,
+                  .c_row = APART,
+                  .a_step = step[0],
+                  .b_step = step[1],
+                  .c_step = step[2]};
+    kernels->where(&g, y, x[0], x[1], x[2]);
+    for (int64_t i = 0; i < ROWS * APART; i++) {
+        int64_t r = i / APART * APART, at = i % APART;
+        float c = x[0][r + at * step[0]], want = 0;
+        if (at < n)
+            want = c < 0 || c > 0 || isnan(c) ? x[1][at * step[1]]
+                                              : x[2][r + at * step[2]];
+        assert_memory_equal(&y[i], &want, sizeof(want));
+    }
+}
+
+static void where_is_the_same_on_all_instruction_sets(void **unused)
+{
+    (void)unused;
+    for (int isa = 0; isa < PTF_ISA_COUNT; isa++) {
+        for (int i = 0; ptf_isa_here((ptf_isa)isa) && i < 8 * 70; i++)
+            check_where(ptf_kernels_get((ptf_isa)isa), i % 8, 1 + i / 8);
+    }
+}
+
 /* -------------------------------------------------------------------- back */
 
 static void gradients_are_those_of_pytorch(void **unused)
@@ -337,6 +377,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_pytorch_gives),
+        cmocka_unit_test(where_is_the_same_on_all_instruction_sets),
         cmocka_unit_test(gradients_are_those_of_pytorch),
         cmocka_unit_test(balls_hold_the_run_and_are_not_wide),
         cmocka_unit_test(balls_of_pairs_hold_all_points),
