@@ -216,7 +216,7 @@ static ptf_status lower_flip(ptf_lowering *l, const ptf_aten_row *row)
 {
     (void)row;
     int64_t dims[PTF_LOWER_LIST], sizes[PTF_LOWER_LIST];
-    int rank, count, axis, node;
+    int rank, count = 0, axis, node;
     ptf_status status = ptf_lower_sizes(l, "self", sizes, &rank);
     if (status == PTF_OK)
         status = ptf_lower_list(l, "dims", dims, &count);

@@ -9,7 +9,7 @@ static ptf_status lower_softmax(ptf_lowering *l, const ptf_aten_row *row)
 {
     ptf_attrs a = ptf_lower_defaults(row->op);
     int64_t dim;
-    int input, axis;
+    int input, axis = 0;
     ptf_status status = ptf_lower_int(l, "dim", &dim);
     if (status == PTF_OK)
         status = ptf_lower_axis(l, l->rank, dim, &axis);
