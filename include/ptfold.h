@@ -583,6 +583,14 @@ PTF_API ptf_status ptf_net_make(const char *text, const char *text_name,
 PTF_API ptf_status ptf_net_from_program(const ptf_program *program,
                                         ptf_net **out, ptf_error *err);
 
+/*
+ * The operators of ATen that programs are known to call, in the order of their
+ * names, by number until NULL: "aten.add.Tensor".  Of those that are supported
+ * a net can be made; where a call of one is refused, the message says why.
+ */
+PTF_API const char *ptf_operator_name(size_t index);
+PTF_API bool ptf_operator_is_supported(const char *name);
+
 PTF_API void ptf_net_free(ptf_net *net);
 
 /*

@@ -248,9 +248,6 @@ typedef struct ptf_aten_row {
 PTF_ATEN_COMPOSED(TABLE)
 #undef TABLE
 
-/* The row of an operator, or NULL. */
-const ptf_aten_row *ptf_aten_find(const char *target);
-
 /* Lowers an operator that gives its first argument as it is. */
 ptf_status ptf_lower_same(ptf_lowering *l, const ptf_aten_row *row);
 

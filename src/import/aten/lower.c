@@ -18,7 +18,7 @@ static const ptf_aten_row *const tables[] = {
 #undef TABLE
 };
 
-const ptf_aten_row *ptf_aten_find(const char *target)
+static const ptf_aten_row *find(const char *target)
 {
     for (size_t t = 0; t < PTF_ARRAY_SIZE(tables); t++) {
         for (const ptf_aten_row *r = tables[t]; r->target != NULL; r++) {
@@ -27,6 +27,39 @@ const ptf_aten_row *ptf_aten_find(const char *target)
         }
     }
     return NULL;
+}
+
+static bool writes_first(const ptf_schema *schema)
+{
+    return schema != NULL && schema->argument_count > 0 &&
+           schema->arguments[0].is_written;
+}
+
+/* The row of "aten.relu_.default" is that of "aten.relu.default". */
+static const ptf_aten_row *find_row(const char *name, const ptf_schema *schema)
+{
+    char target[128];
+    snprintf(target, sizeof(target), "%s", name);
+    char *mark = writes_first(schema) ? strstr(target, "_.") : NULL;
+    if (mark != NULL)
+        memmove(mark, mark + 1, strlen(mark));
+    return find(target);
+}
+
+const char *ptf_operator_name(size_t index)
+{
+    size_t count;
+    const ptf_schema *table = ptf_schema_table(&count);
+    return index < count ? table[index].target : NULL;
+}
+
+/* What gives nothing (assertions) changes no output, and is left out. */
+bool ptf_operator_is_supported(const char *name)
+{
+    const ptf_schema *schema = ptf_schema_find(name);
+    return schema != NULL &&
+           (find_row(name, schema) != NULL ||
+            (schema->result_count == 0 && !writes_first(schema)));
 }
 
 /* ------------------------------------------------------------------- calls */
@@ -38,15 +71,8 @@ const ptf_aten_row *ptf_aten_find(const char *target)
  */
 static ptf_status lower_call(ptf_lowering *l, const ptf_program_node *call)
 {
-    char target[128];
-    const ptf_schema *schema = call->schema;
-    snprintf(target, sizeof(target), "%s", call->target);
-    bool writes = schema != NULL && schema->argument_count > 0 &&
-                  schema->arguments[0].is_written;
-    char *mark = writes ? strstr(target, "_.") : NULL;
-    if (mark != NULL)
-        memmove(mark, mark + 1, strlen(mark));
-    const ptf_aten_row *row = ptf_aten_find(target);
+    const ptf_aten_row *row = find_row(call->target, call->schema);
+    bool writes = writes_first(call->schema);
     ptf_lower_begin(l, call);
     ptf_status status =
         row != NULL ? row->lower(l, row)

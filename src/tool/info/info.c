@@ -8,6 +8,7 @@
 static const char help[] =
     "usage: ptfold info [options] CHECKPOINT\n"
     "       ptfold info --graph|--dot|--mermaid [options] CHECKPOINT|TEXT|NAME\n"
+    "       ptfold info --supported aten\n"
     "\n"
     "Shows what is in a checkpoint, or in a program that torch.export.save()\n"
     "wrote (.pt2): its inputs, outputs, calls.  Nothing in it is executed.\n"
@@ -34,6 +35,8 @@ static const char help[] =
     "                    ptfold reads back; of a .pt2 its program\n"
     "  --dot, --mermaid  the network for Graphviz, for Mermaid\n"
     "  --model NAME      of a .pt2 with several programs: which one\n"
+    "  --supported       the operators of a vocabulary (aten) that ptfold runs,\n"
+    "                    an overload a line\n"
     "  -v, --verbose     list all tensors that do not fit, not only the first;\n"
     "                    with --graph show also arguments at their default\n"
     "  --help, --version\n"
@@ -45,7 +48,7 @@ typedef struct options {
     const char *stage; /* NULL: a description */
     int64_t batch;
     const char *model; /* of a program's archive */
-    bool verify, json, keep_prefix, graph, dot, mermaid;
+    bool verify, json, keep_prefix, graph, dot, mermaid, supported;
     tool_description what;
 } options;
 
@@ -238,6 +241,19 @@ static ptf_status print_stage(const options *o, ptf_error *err)
                       o->stage);
 }
 
+static ptf_status print_supported(const char *vocabulary, ptf_error *err)
+{
+    const char *name;
+    if (strcmp(vocabulary, "aten") != 0)
+        return tool_error(err, PTF_ARGUMENT,
+                          "--supported: expected aten, got \"%s\"", vocabulary);
+    for (size_t i = 0; (name = ptf_operator_name(i)) != NULL; i++) {
+        if (ptf_operator_is_supported(name))
+            printf("%s\n", name);
+    }
+    return PTF_OK;
+}
+
 int tool_info(int argc, char **argv)
 {
     options o = {.batch = 1};
@@ -255,6 +271,7 @@ int tool_info(int argc, char **argv)
         {"model", 0, OPTION_TEXT, &o.model, 0, 0},
         {"sha256", 0, OPTION_FLAG, &o.what.sha256, 0, 0},
         {"stage", 0, OPTION_TEXT, &o.stage, 0, 0},
+        {"supported", 0, OPTION_FLAG, &o.supported, 0, 0},
         {"tensors", 0, OPTION_FLAG, &o.what.tensors, 0, 0},
         {"verify", 0, OPTION_FLAG, &o.verify, 0, 0},
         {0},
@@ -266,6 +283,7 @@ int tool_info(int argc, char **argv)
     o.source.path = operands[0];
     o.what.tensors = o.what.tensors || o.what.sha256;
     static ptf_error err;
-    ptf_status status = print_stage(&o, &err);
+    ptf_status status = o.supported ? print_supported(o.source.path, &err)
+                                    : print_stage(&o, &err);
     return status == PTF_OK ? tool_finish(EXIT_EQUIVALENT) : tool_fail(&err);
 }
