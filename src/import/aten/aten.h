@@ -34,8 +34,17 @@ typedef struct ptf_lowered {
     int other;     /* the node that is the same in the other form, or -1 */
     bool is_int;   /* 'number' is what it is */
     bool of_batch; /* a number that depends on the size of the batch */
+    int memory;    /* of 'tensor': a constant's that calls may write to, or 0 */
     int64_t number;
 } ptf_lowered;
+
+/* Numbers that are the net's, which several values may see. */
+typedef struct ptf_lowered_memory {
+    float *data;
+    int64_t numel;
+    bool in_use; /* a node has them: they may not change any more */
+    bool leaked; /* a copy may be what PyTorch has as a view */
+} ptf_lowered_memory;
 
 typedef struct ptf_lowering {
     const ptf_program *program;
@@ -47,9 +56,12 @@ typedef struct ptf_lowering {
     int64_t batch;                /* of the example; 0: no value is batched */
     bool mixes;                   /* refused since it would mix samples */
     size_t evaluated;             /* bytes of constants made so far */
+    ptf_lowered_memory *memories; /* from 1 on */
+    int memory_count, memory_capacity;
     const ptf_program_node *call; /* that is being lowered */
     bool batched;                 /* its operands and results are */
     int rank;                     /* the highest of its operands */
+    int first_node;               /* that it adds */
     ptf_error *err;
 } ptf_lowering;
 
@@ -173,9 +185,10 @@ ptf_status ptf_lower_samples(ptf_lowering *l, ptf_op op, const ptf_attrs *attrs,
                              const char *operand, int axes,
                              const ptf_tensor *const tensors[PTF_ROLE_COUNT]);
 
-/* A node of numbers that are the net's: whole, row-major. */
-ptf_status ptf_lower_constant(ptf_lowering *l, const float *data,
-                              const ptf_shape *shape, int *out);
+/* The call's first result is a constant of these numbers, which are the net's:
+ * whole, row-major. */
+ptf_status ptf_lower_give_constant(ptf_lowering *l, float *data,
+                                   const ptf_shape *shape);
 /* One that is a number. */
 ptf_status ptf_lower_scalar(ptf_lowering *l, double number, int *out);
 
@@ -183,8 +196,16 @@ ptf_status ptf_lower_scalar(ptf_lowering *l, double number, int *out);
 ptf_status ptf_lower_give_at(ptf_lowering *l, int index, int node);
 /* The first one, which mostly is the only one. */
 ptf_status ptf_lower_give(ptf_lowering *l, int node);
-/* It is this constant. */
-ptf_status ptf_lower_give_tensor(ptf_lowering *l, const ptf_tensor *tensor);
+/* A copy of what says how the numbers are seen. */
+ptf_status ptf_lower_view(ptf_lowering *l, const ptf_tensor *old,
+                          ptf_tensor **out);
+/* It is this view of the constant 'self'. */
+ptf_status ptf_lower_give_view(ptf_lowering *l, int index,
+                               const ptf_tensor *view);
+
+/* A constant of these sizes, all of it one number. */
+ptf_status ptf_lower_give_filled(ptf_lowering *l, const int64_t *sizes,
+                                 int rank, double number);
 
 /* Adds a node that reads one value, and gives it as the result. */
 ptf_status ptf_lower_give_node(ptf_lowering *l, ptf_op op,
@@ -198,6 +219,23 @@ bool ptf_lower_is_constant(const ptf_lowering *l, int node);
 
 /* The node becomes a constant: what it gives for its operands. */
 ptf_status ptf_lower_evaluate(ptf_lowering *l, int node);
+
+/* A row-major tensor of numbers that are the net's; NULL without memory. */
+ptf_tensor *ptf_lower_tensor_of(ptf_lowering *l, const float *data,
+                                const ptf_shape *shape);
+
+/* A constant that calls may write to: its number in *out. */
+ptf_status ptf_lower_remember(ptf_lowering *l, float *data, int64_t numel,
+                              int *out);
+
+/* A constant gets memory of its own. */
+ptf_status ptf_lower_copy(ptf_lowering *l, ptf_lowered *value);
+
+/*
+ * Writes the constant 'from' to what 'to' sees, and to all that see the same;
+ * 'from' becomes another name of it.
+ */
+ptf_status ptf_lower_write(ptf_lowering *l, int to, int from);
 
 /* The numbers of a tensor as f32 in C order; integers must be exact. */
 ptf_status ptf_lower_floats(ptf_lowering *l, const ptf_tensor *tensor,

@@ -44,9 +44,6 @@ ptf_status ptf_lower_floats(ptf_lowering *l, const ptf_tensor *tensor,
 {
     int64_t numel = ptf_tensor_numel(tensor);
     float *data;
-    if (tensor->dtype >= PTF_DTYPE_C32 && tensor->dtype <= PTF_DTYPE_C128)
-        return ptf_lower_refuse(l, "a constant is %s; expected real numbers",
-                                ptf_dtype_name(tensor->dtype));
     ptf_status status = ptf_lower_room(l, numel, &data);
     *out = data;
     if (status == PTF_OK)
@@ -57,6 +54,135 @@ ptf_status ptf_lower_floats(ptf_lowering *l, const ptf_tensor *tensor,
                                   ptf_dtype_name(tensor->dtype));
     return status;
 }
+
+ptf_tensor *ptf_lower_tensor_of(ptf_lowering *l, const float *data,
+                                const ptf_shape *shape)
+{
+    ptf_tensor *t = ptf_arena_alloc(&l->net->arena, sizeof(*t));
+    int64_t stride = 1;
+    if (t == NULL)
+        return NULL;
+    *t = (ptf_tensor){
+        .dtype = PTF_DTYPE_F32, .data = data, .rank = shape->rank, .name = ""};
+    for (int d = shape->rank - 1; d >= 0; stride *= shape->dim[d--]) {
+        t->shape[d] = shape->dim[d];
+        t->stride[d] = stride;
+    }
+    return t;
+}
+
+/* --------------------------------------------------------- calls that write */
+
+ptf_status ptf_lower_remember(ptf_lowering *l, float *data, int64_t numel,
+                              int *out)
+{
+    void *memories = l->memories;
+    if (!ptf_arena_grow(&l->net->arena, &memories, l->memory_count,
+                        &l->memory_capacity, sizeof(*l->memories)))
+        return ptf_fail_memory(l->err);
+    l->memories = memories;
+    *out = l->memory_count++;
+    l->memories[*out] = (ptf_lowered_memory){.data = data, .numel = numel};
+    return PTF_OK;
+}
+
+ptf_status ptf_lower_copy(ptf_lowering *l, ptf_lowered *value)
+{
+    ptf_shape shape = {.rank = value->tensor->rank};
+    int64_t numel = ptf_tensor_numel(value->tensor);
+    float *data;
+    if (shape.rank > PTF_SHAPE_MAX)
+        return ptf_lower_refuse(l, "a constant has %d axes; at most %d can be",
+                                shape.rank, PTF_SHAPE_MAX);
+    memcpy(shape.dim, value->tensor->shape,
+           (size_t)shape.rank * sizeof(*shape.dim));
+    ptf_status status = ptf_lower_room(l, numel, &data);
+    if (status == PTF_OK)
+        status = ptf_tensor_read_f32(value->tensor, data, l->err);
+    if (status != PTF_OK)
+        return status;
+    value->tensor = ptf_lower_tensor_of(l, data, &shape);
+    value->node = value->other = -1;
+    return value->tensor != NULL
+               ? ptf_lower_remember(l, data, numel, &value->memory)
+               : ptf_fail_memory(l->err);
+}
+
+/* Nodes keep the old numbers; all values see the new ones. */
+static ptf_status move_memory(ptf_lowering *l, int memory)
+{
+    ptf_lowered_memory *m = &l->memories[memory];
+    const float *old = m->data;
+    float *data;
+    ptf_status status = ptf_lower_room(l, m->numel, &data);
+    if (status != PTF_OK)
+        return status;
+    memcpy(data, old, (size_t)m->numel * sizeof(*data));
+    *m = (ptf_lowered_memory){.data = data, .numel = m->numel};
+    for (int i = 0; i < l->program->graph.value_count; i++) {
+        ptf_lowered *v = &l->values[i];
+        if (v->memory != memory)
+            continue;
+        ptf_tensor *t = ptf_arena_alloc(&l->net->arena, sizeof(*t));
+        if (t == NULL)
+            return ptf_fail_memory(l->err);
+        *t = *v->tensor;
+        t->data = data + ((const float *)v->tensor->data - old);
+        v->tensor = t;
+        v->node = v->other = -1;
+    }
+    return PTF_OK;
+}
+
+/* Writes numbers in C order to where a view of 'data' sees them. */
+static void scatter(const ptf_tensor *view, float *data, const float *from)
+{
+    int64_t at[PTF_MAX_RANK] = {0}, numel = ptf_tensor_numel(view);
+    for (int64_t i = 0; i < numel; i++) {
+        int64_t place = 0;
+        for (int d = 0; d < view->rank; d++)
+            place += at[d] * view->stride[d];
+        data[place] = from[i];
+        for (int d = view->rank - 1; d >= 0 && ++at[d] == view->shape[d]; d--)
+            at[d] = 0;
+    }
+}
+
+ptf_status ptf_lower_write(ptf_lowering *l, int to, int from)
+{
+    ptf_lowered *target = &l->values[to], *source = &l->values[from];
+    const float *numbers;
+    const char *name = ptf_lower_value(l, to)->name;
+    if (target->memory == 0 || l->memories[target->memory].leaked)
+        return ptf_lower_refuse(l,
+                                "writes to '%s', which is no tensor that "
+                                "the program made",
+                                name);
+    for (int d = 0; d < target->tensor->rank; d++) {
+        if (target->tensor->stride[d] == 0 && target->tensor->shape[d] > 1)
+            return ptf_lower_refuse(l, "writes to '%s', which is expanded",
+                                    name);
+    }
+    bool same =
+        source->tensor != NULL && source->tensor->rank == target->tensor->rank;
+    for (int d = 0; same && d < target->tensor->rank; d++)
+        same = source->tensor->shape[d] == target->tensor->shape[d];
+    if (!same)
+        return ptf_lower_refuse(l, "expected a constant of the shape of '%s'",
+                                name);
+    ptf_status status = ptf_lower_floats(l, source->tensor, &numbers);
+    if (status == PTF_OK && l->memories[target->memory].in_use)
+        status = move_memory(l, target->memory);
+    if (status != PTF_OK)
+        return status;
+    float *data = l->memories[target->memory].data;
+    scatter(target->tensor, data + ((const float *)target->tensor->data - data),
+            numbers);
+    *source = *target;
+    return PTF_OK;
+}
+
+/* -------------------------------------------------------------- evaluation */
 
 bool ptf_lower_is_constant(const ptf_lowering *l, int node)
 {
@@ -87,7 +213,6 @@ static ptf_status isolate(ptf_lowering *l, int node, ptf_net *net)
     net->nodes = nodes;
     net->node_count = count + 2;
     net->output = count + 1;
-    net->name = l->net->name;
     net->has_input = net->has_tensors = true;
     return PTF_OK;
 }
@@ -96,9 +221,9 @@ static ptf_status run(ptf_lowering *l, const ptf_net *net, float *out)
 {
     ptf_plan *plan = NULL;
     ptf_plan_options options = {.threads = 1};
-    const ptf_shape shape = {.rank = 1, .dim = {1}};
+    const ptf_shape one = {.rank = 1, .dim = {1}};
     const float nothing = 0;
-    ptf_status status = ptf_plan_make(net, &shape, 1, &options, &plan, l->err);
+    ptf_status status = ptf_plan_make(net, &one, 1, &options, &plan, l->err);
     if (status == PTF_OK)
         status = ptf_plan_run(plan, &nothing, 1, out, l->err);
     ptf_plan_free(plan);
@@ -110,32 +235,26 @@ ptf_status ptf_lower_evaluate(ptf_lowering *l, int node)
     ptf_net net = {0};
     ptf_node *n = &l->net->nodes[node];
     const ptf_shape *shape = &l->shapes[node];
-    ptf_tensor *tensor = ptf_arena_alloc(&l->net->arena, sizeof(*tensor));
     float *data;
-    if (tensor == NULL)
-        return ptf_fail_memory(l->err);
     ptf_status status = ptf_lower_room(l, ptf_shape_numel(shape), &data);
     if (status == PTF_OK)
         status = isolate(l, node, &net);
     if (status == PTF_OK)
         status = run(l, &net, data);
     ptf_arena_free(&net.arena);
-    *tensor = (ptf_tensor){.dtype = PTF_DTYPE_F32,
-                           .data = data,
-                           .name = n->name,
-                           .rank = shape->rank};
-    int64_t stride = 1;
-    for (int d = shape->rank - 1; d >= 0; stride *= shape->dim[d--]) {
-        tensor->shape[d] = shape->dim[d];
-        tensor->stride[d] = stride;
-    }
-    const ptf_op_row *row = ptf_op_info(PTF_OP_CONSTANT);
+    if (status != PTF_OK)
+        return status;
+    ptf_tensor *tensor = ptf_lower_tensor_of(l, data, shape);
+    if (tensor == NULL)
+        return ptf_fail_memory(l->err);
+    tensor->name = n->name;
+    const char *text = ptf_op_info(PTF_OP_CONSTANT)->name;
     *n = (ptf_node){.op = PTF_OP_CONSTANT,
                     .name = n->name,
                     .file = n->file,
                     .container = -1,
-                    .class_name = row->name,
-                    .text = row->name,
+                    .class_name = text,
+                    .text = text,
                     .tensors = {[PTF_ROLE_WEIGHT] = tensor}};
-    return status;
+    return PTF_OK;
 }

@@ -5,6 +5,27 @@
  */
 #include "import/aten/aten.h"
 
+/* Axes that grow have stride 0. */
+static ptf_status expand_raw(ptf_lowering *l, const ptf_tensor *raw,
+                             const int64_t *sizes, int count)
+{
+    ptf_tensor *t;
+    ptf_status status = ptf_lower_view(l, raw, &t);
+    if (status != PTF_OK)
+        return status;
+    t->rank = count;
+    for (int d = 0; d < count; d++) {
+        int from = d - (count - raw->rank);
+        bool keeps = from >= 0 && raw->shape[from] == sizes[d];
+        if (sizes[d] < 1 || (from >= 0 && !keeps && raw->shape[from] != 1))
+            return ptf_lower_refuse(l, "expected sizes that its tensor can "
+                                       "grow to");
+        t->shape[d] = sizes[d];
+        t->stride[d] = keeps ? raw->stride[from] : 0;
+    }
+    return ptf_lower_give_view(l, 0, t);
+}
+
 static ptf_status give_expanded(ptf_lowering *l, int64_t *sizes, int count)
 {
     int64_t old[PTF_LOWER_LIST];
@@ -23,6 +44,9 @@ static ptf_status give_expanded(ptf_lowering *l, int64_t *sizes, int count)
     }
     if (status != PTF_OK || same)
         return status == PTF_OK ? ptf_lower_same(l, NULL) : status;
+    const ptf_tensor *raw = ptf_lower_raw(l, "self");
+    if (raw != NULL && count <= PTF_MAX_RANK)
+        return expand_raw(l, raw, sizes, count);
     if (count != rank || sizes[0] != old[0])
         status = ptf_lower_whole(l);
     int first = l->batched;
@@ -154,6 +178,40 @@ static ptf_status lower_interleave(ptf_lowering *l, const ptf_aten_row *row)
     return status == PTF_OK ? ptf_lower_give(l, node) : status;
 }
 
+/* ------------------------------------------------------ what is overwritten */
+
+/* fill and copy: another tensor, or a number, in the sizes of 'self'. */
+static ptf_status lower_overwrite(ptf_lowering *l, const ptf_aten_row *row)
+{
+    (void)row;
+    const char *name =
+        ptf_program_argument(l->call, "src") != NULL ? "src" : "value";
+    int64_t sizes[PTF_LOWER_LIST];
+    int rank, node;
+    double number = 0; /* of zero */
+    ptf_attrs a = ptf_lower_defaults(PTF_OP_EXPAND);
+    ptf_status status = ptf_lower_sizes(l, "self", sizes, &rank);
+    if (status == PTF_OK && !ptf_lower_is_tensor(l, name)) {
+        if (ptf_program_argument(l->call, name) != NULL)
+            status = ptf_lower_number(l, name, &number);
+        return status == PTF_OK ? ptf_lower_give_filled(l, sizes, rank, number)
+                                : status;
+    }
+    if (status == PTF_OK)
+        status = ptf_lower_broadcast(l);
+    if (status == PTF_OK)
+        status = ptf_lower_node(l, name, &node);
+    for (int d = l->batched; d < rank && status == PTF_OK; d++) {
+        if (a.size.count == PTF_SHAPE_MAX)
+            return ptf_lower_refuse(l, "a value has %d axes; at most %d can be",
+                                    rank, PTF_SHAPE_MAX);
+        a.size.at[a.size.count++] = sizes[d];
+    }
+    return status == PTF_OK
+               ? ptf_lower_give_node(l, PTF_OP_EXPAND, &a, node, NULL)
+               : status;
+}
+
 const ptf_aten_row ptf_aten_expand[] = {
     {.target = "aten.expand.default", .lower = lower_expand},
     {.target = "aten.broadcast_to.default", .lower = lower_expand},
@@ -161,5 +219,9 @@ const ptf_aten_row ptf_aten_expand[] = {
     {.target = "aten.repeat.default", .lower = lower_repeat},
     {.target = "aten.tile.default", .lower = lower_repeat},
     {.target = "aten.repeat_interleave.self_int", .lower = lower_interleave},
+    {.target = "aten.fill.Scalar", .lower = lower_overwrite},
+    {.target = "aten.fill.Tensor", .lower = lower_overwrite},
+    {.target = "aten.copy.default", .lower = lower_overwrite},
+    {.target = "aten.zero.default", .lower = lower_overwrite},
     {0},
 };

@@ -65,6 +65,50 @@ bool ptf_operator_is_supported(const char *name)
 /* ------------------------------------------------------------------- calls */
 
 /*
+ * Constants that PyTorch has as views of one storage must see the same memory
+ * here, or nobody may write to them; what is a copy needs memory of its own.
+ */
+static ptf_status settle_result(ptf_lowering *l, const ptf_program_node *call,
+                                char alias, int result)
+{
+    ptf_lowered *r = &l->values[result];
+    for (int i = 0; i < call->schema->argument_count; i++) {
+        const ptf_argument *a = &call->arguments[i];
+        if (a->kind != PTF_ARGUMENT_VALUE)
+            continue;
+        const ptf_lowered *v = &l->values[a->value];
+        if (v->tensor == NULL)
+            continue;
+        bool same = v->memory == r->memory;
+        char letter = call->schema->arguments[i].alias;
+        if (alias != 0 && letter == alias && !same) {
+            l->memories[v->memory].leaked = l->memories[r->memory].leaked =
+                true;
+        } else if ((alias == 0 || letter != alias) && same && v->memory > 0) {
+            ptf_status status = ptf_lower_copy(l, r);
+            if (status != PTF_OK)
+                return status;
+        }
+    }
+    return PTF_OK;
+}
+
+static ptf_status settle_memory(ptf_lowering *l, const ptf_program_node *call)
+{
+    const ptf_schema *schema = call->schema;
+    ptf_status status = PTF_OK;
+    if (schema == NULL || schema->result_count == 0)
+        return PTF_OK;
+    for (int i = 0; i < call->result_count && status == PTF_OK; i++) {
+        int row = call->returns_list || i >= schema->result_count ? 0 : i;
+        if (call->results[i] >= 0 && l->values[call->results[i]].tensor != NULL)
+            status = settle_result(l, call, schema->results[row].alias,
+                                   call->results[i]);
+    }
+    return status;
+}
+
+/*
  * In place or not, a call computes the same: writes.c has seen that nobody
  * reads the old value by another name.  From here on the value that was
  * written is the result.
@@ -78,12 +122,18 @@ static ptf_status lower_call(ptf_lowering *l, const ptf_program_node *call)
         row != NULL ? row->lower(l, row)
                     : ptf_lower_refuse(l, "is an operator that ptfold does not "
                                           "support");
+    if (status == PTF_OK && !writes)
+        status = settle_memory(l, call);
     const ptf_argument *written = writes ? &call->arguments[0] : NULL;
-    if (status == PTF_OK && written != NULL &&
-        written->kind == PTF_ARGUMENT_VALUE && call->result_count > 0 &&
-        call->results[0] >= 0)
-        l->values[written->value] = l->values[call->results[0]];
-    return status;
+    if (status != PTF_OK || written == NULL ||
+        written->kind != PTF_ARGUMENT_VALUE || call->result_count < 1 ||
+        call->results[0] < 0)
+        return status;
+    const ptf_lowered *result = &l->values[call->results[0]];
+    if (l->values[written->value].tensor != NULL && result->tensor != NULL)
+        return ptf_lower_write(l, written->value, call->results[0]);
+    l->values[written->value] = *result;
+    return PTF_OK;
 }
 
 /* --------------------------------------------------- what outputs depend on */
@@ -327,7 +377,10 @@ static ptf_status lower(ptf_lowering *l)
     for (int i = 0; i < g->value_count; i++)
         l->values[i] = (ptf_lowered){.node = -1, .other = -1};
     l->batch = common_batch(l->program);
-    ptf_status status = ptf_program_check_writes(l->program, l->err);
+    int file; /* memory 0 is the file's, which nobody writes to */
+    ptf_status status = ptf_lower_remember(l, NULL, 0, &file);
+    if (status == PTF_OK)
+        status = ptf_program_check_writes(l->program, l->err);
     if (status == PTF_OK)
         status = take_inputs(l);
     if (status == PTF_OK)

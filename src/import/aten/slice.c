@@ -5,6 +5,31 @@
  */
 #include "import/aten/aten.h"
 
+/* 'self', and the axis of it that 'dim' names. */
+typedef struct cut {
+    const ptf_tensor *raw; /* of a constant; then 'axis' is the tensor's */
+    int node, axis;        /* otherwise as the net has them */
+    int64_t size;
+} cut;
+
+static ptf_status read_cut(ptf_lowering *l, cut *out)
+{
+    int64_t sizes[PTF_LOWER_LIST];
+    int rank, dim;
+    *out = (cut){.raw = ptf_lower_raw(l, "self")};
+    ptf_status status = ptf_lower_sizes(l, "self", sizes, &rank);
+    if (status == PTF_OK)
+        status = ptf_lower_dim(l, "dim", rank, &dim);
+    if (status != PTF_OK)
+        return status;
+    out->size = sizes[dim];
+    out->axis = dim;
+    if (out->raw != NULL)
+        return PTF_OK;
+    status = ptf_lower_axis(l, rank, dim, &out->axis);
+    return status == PTF_OK ? ptf_lower_node(l, "self", &out->node) : status;
+}
+
 /* Positions first, first + step, ... of a net's axis. */
 static ptf_status add_slice(ptf_lowering *l, int node, int axis, int64_t first,
                             int64_t step, int64_t length, int *out)
@@ -14,30 +39,63 @@ static ptf_status add_slice(ptf_lowering *l, int node, int axis, int64_t first,
     a.start = first;
     a.step = step;
     a.length = length;
-    if (first == 0 && step == 1 && length == l->shapes[node].dim[axis - 1]) {
-        *out = node;
+    *out = node;
+    if (first == 0 && step == 1 && length == l->shapes[node].dim[axis - 1])
         return PTF_OK;
-    }
     return ptf_lower_add_one(l, PTF_OP_SLICE, &a, node, out);
 }
 
-/* 'self', and the axis that 'dim' names, as the net has them. */
-static ptf_status read_axis(ptf_lowering *l, int *node, int *axis,
-                            int64_t *size)
+/* The same of a constant, whose axis may go. */
+static ptf_status give_raw(ptf_lowering *l, const cut *c, int index,
+                           int64_t first, int64_t step, int64_t length,
+                           bool goes)
 {
-    int64_t sizes[PTF_LOWER_LIST];
-    int rank, dim;
-    ptf_status status = ptf_lower_sizes(l, "self", sizes, &rank);
-    if (status == PTF_OK)
-        status = ptf_lower_dim(l, "dim", rank, &dim);
-    if (status == PTF_OK)
-        status = ptf_lower_axis(l, rank, dim, axis);
-    if (status == PTF_OK)
-        status = ptf_lower_node(l, "self", node);
-    if (status == PTF_OK)
-        *size = sizes[dim];
-    return status;
+    ptf_tensor *t;
+    ptf_status status = ptf_lower_view(l, c->raw, &t);
+    if (status != PTF_OK)
+        return status;
+    t->data = (const char *)t->data +
+              first * t->stride[c->axis] * (int64_t)ptf_dtype_size(t->dtype);
+    t->stride[c->axis] *= step;
+    t->shape[c->axis] = length;
+    for (int d = c->axis; goes && d < t->rank - 1; d++) {
+        t->shape[d] = t->shape[d + 1];
+        t->stride[d] = t->stride[d + 1];
+    }
+    t->rank -= goes;
+    return ptf_lower_give_view(l, index, t);
 }
+
+static ptf_status give_slice(ptf_lowering *l, const cut *c, int index,
+                             int64_t first, int64_t step, int64_t length)
+{
+    int node;
+    if (c->raw != NULL)
+        return give_raw(l, c, index, first, step, length, false);
+    ptf_status status =
+        add_slice(l, c->node, c->axis, first, step, length, &node);
+    return status == PTF_OK ? ptf_lower_give_at(l, index, node) : status;
+}
+
+/* One position of the axis, which is gone afterwards. */
+static ptf_status give_position(ptf_lowering *l, const cut *c, int index,
+                                int64_t position)
+{
+    int node, axis = c->axis;
+    if (c->raw != NULL)
+        return give_raw(l, c, index, position, 1, 1, true);
+    ptf_status status = add_slice(l, c->node, axis, position, 1, 1, &node);
+    if (status != PTF_OK)
+        return status;
+    ptf_shape shape = l->shapes[node];
+    shape.rank--;
+    memmove(shape.dim + axis - 1, shape.dim + axis,
+            (size_t)(shape.rank - axis + 1) * sizeof(*shape.dim));
+    status = ptf_lower_reshape(l, node, &shape, &node);
+    return status == PTF_OK ? ptf_lower_give_at(l, index, node) : status;
+}
+
+/* ------------------------------------------------------------------- slices */
 
 /* A limit of a slice, as Python takes it. */
 static int64_t limit(int64_t at, int64_t size)
@@ -48,8 +106,9 @@ static int64_t limit(int64_t at, int64_t size)
 
 static ptf_status lower_slice(ptf_lowering *l, const ptf_aten_row *row)
 {
-    int64_t sizes[PTF_LOWER_LIST], start = 0, end = INT64_MAX, step = 1, size;
-    int rank, dim, axis, node;
+    int64_t sizes[PTF_LOWER_LIST], start = 0, end = INT64_MAX, step = 1;
+    int rank, dim;
+    cut c;
     ptf_status status = ptf_lower_sizes(l, "self", sizes, &rank);
     if (status == PTF_OK)
         status = ptf_lower_dim(l, "dim", rank, &dim);
@@ -67,78 +126,60 @@ static ptf_status lower_slice(ptf_lowering *l, const ptf_aten_row *row)
         return ptf_lower_same(l, row);
     if (step < 1 || end <= start)
         return ptf_lower_refuse(l, "is a slice of nothing");
-    status = read_axis(l, &node, &axis, &size);
-    if (status == PTF_OK)
-        status = add_slice(l, node, axis, start, step,
-                           (end - start - 1) / step + 1, &node);
-    return status == PTF_OK ? ptf_lower_give(l, node) : status;
+    status = read_cut(l, &c);
+    return status == PTF_OK
+               ? give_slice(l, &c, 0, start, step, (end - start - 1) / step + 1)
+               : status;
 }
 
 static ptf_status lower_narrow(ptf_lowering *l, const ptf_aten_row *row)
 {
     (void)row;
-    int64_t start, length, size;
-    int axis, node;
-    ptf_status status = read_axis(l, &node, &axis, &size);
+    int64_t start, length;
+    cut c;
+    ptf_status status = read_cut(l, &c);
     if (status == PTF_OK)
         status = ptf_lower_int(l, "start", &start);
     if (status == PTF_OK)
         status = ptf_lower_int(l, "length", &length);
     if (status != PTF_OK)
         return status;
-    start += start < 0 ? size : 0;
-    if (start < 0 || length < 1 || start > size - length)
+    start += start < 0 ? c.size : 0;
+    if (start < 0 || length < 1 || start > c.size - length)
         return ptf_lower_refuse(l, "expected positions of %lld",
-                                (long long)size);
-    status = add_slice(l, node, axis, start, 1, length, &node);
-    return status == PTF_OK ? ptf_lower_give(l, node) : status;
-}
-
-/* One position of an axis, which is gone afterwards. */
-static ptf_status give_position(ptf_lowering *l, int index, int node, int axis,
-                                int64_t position)
-{
-    ptf_status status = add_slice(l, node, axis, position, 1, 1, &node);
-    if (status != PTF_OK)
-        return status;
-    ptf_shape shape = l->shapes[node];
-    shape.rank--;
-    memmove(shape.dim + axis - 1, shape.dim + axis,
-            (size_t)(shape.rank - axis + 1) * sizeof(*shape.dim));
-    status = ptf_lower_reshape(l, node, &shape, &node);
-    return status == PTF_OK ? ptf_lower_give_at(l, index, node) : status;
+                                (long long)c.size);
+    return give_slice(l, &c, 0, start, 1, length);
 }
 
 static ptf_status lower_select(ptf_lowering *l, const ptf_aten_row *row)
 {
     (void)row;
-    int64_t position, size;
-    int axis, node;
-    ptf_status status = read_axis(l, &node, &axis, &size);
+    int64_t position;
+    cut c;
+    ptf_status status = read_cut(l, &c);
     if (status == PTF_OK)
         status = ptf_lower_int(l, "index", &position);
     if (status != PTF_OK)
         return status;
-    position += position < 0 ? size : 0;
-    if (position < 0 || position >= size)
+    position += position < 0 ? c.size : 0;
+    if (position < 0 || position >= c.size)
         return ptf_lower_refuse(l, "expected a position of %lld",
-                                (long long)size);
-    return give_position(l, 0, node, axis, position);
+                                (long long)c.size);
+    return give_position(l, &c, 0, position);
 }
 
 static ptf_status lower_unbind(ptf_lowering *l, const ptf_aten_row *row)
 {
     (void)row;
-    int64_t size;
-    int axis, node;
-    ptf_status status = read_axis(l, &node, &axis, &size);
-    if (status == PTF_OK && size != l->call->result_count)
+    cut c;
+    ptf_status status = read_cut(l, &c);
+    if (status == PTF_OK && c.size != l->call->result_count)
         status = ptf_lower_refuse(l, "expected %lld results, got %d",
-                                  (long long)size, l->call->result_count);
+                                  (long long)c.size, l->call->result_count);
     bool batched = l->batched;
     for (int i = 0; i < l->call->result_count && status == PTF_OK; i++) {
         if (l->call->results[i] >= 0)
-            status = give_position(l, i, node, axis, i);
+            status = give_position(l, &c, i, i);
         l->batched = batched;
     }
     return status;
@@ -148,27 +189,25 @@ static ptf_status lower_unbind(ptf_lowering *l, const ptf_aten_row *row)
 static ptf_status give_pieces(ptf_lowering *l, const ptf_argument *sizes,
                               int64_t each)
 {
-    int64_t size, at = 0;
-    int axis, node, piece;
-    ptf_status status = read_axis(l, &node, &axis, &size);
+    int64_t at = 0;
+    cut c;
+    ptf_status status = read_cut(l, &c);
     for (int i = 0; i < l->call->result_count && status == PTF_OK; i++) {
         int64_t length = sizes != NULL ? sizes->integers[i].number : each;
-        if (sizes == NULL && length > size - at)
-            length = size - at;
-        if (length < 1 || length > size - at)
+        if (sizes == NULL && length > c.size - at)
+            length = c.size - at;
+        if (length < 1 || length > c.size - at)
             return ptf_lower_refuse(l, "expected pieces that add up to %lld",
-                                    (long long)size);
+                                    (long long)c.size);
         if (l->call->results[i] >= 0)
-            status = add_slice(l, node, axis, at, 1, length, &piece);
-        if (status == PTF_OK && l->call->results[i] >= 0)
-            status = ptf_lower_give_at(l, i, piece);
+            status = give_slice(l, &c, i, at, 1, length);
         at += length;
     }
-    return status == PTF_OK && at != size
+    return status == PTF_OK && at != c.size
                ? ptf_lower_refuse(l,
                                   "expected pieces that add up to %lld, got "
                                   "%lld",
-                                  (long long)size, (long long)at)
+                                  (long long)c.size, (long long)at)
                : status;
 }
 

@@ -1,27 +1,18 @@
 /*
  * Tensors that are made of nothing (zeros, arange), and numbers that the sizes
- * of the inputs decide.
+ * of the inputs decide.  No operator here reads the elements of a tensor.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
 #include "import/aten/aten.h"
+#include "import/aten/writes.h"
 
 #include <math.h>
 
 /* --------------------------------------------------------------- constants */
 
-/* What the call gives is a constant, whatever it read. */
-static ptf_status give_constant(ptf_lowering *l, const float *data,
-                                const ptf_shape *shape)
-{
-    int node;
-    l->batched = false;
-    ptf_status status = ptf_lower_constant(l, data, shape, &node);
-    return status == PTF_OK ? ptf_lower_give(l, node) : status;
-}
-
-static ptf_status give_filled(ptf_lowering *l, const int64_t *sizes, int rank,
-                              double number)
+ptf_status ptf_lower_give_filled(ptf_lowering *l, const int64_t *sizes,
+                                 int rank, double number)
 {
     ptf_shape shape = {.rank = rank};
     float *data;
@@ -35,7 +26,7 @@ static ptf_status give_filled(ptf_lowering *l, const int64_t *sizes, int rank,
     ptf_status status = ptf_lower_room(l, n, &data);
     for (int64_t i = 0; i < n && status == PTF_OK; i++)
         data[i] = (float)number;
-    return status == PTF_OK ? give_constant(l, data, &shape) : status;
+    return status == PTF_OK ? ptf_lower_give_constant(l, data, &shape) : status;
 }
 
 /* The number that fills: an argument, or 1 or 0 by the operator's name. */
@@ -56,7 +47,8 @@ static ptf_status lower_full(ptf_lowering *l, const ptf_aten_row *row)
     ptf_status status = ptf_lower_list(l, "size", sizes, &rank);
     if (status == PTF_OK)
         status = fill_of(l, &number);
-    return status == PTF_OK ? give_filled(l, sizes, rank, number) : status;
+    return status == PTF_OK ? ptf_lower_give_filled(l, sizes, rank, number)
+                            : status;
 }
 
 static ptf_status lower_full_like(ptf_lowering *l, const ptf_aten_row *row)
@@ -68,7 +60,8 @@ static ptf_status lower_full_like(ptf_lowering *l, const ptf_aten_row *row)
     ptf_status status = ptf_lower_sizes(l, "self", sizes, &rank);
     if (status == PTF_OK)
         status = fill_of(l, &number);
-    return status == PTF_OK ? give_filled(l, sizes, rank, number) : status;
+    return status == PTF_OK ? ptf_lower_give_filled(l, sizes, rank, number)
+                            : status;
 }
 
 static ptf_status lower_scalar_tensor(ptf_lowering *l, const ptf_aten_row *row)
@@ -76,7 +69,8 @@ static ptf_status lower_scalar_tensor(ptf_lowering *l, const ptf_aten_row *row)
     (void)row;
     double number;
     ptf_status status = ptf_lower_number(l, "s", &number);
-    return status == PTF_OK ? give_filled(l, NULL, 0, number) : status;
+    return status == PTF_OK ? ptf_lower_give_filled(l, NULL, 0, number)
+                            : status;
 }
 
 /* start + i step, in double and rounded once, as PyTorch does. */
@@ -99,7 +93,7 @@ static ptf_status lower_arange(ptf_lowering *l, const ptf_aten_row *row)
     status = ptf_lower_room(l, shape.dim[0], &data);
     for (int64_t i = 0; i < shape.dim[0] && status == PTF_OK; i++)
         data[i] = (float)(start + (double)i * step);
-    return status == PTF_OK ? give_constant(l, data, &shape) : status;
+    return status == PTF_OK ? ptf_lower_give_constant(l, data, &shape) : status;
 }
 
 /* ----------------------------------------------------------------- numbers */
@@ -224,3 +218,12 @@ const ptf_aten_row ptf_aten_source[] = {
     {.target = "_operator.mod", .lower = lower_arithmetic},
     {0},
 };
+
+bool ptf_aten_is_source(const char *target)
+{
+    for (const ptf_aten_row *r = ptf_aten_source; r->target != NULL; r++) {
+        if (strcmp(r->target, target) == 0)
+            return true;
+    }
+    return false;
+}

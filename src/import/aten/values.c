@@ -237,39 +237,45 @@ static ptf_status add_constant(ptf_lowering *l, const ptf_tensor *tensor,
     return status;
 }
 
-ptf_status ptf_lower_constant(ptf_lowering *l, const float *data,
-                              const ptf_shape *shape, int *out)
-{
-    ptf_tensor t = {.dtype = PTF_DTYPE_F32, .data = data, .rank = shape->rank};
-    int64_t stride = 1;
-    for (int d = shape->rank - 1; d >= 0; stride *= shape->dim[d--]) {
-        t.shape[d] = shape->dim[d];
-        t.stride[d] = stride;
-    }
-    return add_constant(l, &t, out);
-}
-
 ptf_status ptf_lower_scalar(ptf_lowering *l, double number, int *out)
 {
+    const ptf_shape shape = {.rank = 0};
     float *data;
     ptf_status status = ptf_lower_room(l, 1, &data);
     if (status != PTF_OK)
         return status;
     *data = (float)number;
-    return ptf_lower_constant(l, data, &(ptf_shape){.rank = 0}, out);
+    const ptf_tensor *tensor = ptf_lower_tensor_of(l, data, &shape);
+    return tensor != NULL ? add_constant(l, tensor, out)
+                          : ptf_fail_memory(l->err);
 }
 
-/* A tensor of the file as a node: its own numbers where they are f32. */
+static bool is_expanded(const ptf_tensor *t)
+{
+    bool some = false;
+    for (int d = 0; d < t->rank; d++)
+        some = some || (t->stride[d] == 0 && t->shape[d] > 1);
+    return some;
+}
+
+/* A tensor as a node: in place where it is f32 and not expanded. */
 static ptf_status node_of_tensor(ptf_lowering *l, const ptf_tensor *tensor,
                                  int *out)
 {
     const float *data = NULL;
     ptf_shape shape = {.rank = tensor->rank};
-    if (tensor->dtype == PTF_DTYPE_F32 || tensor->rank > PTF_SHAPE_MAX)
+    if ((tensor->dtype == PTF_DTYPE_F32 && !is_expanded(tensor)) ||
+        tensor->rank > PTF_SHAPE_MAX)
         return add_constant(l, tensor, out);
-    ptf_status status = ptf_lower_floats(l, tensor, &data);
     memcpy(shape.dim, tensor->shape, (size_t)tensor->rank * sizeof(*shape.dim));
-    return status == PTF_OK ? ptf_lower_constant(l, data, &shape, out) : status;
+    ptf_status status = ptf_lower_floats(l, tensor, &data);
+    if (status != PTF_OK)
+        return status;
+    ptf_tensor *own = ptf_lower_tensor_of(l, data, &shape);
+    if (own == NULL)
+        return ptf_fail_memory(l->err);
+    own->name = tensor->name;
+    return add_constant(l, own, out);
 }
 
 /*
@@ -340,6 +346,7 @@ void ptf_lower_begin(ptf_lowering *l, const ptf_program_node *call)
     bool some = false, all = true;
     l->call = call;
     l->rank = 0;
+    l->first_node = l->net->node_count;
     for (int i = 0; i < call->argument_count; i++) {
         const ptf_argument *a = &call->arguments[i];
         if (a->kind == PTF_ARGUMENT_VALUE)
@@ -408,8 +415,11 @@ static ptf_status node_of(ptf_lowering *l, int value, int *out)
     if (v->node < 0 && v->tensor == NULL)
         return ptf_lower_refuse(l, "reads '%s', which ptfold does not compute",
                                 ptf_lower_value(l, value)->name);
-    if (v->node < 0)
+    if (v->node < 0) {
         status = node_of_tensor(l, v->tensor, &v->node);
+        if (v->memory > 0)
+            l->memories[v->memory].in_use = true;
+    }
     *out = v->node;
     if (status != PTF_OK)
         return status;
@@ -521,6 +531,21 @@ static ptf_status check_dtype(ptf_lowering *l, const ptf_program_value *v,
                                   ptf_dtype_name(v->dtype));
 }
 
+/* What was evaluated may be seen by views, and written to. */
+static ptf_status keep_constant(ptf_lowering *l, ptf_lowered *v)
+{
+    const ptf_tensor *t = l->net->nodes[v->node].tensors[PTF_ROLE_WEIGHT];
+    float *data = (float *)(uintptr_t)t->data;
+    v->tensor = t;
+    if (v->node < l->first_node) /* another value's */
+        return PTF_OK;
+    ptf_status status =
+        ptf_lower_remember(l, data, ptf_tensor_numel(t), &v->memory);
+    if (status == PTF_OK)
+        l->memories[v->memory].in_use = true;
+    return status;
+}
+
 ptf_status ptf_lower_give_at(ptf_lowering *l, int index, int node)
 {
     const ptf_program_node *call = l->call;
@@ -538,6 +563,8 @@ ptf_status ptf_lower_give_at(ptf_lowering *l, int index, int node)
         status = check_dtype(l, recorded, node);
     v->node = node;
     v->batched = l->batched;
+    if (status == PTF_OK && constant)
+        status = keep_constant(l, v);
     /* A first axis of size 1 is the batch of a program of one sample. */
     if (status == PTF_OK && !constant && !l->batched && l->batch == 1 &&
         shape.rank > 0 && shape.dim[0] == 1) {
@@ -563,11 +590,34 @@ ptf_status ptf_lower_give_node(ptf_lowering *l, ptf_op op,
     return status == PTF_OK ? ptf_lower_give(l, node) : status;
 }
 
-ptf_status ptf_lower_give_tensor(ptf_lowering *l, const ptf_tensor *tensor)
+ptf_status ptf_lower_give_view(ptf_lowering *l, int index,
+                               const ptf_tensor *view)
 {
-    if (l->call->result_count > 0 && l->call->results[0] >= 0)
-        l->values[l->call->results[0]].tensor = tensor;
+    const ptf_argument *self = ptf_program_argument(l->call, "self");
+    int result = index < l->call->result_count ? l->call->results[index] : -1;
+    if (result < 0)
+        return PTF_OK;
+    l->values[result].tensor = view;
+    l->values[result].memory = l->values[self->value].memory;
     return PTF_OK;
+}
+
+ptf_status ptf_lower_give_constant(ptf_lowering *l, float *data,
+                                   const ptf_shape *shape)
+{
+    int result = l->call->result_count > 0 ? l->call->results[0] : -1;
+    const ptf_tensor *tensor = ptf_lower_tensor_of(l, data, shape);
+    if (tensor == NULL)
+        return ptf_fail_memory(l->err);
+    l->batched = false;
+    if (result < 0)
+        return PTF_OK;
+    l->values[result].tensor = tensor;
+    ptf_status status = check_recorded(l, ptf_lower_value(l, result), shape);
+    if (status == PTF_OK)
+        status = ptf_lower_remember(l, data, ptf_shape_numel(shape),
+                                    &l->values[result].memory);
+    return status;
 }
 
 ptf_status ptf_lower_same(ptf_lowering *l, const ptf_aten_row *row)

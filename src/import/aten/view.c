@@ -1,19 +1,18 @@
 /*
  * What moves numbers: views and copies, as the few views that a net has.
  *
- * A parameter stays the file's own tensor as long as strides can say how it is
- * seen, so that the weight of a Linear that the program transposes, and
- * transposes back, keeps its name and is not copied.
+ * A constant is seen through strides where they can say it: the weight of a
+ * Linear that the program transposes, and transposes back, keeps its name and
+ * is not copied; and what is written through one view is seen by all.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
 #include "import/aten/aten.h"
 
-/* --------------------------------------------------------------- parameters */
+/* ---------------------------------------------------------------- constants */
 
-/* A copy of the tensor that may be seen in another way. */
-static ptf_status see_again(ptf_lowering *l, const ptf_tensor *old,
-                            ptf_tensor **out)
+ptf_status ptf_lower_view(ptf_lowering *l, const ptf_tensor *old,
+                          ptf_tensor **out)
 {
     *out = ptf_arena_alloc(&l->net->arena, sizeof(**out));
     if (*out == NULL)
@@ -22,30 +21,32 @@ static ptf_status see_again(ptf_lowering *l, const ptf_tensor *old,
     return PTF_OK;
 }
 
-/* A row-major tensor in another shape of as many elements. */
-static ptf_status reshape_raw(ptf_lowering *l, const ptf_tensor *old,
-                              const int64_t *sizes, int rank)
+/*
+ * The strides of a tensor in other sizes: when it is row-major, or when they
+ * differ by axes of size 1.
+ */
+static bool stride_sizes(ptf_tensor *t, const int64_t *sizes, int rank)
 {
-    ptf_tensor *t;
+    ptf_tensor old = *t;
     int64_t stride = 1;
-    ptf_status status = see_again(l, old, &t);
-    if (status != PTF_OK)
-        return status;
+    int from = old.rank - 1;
+    bool contiguous = ptf_tensor_is_contiguous(&old);
+    if (rank > PTF_MAX_RANK)
+        return false;
     t->rank = rank;
-    for (int d = rank - 1; d >= 0; stride *= sizes[d--]) {
+    for (int d = rank - 1; d >= 0; d--) {
         t->shape[d] = sizes[d];
         t->stride[d] = stride;
+        stride *= sizes[d];
+        while (from >= 0 && old.shape[from] == 1)
+            from--;
+        if (contiguous || sizes[d] == 1)
+            continue;
+        if (from < 0 || old.shape[from] != sizes[d])
+            return false;
+        t->stride[d] = old.stride[from--];
     }
-    return ptf_lower_give_tensor(l, t);
-}
-
-static bool is_row_major(const ptf_tensor *t)
-{
-    int64_t stride = 1;
-    bool all = true;
-    for (int d = t->rank - 1; d >= 0 && all; stride *= t->shape[d--])
-        all = t->shape[d] == 1 || t->stride[d] == stride;
-    return all;
+    return true;
 }
 
 /* ------------------------------------------------------------------- shapes */
@@ -94,8 +95,12 @@ static ptf_status give_reshaped(ptf_lowering *l, const int64_t *sizes, int rank)
                                      "of elements");
     if (status != PTF_OK)
         return status;
-    if (raw != NULL && is_row_major(raw))
-        return reshape_raw(l, raw, sizes, rank);
+    if (raw != NULL) {
+        ptf_tensor *t;
+        status = ptf_lower_view(l, raw, &t);
+        if (status != PTF_OK || stride_sizes(t, sizes, rank))
+            return status == PTF_OK ? ptf_lower_give_view(l, 0, t) : status;
+    }
     if (rank == 0 || sizes[0] != l->batch)
         status = ptf_lower_whole(l);
     if (status == PTF_OK)
@@ -103,7 +108,7 @@ static ptf_status give_reshaped(ptf_lowering *l, const int64_t *sizes, int rank)
     return status == PTF_OK ? give_sizes(l, node, sizes, rank) : status;
 }
 
-static ptf_status lower_view(ptf_lowering *l, const ptf_aten_row *row)
+static ptf_status lower_reshape(ptf_lowering *l, const ptf_aten_row *row)
 {
     (void)row;
     const char *name =
@@ -255,12 +260,12 @@ static ptf_status give_permuted(ptf_lowering *l, int rank, const int *from)
     if (same)
         return ptf_lower_same(l, NULL);
     if (raw != NULL && rank <= PTF_MAX_RANK) {
-        status = see_again(l, raw, &t);
+        status = ptf_lower_view(l, raw, &t);
         for (int d = 0; d < rank && status == PTF_OK; d++) {
             t->shape[d] = raw->shape[from[d]];
             t->stride[d] = raw->stride[from[d]];
         }
-        return status == PTF_OK ? ptf_lower_give_tensor(l, t) : status;
+        return status == PTF_OK ? ptf_lower_give_view(l, 0, t) : status;
     }
     if (from[0] != 0)
         status = ptf_lower_whole(l);
@@ -381,10 +386,10 @@ static ptf_status lower_dropout(ptf_lowering *l, const ptf_aten_row *row)
 
 const ptf_aten_row ptf_aten_view[] = {
     {"aten.flatten.using_ints", lower_flatten, .op = PTF_OP_FLATTEN},
-    {.target = "aten.view.default", .lower = lower_view},
-    {.target = "aten.reshape.default", .lower = lower_view},
-    {.target = "aten._unsafe_view.default", .lower = lower_view},
-    {.target = "aten.view_copy.default", .lower = lower_view},
+    {.target = "aten.view.default", .lower = lower_reshape},
+    {.target = "aten.reshape.default", .lower = lower_reshape},
+    {.target = "aten._unsafe_view.default", .lower = lower_reshape},
+    {.target = "aten.view_copy.default", .lower = lower_reshape},
     {.target = "aten.view_as.default", .lower = lower_view_as},
     {.target = "aten.reshape_as.default", .lower = lower_view_as},
     {.target = "aten.unflatten.int", .lower = lower_unflatten},

@@ -7,6 +7,9 @@
  *     relu_(x)         writes it; from here on x is the result
  *     add(y, 1)        reads y, which has changed under its old name: refused
  *
+ * Only what depends on an input is held to that: constants have memory that
+ * their views share while the net is made (constants.c).
+ *
  * One pass in the order of the calls: a storage keeps the two of its names so
  * far that are read last of all, so that a write can ask for one other than
  * that which it goes by.
@@ -19,6 +22,7 @@ typedef struct name {
     int root;      /* another name of the storage; its own number: the root */
     int last_use;  /* the last node that reads it; node_count: an output */
     int latest[2]; /* of a root: the names that are read last, or -1 */
+    bool is_computed; /* it depends on an input */
 } name;
 
 static int root_of(name *names, int value)
@@ -51,6 +55,7 @@ static void join(name *names, int a, int b)
     if (x == y)
         return;
     names[y].root = x;
+    names[x].is_computed = names[x].is_computed || names[y].is_computed;
     rank(names, &names[x], names[y].latest[0]);
     rank(names, &names[x], names[y].latest[1]);
 }
@@ -70,7 +75,7 @@ static void use_argument(name *names, const ptf_argument *a, int node)
 static void find_last_uses(const ptf_program_graph *g, name *names)
 {
     for (int v = 0; v < g->value_count; v++)
-        names[v] = (name){v, -1, {-1, -1}};
+        names[v] = (name){v, -1, {-1, -1}, false};
     for (int i = 0; i < g->node_count; i++) {
         for (int k = 0; k < g->nodes[i].argument_count; k++)
             use_argument(names, &g->nodes[i].arguments[k], i);
@@ -79,6 +84,46 @@ static void find_last_uses(const ptf_program_graph *g, name *names)
         use_argument(names, &g->outputs[i], g->node_count);
     for (int v = 0; v < g->value_count; v++)
         names[v].latest[0] = v;
+}
+
+/* ------------------------------------------------ what depends on an input */
+
+static bool reads_computed(const name *names, const ptf_program_node *node)
+{
+    bool some = false, is_source = ptf_aten_is_source(node->target);
+    for (int i = 0; i < node->argument_count && !is_source; i++) {
+        const ptf_argument *a = &node->arguments[i];
+        if (a->kind == PTF_ARGUMENT_VALUE && a->value >= 0)
+            some = some || names[a->value].is_computed;
+        for (int k = 0; a->kind == PTF_ARGUMENT_VALUES && k < a->count; k++)
+            some =
+                some || (a->values[k] >= 0 && names[a->values[k]].is_computed);
+    }
+    return some;
+}
+
+/* Constants that only constants are written to stay what they are: numbers. */
+static void find_computed(const ptf_program *p, name *names)
+{
+    for (int i = 0; i < p->input_count; i++) {
+        if (p->inputs[i].kind == PTF_PROGRAM_USER && p->inputs[i].value >= 0)
+            names[p->inputs[i].value].is_computed = true;
+    }
+    for (int i = 0; i < p->graph.node_count; i++) {
+        const ptf_program_node *node = &p->graph.nodes[i];
+        if (!reads_computed(names, node))
+            continue;
+        for (int r = 0; r < node->result_count; r++) {
+            if (node->results[r] >= 0)
+                names[node->results[r]].is_computed = true;
+        }
+        for (int k = 0; node->schema != NULL && k < node->argument_count; k++) {
+            const ptf_argument *a = &node->arguments[k];
+            if (a->kind == PTF_ARGUMENT_VALUE && a->value >= 0 &&
+                node->schema->arguments[k].is_written)
+                names[a->value].is_computed = true;
+        }
+    }
 }
 
 /* -------------------------------------------------------------------- calls */
@@ -123,7 +168,10 @@ static ptf_status read_node(const ptf_program *program, name *names, int index,
         const ptf_argument *given = &node->arguments[i];
         if (given->kind != PTF_ARGUMENT_VALUE)
             continue;
-        if (argument->is_written && status == PTF_OK)
+        name *root = &names[root_of(names, given->value)];
+        if (argument->is_written && reads_computed(names, node))
+            root->is_computed = true;
+        if (argument->is_written && status == PTF_OK && root->is_computed)
             status = check_write(program, names, index, given->value, err);
         if (argument->alias != 0)
             join_results(names, node, argument, given->value);
@@ -138,6 +186,7 @@ ptf_status ptf_program_check_writes(const ptf_program *program, ptf_error *err)
     if (names == NULL)
         return ptf_fail_memory(err);
     find_last_uses(g, names);
+    find_computed(program, names);
     ptf_status status = PTF_OK;
     for (int i = 0; status == PTF_OK && i < g->node_count; i++)
         status = read_node(program, names, i, err);

@@ -9,10 +9,14 @@
 #include "program/program.h"
 
 /*
- * Refuses a program in which a call writes to a tensor that a later call reads
- * by another name, through a view that was made before.  In any other program
- * a call that writes may be taken for one that gives a new tensor.
+ * Refuses a program in which a call writes to a computed tensor that a later
+ * call reads by another name, through a view that was made before.  In any
+ * other program a call that writes may be taken for one that gives a new
+ * tensor.
  */
 ptf_status ptf_program_check_writes(const ptf_program *program, ptf_error *err);
+
+/* True for an operator that reads no element of its tensors: zeros_like. */
+bool ptf_aten_is_source(const char *target);
 
 #endif
