@@ -44,6 +44,9 @@ ptf_status ptf_lower_floats(ptf_lowering *l, const ptf_tensor *tensor,
 {
     int64_t numel = ptf_tensor_numel(tensor);
     float *data;
+    if (tensor->dtype >= PTF_DTYPE_C32 && tensor->dtype <= PTF_DTYPE_C128)
+        return ptf_lower_refuse(l, "a constant is %s; expected real numbers",
+                                ptf_dtype_name(tensor->dtype));
     ptf_status status = ptf_lower_room(l, numel, &data);
     *out = data;
     if (status == PTF_OK)
@@ -211,6 +214,7 @@ static ptf_status isolate(ptf_lowering *l, int node, ptf_net *net)
     nodes[count + 1] = *n;
     nodes[count + 1].inputs = inputs;
     net->nodes = nodes;
+    net->name = l->net->name;
     net->node_count = count + 2;
     net->output = count + 1;
     net->has_input = net->has_tensors = true;
