@@ -78,7 +78,8 @@ class Runs(ProgramTest):
         self.assertIn("AGREES with the recorded outputs", text)
 
     def test_outputs_are_those_that_were_recorded(self):
-        for name in ("residual", "branches", "counted", "twice", "choices"):
+        for name in ("residual", "branches", "counted", "twice", "choices",
+                     "moves", "windows"):
             with self.subTest(name):
                 self.agree(PROGRAMS / f"{name}.pt2", name)
 
