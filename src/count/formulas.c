@@ -25,6 +25,7 @@
  *              comparisons, logic: nothing.
  *   where      a choice; a choice for each of the two.
  *   concat     nothing: numbers move.
+ *   gather     nothing; x: g is added where a number was from.
  *   expand     nothing; x: the sum of the g of all copies.  Other views
  *              nothing, as what they move is no operation.
  *   sum        additions; x: g.  mean: and one division; x: g / n.
@@ -139,6 +140,9 @@ const ptf_formula_table ptf_input_gradient_formulas = {
             [PTF_OP_MAXIMUM] = {.others = {[OUTPUTS] = 1}},
             [PTF_OP_MINIMUM] = {.others = {[OUTPUTS] = 1}},
             [PTF_OP_EXPAND] = {.additions = {[OUTPUTS] = 1}},
+            [PTF_OP_INDEX_SELECT] = {.additions = {[OUTPUTS] = 1}},
+            [PTF_OP_INDEX] = {.additions = {[OUTPUTS] = 1}},
+            [PTF_OP_GATHER] = {.additions = {[OUTPUTS] = 1}},
             [PTF_OP_MEAN] = {.others = {[OUTPUTS] = 1}},
             [PTF_OP_AMAX] = {.others = {[INPUTS] = 1, [OUTPUTS] = 1}},
             [PTF_OP_AMIN] = {.others = {[INPUTS] = 1, [OUTPUTS] = 1}},

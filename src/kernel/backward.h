@@ -31,6 +31,7 @@
  *   maximum      d for the greater one, d / 2 for each where they are equal,
  *                d for both where one is NaN, +0 elsewhere; minimum alike.
  *   fmod         d; -d trunc(a / b).  remainder: d; -d floor(a / b).
+ *   gather       dx = +0; then d of each result in order, dx = dx + d.
  *   comparisons, logic, floor_over: +0.  where: d for what is taken, else +0.
  *                These are terms in double.  What an operand of the result's
  *                shape gets is its term, rounded once.  What one that is

@@ -281,6 +281,50 @@ ptf_view ptf_op_view(ptf_op op, const ptf_attrs *attrs, const ptf_shape *in,
                      const ptf_shape *out);
 
 /*
+ * Where a gather has its numbers from: position (i, j, ...) of the result is
+ * number from[0] * i + from[1] * j + ... of the operand, and 'step' more for
+ * each position along the axis, of which it has 'positions'; which one, number
+ * index[0] * i + index[1] * j + ... of the indices says.
+ */
+typedef struct ptf_gather {
+    int rank;
+    int64_t size[PTF_SHAPE_MAX], from[PTF_SHAPE_MAX], index[PTF_SHAPE_MAX];
+    int64_t positions, step;
+    bool wraps; /* negative indices count from the end */
+} ptf_gather;
+
+/* Of operands of these shapes, which the op's rule takes. */
+ptf_gather ptf_op_gather(ptf_op op, const ptf_attrs *attrs, const ptf_shape *in,
+                         const ptf_shape *index);
+
+/* Of number i of the result: where it is from but for the index, and where that
+ * is. */
+static inline void ptf_gather_at(const ptf_gather *g, int64_t i, int64_t *from,
+                                 int64_t *index)
+{
+    *from = *index = 0;
+    for (int d = g->rank - 1; d >= 0; d--) {
+        int64_t at = i % g->size[d];
+        i /= g->size[d];
+        *from += at * g->from[d];
+        *index += at * g->index[d];
+    }
+}
+
+/* The position that an index names, or -1 when there is none. */
+static inline int64_t ptf_gather_position(const ptf_gather *g, double index)
+{
+    double size = (double)g->positions;
+    if (!(index >= (g->wraps ? -size : 0) && index < size))
+        return -1;
+    int64_t position = (int64_t)index;
+    double whole = (double)position;
+    if (whole < index || whole > index)
+        return -1;
+    return position < 0 ? position + g->positions : position;
+}
+
+/*
  * Which axes of a sample a reduction goes over, for operands of that rank
  * without the batch; false when it cannot.
  */

@@ -60,7 +60,8 @@ static void find_root(const ptf_net *net, int i, ptf_fused *nodes)
 static bool takes_constants(ptf_op op)
 {
     return ptf_op_is(op, PTF_FAMILY_BINARY) ||
-           ptf_op_is(op, PTF_FAMILY_WHERE) || ptf_op_is(op, PTF_FAMILY_CONCAT);
+           ptf_op_is(op, PTF_FAMILY_WHERE) ||
+           ptf_op_is(op, PTF_FAMILY_GATHER) || ptf_op_is(op, PTF_FAMILY_CONCAT);
 }
 
 static void find_copied(const ptf_net *net, bool alone, ptf_fused *nodes)

@@ -57,6 +57,8 @@ typedef struct ptf_plan_value {
 typedef struct ptf_thread_stats {
     double seconds;
     bool not_finite; /* it saw NaN or infinity */
+    bool bad_index;  /* an index that names no position: this one */
+    float index;
 } ptf_thread_stats;
 
 typedef struct ptf_step ptf_step;

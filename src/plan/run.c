@@ -5,6 +5,27 @@
  */
 #include "plan/plan.h"
 
+/* Fails where an index named no position: of the first step that met one. */
+static ptf_status check_indices(const ptf_plan *plan, ptf_error *err)
+{
+    for (int i = 0; i < plan->step_count; i++) {
+        const ptf_step *s = &plan->steps[i];
+        for (int t = 0; t < plan->threads; t++) {
+            if (!s->shares[t].bad_index)
+                continue;
+            const ptf_shape *in = &plan->values[s->in[0]].shape;
+            ptf_gather g = ptf_op_gather(s->node->op, &s->node->attrs, in,
+                                         &plan->values[s->in[1]].shape);
+            return ptf_node_fail(err, PTF_ARGUMENT, s->node,
+                                 "expected an index from %lld to %lld, got %g",
+                                 g.wraps ? -(long long)g.positions : 0LL,
+                                 (long long)g.positions - 1,
+                                 (double)s->shares[t].index);
+        }
+    }
+    return PTF_OK;
+}
+
 ptf_status ptf_plan_run(ptf_plan *plan, const float *in, int64_t count,
                         float *out, ptf_error *err)
 {
@@ -22,7 +43,7 @@ ptf_status ptf_plan_run(ptf_plan *plan, const float *in, int64_t count,
                             ptf_min_i64(count - n, plan->batch),
                             out + n * outputs);
     }
-    return PTF_OK;
+    return check_indices(plan, err);
 }
 
 const char *ptf_plan_not_finite(const ptf_plan *plan)

@@ -59,6 +59,30 @@ CASES = [
 ]
 
 
+# label, op, attributes, shape, indices of two samples, function of one sample
+GATHERS = [
+    ("rows", "INDEX_SELECT", ".dim = 1", (5, 3), [[4, 0, 0], [1, 4, 2]],
+     lambda x, i: x.index_select(0, i)),
+    ("columns", "INDEX_SELECT", ".dim = -1", (2, 4), [[3, 3], [0, 1]],
+     lambda x, i: x.index_select(-1, i)),
+    ("embedding", "INDEX_SELECT", ".dim = 1", (4, 2),
+     [[[3, 0, 1], [1, 1, 2]], [[0, 0, 0], [2, 3, 1]]],
+     lambda x, i: torch.nn.functional.embedding(i, x)),
+    ("index", "INDEX", ".dim = 2", (2, 3, 2), [[-1, 0, -3], [2, 1, 1]],
+     lambda x, i: x[:, i]),
+    ("gather", "GATHER", ".dim = 2", (3, 4),
+     [[[0, 3], [1, 1], [2, 0]], [[3, 3], [0, 2], [1, 0]]],
+     lambda x, i: x.gather(1, i)),
+    ("gather of some", "GATHER", ".dim = 1", (3, 4),
+     [[[2, 0, 1]], [[0, 0, 2]]], lambda x, i: x.gather(0, i)),
+]
+
+
+def each(function):
+    return lambda x, i: torch.stack([function(a, b.long())
+                                     for a, b in zip(x, i)])
+
+
 def number(x):
     words = {"nan": "NAN", "inf": "INFINITY", "-inf": "-INFINITY",
              "-0.0": "-0.0"}
@@ -108,6 +132,11 @@ def main():
     for label, op, function in PAIRS:
         show(label, op, "", [torch.tensor(A).reshape(2, -1),
                              torch.tensor(B).reshape(2, -1)], function)
+    for label, op, attrs, size, indices, function in GATHERS:
+        x = torch.arange(2 * torch.Size(size).numel()) + 1.0
+        show(label, op, attrs, [x.reshape(2, *size),
+                                torch.tensor(indices, dtype=torch.float32)],
+             each(function))
     for label, op, attrs, sizes, function in CASES:
         show(label, op, attrs, [draw(i, s) for i, s in enumerate(sizes)],
              function)

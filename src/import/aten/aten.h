@@ -90,7 +90,9 @@ ptf_status ptf_lower_refuse(ptf_lowering *l, const char *fmt, ...)
 
 /* The argument as the number of a node, in the call's form. */
 ptf_status ptf_lower_node(ptf_lowering *l, const char *name, int *out);
-/* The same of one that is a tensor or a number. */
+/* A value's node with all its axes, whatever the call's form is. */
+ptf_status ptf_lower_whole_value(ptf_lowering *l, int value, int *out);
+/* The same of an argument that is a tensor or a number. */
 ptf_status ptf_lower_operand(ptf_lowering *l, const char *name, int *out);
 /* The same of a list of tensors; the array is the net's. */
 ptf_status ptf_lower_nodes(ptf_lowering *l, const char *name, int **out,

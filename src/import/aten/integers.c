@@ -95,7 +95,8 @@ static double bound_of(search *s, int node, int deep)
         return bound_of(s, n->inputs[0], deep + 1) *
                (double)ptf_shape_numel(&s->l->shapes[n->inputs[0]]) /
                (double)ptf_shape_numel(&s->l->shapes[node]);
-    if (n->op == PTF_OP_AMAX || n->op == PTF_OP_AMIN)
+    if (n->op == PTF_OP_AMAX || n->op == PTF_OP_AMIN ||
+        ptf_op_is(n->op, PTF_FAMILY_GATHER))
         return bound_of(s, n->inputs[0], deep + 1);
     if (ptf_op_is(n->op, PTF_FAMILY_UNARY))
         return bound_of_unary(s, n, deep + 1);
@@ -123,6 +124,7 @@ static bool never_rounds(const ptf_node *n)
             return true;
     }
     return ptf_op_is(n->op, PTF_FAMILY_VIEW) ||
+           ptf_op_is(n->op, PTF_FAMILY_GATHER) ||
            ptf_op_is(n->op, PTF_FAMILY_CONCAT);
 }
 

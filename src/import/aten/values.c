@@ -434,6 +434,15 @@ static ptf_status node_of(ptf_lowering *l, int value, int *out)
     return status;
 }
 
+ptf_status ptf_lower_whole_value(ptf_lowering *l, int value, int *out)
+{
+    bool batched = l->batched;
+    l->batched = false;
+    ptf_status status = node_of(l, value, out);
+    l->batched = batched;
+    return status;
+}
+
 ptf_status ptf_lower_node(ptf_lowering *l, const char *name, int *out)
 {
     const ptf_argument *a = ptf_program_argument(l->call, name);

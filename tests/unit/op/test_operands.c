@@ -16,7 +16,7 @@
 
 #include <cmocka.h>
 
-enum { SAMPLES = 2, OPERANDS = 3, MOST = 512, NODES = 2 + 2 * OPERANDS };
+enum { SAMPLES = 2, OPERANDS = 3, MOST = 512, NODES = 6 + 2 * OPERANDS };
 
 /* Two samples, each of all operands one after the other; see operands.py. */
 typedef struct row {
@@ -47,6 +47,7 @@ static int add(net_of *n, ptf_op op, const ptf_attrs *attrs, int count,
     ptf_node *node = &n->nodes[at];
     node->op = op;
     node->name = node->text = node->class_name = ptf_op_info(op)->name;
+    node->file = "test";
     node->attrs = *attrs;
     assert_true(ptf_node_read(&n->net.arena, node, count, inputs));
     n->net.output = at;
@@ -357,6 +358,113 @@ static void balls_of_pairs_hold_all_points(void **unused)
     }
 }
 
+/* ------------------------------------------------------------------ indices */
+
+/* Five numbers and one index into them. */
+static void make_gather(net_of *n, row *r, ptf_op op, float index)
+{
+    memset(r, 0, sizeof(*r));
+    r->label = "index";
+    r->op = op;
+    r->operands = 2;
+    r->attrs.dim = 1;
+    r->in[0] = (ptf_shape){1, {5}};
+    r->in[1] = r->out = (ptf_shape){1, {1}};
+    for (int i = 0; i < 5; i++)
+        r->x[i] = (float)(10 + i);
+    r->x[5] = index;
+    make(n, r, 0);
+}
+
+static void indices_that_name_nothing_are_errors(void **unused)
+{
+    (void)unused;
+    static const float none[] = {5, -6, 1e30F, 0.5F, NAN, -INFINITY, -1, -5};
+    static const ptf_op ops[] = {PTF_OP_INDEX, PTF_OP_INDEX_SELECT,
+                                 PTF_OP_GATHER};
+    for (int i = 0; i < 3 * 8; i++) {
+        net_of n;
+        row r;
+        ptf_plan *plan;
+        ptf_error err;
+        float y, at = none[i % 8];
+        bool wraps = i / 8 == 0 && i % 8 > 5;
+        make_gather(&n, &r, ops[i / 8], at);
+        assert_int_equal(ptf_plan_make(&n.net, &n.input, 1, NULL, &plan, &err),
+                         PTF_OK);
+        ptf_status status = ptf_plan_run(plan, r.x, 1, &y, &err);
+        assert_int_equal(status, wraps ? PTF_OK : PTF_ARGUMENT);
+        if (wraps)
+            assert_true(y >= 15 + at && y <= 15 + at);
+        else if (i == 0)
+            assert_non_null(
+                strstr(err.message, "expected an index from -5 to 4, got 5"));
+        r.x[5] = 2; /* the next run is right again */
+        assert_int_equal(ptf_plan_run(plan, r.x, 1, &y, &err), PTF_OK);
+        ptf_plan_free(plan);
+        ptf_arena_free(&n.net.arena);
+    }
+}
+
+/* In front of the last node: its index times 1/3 and 3, rounded up. */
+static void add_ceil(net_of *n, bool blurs)
+{
+    static float third = 3;
+    ptf_node gather = n->nodes[n->net.output];
+    ptf_attrs attrs;
+    int index = gather.inputs[1];
+    n->net.node_count--;
+    if (blurs) {
+        ptf_tensor *t = &n->tensors[0];
+        *t = (ptf_tensor){
+            .name = "third", .dtype = PTF_DTYPE_F32, .data = &third};
+        ptf_attrs_default(PTF_OP_DIV, &attrs);
+        int by = add(n, PTF_OP_CONSTANT, &attrs, 0, NULL);
+        n->nodes[by].tensors[PTF_ROLE_WEIGHT] = t;
+        int part = add(n, PTF_OP_DIV, &attrs, 2, (const int[]){index, by});
+        index = add(n, PTF_OP_MUL, &attrs, 2, (const int[]){part, by});
+        index = add(n, PTF_OP_CEIL, &attrs, 1, &index);
+    }
+    add(n, gather.op, &gather.attrs, 2, (const int[]){gather.inputs[0], index});
+}
+
+/* The index is a ceiling of what may be just above an integer. */
+static void undecided_indices_hold_all_that_they_name(void **unused)
+{
+    (void)unused;
+    static const struct {
+        float index;
+        bool says;
+        double low, high;
+    } cases[] = {{2, true, 12, 12},     {1.1F, true, 12, 12}, {1, true, 10, 12},
+                 {-0.1F, true, 10, 10}, {4, false, 0, 0},     {5, false, 0, 0}};
+    for (size_t i = 0; i < PTF_ARRAY_SIZE(cases); i++) {
+        net_of n;
+        row r;
+        ptf_enclosure *enc;
+        make_gather(&n, &r, PTF_OP_INDEX_SELECT, cases[i].index);
+        add_ceil(&n, i > 0);
+        assert_int_equal(
+            ptf_enclosure_make_with(&n.net, NULL, &n.input, 1, &enc, NULL),
+            PTF_OK);
+        const float *taps[NODES] = {r.x};
+        assert_int_equal(ptf_enclosure_run_taps(enc, taps, 1, true, NULL),
+                         PTF_OK);
+        assert_int_equal(ptf_enclosure_bad(enc, 0),
+                         cases[i].says ? -1 : n.net.output);
+        ptf_balls b = ptf_enclosure_node(enc, n.net.output, 0);
+        if (cases[i].says) {
+            double most = (cases[i].high - cases[i].low) / 2 + 0x1p-39;
+            if (!(b.value[0] - b.radius[0] <= cases[i].low &&
+                  b.value[0] + b.radius[0] >= cases[i].high &&
+                  b.radius[0] <= most))
+                fail_msg("case %zu: %a +- %a", i, b.value[0], b.radius[0]);
+        }
+        ptf_enclosure_free(enc);
+        ptf_arena_free(&n.net.arena);
+    }
+}
+
 /* ----------------------------------------------------------------- refusals */
 
 static void what_does_not_fit_is_refused(void **unused)
@@ -371,6 +479,48 @@ static void what_does_not_fit_is_refused(void **unused)
     assert_true(ptf_op_takes(PTF_OP_WHERE, 3));
     assert_false(ptf_op_takes(PTF_OP_WHERE, 2));
     assert_false(ptf_op_takes(PTF_OP_WHERE, 4));
+    static const struct {
+        ptf_op op;
+        int64_t dim;
+        ptf_shape x, index;
+        const char *why;
+    } cases[] = {
+        {PTF_OP_INDEX,
+         0,
+         {1, {3}},
+         {1, {3}},
+         "it would mix the samples of a batch"},
+        {PTF_OP_INDEX_SELECT,
+         2,
+         {1, {3}},
+         {1, {3}},
+         "its input has no such dimension"},
+        {PTF_OP_INDEX,
+         1,
+         {5, {1, 1, 1, 1, 1}},
+         {5, {1, 1, 1, 1, 1}},
+         "its output has too many dimensions"},
+        {PTF_OP_GATHER,
+         1,
+         {2, {3, 2}},
+         {1, {3}},
+         "its indices are of other axes than its input"},
+        {PTF_OP_GATHER,
+         1,
+         {2, {3, 2}},
+         {2, {9, 3}},
+         "its indices are of other axes than its input"},
+    };
+    for (size_t i = 0; i < PTF_ARRAY_SIZE(cases); i++) {
+        const ptf_shape both[2] = {cases[i].x, cases[i].index};
+        attrs.dim = cases[i].dim;
+        assert_string_equal(ptf_op_shape(cases[i].op, &attrs, both, 2, &out),
+                            cases[i].why);
+    }
+    assert_int_equal(ptf_op_reach(PTF_OP_GATHER, &attrs, 3, 2).kind,
+                     PTF_REACH_ALL);
+    assert_int_equal(ptf_op_reach(PTF_OP_GATHER, &attrs, 3, 0).kind,
+                     PTF_REACH_EACH);
 }
 
 int main(void)
@@ -381,6 +531,8 @@ int main(void)
         cmocka_unit_test(gradients_are_those_of_pytorch),
         cmocka_unit_test(balls_hold_the_run_and_are_not_wide),
         cmocka_unit_test(balls_of_pairs_hold_all_points),
+        cmocka_unit_test(indices_that_name_nothing_are_errors),
+        cmocka_unit_test(undecided_indices_hold_all_that_they_name),
         cmocka_unit_test(what_does_not_fit_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
