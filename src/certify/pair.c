@@ -5,6 +5,8 @@
  */
 #include "certify/pair.h"
 
+#include "op/attrs.h"
+
 static bool is_norm(const ptf_node *node)
 {
     return ptf_op_is(node->op, PTF_FAMILY_AFFINE);
@@ -26,6 +28,20 @@ static bool is_activation(const ptf_node *node)
     return ptf_op_is(node->op, PTF_FAMILY_UNARY);
 }
 
+/* Norms by the sample and reductions have no numbers that could tell. */
+static bool says_the_same(const ptf_node *a, const ptf_node *b)
+{
+    if (!ptf_op_is(a->op, PTF_FAMILY_NORM) &&
+        !ptf_op_is(a->op, PTF_FAMILY_REDUCE))
+        return true;
+    for (const ptf_field *f = ptf_op_fields[a->op]; f->name != NULL; f++) {
+        if ((f->flags & PTF_FIELD_TOLD) == 0 &&
+            !ptf_field_equal(f, &a->attrs, &b->attrs))
+            return false;
+    }
+    return a->attrs.out_channels == b->attrs.out_channels;
+}
+
 bool ptf_pair_alike(const ptf_node *a, const ptf_node *b)
 {
     if ((is_pool(a) && is_pool(b)) || (is_activation(a) && is_activation(b)))
@@ -38,7 +54,7 @@ bool ptf_pair_alike(const ptf_node *a, const ptf_node *b)
                       (size_t)v->rank * sizeof(*v->shape)) == 0;
     if (!ptf_op_is(a->op, PTF_FAMILY_PRODUCT) ||
         !ptf_op_is(b->op, PTF_FAMILY_PRODUCT))
-        return a->op == b->op &&
+        return a->op == b->op && says_the_same(a, b) &&
                (!is_norm(a) || a->attrs.out_channels == b->attrs.out_channels);
     return v != NULL && w != NULL && v->shape[0] == w->shape[0] &&
            ptf_tensor_numel(v) == ptf_tensor_numel(w);
@@ -149,7 +165,7 @@ static void fold(const ptf_net *a, const bool *used, ptf_pair *pair,
 static bool has_numbers(const ptf_node *node)
 {
     return ptf_op_is(node->op, PTF_FAMILY_PRODUCT) || is_norm(node) ||
-           node->op == PTF_OP_CONSTANT;
+           ptf_op_is(node->op, PTF_FAMILY_NORM) || node->op == PTF_OP_CONSTANT;
 }
 
 static void find_mismatch(const ptf_net *a, const ptf_net *b,

@@ -99,13 +99,16 @@ static void find_quantities(tally *t, const ptf_node *node, const ptf_shape *in,
         q[PTF_QUANTITY_BIASES] = q[PTF_QUANTITY_OUTPUTS];
     if (parameter_count(t, node, PTF_ROLE_SCALE) > 0)
         q[PTF_QUANTITY_EPILOGUES] = q[PTF_QUANTITY_OUTPUTS];
-    if (ptf_op_is(node->op, PTF_FAMILY_AFFINE) &&
+    if (!ptf_op_is(node->op, PTF_FAMILY_PRODUCT) &&
         parameter_count(t, node, PTF_ROLE_WEIGHT) > 0)
         q[PTF_QUANTITY_AFFINE] = q[PTF_QUANTITY_OUTPUTS];
     if (ptf_op_is(node->op, PTF_FAMILY_SOFTMAX))
         q[PTF_QUANTITY_VECTORS] =
             ptf_shape_numel(in) /
             in->dim[ptf_softmax_axis(&node->attrs, in->rank + 1) - 1];
+    if (ptf_op_is(node->op, PTF_FAMILY_NORM))
+        q[PTF_QUANTITY_VECTORS] =
+            ptf_shape_numel(in) / ptf_op_norm_cut(node->op, &node->attrs, in).n;
 }
 
 /* ---------------------------------------------------------------- formulas */

@@ -19,10 +19,10 @@ typedef enum ptf_quantity {
     PTF_QUANTITY_EPILOGUES,  /* outputs with a scale and shift after the sum */
     PTF_QUANTITY_INPUTS,     /* numbers that come in, of all operands */
     PTF_QUANTITY_OUTPUTS,    /* numbers that go out */
-    PTF_QUANTITY_AFFINE,     /* outputs of a batch norm that has weights */
+    PTF_QUANTITY_AFFINE,     /* outputs of a norm that has weights */
     PTF_QUANTITY_PARAMETERS, /* trainable numbers, again for each sample */
     PTF_QUANTITY_TAPS,       /* numbers that the windows of a pooling look at */
-    PTF_QUANTITY_VECTORS,    /* vectors that a softmax takes the sum of */
+    PTF_QUANTITY_VECTORS,    /* what a softmax, or a norm, takes sums of */
     PTF_QUANTITY_COUNT,
 } ptf_quantity;
 

@@ -10,8 +10,14 @@
  *              the forward pass.  b: the sum of g.  Behind a sum s with
  *              y = s * scale + shift, g * scale goes on; scale: the sum of
  *              g * s; shift: the sum of g.
- *   norm       y = x * scale + shift in evaluation.  x: g * scale; weight: the
+ *   batch norm y = x * scale + shift in evaluation.  x: g * scale; weight: the
  *              sum of g * ((x - mean) * inverse deviation); bias: that of g.
+ *   norm       by the sample: of n numbers the sum and a division, a difference
+ *              each, the sum of squares, a division, eps, a root, an inverse, a
+ *              product each, and weight and bias.  x: h is that product again;
+ *              g * weight, its sum and that with h, two divisions, two products
+ *              and two differences each.  weight: the sum of g * h; bias: of g.
+ *              An RMS norm has no mean.
  *   functions of one number: unary.inc
  *   softmax    for n numbers n - 1 comparisons, n subtractions, n exponentials,
  *              n - 1 additions, n divisions; x: y * (g - sum of g * y).
@@ -29,6 +35,11 @@
  *   expand     nothing; x: the sum of the g of all copies.  Other views
  *              nothing, as what they move is no operation.
  *   sum        additions; x: g.  mean: and one division; x: g / n.
+ *   var        the sum and a division, a difference each, the sum of squares,
+ *              a division; x: a difference and a product each, a factor.  std:
+ *              and a root.  vector_norm: without the mean.
+ *   logsumexp  as softmax, and a logarithm and a sum instead of divisions; x: a
+ *              difference, an exponential, a product each.
  *   amax, amin comparisons; x: a comparison for each number, and g over the
  *              number of those that are equal to y.
  *
@@ -65,6 +76,10 @@ const ptf_formula_table ptf_forward_formulas = {
                                [EPILOGUES] = 1}},
             [PTF_FAMILY_AFFINE] = {.multiplications = {[INPUTS] = 1},
                                    .additions = {[INPUTS] = 1}},
+            [PTF_FAMILY_NORM] =
+                {.multiplications = {[INPUTS] = 2, [AFFINE] = 1},
+                 .additions = {[INPUTS] = 3, [VECTORS] = -1, [BIASES] = 1},
+                 .others = {[VECTORS] = 4}},
             [PTF_FAMILY_SOFTMAX] = {.additions = {[INPUTS] = 2, [VECTORS] = -1},
                                     .others = {[INPUTS] = 3, [VECTORS] = -1}},
         },
@@ -88,6 +103,19 @@ const ptf_formula_table ptf_forward_formulas = {
                              .others = {[OUTPUTS] = 1}},
             [PTF_OP_AMAX] = {.others = {[INPUTS] = 1, [OUTPUTS] = -1}},
             [PTF_OP_AMIN] = {.others = {[INPUTS] = 1, [OUTPUTS] = -1}},
+            [PTF_OP_VAR] = {.multiplications = {[INPUTS] = 1},
+                            .additions = {[INPUTS] = 3, [OUTPUTS] = -2},
+                            .others = {[OUTPUTS] = 2}},
+            [PTF_OP_STD] = {.multiplications = {[INPUTS] = 1},
+                            .additions = {[INPUTS] = 3, [OUTPUTS] = -2},
+                            .others = {[OUTPUTS] = 3}},
+            [PTF_OP_VECTOR_NORM] = {.multiplications = {[INPUTS] = 1},
+                                    .additions = {[INPUTS] = 1, [OUTPUTS] = -1},
+                                    .others = {[OUTPUTS] = 1}},
+            [PTF_OP_LOGSUMEXP] = {.additions = {[INPUTS] = 2},
+                                  .others = {[INPUTS] = 2}},
+            [PTF_OP_RMS_NORM] = {.additions = {[INPUTS] = -2, [VECTORS] = 1},
+                                 .others = {[VECTORS] = -1}},
             [PTF_OP_ADD] = {.additions = {[OUTPUTS] = 1}},
             [PTF_OP_SUB] = {.additions = {[OUTPUTS] = 1}},
             [PTF_OP_MUL] = {.multiplications = {[OUTPUTS] = 1}},
@@ -110,19 +138,24 @@ const ptf_formula_table ptf_forward_formulas = {
         },
 };
 
-const ptf_formula_table ptf_input_gradient_formulas = {
-    .family =
-        {
-            [PTF_FAMILY_PRODUCT] =
-                {.macs = {[MACS] = 1},
-                 .multiplications = {[MACS] = 1, [EPILOGUES] = 1},
-                 .additions = {[MACS] = 1}},
-            [PTF_FAMILY_AFFINE] = {.multiplications = {[INPUTS] = 1}},
-            [PTF_FAMILY_SOFTMAX] = {.multiplications = {[INPUTS] = 2},
-                                    .additions = {[INPUTS] = 2}},
-        },
-    .op =
-        {
+const ptf_formula_table ptf_input_gradient_formulas =
+    {
+        .family =
+            {
+                [PTF_FAMILY_PRODUCT] =
+                    {.macs = {[MACS] = 1},
+                     .multiplications = {[MACS] = 1, [EPILOGUES] = 1},
+                     .additions = {[MACS] = 1}},
+                [PTF_FAMILY_AFFINE] = {.multiplications = {[INPUTS] = 1}},
+                [PTF_FAMILY_NORM] =
+                    {.multiplications = {[INPUTS] = 4, [AFFINE] = 1},
+                     .additions = {[INPUTS] = 5},
+                     .others = {[VECTORS] = 2}},
+                [PTF_FAMILY_SOFTMAX] = {.multiplications = {[INPUTS] = 2},
+                                        .additions = {[INPUTS] = 2}},
+            },
+        .op =
+            {
 #define UNARY(id, multiplies, adds, rest, back_multiplies, back_adds,   \
               back_rest, ptflops)                                       \
     [PTF_OP_##id] = {.multiplications = {[INPUTS] = (back_multiplies)}, \
@@ -130,23 +163,36 @@ const ptf_formula_table ptf_input_gradient_formulas = {
                      .others = {[INPUTS] = (back_rest)}},
 #include "count/unary.inc"
 #undef UNARY
-            [PTF_OP_MAXPOOL2D] = {.additions = {[OUTPUTS] = 1}},
-            [PTF_OP_AVGPOOL2D] = {.additions = {[TAPS] = 1},
-                                  .others = {[OUTPUTS] = 1}},
-            [PTF_OP_ADAPTIVE_AVGPOOL2D] = {.additions = {[TAPS] = 1},
-                                           .others = {[OUTPUTS] = 1}},
-            [PTF_OP_MUL] = {.multiplications = {[OUTPUTS] = 1}},
-            [PTF_OP_DIV] = {.others = {[OUTPUTS] = 1}},
-            [PTF_OP_MAXIMUM] = {.others = {[OUTPUTS] = 1}},
-            [PTF_OP_MINIMUM] = {.others = {[OUTPUTS] = 1}},
-            [PTF_OP_EXPAND] = {.additions = {[OUTPUTS] = 1}},
-            [PTF_OP_INDEX_SELECT] = {.additions = {[OUTPUTS] = 1}},
-            [PTF_OP_INDEX] = {.additions = {[OUTPUTS] = 1}},
-            [PTF_OP_GATHER] = {.additions = {[OUTPUTS] = 1}},
-            [PTF_OP_MEAN] = {.others = {[OUTPUTS] = 1}},
-            [PTF_OP_AMAX] = {.others = {[INPUTS] = 1, [OUTPUTS] = 1}},
-            [PTF_OP_AMIN] = {.others = {[INPUTS] = 1, [OUTPUTS] = 1}},
-        },
+                [PTF_OP_MAXPOOL2D] = {.additions = {[OUTPUTS] = 1}},
+                [PTF_OP_AVGPOOL2D] = {.additions = {[TAPS] = 1},
+                                      .others = {[OUTPUTS] = 1}},
+                [PTF_OP_ADAPTIVE_AVGPOOL2D] = {.additions = {[TAPS] = 1},
+                                               .others = {[OUTPUTS] = 1}},
+                [PTF_OP_MUL] = {.multiplications = {[OUTPUTS] = 1}},
+                [PTF_OP_DIV] = {.others = {[OUTPUTS] = 1}},
+                [PTF_OP_MAXIMUM] = {.others = {[OUTPUTS] = 1}},
+                [PTF_OP_MINIMUM] = {.others = {[OUTPUTS] = 1}},
+                [PTF_OP_EXPAND] = {.additions = {[OUTPUTS] = 1}},
+                [PTF_OP_INDEX_SELECT] = {.additions = {[OUTPUTS] = 1}},
+                [PTF_OP_INDEX] = {.additions = {[OUTPUTS] = 1}},
+                [PTF_OP_GATHER] = {.additions = {[OUTPUTS] = 1}},
+                [PTF_OP_MEAN] = {.others = {[OUTPUTS] = 1}},
+                [PTF_OP_AMAX] = {.others = {[INPUTS] = 1, [OUTPUTS] = 1}},
+                [PTF_OP_AMIN] = {.others = {[INPUTS] = 1, [OUTPUTS] = 1}},
+                [PTF_OP_VAR] = {.multiplications = {[INPUTS] = 1},
+                                .additions = {[INPUTS] = 1},
+                                .others = {[OUTPUTS] = 1}},
+                [PTF_OP_STD] = {.multiplications = {[INPUTS] = 1},
+                                .additions = {[INPUTS] = 1},
+                                .others = {[OUTPUTS] = 1}},
+                [PTF_OP_VECTOR_NORM] = {.multiplications = {[INPUTS] = 1},
+                                        .others = {[OUTPUTS] = 1}},
+                [PTF_OP_LOGSUMEXP] = {.multiplications = {[INPUTS] = 1},
+                                      .additions = {[INPUTS] = 1},
+                                      .others = {[INPUTS] = 1}},
+                [PTF_OP_RMS_NORM] = {.additions = {[INPUTS] = -3},
+                                     .others = {[VECTORS] = -1}},
+            },
 };
 
 const ptf_formula_table ptf_second_gradient_formulas = {
@@ -174,5 +220,8 @@ const ptf_formula_table ptf_parameter_gradient_formulas = {
                  .additions = {[MACS] = 1, [BIASES] = 1, [EPILOGUES] = 2}},
             [PTF_FAMILY_AFFINE] = {.multiplications = {[AFFINE] = 2},
                                    .additions = {[AFFINE] = 2, [BIASES] = 1}},
+            [PTF_FAMILY_NORM] = {.multiplications = {[AFFINE] = 2},
+                                 .additions = {[AFFINE] = 2, [BIASES] = 1}},
         },
+    .op = {[PTF_OP_RMS_NORM] = {.additions = {[AFFINE] = -1}}},
 };

@@ -68,13 +68,15 @@ int64_t ptf_balls_first_bad(ptf_balls balls, int64_t count);
  * The numbers of one layer.  Weights are one of two arrays, exact, [outputs]
  * [terms], and row c of them times the ball weight_scale[c]; bias, scale and
  * shift are balls per channel.  'value' is NULL where there are none.  A batch
- * norm is a scale and a shift, and has its exact mean and beta besides.  A
- * constant has one of the two arrays, and nothing else.
+ * norm is a scale and a shift, and has its exact mean and beta besides.  A norm
+ * by the sample has weights and a bias, a constant one of the two arrays, and
+ * nothing else.
  */
 typedef struct ptf_numbers {
     const float *f32;
     const double *f64;
-    double *norms; /* bounds of the Euclidean norms of the weights' rows */
+    double *norms; /* of a product: bounds of the Euclidean norms of the
+                      weights' rows */
     ptf_balls weight_scale;
     ptf_balls bias, scale, shift;
     const double *mean, *beta;
@@ -87,8 +89,8 @@ typedef struct ptf_numbers {
 ptf_balls ptf_balls_new(ptf_arena *arena, int64_t count);
 
 /*
- * Reads the parameters of a convolution, linear layer or batch norm, or a
- * constant; others have none.  PTF_UNSUPPORTED for a batch norm without running
+ * Reads the parameters of a convolution, linear layer or norm, or a constant;
+ * others have none.  PTF_UNSUPPORTED for a batch norm without running
  * statistics.
  */
 ptf_status ptf_numbers_read(ptf_arena *arena, const ptf_node *node,
@@ -171,6 +173,8 @@ void ptf_enclose_avg_pool(const ptf_attrs *attrs, const ptf_shape *in_shape,
  */
 #define PTF_EXP_ERROR 0x1p-47
 double ptf_enclose_exp(double x);
+/* log(x) of a positive x, which is within *error of the result. */
+double ptf_enclose_log(double x, double *error);
 
 /* -------------------------------------------------------------- whole nets */
 

@@ -160,10 +160,10 @@ ptf_status ptf_numbers_read(ptf_arena *arena, const ptf_node *node,
         return PTF_OK;
     for (int role = PTF_ROLE_WEIGHT; role <= PTF_ROLE_SHIFT; role++)
         out->rounded |= is_rounded(node->tensors[role]);
-    if (node->op == PTF_OP_CONSTANT)
-        return read_plain(arena, node->tensors[PTF_ROLE_WEIGHT], out, err);
-    ptf_status status =
-        read_weights(arena, node->tensors[PTF_ROLE_WEIGHT], out, err);
+    const ptf_tensor *weight = node->tensors[PTF_ROLE_WEIGHT];
+    ptf_status status = ptf_op_is(node->op, PTF_FAMILY_PRODUCT)
+                            ? read_weights(arena, weight, out, err)
+                            : read_plain(arena, weight, out, err);
     if (status == PTF_OK)
         status =
             read_exact(arena, node->tensors[PTF_ROLE_BIAS], &out->bias, err);

@@ -1,40 +1,18 @@
 /*
- * Balls through sums, means and extremes over axes.
+ * Balls through reductions over axes.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
+#include "enclose/spread.h"
 #include "enclose/walk.h"
 
-/* Axes of a dense array. */
-typedef struct axes {
-    int rank;
-    int64_t size[PTF_SHAPE_MAX], stride[PTF_SHAPE_MAX];
-} axes;
-
-static int64_t count(const axes *a)
-{
-    int64_t n = 1;
-    for (int d = 0; d < a->rank; d++)
-        n *= a->size[d];
-    return n;
-}
-
-/* Where position i lies. */
-static int64_t place(const axes *a, int64_t i)
-{
-    int64_t at = 0;
-    for (int d = a->rank - 1; d >= 0; i /= a->size[d--])
-        at += i % a->size[d] * a->stride[d];
-    return at;
-}
-
-static void split(const ptf_shape *shape, const bool *reduced, axes *kept,
-                  axes *terms)
+static void split(const ptf_shape *shape, const bool *reduced, ptf_axes *kept,
+                  ptf_axes *terms)
 {
     int64_t stride = ptf_shape_numel(shape);
     kept->rank = terms->rank = 0;
     for (int d = 0; d < shape->rank; d++) {
-        axes *to = reduced[d] ? terms : kept;
+        ptf_axes *to = reduced[d] ? terms : kept;
         stride /= shape->dim[d];
         to->size[to->rank] = shape->dim[d];
         to->stride[to->rank++] = stride;
@@ -47,15 +25,15 @@ typedef struct sums {
     double most, least, widest;      /* extremes of m, and the largest r */
 } sums;
 
-static sums sum_up(const axes *terms, ptf_balls in)
+static sums sum_up(const ptf_axes *terms, ptf_balls in)
 {
     sums s = {.most = -HUGE_VAL, .least = HUGE_VAL};
-    int64_t n = count(terms);
+    int64_t n = ptf_axes_count(terms);
     int64_t length = terms->size[terms->rank - 1];
     int64_t step = terms->stride[terms->rank - 1], at = 0;
     for (int64_t k = 0; k < n; k++, at += step) {
         if (k % length == 0)
-            at = place(terms, k);
+            at = ptf_axes_at(terms, k);
         double m = in.value[at], r = in.radius[at];
         s.value += m;
         s.magnitude += fabs(m);
@@ -90,27 +68,101 @@ static void add_up(const sums *s, int64_t n, bool mean, bool executed,
               (executed ? PTF_TINY_F : PTF_TINY);
 }
 
-/* An extreme is no further from another than the furthest of its arguments. */
+/* What a reduction has of one output. */
+typedef struct reducing {
+    const ptf_node *node;
+    const ptf_axes *terms;
+    ptf_balls in;
+    bool executed;
+} reducing;
+
+/*
+ * An extreme is no further from another than the furthest of its arguments.
+ */
+static void add_or_choose(const reducing *c, double *value, double *radius)
+{
+    ptf_op op = c->node->op;
+    sums all = sum_up(c->terms, c->in);
+    if (op == PTF_OP_SUM || op == PTF_OP_MEAN) {
+        add_up(&all, ptf_axes_count(c->terms), op == PTF_OP_MEAN, c->executed,
+               value, radius);
+        return;
+    }
+    *value = op == PTF_OP_AMAX ? all.most : all.least;
+    *radius = all.widest;
+}
+
+/*
+ * A norm of numbers around their mean, or around 0, is within 'off' of 'size':
+ * its square within (2 size + off) off.  A quotient, a root and what a run
+ * rounds in double are below 8u.
+ */
+static void spread(const reducing *c, double *value, double *radius)
+{
+    ptf_op op = c->node->op;
+    bool norm = op == PTF_OP_VECTOR_NORM;
+    ptf_spread s = ptf_spread_of(c->terms, c->in, !norm, c->executed);
+    double divisor = norm ? 1.0 : (double)s.n - c->node->attrs.p[0], y, r;
+    if (op == PTF_OP_VAR) {
+        y = s.square / divisor;
+        r = (2 * s.size + s.off) * s.off / divisor;
+    } else {
+        y = sqrt(s.square / divisor);
+        r = s.off / sqrt(divisor);
+    }
+    r = (r + 8 * PTF_U * (y + r)) * PTF_UP + PTF_TINY;
+    *value = y;
+    *radius = r + ptf_executed(c->executed, y, r);
+}
+
+/*
+ * log(sum of exp(x)) moves no further than the furthest x, whose exponentials
+ * add up to at least 1 when the largest is taken away.  Each is off by u |x -
+ * most| <= 700u (smaller ones than exp(-700) are nothing, here and in a run)
+ * and the error of exp, their sum by gamma(n): as much as the logarithm of it
+ * is, and a run alike.
+ */
+static void log_sum_exp(const reducing *c, double *value, double *radius)
+{
+    sums all = sum_up(c->terms, c->in);
+    int64_t n = ptf_axes_count(c->terms), at = 0;
+    int64_t length = c->terms->size[c->terms->rank - 1];
+    int64_t step = c->terms->stride[c->terms->rank - 1];
+    double sum = 0, error;
+    for (int64_t k = 0; k < n; k++, at += step) {
+        if (k % length == 0)
+            at = ptf_axes_at(c->terms, k);
+        sum += ptf_enclose_exp(c->in.value[at] - all.most);
+    }
+    double y = all.most + ptf_enclose_log(sum, &error), r = all.widest;
+    double relative = 701 * PTF_U + PTF_EXP_ERROR + ptf_gamma(n + 2, PTF_U);
+    r += 4 * (relative + error + PTF_U * (fabs(all.most) + fabs(y)));
+    r = r * PTF_UP + (double)n * 0x1p-990;
+    *value = y;
+    *radius = r + ptf_executed(c->executed, y, r);
+}
+
 static void image(const ptf_enclose_step *s, int64_t n)
 {
+    static void (*const reduce[PTF_OP_COUNT])(const reducing *, double *,
+                                              double *) = {
+        [PTF_OP_SUM] = add_or_choose,  [PTF_OP_MEAN] = add_or_choose,
+        [PTF_OP_AMAX] = add_or_choose, [PTF_OP_AMIN] = add_or_choose,
+        [PTF_OP_VAR] = spread,         [PTF_OP_STD] = spread,
+        [PTF_OP_VECTOR_NORM] = spread, [PTF_OP_LOGSUMEXP] = log_sum_exp,
+    };
     const ptf_node *node = ptf_enclose_node_of(s);
     const ptf_shape *shape = ptf_enclose_shape_of(s, 0);
     ptf_balls in = ptf_enclose_in(s, 0, n), out = ptf_enclose_out(s, n);
     bool reduced[PTF_SHAPE_MAX];
-    axes kept, terms;
+    ptf_axes kept, terms;
     ptf_reduced_axes(&node->attrs, shape->rank, reduced);
     split(shape, reduced, &kept, &terms);
-    int64_t outputs = count(&kept);
+    int64_t outputs = ptf_axes_count(&kept);
     for (int64_t i = 0; i < outputs; i++) {
-        int64_t at = place(&kept, i);
-        sums all = sum_up(&terms, (ptf_balls){in.value + at, in.radius + at});
-        if (node->op == PTF_OP_SUM || node->op == PTF_OP_MEAN) {
-            add_up(&all, count(&terms), node->op == PTF_OP_MEAN,
-                   s->pass->executed, &out.value[i], &out.radius[i]);
-            continue;
-        }
-        out.value[i] = node->op == PTF_OP_AMAX ? all.most : all.least;
-        out.radius[i] = all.widest;
+        int64_t at = ptf_axes_at(&kept, i);
+        reducing c = {node, &terms, ptf_balls_of(in, 1, at), s->pass->executed};
+        reduce[node->op](&c, &out.value[i], &out.radius[i]);
     }
 }
 

@@ -59,28 +59,6 @@ static inline double expm1_of(double x, double *error)
 }
 
 /*
- * log of a positive x = 2^n m, m in 1/sqrt(2) .. sqrt(2): n ln 2 + 2 atanh(s)
- * with s = (m - 1) / (m + 1), off by 2u, the series by 3u with its remainder.
- * The series is 0.35 at most, and stands alone when n is 0: 6u of it, 2u of n
- * ln 2 and u of the sum are 8u (|n| + |y|).
- */
-static inline double log_of(double x, double *error)
-{
-    int n;
-    double m = frexp(x, &n);
-    if (m < 0x1.6a09e667f3bcdp-1) {
-        m *= 2;
-        n--;
-    }
-    double s = (m - 1.0) / (m + 1.0), sum = 0;
-    for (int k = 25; k > 0; k -= 2)
-        sum = sum * s * s + 1.0 / k;
-    double y = n * 0x1.62e42fefa39efp-1 + 2.0 * s * sum;
-    *error = 8 * PTF_U * (abs(n) + fabs(y));
-    return y;
-}
-
-/*
  * erfc(a) for a >= 0 that is off by 2u itself: exp(-a^2) p(t) / (1 + 2a), t =
  * (a - 3) / (a + 3) in -1 .. 1, where p is the Chebyshev series of (1 + 2x)
  * exp(x^2) erfc(x), which is 1 or more, up to degree 24, the rest of which is
@@ -135,7 +113,7 @@ static inline double power(double a, double e, double *error)
     *error = 0;
     if (!(a > 0))
         return e > 0 ? 0.0 : HUGE_VAL;
-    double own, lost, q = e * log_of(a, &lost), y = exp_of(q, &own);
+    double own, lost, q = e * ptf_enclose_log(a, &lost), y = exp_of(q, &own);
     *error = own + 2 * y * (fabs(e) * lost + PTF_U * fabs(q));
     return y;
 }
@@ -372,7 +350,7 @@ static inline ball log_(double m, double r, const double *p, bool executed)
     (void)p;
     if (!(least > 0))
         return (ball){m, HUGE_VAL};
-    double y = log_of(m, &error);
+    double y = ptf_enclose_log(m, &error);
     return lipschitz(y, error, 1 / least, r, executed);
 }
 
@@ -556,7 +534,7 @@ static inline ball log1p_(double m, double r, const double *p, bool executed)
     (void)p;
     if (!(least > 0))
         return (ball){m, HUGE_VAL};
-    double y = log_of(1 + m, &error);
+    double y = ptf_enclose_log(1 + m, &error);
     error += 2 * PTF_U;
     if (fabs(m) < 0.25) {
         y = log1p_of(m);

@@ -35,6 +35,9 @@ typedef struct ptf_back {
     ptf_plan *plain;             /* the layer without its epilogue */
     float *sums;                 /* and what it gives */
 
+    /* norms by the sample, whose weight is 'scale'; of each group */
+    double *group_mean, *group_size;
+
     /* softmax */
     int64_t outer, length, inner;
 } ptf_back;
@@ -81,6 +84,10 @@ static inline int64_t ptf_gradient_parts(int64_t floats)
 
 /* Floats that live as long as 'g', aligned for vectors; NULL when out. */
 float *ptf_gradient_floats(ptf_gradient *g, size_t count);
+
+/* A parameter as f32, in place where it is so; NULL where there is none. */
+ptf_status ptf_gradient_read_f32(ptf_gradient *g, const ptf_tensor *tensor,
+                                 const float **out, ptf_error *err);
 
 /* y = y + x on all threads. */
 void ptf_gradient_add(const ptf_gradient *g, float *y, const float *x,
@@ -143,6 +150,9 @@ void ptf_back_conv_weights(const ptf_gradient *g, int i);
  * product with an epilogue by its scale, so call it first.
  */
 ptf_status ptf_back_parameters(const ptf_gradient *g, int i, ptf_error *err);
+
+/* Those of a norm, and what its groups' mean and size are. */
+void ptf_back_norm(const ptf_gradient *g, int i);
 
 /* That of a constant: those of the images, added up in order. */
 void ptf_back_constant(const ptf_gradient *g, int i);

@@ -20,6 +20,18 @@ float *ptf_gradient_floats(ptf_gradient *g, size_t count)
     return (float *)(void *)(block + (-(uintptr_t)block & (ALIGNMENT - 1)));
 }
 
+ptf_status ptf_gradient_read_f32(ptf_gradient *g, const ptf_tensor *tensor,
+                                 const float **out, ptf_error *err)
+{
+    *out = tensor != NULL ? ptf_tensor_f32(tensor) : NULL;
+    if (*out != NULL || tensor == NULL)
+        return PTF_OK;
+    float *copy = ptf_gradient_floats(g, (size_t)ptf_tensor_numel(tensor));
+    *out = copy;
+    return copy != NULL ? ptf_tensor_read_f32(tensor, copy, err)
+                        : ptf_fail_memory(err);
+}
+
 /* ----------------------------------------------------------------- buffers */
 
 /* The first slot that is not taken; it grows to hold the cotangent of i. */

@@ -97,6 +97,10 @@ ptf_status ptf_back_parameters(const ptf_gradient *g, int i, ptf_error *err)
         sum_channels(g, i, PTF_ROLE_BIAS, NULL);
         return PTF_OK;
     }
+    if (ptf_op_is(g->net->nodes[i].op, PTF_FAMILY_NORM)) {
+        ptf_back_norm(g, i);
+        return PTF_OK;
+    }
     ptf_status status = PTF_OK;
     if (g->net->nodes[i].tensors[PTF_ROLE_SCALE] != NULL)
         status = epilogue_back(g, i, err);

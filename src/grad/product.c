@@ -6,17 +6,6 @@
 #include "grad/grad.h"
 
 /* Numbers of a parameter as f32 in C order, in place where they are so. */
-static ptf_status read_f32(ptf_gradient *g, const ptf_tensor *tensor,
-                           const float **out, ptf_error *err)
-{
-    *out = ptf_tensor_f32(tensor);
-    if (*out != NULL)
-        return PTF_OK;
-    float *copy = ptf_gradient_floats(g, (size_t)ptf_tensor_numel(tensor));
-    *out = copy;
-    return copy != NULL ? ptf_tensor_read_f32(tensor, copy, err)
-                        : ptf_fail_memory(err);
-}
 
 /*
  * The gradient of an epilogue's scale is a sum over what stands before it,
@@ -51,10 +40,10 @@ static ptf_status make(ptf_gradient *g, int i, const ptf_plan_options *options,
     const ptf_node *node = &g->net->nodes[i];
     ptf_back *n = &g->nodes[i];
     const ptf_tensor *scale = node->tensors[PTF_ROLE_SCALE];
-    ptf_status status =
-        read_f32(g, node->tensors[PTF_ROLE_WEIGHT], &n->weights, err);
+    ptf_status status = ptf_gradient_read_f32(g, node->tensors[PTF_ROLE_WEIGHT],
+                                              &n->weights, err);
     if (status == PTF_OK && scale != NULL)
-        status = read_f32(g, scale, &n->scale, err);
+        status = ptf_gradient_read_f32(g, scale, &n->scale, err);
     if (status == PTF_OK && n->by[PTF_ROLE_SCALE] != NULL)
         status = make_plain(g, i, options, err);
     return status == PTF_OK ? ptf_back_product(g, i, err) : status;

@@ -1,5 +1,5 @@
 /*
- * Sums, means and extremes over axes, back.
+ * Reductions over axes, back.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -10,6 +10,10 @@ static const ptf_reduce kinds[PTF_OP_COUNT] = {
     [PTF_OP_MEAN] = PTF_REDUCE_MEAN,
     [PTF_OP_AMAX] = PTF_REDUCE_AMAX,
     [PTF_OP_AMIN] = PTF_REDUCE_AMIN,
+    [PTF_OP_VAR] = PTF_REDUCE_VAR,
+    [PTF_OP_STD] = PTF_REDUCE_STD,
+    [PTF_OP_VECTOR_NORM] = PTF_REDUCE_NORM,
+    [PTF_OP_LOGSUMEXP] = PTF_REDUCE_LOGSUMEXP,
 };
 
 /* The outputs of one sample, in some parts. */
@@ -39,6 +43,7 @@ static void back(const ptf_gradient *g, int i, int operand, float *dx)
     ptf_reduced_axes(&c.run.node->attrs, in->rank, reduced);
     ptf_reduction_make(&c.reduction, in->rank, in->dim, reduced);
     c.reduction.how = kinds[c.run.node->op];
+    c.reduction.correction = c.run.node->attrs.p[0];
     c.inputs = ptf_shape_numel(in);
     c.outputs = ptf_shape_numel(c.run.out);
     c.parts = ptf_min_i64(c.outputs, ptf_gradient_parts(c.inputs));

@@ -112,14 +112,14 @@ static ptf_status read_layer(maker *m, const ptf_item *item, ptf_node *out)
         return ptf_text_fail(m->err, PTF_UNSUPPORTED, m->text.name, m->line,
                              "%.*s is a layer that ptfold does not know",
                              (int)item->class_size, item->class_name);
-    out->op = ptf_op_fit_rank(out->op, item->class_name, item->class_size,
-                              m->kind.rank);
     char message[256];
     const char *wrong = ptf_attrs_parse(out->op, item->args, item->args_size,
                                         &out->attrs, message);
     if (wrong != NULL)
         return ptf_text_fail(m->err, PTF_UNSUPPORTED, m->text.name, m->line,
                              "%s", wrong);
+    out->op = ptf_op_fit(out->op, item->class_name, item->class_size,
+                         &out->attrs, m->kind.rank);
     ptf_arena *arena = &m->net->arena;
     out->text = ptf_arena_copy(arena, item->text, item->text_size);
     out->class_name = ptf_arena_copy(arena, item->class_name, item->class_size);

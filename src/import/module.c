@@ -168,8 +168,10 @@ static ptf_status check_statistics(const describer *d, const ptf_module *module,
 static bool put_bias(describer *d, const ptf_module *module, ptf_op op)
 {
     char affine[PTF_MODULE_VALUE_TEXT] = "True";
-    if (ptf_op_is(op, PTF_FAMILY_AFFINE))
-        ptf_module_value(module, "affine", affine);
+    if (ptf_op_is(op, PTF_FAMILY_AFFINE) || ptf_op_is(op, PTF_FAMILY_NORM))
+        ptf_module_value(
+            module, op == PTF_OP_LAYER_NORM ? "elementwise_affine" : "affine",
+            affine);
     if (strcmp(affine, "True") != 0)
         return false;
     ptf_buffer_add_text(&d->out, ptf_module_has_parameter(module, "bias")

@@ -46,6 +46,7 @@
  *                NaN, and the first tap inside the map when all are -inf.
  *   avg_pool     dx = +0; windows in row, column order add d / taps to all of
  *                their taps inside the map.  adaptive the same.
+ *   norm         norm.inc; var, std, vector_norm, logsumexp: moments.inc.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -100,6 +101,18 @@ typedef struct ptf_backward {
      */
     void (*reduce)(const ptf_reduction *r, int64_t begin, int64_t end,
                    const float *x, const float *y, const float *d, float *dx);
+
+    /* Mean and size of groups begin .. end - 1, for the two that follow. */
+    void (*norm_measure)(const ptf_norm *norm, int64_t begin, int64_t end,
+                         const float *x, double *mean, double *size);
+    void (*norm)(const ptf_norm *norm, int64_t begin, int64_t end,
+                 const double *mean, const double *size, const float *w,
+                 const float *x, const float *d, float *dx);
+    /* By weights begin .. end - 1 of one sample, or y = y + that. */
+    void (*norm_parameters)(const ptf_norm *norm, int64_t begin, int64_t end,
+                            int64_t numel, const double *mean,
+                            const double *size, const float *x, const float *d,
+                            bool add, float *dw, float *db);
 
     /* The sum of d, or with x that of d * (x - mean). */
     double (*sum)(const float *d, const float *x, double mean, int64_t n);

@@ -40,6 +40,7 @@
  *                rounded to f32.
  *   amax, amin   m = -inf (+inf); over the terms in order: m = x where x > m
  *                (x < m) or x is NaN.
+ *   norm         norm.inc; var, std, vector_norm, logsumexp: moments.inc.
  *
  * A NaN in an output is always the word 0x7fc00000, because which NaN an
  * instruction passes on depends on the processor; so outputs can be compared
@@ -209,10 +210,16 @@ typedef enum ptf_reduce {
     PTF_REDUCE_MEAN,
     PTF_REDUCE_AMAX,
     PTF_REDUCE_AMIN,
+    PTF_REDUCE_VAR, /* from here on in double: moments.inc */
+    PTF_REDUCE_STD,
+    PTF_REDUCE_NORM,
+    PTF_REDUCE_LOGSUMEXP,
+    PTF_REDUCE_COUNT,
 } ptf_reduce;
 
 typedef struct ptf_reduction {
     ptf_reduce how;
+    double correction; /* of a variance */
     ptf_strides kept, terms;
 } ptf_reduction;
 
@@ -222,6 +229,16 @@ typedef struct ptf_reduction {
  */
 void ptf_reduction_make(ptf_reduction *r, int rank, const int64_t *in,
                         const bool *reduced);
+
+/*
+ * A sample whose groups of n numbers, which lie side by side, are normalised.
+ * Number i of the sample has weight i / inner % weights.
+ */
+typedef struct ptf_norm {
+    int64_t n, weights, inner;
+    bool centred; /* around 0 */
+    double eps;
+} ptf_norm;
 
 /*
  * The kernels of one instruction set.  Maps of one image; 'n' counts floats.
@@ -249,6 +266,10 @@ typedef struct ptf_kernels {
     /* Outputs begin .. end - 1. */
     void (*reduce)(const ptf_reduction *r, int64_t begin, int64_t end,
                    const float *x, float *y);
+
+    /* Groups begin .. end - 1; w and b may be NULL. */
+    void (*norm)(const ptf_norm *norm, int64_t begin, int64_t end,
+                 const float *w, const float *b, const float *x, float *y);
 
     const struct ptf_backward *backward; /* the gradients; see backward.h */
 

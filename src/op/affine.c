@@ -7,6 +7,12 @@
 
 static const char not_1d[] = "it takes features, or channels x length";
 
+/* The rank, with the batch, that it takes; of 1d: 2 or 3. */
+static int rank_of(ptf_op op)
+{
+    return op == PTF_OP_BATCHNORM3D ? 5 : op == PTF_OP_BATCHNORM2D ? 4 : 3;
+}
+
 static const char *settle(ptf_op op, ptf_attrs *attrs)
 {
     (void)op;
@@ -19,8 +25,8 @@ static const char *shape(ptf_op op, const ptf_attrs *attrs, const ptf_shape *in,
 {
     (void)count;
     bool is_1d = op == PTF_OP_BATCHNORM1D;
-    if (is_1d ? in->rank > 2 : in->rank != 3)
-        return is_1d ? not_1d : ptf_rank_needed(4);
+    if (is_1d ? in->rank < 1 || in->rank > 2 : in->rank + 1 != rank_of(op))
+        return is_1d ? not_1d : ptf_rank_needed(rank_of(op));
     *out = *in;
     return in->dim[0] != attrs->in_channels ? ptf_not_channels : NULL;
 }
@@ -29,9 +35,10 @@ static const char *partial(ptf_op op, const ptf_attrs *attrs,
                            ptf_partial_shape in, ptf_partial_shape *out)
 {
     bool is_1d = op == PTF_OP_BATCHNORM1D;
-    *out = (ptf_partial_shape){is_1d ? in.rank : 4, attrs->in_channels};
-    const char *wrong =
-        is_1d ? (in.rank == 4 ? not_1d : NULL) : ptf_partial_needs(in, 4);
+    int rank = rank_of(op);
+    *out = (ptf_partial_shape){is_1d ? in.rank : rank, attrs->in_channels};
+    const char *wrong = is_1d ? (in.rank == 1 || in.rank > 3 ? not_1d : NULL)
+                              : ptf_partial_needs(in, rank);
     return wrong != NULL ? wrong : ptf_partial_channels(in, attrs->in_channels);
 }
 

@@ -72,6 +72,35 @@ static const ptf_field fields_batchnorm[] = {
     {0},
 };
 
+static const ptf_field fields_layer_norm[] = {
+    {"normalized_shape", LIST, STATED | PTF_FIELD_POSITIONAL | TOLD,
+     .at = AT(size), .minimum = 1},
+    {"eps", FLOAT, STATED | BRIEF, .at = AT(eps), .otherwise = 1e-5},
+    {"elementwise_affine", BOOL, STATED | TOLD, .at = AT(affine)},
+    {"bias", BOOL, TOLD, .at = AT(has_bias)},
+    {0},
+};
+
+static const ptf_field fields_group_norm[] = {
+    {"num_groups", INT, STATED | PTF_FIELD_POSITIONAL, .at = AT(groups),
+     .minimum = 1},
+    {"num_channels", INT, STATED | PTF_FIELD_POSITIONAL | TOLD,
+     .at = AT(in_channels), .minimum = 1},
+    {"eps", FLOAT, STATED | BRIEF, .at = AT(eps), .otherwise = 1e-5},
+    {"affine", BOOL, STATED | TOLD, .at = AT(affine)},
+    {"bias", BOOL, TOLD, .at = AT(has_bias)},
+    {0},
+};
+
+static const ptf_field fields_rms_norm[] = {
+    {"normalized_shape", LIST, STATED | PTF_FIELD_POSITIONAL | TOLD,
+     .at = AT(size), .minimum = 1},
+    {"eps", FLOAT, STATED, .at = AT(eps), .otherwise = 1e-5,
+     .none_at = AT(eps_none)},
+    {"elementwise_affine", BOOL, STATED | TOLD, .at = AT(affine)},
+    {0},
+};
+
 static const ptf_field fields_maxpool[] = {
     {"kernel_size", PAIR, STATED, .at = AT(kernel), .minimum = 1},
     {"stride", PAIR, STATED, .at = AT(stride), .minimum = 1},
@@ -190,6 +219,13 @@ static const ptf_field fields_slice[] = {
 
 static const ptf_field fields_reduce[] = {
     {"dims", LIST, STATED, .at = AT(dims), .minimum = -8},
+    {"keepdim", BOOL, 0, .at = AT(keepdim)},
+    {0},
+};
+
+static const ptf_field fields_variance[] = {
+    {"dims", LIST, STATED, .at = AT(dims), .minimum = -8},
+    {"correction", FLOAT, STATED | BRIEF, .at = AT(p[0]), .otherwise = 1.0},
     {"keepdim", BOOL, 0, .at = AT(keepdim)},
     {0},
 };

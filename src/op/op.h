@@ -66,6 +66,7 @@ typedef struct ptf_attrs {
     bool scale_shift; /* ptfold's own: an epilogue stands behind the sum */
     double eps, momentum;
     bool momentum_none; /* cumulative average; evaluation does not care */
+    bool eps_none;      /* that of f32 */
     bool affine, track_running_stats;
     bool ceil_mode, count_include_pad;
     /* AvgPool2d prints neither, so a text need not say them. */
@@ -79,7 +80,7 @@ typedef struct ptf_attrs {
                       but the batch; reductions: that they go over.  Counted
                       with the batch */
     ptf_list size; /* of one sample; -1: what remains (reshape), as it is
-                      (expand) */
+                      (expand).  Of layer and RMS norms: normalized_shape */
     int64_t start, step; /* slice; a negative start counts from the end, and
                             a negative step goes back */
     int64_t length;      /* of a slice; 0: as far as there are positions */
@@ -207,9 +208,15 @@ const char *ptf_op_class(ptf_op op);
 /* Finds the op of a printed class name; false when there is none. */
 bool ptf_op_find(const char *class_name, size_t size, ptf_op *out);
 
-/* The op of a class that stands for several, for inputs of that rank. */
-ptf_op ptf_op_fit_rank(ptf_op op, const char *class_name, size_t size,
-                       int rank);
+/*
+ * The op of a class that stands for several, for these attributes and inputs of
+ * that rank.
+ */
+ptf_op ptf_op_fit(ptf_op op, const char *class_name, size_t size,
+                  const ptf_attrs *attrs, int rank);
+
+/* The batch norm for inputs of that rank, with the batch. */
+ptf_op ptf_batch_norm_of(int rank);
 
 /* The layer as PyTorch prints it, "Conv2d(3, 16, kernel_size=(3, 3), ...)". */
 char *ptf_op_text(ptf_arena *arena, ptf_op op, const ptf_attrs *attrs);
@@ -323,6 +330,19 @@ static inline int64_t ptf_gather_position(const ptf_gather *g, double index)
         return -1;
     return position < 0 ? position + g->positions : position;
 }
+
+/*
+ * How a norm cuts a sample of that shape: into groups of n numbers that lie
+ * side by side, each of which is normalised by itself.  Number i of the sample
+ * has weight i / inner % weights.
+ */
+typedef struct ptf_norm_cut {
+    int64_t n, weights, inner;
+    bool centred; /* around 0; an RMS norm is not */
+} ptf_norm_cut;
+
+ptf_norm_cut ptf_op_norm_cut(ptf_op op, const ptf_attrs *attrs,
+                             const ptf_shape *in);
 
 /*
  * Which axes of a sample a reduction goes over, for operands of that rank

@@ -1,5 +1,5 @@
 /*
- * Reductions: sums, means and extremes over axes of a sample.
+ * Reductions over axes of a sample: sums, means, extremes, variances, norms.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -36,16 +36,21 @@ bool ptf_reduced_axes(const ptf_attrs *attrs, int rank,
 static const char *shape(ptf_op op, const ptf_attrs *attrs, const ptf_shape *in,
                          int count, ptf_shape *out)
 {
-    (void)op, (void)count;
+    (void)count;
     bool reduced[PTF_SHAPE_MAX + 1];
     const char *wrong = list_axes(attrs, in->rank + 1, reduced);
+    double terms = 1;
     *out = (ptf_shape){0, {0}};
     for (int d = 0; wrong == NULL && d < in->rank; d++) {
         if (!reduced[d + 1])
             out->dim[out->rank++] = in->dim[d];
         else if (attrs->keepdim)
             out->dim[out->rank++] = 1;
+        terms *= reduced[d + 1] ? (double)in->dim[d] : 1.0;
     }
+    bool divides = op == PTF_OP_VAR || op == PTF_OP_STD;
+    if (wrong == NULL && divides && !(terms - attrs->p[0] > 0))
+        return "its correction leaves nothing to divide by";
     return wrong;
 }
 

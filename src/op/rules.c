@@ -14,6 +14,7 @@ const char *ptf_rank_needed(int rank)
         [2] = "it takes a flat list of features",
         [3] = "it takes channels x length",
         [4] = "it takes channels x height x width",
+        [5] = "it takes channels x depth x height x width",
     };
     return texts[rank];
 }

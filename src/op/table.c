@@ -31,7 +31,7 @@ static const struct {
 } aliases[] = {
     {"Dropout1d", PTF_OP_DROPOUT},
     {"Dropout2d", PTF_OP_DROPOUT},
-    {"SyncBatchNorm", PTF_OP_BATCHNORM2D}, /* or 1d: ptf_op_fit_rank() */
+    {"SyncBatchNorm", PTF_OP_BATCHNORM2D}, /* or 1d, 3d: ptf_op_fit() */
 };
 
 static bool name_is(const char *name, const char *text, size_t size)
@@ -75,11 +75,30 @@ const char *ptf_op_class(ptf_op op)
     return rows[op].class_name[0] != '\0' ? rows[op].class_name : rows[op].name;
 }
 
-/* In evaluation it is a batch norm over all but the channels. */
-ptf_op ptf_op_fit_rank(ptf_op op, const char *class_name, size_t size, int rank)
+/*
+ * In evaluation SyncBatchNorm is a batch norm of any rank, and so is an
+ * instance norm that has running statistics.
+ */
+ptf_op ptf_op_fit(ptf_op op, const char *class_name, size_t size,
+                  const ptf_attrs *attrs, int rank)
 {
-    bool any_rank = name_is("SyncBatchNorm", class_name, size);
-    return any_rank && (rank == 2 || rank == 3) ? PTF_OP_BATCHNORM1D : op;
+    static const ptf_op batch_norms[PTF_OP_COUNT] = {
+        [PTF_OP_INSTANCE_NORM1D] = PTF_OP_BATCHNORM1D,
+        [PTF_OP_INSTANCE_NORM2D] = PTF_OP_BATCHNORM2D,
+        [PTF_OP_INSTANCE_NORM3D] = PTF_OP_BATCHNORM3D,
+    };
+    if (name_is("SyncBatchNorm", class_name, size))
+        return ptf_batch_norm_of(rank);
+    if (batch_norms[op] != 0 && attrs->track_running_stats)
+        return batch_norms[op];
+    return op;
+}
+
+ptf_op ptf_batch_norm_of(int rank)
+{
+    return rank == 2 || rank == 3 ? PTF_OP_BATCHNORM1D
+           : rank == 5            ? PTF_OP_BATCHNORM3D
+                                  : PTF_OP_BATCHNORM2D;
 }
 
 static const char *const role_names[PTF_ROLE_COUNT] = {

@@ -29,5 +29,5 @@ ptf_status ptf_plan_affine(ptf_plan *plan, ptf_step *step, ptf_error *err)
 {
     step->kernel = "scale_shift";
     step->run = run_scale_shift;
-    return ptf_plan_norm(plan, step->node, &step->epilogue, err);
+    return ptf_plan_batch_norm(plan, step->node, &step->epilogue, err);
 }

@@ -28,7 +28,7 @@ static ptf_status add_step(ptf_plan *plan, const ptf_node *node, int out,
     step->epilogue.relu = fused->relu;
     ptf_status status = fill_step(plan, step, err);
     if (status == PTF_OK && fused->norm != NULL)
-        status = ptf_plan_norm(plan, fused->norm, &step->epilogue, err);
+        status = ptf_plan_batch_norm(plan, fused->norm, &step->epilogue, err);
     return status;
 }
 

@@ -89,7 +89,8 @@ struct ptf_step {
     int32_t *taps;
     int64_t taps_plane; /* floats between channels that taps are made for */
     int64_t padded[2];  /* rows, columns of the padded input; 0: not padded */
-    ptf_epilogue epilogue;
+    ptf_epilogue epilogue; /* of a norm of its own scale and shift: weight and
+                              bias, each NULL where there is none */
 
     /* softmax */
     int64_t outer, count, inner;
@@ -257,8 +258,8 @@ void ptf_plan_fuse(const ptf_net *net, bool all, bool alone, ptf_fused *nodes);
 ptf_status ptf_plan_f32(ptf_plan *plan, const ptf_tensor *tensor,
                         const float **out, ptf_error *err);
 /* A batch norm's scale and shift. */
-ptf_status ptf_plan_norm(ptf_plan *plan, const ptf_node *norm,
-                         ptf_epilogue *epilogue, ptf_error *err);
+ptf_status ptf_plan_batch_norm(ptf_plan *plan, const ptf_node *norm,
+                               ptf_epilogue *epilogue, ptf_error *err);
 /* Packs the product's weights once, where that pays and memory is left. */
 void ptf_plan_pack(ptf_plan *plan, ptf_step *step);
 

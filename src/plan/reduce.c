@@ -1,5 +1,5 @@
 /*
- * Sums, means and extremes over axes.
+ * Reductions over axes.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -12,6 +12,10 @@ static const ptf_reduce kinds[PTF_OP_COUNT] = {
     [PTF_OP_MEAN] = PTF_REDUCE_MEAN,
     [PTF_OP_AMAX] = PTF_REDUCE_AMAX,
     [PTF_OP_AMIN] = PTF_REDUCE_AMIN,
+    [PTF_OP_VAR] = PTF_REDUCE_VAR,
+    [PTF_OP_STD] = PTF_REDUCE_STD,
+    [PTF_OP_VECTOR_NORM] = PTF_REDUCE_NORM,
+    [PTF_OP_LOGSUMEXP] = PTF_REDUCE_LOGSUMEXP,
 };
 
 /* The outputs of one sample, in some parts. */
@@ -43,6 +47,7 @@ static void run_reduce(const ptf_plan *plan, const ptf_step *step,
     const ptf_attrs *attrs = &step->node->attrs;
     ptf_step_shapes(plan, step, &in, &out);
     c.reduction.how = kinds[step->node->op];
+    c.reduction.correction = attrs->p[0];
     ptf_reduced_axes(attrs, in.rank, reduced);
     ptf_reduction_make(&c.reduction, in.rank, in.dim, reduced);
     c.outputs = ptf_shape_numel(&out);

@@ -81,8 +81,8 @@ ptf_status ptf_plan_f32(ptf_plan *plan, const ptf_tensor *tensor,
     return ptf_tensor_read_f32(tensor, copy, err);
 }
 
-ptf_status ptf_plan_norm(ptf_plan *plan, const ptf_node *norm,
-                         ptf_epilogue *epilogue, ptf_error *err)
+ptf_status ptf_plan_batch_norm(ptf_plan *plan, const ptf_node *norm,
+                               ptf_epilogue *epilogue, ptf_error *err)
 {
     int64_t channels = norm->attrs.in_channels;
     ptf_norm_numbers n;

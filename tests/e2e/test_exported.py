@@ -79,7 +79,8 @@ class Runs(ProgramTest):
 
     def test_outputs_are_those_that_were_recorded(self):
         for name in ("residual", "branches", "counted", "twice", "choices",
-                     "moves", "windows", "lookup"):
+                     "moves", "windows", "lookup", "norms", "norms_core",
+                     "moments"):
             with self.subTest(name):
                 self.agree(PROGRAMS / f"{name}.pt2", name)
 

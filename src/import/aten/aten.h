@@ -269,6 +269,7 @@ typedef struct ptf_aten_row {
     ptf_op op;
     const char *numbers[3]; /* arguments that are attrs.p */
     bool turned;            /* other - self */
+    bool means;             /* the mean is a second result */
 } ptf_aten_row;
 
 /*
@@ -287,6 +288,11 @@ typedef struct ptf_aten_row {
 #define TABLE(name) extern const ptf_aten_row ptf_aten_##name[];
 PTF_ATEN_COMPOSED(TABLE)
 #undef TABLE
+
+/* What affine.c and norm.c have of each other's; 'sizes' are the input's. */
+ptf_status ptf_lower_batch_norm(ptf_lowering *l, const ptf_aten_row *row);
+ptf_status ptf_lower_instance_norm(ptf_lowering *l, const int64_t *sizes,
+                                   int rank);
 
 /* Lowers an operator that gives its first argument as it is. */
 ptf_status ptf_lower_same(ptf_lowering *l, const ptf_aten_row *row);

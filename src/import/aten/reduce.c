@@ -1,9 +1,11 @@
 /*
- * Sums, means and extremes over axes.
+ * Reductions over axes: sums, means, extremes, variances, norms.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
 #include "import/aten/aten.h"
+
+#include <math.h>
 
 /* The axes that 'dim' names, all of them where it names none. */
 static ptf_status read_axes(ptf_lowering *l, int rank, ptf_list *out)
@@ -31,24 +33,91 @@ static ptf_status read_axes(ptf_lowering *l, int rank, ptf_list *out)
                                   PTF_SHAPE_MAX);
 }
 
+/* Numbers that the call has for its op, and how the result is made. */
+static ptf_status read_reduce(ptf_lowering *l, int rank, ptf_attrs *a)
+{
+    const ptf_argument *dtype = ptf_program_argument(l->call, "dtype");
+    if (dtype != NULL && dtype->kind == PTF_ARGUMENT_DTYPE &&
+        dtype->dtype != PTF_DTYPE_F32)
+        return ptf_lower_refuse(l, "sums in %s; ptfold computes in float32",
+                                ptf_dtype_name(dtype->dtype));
+    a->keepdim = ptf_lower_is_true(l, "keepdim");
+    return read_axes(l, rank, &a->dims);
+}
+
 static ptf_status lower_reduce(ptf_lowering *l, const ptf_aten_row *row)
 {
     ptf_attrs a = ptf_lower_defaults(row->op);
     int64_t sizes[PTF_LOWER_LIST];
     int rank, input;
-    const ptf_argument *dtype = ptf_program_argument(l->call, "dtype");
     ptf_status status = ptf_lower_sizes(l, "self", sizes, &rank);
-    if (status == PTF_OK && dtype != NULL &&
-        dtype->kind == PTF_ARGUMENT_DTYPE && dtype->dtype != PTF_DTYPE_F32)
-        status = ptf_lower_refuse(l, "sums in %s; ptfold computes in float32",
-                                  ptf_dtype_name(dtype->dtype));
     if (status == PTF_OK)
-        status = read_axes(l, rank, &a.dims);
+        status = read_reduce(l, rank, &a);
     if (status == PTF_OK)
         status = ptf_lower_node(l, "self", &input);
-    a.keepdim = ptf_lower_is_true(l, "keepdim");
     return status == PTF_OK && rank == 0 ? ptf_lower_give(l, input)
            : status == PTF_OK ? ptf_lower_give_node(l, row->op, &a, input, NULL)
+                              : status;
+}
+
+/*
+ * Variances, and with 'means' the mean as a second result.  What is taken from
+ * the number of terms is 'correction', or 1 where it is None, or 'unbiased'.
+ */
+static ptf_status lower_variance(ptf_lowering *l, const ptf_aten_row *row)
+{
+    ptf_attrs a = ptf_lower_defaults(row->op);
+    ptf_attrs mean = ptf_lower_defaults(PTF_OP_MEAN);
+    const ptf_argument *unbiased = ptf_program_argument(l->call, "unbiased");
+    int64_t sizes[PTF_LOWER_LIST];
+    int rank, input, node;
+    ptf_status status = ptf_lower_sizes(l, "self", sizes, &rank);
+    if (status == PTF_OK && rank == 0)
+        status = ptf_lower_refuse(l, "one number has no variance");
+    if (status == PTF_OK)
+        status = read_reduce(l, rank, &a);
+    if (unbiased != NULL)
+        a.p[0] = ptf_lower_is_true(l, "unbiased");
+    else if (status == PTF_OK && !ptf_lower_is_none(l, "correction"))
+        status = ptf_lower_number(l, "correction", &a.p[0]);
+    if (status == PTF_OK)
+        status = ptf_lower_node(l, "self", &input);
+    if (status == PTF_OK)
+        status = ptf_lower_give_node(l, row->op, &a, input, NULL);
+    if (status != PTF_OK || !row->means)
+        return status;
+    mean.dims = a.dims;
+    mean.keepdim = a.keepdim;
+    status = ptf_lower_add_one(l, PTF_OP_MEAN, &mean, input, &node);
+    return status == PTF_OK ? ptf_lower_give_at(l, 1, node) : status;
+}
+
+/* Of order 2; of 1, inf and -inf as the sum and extremes of |x|. */
+static ptf_status lower_norm(ptf_lowering *l, const ptf_aten_row *row)
+{
+    const char *name = row->numbers[0];
+    int64_t sizes[PTF_LOWER_LIST];
+    int rank, input;
+    double order = 2;
+    ptf_status status = ptf_lower_sizes(l, "self", sizes, &rank);
+    if (status == PTF_OK && name != NULL && !ptf_lower_is_none(l, name))
+        status = ptf_lower_number(l, name, &order);
+    ptf_op op = order >= 2 && order <= 2   ? PTF_OP_VECTOR_NORM
+                : order >= 1 && order <= 1 ? PTF_OP_SUM
+                : order >= HUGE_VAL        ? PTF_OP_AMAX
+                                           : PTF_OP_AMIN;
+    ptf_attrs a = ptf_lower_defaults(op), none = ptf_lower_defaults(PTF_OP_ABS);
+    if (status == PTF_OK && op == PTF_OP_AMIN && !(order <= -HUGE_VAL))
+        status = ptf_lower_refuse(
+            l, "expected a norm of order 1, 2, inf or -inf, got %g", order);
+    if (status == PTF_OK)
+        status = read_reduce(l, rank, &a);
+    if (status == PTF_OK)
+        status = ptf_lower_node(l, "self", &input);
+    if (status == PTF_OK && (op != PTF_OP_VECTOR_NORM || rank == 0))
+        status = ptf_lower_add_one(l, PTF_OP_ABS, &none, input, &input);
+    return status == PTF_OK && rank == 0 ? ptf_lower_give(l, input)
+           : status == PTF_OK ? ptf_lower_give_node(l, op, &a, input, NULL)
                               : status;
 }
 
@@ -61,5 +130,26 @@ const ptf_aten_row ptf_aten_reduce[] = {
     {"aten.max.default", lower_reduce, .op = PTF_OP_AMAX},
     {"aten.amin.default", lower_reduce, .op = PTF_OP_AMIN},
     {"aten.min.default", lower_reduce, .op = PTF_OP_AMIN},
+    {"aten.logsumexp.default", lower_reduce, .op = PTF_OP_LOGSUMEXP},
+    {"aten.var.default", lower_variance, .op = PTF_OP_VAR},
+    {"aten.var.dim", lower_variance, .op = PTF_OP_VAR},
+    {"aten.var.correction", lower_variance, .op = PTF_OP_VAR},
+    {"aten.std.default", lower_variance, .op = PTF_OP_STD},
+    {"aten.std.dim", lower_variance, .op = PTF_OP_STD},
+    {"aten.std.correction", lower_variance, .op = PTF_OP_STD},
+    {"aten.var_mean.default", lower_variance, .op = PTF_OP_VAR, .means = true},
+    {"aten.var_mean.dim", lower_variance, .op = PTF_OP_VAR, .means = true},
+    {"aten.var_mean.correction", lower_variance, .op = PTF_OP_VAR,
+     .means = true},
+    {"aten.std_mean.default", lower_variance, .op = PTF_OP_STD, .means = true},
+    {"aten.std_mean.dim", lower_variance, .op = PTF_OP_STD, .means = true},
+    {"aten.std_mean.correction", lower_variance, .op = PTF_OP_STD,
+     .means = true},
+    {"aten.linalg_vector_norm.default", lower_norm, .numbers = {"ord"}},
+    {"aten.norm.Scalar", lower_norm, .numbers = {"p"}},
+    {"aten.norm.ScalarOpt_dim", lower_norm, .numbers = {"p"}},
+    {"aten.norm.ScalarOpt_dtype", lower_norm, .numbers = {"p"}},
+    {"aten.norm.ScalarOpt_dim_dtype", lower_norm, .numbers = {"p"}},
+    {.target = "aten.frobenius_norm.dim", .lower = lower_norm},
     {0},
 };

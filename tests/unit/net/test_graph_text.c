@@ -182,6 +182,8 @@ static void set_required(ptf_op op, ptf_attrs *attrs)
     attrs->kernel[1] = 3;
     attrs->count_include_pad_unspecified = false; /* or nothing is padded */
     attrs->dim = 1;
+    attrs->size = (ptf_list){2, {2, 4}}; /* of a norm: 8 features */
+    attrs->track_running_stats = ptf_op_is(op, PTF_FAMILY_AFFINE);
     attrs->output_size[0] = 2;
     attrs->output_size[1] = 3;
 }
