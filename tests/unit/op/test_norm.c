@@ -412,7 +412,8 @@ static void reach_is_what_a_run_shows(void **unused)
         assert_null(
             ptf_op_partial_shape(node->op, &node->attrs, known, &partial));
         assert_int_equal(partial.rank, out->rank + 1);
-        for (int d = 0; d < in->rank && node->attrs.keepdim; d++) {
+        bool stay = node->attrs.keepdim || ptf_op_is(node->op, PTF_FAMILY_NORM);
+        for (int d = 0; d < in->rank && stay; d++) {
             if (ptf_op_reach(node->op, &node->attrs, out->rank + 1, d + 1)
                     .kind != PTF_REACH_EACH)
                 continue;
