@@ -40,7 +40,7 @@ static void measure(const ptf_net *net, const ptf_shape *input, int64_t images)
     ptf_enclosure *enclosure;
     check(ptf_plan_make(net, input, images, NULL, &plan, &err));
     check(ptf_enclosure_make(net, input, &enclosure, &err));
-    ptf_shape output = ptf_plan_output(plan);
+    ptf_shape output = ptf_plan_output(plan, 0);
     int64_t inputs = ptf_shape_numel(input);
     int64_t outputs = images * ptf_shape_numel(&output);
     float *in = numbers(images * inputs, sizeof(*in));
@@ -80,7 +80,7 @@ int main(int argc, char **argv)
 {
     ptf_checkpoint *checkpoint;
     ptf_net *net;
-    ptf_shape input;
+    ptf_port input;
     if (argc < 2) {
         fprintf(stderr, "usage: enclose CHECKPOINT [IMAGES]\n");
         return 2;
@@ -88,9 +88,9 @@ int main(int argc, char **argv)
     check(ptf_checkpoint_open(argv[1], NULL, &checkpoint, &err));
     const char *text = ptf_arch_text("smallNetTrain");
     check(ptf_net_make(text, "smallNetTrain", checkpoint, NULL, &net, &err));
-    if (!ptf_net_input(net, &input))
+    if (!ptf_net_input(net, 0, &input) || !input.has_shape)
         return 1;
-    measure(net, &input, argc > 2 ? atoll(argv[2]) : 100);
+    measure(net, &input.shape, argc > 2 ? atoll(argv[2]) : 100);
     ptf_net_free(net);
     ptf_checkpoint_close(checkpoint);
     return 0;

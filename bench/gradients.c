@@ -62,7 +62,7 @@ int main(int argc, char **argv)
                                      &ckpt, &err));
     check(ptf_net_make(text, "chain", ckpt, NULL, &net, &err));
     check(ptf_gradient_make(net, &input, 1, &how, &g, &err));
-    ptf_shape output = ptf_gradient_output(g);
+    ptf_shape output = ptf_gradient_output(g, 0);
     int64_t outputs = ptf_shape_numel(&output);
     float *x = malloc((size_t)n * sizeof(float));
     float *y = malloc((size_t)outputs * sizeof(float));

@@ -622,8 +622,36 @@ PTF_API const char *ptf_net_key(const ptf_net *net, size_t *left_out,
 PTF_API const ptf_parameter *ptf_net_parameters(const ptf_net *net,
                                                 size_t *count);
 
-/* The usual input's shape; false when the text does not say. */
-PTF_API bool ptf_net_input(const ptf_net *net, ptf_shape *out);
+/* An input or output of a net. */
+typedef struct ptf_port {
+    const char *name;  /* "image", "boxes.0"; "" where an input has none */
+    const char *alias; /* another name of an output, or NULL */
+    ptf_dtype dtype;   /* of the arrays that PyTorch has; ptfold computes f32 */
+    bool has_shape;    /* of an input: the source says its shape, */
+    bool fixed;        /* and the net runs for no other */
+    ptf_shape shape;
+} ptf_port;
+
+/*
+ * The inputs and outputs by number, in the order of forward(); false behind the
+ * last.  One value may be several outputs, and an input may be one.
+ */
+PTF_API size_t ptf_net_input_count(const ptf_net *net);
+PTF_API size_t ptf_net_output_count(const ptf_net *net);
+PTF_API bool ptf_net_input(const ptf_net *net, size_t index, ptf_port *out);
+PTF_API bool ptf_net_output(const ptf_net *net, size_t index, ptf_port *out);
+
+/* The number of the one with that name or alias. */
+PTF_API bool ptf_net_find_input(const ptf_net *net, const char *name,
+                                size_t *index);
+PTF_API bool ptf_net_find_output(const ptf_net *net, const char *name,
+                                 size_t *index);
+
+/*
+ * True when no axis of the inputs and outputs is a batch: their shapes are all
+ * there is of them, and a run has one sample.
+ */
+PTF_API bool ptf_net_is_whole(const ptf_net *net);
 
 /* Of the model: the class name of its root, "smallNetTrain". */
 PTF_API const char *ptf_net_name(const ptf_net *net);
@@ -752,7 +780,7 @@ PTF_API const ptf_rewrite *ptf_rewrite_find(const char *name);
 
 /*
  * Applies 'rewrite' wherever it is possible and gives a new net, which
- * borrows from the old one and must be freed first.  'input' is the shape
+ * borrows from the old one and must be freed first.  'inputs' are the shapes
  * that the net is meant for; only rewrites that depend on feature map sizes
  * (linear_to_conv) need it, others take NULL.
  *
@@ -765,7 +793,7 @@ PTF_API const ptf_rewrite *ptf_rewrite_find(const char *name);
  */
 PTF_API ptf_status ptf_net_rewrite(const ptf_net *net,
                                    const ptf_rewrite *rewrite,
-                                   const ptf_shape *input, ptf_net **out,
+                                   const ptf_shape *inputs, ptf_net **out,
                                    ptf_error *err);
 
 /* What the last rewrite of a net says of one of the layers before it. */
@@ -812,7 +840,7 @@ typedef struct ptf_count {
     const char *name; /* as in ptf_layer; of a net, its class */
     const char *op;   /* "" of a net */
     ptf_shape input;  /* of the first operand; of rank 0 where there is none */
-    ptf_shape output;
+    ptf_shape output; /* of a net, both are the first ones */
     int64_t parameters;   /* trainable numbers */
     int64_t weight_bytes; /* of these, and of running statistics */
     int64_t input_bytes;  /* both 0 where the output is the input in another */
@@ -835,13 +863,13 @@ typedef struct ptf_count_options {
 } ptf_count_options;
 
 /*
- * Counts 'net' for inputs of shape 'input'; no numbers are needed.  'layers'
+ * Counts 'net' for inputs of these shapes; no numbers are needed.  'layers'
  * has room for ptf_net_layer_count() counts; *total is their sum.  Both borrow
  * names from the net.
  *
  * PTF_ARGUMENT for a shape that does not fit, and for counts beyond 63 bits.
  */
-PTF_API ptf_status ptf_net_count(const ptf_net *net, const ptf_shape *input,
+PTF_API ptf_status ptf_net_count(const ptf_net *net, const ptf_shape *inputs,
                                  const ptf_count_options *options,
                                  ptf_count *layers, ptf_count *total,
                                  ptf_error *err);
@@ -868,9 +896,9 @@ typedef struct ptf_plan_options {
 } ptf_plan_options;
 
 /*
- * Prepares 'net' to run on batches of up to 'batch' inputs of shape 'input':
- * checks all shapes, chooses kernels, packs weights where that pays.  The
- * result is the same bits whatever the options say.  One plan is for one
+ * Prepares 'net' to run on batches of up to 'batch' samples, whose inputs have
+ * these shapes, as many as the net has inputs: checks all shapes, chooses
+ * kernels, packs weights where that pays.  The result is the same bits whatever the options say.  One plan is for one
  * thread at a time.  The plan borrows the net.
  *
  * Weights of a layer beyond 128 MB are used where they are, unless there will
@@ -881,33 +909,38 @@ typedef struct ptf_plan_options {
  * of rows; PTF_MEMORY when even that takes more.  Images whose feature maps
  * are large are run in stripes also without a limit.
  */
-PTF_API ptf_status ptf_plan_make(const ptf_net *net, const ptf_shape *input,
+PTF_API ptf_status ptf_plan_make(const ptf_net *net, const ptf_shape *inputs,
                                  int64_t batch, const ptf_plan_options *options,
                                  ptf_plan **out, ptf_error *err);
 PTF_API void ptf_plan_free(ptf_plan *plan);
 
-/* The shape of one output. */
-PTF_API ptf_shape ptf_plan_output(const ptf_plan *plan);
+/* The shape of one sample of an output, by number. */
+PTF_API ptf_shape ptf_plan_output(const ptf_plan *plan, size_t index);
 
 /*
- * Runs 'count' inputs (at most the plan's batch).  'in' is count x input,
- * 'out' count x output, both f32 in C order and not overlapping.
+ * Runs 'count' samples (at most the plan's batch).  in[k] is count x input k,
+ * out[k] count x output k, all f32 in C order and not overlapping.
  */
+PTF_API ptf_status ptf_plan_run_all(ptf_plan *plan, const float *const *in,
+                                    int64_t count, float *const *out,
+                                    ptf_error *err);
+
+/* The same for a net of one input and one output; others: PTF_UNSUPPORTED. */
 PTF_API ptf_status ptf_plan_run(ptf_plan *plan, const float *in, int64_t count,
                                 float *out, ptf_error *err);
 
 /*
  * What layer 'index' (as ptf_net_layer() counts) gave in the last run: so many
  * inputs x '*shape'.  Without options->keep, and before a run, it is NULL.
- * The numbers may be those of the run's own 'in' and 'out' (the last layer's
- * are), and are gone with these or with the next run.
+ * The numbers may be those of the run's own inputs and outputs (the last
+ * layer's are), and are gone with these or with the next run.
  */
 PTF_API const float *ptf_plan_layer(const ptf_plan *plan, size_t index,
                                     ptf_shape *shape);
 
 /*
  * The name of the first layer that gave NaN or infinity in the last run, or
- * "" when the input had one; NULL when all numbers were finite, and
+ * that of an input which had one ("" where it has none); NULL when all numbers were finite, and
  * without options->inspect.  A ReLU or a pool may hide such a number from the
  * outputs.  Other than options->keep this needs no room for all layers, and an
  * image may run in stripes; numbers that no later layer reads are then not
@@ -921,7 +954,8 @@ PTF_API const char *ptf_plan_not_finite(const ptf_plan *plan);
  *
  * ptf_plan_stripe() is the most rows of output that fit the plan's memory at
  * once, or 0 when the net has a layer that needs the whole image (Linear,
- * Flatten, adaptive pooling).  ptf_plan_rows() gives the rows of the input
+ * Flatten, adaptive pooling), or several inputs or
+ * outputs.  ptf_plan_rows() gives the rows of the input
  * that output rows first .. first + count - 1 depend on.
  * ptf_plan_run_rows() computes these output rows of one image: 'in' is
  * channels x *in_count x width, those rows of the input; 'out' is channels x
@@ -1138,49 +1172,62 @@ typedef struct ptf_gradient_options {
 } ptf_gradient_options;
 
 /*
- * Prepares runs of up to 'batch' inputs of shape 'input'.  The net, which is
+ * Prepares runs of up to 'batch' samples of these inputs.  The net, which is
  * borrowed, is that of evaluation: batch norms use their running statistics,
  * and dropout passes everything.  'options' may be NULL.  Errors are those of
  * ptf_plan_make().  One object is for one thread at a time.
  */
-PTF_API ptf_status ptf_gradient_make(const ptf_net *net, const ptf_shape *input,
-                                     int64_t batch,
+PTF_API ptf_status ptf_gradient_make(const ptf_net *net,
+                                     const ptf_shape *inputs, int64_t batch,
                                      const ptf_gradient_options *options,
                                      ptf_gradient **out, ptf_error *err);
 PTF_API void ptf_gradient_free(ptf_gradient *gradient);
 
-/* The shape of one output. */
-PTF_API ptf_shape ptf_gradient_output(const ptf_gradient *gradient);
+/* The shape of one sample of an output. */
+PTF_API ptf_shape ptf_gradient_output(const ptf_gradient *gradient,
+                                      size_t index);
 
 /*
- * Runs 'count' inputs forward: 'out' gets the bits of ptf_plan_run().  'in'
- * and 'out' are read again by ptf_gradient_back() and must stay until then.
+ * Runs 'count' samples forward: 'out' gets the bits of ptf_plan_run_all().
+ * All of 'in' and 'out' is read again on the way back and must stay until then.
  */
+PTF_API ptf_status ptf_gradient_run_all(ptf_gradient *gradient,
+                                        const float *const *in, int64_t count,
+                                        float *const *out, ptf_error *err);
+
+/* The same for a net of one input and one output; others: PTF_UNSUPPORTED. */
 PTF_API ptf_status ptf_gradient_run(ptf_gradient *gradient, const float *in,
                                     int64_t count, float *out, ptf_error *err);
 
 /*
- * Runs back what was run last, as often as one likes; 'cotangent' is that
- * count x output.  PTF_ARGUMENT when nothing was run.
+ * Runs back what was run last, as often as one likes; cotangents[k] is that
+ * count x output k.  PTF_ARGUMENT when nothing was run.
  */
+PTF_API ptf_status ptf_gradient_back_all(ptf_gradient *gradient,
+                                         const float *const *cotangents,
+                                         ptf_error *err);
+
+/* The same for a net of one input and one output. */
 PTF_API ptf_status ptf_gradient_back(ptf_gradient *gradient,
                                      const float *cotangent, ptf_error *err);
 
 /*
- * The gradients that ptf_gradient_back() left, valid until it runs again.  By
- * the input: count x input in C order, NULL unless asked for.  By the
+ * The gradients that the last run back left, valid until the next.  By an
+ * input, by number: count x input in C order, NULL unless asked for.  By the
  * parameters: tensors under the parameters' names, f32, in state dict order;
  * those of several inputs are added up.  A graph's constants of floating-point
  * numbers are parameters.
  */
-PTF_API const float *ptf_gradient_input(const ptf_gradient *gradient);
+PTF_API const float *ptf_gradient_input(const ptf_gradient *gradient,
+                                        size_t index);
 PTF_API size_t ptf_gradient_tensor_count(const ptf_gradient *gradient);
 PTF_API const ptf_tensor *ptf_gradient_tensor(const ptf_gradient *gradient,
                                               size_t index);
 
 /*
  * Writes them to a file, whose ending decides the format as in
- * ptf_net_save(); the input's gradient is called "input".
+ * ptf_net_save(); an input's gradient is called "input", and where there are
+ * several "input.NAME".
  */
 PTF_API ptf_status ptf_gradient_save(const ptf_gradient *gradient,
                                      const char *path, ptf_error *err);
@@ -1195,24 +1242,31 @@ PTF_API ptf_status ptf_gradient_save(const ptf_gradient *gradient,
 typedef struct ptf_enclosure ptf_enclosure;
 
 /*
- * Prepares 'net' for inputs of shape 'input'.  The enclosure borrows the net
+ * Prepares 'net' for inputs of these shapes.  The enclosure borrows the net
  * and copies its parameters; it is for one thread at a time.  PTF_ARGUMENT for
  * a net without numbers or a shape that does not fit.
  */
 PTF_API ptf_status ptf_enclosure_make(const ptf_net *net,
-                                      const ptf_shape *input,
+                                      const ptf_shape *inputs,
                                       ptf_enclosure **out, ptf_error *err);
 PTF_API void ptf_enclosure_free(ptf_enclosure *enclosure);
 
-PTF_API ptf_shape ptf_enclosure_output(const ptf_enclosure *enclosure);
+PTF_API ptf_shape ptf_enclosure_output(const ptf_enclosure *enclosure,
+                                       size_t index);
 
 /*
- * 'in' is count x input; 'value' and 'radius' are count x output.  Where a
- * number overflows or is not finite nothing is known: that image's values are
+ * in[k] is count x input k; value[k] and radius[k] are count x output k.  Where
+ * a number overflows or is not finite nothing is known: that image's values are
  * NaN and its radii infinite, and ptf_enclosure_undecided() names the layer
  * ("": the input; of the last such image of the last run; NULL when there was
  * none).
  */
+PTF_API ptf_status ptf_enclosure_run_all(ptf_enclosure *enclosure,
+                                         const float *const *in, int64_t count,
+                                         double *const *value,
+                                         double *const *radius, ptf_error *err);
+
+/* The same for a net of one input and one output; others: PTF_UNSUPPORTED. */
 PTF_API ptf_status ptf_enclosure_run(ptf_enclosure *enclosure, const float *in,
                                      int64_t count, double *value,
                                      double *radius, ptf_error *err);
@@ -1301,6 +1355,15 @@ PTF_API void ptf_verdict_add(ptf_verdict *verdict, const float *a,
                              const float *b, int64_t rows, int64_t columns);
 
 /*
+ * The same of nets with several outputs, which lie one after the other in a
+ * row: output k has columns[k] numbers, whose own largest one scales rtol.
+ * The arg max of a row agrees when that of each of its outputs does.
+ */
+PTF_API void ptf_verdict_add_outputs(ptf_verdict *verdict, const float *a,
+                                     const float *b, int64_t rows,
+                                     const int64_t *columns, int outputs);
+
+/*
  * The strongest level that holds; never CERTIFIED, which numbers alone cannot
  * show: see ptf_check_level().
  */
@@ -1346,7 +1409,7 @@ PTF_API void ptf_difference_add(ptf_difference *difference, const float *a,
  * Layers are paired through the log of the rewrites where B was made by them,
  * and otherwise by their order, kind and shape, then by name.
  *
- * On each input both nets run in f32, and with them three enclosures: of A, of
+ * On each sample both nets run in f32, and with them three enclosures: of A, of
  * B, and of the ideal I, which is B's graph with A's parameters, folded where
  * B has them folded but not rounded.  See docs/equivalence.md.
  */
@@ -1362,22 +1425,23 @@ typedef struct ptf_check_options {
 } ptf_check_options;
 
 /*
- * The check borrows the nets.  PTF_ARGUMENT when they cannot take 'input' or
- * differ in the number of outputs.
+ * The check borrows the nets.  PTF_ARGUMENT when they cannot take inputs of
+ * these shapes, or differ in inputs, outputs, or the numbers that these have.
  */
 PTF_API ptf_status ptf_check_make(const ptf_net *a, const ptf_net *b,
-                                  const ptf_shape *input,
+                                  const ptf_shape *inputs,
                                   const ptf_check_options *options,
                                   ptf_check **out, ptf_error *err);
 PTF_API void ptf_check_free(ptf_check *check);
 
-/* Adds 'count' inputs, f32 in C order. */
-PTF_API ptf_status ptf_check_run(ptf_check *check, const float *in,
+/* Adds 'count' samples: in[k] is count x input k, f32 in C order. */
+PTF_API ptf_status ptf_check_run(ptf_check *check, const float *const *in,
                                  int64_t count, ptf_error *err);
 
 /*
- * The prediction of one input is its largest output, the first of them where
- * several are.
+ * The prediction of one sample is the largest number of its output, the first
+ * of them where several are.  With several outputs each has one, and the sample
+ * is of the weakest kind that they give.
  */
 typedef enum ptf_prediction {
     PTF_PREDICTION_CERTIFIED, /* both runs agree, and it is proved that both
@@ -1520,29 +1584,31 @@ PTF_API void ptf_random_fill(uint64_t seed, uint64_t index, float *out,
 typedef struct ptf_expect ptf_expect;
 
 /*
- * Prepares 'net' for 'samples' inputs of shape 'input', and finds out whose
- * outputs the arrays are by their names: those of a layer under its dotted
- * path, the net's own under that of the last layer, "output", "outputs" or
- * "y", or under any name when there is one array alone.  Arrays that are
- * called "x", "input" or "inputs" are left out, if no layer is.
+ * Prepares 'net' for samples of these inputs, and finds out whose outputs the
+ * arrays are by their names: the net's own outputs under theirs, those of a
+ * layer under its dotted path; that of a net with one output also under
+ * "output", "outputs" or "y", or under any name when there is one array alone.
+ * Arrays that are called as an input is, or "x", "input" or "inputs", are left
+ * out, if no output or layer is.
  *
  * An array is samples x output in C order; sizes of 1 do not count.  It has
- * f32, f64, or f16, whose own rounding is then allowed for.  'source' stands in
+ * f32, f64, the dtype of that output, or f16, whose own rounding is then
+ * allowed for.  'source' stands in
  * messages for their file.  Net, arrays and 'source' are borrowed.  'threads'
  * 0: the CPUs that this process may use.
  *
- * PTF_ARGUMENT for an unknown name, another shape, and when the net's outputs
- * are not among the arrays; PTF_UNSUPPORTED for another dtype.
+ * PTF_ARGUMENT for an unknown name, another shape, and when an output of the
+ * net is not among the arrays; PTF_UNSUPPORTED for another dtype.
  */
-PTF_API ptf_status ptf_expect_make(const ptf_net *net, const ptf_shape *input,
+PTF_API ptf_status ptf_expect_make(const ptf_net *net, const ptf_shape *inputs,
                                    int64_t samples, const char *source,
                                    const ptf_tensor *arrays, size_t count,
                                    int threads, ptf_expect **out,
                                    ptf_error *err);
 PTF_API void ptf_expect_free(ptf_expect *expect);
 
-/* The next 'count' inputs, f32 in C order. */
-PTF_API ptf_status ptf_expect_run(ptf_expect *expect, const float *in,
+/* The next 'count' samples: in[k] is count x input k, f32 in C order. */
+PTF_API ptf_status ptf_expect_run(ptf_expect *expect, const float *const *in,
                                   int64_t count, ptf_error *err);
 
 typedef enum ptf_agreement {

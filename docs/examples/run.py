@@ -22,6 +22,12 @@ class Shape(ctypes.Structure):
         return tuple(self.dim[:self.rank])
 
 
+class Port(ctypes.Structure):
+    _fields_ = [("name", ctypes.c_char_p), ("alias", ctypes.c_char_p),
+                ("dtype", ctypes.c_int), ("has_shape", ctypes.c_bool),
+                ("fixed", ctypes.c_bool), ("shape", Shape)]
+
+
 class Net:
     """A checkpoint, its net, and a plan for batches of one size."""
 
@@ -35,11 +41,13 @@ class Net:
                   ctypes.byref(self.checkpoint))
         self.call("ptf_net_make", text.encode(), b"text", self.checkpoint,
                   None, ctypes.byref(self.net))
-        self.input = Shape()
-        self.lib.ptf_net_input(self.net, ctypes.byref(self.input))
+        port = Port()
+        self.lib.ptf_net_input(self.net, ctypes.c_size_t(0),
+                               ctypes.byref(port))
+        self.input = port.shape
         self.call("ptf_plan_make", self.net, ctypes.byref(self.input),
                   ctypes.c_int64(batch), None, ctypes.byref(self.plan))
-        self.output = self.lib.ptf_plan_output(self.plan)
+        self.output = self.lib.ptf_plan_output(self.plan, ctypes.c_size_t(0))
 
     def call(self, name, *args):
         """Every function that can fail takes the error last."""

@@ -72,7 +72,8 @@ ptf_status ptf_check_parameters(const ptf_node *a, const ptf_node *b,
 
 /* What is known of the outputs for one input. */
 typedef struct ptf_outcome {
-    int64_t outputs;
+    int outputs;
+    const int64_t *sizes; /* numbers of each; they lie one after the other */
     const float *run_a, *run_b;
     ptf_balls a, ideal, b; /* 'ideal' may have no value */
     bool rounded;          /* B's parameters are near the ideal ones */

@@ -41,7 +41,7 @@ static ptf_status pair_nets(ptf_check *c, bool *folded, ptf_error *err)
                          c->sides[PTF_SIDE_B].makers};
     ptf_status status = ptf_pair_nets(&graphs, c->options.model, c->pairs,
                                       folded, &c->mismatch, err);
-    for (int i = 1; status == PTF_OK && i < b->node_count; i++)
+    for (int i = b->input_count; status == PTF_OK && i < b->node_count; i++)
         mark_inside(a, &c->pairs[i], c->sides[PTF_SIDE_A].inside);
     return status;
 }
@@ -55,7 +55,7 @@ static ptf_status read_numbers(ptf_check *c, const ptf_net *net,
         return ptf_fail_memory(err);
     *out = numbers;
     ptf_status status = PTF_OK;
-    for (int i = 1; status == PTF_OK && i < net->node_count; i++)
+    for (int i = net->input_count; status == PTF_OK && i < net->node_count; i++)
         status = ptf_numbers_read(&c->arena, &net->nodes[i], &numbers[i], err);
     return status;
 }
@@ -89,7 +89,7 @@ static ptf_status check_parameters(ptf_check *c, const ptf_numbers *ideal,
     if (c->parameters == NULL)
         return ptf_fail_memory(err);
     ptf_status status = PTF_OK;
-    for (int i = 1; status == PTF_OK && i < b->node_count; i++) {
+    for (int i = b->input_count; status == PTF_OK && i < b->node_count; i++) {
         int count = 0;
         if (c->pairs[i].layer >= 0)
             status = ptf_check_parameters(
@@ -124,19 +124,20 @@ static ptf_status make_numbers(ptf_check *c, const bool *folded,
     return status;
 }
 
-static ptf_status make_enclosures(ptf_check *c, const ptf_shape *input,
+static ptf_status make_enclosures(ptf_check *c, const ptf_shape *inputs,
                                   const ptf_numbers *const *numbers,
                                   ptf_error *err)
 {
     ptf_status status = PTF_OK;
-    c->group = INT64_MAX;
+    c->group = c->sides[PTF_SIDE_A].net->whole ? 1 : INT64_MAX;
     for (int i = 0; status == PTF_OK && i < PTF_SIDE_COUNT; i++) {
         if (i == PTF_SIDE_I && c->mismatch.reason != NULL)
             continue;
         const ptf_net *net =
             c->sides[i == PTF_SIDE_A ? PTF_SIDE_A : PTF_SIDE_B].net;
-        status = ptf_enclosure_make_with(
-            net, numbers[i], input, c->options.threads, &c->enclosures[i], err);
+        status =
+            ptf_enclosure_make_with(net, numbers[i], inputs, c->options.threads,
+                                    &c->enclosures[i], err);
         if (status == PTF_OK &&
             ptf_enclosure_group(c->enclosures[i]) < c->group)
             c->group = ptf_enclosure_group(c->enclosures[i]);
@@ -144,36 +145,91 @@ static ptf_status make_enclosures(ptf_check *c, const ptf_shape *input,
     return status;
 }
 
-/* Both nets must give the same numbers of outputs, at layers that pair too. */
+/* Inputs and outputs are the same by number, and several by name too. */
+static ptf_status check_ports(const ptf_net *a, const ptf_net *b,
+                              ptf_error *err)
+{
+    if (a->input_count != b->input_count || a->output_count != b->output_count)
+        return ptf_fail(err, PTF_ARGUMENT, NULL, PTF_NO_OFFSET,
+                        "the networks have %d and %d inputs, %d and %d outputs",
+                        a->input_count, b->input_count, a->output_count,
+                        b->output_count);
+    for (int i = 0; i < a->input_count + a->output_count; i++) {
+        ptf_port x, y;
+        int k = i - a->input_count;
+        if (k < 0) {
+            ptf_net_input(a, (size_t)i, &x);
+            ptf_net_input(b, (size_t)i, &y);
+        } else {
+            ptf_net_output(a, (size_t)k, &x);
+            ptf_net_output(b, (size_t)k, &y);
+        }
+        bool several = (k < 0 ? a->input_count : a->output_count) > 1;
+        if (several && strcmp(x.name, y.name) != 0)
+            return ptf_fail(err, PTF_ARGUMENT, NULL, PTF_NO_OFFSET,
+                            "%s %d of the networks: expected one name, got "
+                            "'%s' and '%s'",
+                            k < 0 ? "input" : "output", k < 0 ? i : k, x.name,
+                            y.name);
+    }
+    return PTF_OK;
+}
+
+static int64_t numel_of(const ptf_enclosure *enc, int node)
+{
+    return ptf_shape_numel(ptf_enclosure_shape(enc, node));
+}
+
+/* Both nets must give as many numbers, at layers that pair too. */
 static ptf_status check_sizes(ptf_check *c, ptf_error *err)
 {
-    ptf_shape a = ptf_enclosure_output(c->enclosures[PTF_SIDE_A]);
-    ptf_shape b = ptf_enclosure_output(c->enclosures[PTF_SIDE_B]);
+    const ptf_net *a = c->sides[PTF_SIDE_A].net, *b = c->sides[PTF_SIDE_B].net;
+    const ptf_enclosure *in_a = c->enclosures[PTF_SIDE_A];
+    const ptf_enclosure *in_b = c->enclosures[PTF_SIDE_B];
     c->inputs =
-        ptf_shape_numel(ptf_enclosure_shape(c->enclosures[PTF_SIDE_A], 0));
-    c->outputs_each = ptf_shape_numel(&a);
-    if (c->outputs_each != ptf_shape_numel(&b))
-        return ptf_fail(err, PTF_ARGUMENT, NULL, PTF_NO_OFFSET,
-                        "the networks have %lld and %lld outputs",
-                        (long long)c->outputs_each,
-                        (long long)ptf_shape_numel(&b));
-    for (int i = 1; i < c->sides[PTF_SIDE_B].net->node_count; i++) {
+        ptf_arena_array(&c->arena, (size_t)a->input_count, sizeof(*c->inputs));
+    c->sizes =
+        ptf_arena_array(&c->arena, (size_t)a->output_count, sizeof(*c->sizes));
+    if (c->inputs == NULL || c->sizes == NULL)
+        return ptf_fail_memory(err);
+    for (int i = 0; i < a->input_count; i++)
+        c->inputs[i] = numel_of(in_a, i);
+    for (int i = 0; i < a->output_count; i++) {
+        int64_t other = numel_of(in_b, b->outputs[i].node);
+        c->sizes[i] = numel_of(in_a, a->outputs[i].node);
+        c->outputs_each += c->sizes[i];
+        if (c->sizes[i] != other)
+            return ptf_fail(err, PTF_ARGUMENT, NULL, PTF_NO_OFFSET,
+                            "the networks have %lld and %lld outputs",
+                            (long long)c->sizes[i], (long long)other);
+    }
+    for (int i = b->input_count; i < b->node_count; i++) {
         int value = c->pairs[i].value;
-        if (value < 0 || ptf_shape_numel(ptf_enclosure_shape(
-                             c->enclosures[PTF_SIDE_A], value)) ==
-                             ptf_shape_numel(ptf_enclosure_shape(
-                                 c->enclosures[PTF_SIDE_B], i)))
+        if (value < 0 || numel_of(in_a, value) == numel_of(in_b, i))
             continue;
         c->pairs[i].value = -1;
         if (c->mismatch.reason == NULL)
             c->mismatch = (ptf_pair_mismatch){
                 "gives values of another shape than its counterpart",
-                c->sides[PTF_SIDE_B].net->nodes[i].name};
+                b->nodes[i].name};
     }
     return PTF_OK;
 }
 
-static ptf_status make_plans(ptf_check *c, const ptf_shape *input,
+static bool make_outs(ptf_check *c, ptf_side *side)
+{
+    int count = side->net->output_count, k = 0;
+    side->outs = ptf_arena_array(&c->arena, (size_t)count, sizeof(*side->outs));
+    for (; side->outs != NULL && k < count; k++) {
+        side->outs[k] = ptf_arena_array(
+            &c->arena, (size_t)(c->group * c->sizes[k]), sizeof(float));
+        if (side->outs[k] == NULL)
+            return false;
+    }
+    return k == count;
+}
+
+static ptf_status make_plans(ptf_check *c, const ptf_shape *inputs,
                              ptf_error *err)
 {
     size_t room = (size_t)(c->group * c->outputs_each);
@@ -184,13 +240,13 @@ static ptf_status make_plans(ptf_check *c, const ptf_shape *input,
         ptf_plan_options options = {.threads = c->options.threads};
         side->out = ptf_arena_array(&c->arena, room, sizeof(float));
         side->kept_out = ptf_arena_array(&c->arena, room, sizeof(float));
-        if (side->out == NULL || side->kept_out == NULL)
+        if (side->out == NULL || side->kept_out == NULL || !make_outs(c, side))
             return ptf_fail_memory(err);
-        status = ptf_plan_make(side->net, input, c->group, &options,
+        status = ptf_plan_make(side->net, inputs, c->group, &options,
                                &side->plan, err);
         options.keep = true;
         if (status == PTF_OK)
-            status = ptf_plan_make(side->net, input, c->group, &options,
+            status = ptf_plan_make(side->net, inputs, c->group, &options,
                                    &side->kept, err);
     }
     return status;
@@ -214,7 +270,7 @@ static ptf_status make_room(ptf_check *c, ptf_error *err)
 static void name_layers(ptf_check *c)
 {
     const ptf_net *a = c->sides[PTF_SIDE_A].net, *b = c->sides[PTF_SIDE_B].net;
-    for (int i = 1; i < b->node_count; i++) {
+    for (int i = b->input_count; i < b->node_count; i++) {
         int value = c->pairs[i].value;
         c->layers[i].name_a = value >= 0 ? a->nodes[value].name : NULL;
         c->layers[i].name_b = b->nodes[i].name;
@@ -227,7 +283,7 @@ static void name_layers(ptf_check *c)
 typedef struct call {
     ptf_check *check;
     const ptf_net *a, *b;
-    const ptf_shape *input;
+    const ptf_shape *inputs;
 } call;
 
 static ptf_status make(void *context, ptf_error *err)
@@ -235,7 +291,7 @@ static ptf_status make(void *context, ptf_error *err)
     const call *how = context;
     ptf_check *c = how->check;
     const ptf_net *a = how->a, *b = how->b;
-    const ptf_shape *input = how->input;
+    const ptf_shape *inputs = how->inputs;
     const ptf_numbers *numbers[PTF_SIDE_COUNT] = {NULL};
     size_t nodes = (size_t)b->node_count;
     bool *folded =
@@ -244,7 +300,9 @@ static ptf_status make(void *context, ptf_error *err)
     c->layers = ptf_arena_array(&c->arena, nodes, sizeof(*c->layers));
     if (folded == NULL || c->pairs == NULL || c->layers == NULL)
         return ptf_fail_memory(err);
-    ptf_status status = make_side(c, PTF_SIDE_A, a, err);
+    ptf_status status = check_ports(a, b, err);
+    if (status == PTF_OK)
+        status = make_side(c, PTF_SIDE_A, a, err);
     if (status == PTF_OK)
         status = make_side(c, PTF_SIDE_B, b, err);
     if (status == PTF_OK)
@@ -252,11 +310,11 @@ static ptf_status make(void *context, ptf_error *err)
     if (status == PTF_OK)
         status = make_numbers(c, folded, numbers, err);
     if (status == PTF_OK)
-        status = make_enclosures(c, input, numbers, err);
+        status = make_enclosures(c, inputs, numbers, err);
     if (status == PTF_OK)
         status = check_sizes(c, err);
     if (status == PTF_OK)
-        status = make_plans(c, input, err);
+        status = make_plans(c, inputs, err);
     if (status == PTF_OK)
         status = make_room(c, err);
     if (status == PTF_OK)
@@ -267,7 +325,7 @@ static ptf_status make(void *context, ptf_error *err)
 }
 
 ptf_status ptf_check_make(const ptf_net *a, const ptf_net *b,
-                          const ptf_shape *input,
+                          const ptf_shape *inputs,
                           const ptf_check_options *options, ptf_check **out,
                           ptf_error *err)
 {
@@ -280,7 +338,7 @@ ptf_status ptf_check_make(const ptf_net *a, const ptf_net *b,
         return ptf_fail_memory(err);
     c->options = *options;
     ptf_verdict_init(&c->verdict, options->atol, options->rtol);
-    call how = {c, a, b, input};
+    call how = {c, a, b, inputs};
     ptf_status status = ptf_call_ieee(make, &how, err);
     if (status == PTF_OK)
         *out = c;
@@ -303,13 +361,17 @@ void ptf_check_free(ptf_check *c)
     ptf_free(c);
 }
 
-ptf_status ptf_check_run(ptf_check *c, const float *in, int64_t count,
+ptf_status ptf_check_run(ptf_check *c, const float *const *in, int64_t count,
                          ptf_error *err)
 {
-    ptf_status status = PTF_OK;
+    int inputs = c->sides[PTF_SIDE_A].net->input_count;
+    const float **at = ptf_alloc((size_t)inputs * sizeof(*at));
+    ptf_status status = at != NULL ? PTF_OK : ptf_fail_memory(err);
     for (int64_t n = 0; status == PTF_OK && n < count; n += c->group) {
-        int64_t group = ptf_min_i64(count - n, c->group);
-        status = ptf_check_group(c, in + n * c->inputs, group, err);
+        for (int k = 0; k < inputs; k++)
+            at[k] = in[k] + n * c->inputs[k];
+        status = ptf_check_group(c, at, ptf_min_i64(count - n, c->group), err);
     }
+    ptf_free(at);
     return status;
 }

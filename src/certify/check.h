@@ -16,8 +16,9 @@ typedef struct ptf_side {
     const ptf_net *net;
     ptf_plan *plan; /* as anyone would run it */
     ptf_plan *kept; /* the same, keeping what its layers give */
-    float *out;     /* group x outputs */
+    float *out;     /* group x all outputs of a sample */
     float *kept_out;
+    float **outs;        /* group x output, per output */
     const float **taps;  /* per node: what it gave in the last run; NULL where
                             it is fixed */
     const float **steps; /* the same, NULL inside of what B has folded */
@@ -42,9 +43,11 @@ struct ptf_check {
     ptf_check_options options;
     ptf_side sides[PTF_SIDE_COUNT]; /* PTF_SIDE_I has none */
     ptf_enclosure *enclosures[PTF_SIDE_COUNT];
-    ptf_balls outputs[PTF_SIDE_COUNT]; /* group x outputs */
+    ptf_balls outputs[PTF_SIDE_COUNT]; /* group x all outputs of a sample */
     bool *silent; /* per input: an enclosure says nothing */
-    int64_t group, inputs, outputs_each;
+    int64_t group;
+    int64_t *inputs, *sizes; /* numbers of each input and output, */
+    int64_t outputs_each;    /* and of all outputs together */
     ptf_pair *pairs;         /* per node of B */
     ptf_layer_check *layers; /* per node of B */
     ptf_parameter_check *parameters;
@@ -73,7 +76,7 @@ bool ptf_check_apart(ptf_balls a, ptf_balls ideal, int64_t k);
 ptf_status ptf_check_probe(ptf_check *check, ptf_error *err);
 
 /* Runs at most a group. */
-ptf_status ptf_check_group(ptf_check *check, const float *in, int64_t count,
-                           ptf_error *err);
+ptf_status ptf_check_group(ptf_check *check, const float *const *in,
+                           int64_t count, ptf_error *err);
 
 #endif

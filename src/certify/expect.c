@@ -45,9 +45,11 @@ struct ptf_expect {
     const float **taps;
     recorded *arrays; /* in the order of the nodes */
     size_t count;
-    int64_t samples, done, group, in_size;
-    int64_t alike; /* inputs like it that are run for each input */
-    float *in, *out;
+    int64_t samples, done, group;
+    int64_t alike;    /* inputs like it that are run for each input */
+    const float **in; /* per input: where it is in a run */
+    float **alike_in; /* per input */
+    float **out;      /* per output */
     double *expected; /* a sample of any array */
 };
 
@@ -84,7 +86,7 @@ static ptf_status add_array(ptf_expect *e, const ptf_tensor *array, int node,
     }
     r.result = (ptf_expect_result){.name = array->name,
                                    .layer = e->net->nodes[node].name,
-                                   .output = node == e->net->output,
+                                   .output = ptf_net_is_output(e->net, node),
                                    .dtype = array->dtype,
                                    .numbers = ptf_tensor_numel(array),
                                    .agreement = PTF_AGREEMENT_UNDECIDED};
@@ -95,10 +97,38 @@ static ptf_status add_array(ptf_expect *e, const ptf_tensor *array, int node,
     return PTF_OK;
 }
 
+static bool is_recorded(const ptf_expect *e, int node)
+{
+    size_t i = 0;
+    while (i < e->count && e->arrays[i].node != node)
+        i++;
+    return i < e->count;
+}
+
+/* All outputs were recorded, or nothing could be said about the net. */
+static ptf_status check_outputs(const ptf_expect *e, ptf_error *err)
+{
+    const ptf_net *net = e->net;
+    ptf_origin origin = {e->source, NULL};
+    for (int k = 0; k < net->output_count; k++) {
+        const ptf_output *o = &net->outputs[k];
+        if (is_recorded(e, o->node))
+            continue;
+        if (net->output_count > 1)
+            return ptf_fail(err, PTF_ARGUMENT, &origin, PTF_NO_OFFSET,
+                            "expected all outputs of the network among the "
+                            "arrays; there is no \"%s\"",
+                            ptf_net_output_name(net, o));
+        return ptf_fail(err, PTF_ARGUMENT, &origin, PTF_NO_OFFSET,
+                        "expected the network's outputs among the arrays, as "
+                        "\"output\", got those of layers alone");
+    }
+    return PTF_OK;
+}
+
 static ptf_status add_arrays(ptf_expect *e, const ptf_tensor *arrays,
                              size_t count, ptf_error *err)
 {
-    bool output = false;
     const ptf_recording how = {.net = e->net,
                                .shapes = ptf_enclosure_shape(e->enclosure, 0),
                                .source = e->source,
@@ -108,20 +138,14 @@ static ptf_status add_arrays(ptf_expect *e, const ptf_tensor *arrays,
     if (e->arrays == NULL)
         return ptf_fail_memory(err);
     for (size_t i = 0; i < count; i++) {
-        int node = 0;
+        int node = -1;
         ptf_status status = ptf_recorded_find(&how, &arrays[i], &node, err);
-        if (status == PTF_OK && node > 0)
+        if (status == PTF_OK && node >= 0)
             status = add_array(e, &arrays[i], node, err);
         if (status != PTF_OK)
             return status;
-        output = output || node == e->net->output;
     }
-    if (output)
-        return PTF_OK;
-    ptf_origin origin = {e->source, NULL};
-    return ptf_fail(err, PTF_ARGUMENT, &origin, PTF_NO_OFFSET,
-                    "expected the network's outputs among the arrays, as "
-                    "\"output\", got those of layers alone");
+    return check_outputs(e, err);
 }
 
 /*
@@ -135,46 +159,73 @@ static int64_t count_alike(int64_t samples, int64_t outputs)
     return samples == 1 && more == 0 ? 1 : more;
 }
 
-static ptf_status make_room(ptf_expect *e, ptf_error *err)
+static int64_t numel_of(const ptf_expect *e, int node)
 {
-    int64_t most = 0, output = 0;
-    for (size_t i = 0; i < e->count; i++) {
-        most = e->arrays[i].size > most ? e->arrays[i].size : most;
-        if (e->arrays[i].result.output)
-            output = e->arrays[i].size;
-    }
-    size_t group = (size_t)e->group, nodes = (size_t)e->net->node_count;
-    e->alike = count_alike(e->samples, output);
-    e->taps = ptf_arena_array(&e->arena, nodes, sizeof(*e->taps));
-    e->in = ptf_arena_array(&e->arena, (size_t)e->in_size, sizeof(*e->in));
-    e->out = ptf_arena_array(&e->arena, group * (size_t)output, sizeof(float));
-    e->expected = ptf_arena_array(&e->arena, (size_t)most, sizeof(double));
-    return e->taps && e->in && e->out && e->expected ? PTF_OK
-                                                     : ptf_fail_memory(err);
+    return ptf_shape_numel(ptf_enclosure_shape(e->enclosure, node));
 }
 
-static ptf_status prepare(ptf_expect *e, const ptf_shape *input,
+/* Arrays for inputs like a sample, and for the outputs of a group. */
+static bool make_arrays(ptf_expect *e)
+{
+    const ptf_net *net = e->net;
+    size_t inputs = (size_t)net->input_count;
+    e->in = ptf_arena_array(&e->arena, inputs, sizeof(*e->in));
+    e->alike_in = ptf_arena_array(&e->arena, inputs, sizeof(*e->alike_in));
+    e->out =
+        ptf_arena_array(&e->arena, (size_t)net->output_count, sizeof(*e->out));
+    bool ok = e->in != NULL && e->alike_in != NULL && e->out != NULL;
+    for (int k = 0; ok && k < net->input_count; k++) {
+        e->alike_in[k] =
+            ptf_arena_array(&e->arena, (size_t)numel_of(e, k), sizeof(float));
+        ok = e->alike_in[k] != NULL;
+    }
+    for (int k = 0; ok && k < net->output_count; k++) {
+        int64_t size = e->group * numel_of(e, net->outputs[k].node);
+        e->out[k] = ptf_arena_array(&e->arena, (size_t)size, sizeof(float));
+        ok = e->out[k] != NULL;
+    }
+    return ok;
+}
+
+static ptf_status make_room(ptf_expect *e, ptf_error *err)
+{
+    int64_t most = 0, least = INT64_MAX;
+    for (size_t i = 0; i < e->count; i++) {
+        most = ptf_max_i64(most, e->arrays[i].size);
+        if (e->arrays[i].result.output)
+            least = ptf_min_i64(least, e->arrays[i].size);
+    }
+    e->alike = count_alike(e->samples, least);
+    e->taps = ptf_arena_array(&e->arena, (size_t)e->net->node_count,
+                              sizeof(*e->taps));
+    e->expected = ptf_arena_array(&e->arena, (size_t)most, sizeof(double));
+    return e->taps && e->expected && make_arrays(e) ? PTF_OK
+                                                    : ptf_fail_memory(err);
+}
+
+static ptf_status prepare(ptf_expect *e, const ptf_shape *inputs,
                           const ptf_tensor *arrays, size_t count, int threads,
                           ptf_error *err)
 {
     ptf_plan_options how = {.threads = threads};
-    ptf_status status = ptf_enclosure_make_with(e->net, NULL, input, threads,
+    ptf_status status = ptf_enclosure_make_with(e->net, NULL, inputs, threads,
                                                 &e->enclosure, err);
     if (status == PTF_OK)
         status = add_arrays(e, arrays, count, err);
     if (status != PTF_OK)
         return status;
-    e->in_size = ptf_shape_numel(input);
     e->group = ptf_min_i64(ptf_enclosure_group(e->enclosure), MOST_GROUP);
+    if (e->net->whole)
+        e->group = 1;
     for (size_t i = 0; i < e->count; i++)
         how.keep = how.keep || !e->arrays[i].result.output;
     status = make_room(e, err);
     return status == PTF_OK
-               ? ptf_plan_make(e->net, input, e->group, &how, &e->plan, err)
+               ? ptf_plan_make(e->net, inputs, e->group, &how, &e->plan, err)
                : status;
 }
 
-ptf_status ptf_expect_make(const ptf_net *net, const ptf_shape *input,
+ptf_status ptf_expect_make(const ptf_net *net, const ptf_shape *inputs,
                            int64_t samples, const char *source,
                            const ptf_tensor *arrays, size_t count, int threads,
                            ptf_expect **out, ptf_error *err)
@@ -189,7 +240,7 @@ ptf_status ptf_expect_make(const ptf_net *net, const ptf_shape *input,
     e->net = net;
     e->samples = samples;
     e->source = source;
-    ptf_status status = prepare(e, input, arrays, count, threads, err);
+    ptf_status status = prepare(e, inputs, arrays, count, threads, err);
     if (status == PTF_OK)
         *out = e;
     else
@@ -270,18 +321,22 @@ static void add_proof(const ptf_expect *e, recorded *r, ptf_balls balls)
 
 static const float *run_of(const ptf_expect *e, const recorded *r)
 {
+    const ptf_net *net = e->net;
     ptf_shape shape;
-    return r->result.output
-               ? e->out
-               : ptf_plan_layer(e->plan, (size_t)r->node - 1, &shape);
+    for (int k = 0; k < net->output_count; k++) {
+        if (net->outputs[k].node == r->node)
+            return e->out[k];
+    }
+    return ptf_plan_layer(e->plan, (size_t)(r->node - net->input_count),
+                          &shape);
 }
 
-/* Both runs of some inputs; 'first' is the number of the first, or -1. */
-static ptf_status run_both(ptf_expect *e, const float *in, int64_t count,
-                           int64_t first, ptf_error *err)
+/* Both runs of samples at e->in; 'first' is the number of the first, or -1. */
+static ptf_status run_both(ptf_expect *e, int64_t count, int64_t first,
+                           ptf_error *err)
 {
-    e->taps[0] = in;
-    ptf_status status = ptf_plan_run(e->plan, in, count, e->out, err);
+    memcpy(e->taps, e->in, (size_t)e->net->input_count * sizeof(*e->in));
+    ptf_status status = ptf_plan_run_all(e->plan, e->in, count, e->out, err);
     if (status == PTF_OK)
         status =
             ptf_enclosure_run_taps(e->enclosure, e->taps, count, false, err);
@@ -304,16 +359,33 @@ static ptf_status run_both(ptf_expect *e, const float *in, int64_t count,
     return status;
 }
 
-/* Inputs like number 'n': each number of it times one from 3/4 to 5/4. */
-static ptf_status run_alike(ptf_expect *e, const float *in, int64_t n,
-                            ptf_error *err)
+/*
+ * Numbers like those of input k in sample n, each times one from 3/4 to 5/4;
+ * integers as they are, since what they mean may not be near.
+ */
+static void fill_alike(ptf_expect *e, int k, const float *in, int64_t n,
+                       int64_t i)
+{
+    int64_t size = numel_of(e, k);
+    float *to = e->alike_in[k];
+    uint64_t stream = (uint64_t)(i * e->net->input_count + k);
+    ptf_random_fill((uint64_t)n, stream, to, (size_t)size);
+    for (int64_t j = 0; j < size; j++)
+        to[j] = ptf_dtype_is_float(e->net->inputs[k].dtype)
+                    ? in[j] * (0.75F + 0.5F * to[j])
+                    : in[j];
+    e->in[k] = to;
+}
+
+/* Samples like number 'n' of all, number 'at' of 'in'. */
+static ptf_status run_alike(ptf_expect *e, const float *const *in, int64_t at,
+                            int64_t n, ptf_error *err)
 {
     ptf_status status = PTF_OK;
     for (int64_t i = 0; status == PTF_OK && i < e->alike; i++) {
-        ptf_random_fill((uint64_t)n, (uint64_t)i, e->in, (size_t)e->in_size);
-        for (int64_t k = 0; k < e->in_size; k++)
-            e->in[k] = in[k] * (0.75F + 0.5F * e->in[k]);
-        status = run_both(e, e->in, 1, -1, err);
+        for (int k = 0; k < e->net->input_count; k++)
+            fill_alike(e, k, in[k] + at * numel_of(e, k), n, i);
+        status = run_both(e, 1, -1, err);
     }
     return status;
 }
@@ -378,7 +450,7 @@ static ptf_status finish(ptf_expect *e, recorded *r, ptf_error *err)
 
 typedef struct call {
     ptf_expect *expect;
-    const float *in;
+    const float *const *in;
     int64_t count;
 } call;
 
@@ -388,11 +460,13 @@ static ptf_status run(void *context, ptf_error *err)
     ptf_expect *e = c->expect;
     ptf_status status = PTF_OK;
     for (int64_t n = 0; status == PTF_OK && n < c->count; n += e->group) {
-        int64_t group = ptf_min_i64(c->count - n, e->group);
-        status = run_both(e, c->in + n * e->in_size, group, e->done + n, err);
+        for (int k = 0; k < e->net->input_count; k++)
+            e->in[k] = c->in[k] + n * numel_of(e, k);
+        status =
+            run_both(e, ptf_min_i64(c->count - n, e->group), e->done + n, err);
     }
     for (int64_t n = 0; status == PTF_OK && e->alike > 0 && n < c->count; n++)
-        status = run_alike(e, c->in + n * e->in_size, e->done + n, err);
+        status = run_alike(e, c->in, n, e->done + n, err);
     e->done += c->count;
     for (size_t i = 0;
          status == PTF_OK && e->done == e->samples && i < e->count; i++)
@@ -400,7 +474,7 @@ static ptf_status run(void *context, ptf_error *err)
     return status;
 }
 
-ptf_status ptf_expect_run(ptf_expect *e, const float *in, int64_t count,
+ptf_status ptf_expect_run(ptf_expect *e, const float *const *in, int64_t count,
                           ptf_error *err)
 {
     if (count < 0 || count > e->samples - e->done)

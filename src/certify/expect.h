@@ -18,7 +18,7 @@ typedef struct ptf_recording {
 } ptf_recording;
 
 /*
- * The node whose output an array is; 0: it is left out.  PTF_ARGUMENT for an
+ * The node whose output an array is; -1: it is left out.  PTF_ARGUMENT for an
  * unknown name or another shape, PTF_UNSUPPORTED for another dtype.
  */
 ptf_status ptf_recorded_find(const ptf_recording *recording,

@@ -81,15 +81,23 @@ static double accounted(const ptf_outcome *o, int64_t k)
     return moved;
 }
 
-static ptf_prediction predict(const ptf_outcome *o)
+static ptf_balls from(ptf_balls balls, int64_t first)
 {
-    int64_t i = first_largest(o->run_a, o->outputs);
-    int64_t j = first_largest(o->run_b, o->outputs);
+    return (ptf_balls){balls.value + first, balls.radius + first};
+}
+
+/* Of the output of 'size' numbers from 'first' on. */
+static ptf_prediction predict(const ptf_outcome *o, int64_t first, int64_t size)
+{
+    int64_t i = first_largest(o->run_a + first, size);
+    int64_t j = first_largest(o->run_b + first, size);
     if (i == j) {
-        bool proved =
-            is_top(o->a, o->outputs, i) && is_top(o->b, o->outputs, i);
+        bool proved = is_top(from(o->a, first), size, i) &&
+                      is_top(from(o->b, first), size, i);
         return proved ? PTF_PREDICTION_CERTIFIED : PTF_PREDICTION_EQUAL;
     }
+    i += first;
+    j += first;
     double margin = o->a.value[i] - o->a.value[j];
     return margin <= accounted(o, i) + accounted(o, j)
                ? PTF_PREDICTION_UNDECIDED
@@ -105,7 +113,13 @@ const char *ptf_prediction_name(ptf_prediction prediction)
 
 ptf_prediction ptf_certificate_add(ptf_certificate *c, const ptf_outcome *o)
 {
-    for (int64_t k = 0; k < o->outputs; k++)
-        add_output(c, o, k);
-    return predict(o);
+    ptf_prediction weakest = PTF_PREDICTION_CERTIFIED;
+    int64_t first = 0;
+    for (int k = 0; k < o->outputs; first += o->sizes[k++]) {
+        for (int64_t i = 0; i < o->sizes[k]; i++)
+            add_output(c, o, first + i);
+        ptf_prediction one = predict(o, first, o->sizes[k]);
+        weakest = one > weakest ? one : weakest;
+    }
+    return weakest;
 }

@@ -11,7 +11,7 @@
  * between several.  This only finds pairs; that they are right is checked when
  * all are known and with them the batch norms that are folded.  Then each node
  * of B reads, operand by operand, the values that its counterpart reads, and
- * the outputs are a pair, so that by induction over the nodes both nets are the
+ * the outputs are pairs, so that by induction over the nodes both nets are the
  * same function when each pair is, which the other conditions are about.
  *
  * SPDX-License-Identifier: Apache-2.0
@@ -20,8 +20,9 @@
 
 bool ptf_is_chain(const ptf_net *net)
 {
-    bool chain = net->output == net->node_count - 1;
-    for (int i = 1; chain && i < net->node_count; i++)
+    bool chain = net->input_count == 1 && net->output_count == 1 &&
+                 net->outputs[0].node == net->node_count - 1;
+    for (int i = net->input_count; chain && i < net->node_count; i++)
         chain =
             net->nodes[i].input_count == 1 && net->nodes[i].inputs[0] == i - 1;
     return chain;
@@ -100,7 +101,7 @@ static bool fits(const matching *m, int a, int b)
 /* The free node of A with the name of 'b', or -1. */
 static int find_named(const matching *m, int b)
 {
-    for (int i = 1; i < m->a->node_count; i++) {
+    for (int i = m->a->input_count; i < m->a->node_count; i++) {
         if (is_free(m, i, b) &&
             strcmp(m->a->nodes[i].name, m->b->nodes[b].name) == 0)
             return i;
@@ -117,7 +118,7 @@ static int find_alike(const matching *m, int b)
     int named = find_named(m, b), first = -1;
     if (named >= 0 && fits(m, named, b))
         return named;
-    for (int i = m->a->node_count - 1; i > 0; i--)
+    for (int i = m->a->node_count - 1; i >= m->a->input_count; i--)
         first = is_free(m, i, b) ? i : first;
     for (int i = first; i > 0 && i < m->a->node_count; i++) {
         if (fits(m, i, b))
@@ -146,9 +147,10 @@ static void find_all(matching *m)
 {
     for (int i = 0; i < m->b->node_count; i++)
         m->pairs[i].layer = -1;
-    use(m, 0, 0);
+    for (int i = 0; i < m->b->input_count; i++)
+        use(m, i, i);
     for (int constants = 0; constants < 2; constants++) {
-        for (int i = 1; i < m->b->node_count; i++) {
+        for (int i = m->b->input_count; i < m->b->node_count; i++) {
             bool constant = m->b->nodes[i].op == PTF_OP_CONSTANT;
             bool due = constants ? is_new_constant(m, i) : !constant;
             int found = due ? find_alike(m, i) : -1;
@@ -160,8 +162,9 @@ static void find_all(matching *m)
 
 static void count_reads(const ptf_net *a, int *reads)
 {
-    reads[a->output]++;
-    for (int i = 1; i < a->node_count; i++) {
+    for (int i = 0; i < a->output_count; i++)
+        reads[a->outputs[i].node]++;
+    for (int i = a->input_count; i < a->node_count; i++) {
         for (int k = 0; k < a->nodes[i].input_count; k++)
             reads[a->nodes[i].inputs[k]]++;
     }
@@ -210,7 +213,8 @@ void ptf_find_miswired(const ptf_graphs *g, const ptf_pair *pairs,
                        ptf_pair_mismatch *out)
 {
     const ptf_net *b = g->b;
-    for (int i = 1; i < b->node_count && out->reason == NULL; i++) {
+    for (int i = b->input_count; i < b->node_count && out->reason == NULL;
+         i++) {
         const ptf_node *node = &b->nodes[i];
         if (pairs[i].layer < 0 && !passes_on(node))
             *out = (ptf_pair_mismatch){"has no counterpart in the original",
@@ -219,8 +223,11 @@ void ptf_find_miswired(const ptf_graphs *g, const ptf_pair *pairs,
             *out = (ptf_pair_mismatch){
                 "reads other values than in the original", node->name};
     }
-    if (out->reason == NULL && !is_pair(g, pairs, g->a->output, b->output))
-        *out = (ptf_pair_mismatch){
-            "is the output, and is not that of the original",
-            b->nodes[b->output].name};
+    for (int i = 0; i < b->output_count && out->reason == NULL; i++) {
+        int node = b->outputs[i].node;
+        if (!is_pair(g, pairs, g->a->outputs[i].node, node))
+            *out = (ptf_pair_mismatch){
+                "is the output, and is not that of the original",
+                b->nodes[node].name};
+    }
 }

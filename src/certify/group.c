@@ -9,35 +9,51 @@
 
 /* --------------------------------------------------------------------- runs */
 
+/* All outputs of a sample one after the other. */
+static void pack(const ptf_check *c, const ptf_side *side, int64_t count,
+                 float *to)
+{
+    for (int64_t n = 0; n < count; n++) {
+        for (int k = 0; k < side->net->output_count; to += c->sizes[k++])
+            memcpy(to, side->outs[k] + n * c->sizes[k],
+                   (size_t)c->sizes[k] * sizeof(*to));
+    }
+}
+
 /* Both plans of a side; what they give must be the same bits. */
-static ptf_status run_side(ptf_check *c, int which, const float *in,
+static ptf_status run_side(ptf_check *c, int which, const float *const *in,
                            int64_t count, ptf_error *err)
 {
     ptf_side *side = &c->sides[which];
-    ptf_status status = ptf_plan_run(side->plan, in, count, side->out, err);
-    if (status == PTF_OK)
-        status = ptf_plan_run(side->kept, in, count, side->kept_out, err);
+    int inputs = side->net->input_count;
+    ptf_status status =
+        ptf_plan_run_all(side->plan, in, count, side->outs, err);
     if (status != PTF_OK)
         return status;
-    side->taps[0] = in;
-    for (int i = 1; i < side->net->node_count; i++) {
+    pack(c, side, count, side->out);
+    status = ptf_plan_run_all(side->kept, in, count, side->outs, err);
+    if (status != PTF_OK)
+        return status;
+    pack(c, side, count, side->kept_out);
+    memcpy(side->taps, in, (size_t)inputs * sizeof(*in));
+    for (int i = inputs; i < side->net->node_count; i++) {
         ptf_shape shape;
         side->taps[i] =
             ptf_side_fixed(side, i)
                 ? NULL
-                : ptf_plan_layer(side->kept, (size_t)(i - 1), &shape);
+                : ptf_plan_layer(side->kept, (size_t)(i - inputs), &shape);
     }
     for (int i = 0; i < side->net->node_count; i++)
         side->steps[i] = side->inside[i] ? NULL : side->taps[i];
     size_t size = (size_t)(count * c->outputs_each) * sizeof(float);
     if (memcmp(side->out, side->kept_out, size) != 0)
         ptf_check_broken(c, "gives other bits when its layers are looked at",
-                         side->net->nodes[side->net->output].name);
+                         side->net->nodes[side->net->outputs[0].node].name);
     return PTF_OK;
 }
 
 /* Balls through the whole net; keeps those of the outputs. */
-static ptf_status enclose_side(ptf_check *c, int which, const float *in,
+static ptf_status enclose_side(ptf_check *c, int which, const float *const *in,
                                int64_t count, ptf_error *err)
 {
     ptf_enclosure *enc = c->enclosures[which];
@@ -46,16 +62,20 @@ static ptf_status enclose_side(ptf_check *c, int which, const float *in,
     const float **taps = ptf_alloc((size_t)net->node_count * sizeof(*taps));
     if (taps == NULL)
         return ptf_fail_memory(err);
-    taps[0] = in;
+    memcpy(taps, in, (size_t)net->input_count * sizeof(*taps));
     ptf_status status = ptf_enclosure_run_taps(enc, taps, count, false, err);
     ptf_free(taps);
     for (int64_t n = 0; status == PTF_OK && n < count; n++) {
-        ptf_balls balls = ptf_enclosure_node(enc, net->output, n);
-        size_t size = (size_t)c->outputs_each * sizeof(double);
-        memcpy(c->outputs[which].value + n * c->outputs_each, balls.value,
-               size);
-        memcpy(c->outputs[which].radius + n * c->outputs_each, balls.radius,
-               size);
+        double *value = c->outputs[which].value + n * c->outputs_each;
+        double *radius = c->outputs[which].radius + n * c->outputs_each;
+        for (int k = 0; k < net->output_count; k++) {
+            ptf_balls balls = ptf_enclosure_node(enc, net->outputs[k].node, n);
+            size_t size = (size_t)c->sizes[k];
+            memcpy(value, balls.value, size * sizeof(*value));
+            memcpy(radius, balls.radius, size * sizeof(*radius));
+            value += size;
+            radius += size;
+        }
         int bad = ptf_enclosure_bad(enc, n);
         c->silent[n] |= bad >= 0;
         if (bad >= 0)
@@ -106,7 +126,7 @@ static int64_t beyond(const ptf_enclosure *enc, const float *tap, int node,
 static void check_runs(ptf_check *c, int which, int64_t count)
 {
     const ptf_side *side = &c->sides[which];
-    for (int i = 1; i < side->net->node_count; i++) {
+    for (int i = side->net->input_count; i < side->net->node_count; i++) {
         if (ptf_side_fixed(side, i))
             continue;
         int64_t n = beyond(c->enclosures[which], side->taps[i], i, count);
@@ -123,7 +143,7 @@ static void check_runs(ptf_check *c, int which, int64_t count)
             c->beyond = side->net->nodes[i].name;
         if (which == PTF_SIDE_B)
             c->layers[i].runs_beyond += n;
-        for (int k = 1;
+        for (int k = 0;
              which == PTF_SIDE_A && k < c->sides[PTF_SIDE_B].net->node_count;
              k++)
             c->layers[k].runs_beyond += c->pairs[k].value == i ? n : 0;
@@ -186,7 +206,8 @@ static void attribute(ptf_check *c, int node, int64_t count)
 static void each_layer(ptf_check *c, int64_t count,
                        void (*visit)(ptf_check *c, int node, int64_t count))
 {
-    for (int i = 1; i < c->sides[PTF_SIDE_B].net->node_count; i++) {
+    for (int i = c->sides[PTF_SIDE_B].net->input_count;
+         i < c->sides[PTF_SIDE_B].net->node_count; i++) {
         int value = c->pairs[i].value;
         if (value >= 0 && !ptf_side_fixed(&c->sides[PTF_SIDE_A], value) &&
             !ptf_side_fixed(&c->sides[PTF_SIDE_B], i))
@@ -194,8 +215,8 @@ static void each_layer(ptf_check *c, int64_t count,
     }
 }
 
-static ptf_status run_functions(ptf_check *c, const float *in, int64_t count,
-                                ptf_error *err)
+static ptf_status run_functions(ptf_check *c, const float *const *in,
+                                int64_t count, ptf_error *err)
 {
     ptf_status status = PTF_OK;
     for (int64_t n = 0; n < count; n++)
@@ -251,20 +272,38 @@ static ptf_status add_prediction(ptf_check *c, int64_t sample,
     return PTF_OK;
 }
 
-/* 'first' is the number of the group's first input. */
+/* No output of the original or the other may have wide radii. */
+static void check_sharp(ptf_check *c, const ptf_outcome *o)
+{
+    const ptf_net *b = c->sides[PTF_SIDE_B].net;
+    int64_t first = 0;
+    for (int k = 0; k < o->outputs; first += o->sizes[k++]) {
+        ptf_balls of[] = {o->a, o->b, o->ideal};
+        for (int i = 0; i < 3; i++) {
+            if (of[i].value != NULL)
+                of[i] = (ptf_balls){of[i].value + first, of[i].radius + first};
+        }
+        if (!ptf_balls_sharp(of[0], of[1], o->sizes[k]) ||
+            !ptf_balls_sharp(of[0], of[2], o->sizes[k]))
+            ptf_check_broken(c, "has radii so wide that a fault could hide",
+                             b->nodes[b->outputs[k].node].name);
+    }
+}
+
+/* 'first' is the number of the group's first sample. */
 static ptf_status add_outcomes(ptf_check *c, int64_t first, int64_t count,
                                ptf_error *err)
 {
     int64_t size = c->outputs_each;
-    const ptf_net *b = c->sides[PTF_SIDE_B].net;
     const ptf_balls *o = c->outputs;
     ptf_status status = PTF_OK;
     for (int64_t n = 0; status == PTF_OK && n < count; n++) {
-        ptf_outcome outcome = {.outputs = size,
-                               .run_a = c->sides[PTF_SIDE_A].out + n * size,
-                               .run_b = c->sides[PTF_SIDE_B].out + n * size,
-                               .rounded =
-                                   c->certificate.ulps <= c->options.max_ulps};
+        ptf_outcome outcome = {
+            .outputs = c->sides[PTF_SIDE_A].net->output_count,
+            .sizes = c->sizes,
+            .run_a = c->sides[PTF_SIDE_A].out + n * size,
+            .run_b = c->sides[PTF_SIDE_B].out + n * size,
+            .rounded = c->certificate.ulps <= c->options.max_ulps};
         ptf_balls *to[] = {&outcome.a, &outcome.ideal, &outcome.b};
         for (int i = 0; i < PTF_SIDE_COUNT; i++) {
             if (o[i].value != NULL)
@@ -273,10 +312,7 @@ static ptf_status add_outcomes(ptf_check *c, int64_t first, int64_t count,
         }
         ptf_prediction kind = PTF_PREDICTION_UNDECIDED;
         if (!c->silent[n]) {
-            if (!ptf_balls_sharp(outcome.a, outcome.b, size) ||
-                !ptf_balls_sharp(outcome.a, outcome.ideal, size))
-                ptf_check_broken(c, "has radii so wide that a fault could hide",
-                                 b->nodes[b->output].name);
+            check_sharp(c, &outcome);
             kind = ptf_certificate_add(&c->certificate, &outcome);
         }
         status = add_prediction(c, first + n, kind, err);
@@ -284,12 +320,15 @@ static ptf_status add_outcomes(ptf_check *c, int64_t first, int64_t count,
     return status;
 }
 
-static ptf_status run_group(ptf_check *c, const float *in, int64_t count,
+static ptf_status run_group(ptf_check *c, const float *const *in, int64_t count,
                             ptf_error *err)
 {
-    if (c->not_finite.reason == NULL && !ptf_all_finite(in, count * c->inputs))
-        c->not_finite =
-            (ptf_pair_mismatch){"an input has NaN or infinity", NULL};
+    for (int k = 0; k < c->sides[PTF_SIDE_A].net->input_count; k++) {
+        if (c->not_finite.reason == NULL &&
+            !ptf_all_finite(in[k], count * c->inputs[k]))
+            c->not_finite =
+                (ptf_pair_mismatch){"an input has NaN or infinity", NULL};
+    }
     ptf_status status = run_side(c, PTF_SIDE_A, in, count, err);
     if (status == PTF_OK)
         status = run_side(c, PTF_SIDE_B, in, count, err);
@@ -300,14 +339,15 @@ static ptf_status run_group(ptf_check *c, const float *in, int64_t count,
     if (status != PTF_OK)
         return status;
     int64_t first = c->verdict.samples;
-    ptf_verdict_add(&c->verdict, c->sides[PTF_SIDE_A].out,
-                    c->sides[PTF_SIDE_B].out, count, c->outputs_each);
+    ptf_verdict_add_outputs(&c->verdict, c->sides[PTF_SIDE_A].out,
+                            c->sides[PTF_SIDE_B].out, count, c->sizes,
+                            c->sides[PTF_SIDE_A].net->output_count);
     return add_outcomes(c, first, count, err);
 }
 
 typedef struct call {
     ptf_check *check;
-    const float *in;
+    const float *const *in;
     int64_t count;
 } call;
 
@@ -317,8 +357,8 @@ static ptf_status call_group(void *context, ptf_error *err)
     return run_group(c->check, c->in, c->count, err);
 }
 
-ptf_status ptf_check_group(ptf_check *check, const float *in, int64_t count,
-                           ptf_error *err)
+ptf_status ptf_check_group(ptf_check *check, const float *const *in,
+                           int64_t count, ptf_error *err)
 {
     call c = {check, in, count};
     return ptf_call_ieee(call_group, &c, err);

@@ -155,7 +155,7 @@ ptf_status ptf_ideal_numbers(ptf_arena *arena, const ptf_net *a,
                              ptf_numbers *ideal, ptf_error *err)
 {
     ptf_status status = PTF_OK;
-    for (int i = 1; status == PTF_OK && i < b->node_count; i++) {
+    for (int i = b->input_count; status == PTF_OK && i < b->node_count; i++) {
         int from = pairs[i].layer;
         ideal[i] = (ptf_numbers){0};
         if (from < 0)

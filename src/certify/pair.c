@@ -77,7 +77,7 @@ static bool is_same_graph(const ptf_net *a, const ptf_net *b)
 {
     if (a->node_count != b->node_count)
         return false;
-    for (int i = 1; i < a->node_count; i++) {
+    for (int i = a->input_count; i < a->node_count; i++) {
         if (a->nodes[i].op != b->nodes[i].op ||
             strcmp(a->nodes[i].name, b->nodes[i].name) != 0)
             return false;
@@ -101,7 +101,7 @@ static bool pair_by_log(const ptf_net *a, const ptf_net *b,
 static bool pair_in_order(const ptf_net *a, const ptf_net *b, ptf_pair *pairs)
 {
     int next = 1;
-    for (int i = 1; i < b->node_count; i++) {
+    for (int i = b->input_count; i < b->node_count; i++) {
         const ptf_node *node = &b->nodes[i];
         int at = next;
         while (at < a->node_count && !ptf_pair_alike(&a->nodes[at], node) &&
@@ -118,9 +118,10 @@ static bool pair_in_order(const ptf_net *a, const ptf_net *b, ptf_pair *pairs)
 
 static void pair_by_name(const ptf_net *a, const ptf_net *b, ptf_pair *pairs)
 {
-    for (int i = 1; i < b->node_count; i++) {
+    for (int i = b->input_count; i < b->node_count; i++) {
         pairs[i].layer = -1;
-        for (int k = 1; k < a->node_count && !b->nodes[i].implied; k++) {
+        for (int k = a->input_count; k < a->node_count && !b->nodes[i].implied;
+             k++) {
             if (ptf_pair_alike(&a->nodes[k], &b->nodes[i]) &&
                 strcmp(a->nodes[k].name, b->nodes[i].name) == 0)
                 pairs[i].layer = k;
@@ -172,13 +173,15 @@ static void find_mismatch(const ptf_net *a, const ptf_net *b,
                           const ptf_pair *pairs, const bool *used,
                           const bool *folded, ptf_pair_mismatch *out)
 {
-    for (int i = 1; i < b->node_count && out->reason == NULL; i++) {
+    for (int i = b->input_count; i < b->node_count && out->reason == NULL;
+         i++) {
         const ptf_node *node = &b->nodes[i];
         if (has_numbers(node) && pairs[i].layer < 0)
             *out = (ptf_pair_mismatch){"has no counterpart in the original",
                                        node->name};
     }
-    for (int i = 1; i < a->node_count && out->reason == NULL; i++) {
+    for (int i = a->input_count; i < a->node_count && out->reason == NULL;
+         i++) {
         const ptf_node *node = &a->nodes[i];
         if (has_numbers(node) && !used[i] && !folded[i])
             *out = (ptf_pair_mismatch){"of the original has no counterpart",
@@ -207,7 +210,7 @@ ptf_status ptf_pair_nets(const ptf_graphs *g, const ptf_net *model,
     if (used == NULL)
         return ptf_fail_memory(err);
     ptf_status status = pair_layers(g, model, pairs, err);
-    for (int i = 1; status == PTF_OK && i < b->node_count; i++) {
+    for (int i = b->input_count; status == PTF_OK && i < b->node_count; i++) {
         bool alike = pairs[i].layer >= 0 &&
                      ptf_pair_alike(&a->nodes[pairs[i].layer], &b->nodes[i]);
         pairs[i].layer = alike ? pairs[i].layer : -1;
@@ -215,7 +218,7 @@ ptf_status ptf_pair_nets(const ptf_graphs *g, const ptf_net *model,
             used[pairs[i].layer] = true;
     }
     pairs[0] = (ptf_pair){0, 0};
-    for (int i = 1; status == PTF_OK && i < b->node_count; i++)
+    for (int i = b->input_count; status == PTF_OK && i < b->node_count; i++)
         fold(a, used, &pairs[i], folded);
     *mismatch = (ptf_pair_mismatch){NULL, NULL};
     if (status == PTF_OK)

@@ -116,7 +116,7 @@ static ptf_status probe(ptf_check *c, ptf_arena *arena, ptf_error *err)
     if (status == PTF_OK)
         status = ptf_enclosure_run_taps(c->enclosures[PTF_SIDE_I], taps_i,
                                         count, false, err);
-    for (int i = 1; status == PTF_OK && i < b->node_count; i++) {
+    for (int i = b->input_count; status == PTF_OK && i < b->node_count; i++) {
         if (c->pairs[i].value >= 0)
             compare(c, i, count);
     }

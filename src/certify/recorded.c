@@ -34,25 +34,39 @@ static bool is_constant(const ptf_net *net, int node)
     return net->nodes[node].op == PTF_OP_CONSTANT;
 }
 
-/* The node whose output the array is; 0: it is left out. */
+/* The node whose output the array is; -1: it is left out. */
 static ptf_status find_node(const ptf_recording *r, const char *name, int *node,
                             ptf_error *err)
 {
     const ptf_net *net = r->net;
-    for (int i = 1; i < net->node_count; i++) {
+    size_t port;
+    *node = -1;
+    if (name[0] != '\0' && ptf_net_find_output(net, name, &port)) {
+        *node = net->outputs[port].node;
+        return PTF_OK;
+    }
+    for (int i = net->input_count; i < net->node_count; i++) {
         *node = i;
         if (name[0] != '\0' && strcmp(net->nodes[i].name, name) == 0 &&
             !is_constant(net, i))
             return PTF_OK;
     }
+    *node = -1;
     meaning m = meaning_of(name, r->count);
-    *node = m == IS_OUTPUT ? net->output : 0;
-    if (m != IS_UNKNOWN)
+    if (m == IS_INPUT || (name[0] != '\0' && r->count > 1 &&
+                          ptf_net_find_input(net, name, &port)))
         return PTF_OK;
-    ptf_origin origin = {r->source, name};
+    if (m == IS_OUTPUT && net->output_count == 1) {
+        *node = net->outputs[0].node;
+        return PTF_OK;
+    }
+    ptf_origin origin = {r->source, name[0] != '\0' ? name : NULL};
     return ptf_fail(err, PTF_ARGUMENT, &origin, PTF_NO_OFFSET,
-                    "expected \"output\" or the name of a layer, got an "
-                    "array of another name; ptfold info lists the layers");
+                    "expected \"%s\" or the name of a layer, got an "
+                    "array of another name; ptfold info lists the layers",
+                    net->output_count == 1
+                        ? "output"
+                        : ptf_net_output_name(net, &net->outputs[0]));
 }
 
 /* ------------------------------------------------------------------ shapes */
@@ -87,6 +101,23 @@ static bool same_shape(const ptf_tensor *a, const ptf_tensor *b)
     return same;
 }
 
+/* Integers are recorded of outputs that are integers. */
+static bool takes(const ptf_net *net, int node, ptf_dtype dtype)
+{
+    bool takes = dtype == PTF_DTYPE_F32 || dtype == PTF_DTYPE_F64 ||
+                 dtype == PTF_DTYPE_F16;
+    for (int k = 0; k < net->output_count; k++)
+        takes |= net->outputs[k].node == node && net->outputs[k].dtype == dtype;
+    return takes;
+}
+
+static const char *name_of(const ptf_net *net, int node)
+{
+    if (net->output_count == 1 && ptf_net_is_output(net, node))
+        return "the network";
+    return net->nodes[node].name;
+}
+
 static ptf_status check_array(const ptf_recording *r, const ptf_tensor *array,
                               int node, ptf_error *err)
 {
@@ -101,12 +132,9 @@ static ptf_status check_array(const ptf_recording *r, const ptf_tensor *array,
         return ptf_fail(err, PTF_ARGUMENT, &origin, PTF_NO_OFFSET,
                         "expected an array %s, the output of %s for each of "
                         "%lld inputs, got %s",
-                        expected,
-                        node == r->net->output ? "the network"
-                                               : r->net->nodes[node].name,
-                        (long long)r->samples, found);
-    if (array->dtype != PTF_DTYPE_F32 && array->dtype != PTF_DTYPE_F64 &&
-        array->dtype != PTF_DTYPE_F16)
+                        expected, name_of(r->net, node), (long long)r->samples,
+                        found);
+    if (!takes(r->net, node, array->dtype))
         return ptf_fail(err, PTF_UNSUPPORTED, &origin, PTF_NO_OFFSET,
                         "expected float32, float64 or float16, got %s",
                         ptf_dtype_name(array->dtype));
@@ -117,8 +145,8 @@ ptf_status ptf_recorded_find(const ptf_recording *r, const ptf_tensor *array,
                              int *node, ptf_error *err)
 {
     ptf_status status = find_node(r, array->name, node, err);
-    return status == PTF_OK && *node > 0 ? check_array(r, array, *node, err)
-                                         : status;
+    return status == PTF_OK && *node >= 0 ? check_array(r, array, *node, err)
+                                          : status;
 }
 
 /* ----------------------------------------------------------------- numbers */

@@ -18,7 +18,8 @@ static const char *wrong_parameter(const ptf_check *c)
 /* The first layer of B that is another function than A's. */
 static const char *layer_apart(const ptf_check *c)
 {
-    for (int i = 1; i < c->sides[PTF_SIDE_B].net->node_count; i++) {
+    for (int i = c->sides[PTF_SIDE_B].net->input_count;
+         i < c->sides[PTF_SIDE_B].net->node_count; i++) {
         if (c->layers[i].function_apart > 0)
             return c->layers[i].name_b;
     }
@@ -131,7 +132,7 @@ bool ptf_check_layer(const ptf_check *c, size_t index, ptf_layer_check *out)
     const ptf_net *b = c->sides[PTF_SIDE_B].net;
     if (!c->options.layers)
         return false;
-    for (int i = 1; i < b->node_count; i++) {
+    for (int i = b->input_count; i < b->node_count; i++) {
         if (c->pairs[i].value < 0 || ptf_side_fixed(&c->sides[PTF_SIDE_B], i) ||
             index-- > 0)
             continue;

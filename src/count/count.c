@@ -292,15 +292,16 @@ static ptf_status count_layers(const counting *c, ptf_count *layers,
     *total = (ptf_count){.name = ptf_net_name(c->net),
                          .op = "",
                          .input = c->shapes[0],
-                         .output = c->shapes[c->net->output]};
-    for (int i = 1; i < c->net->node_count; i++) {
+                         .output = c->shapes[c->net->outputs[0].node]};
+    int first = c->net->input_count;
+    for (int i = first; i < c->net->node_count; i++) {
         ptf_count count = count_layer(&t, c, i);
         add_count(&t, total, &count);
         if (t.overflow)
             return ptf_node_fail(err, PTF_ARGUMENT, &c->net->nodes[i],
                                  "up to here there are more operations than "
                                  "can be counted");
-        layers[i - 1] = count;
+        layers[i - first] = count;
     }
     return PTF_OK;
 }
@@ -323,11 +324,12 @@ static ptf_status read_options(const ptf_count_options *options, counting *c,
     if (c->convention == NULL)
         return ptf_fail(err, PTF_ARGUMENT, NULL, PTF_NO_OFFSET,
                         "there is no convention \"%s\"", convention->name);
-    c->wanted[0] = o->input_gradient;
+    for (int i = 0; i < c->net->input_count; i++)
+        c->wanted[i] = o->input_gradient;
     return PTF_OK;
 }
 
-ptf_status ptf_net_count(const ptf_net *net, const ptf_shape *input,
+ptf_status ptf_net_count(const ptf_net *net, const ptf_shape *inputs,
                          const ptf_count_options *options, ptf_count *layers,
                          ptf_count *total, ptf_error *err)
 {
@@ -346,7 +348,7 @@ ptf_status ptf_net_count(const ptf_net *net, const ptf_shape *input,
     if (status == PTF_OK)
         status = read_options(options, &c, err);
     if (status == PTF_OK)
-        status = ptf_net_shapes(net, input, shapes, err);
+        status = ptf_net_shapes(net, inputs, shapes, err);
     if (status == PTF_OK)
         status = count_layers(&c, layers, total, err);
     ptf_arena_free(&arena);

@@ -88,7 +88,7 @@ static ptf_status allocate(ptf_enclosure *enc, ptf_error *err)
     return allocate_workers(enc, operands, err);
 }
 
-static ptf_status prepare(ptf_enclosure *enc, const ptf_shape *input,
+static ptf_status prepare(ptf_enclosure *enc, const ptf_shape *inputs,
                           ptf_error *err)
 {
     size_t nodes = (size_t)enc->net->node_count;
@@ -99,7 +99,7 @@ static ptf_status prepare(ptf_enclosure *enc, const ptf_shape *input,
     enc->passing = ptf_arena_array(&enc->arena, nodes, sizeof *enc->passing);
     if (!enc->shapes || !enc->sizes || !enc->own || !enc->root || !enc->passing)
         return ptf_fail_memory(err);
-    ptf_status status = ptf_net_shapes(enc->net, input, enc->shapes, err);
+    ptf_status status = ptf_net_shapes(enc->net, inputs, enc->shapes, err);
     if (status == PTF_OK)
         status = allocate(enc, err);
     if (status == PTF_OK && !enc->numbers)
@@ -109,7 +109,7 @@ static ptf_status prepare(ptf_enclosure *enc, const ptf_shape *input,
 
 ptf_status ptf_enclosure_make_with(const ptf_net *net,
                                    const ptf_numbers *numbers,
-                                   const ptf_shape *input, int threads,
+                                   const ptf_shape *inputs, int threads,
                                    ptf_enclosure **out, ptf_error *err)
 {
     *out = NULL;
@@ -122,7 +122,7 @@ ptf_status ptf_enclosure_make_with(const ptf_net *net,
     enc->net = net;
     enc->numbers = numbers;
     enc->threads = threads > 0 ? threads : ptf_thread_count();
-    ptf_status status = prepare(enc, input, err);
+    ptf_status status = prepare(enc, inputs, err);
     if (status == PTF_OK)
         *out = enc;
     else
@@ -130,10 +130,10 @@ ptf_status ptf_enclosure_make_with(const ptf_net *net,
     return status;
 }
 
-ptf_status ptf_enclosure_make(const ptf_net *net, const ptf_shape *input,
+ptf_status ptf_enclosure_make(const ptf_net *net, const ptf_shape *inputs,
                               ptf_enclosure **out, ptf_error *err)
 {
-    return ptf_enclosure_make_with(net, NULL, input, 0, out, err);
+    return ptf_enclosure_make_with(net, NULL, inputs, 0, out, err);
 }
 
 void ptf_enclosure_free(ptf_enclosure *enc)
@@ -148,9 +148,9 @@ void ptf_enclosure_free(ptf_enclosure *enc)
 
 /* ------------------------------------------------------------------ queries */
 
-ptf_shape ptf_enclosure_output(const ptf_enclosure *enc)
+ptf_shape ptf_enclosure_output(const ptf_enclosure *enc, size_t index)
 {
-    return enc->shapes[enc->net->output];
+    return enc->shapes[enc->net->outputs[index].node];
 }
 
 const char *ptf_enclosure_undecided(const ptf_enclosure *enc)
@@ -181,45 +181,64 @@ int ptf_enclosure_bad(const ptf_enclosure *enc, int64_t n)
 
 /* --------------------------------------------------------------------- run */
 
-static ptf_status run_group(ptf_enclosure *enc, const float *in, int64_t count,
-                            double *value, double *radius, ptf_error *err)
+/* What an image's balls are for output k, which say nothing where it is bad. */
+static void give_output(ptf_enclosure *enc, int k, int64_t n, double *value,
+                        double *radius)
+{
+    int node = enc->net->outputs[k].node;
+    int64_t size = enc->sizes[node];
+    if (enc->bad[n] < 0) {
+        ptf_balls_copy(size, ptf_enclosure_node(enc, node, n),
+                       (ptf_balls){value, radius});
+        return;
+    }
+    enc->undecided = enc->net->nodes[enc->bad[n]].name;
+    for (int64_t i = 0; i < size; i++) {
+        value[i] = (double)NAN;
+        radius[i] = HUGE_VAL;
+    }
+}
+
+/* Images first .. first + count - 1. */
+static ptf_status run_group(ptf_enclosure *enc, const float *const *in,
+                            int64_t first, int64_t count, double *const *value,
+                            double *const *radius, ptf_error *err)
 {
     const ptf_net *net = enc->net;
     const float **taps = ptf_alloc((size_t)net->node_count * sizeof *taps);
     if (!taps)
         return ptf_fail_memory(err);
-    taps[0] = in;
+    for (int k = 0; k < net->input_count; k++)
+        taps[k] = in[k] + first * enc->sizes[k];
     ptf_status status = ptf_enclosure_run_outputs(enc, taps, count, err);
     ptf_free(taps);
-    if (status != PTF_OK)
-        return status;
-    int64_t size = enc->sizes[net->output];
-    for (int64_t n = 0; n < count; n++) {
-        ptf_balls_copy(size, ptf_enclosure_node(enc, net->output, n),
-                       (ptf_balls){value + n * size, radius + n * size});
-        if (enc->bad[n] < 0)
-            continue;
-        enc->undecided = net->nodes[enc->bad[n]].name;
-        for (int64_t k = n * size; k < (n + 1) * size; k++) {
-            value[k] = (double)NAN;
-            radius[k] = HUGE_VAL;
-        }
+    for (int k = 0; status == PTF_OK && k < net->output_count; k++) {
+        int64_t size = enc->sizes[net->outputs[k].node];
+        for (int64_t n = 0; n < count; n++)
+            give_output(enc, k, n, value[k] + (first + n) * size,
+                        radius[k] + (first + n) * size);
     }
-    return PTF_OK;
+    return status;
+}
+
+ptf_status ptf_enclosure_run_all(ptf_enclosure *enc, const float *const *in,
+                                 int64_t count, double *const *value,
+                                 double *const *radius, ptf_error *err)
+{
+    ptf_status status = PTF_OK;
+    enc->undecided = NULL;
+    for (int64_t n = 0; status == PTF_OK && n < count; n += enc->group)
+        status = run_group(enc, in, n, ptf_min_i64(count - n, enc->group),
+                           value, radius, err);
+    return status;
 }
 
 ptf_status ptf_enclosure_run(ptf_enclosure *enc, const float *in, int64_t count,
                              double *value, double *radius, ptf_error *err)
 {
-    int64_t inputs = enc->sizes[0], outputs = enc->sizes[enc->net->output];
-    enc->undecided = NULL;
-    for (int64_t n = 0; n < count; n += enc->group) {
-        int64_t group = count - n < enc->group ? count - n : enc->group;
-        ptf_status status =
-            run_group(enc, in + n * inputs, group, value + n * outputs,
-                      radius + n * outputs, err);
-        if (status != PTF_OK)
-            return status;
-    }
-    return PTF_OK;
+    ptf_status status =
+        ptf_net_check_single(enc->net, "ptf_enclosure_run() takes", err);
+    if (status != PTF_OK)
+        return status;
+    return ptf_enclosure_run_all(enc, &in, count, &value, &radius, err);
 }

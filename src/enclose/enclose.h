@@ -185,7 +185,7 @@ double ptf_enclose_log(double x, double *error);
  */
 ptf_status ptf_enclosure_make_with(const ptf_net *net,
                                    const ptf_numbers *numbers,
-                                   const ptf_shape *input, int threads,
+                                   const ptf_shape *inputs, int threads,
                                    ptf_enclosure **out, ptf_error *err);
 
 /* The most images that run together. */
@@ -194,8 +194,8 @@ int64_t ptf_enclosure_group(const ptf_enclosure *enclosure);
 /*
  * Runs 'count' images, at most a group.  Who reads the value of node i, each
  * of its readers, gets the numbers taps[i] (count x shape, exact; of a constant
- * as well) where that is not NULL, and the node's balls otherwise; taps[0] is
- * the input.  So with taps of the input
+ * as well) where that is not NULL, and the node's balls otherwise; the
+ * inputs have one each.  So with taps of the inputs
  * alone balls go through the whole net, and with taps of a run's values each
  * step stands for itself.
  */

@@ -53,11 +53,13 @@ static void find_passing(const walk *w)
     const ptf_enclosure *enc = w->enc;
     const ptf_net *net = enc->net;
     for (int i = w->from; i < w->to; i++)
-        enc->passing[i] = !w->keeps && i != enc->root[net->output];
+        enc->passing[i] = !w->keeps;
     for (int i = w->to; i < net->node_count; i++) {
         for (int k = 0; k < net->nodes[i].input_count; k++)
             enc->passing[enc->root[net->nodes[i].inputs[k]]] = false;
     }
+    for (int i = 0; i < net->output_count; i++)
+        enc->passing[enc->root[net->outputs[i].node]] = false;
 }
 
 static ptf_enclose_value place(const span *s, int i)
@@ -157,7 +159,7 @@ static bool is_apart(const ptf_enclosure *enc, int i)
 /* Where a node passes balls on that no tap replaces, they are its own. */
 static void share_balls(ptf_enclosure *enc, const float *const *taps)
 {
-    for (int i = 1; i < enc->net->node_count; i++) {
+    for (int i = 0; i < enc->net->node_count; i++) {
         const ptf_node *node = &enc->net->nodes[i];
         bool shares = ptf_op_is_alias(node->op) && node->input_count > 0 &&
                       taps[node->inputs[0]] == NULL;
@@ -168,12 +170,14 @@ static void share_balls(ptf_enclosure *enc, const float *const *taps)
 static void take_sources(const walk *w)
 {
     ptf_enclosure *enc = w->enc;
-    staging input = {
-        .tap = w->taps[0], .size = enc->sizes[0], .to = enc->own[0].balls};
-    ptf_enclose_step s = {.enc = enc, .out = enc->own[0]};
-    ptf_each(enc->threads, w->count, stage_image, &input);
-    ptf_each(enc->threads, w->count, ptf_enclose_note, &s);
-    for (int i = 1; i < enc->net->node_count; i++) {
+    for (int i = 0; i < enc->net->input_count; i++) {
+        staging input = {
+            .tap = w->taps[i], .size = enc->sizes[i], .to = enc->own[i].balls};
+        ptf_enclose_step s = {.enc = enc, .node = i, .out = enc->own[i]};
+        ptf_each(enc->threads, w->count, stage_image, &input);
+        ptf_each(enc->threads, w->count, ptf_enclose_note, &s);
+    }
+    for (int i = enc->net->input_count; i < enc->net->node_count; i++) {
         if (enc->net->nodes[i].op == PTF_OP_CONSTANT)
             ptf_enclose_constant(&enc->numbers[i], enc->sizes[i], w->executed,
                                  enc->own[i].balls);
@@ -192,7 +196,7 @@ static ptf_status run_taps(walk *w, ptf_error *err)
         enc->bad[n] = -1;
     share_balls(enc, w->taps);
     take_sources(w);
-    for (w->to = 1; status == PTF_OK && w->to < nodes;) {
+    for (w->to = enc->net->input_count; status == PTF_OK && w->to < nodes;) {
         w->from = w->to++;
         bool apart = is_apart(enc, w->from);
         while (w->to < nodes && is_apart(enc, w->to) == apart)

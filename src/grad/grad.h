@@ -71,7 +71,7 @@ struct ptf_gradient {
 
     /* the last run */
     int64_t count;
-    const float *in;
+    const float **in; /* of each input */
 };
 
 /* Threads take so much of what is computed number by number. */

@@ -65,13 +65,16 @@ static ptf_status assign_slots(ptf_gradient *g, ptf_error *err)
     if (taken == NULL || placed == NULL || g->slots == NULL ||
         g->slot_floats == NULL)
         return ptf_fail_memory(err);
-    placed[g->net->output] = g->nodes[g->net->output].needed;
-    if (placed[g->net->output])
-        take_slot(g, taken, g->net->output);
+    for (int k = 0; k < g->net->output_count; k++) {
+        int output = g->net->outputs[k].node;
+        if (g->nodes[output].needed && !placed[output])
+            take_slot(g, taken, output);
+        placed[output] = g->nodes[output].needed;
+    }
     for (int i = g->net->node_count - 1; i >= 0; i--) {
         if (!g->nodes[i].needed)
             continue;
-        if (!placed[i]) /* the input, which nothing reads */
+        if (!placed[i]) /* an input, which nothing reads */
             take_slot(g, taken, i);
         for (int k = 0; k < g->net->nodes[i].input_count; k++) {
             int input = g->net->nodes[i].inputs[k];
@@ -79,7 +82,8 @@ static ptf_status assign_slots(ptf_gradient *g, ptf_error *err)
                 take_slot(g, taken, input);
             placed[input] = g->nodes[input].needed;
         }
-        taken[g->nodes[i].slot] = i == 0; /* that of the input stays */
+        taken[g->nodes[i].slot] =
+            i < g->net->input_count; /* those of inputs stay */
     }
     return PTF_OK;
 }
@@ -150,7 +154,7 @@ static ptf_status make_node(ptf_gradient *g, int i,
 {
     const ptf_node *node = &g->net->nodes[i];
     ptf_back *n = &g->nodes[i];
-    if (i == 0) {
+    if (i < g->net->input_count) {
         n->needed = (g->by & PTF_WRT_INPUT) != 0;
         return PTF_OK;
     }
@@ -160,7 +164,7 @@ static ptf_status make_node(ptf_gradient *g, int i,
     if (by_parameters)
         status = ptf_back_tensors(g, i, err);
     if (status != PTF_OK || g->reads[i] == 0)
-        return status; /* it has no part in the output */
+        return status; /* it has no part in an output */
     n->needed = note_operands(g, node) || by_parameters;
     return n->needed ? ptf_back_make(g, i, options, err) : PTF_OK;
 }
@@ -169,7 +173,7 @@ static ptf_status make_node(ptf_gradient *g, int i,
 
 typedef struct making {
     ptf_gradient *g;
-    const ptf_shape *input;
+    const ptf_shape *inputs;
     ptf_plan_options *options;
 } making;
 
@@ -177,7 +181,7 @@ static ptf_status make(void *context, ptf_error *err)
 {
     making *m = context;
     ptf_gradient *g = m->g;
-    const ptf_shape *input = m->input;
+    const ptf_shape *inputs = m->inputs;
     ptf_plan_options *options = m->options;
     size_t nodes = (size_t)g->net->node_count;
     g->shapes = ptf_arena_array(&g->arena, nodes, sizeof(*g->shapes));
@@ -185,22 +189,24 @@ static ptf_status make(void *context, ptf_error *err)
     g->nodes = ptf_arena_array(&g->arena, nodes, sizeof(*g->nodes));
     g->tensors = ptf_arena_array(&g->arena, g->net->tensor_count + 1,
                                  sizeof(*g->tensors));
+    g->in =
+        ptf_arena_array(&g->arena, (size_t)g->net->input_count, sizeof(*g->in));
     if (g->shapes == NULL || g->reads == NULL || g->nodes == NULL ||
-        g->tensors == NULL)
+        g->tensors == NULL || g->in == NULL)
         return ptf_fail_memory(err);
     options->keep = true;
     ptf_status status =
-        ptf_plan_make(g->net, input, g->batch, options, &g->plan, err);
+        ptf_plan_make(g->net, inputs, g->batch, options, &g->plan, err);
     options->keep = false;
     if (status == PTF_OK)
-        status = ptf_net_shapes(g->net, input, g->shapes, err);
+        status = ptf_net_shapes(g->net, inputs, g->shapes, err);
     ptf_net_count_reads(g->net, g->reads);
     for (int i = 0; i < g->net->node_count && status == PTF_OK; i++)
         status = make_node(g, i, options, err);
     return status == PTF_OK ? ptf_gradient_buffers(g, err) : status;
 }
 
-ptf_status ptf_gradient_make(const ptf_net *net, const ptf_shape *input,
+ptf_status ptf_gradient_make(const ptf_net *net, const ptf_shape *inputs,
                              int64_t batch, const ptf_gradient_options *options,
                              ptf_gradient **out, ptf_error *err)
 {
@@ -220,7 +226,7 @@ ptf_status ptf_gradient_make(const ptf_net *net, const ptf_shape *input,
     ptf_plan_options plan = {
         .threads = g->threads, .isa = o->isa, .runs = o->runs};
     g->kernels = ptf_kernels_get(isa);
-    making m = {g, input, &plan};
+    making m = {g, inputs, &plan};
     ptf_status status = ptf_call_ieee(make, &m, err);
     if (status == PTF_OK)
         *out = g;
@@ -240,9 +246,9 @@ void ptf_gradient_free(ptf_gradient *g)
     ptf_free(g);
 }
 
-ptf_shape ptf_gradient_output(const ptf_gradient *g)
+ptf_shape ptf_gradient_output(const ptf_gradient *g, size_t index)
 {
-    return ptf_plan_output(g->plan);
+    return ptf_plan_output(g->plan, index);
 }
 
 size_t ptf_gradient_tensor_count(const ptf_gradient *g)

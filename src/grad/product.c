@@ -28,8 +28,13 @@ static ptf_status make_plain(ptf_gradient *g, int i,
         return ptf_fail_memory(err);
     nodes[1].attrs.scale_shift = false;
     nodes[1].tensors[PTF_ROLE_SCALE] = nodes[1].tensors[PTF_ROLE_SHIFT] = NULL;
-    *net = (ptf_net){
-        .nodes = nodes, .node_count = 2, .output = 1, .has_tensors = true};
+    *net = (ptf_net){.nodes = nodes, .node_count = 2, .has_tensors = true};
+    net->inputs = ptf_arena_alloc(&g->arena, sizeof(*net->inputs));
+    net->outputs = ptf_arena_alloc(&g->arena, sizeof(*net->outputs));
+    if (net->inputs == NULL || net->outputs == NULL)
+        return ptf_fail_memory(err);
+    net->input_count = net->output_count = 1;
+    net->outputs[0].node = 1;
     return ptf_plan_make(net, shape, g->batch, options, &g->nodes[i].plain,
                          err);
 }

@@ -8,8 +8,10 @@
 const float *ptf_gradient_value(const ptf_gradient *g, int node)
 {
     ptf_shape shape;
-    return node == 0 ? g->in
-                     : ptf_plan_layer(g->plan, (size_t)node - 1, &shape);
+    int first = g->net->input_count;
+    return node < first
+               ? g->in[node]
+               : ptf_plan_layer(g->plan, (size_t)(node - first), &shape);
 }
 
 int64_t ptf_gradient_numel(const ptf_gradient *g, int node)
@@ -17,13 +19,23 @@ int64_t ptf_gradient_numel(const ptf_gradient *g, int node)
     return ptf_shape_numel(&g->shapes[node]);
 }
 
+ptf_status ptf_gradient_run_all(ptf_gradient *g, const float *const *in,
+                                int64_t count, float *const *out,
+                                ptf_error *err)
+{
+    ptf_status status = ptf_plan_run_all(g->plan, in, count, out, err);
+    g->count = status == PTF_OK ? count : 0;
+    memcpy(g->in, in, (size_t)g->net->input_count * sizeof(*g->in));
+    return status;
+}
+
 ptf_status ptf_gradient_run(ptf_gradient *g, const float *in, int64_t count,
                             float *out, ptf_error *err)
 {
-    ptf_status status = ptf_plan_run(g->plan, in, count, out, err);
-    g->count = status == PTF_OK ? count : 0;
-    g->in = in;
-    return status;
+    ptf_status status =
+        ptf_net_check_single(g->net, "ptf_gradient_run() takes", err);
+    return status == PTF_OK ? ptf_gradient_run_all(g, &in, count, &out, err)
+                            : status;
 }
 
 /* -------------------------------------------------------------------- back */
@@ -69,7 +81,7 @@ static ptf_status node_back(ptf_gradient *g, int i, ptf_error *err)
     if (!node->needed)
         return PTF_OK;
     size_t floats = (size_t)(g->count * ptf_gradient_numel(g, i));
-    if (!node->filled) /* the input, which nothing reads */
+    if (!node->filled) /* an input, which nothing reads */
         memset(node->d, 0, floats * sizeof(float));
     ptf_status status = ptf_back_parameters(g, i, err);
     const ptf_node *of = &g->net->nodes[i];
@@ -93,40 +105,57 @@ static void add_later(const ptf_gradient *g, int i)
 
 typedef struct back_run {
     ptf_gradient *g;
-    const float *cotangent;
+    const float *const *cotangents;
 } back_run;
+
+/* The first of several outputs that are one value writes, the others add. */
+static void output_back(ptf_gradient *g, int node, const float *cotangent)
+{
+    ptf_back *to = &g->nodes[node];
+    int64_t floats = g->count * ptf_gradient_numel(g, node);
+    if (to->filled)
+        ptf_gradient_add(g, to->d, cotangent, floats);
+    else if (to->needed)
+        memcpy(to->d, cotangent, (size_t)floats * sizeof(float));
+    to->filled = to->needed;
+}
 
 static ptf_status walk_back(void *context, ptf_error *err)
 {
     const back_run *r = context;
     ptf_gradient *g = r->g;
-    int output = g->net->output;
     for (int i = 0; i < g->net->node_count; i++)
         g->nodes[i].filled = false;
-    if (g->nodes[output].needed) {
-        size_t floats = (size_t)(g->count * ptf_gradient_numel(g, output));
-        memcpy(g->nodes[output].d, r->cotangent, floats * sizeof(float));
-        g->nodes[output].filled = true;
-    }
+    for (int k = 0; k < g->net->output_count; k++)
+        output_back(g, g->net->outputs[k].node, r->cotangents[k]);
     ptf_status status = PTF_OK;
     for (int i = g->net->node_count - 1; i >= 0 && status == PTF_OK; i--)
         status = node_back(g, i, err);
-    for (int i = g->net->node_count - 1; i > 0; i--)
+    for (int i = g->net->node_count - 1; i >= g->net->input_count; i--)
         add_later(g, i);
     return status;
+}
+
+ptf_status ptf_gradient_back_all(ptf_gradient *g,
+                                 const float *const *cotangents, ptf_error *err)
+{
+    if (g->count == 0)
+        return ptf_fail(err, PTF_ARGUMENT, NULL, PTF_NO_OFFSET,
+                        "a gradient needs a run forward first");
+    back_run r = {g, cotangents};
+    return ptf_call_ieee(walk_back, &r, err);
 }
 
 ptf_status ptf_gradient_back(ptf_gradient *g, const float *cotangent,
                              ptf_error *err)
 {
-    if (g->count == 0)
-        return ptf_fail(err, PTF_ARGUMENT, NULL, PTF_NO_OFFSET,
-                        "a gradient needs a run forward first");
-    back_run r = {g, cotangent};
-    return ptf_call_ieee(walk_back, &r, err);
+    ptf_status status =
+        ptf_net_check_single(g->net, "ptf_gradient_back() takes", err);
+    return status == PTF_OK ? ptf_gradient_back_all(g, &cotangent, err)
+                            : status;
 }
 
-const float *ptf_gradient_input(const ptf_gradient *g)
+const float *ptf_gradient_input(const ptf_gradient *g, size_t index)
 {
-    return g->count > 0 && g->nodes[0].needed ? g->nodes[0].d : NULL;
+    return g->count > 0 && g->nodes[index].needed ? g->nodes[index].d : NULL;
 }

@@ -18,7 +18,8 @@ typedef struct maker {
     int node_capacity;
     ptf_container *containers;
     int container_capacity;
-    ptf_partial_shape kind; /* of the last node's value */
+    int last;               /* node */
+    ptf_partial_shape kind; /* of its value */
     int line;               /* number of the line that is being read */
     ptf_error *err;
 } maker;
@@ -39,16 +40,18 @@ static ptf_status add_node(maker *m, const ptf_node *node)
     net->nodes = nodes;
     m->nodes[net->node_count] = *node;
     m->nodes[net->node_count].file = m->file;
-    net->output = net->node_count++;
+    m->last = net->node_count++;
     return PTF_OK;
 }
 
 static ptf_status add_input(maker *m)
 {
     ptf_net *net = m->net;
-    net->has_input = m->text.has_input;
-    net->input = m->text.input;
-    m->kind = ptf_net_input_partial_shape(net);
+    const ptf_input input = {.has_shape = m->text.has_input,
+                             .shape = m->text.input};
+    if (!ptf_net_add_input(net, &input))
+        return ptf_fail_memory(m->err);
+    m->kind = ptf_net_input_partial_shape(net, 0);
     return add_node(m, &(ptf_node){.op = PTF_OP_INPUT,
                                    .name = "",
                                    .class_name = "Input",
@@ -66,8 +69,7 @@ static ptf_status add_implied_flatten(maker *m)
                      .container = -1};
     ptf_attrs_default(PTF_OP_FLATTEN, &node.attrs);
     node.text = ptf_op_text(&m->net->arena, PTF_OP_FLATTEN, &node.attrs);
-    if (node.text == NULL ||
-        !ptf_node_read(&m->net->arena, &node, 1, &m->net->output))
+    if (node.text == NULL || !ptf_node_read(&m->net->arena, &node, 1, &m->last))
         return ptf_fail_memory(m->err);
     m->kind = (ptf_partial_shape){2, 0};
     return add_node(m, &node);
@@ -152,7 +154,7 @@ static ptf_status refuse_layer(maker *m, const ptf_node *node, int64_t got,
         return ptf_order_fail(m->net, unknown, m->how, m->text.name, m->err);
     return ptf_text_fail(m->err, PTF_UNSUPPORTED, m->text.name, m->line,
                          "%s cannot follow %s: %s", node->class_name,
-                         m->nodes[m->net->output].class_name,
+                         m->nodes[m->last].class_name,
                          ptf_op_refusal(wrong, &node->attrs, got, text));
 }
 
@@ -170,7 +172,7 @@ static ptf_status add_layer(maker *m, const ptf_item *item, const char *path,
         ptf_op_partial_shape(node.op, &node.attrs, m->kind, &m->kind);
     if (wrong != NULL)
         return refuse_layer(m, &node, got, wrong);
-    if (!ptf_node_read(&m->net->arena, &node, 1, &m->net->output))
+    if (!ptf_node_read(&m->net->arena, &node, 1, &m->last))
         return ptf_fail_memory(m->err);
     return add_node(m, &node);
 }
@@ -352,6 +354,9 @@ static ptf_status read_text(maker *m)
         status = add_input(m);
     if (status == PTF_OK)
         status = add_module(m, &root, "", -1, 1);
+    if (status == PTF_OK &&
+        !ptf_net_add_output(m->net, &(ptf_output){.node = m->last}))
+        status = ptf_fail_memory(m->err);
     if (status != PTF_OK || m->next_line == m->text.line_count)
         return status;
     status = ptf_code_check(m->net, &m->text, m->next_line, m->err);

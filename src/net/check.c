@@ -36,7 +36,9 @@ ptf_status(ptf_node_fail)(ptf_error *err, ptf_status status,
 
 int ptf_net_consumers(const ptf_net *net, int node)
 {
-    int count = net->output == node;
+    int count = 0;
+    for (int i = 0; i < net->output_count; i++)
+        count += net->outputs[i].node == node;
     for (int i = node + 1; i < net->node_count; i++) {
         for (int k = 0; k < net->nodes[i].input_count; k++)
             count += net->nodes[i].inputs[k] == node;
@@ -47,8 +49,9 @@ int ptf_net_consumers(const ptf_net *net, int node)
 void ptf_net_count_reads(const ptf_net *net, int *reads)
 {
     memset(reads, 0, (size_t)net->node_count * sizeof(*reads));
-    reads[net->output] = 1;
-    for (int i = net->output; i > 0; i--) {
+    for (int i = 0; i < net->output_count; i++)
+        reads[net->outputs[i].node]++;
+    for (int i = net->node_count - 1; i >= net->input_count; i--) {
         const ptf_node *node = &net->nodes[i];
         for (int k = 0; k < node->input_count && reads[i] > 0; k++)
             reads[node->inputs[k]]++;
@@ -65,14 +68,16 @@ int ptf_net_only_consumer(const ptf_net *net, int node)
                 return i;
         }
     }
-    return -1; /* the net's output */
+    return -1; /* it is an output */
 }
 
-ptf_partial_shape ptf_net_input_partial_shape(const ptf_net *net)
+ptf_partial_shape ptf_net_input_partial_shape(const ptf_net *net, int input)
 {
-    if (!net->has_input)
+    const ptf_input *in = &net->inputs[input];
+    if (!in->has_shape)
         return (ptf_partial_shape){0, 0};
-    return (ptf_partial_shape){net->input.rank + 1, net->input.dim[0]};
+    return (ptf_partial_shape){in->shape.rank + 1,
+                               in->shape.rank > 0 ? in->shape.dim[0] : 0};
 }
 
 /* -------------------------------------------------------------- parameters */
@@ -172,9 +177,10 @@ static ptf_status check_nodes(const ptf_net *net, ptf_error *err)
         ptf_alloc((size_t)net->node_count * sizeof(*kinds));
     if (kinds == NULL)
         return ptf_fail_memory(err);
-    kinds[0] = ptf_net_input_partial_shape(net);
+    for (int i = 0; i < net->input_count; i++)
+        kinds[i] = ptf_net_input_partial_shape(net, i);
     ptf_status status = PTF_OK;
-    for (int i = 1; status == PTF_OK && i < net->node_count; i++)
+    for (int i = net->input_count; status == PTF_OK && i < net->node_count; i++)
         status = check_node(net, i, kinds, err);
     ptf_free(kinds);
     return status;
@@ -187,13 +193,13 @@ static int compare_names(const void *a, const void *b)
     return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
-/* Names of layers and containers, which must differ. */
+/* Names of layers, containers and several inputs, which must differ. */
 static size_t list_names(const ptf_net *net, const char **names)
 {
     size_t count = 0;
     for (int i = 0; i < net->container_count; i++)
         names[count++] = net->containers[i].path;
-    for (int i = 1; i < net->node_count; i++) {
+    for (int i = net->input_count > 1 ? 0 : 1; i < net->node_count; i++) {
         if (!net->nodes[i].implied)
             names[count++] = net->nodes[i].name;
     }
@@ -218,12 +224,60 @@ static ptf_status check_names(const ptf_net *net, ptf_error *err)
     return status;
 }
 
+/* ------------------------------------------------------- inputs and outputs */
+
+static bool has_ports(const ptf_net *net)
+{
+    bool ok = net->input_count > 0 && net->output_count > 0;
+    for (int i = 0; ok && i < net->node_count; i++)
+        ok = (net->nodes[i].op == PTF_OP_INPUT) == (i < net->input_count);
+    for (int i = 0; ok && i < net->output_count; i++)
+        ok =
+            net->outputs[i].node >= 0 && net->outputs[i].node < net->node_count;
+    return ok && net->input_count <= net->node_count;
+}
+
+/* Outputs are told apart by their names, however they have them. */
+static ptf_status check_outputs(const ptf_net *net, ptf_error *err)
+{
+    ptf_text_table known = {NULL, 0, 0};
+    ptf_status status = PTF_OK;
+    for (int i = 0; status == PTF_OK && i < net->output_count; i++) {
+        const ptf_output *o = &net->outputs[i];
+        const char *names[] = {ptf_net_output_name(net, o), o->alias};
+        for (int k = 0; status == PTF_OK && k < 2 && names[k] != NULL; k++) {
+            const ptf_output *same = ptf_text_table_find(&known, names[k]);
+            if (same != NULL && (k == 0 || same != o))
+                status =
+                    ptf_net_fail(err, PTF_FORMAT, net,
+                                 "two outputs have the name '%s'", names[k]);
+            else if (same == NULL && !ptf_text_table_add(&known, names[k],
+                                                         (void *)(uintptr_t)o))
+                status = ptf_fail_memory(err);
+        }
+    }
+    ptf_text_table_free(&known);
+    return status;
+}
+
+ptf_status ptf_net_check_single(const ptf_net *net, const char *wants,
+                                ptf_error *err)
+{
+    if (net->input_count == 1 && net->output_count == 1)
+        return PTF_OK;
+    return ptf_net_fail(err, PTF_UNSUPPORTED, net,
+                        "%s a network of one input and one output; this one "
+                        "has %d and %d",
+                        wants, net->input_count, net->output_count);
+}
+
 ptf_status ptf_net_check(const ptf_net *net, ptf_error *err)
 {
-    if (net->node_count < 2 || net->nodes[0].op != PTF_OP_INPUT ||
-        net->output < 1 || net->output >= net->node_count)
+    if (!has_ports(net))
         return ptf_net_fail(err, PTF_ARGUMENT, net,
                             "the net has no layers, or no input or output");
     ptf_status status = check_nodes(net, err);
-    return status == PTF_OK ? check_names(net, err) : status;
+    if (status == PTF_OK)
+        status = check_names(net, err);
+    return status == PTF_OK ? check_outputs(net, err) : status;
 }

@@ -29,11 +29,17 @@ ptf_status ptf_net_edit_begin(const ptf_net *net, ptf_net_edit *out,
         copy_array(arena, net->nodes, net->node_count, sizeof(*net->nodes));
     copy->containers = copy_array(arena, net->containers, net->container_count,
                                   sizeof(*net->containers));
+    copy->outputs = copy_array(arena, net->outputs, net->output_count,
+                               sizeof(*net->outputs));
+    copy->output_room = net->output_count;
     bool *dead = ptf_arena_array(arena, (size_t)net->node_count, sizeof(*dead));
-    if (copy->nodes == NULL || copy->containers == NULL || dead == NULL) {
+    if (copy->nodes == NULL || copy->outputs == NULL ||
+        copy->containers == NULL || dead == NULL) {
         ptf_net_free(copy);
         return ptf_fail_memory(err);
     }
+    for (int i = 0; net->output_count > 1 && i < net->output_count; i++)
+        copy->outputs[i].name = ptf_net_output_name(net, &net->outputs[i]);
     copy->parent = net;
     copy->remarks = NULL;
     copy->remark_count = 0;
@@ -213,7 +219,6 @@ static bool drop_dead(ptf_net_edit *edit)
     if (moved == NULL)
         return false;
     int kept = 0;
-    net->output = resolve(edit, net->output);
     for (int i = 0; i < net->node_count; i++) {
         ptf_node *node = &edit->nodes[i];
         if (edit->dead[i])
@@ -222,7 +227,10 @@ static bool drop_dead(ptf_net_edit *edit)
         for (int k = 0; k < node->input_count; k++)
             node->inputs[k] = moved[resolve(edit, node->inputs[k])];
     }
-    net->output = moved[net->output];
+    for (int i = 0; i < net->output_count; i++) {
+        int *node = &net->outputs[i].node;
+        *node = moved[resolve(edit, *node)];
+    }
     int to = 0;
     for (int i = 0; i < net->node_count; i++) {
         if (!edit->dead[i])

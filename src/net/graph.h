@@ -23,6 +23,7 @@ enum {
     PTF_GRAPH_OPERANDS_MAX = 1 << 16, /* of all nodes together */
     PTF_GRAPH_NAME_MAX = 1024,        /* bytes of a name */
     PTF_GRAPH_ATTRS_MAX = 32,         /* attributes of a node */
+    PTF_GRAPH_PORTS_MAX = 4096,       /* inputs; outputs */
 };
 
 /* True for a text that begins as that of a graph does, in any version. */

@@ -102,13 +102,14 @@ static bool put_node(drawing *d, int index)
     return true;
 }
 
-static void put_output(const drawing *d)
+static void put_output(const drawing *d, int index)
 {
-    const char *name = d->net->output_name;
-    fprintf(d->out, "    output%s", d->l->source[0]);
-    put_text(d->l, d->out, name != NULL ? name : "output");
-    fprintf(d->out, "%s    n%d%soutput%s", d->l->source[1], d->net->output,
-            d->l->edge, d->l->edge_end);
+    const ptf_output *o = &d->net->outputs[index];
+    bool alone = d->net->output_count == 1 && o->name == NULL;
+    fprintf(d->out, "    output%d%s", index, d->l->source[0]);
+    put_text(d->l, d->out, alone ? "output" : ptf_net_output_name(d->net, o));
+    fprintf(d->out, "%s    n%d%soutput%d%s", d->l->source[1], o->node,
+            d->l->edge, index, d->l->edge_end);
 }
 
 static bool draw(drawing *d)
@@ -118,7 +119,8 @@ static bool draw(drawing *d)
         if (!put_node(d, i))
             return false;
     }
-    put_output(d);
+    for (int i = 0; i < d->net->output_count; i++)
+        put_output(d, i);
     fputs(d->l->tail, d->out);
     return true;
 }
@@ -129,8 +131,7 @@ ptf_status ptf_net_draw(const ptf_net *net, ptf_drawing kind, FILE *out,
     drawing d = {.l = &languages[kind], .net = net, .out = out};
     ptf_shape *shapes =
         ptf_arena_array(&d.scratch, (size_t)net->node_count, sizeof(*shapes));
-    if (shapes != NULL && net->has_input &&
-        ptf_net_shapes(net, &net->input, shapes, NULL) == PTF_OK)
+    if (shapes != NULL && ptf_net_own_shapes(net, shapes))
         d.shapes = shapes;
     bool ok = shapes != NULL && draw(&d);
     ptf_arena_free(&d.scratch);

@@ -30,7 +30,7 @@ typedef struct parser {
     int op_count, operand_count;
     operand *operands; /* of the line */
     int count, capacity;
-    bool has_output;
+    bool sized; /* an input has said whether there is a batch */
 } parser;
 
 static ptf_status expect(parser *p, char mark)
@@ -177,17 +177,21 @@ static ptf_status take_size(parser *p, int64_t *out)
     return ptf_scan_next(&p->s);
 }
 
-/* "[64,3,7,7]"; after the batch, which is 'N', there is a comma before all. */
-static ptf_status take_sizes(parser *p, bool batch, ptf_shape *out)
+/*
+ * "[64,3,7,7]", or "[N,3,7,7]" where there may be a batch, 'N'; then there is a
+ * comma before all sizes.
+ */
+static ptf_status take_sizes(parser *p, bool *batch, ptf_shape *out)
 {
     out->rank = 0;
     ptf_status status = expect(p, '[');
-    if (status == PTF_OK && batch)
-        status = expect_word(p, "N", "'N', the batch");
+    *batch = *batch && status == PTF_OK && is_word(p, "N");
+    if (*batch)
+        status = ptf_scan_next(&p->s);
     while (status == PTF_OK && !ptf_scan_is(&p->s, ']')) {
         if (out->rank == PTF_SHAPE_MAX)
             return ptf_scan_expected(&p->s, "']': a shape has at most 7 sizes");
-        if (batch || out->rank > 0)
+        if (*batch || out->rank > 0)
             status = expect(p, ',');
         if (status == PTF_OK)
             status = take_size(p, &out->dim[out->rank++]);
@@ -203,30 +207,47 @@ static ptf_status take_dtype(parser *p, ptf_dtype *out)
     return ptf_scan_next(&p->s);
 }
 
+/* "[N,3,32,32] fixed"; all inputs that say have a batch, or none has. */
+static ptf_status take_input_shape(parser *p, const ptf_token *name,
+                                   ptf_input *out)
+{
+    bool batch = true;
+    ptf_status status = take_sizes(p, &batch, &out->shape);
+    if (status != PTF_OK)
+        return status;
+    if (p->sized && batch == p->net->whole)
+        return ptf_scan_fail(&p->s, PTF_FORMAT, name->raw.text,
+                             "expected the batch 'N' in the shapes of all "
+                             "inputs, or of none");
+    p->sized = out->has_shape = true;
+    p->net->whole = !batch;
+    out->fixed = is_word(p, "fixed");
+    return out->fixed ? ptf_scan_next(&p->s) : PTF_OK;
+}
+
 static ptf_status parse_input(parser *p)
 {
     const ptf_token token = p->s.token;
     ptf_node node = {.op = PTF_OP_INPUT};
-    if (p->net->node_count > 0)
+    ptf_input input = {.has_shape = false};
+    if (p->net->node_count > p->net->input_count)
+        return ptf_scan_fail(&p->s, PTF_FORMAT, token.raw.text,
+                             "expected inputs before all other values");
+    if (p->net->input_count == PTF_GRAPH_PORTS_MAX)
         return ptf_scan_fail(&p->s, PTF_UNSUPPORTED, token.raw.text,
-                             "expected one input, before all other values");
+                             "more than %d inputs", PTF_GRAPH_PORTS_MAX);
     if (!is_name(p) && token.kind != PTF_TOKEN_NUMBER)
         return ptf_scan_expected(&p->s, "the name of the input");
     ptf_status status = add_node(p, &token, &node, NULL);
     if (status == PTF_OK)
         status = ptf_scan_next(&p->s);
     if (status == PTF_OK)
-        status = expect_word(p, "f32", "f32");
-    if (status != PTF_OK || at_line_end(p))
-        return status;
-    p->net->has_input = true;
-    status = take_sizes(p, true, &p->net->input);
-    if (status == PTF_OK && p->net->input.rank == 0)
-        return ptf_scan_fail(&p->s, PTF_UNSUPPORTED, token.raw.text,
-                             "expected an input of a batch and 1 to 7 sizes");
-    p->net->input_fixed = is_word(p, "fixed");
-    return p->net->input_fixed && status == PTF_OK ? ptf_scan_next(&p->s)
-                                                   : status;
+        status = take_dtype(p, &input.dtype);
+    if (status == PTF_OK && !at_line_end(p))
+        status = take_input_shape(p, &token, &input);
+    if (status == PTF_OK && !ptf_net_add_input(p->net, &input))
+        status = ptf_fail_memory(p->s.err);
+    return status;
 }
 
 static ptf_status parse_const(parser *p)
@@ -235,6 +256,7 @@ static ptf_status parse_const(parser *p)
     ptf_node node = {.op = PTF_OP_CONSTANT};
     ptf_tensor *tensor = ptf_arena_alloc(&p->net->arena, sizeof(*tensor));
     ptf_shape shape;
+    bool batch = false;
     size_t bytes;
     if (tensor == NULL)
         return ptf_fail_memory(p->s.err);
@@ -245,7 +267,7 @@ static ptf_status parse_const(parser *p)
     if (status == PTF_OK)
         status = take_dtype(p, &tensor->dtype);
     if (status == PTF_OK)
-        status = take_sizes(p, false, &shape);
+        status = take_sizes(p, &batch, &shape);
     if (status != PTF_OK)
         return status;
     tensor->rank = shape.rank;
@@ -449,9 +471,9 @@ static ptf_status parse_call(parser *p, const ptf_token *name)
         return ptf_scan_fail(&p->s, PTF_UNSUPPORTED, at,
                              "expected an op that ptfold has, got '%.60s'",
                              p->s.token.name);
-    if (p->net->node_count == 0)
+    if (p->net->input_count == 0)
         return ptf_scan_fail(&p->s, PTF_FORMAT, name->raw.text,
-                             "expected the input before all other values");
+                             "expected an input before all other values");
     if (++p->op_count >= PTF_GRAPH_NODES_MAX)
         return ptf_scan_fail(&p->s, PTF_UNSUPPORTED, at, "more than %d values",
                              PTF_GRAPH_NODES_MAX);
@@ -469,30 +491,46 @@ static ptf_status parse_call(parser *p, const ptf_token *name)
 
 /* -------------------------------------------------------------------- lines */
 
-/* "output logits linear_1", or "output linear_1" */
+/* "i64 also argmax" behind a named output's value. */
+static ptf_status take_output_rest(parser *p, ptf_output *out)
+{
+    ptf_status status = PTF_OK;
+    if (!at_line_end(p) && !is_word(p, "also"))
+        status = take_dtype(p, &out->dtype);
+    if (status == PTF_OK && is_word(p, "also")) {
+        status = ptf_scan_next(&p->s);
+        if (status == PTF_OK)
+            status = take_name(p, &out->alias);
+    }
+    return status;
+}
+
+/* "output logits linear_1 ...", or "output linear_1" */
 static ptf_status parse_output(parser *p)
 {
     symbol *what;
-    const ptf_token first = p->s.token;
-    bool named = is_name(p);
-    if (p->has_output)
-        return ptf_scan_fail(&p->s, PTF_UNSUPPORTED, first.raw.text,
-                             "expected one output, got a second");
-    p->has_output = true;
+    ptf_output out = {.name = NULL};
+    if (p->net->output_count == PTF_GRAPH_PORTS_MAX)
+        return ptf_scan_fail(&p->s, PTF_UNSUPPORTED, p->s.token.raw.text,
+                             "more than %d outputs", PTF_GRAPH_PORTS_MAX);
     ptf_scan ahead = p->s;
     ahead.err = NULL;
-    if (ptf_scan_next(&ahead) == PTF_OK && named &&
-        ahead.token.kind != PTF_TOKEN_NEWLINE &&
-        ahead.token.kind != PTF_TOKEN_END) {
-        p->net->output_name = first.name;
-        ptf_scan_next(&p->s);
-    }
-    ptf_status status = find(p, &what);
+    bool named = is_name(p) && ptf_scan_next(&ahead) == PTF_OK &&
+                 ahead.token.kind != PTF_TOKEN_NEWLINE &&
+                 ahead.token.kind != PTF_TOKEN_END;
+    ptf_status status = named ? take_name(p, &out.name) : PTF_OK;
+    if (status == PTF_OK)
+        status = find(p, &what);
     if (status != PTF_OK)
         return status;
     what->is_read = true;
-    p->net->output = what->node;
-    return ptf_scan_next(&p->s);
+    out.node = what->node;
+    status = ptf_scan_next(&p->s);
+    if (status == PTF_OK && named)
+        status = take_output_rest(p, &out);
+    if (status == PTF_OK && !ptf_net_add_output(p->net, &out))
+        status = ptf_fail_memory(p->s.err);
+    return status;
 }
 
 static ptf_status parse_net_name(parser *p)
@@ -570,7 +608,7 @@ static ptf_status parse_lines(parser *p)
         if (status == PTF_OK)
             status = expect_line_end(p);
     }
-    if (status == PTF_OK && !p->has_output)
+    if (status == PTF_OK && p->net->output_count == 0)
         return ptf_scan_expected(&p->s, "the output");
     return status;
 }
@@ -592,7 +630,8 @@ static ptf_status drop_parameters(parser *p)
         s->node = kept;
         net->nodes[kept++] = *node;
     }
-    net->output = p->of_node[net->output]->node;
+    for (int i = 0; i < net->output_count; i++)
+        net->outputs[i].node = p->of_node[net->outputs[i].node]->node;
     net->node_count = kept;
     ptf_origin origin = {p->s.file, NULL};
     return kept <= PTF_GRAPH_NODES_MAX

@@ -191,6 +191,40 @@ static bool print_node(printer *p, int index)
     return print_op(p, index, &s);
 }
 
+static void print_input(const printer *p, int index)
+{
+    const ptf_input *in = &p->net->inputs[index];
+    fputs("input ", p->out);
+    print_value(p, index);
+    fprintf(p->out, " %s", ptf_dtype_short(in->dtype));
+    if (in->has_shape) {
+        fputc(' ', p->out);
+        print_dims(&in->shape, !p->net->whole, p->out);
+    }
+    fputs(in->fixed ? " fixed\n" : "\n", p->out);
+}
+
+/* A name that says more than the value's; always one before a dtype or alias,
+ * so that the line is clear. */
+static void print_output(const printer *p, int index)
+{
+    const ptf_output *o = &p->net->outputs[index];
+    bool more = o->dtype != PTF_DTYPE_F32 || o->alias != NULL;
+    fputs("output ", p->out);
+    if (o->name != NULL || more) {
+        ptf_graph_print_name(p->out, ptf_net_output_name(p->net, o));
+        fputc(' ', p->out);
+    }
+    print_value(p, o->node);
+    if (o->dtype != PTF_DTYPE_F32)
+        fprintf(p->out, " %s", ptf_dtype_short(o->dtype));
+    if (o->alias != NULL) {
+        fputs(" also ", p->out);
+        ptf_graph_print_name(p->out, o->alias);
+    }
+    fputc('\n', p->out);
+}
+
 static void print_head(const printer *p)
 {
     const ptf_net *net = p->net;
@@ -202,12 +236,8 @@ static void print_head(const printer *p)
         ptf_graph_print_name(p->out, name);
         fputc('\n', p->out);
     }
-    fputs("input ", p->out);
-    print_value(p, 0);
-    fputs(net->has_input ? " f32 " : " f32", p->out);
-    if (net->has_input)
-        print_dims(&net->input, true, p->out);
-    fputs(net->input_fixed ? " fixed\n" : "\n", p->out);
+    for (int i = 0; i < net->input_count; i++)
+        print_input(p, i);
 }
 
 static bool print_all(printer *p)
@@ -215,17 +245,12 @@ static bool print_all(printer *p)
     if (!name_nodes(p))
         return false;
     print_head(p);
-    for (int i = 1; i < p->net->node_count; i++) {
+    for (int i = p->net->input_count; i < p->net->node_count; i++) {
         if (!print_node(p, i))
             return false;
     }
-    fputs("output ", p->out);
-    if (p->net->output_name != NULL) {
-        ptf_graph_print_name(p->out, p->net->output_name);
-        fputc(' ', p->out);
-    }
-    print_value(p, p->net->output);
-    fputc('\n', p->out);
+    for (int i = 0; i < p->net->output_count; i++)
+        print_output(p, i);
     return true;
 }
 

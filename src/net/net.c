@@ -24,6 +24,107 @@ bool ptf_node_is_parameter(const ptf_node *node)
            ptf_dtype_is_float(t->dtype);
 }
 
+/* ------------------------------------------------------- inputs and outputs */
+
+bool ptf_net_add_input(ptf_net *net, const ptf_input *input)
+{
+    void *inputs = net->inputs;
+    bool ok = ptf_arena_grow(&net->arena, &inputs, net->input_count,
+                             &net->input_room, sizeof(*input));
+    net->inputs = inputs;
+    if (ok)
+        net->inputs[net->input_count++] = *input;
+    return ok;
+}
+
+bool ptf_net_add_output(ptf_net *net, const ptf_output *output)
+{
+    void *outputs = net->outputs;
+    bool ok = ptf_arena_grow(&net->arena, &outputs, net->output_count,
+                             &net->output_room, sizeof(*output));
+    net->outputs = outputs;
+    if (ok)
+        net->outputs[net->output_count++] = *output;
+    return ok;
+}
+
+const char *ptf_net_output_name(const ptf_net *net, const ptf_output *output)
+{
+    const char *name = net->nodes[output->node].name;
+    if (output->name != NULL)
+        return output->name;
+    return name[0] != '\0' ? name : "output";
+}
+
+bool ptf_net_is_output(const ptf_net *net, int node)
+{
+    int i = 0;
+    while (i < net->output_count && net->outputs[i].node != node)
+        i++;
+    return i < net->output_count;
+}
+
+size_t ptf_net_input_count(const ptf_net *net)
+{
+    return (size_t)net->input_count;
+}
+
+size_t ptf_net_output_count(const ptf_net *net)
+{
+    return (size_t)net->output_count;
+}
+
+bool ptf_net_is_whole(const ptf_net *net)
+{
+    return net->whole;
+}
+
+bool ptf_net_input(const ptf_net *net, size_t index, ptf_port *out)
+{
+    if (index >= (size_t)net->input_count)
+        return false;
+    const ptf_input *in = &net->inputs[index];
+    *out = (ptf_port){.name = net->nodes[index].name,
+                      .dtype = in->dtype,
+                      .has_shape = in->has_shape,
+                      .fixed = in->fixed,
+                      .shape = in->shape};
+    return true;
+}
+
+bool ptf_net_output(const ptf_net *net, size_t index, ptf_port *out)
+{
+    if (index >= (size_t)net->output_count)
+        return false;
+    const ptf_output *o = &net->outputs[index];
+    *out = (ptf_port){.name = ptf_net_output_name(net, o),
+                      .alias = o->alias,
+                      .dtype = o->dtype};
+    return true;
+}
+
+bool ptf_net_find_input(const ptf_net *net, const char *name, size_t *index)
+{
+    for (*index = 0; *index < (size_t)net->input_count; ++*index) {
+        if (strcmp(net->nodes[*index].name, name) == 0)
+            return true;
+    }
+    return false;
+}
+
+bool ptf_net_find_output(const ptf_net *net, const char *name, size_t *index)
+{
+    for (*index = 0; *index < (size_t)net->output_count; ++*index) {
+        const ptf_output *o = &net->outputs[*index];
+        if (strcmp(ptf_net_output_name(net, o), name) == 0 ||
+            (o->alias != NULL && strcmp(o->alias, name) == 0))
+            return true;
+    }
+    return false;
+}
+
+/* ------------------------------------------------------------------ tensors */
+
 /*
  * Lists a tensor that is not listed yet; 'known' is a table from the names of
  * those that are to their places.
@@ -52,7 +153,7 @@ ptf_status ptf_net_collect(ptf_net *net, ptf_error *err)
     net->tensor_count = 0;
     ptf_text_table known = {NULL, 0, 0};
     ptf_status status = net->tensors != NULL ? PTF_OK : ptf_fail_memory(err);
-    for (int i = 1; i < net->node_count; i++) {
+    for (int i = net->input_count; i < net->node_count; i++) {
         for (int r = 0; status == PTF_OK && r < PTF_ROLE_COUNT; r++) {
             if (net->nodes[i].tensors[r] != NULL)
                 status =
@@ -113,7 +214,8 @@ bool ptf_net_is_chain(const ptf_net *net)
         name = node->implied ? name : node->name;
     }
     bool alone = printed == 1 && name[0] == '\0'; /* a layer is the root */
-    return net->output == net->node_count - 1 &&
+    return net->input_count == 1 && net->output_count == 1 &&
+           net->outputs[0].node == net->node_count - 1 &&
            (net->container_count > 0 || alone);
 }
 
@@ -147,7 +249,7 @@ ptf_status ptf_net_list_parameters(ptf_net *net, ptf_error *err)
     net->parameter_count = 0;
     ptf_text_table known = {NULL, 0, 0};
     bool ok = all != NULL;
-    for (int i = 1; ok && i < net->node_count; i++)
+    for (int i = net->input_count; ok && i < net->node_count; i++)
         ok = list_node(net, &net->nodes[i], all, &known);
     ptf_text_table_free(&known);
     return ok ? PTF_OK : ptf_fail_memory(err);

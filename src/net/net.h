@@ -2,7 +2,7 @@
  * net: a checked graph.  A node is a value and how it is made: an input, a
  * constant, or an op on values made before it, which it names by index.  An
  * operator that gives several values is several nodes.  Nodes stand in
- * topological order; node 0 is the input.  See ptfold.h for the public side,
+ * topological order, inputs in front.  See ptfold.h for the public side,
  * op/op.h for the ops.
  *
  * SPDX-License-Identifier: Apache-2.0
@@ -48,18 +48,35 @@ typedef struct ptf_container {
     bool in_order; /* it is known to run its children as printed */
 } ptf_container;
 
+/* An input beside its node, the one of the same number. */
+typedef struct ptf_input {
+    ptf_dtype dtype; /* of the arrays that people have; values are f32 */
+    bool has_shape;
+    bool fixed; /* it runs for no other shape: some op has it inside */
+    ptf_shape shape;
+} ptf_input;
+
+/* A node whose value is given out; several may give that of one node. */
+typedef struct ptf_output {
+    int node;
+    const char *name;  /* NULL: it has none but the value's */
+    const char *alias; /* another name for the same, or NULL */
+    ptf_dtype dtype;
+} ptf_output;
+
 struct ptf_net {
     ptf_arena arena;
     const char *name; /* of a net without containers, or NULL */
-    ptf_node *nodes;
+    ptf_node *nodes;  /* the inputs first */
     int node_count;
-    int output;                /* the node whose value is the net's */
-    const char *output_name;   /* NULL: it has no name but the value's */
+    ptf_input *inputs;
+    int input_count, input_room;
+    ptf_output *outputs;
+    int output_count, output_room;
+    bool whole; /* no axis of an input or output is a batch: one run is one
+                   sample, which has all of their axes */
     ptf_container *containers; /* none when the root is a layer */
     int container_count;
-    bool has_input;
-    bool input_fixed; /* it runs for no other shape: some op has it inside */
-    ptf_shape input;
     bool has_tensors;
     const ptf_tensor **tensors; /* all nodes' tensors in state dict order */
     size_t tensor_count;
@@ -123,19 +140,40 @@ bool ptf_node_read(ptf_arena *arena, ptf_node *node, int count,
                    const int *inputs);
 
 /*
- * The output shape of every node for this input, into shapes[node_count].
- * PTF_ARGUMENT names the layer that does not fit.
+ * The output shape of every node for inputs of these shapes, a shape each, into
+ * shapes[node_count].  PTF_ARGUMENT names the layer that does not fit.
  */
-ptf_status ptf_net_shapes(const ptf_net *net, const ptf_shape *input,
+ptf_status ptf_net_shapes(const ptf_net *net, const ptf_shape *inputs,
                           ptf_shape *shapes, ptf_error *err);
+
+/* The same for the inputs' own shapes; false where these are not all known. */
+bool ptf_net_own_shapes(const ptf_net *net, ptf_shape *shapes);
+
+/* Lists one more; false when out of memory.  An input's node is added by whom
+ * calls. */
+bool ptf_net_add_input(ptf_net *net, const ptf_input *input);
+bool ptf_net_add_output(ptf_net *net, const ptf_output *output);
+
+/* The name that an output goes by. */
+const char *ptf_net_output_name(const ptf_net *net, const ptf_output *output);
+
+/* True when some output is the node's value. */
+bool ptf_net_is_output(const ptf_net *net, int node);
+
+/*
+ * PTF_UNSUPPORTED, saying who 'wants' it, for a net that has not one input and
+ * one output.
+ */
+ptf_status ptf_net_check_single(const ptf_net *net, const char *wants,
+                                ptf_error *err);
 
 /*
  * How often the value of 'node' is read: by a node as often as it names it, and
- * once as the net's output.
+ * once as each output that it is.
  */
 int ptf_net_consumers(const ptf_net *net, int node);
 /*
- * The same of all nodes, but only by what leads to the output, into
+ * The same of all nodes, but only by what leads to an output, into
  * reads[node_count]: 0 where a value has no part in it.
  */
 void ptf_net_count_reads(const ptf_net *net, int *reads);
@@ -177,15 +215,15 @@ ptf_status ptf_net_edit_finish(ptf_net_edit *edit, const char *rewrite,
 void ptf_net_edit_abort(ptf_net_edit *edit);
 
 /*
- * The invariants: inputs before nodes, one input node, ranks, every parameter
- * of the right shape.  PTF_ARGUMENT names the first node that breaks one,
- * PTF_FORMAT a name that two modules have, and PTF_UNSUPPORTED a layer of more
+ * The invariants: operands before nodes, inputs in front, outputs, ranks,
+ * every parameter of the right shape.  PTF_ARGUMENT names the first node that
+ * breaks one, PTF_FORMAT a name that two modules have, and PTF_UNSUPPORTED a layer of more
  * parameters than can be counted.
  */
 ptf_status ptf_net_check(const ptf_net *net, ptf_error *err);
 
-/* What is known of the input's value. */
-ptf_partial_shape ptf_net_input_partial_shape(const ptf_net *net);
+/* What is known of an input's value. */
+ptf_partial_shape ptf_net_input_partial_shape(const ptf_net *net, int input);
 
 /* The part of a module's path behind its last dot. */
 const char *ptf_path_last(const char *path);

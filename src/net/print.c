@@ -10,7 +10,8 @@ const char *ptf_net_name(const ptf_net *net)
 {
     if (net->container_count > 0)
         return net->containers[0].class_name;
-    return net->name != NULL ? net->name : net->nodes[net->output].class_name;
+    return net->name != NULL ? net->name
+                             : net->nodes[net->outputs[0].node].class_name;
 }
 
 const char *ptf_net_assumption(const ptf_net *net)
@@ -23,21 +24,14 @@ const char *ptf_net_doubt(const ptf_net *net, size_t index)
     return index < (size_t)net->doubt_count ? net->doubts[index] : NULL;
 }
 
-bool ptf_net_input(const ptf_net *net, ptf_shape *out)
-{
-    if (net->has_input)
-        *out = net->input;
-    return net->has_input;
-}
-
 size_t ptf_net_layer_count(const ptf_net *net)
 {
-    return (size_t)net->node_count - 1; /* all but the input */
+    return (size_t)(net->node_count - net->input_count);
 }
 
 void ptf_net_layer(const ptf_net *net, size_t index, ptf_layer *out)
 {
-    const ptf_node *node = &net->nodes[index + 1];
+    const ptf_node *node = &net->nodes[(size_t)net->input_count + index];
     *out = (ptf_layer){
         .name = node->name, .op = node->class_name, .text = node->text};
     for (int role = PTF_ROLE_WEIGHT; role <= PTF_ROLE_SHIFT; role++) {
@@ -108,9 +102,9 @@ static void close_containers(const ptf_net *net, int from, int to, FILE *out)
 
 void ptf_net_print_text(const ptf_net *net, FILE *out)
 {
-    if (net->has_input) {
+    if (net->inputs[0].has_shape) {
         char shape[PTF_SHAPE_TEXT];
-        ptf_shape_text(&net->input, shape);
+        ptf_shape_text(&net->inputs[0].shape, shape);
         fprintf(out, "# input: %s\n", shape);
     }
     /*
@@ -158,14 +152,14 @@ static void print_node(const ptf_net *net, int index, FILE *out)
     if (node->name[0] != '\0')
         fprintf(out, "  %s:", node->name);
     fprintf(out, "  %s%s%s\n", node->text, node->implied ? "  (implied)" : "",
-            index == net->output ? "  -> output" : "");
+            ptf_net_is_output(net, index) ? "  -> output" : "");
     print_tensors(node, out);
 }
 
 void ptf_net_print(const ptf_net *net, FILE *out)
 {
     fprintf(out, "%s: %d layers, %zu tensors", ptf_net_name(net),
-            net->node_count - 1, net->tensor_count);
+            net->node_count - net->input_count, net->tensor_count);
     for (int i = 0; i < net->rewrite_count; i++)
         fprintf(out, "%s%s", i == 0 ? ", rewritten by " : ", ",
                 net->rewrites[i]);

@@ -113,16 +113,26 @@ static bool same_shape(const ptf_shape *a, const ptf_shape *b)
            memcmp(a->dim, b->dim, (size_t)a->rank * sizeof(*a->dim)) == 0;
 }
 
-static ptf_status refuse_input(const ptf_net *net, const ptf_shape *input,
-                               ptf_error *err)
+/* Of a fixed one there is no other shape than its own. */
+static ptf_status check_input(const ptf_net *net, int i, const ptf_shape *input,
+                              ptf_error *err)
 {
+    const ptf_input *in = &net->inputs[i];
     char want[PTF_SHAPE_TEXT], got[PTF_SHAPE_TEXT];
-    ptf_shape_text(&net->input, want);
+    bool alone = in->has_shape && in->shape.rank == 0; /* one number */
+    if (!is_sane(input) || (input->rank < 1 && !alone))
+        return ptf_net_fail(err, PTF_ARGUMENT, net,
+                            "an input shape has 1 to %d sizes, all positive",
+                            PTF_SHAPE_MAX);
+    if (!in->fixed || same_shape(input, &in->shape))
+        return PTF_OK;
+    const char *name = net->input_count > 1 ? net->nodes[i].name : "";
+    ptf_shape_text(&in->shape, want);
     ptf_shape_text(input, got);
     return ptf_net_fail(err, PTF_ARGUMENT, net,
-                        "expected an input of %s, for which it was exported, "
-                        "got %s",
-                        want, got);
+                        "expected an input%s%s of %s, for which it was "
+                        "exported, got %s",
+                        name[0] != '\0' ? " " : "", name, want, got);
 }
 
 /* The most operands of a node. */
@@ -135,21 +145,21 @@ static int most_inputs(const ptf_net *net)
     return most;
 }
 
-ptf_status ptf_net_shapes(const ptf_net *net, const ptf_shape *input,
+ptf_status ptf_net_shapes(const ptf_net *net, const ptf_shape *inputs,
                           ptf_shape *shapes, ptf_error *err)
 {
-    if (input->rank < 1 || !is_sane(input))
-        return ptf_net_fail(err, PTF_ARGUMENT, net,
-                            "an input shape has 1 to %d sizes, all positive",
-                            PTF_SHAPE_MAX);
-    if (net->input_fixed && !same_shape(input, &net->input))
-        return refuse_input(net, input, err);
+    for (int i = 0; i < net->input_count; i++) {
+        ptf_status status = check_input(net, i, &inputs[i], err);
+        if (status != PTF_OK)
+            return status;
+    }
     ptf_shape *in = ptf_alloc((size_t)most_inputs(net) * sizeof(*in));
     if (in == NULL)
         return ptf_fail_memory(err);
     ptf_status status = PTF_OK;
-    shapes[0] = *input;
-    for (int i = 1; i < net->node_count && status == PTF_OK; i++) {
+    memmove(shapes, inputs, (size_t)net->input_count * sizeof(*shapes));
+    for (int i = net->input_count; i < net->node_count && status == PTF_OK;
+         i++) {
         const ptf_node *node = &net->nodes[i];
         for (int k = 0; k < node->input_count; k++)
             in[k] = shapes[node->inputs[k]];
@@ -157,4 +167,14 @@ ptf_status ptf_net_shapes(const ptf_net *net, const ptf_shape *input,
     }
     ptf_free(in);
     return status;
+}
+
+bool ptf_net_own_shapes(const ptf_net *net, ptf_shape *shapes)
+{
+    bool known = true;
+    for (int i = 0; i < net->input_count; i++) {
+        known = known && net->inputs[i].has_shape;
+        shapes[i] = net->inputs[i].shape;
+    }
+    return known && ptf_net_shapes(net, shapes, shapes, NULL) == PTF_OK;
 }

@@ -115,8 +115,8 @@ static const char *move(const ptf_net *net, motion *all, int i, bool *any_size)
 /* The walk; 'all' has room for every node. */
 static void slide_nodes(const ptf_net *net, motion *all, ptf_slide *out)
 {
-    all[0] =
-        (motion){.value = ptf_net_input_partial_shape(net), .stride = {1, 1}};
+    all[0] = (motion){.value = ptf_net_input_partial_shape(net, 0),
+                      .stride = {1, 1}};
     for (int i = 1; i < net->node_count; i++) {
         const ptf_node *node = &net->nodes[i];
         all[i] = (motion){.fixed = true};
@@ -131,7 +131,7 @@ static void slide_nodes(const ptf_net *net, motion *all, ptf_slide *out)
         out->reason = reason;
     }
     for (int d = 0; d < 2; d++) {
-        const motion *m = &all[net->output];
+        const motion *m = &all[net->outputs[0].node];
         out->stride[d] = m->stride[d];
         if (!ptf_mul_i64(m->edge[d], m->stride[d], &out->border[d]))
             out->border[d] = 0; /* then the stride is what blocks */
@@ -141,6 +141,9 @@ static void slide_nodes(const ptf_net *net, motion *all, ptf_slide *out)
 ptf_status ptf_net_slide(const ptf_net *net, ptf_slide *out, ptf_error *err)
 {
     *out = (ptf_slide){.stride = {1, 1}, .any_size = true};
+    ptf_status status = ptf_net_check_single(net, "sliding needs", err);
+    if (status != PTF_OK)
+        return status;
     motion *all = ptf_alloc((size_t)net->node_count * sizeof(*all));
     if (all == NULL)
         return ptf_fail_memory(err);

@@ -55,7 +55,10 @@ static void find_lives(ptf_plan *plan)
                 in->whole = true;
         }
     }
-    plan->values[0].whole = plan->values[plan->output].whole = true;
+    for (int k = 0; k < plan->net->input_count; k++)
+        plan->values[k].whole = true;
+    for (int k = 0; k < plan->net->output_count; k++)
+        plan->values[plan->outputs[k]].whole = true;
 }
 
 /*
@@ -98,7 +101,7 @@ static bool may_replace(const ptf_plan *plan, int now, const ptf_plan_value *in)
 static int choose_buffer(const ptf_plan *plan, int now)
 {
     const ptf_step *s = &plan->steps[now];
-    if (s->out == plan->output)
+    if (plan->values[s->out].is_output)
         return PTF_BUFFER_OUT;
     if (plan->keep)
         return now;
@@ -172,7 +175,8 @@ size_t ptf_plan_assign(ptf_plan *plan)
     plan->buffer_count = 0;
     plan->padded = (ptf_region){0};
     find_lives(plan);
-    plan->values[0].buffer = PTF_BUFFER_IN;
+    for (int k = 0; k < plan->net->input_count; k++)
+        plan->values[k].buffer = PTF_BUFFER_IN;
     for (int i = 0; i < plan->step_count; i++) {
         plan->values[plan->steps[i].out].buffer = PTF_BUFFER_OUT;
         plan->buffers[i] = (ptf_region){.written = -1, .needed = -1};

@@ -21,8 +21,10 @@ static void find_readers(const ptf_net *net, bool all, ptf_fused *nodes)
 {
     for (int i = 0; i < net->node_count; i++)
         nodes[i] = (ptf_fused){.root = i, .needed = all};
-    nodes[net->output].needed = true;
-    nodes[net->output].reads = 1;
+    for (int i = 0; i < net->output_count; i++) {
+        nodes[net->outputs[i].node].needed = true;
+        nodes[net->outputs[i].node].reads++;
+    }
     for (int i = net->node_count - 1; i >= 0; i--) {
         const ptf_node *node = &net->nodes[i];
         for (int k = 0; k < node->input_count && nodes[i].needed; k++) {
@@ -76,8 +78,10 @@ static void find_copied(const ptf_net *net, bool alone, ptf_fused *nodes)
                                   !takes_constants(node->op);
         }
     }
-    int root = nodes[net->output].root;
-    nodes[root].copied |= net->nodes[root].op == PTF_OP_CONSTANT;
+    for (int i = 0; i < net->output_count; i++) {
+        int root = nodes[net->outputs[i].node].root;
+        nodes[root].copied |= net->nodes[root].op == PTF_OP_CONSTANT;
+    }
 }
 
 void ptf_plan_fuse(const ptf_net *net, bool all, bool alone, ptf_fused *nodes)

@@ -46,27 +46,50 @@ static ptf_status add_constant(ptf_plan *plan, int i, const ptf_fused *fused,
     return status;
 }
 
-/* A net whose output is its input gets a copy of that. */
-static ptf_status add_copy(ptf_plan *plan, ptf_error *err)
+/* A copy of a value, which stands behind those of the nodes. */
+static ptf_status add_copy(ptf_plan *plan, int of, int *copy, ptf_error *err)
 {
-    static const int input = 0;
     ptf_step *step = &plan->steps[plan->step_count++];
-    plan->output = plan->net->node_count;
-    ptf_plan_value *v = &plan->values[plan->output];
-    *v = plan->values[0];
-    v->root = plan->output;
-    v->maker = plan->step_count - 1;
-    step->node = &plan->net->nodes[0];
-    step->in = &input;
+    int *in = ptf_arena_alloc(&plan->arena, sizeof(*in));
+    ptf_node *node = ptf_arena_alloc(&plan->arena, sizeof(*node));
+    if (in == NULL || node == NULL)
+        return ptf_fail_memory(err);
+    *in = of;
+    *node = plan->net->nodes[0]; /* whose family copies */
+    node->name = plan->net->nodes[of].name;
+    *copy = plan->value_count++;
+    ptf_plan_value *v = &plan->values[*copy];
+    *v = (ptf_plan_value){.shape = plan->values[of].shape,
+                          .rows = plan->values[of].rows,
+                          .numel = plan->values[of].numel,
+                          .root = *copy,
+                          .maker = plan->step_count - 1};
+    step->node = node;
+    step->in = in;
     step->in_count = 1;
-    step->out = plan->output;
+    step->out = *copy;
     return fill_step(plan, step, err);
 }
 
 /*
- * One step for each root that is needed.  The value of a copy stands behind
- * those of the nodes.
+ * An output is the value of its root, unless that is an input or another output
+ * already: then it gets a copy.
  */
+static ptf_status make_output(ptf_plan *plan, int k, const ptf_fused *fused,
+                              ptf_error *err)
+{
+    const ptf_net *net = plan->net;
+    int value = fused[net->outputs[k].node].root;
+    ptf_status status = PTF_OK;
+    if (value < net->input_count || plan->values[value].is_output)
+        status = add_copy(plan, value, &value, err);
+    plan->outputs[k] = value;
+    plan->values[value].is_output = true;
+    plan->values[value].port = k;
+    return status;
+}
+
+/* One step for each root that is needed, and copies behind them. */
 static ptf_status make_steps(ptf_plan *plan, ptf_error *err)
 {
     const ptf_net *net = plan->net;
@@ -75,41 +98,41 @@ static ptf_status make_steps(ptf_plan *plan, ptf_error *err)
     if (fused == NULL)
         return ptf_fail_memory(err);
     ptf_plan_fuse(net, plan->keep, plan->keep || plan->inspect, fused);
-    plan->output = fused[net->output].root;
     ptf_status status = PTF_OK;
     for (int i = 0; i < net->node_count && status == PTF_OK; i++) {
         plan->values[i].root = fused[i].root;
-        if (i == 0 || fused[i].root != i || !fused[i].needed)
+        if (i < net->input_count || fused[i].root != i || !fused[i].needed)
             continue;
         if (net->nodes[i].op == PTF_OP_CONSTANT)
             status = add_constant(plan, i, &fused[i], err);
         else
             status = add_step(plan, &net->nodes[i], i, &fused[i], err);
     }
-    if (status == PTF_OK && plan->output == 0)
-        status = add_copy(plan, err);
+    for (int k = 0; k < net->output_count && status == PTF_OK; k++)
+        status = make_output(plan, k, fused, err);
     return status;
 }
 
-static ptf_status make_values(ptf_plan *plan, const ptf_shape *input,
+static ptf_status make_values(ptf_plan *plan, const ptf_shape *inputs,
                               ptf_error *err)
 {
     int count = plan->net->node_count;
+    int most = count + plan->net->output_count; /* with copies */
     ptf_shape *shapes =
         ptf_arena_array(&plan->arena, (size_t)count, sizeof(ptf_shape));
-    plan->values = ptf_arena_array(&plan->arena, (size_t)count + 1,
-                                   sizeof(ptf_plan_value));
-    plan->steps =
-        ptf_arena_array(&plan->arena, (size_t)count + 1, sizeof(ptf_step));
+    plan->values =
+        ptf_arena_array(&plan->arena, (size_t)most, sizeof(ptf_plan_value));
+    plan->value_count = count;
+    plan->steps = ptf_arena_array(&plan->arena, (size_t)most, sizeof(ptf_step));
     if (shapes == NULL || plan->values == NULL || plan->steps == NULL)
         return ptf_fail_memory(err);
-    for (int i = 0; i <= count; i++) {
+    for (int i = 0; i < most; i++) {
         plan->steps[i].shares = ptf_arena_array(
             &plan->arena, (size_t)plan->threads, sizeof(ptf_thread_stats));
         if (plan->steps[i].shares == NULL)
             return ptf_fail_memory(err);
     }
-    ptf_status status = ptf_net_shapes(plan->net, input, shapes, err);
+    ptf_status status = ptf_net_shapes(plan->net, inputs, shapes, err);
     for (int i = 0; i < count && status == PTF_OK; i++) {
         plan->values[i].shape = shapes[i];
         int64_t n = 1;
@@ -120,6 +143,7 @@ static ptf_status make_values(ptf_plan *plan, const ptf_shape *input,
         }
         plan->values[i].numel = n;
         plan->values[i].maker = -1;
+        plan->values[i].port = i; /* of inputs */
         plan->values[i].rows = shapes[i].rank == 3 ? shapes[i].dim[1] : 1;
     }
     return status;
@@ -149,6 +173,25 @@ static ptf_status choose_kernels(ptf_plan *plan,
     return PTF_OK;
 }
 
+static bool make_arrays(ptf_plan *plan, ptf_buffers *out)
+{
+    out->in = ptf_arena_array(&plan->arena, (size_t)plan->net->input_count,
+                              sizeof(*out->in));
+    out->out = ptf_arena_array(&plan->arena, (size_t)plan->net->output_count,
+                               sizeof(*out->out));
+    return out->in != NULL && out->out != NULL;
+}
+
+static ptf_status make_buffers(ptf_plan *plan, ptf_error *err)
+{
+    plan->outputs = ptf_arena_array(
+        &plan->arena, (size_t)plan->net->output_count, sizeof(int));
+    return plan->outputs != NULL && make_arrays(plan, &plan->at) &&
+                   make_arrays(plan, &plan->stripes)
+               ? PTF_OK
+               : ptf_fail_memory(err);
+}
+
 /* Steps with their parameters, rounded as ref.c would. */
 static ptf_status prepare(void *context, ptf_error *err)
 {
@@ -164,13 +207,18 @@ static ptf_status prepare(void *context, ptf_error *err)
 }
 
 static ptf_status make(ptf_plan *plan, const ptf_net *net,
-                       const ptf_shape *input, int64_t batch,
+                       const ptf_shape *inputs, int64_t batch,
                        const ptf_plan_options *options, ptf_error *err)
 {
     if (batch < 1 || batch > 1 << 24)
         return ptf_fail(err, PTF_ARGUMENT, NULL, PTF_NO_OFFSET,
                         "a batch of %lld: it must be at least 1",
                         (long long)batch);
+    if (net->whole && batch > 1)
+        return ptf_net_fail(err, PTF_ARGUMENT, net,
+                            "its inputs have no batch: expected 1 sample at a "
+                            "time, got %lld",
+                            (long long)batch);
     if (!net->has_tensors)
         return ptf_net_fail(err, PTF_ARGUMENT, net,
                             "the net has no parameters: it cannot run");
@@ -178,11 +226,13 @@ static ptf_status make(ptf_plan *plan, const ptf_net *net,
     plan->most = plan->batch = batch;
     ptf_status status = choose_kernels(plan, options, err);
     if (status == PTF_OK)
-        status = make_values(plan, input, err);
+        status = make_values(plan, inputs, err);
+    if (status == PTF_OK)
+        status = make_buffers(plan, err);
     return status == PTF_OK ? ptf_call_ieee(prepare, plan, err) : status;
 }
 
-ptf_status ptf_plan_make(const ptf_net *net, const ptf_shape *input,
+ptf_status ptf_plan_make(const ptf_net *net, const ptf_shape *inputs,
                          int64_t batch, const ptf_plan_options *options,
                          ptf_plan **out, ptf_error *err)
 {
@@ -190,7 +240,7 @@ ptf_status ptf_plan_make(const ptf_net *net, const ptf_shape *input,
     ptf_plan *plan = ptf_alloc(sizeof(*plan));
     if (plan == NULL)
         return ptf_fail_memory(err);
-    ptf_status status = make(plan, net, input, batch, options, err);
+    ptf_status status = make(plan, net, inputs, batch, options, err);
     if (status == PTF_OK)
         *out = plan;
     else
@@ -209,7 +259,7 @@ void ptf_plan_free(ptf_plan *plan)
     ptf_free(plan);
 }
 
-ptf_shape ptf_plan_output(const ptf_plan *plan)
+ptf_shape ptf_plan_output(const ptf_plan *plan, size_t index)
 {
-    return plan->values[plan->net->output].shape;
+    return plan->values[plan->net->outputs[index].node].shape;
 }

@@ -30,7 +30,7 @@ const float *ptf_plan_read(const ptf_plan *plan, const ptf_piece *piece,
     if (v->buffer == PTF_BUFFER_CONSTANT)
         return v->constant;
     if (v->buffer == PTF_BUFFER_IN)
-        return piece->in + n * v->numel;
+        return piece->at->in[v->port] + n * v->numel;
     return ptf_plan_at(plan, piece, root, n);
 }
 
@@ -39,7 +39,7 @@ float *ptf_plan_at(const ptf_plan *plan, const ptf_piece *piece, int value,
 {
     const ptf_plan_value *v = &plan->values[value];
     if (v->buffer == PTF_BUFFER_OUT)
-        return piece->out + n * v->numel;
+        return piece->at->out[v->port] + n * v->numel;
     const ptf_region *buffer = &plan->buffers[v->buffer];
     if (v->whole)
         return buffer->data + n * v->numel;

@@ -20,8 +20,8 @@
 enum { PTF_PACK_FROM = 8 };
 
 /*
- * Buffers by number, the two that the caller brings, and a constant's numbers,
- * which are the same for every image.
+ * Buffers by number, those that the caller brings as inputs and outputs, and a
+ * constant's numbers, which are the same for every image.
  */
 enum { PTF_BUFFER_IN = -1, PTF_BUFFER_OUT = -2, PTF_BUFFER_CONSTANT = -3 };
 
@@ -51,6 +51,8 @@ typedef struct ptf_plan_value {
     const float *constant;
     bool whole;   /* holds the batch, not only a segment's group */
     int last_use; /* the last step that reads it */
+    bool is_output;
+    int port; /* which input or output its buffer is */
 } ptf_plan_value;
 
 /* What a thread did of a step in the last run. */
@@ -60,6 +62,12 @@ typedef struct ptf_thread_stats {
     bool bad_index;  /* an index that names no position: this one */
     float index;
 } ptf_thread_stats;
+
+/* What the caller brings: an array for each input and each output. */
+typedef struct ptf_buffers {
+    const float **in;
+    float **out;
+} ptf_buffers;
 
 typedef struct ptf_step ptf_step;
 typedef struct ptf_piece ptf_piece;
@@ -111,32 +119,34 @@ struct ptf_plan {
     const ptf_net *net;
     const ptf_kernels *kernels;
     int threads;
-    bool keep;     /* every node has a step and a buffer of its own */
-    bool inspect;  /* so has every one that the output needs; it is looked at */
-    int runs;      /* that its maker expects; 0: not known */
-    int64_t most;  /* images of a run */
-    int64_t batch; /* of these at a time, because memory is limited */
-    double ran;    /* images of the last run, and where they were */
-    const float *in; /* and their outputs */
-    float *out;
-    bool not_finite; /* the input of the last run has NaN or infinity */
+    bool keep;      /* every node has a step and a buffer of its own */
+    bool inspect;   /* so has every one that an output needs; it is looked at */
+    int runs;       /* that its maker expects; 0: not known */
+    int64_t most;   /* images of a run */
+    int64_t batch;  /* of these at a time, because memory is limited */
+    double ran;     /* images of the last run, */
+    bool has_run;   /* there was one, on what 'at' says */
+    int not_finite; /* the first input of it that has NaN or infinity, or -1 */
     size_t memory_limit;
     size_t memory; /* planned: weights, taps, buffers and scratch */
 
     ptf_step *steps;
     int step_count;
-    ptf_plan_value *values; /* of the nodes */
-    int output;             /* value */
+    ptf_plan_value *values; /* of the nodes, and of copies behind them */
+    int value_count;
+    int *outputs;        /* values */
+    ptf_buffers at;      /* where the images of the run are */
+    ptf_buffers stripes; /* or the stripes cut from them */
 
     ptf_region *buffers;
     int buffer_count;
     ptf_region padded; /* inputs of the convolutions that run, with zeros */
     char *scratch;     /* scratch_size of the kernels for each thread */
 
-    bool by_rows;   /* each output row depends on some input rows only */
-    int64_t stripe; /* output rows at a time; 0: the image at once */
-    float *stripe_in, *stripe_out; /* rows cut from and put into images */
-    size_t stripe_floats[2];
+    bool by_rows;     /* each output row depends on some input rows only */
+    int64_t stripe;   /* output rows at a time; 0: the image at once */
+    float *stripe_in; /* what stripes.in has, to be written */
+    size_t stripe_floats[2]; /* rows cut from and put into images */
     int64_t shown[2]; /* output rows that values are set to: first, count */
 
     void **blocks; /* what ptf_plan_free() releases */
@@ -147,8 +157,7 @@ enum { PTF_ALL_THREADS = -1 };
 
 /* Images first .. first + count - 1 of a run, and the thread that has them. */
 struct ptf_piece {
-    const float *in;
-    float *out;
+    const ptf_buffers *at;
     int64_t first, count;
     int thread;
 };
@@ -239,8 +248,8 @@ typedef ptf_status ptf_plan_family(ptf_plan *plan, ptf_step *step,
 
 /* Which nodes one step does, beginning with the node whose step it is. */
 typedef struct ptf_fused {
-    bool needed;          /* by the output, or as every node is */
-    int reads;            /* by nodes that are needed, and as the output */
+    bool needed;          /* by an output, or as every node is */
+    int reads;            /* by nodes that are needed, and as outputs */
     int root;             /* the node whose value this node's is */
     bool open;            /* nobody else reads a value between the two */
     bool copied;          /* a constant that is copied for each image */
@@ -295,14 +304,13 @@ void ptf_step_taps(ptf_step *step);
 /* PTF_UNSUPPORTED when the taps would be too large for their type. */
 ptf_status ptf_step_check(const ptf_step *step, ptf_error *err);
 
-/* Begins the account of a run of so many images, which are 'floats' at 'in'. */
-void ptf_plan_start(ptf_plan *plan, double images, const float *in,
-                    int64_t floats);
+/* Begins the account of a run of so many images. */
+void ptf_plan_start(ptf_plan *plan, double images);
+/* Looks at an input of it, where that was asked for. */
+void ptf_plan_look(ptf_plan *plan, int input, const float *in, int64_t floats);
 /* 'count' (at most batch) whole images, in stripes if the plan says so. */
-void ptf_plan_run_images(ptf_plan *plan, const float *in, int64_t count,
-                         float *out);
+void ptf_plan_run_images(ptf_plan *plan, const ptf_buffers *at, int64_t count);
 /* All steps on count images or one stripe, as values and steps are set. */
-void ptf_plan_run_steps(ptf_plan *plan, const float *in, int64_t count,
-                        float *out);
+void ptf_plan_run_steps(ptf_plan *plan, const ptf_buffers *at, int64_t count);
 
 #endif

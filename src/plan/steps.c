@@ -18,9 +18,8 @@ static double now(void)
 typedef struct segment {
     ptf_plan *plan;
     int first, last;
-    const float *in;
+    const ptf_buffers *at;
     int64_t count;
-    float *out;
     int threads; /* that have pieces of their own */
 } segment;
 
@@ -35,7 +34,7 @@ static void run_piece(void *context, int64_t i, int thread)
 {
     const segment *s = context;
     int64_t group = s->plan->steps[s->first].group, n = i * group;
-    ptf_piece piece = {s->in, s->out, n, ptf_min_i64(s->count - n, group),
+    ptf_piece piece = {s->at, n, ptf_min_i64(s->count - n, group),
                        s->threads > 1 ? thread : PTF_ALL_THREADS};
     double before = now();
     for (int k = s->first; k < s->last; k++) {
@@ -59,20 +58,24 @@ static void run_segment(segment *s)
     ptf_each(s->threads, pieces, run_piece, s);
 }
 
-void ptf_plan_run_steps(ptf_plan *plan, const float *in, int64_t count,
-                        float *out)
+void ptf_plan_run_steps(ptf_plan *plan, const ptf_buffers *at, int64_t count)
 {
     for (int i = 0; i < plan->step_count; i = plan->steps[i].last + 1) {
-        segment s = {plan, i, plan->steps[i].last + 1, in, count, out, 1};
+        segment s = {plan, i, plan->steps[i].last + 1, at, count, 1};
         run_segment(&s);
     }
 }
 
-void ptf_plan_start(ptf_plan *plan, double images, const float *in,
-                    int64_t floats)
+void ptf_plan_look(ptf_plan *plan, int input, const float *in, int64_t floats)
+{
+    if (plan->inspect && plan->not_finite < 0 && !ptf_all_finite(in, floats))
+        plan->not_finite = input;
+}
+
+void ptf_plan_start(ptf_plan *plan, double images)
 {
     plan->ran = images;
-    plan->not_finite = plan->inspect && !ptf_all_finite(in, floats);
+    plan->not_finite = -1;
     for (int i = 0; i < plan->step_count; i++)
         memset(plan->steps[i].shares, 0,
                (size_t)plan->threads * sizeof(ptf_thread_stats));

@@ -19,6 +19,12 @@ static int64_t height_of(const ptf_plan_value *value)
     return value->shape.rank == 3 ? value->shape.dim[1] : 1;
 }
 
+/* The one that there is when an image is cut. */
+static ptf_plan_value *output_of(const ptf_plan *plan)
+{
+    return &plan->values[plan->outputs[0]];
+}
+
 static void set_rows(ptf_plan_value *v, int64_t first, int64_t rows)
 {
     v->first = first;
@@ -76,9 +82,10 @@ static bool all_by_rows(const ptf_plan *plan)
         if (!is_by_rows(plan, &plan->steps[i]))
             return false;
     }
-    return plan->values[0].shape.rank == 3 &&
-           same_map(&plan->values[plan->net->output].shape,
-                    &plan->values[plan->output].shape);
+    return plan->net->input_count == 1 && plan->net->output_count == 1 &&
+           plan->values[0].shape.rank == 3 &&
+           same_map(&plan->values[plan->net->outputs[0].node].shape,
+                    &output_of(plan)->shape);
 }
 
 /*
@@ -88,7 +95,7 @@ static bool all_by_rows(const ptf_plan *plan)
  */
 static void find_alike(ptf_plan *plan)
 {
-    for (int i = 0; i <= plan->net->node_count; i++)
+    for (int i = 0; i < plan->value_count; i++)
         plan->values[i].alike = i;
     for (int i = 0; i < plan->step_count; i++) {
         const ptf_step *s = &plan->steps[i];
@@ -98,7 +105,7 @@ static void find_alike(ptf_plan *plan)
         for (int k = 0; k < s->in_count && !alike; k++)
             plan->values[ptf_plan_root(plan, s->in[k])->alike].reads++;
     }
-    plan->values[plan->values[plan->output].alike].reads++;
+    plan->values[output_of(plan)->alike].reads++;
 }
 
 /*
@@ -160,9 +167,9 @@ static void settle(ptf_plan_value *v, int stripes)
 /* From the output's rows of one or two stripes back to the input's. */
 static void find_needs(ptf_plan *plan, int stripes, const ptf_rows *rows)
 {
-    for (int i = 0; i <= plan->net->node_count; i++)
+    for (int i = 0; i < plan->value_count; i++)
         memset(plan->values[i].need, 0, sizeof(plan->values[i].need));
-    ptf_plan_value *output = &plan->values[plan->values[plan->output].alike];
+    ptf_plan_value *output = &plan->values[output_of(plan)->alike];
     for (int i = 0; i < stripes; i++)
         output->need[i] = rows[i];
     for (int k = plan->step_count - 1; k >= 0; k--) {
@@ -185,7 +192,7 @@ static void find_needs(ptf_plan *plan, int stripes, const ptf_rows *rows)
 /* Sets the rows of all values but constants, which are there whole. */
 static void set_all_rows(ptf_plan *plan, int stripes)
 {
-    for (int i = 0; i <= plan->net->node_count; i++) {
+    for (int i = 0; i < plan->value_count; i++) {
         ptf_plan_value *v = &plan->values[i];
         const ptf_plan_value *root = ptf_plan_root(plan, i);
         const ptf_rows *need = plan->values[root->alike].need;
@@ -215,7 +222,7 @@ static void show_values(ptf_plan *plan, int64_t first, int64_t count)
  */
 static void show_most(ptf_plan *plan, int64_t count)
 {
-    int64_t height = height_of(&plan->values[plan->output]);
+    int64_t height = height_of(output_of(plan));
     find_needs(plan, 2, (ptf_rows[]){{0, count}, {height - count, height}});
     set_all_rows(plan, 2);
 }
@@ -247,7 +254,7 @@ static void show_whole(ptf_plan *plan)
 {
     if (plan->shown[1] == WHOLE)
         return;
-    for (int i = 0; i <= plan->net->node_count; i++)
+    for (int i = 0; i < plan->value_count; i++)
         set_rows(&plan->values[i], 0, height_of(&plan->values[i]));
     show_steps(plan);
     plan->shown[1] = WHOLE;
@@ -263,7 +270,7 @@ static size_t bytes_of_buffers(ptf_plan *plan)
     if (plan->stripe == 0)
         return bytes;
     plan->stripe_floats[0] = (size_t)plan->values[0].numel;
-    plan->stripe_floats[1] = (size_t)plan->values[plan->output].numel;
+    plan->stripe_floats[1] = (size_t)output_of(plan)->numel;
     return bytes + 4 * (plan->stripe_floats[0] + plan->stripe_floats[1]);
 }
 
@@ -278,7 +285,7 @@ static size_t bytes_of_stripe(ptf_plan *plan, int64_t rows)
 /* The most rows of output that 'room' suffices for, at least one. */
 static size_t choose_stripe(ptf_plan *plan, size_t room)
 {
-    int64_t low = 1, high = height_of(&plan->values[plan->output]);
+    int64_t low = 1, high = height_of(output_of(plan));
     while (low + 1 < high) {
         int64_t middle = (low + high) / 2;
         if (bytes_of_stripe(plan, middle) <= room)
@@ -301,7 +308,7 @@ static size_t choose(ptf_plan *plan, size_t room)
 {
     size_t most = room < STRIPE_BYTES ? room : STRIPE_BYTES;
     bool large = bytes_of_batch(plan, 1) > most;
-    if (large && plan->by_rows && height_of(&plan->values[plan->output]) > 1)
+    if (large && plan->by_rows && height_of(output_of(plan)) > 1)
         return choose_stripe(plan, most);
     int64_t batch = plan->most;
     size_t bytes = bytes_of_batch(plan, batch);
@@ -332,7 +339,9 @@ static ptf_status allocate_all(ptf_plan *plan, size_t scratch, ptf_error *err)
     if (status == PTF_OK)
         status = allocate(plan, plan->stripe_floats[0], &plan->stripe_in, err);
     if (status == PTF_OK)
-        status = allocate(plan, plan->stripe_floats[1], &plan->stripe_out, err);
+        status =
+            allocate(plan, plan->stripe_floats[1], &plan->stripes.out[0], err);
+    plan->stripes.in[0] = plan->stripe_in;
     for (int i = 0; i < plan->buffer_count && status == PTF_OK; i++)
         status = allocate(plan, plan->buffers[i].floats, &plan->buffers[i].data,
                           err);
@@ -379,27 +388,27 @@ static void copy_rows(float *to, int64_t to_plane, const float *from,
 
 static void run_stripe(ptf_plan *plan, const float *in, float *out)
 {
+    const ptf_buffers *cut = &plan->stripes;
     const ptf_map x = ptf_map_of(&plan->values[0]);
-    const ptf_map y = ptf_map_of(&plan->values[plan->output]);
+    const ptf_map y = ptf_map_of(output_of(plan));
     copy_rows(plan->stripe_in, x.rows * x.width, in + x.first * x.width,
               x.height * x.width, x.channels, x.rows * x.width);
-    ptf_plan_run_steps(plan, plan->stripe_in, 1, plan->stripe_out);
-    copy_rows(out + y.first * y.width, y.height * y.width, plan->stripe_out,
+    ptf_plan_run_steps(plan, cut, 1);
+    copy_rows(out + y.first * y.width, y.height * y.width, cut->out[0],
               y.rows * y.width, y.channels, y.rows * y.width);
 }
 
-void ptf_plan_run_images(ptf_plan *plan, const float *in, int64_t count,
-                         float *out)
+void ptf_plan_run_images(ptf_plan *plan, const ptf_buffers *at, int64_t count)
 {
     if (plan->stripe == 0) {
         show_whole(plan);
-        ptf_plan_run_steps(plan, in, count, out);
+        ptf_plan_run_steps(plan, at, count);
         return;
     }
-    int64_t height = height_of(&plan->values[plan->output]);
+    int64_t height = height_of(output_of(plan));
     for (int64_t first = 0; first < height; first += plan->stripe) {
         show(plan, first, ptf_min_i64(plan->stripe, height - first));
-        run_stripe(plan, in, out);
+        run_stripe(plan, at->in[0], at->out[0]);
     }
 }
 
@@ -407,14 +416,13 @@ int64_t ptf_plan_stripe(const ptf_plan *plan)
 {
     if (!plan->by_rows)
         return 0;
-    return plan->stripe > 0 ? plan->stripe
-                            : height_of(&plan->values[plan->output]);
+    return plan->stripe > 0 ? plan->stripe : height_of(output_of(plan));
 }
 
 static ptf_status check_rows(const ptf_plan *plan, int64_t first, int64_t count,
                              ptf_error *err)
 {
-    int64_t height = height_of(&plan->values[plan->output]);
+    int64_t height = height_of(output_of(plan));
     if (!plan->by_rows)
         return ptf_fail(err, PTF_UNSUPPORTED, NULL, PTF_NO_OFFSET,
                         "the net has a layer that needs the whole image: it "
@@ -448,8 +456,9 @@ ptf_status ptf_plan_run_rows(ptf_plan *plan, int64_t first, int64_t count,
     if (status != PTF_OK)
         return status;
     show(plan, first, count);
-    double height = (double)height_of(&plan->values[plan->output]);
-    ptf_plan_start(plan, (double)count / height, in, plan->values[0].numel);
-    ptf_plan_run_steps(plan, in, 1, out);
+    double height = (double)height_of(output_of(plan));
+    ptf_plan_start(plan, (double)count / height);
+    ptf_plan_look(plan, 0, in, plan->values[0].numel);
+    ptf_plan_run_steps(plan, &(ptf_buffers){&in, &out}, 1);
     return PTF_OK;
 }

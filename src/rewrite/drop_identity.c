@@ -9,14 +9,14 @@ ptf_status ptf_pass_drop_identity(ptf_net_edit *edit, const ptf_shape *input,
                                   int *changed, ptf_error *err)
 {
     (void)input;
-    for (int i = 1; i < edit->net->node_count; i++) {
+    for (int i = edit->net->input_count; i < edit->net->node_count; i++) {
         edit->dead[i] = ptf_op_is_identity(edit->nodes[i].op);
         *changed += edit->dead[i];
     }
-    int output = edit->net->output;
-    while (edit->dead[output])
-        output = edit->nodes[output].inputs[0];
-    if (output == 0)
+    int left = 0;
+    for (int i = edit->net->input_count; i < edit->net->node_count; i++)
+        left += !edit->dead[i];
+    if (left == 0)
         return ptf_net_fail(err, PTF_UNSUPPORTED, edit->net,
                             "drop_identity: %s would have no layer left",
                             ptf_net_name(edit->net));

@@ -50,14 +50,14 @@ const ptf_rewrite *ptf_rewrite_find(const char *name)
 typedef struct call {
     size_t row;
     ptf_net_edit *edit;
-    const ptf_shape *input;
+    const ptf_shape *inputs; /* NULL: not all are known */
     int changed;
 } call;
 
 static ptf_status run_pass(void *context, ptf_error *err)
 {
     call *c = context;
-    return table[c->row].pass(c->edit, c->input, &c->changed, err);
+    return table[c->row].pass(c->edit, c->inputs, &c->changed, err);
 }
 
 /*
@@ -88,7 +88,7 @@ static ptf_status refuse_nothing(const ptf_net *net, const ptf_net *edited,
 }
 
 ptf_status ptf_net_rewrite(const ptf_net *net, const ptf_rewrite *rewrite,
-                           const ptf_shape *input, ptf_net **out,
+                           const ptf_shape *inputs, ptf_net **out,
                            ptf_error *err)
 {
     *out = NULL;
@@ -100,9 +100,17 @@ ptf_status ptf_net_rewrite(const ptf_net *net, const ptf_rewrite *rewrite,
     ptf_status status = ptf_net_edit_begin(net, &edit, err);
     if (status != PTF_OK)
         return status;
-    if (input == NULL && net->has_input)
-        input = &net->input;
-    call pass = {row, &edit, input, 0};
+    ptf_shape *own = NULL;
+    if (inputs == NULL)
+        own = ptf_arena_array(&edit.net->arena, (size_t)net->node_count,
+                              sizeof(*own));
+    if (inputs == NULL && own == NULL) {
+        ptf_net_edit_abort(&edit);
+        return ptf_fail_memory(err);
+    }
+    if (own != NULL && ptf_net_own_shapes(net, own))
+        inputs = own;
+    call pass = {row, &edit, inputs, 0};
     status = ptf_call_ieee(run_pass, &pass, err);
     if (status == PTF_OK && pass.changed == 0)
         status = refuse_nothing(net, edit.net, row, err);

@@ -217,7 +217,7 @@ static ptf_status run_all(const bench *b, ptf_plan *plan, const line *l,
                           double *times, ptf_error *err)
 {
     int64_t batch = l->batch, steps = (int64_t)ptf_plan_step_count(plan);
-    ptf_shape out_shape = ptf_plan_output(plan);
+    ptf_shape out_shape = ptf_plan_output(plan, 0);
     size_t inputs = (size_t)(ptf_shape_numel(&b->shape) * batch);
     size_t outputs = (size_t)(ptf_shape_numel(&out_shape) * batch);
     float *in = malloc(inputs * sizeof(float));

@@ -169,7 +169,7 @@ static ptf_status inspect(gradient *d, const ptf_net *net, ptf_error *err)
         tool_finite_layer(&d->finite, ptf_plan_not_finite(plan));
     ptf_plan_free(plan);
     bool finite =
-        all_finite(ptf_gradient_input(d->g), ptf_shape_numel(&d->input));
+        all_finite(ptf_gradient_input(d->g, 0), ptf_shape_numel(&d->input));
     for (size_t i = 0; i < ptf_gradient_tensor_count(d->g); i++) {
         const ptf_tensor *t = ptf_gradient_tensor(d->g, i);
         finite = finite && all_finite(t->data, ptf_tensor_numel(t));
@@ -198,7 +198,7 @@ static ptf_status paint(const gradient *d, int64_t scale, ptf_sink *sink,
 {
     int64_t width = d->input.dim[2], plane = d->input.dim[1] * width;
     size_t side = (size_t)(3 * scale); /* bytes of a row of a pixel */
-    const float *g = ptf_gradient_input(d->g);
+    const float *g = ptf_gradient_input(d->g, 0);
     float most = 0.0F;
     for (int64_t i = 0; i < plane; i++)
         most = fmaxf(most, salience(g, d->input.dim[0], plane, i));
@@ -278,7 +278,7 @@ static void print_one(const char *name, const float *g, int64_t n,
 
 static void print_all(const gradient *d, tool_json *json)
 {
-    const float *input = ptf_gradient_input(d->g);
+    const float *input = ptf_gradient_input(d->g, 0);
     if (input != NULL)
         print_one("input", input, ptf_shape_numel(&d->input), json);
     for (size_t i = 0; i < ptf_gradient_tensor_count(d->g); i++) {
@@ -341,7 +341,7 @@ static ptf_status run(gradient *d, const tool_net *net, unsigned by,
     status = tool_inputs_explain(o->image, &d->input, net, status, err);
     if (status != PTF_OK)
         return status;
-    d->output = ptf_gradient_output(d->g);
+    d->output = ptf_gradient_output(d->g, 0);
     status = differentiate(d, err);
     if (status == PTF_OK)
         status = inspect(d, net->net, err);

@@ -79,36 +79,59 @@ static void add_number(ptf_verdict *v, float a, float b, int64_t column,
     }
 }
 
-static void add_prediction(ptf_verdict *v, const float *a, const float *b,
-                           int64_t columns, double tolerance)
+/* From the best to the worst. */
+typedef enum argmax { EQUAL, NEAR, APART } argmax;
+
+static argmax compare_argmax(const float *a, const float *b, int64_t columns,
+                             double tolerance)
 {
     int64_t i = first_largest(a, columns), j = first_largest(b, columns);
-    /* Each of the two candidates may have moved by the tolerance. */
     if (i == j)
-        v->argmax_equal++;
-    else if ((double)a[i] - (double)a[j] <= 2 * tolerance)
-        v->argmax_undecided++;
-    else
-        v->argmax_different++;
+        return EQUAL;
+    /* Each of the two candidates may have moved by the tolerance. */
+    return (double)a[i] - (double)a[j] <= 2 * tolerance ? NEAR : APART;
+}
+
+/* One output of a row, whose first column is 'first'. */
+static argmax add_output(ptf_verdict *v, const float *a, const float *b,
+                         int64_t first, int64_t columns)
+{
+    double scale = largest_abs(a, columns);
+    double tolerance = v->atol + v->rtol * scale;
+    for (int64_t i = 0; i < columns; i++)
+        add_number(v, a[i], b[i], first + i, tolerance);
+    v->max_ref = fmax(v->max_ref, scale);
+    return compare_argmax(a, b, columns, tolerance);
+}
+
+void ptf_verdict_add_outputs(ptf_verdict *v, const float *a, const float *b,
+                             int64_t rows, const int64_t *columns, int outputs)
+{
+    int64_t *counts[] = {&v->argmax_equal, &v->argmax_undecided,
+                         &v->argmax_different};
+    int64_t size = 0;
+    for (int k = 0; k < outputs; k++)
+        size += columns[k];
+    for (int64_t row = 0; row < rows && size > 0; row++) {
+        argmax worst = EQUAL;
+        if (v->samples % GROUP_ROWS == 0)
+            v->group_squares = 0;
+        for (int64_t k = 0, first = 0; k < outputs; first += columns[k++]) {
+            argmax one = add_output(v, a + first, b + first, first, columns[k]);
+            worst = one > worst ? one : worst;
+        }
+        ++*counts[worst];
+        v->max_group_squares = fmax(v->max_group_squares, v->group_squares);
+        v->samples++;
+        a += size;
+        b += size;
+    }
 }
 
 void ptf_verdict_add(ptf_verdict *v, const float *a, const float *b,
                      int64_t rows, int64_t columns)
 {
-    for (int64_t row = 0; row < rows && columns > 0; row++) {
-        double scale = largest_abs(a, columns);
-        double tolerance = v->atol + v->rtol * scale;
-        if (v->samples % GROUP_ROWS == 0)
-            v->group_squares = 0;
-        for (int64_t i = 0; i < columns; i++)
-            add_number(v, a[i], b[i], i, tolerance);
-        add_prediction(v, a, b, columns, tolerance);
-        v->max_ref = fmax(v->max_ref, scale);
-        v->max_group_squares = fmax(v->max_group_squares, v->group_squares);
-        v->samples++;
-        a += columns;
-        b += columns;
-    }
+    ptf_verdict_add_outputs(v, a, b, rows, &columns, 1);
 }
 
 ptf_level ptf_verdict_level(const ptf_verdict *v)

@@ -5,6 +5,7 @@
  * SPDX-License-Identifier: Apache-2.0
  */
 #include "net/graph.h"
+#include "ports.h"
 
 #include <stdlib.h>
 
@@ -23,7 +24,7 @@ static char *print(const ptf_net *net)
 
 static void check_same(const ptf_net *a, const ptf_net *b)
 {
-    bool same = a->node_count == b->node_count && a->output == b->output;
+    bool same = a->node_count == b->node_count && output_of(a) == output_of(b);
     for (int i = 0; same && i < a->node_count; i++) {
         const ptf_node *x = &a->nodes[i], *y = &b->nodes[i];
         same = x->op == y->op && strcmp(x->name, y->name) == 0 &&

@@ -5,6 +5,7 @@
  * SPDX-License-Identifier: Apache-2.0
  */
 #include "net/graph.h"
+#include "ports.h"
 
 #include <stdlib.h>
 
@@ -65,7 +66,8 @@ static void check_graph(const ptf_net *net)
         fprintf(stderr, "%s\n%s", err.message, text);
         abort();
     }
-    if (again->node_count != net->node_count || again->output != net->output)
+    if (again->node_count != net->node_count ||
+        output_of(again) != output_of(net))
         abort();
     free(text);
     ptf_net_free(again);

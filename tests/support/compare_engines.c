@@ -52,7 +52,7 @@ static void run_ptfold(const ptf_net *net, const ptf_shape *input,
     ptf_plan_options options = {.threads = 1};
     if (ptf_plan_make(net, input, images, &options, &plan, &err) != PTF_OK)
         fail_msg("%s: %s\n%s", out->what, err.message, out->text);
-    ptf_shape shape = ptf_plan_output(plan);
+    ptf_shape shape = ptf_plan_output(plan, 0);
     out->count = images * ptf_shape_numel(&shape);
     out->y = malloc((size_t)out->count * sizeof(float));
     out->m = judge_numbers(out->count);

@@ -7,6 +7,7 @@
  */
 #include "drawn_net.h"
 #include "fixture.h"
+#include "ports.h"
 
 #include <math.h>
 #include <stdarg.h>
@@ -395,7 +396,7 @@ static void finish(drawn_net *r)
         PTF_OK)
         fail_msg("seed %llu: %s\n%s", (unsigned long long)r->seed, err.message,
                  r->text);
-    assert_true(ptf_net_input(net, &r->input));
+    assert_true(input_of(net, &r->input));
     ptf_net_free(net);
     fixture_init(&r->f, r->text);
     draw_numbers(r);

@@ -238,7 +238,7 @@ float *fixture_run(const ptf_net *net, const char *input, int count,
     assert_true(ptf_shape_parse(input, &shape));
     if (ptf_plan_make(net, &shape, count, NULL, &plan, &err) != PTF_OK)
         fail_msg("%s", err.message);
-    ptf_shape out_shape = ptf_plan_output(plan);
+    ptf_shape out_shape = ptf_plan_output(plan, 0);
     *numel = count * ptf_shape_numel(&out_shape);
     size_t in_size = (size_t)(count * ptf_shape_numel(&shape));
     float *in = malloc(in_size * sizeof(float));

@@ -26,7 +26,7 @@ void grad_run_make(grad_run *r, const ptf_net *net, const ptf_shape *input,
     if (ptf_gradient_make(net, input, GRAD_IMAGES, &options, &r->g, &err) !=
         PTF_OK)
         fail_msg("%s", err.message);
-    ptf_shape shape = ptf_gradient_output(r->g);
+    ptf_shape shape = ptf_gradient_output(r->g, 0);
     r->inputs = ptf_shape_numel(input);
     r->outputs = ptf_shape_numel(&shape);
     r->in = grad_floats(GRAD_IMAGES * r->inputs);
@@ -111,8 +111,8 @@ void grad_expect_tape(const grad_run *r, const ptf_net *net,
         expect_near(r->out + n * r->outputs, tape_run(&one, in), r->outputs,
                     least, "output", text);
         tape_back(&one, d);
-        expect_near(ptf_gradient_input(r->g) + n * r->inputs, one.cotangent[0],
-                    r->inputs, least, "input", text);
+        expect_near(ptf_gradient_input(r->g, 0) + n * r->inputs,
+                    one.cotangent[0], r->inputs, least, "input", text);
         for (int i = 0; i < net->node_count * PTF_ROLE_COUNT; i++) {
             int node = i / PTF_ROLE_COUNT, role = i % PTF_ROLE_COUNT;
             for (int64_t k = 0; k < one.parameter_numel[node][role]; k++)
@@ -141,7 +141,8 @@ void grad_expect_tape(const grad_run *r, const ptf_net *net,
 static void expect_same(const grad_run *a, const grad_run *b, const char *text)
 {
     size_t in = (size_t)(GRAD_IMAGES * a->inputs) * sizeof(float);
-    if (memcmp(ptf_gradient_input(a->g), ptf_gradient_input(b->g), in) != 0)
+    if (memcmp(ptf_gradient_input(a->g, 0), ptf_gradient_input(b->g, 0), in) !=
+        0)
         fail_msg("the input's gradient differs in\n%s", text);
     for (size_t i = 0; i < ptf_gradient_tensor_count(a->g); i++) {
         const ptf_tensor *x = ptf_gradient_tensor(a->g, i);
@@ -210,8 +211,8 @@ void grad_expect_images(const ptf_net *net, const ptf_shape *input)
         memcpy(one.cotangent, all.cotangent + i * all.outputs,
                (size_t)all.outputs * sizeof(float));
         grad_run_back(&one, 1);
-        assert_memory_equal(ptf_gradient_input(one.g),
-                            ptf_gradient_input(all.g) + i * all.inputs,
+        assert_memory_equal(ptf_gradient_input(one.g, 0),
+                            ptf_gradient_input(all.g, 0) + i * all.inputs,
                             (size_t)all.inputs * sizeof(float));
         for (size_t t = 0; t < count; t++) {
             const ptf_tensor *tensor = ptf_gradient_tensor(one.g, t);

@@ -4,6 +4,7 @@
  * SPDX-License-Identifier: Apache-2.0
  */
 #include "graphs.h"
+#include "ports.h"
 
 #include <math.h>
 #include <setjmp.h>
@@ -62,10 +63,8 @@ float *graph_numbers(graph *g, const char *name, ptf_role role)
 
 void graph_start(graph *g, const ptf_shape *input)
 {
-    *g = (graph){.net = {.has_input = true,
-                         .input = *input,
-                         .has_tensors = true,
-                         .node_count = 1}};
+    *g = (graph){.net = {.has_tensors = true, .node_count = 1}};
+    give_input(&g->net, input);
     g->net.nodes = g->nodes;
     g->nodes[0] = (ptf_node){.op = PTF_OP_INPUT,
                              .name = "",
@@ -79,9 +78,10 @@ void graph_finish(graph *g, int output)
 {
     ptf_shape shapes[GRAPH_NODES];
     ptf_error err;
-    g->net.output = output;
+    give_output(&g->net, output);
     if (ptf_net_check(&g->net, &err) != PTF_OK ||
-        ptf_net_shapes(&g->net, &g->net.input, shapes, &err) != PTF_OK ||
+        ptf_net_shapes(&g->net, &g->net.inputs[0].shape, shapes, &err) !=
+            PTF_OK ||
         ptf_net_list_parameters(&g->net, &err) != PTF_OK ||
         ptf_net_collect(&g->net, &err) != PTF_OK)
         fail_msg("%s", err.message);
@@ -340,7 +340,8 @@ long double **graph_exact(const graph *g, const float *in)
     static exact e;
     ptf_error err;
     e.g = g;
-    if (ptf_net_shapes(&g->net, &g->net.input, e.shapes, &err) != PTF_OK)
+    if (ptf_net_shapes(&g->net, &g->net.inputs[0].shape, e.shapes, &err) !=
+        PTF_OK)
         fail_msg("%s", err.message);
     size_t nodes = (size_t)g->net.node_count, size = 0;
     for (size_t i = 0; i < nodes; i++)

@@ -4,6 +4,7 @@
  * SPDX-License-Identifier: Apache-2.0
  */
 #include "moves.h"
+#include "ports.h"
 
 #include <math.h>
 #include <setjmp.h>
@@ -17,6 +18,8 @@ void start(chain *c, const ptf_shape *input)
     c->nodes[0].name = "";
     c->net.nodes = c->nodes;
     c->net.node_count = 1;
+    give_input(&c->net, NULL);
+    give_output(&c->net, 0);
     c->net.has_tensors = true;
     c->shapes[0] = *input;
 }
@@ -28,7 +31,7 @@ void finish(chain *c)
 
 const ptf_shape *last(const chain *c)
 {
-    return &c->shapes[c->net.output];
+    return &c->shapes[output_of(&c->net)];
 }
 
 void add(chain *c, ptf_op op, const ptf_attrs *attrs)
@@ -40,7 +43,7 @@ void add(chain *c, ptf_op op, const ptf_attrs *attrs)
     node->attrs = *attrs;
     int before = c->net.node_count - 1;
     assert_true(ptf_node_read(&c->net.arena, node, 1, &before));
-    c->net.output = c->net.node_count++;
+    give_output(&c->net, c->net.node_count++);
     if (ptf_net_shapes(&c->net, &c->shapes[0], c->shapes, &err) != PTF_OK)
         fail_msg("%s", err.message);
 }

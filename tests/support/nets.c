@@ -2,6 +2,7 @@
  * SPDX-License-Identifier: Apache-2.0
  */
 #include "nets.h"
+#include "ports.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -19,6 +20,8 @@ void start(build *b, int rank, int64_t c, int64_t h, int64_t w)
     b->nodes[0].name = "";
     b->net.nodes = b->nodes;
     b->net.node_count = 1;
+    give_input(&b->net, NULL);
+    give_output(&b->net, 0);
     b->net.has_tensors = true;
 }
 
@@ -74,13 +77,14 @@ static ptf_node *add(build *b, ptf_op op)
         node->attrs.kernel[i] = node->attrs.stride[i] = 1;
         node->attrs.dilation[i] = 1;
     }
-    b->net.output = b->net.node_count++;
+    give_output(&b->net, b->net.node_count++);
     return node;
 }
 
 void from(build *b, int node)
 {
-    b->last = b->net.output = node;
+    b->last = node;
+    give_output(&b->net, node);
     b->shape = b->shapes[node];
 }
 
@@ -295,7 +299,7 @@ float *outputs_of(const build *b, const float *in, int64_t count, runs how)
     if (ptf_plan_make(&b->net, &b->input, how.batch, &options, &plan, &err) !=
         PTF_OK)
         fail_msg("%s", err.message);
-    ptf_shape shape = ptf_plan_output(plan);
+    ptf_shape shape = ptf_plan_output(plan, 0);
     int64_t outputs = ptf_shape_numel(&shape);
     int64_t inputs = ptf_shape_numel(&b->input);
     float *out = ptf_alloc((size_t)(count * outputs) * sizeof(float));

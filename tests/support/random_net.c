@@ -4,6 +4,7 @@
  * SPDX-License-Identifier: Apache-2.0
  */
 #include "random_net.h"
+#include "ports.h"
 #include "samples.h"
 
 #include <math.h>
@@ -42,7 +43,7 @@ static bool shape_of(random_net *r, ptf_shape *out)
     bool fits = ptf_net_make(text, "text", NULL, NULL, &net, NULL) == PTF_OK &&
                 ptf_net_shapes(net, &r->input, shapes, NULL) == PTF_OK;
     if (fits)
-        *out = shapes[net->output];
+        *out = shapes[output_of(net)];
     ptf_net_free(net);
     return fits;
 }

@@ -4,6 +4,7 @@
  * SPDX-License-Identifier: Apache-2.0
  */
 #include "reference_grad.h"
+#include "ports.h"
 #include "samples.h"
 
 #include <setjmp.h>
@@ -433,12 +434,12 @@ const double *tape_run(tape *t, const double *in)
         layer l = layer_of(t, i);
         run_layer(&l, false);
     }
-    return t->value[t->net->output];
+    return t->value[output_of(t->net)];
 }
 
 void tape_back(tape *t, const double *cotangent)
 {
-    int output = t->net->output;
+    int output = output_of(t->net);
     for (int i = 0; i < t->net->node_count; i++) {
         clear(t->cotangent[i], t->numel[i]);
         for (int role = 0; role < PTF_ROLE_COUNT; role++) {

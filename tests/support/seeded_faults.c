@@ -4,6 +4,7 @@
  * SPDX-License-Identifier: Apache-2.0
  */
 #include "seeded_faults.h"
+#include "ports.h"
 
 static ptf_check *check_of(const ptf_net *a, const ptf_net *b, int count)
 {
@@ -15,14 +16,14 @@ static ptf_check *check_of(const ptf_net *a, const ptf_net *b, int count)
     ptf_check *check = NULL;
     ptf_shape shape;
     ptf_error err;
-    assert_true(ptf_net_input(a, &shape));
+    assert_true(input_of(a, &shape));
     if (ptf_check_make(a, b, &shape, &options, &check, &err))
         fail_msg("%s", err.message);
     size_t size = (size_t)ptf_shape_numel(&shape);
     float *in = malloc((size_t)count * size * sizeof(*in));
     for (int i = 0; i < count; i++)
         ptf_random_fill(7, (uint64_t)i, in + (size_t)i * size, size);
-    if (ptf_check_run(check, in, count, &err))
+    if (ptf_check_run(check, (const float *[]){in}, count, &err))
         fail_msg("%s", err.message);
     free(in);
     return check;

@@ -216,8 +216,11 @@ static ptf_status isolate(ptf_lowering *l, int node, ptf_net *net)
     net->nodes = nodes;
     net->name = l->net->name;
     net->node_count = count + 2;
-    net->output = count + 1;
-    net->has_input = net->has_tensors = true;
+    net->has_tensors = true;
+    const ptf_input scalar = {.has_shape = true};
+    const ptf_output result = {.node = count + 1};
+    if (!ptf_net_add_input(net, &scalar) || !ptf_net_add_output(net, &result))
+        return ptf_fail_memory(l->err);
     return PTF_OK;
 }
 

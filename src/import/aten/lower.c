@@ -244,11 +244,6 @@ static ptf_status take_input(ptf_lowering *l, const ptf_program_input *input)
     ptf_net *net = l->net;
     const ptf_program_value *v = ptf_lower_value(l, input->value);
     int more = l->batch > 0;
-    if (net->node_count > 0)
-        return fail(l,
-                    "has the inputs '%s' and '%s'; ptfold runs networks with "
-                    "one",
-                    net->nodes[0].name, input->name);
     if (v->kind != PTF_PROGRAM_TENSOR || v->dtype != PTF_DTYPE_F32 ||
         v->rank - more > PTF_SHAPE_MAX)
         return fail(l,
@@ -266,8 +261,9 @@ static ptf_status take_input(ptf_lowering *l, const ptf_program_input *input)
         if (d >= more)
             shape.dim[d - more] = v->sizes[d].value;
     }
-    net->has_input = net->input_fixed = true;
-    net->input = shape;
+    const ptf_input port = {.has_shape = true, .fixed = true, .shape = shape};
+    if (!ptf_net_add_input(net, &port))
+        return ptf_fail_memory(l->err);
     ptf_node node = {.op = PTF_OP_INPUT, .name = input->name};
     int at = -1;
     ptf_status status = ptf_lower_append(l, &node, &shape, &at);
@@ -301,11 +297,49 @@ static bool is_count(const char *target)
     return strcmp(ptf_path_last(target), "num_batches_tracked") == 0;
 }
 
+static ptf_status take_output(ptf_lowering *l, const ptf_program_output *o)
+{
+    const ptf_lowered *v =
+        o->what->kind == PTF_ARGUMENT_VALUE ? &l->values[o->what->value] : NULL;
+    if (v == NULL || v->node < 0)
+        return fail(l, "output '%s' does not depend on the input", o->name);
+    if (l->batch > 0 && !v->batched) {
+        l->mixes = true;
+        return fail(l, "output '%s' has no axis for the batch", o->name);
+    }
+    const ptf_output out = {.node = v->node, .name = o->name};
+    if (!ptf_net_add_output(l->net, &out))
+        return ptf_fail_memory(l->err);
+    return PTF_OK;
+}
+
+/*
+ * Outputs go by the keys and fields of what forward() returns.  One that has
+ * none but its place also goes by the graph's name for the value, where that
+ * is no other's.
+ */
+static void add_aliases(ptf_lowering *l)
+{
+    static const char place[] = "output";
+    const ptf_program *p = l->program;
+    for (int i = 0, k = 0; i < p->output_count; i++) {
+        const ptf_program_output *o = &p->outputs[i];
+        size_t same;
+        if (o->kind != PTF_PROGRAM_RESULT || o->what->kind == PTF_ARGUMENT_NONE)
+            continue;
+        const char *name = ptf_lower_value(l, o->what->value)->name;
+        if (strncmp(o->name, place, strlen(place)) == 0 &&
+            !ptf_net_find_output(l->net, name, &same))
+            l->net->outputs[k].alias = name;
+        k++;
+    }
+}
+
 static ptf_status take_outputs(ptf_lowering *l)
 {
     const ptf_program *p = l->program;
-    const char *first = NULL;
-    for (int i = 0; i < p->output_count; i++) {
+    ptf_status status = PTF_OK;
+    for (int i = 0; i < p->output_count && status == PTF_OK; i++) {
         const ptf_program_output *o = &p->outputs[i];
         if (o->kind == PTF_PROGRAM_BUFFER_MUTATION && is_count(o->target))
             continue;
@@ -314,31 +348,14 @@ static ptf_status take_outputs(ptf_lowering *l)
                         "changes '%s' as it runs; call model.eval() before "
                         "torch.export.export()",
                         o->target != NULL ? o->target : o->name);
-        if (o->what->kind == PTF_ARGUMENT_NONE)
-            continue;
-        if (first != NULL)
-            return fail(l,
-                        "has the outputs '%s' and '%s'; ptfold runs networks "
-                        "with one",
-                        first, o->name);
-        const ptf_lowered *v = o->what->kind == PTF_ARGUMENT_VALUE
-                                   ? &l->values[o->what->value]
-                                   : NULL;
-        if (v == NULL || v->node < 0)
-            return fail(l, "output '%s' does not depend on the input", o->name);
-        if (l->batch > 0 && !v->batched) {
-            l->mixes = true;
-            return fail(l, "output '%s' has no axis for the batch", o->name);
-        }
-        if (v->node == 0)
-            return fail(l,
-                        "output '%s' is the input itself; nothing is "
-                        "computed",
-                        o->name);
-        first = o->name;
-        l->net->output = v->node;
+        if (o->what->kind != PTF_ARGUMENT_NONE)
+            status = take_output(l, o);
     }
-    return first != NULL ? PTF_OK : fail(l, "has no output");
+    if (status == PTF_OK && l->net->output_count == 0)
+        return fail(l, "has no output");
+    if (status == PTF_OK)
+        add_aliases(l);
+    return status;
 }
 
 /* -------------------------------------------------------------------- nets */
@@ -361,7 +378,8 @@ static ptf_status drop_unread(ptf_lowering *l)
         net->nodes[kept] = *node;
         reads[i] = kept++; /* from here on its number */
     }
-    net->output = reads[net->output];
+    for (int i = 0; i < net->output_count; i++)
+        net->outputs[i].node = reads[net->outputs[i].node];
     net->node_count = kept;
     ptf_free(reads);
     return PTF_OK;
@@ -377,6 +395,7 @@ static ptf_status lower(ptf_lowering *l)
     for (int i = 0; i < g->value_count; i++)
         l->values[i] = (ptf_lowered){.node = -1, .other = -1};
     l->batch = common_batch(l->program);
+    l->net->whole = l->batch == 0;
     int file; /* memory 0 is the file's, which nobody writes to */
     ptf_status status = ptf_lower_remember(l, NULL, 0, &file);
     if (status == PTF_OK)

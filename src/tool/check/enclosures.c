@@ -11,7 +11,7 @@ static ptf_status write_input(ptf_enclosure *enclosure, const char *side,
                               int64_t sample, const float *in, double *balls,
                               FILE *out, ptf_error *err)
 {
-    ptf_shape shape = ptf_enclosure_output(enclosure);
+    ptf_shape shape = ptf_enclosure_output(enclosure, 0);
     int64_t outputs = ptf_shape_numel(&shape);
     ptf_status status =
         ptf_enclosure_run(enclosure, in, 1, balls, balls + outputs, err);
@@ -30,7 +30,7 @@ static ptf_status write_net(const ptf_net *net, const char *side,
         ptf_enclosure_make(net, &inputs->shape, &enclosure, err);
     if (status != PTF_OK)
         return status;
-    ptf_shape shape = ptf_enclosure_output(enclosure);
+    ptf_shape shape = ptf_enclosure_output(enclosure, 0);
     float *in = calloc((size_t)ptf_shape_numel(&inputs->shape), sizeof(*in));
     double *balls = calloc((size_t)ptf_shape_numel(&shape), 2 * sizeof(*balls));
     if (in == NULL || balls == NULL)

@@ -109,7 +109,7 @@ static ptf_status open_matrix(matrix *m, const tool_inputs *inputs, float **in,
         ptf_plan_make(m->net->net, &inputs->shape, 1, NULL, &plan, err);
     if (status != PTF_OK)
         return status;
-    ptf_shape output = ptf_plan_output(plan);
+    ptf_shape output = ptf_plan_output(plan, 0);
     ptf_plan_free(plan);
     m->count = inputs->count;
     m->in_size = ptf_shape_numel(&inputs->shape);

@@ -30,7 +30,7 @@ static ptf_status runner_make(const ptf_net *net, const ptf_shape *input,
         ptf_plan_make(net, input, batch, &options, &r->plan, err);
     if (status != PTF_OK)
         return status;
-    r->output = ptf_plan_output(r->plan);
+    r->output = ptf_plan_output(r->plan, 0);
     r->out_size = ptf_shape_numel(&r->output);
     r->in = calloc((size_t)(batch * r->in_size), sizeof(float));
     r->out = calloc((size_t)(batch * r->out_size), sizeof(float));
@@ -150,7 +150,7 @@ ptf_status tool_inputs_each(const tool_inputs *inputs, const char *what,
 static ptf_status check_batch(void *check, const float *in, int64_t count,
                               ptf_error *err)
 {
-    return ptf_check_run(check, in, count, err);
+    return ptf_check_run(check, &in, count, err);
 }
 
 ptf_status tool_check(ptf_check *check, const tool_inputs *inputs,

@@ -12,7 +12,7 @@
 static ptf_status expect_batch(void *expect, const float *in, int64_t count,
                                ptf_error *err)
 {
-    return ptf_expect_run(expect, in, count, err);
+    return ptf_expect_run(expect, &in, count, err);
 }
 
 /* The first array of which that is so; there is one. */

@@ -106,16 +106,37 @@ static ptf_status find_text(const tool_source *source, tool_net *net,
     return status;
 }
 
-static ptf_status find_input(const char *input, tool_net *net, ptf_error *err)
+static ptf_status find_input(const tool_source *source, tool_net *net,
+                             ptf_error *err)
 {
-    net->has_input = ptf_net_input(net->net, &net->input);
-    if (input == NULL)
-        return PTF_OK;
+    const char *input = source->input;
+    size_t inputs = ptf_net_input_count(net->net);
+    size_t outputs = ptf_net_output_count(net->net);
+    net->inputs = calloc(inputs, sizeof(*net->inputs));
+    if (net->inputs == NULL)
+        return tool_error(err, PTF_MEMORY, "out of memory");
     net->has_input = true;
-    if (!ptf_shape_parse(input, &net->input))
+    for (size_t i = 0; i < inputs; i++) {
+        ptf_port port;
+        ptf_net_input(net->net, i, &port);
+        net->has_input = net->has_input && port.has_shape;
+        net->inputs[i] = port.shape;
+    }
+    if (!source->several && (inputs > 1 || outputs > 1))
+        return tool_error(err, PTF_UNSUPPORTED,
+                          "%s: expected a network of one input and one output "
+                          "here, got %zu and %zu; ptfold run --data takes them",
+                          source->path, inputs, outputs);
+    if (input != NULL && inputs > 1)
+        return tool_error(err, PTF_ARGUMENT,
+                          "--input: %s has %zu inputs, and says their shapes",
+                          source->path, inputs);
+    if (input != NULL && !ptf_shape_parse(input, &net->inputs[0]))
         return tool_error(err, PTF_ARGUMENT,
                           "--input: expected CxHxW (3x32x32), got \"%s\"",
                           input);
+    net->has_input = net->has_input || input != NULL;
+    net->input = net->inputs[0];
     return PTF_OK;
 }
 
@@ -131,7 +152,7 @@ static ptf_status make_net(const tool_source *source, tool_net *out,
     if (status != PTF_OK && tool_is_verbose() && out->ckpt != NULL)
         ptf_net_print_mismatch(text, name, out->ckpt, stderr, NULL);
     if (status == PTF_OK)
-        status = find_input(source->input, out, err);
+        status = find_input(source, out, err);
     if (status == PTF_OK)
         tool_warn_of_order(source, out->net);
     return status;
@@ -239,7 +260,7 @@ static ptf_status open_program(const tool_source *source, tool_net *out,
     if (status == PTF_OK)
         status = ptf_net_from_program(out->program, &out->net, err);
     if (status == PTF_OK)
-        status = find_input(source->input, out, err);
+        status = find_input(source, out, err);
     status = status != PTF_OK ? tool_net_unchanged(out, status, err) : status;
     if (status != PTF_OK)
         tool_net_close(out);
@@ -299,6 +320,7 @@ ptf_status tool_net_find(const tool_source *source, tool_net *out,
 {
     tool_source unread = *source;
     unread.unverified = true;
+    unread.several = true;
     *out = (tool_net){0};
     if (access(source->path, F_OK) != 0 && ptf_arch_text(source->path) == NULL)
         return refuse_arch(source->path, "", err);
@@ -341,5 +363,6 @@ void tool_net_close(tool_net *net)
     ptf_checkpoint_close(net->ckpt);
     ptf_program_close(net->program);
     free(net->text);
+    free(net->inputs);
     *net = (tool_net){0};
 }

@@ -221,6 +221,7 @@ typedef struct tool_source {
     const char *input;       /* --input CxHxW, or NULL */
     bool in_order;           /* --in-order: forward() runs modules as printed */
     bool unverified;         /* leave the checksums of the tensor data alone */
+    bool several;            /* inputs and outputs are welcome */
     const char *arch_option; /* what gives 'arch'; NULL: --arch */
 } tool_source;
 
@@ -229,9 +230,10 @@ typedef struct tool_net {
     ptf_checkpoint *ckpt; /* NULL: it is a program, or has no numbers */
     ptf_program *program;
     ptf_net *net;
-    bool has_input;
-    ptf_shape input;
-    char *text; /* of an --arch file */
+    bool has_input;    /* the shapes of all inputs are known: */
+    ptf_shape *inputs; /* these */
+    ptf_shape input;   /* the first of them */
+    char *text;        /* of an --arch file */
 } tool_net;
 
 /* ptf_checkpoint_open(); of a key that is not there it says the nearest. */

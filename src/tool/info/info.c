@@ -59,7 +59,7 @@ static ptf_status print_plan(const options *o, const tool_net *net,
     ptf_status status = tool_need_input(net, &o->source, err);
     if (status == PTF_OK)
         status =
-            ptf_plan_make(net->net, &net->input, o->batch, NULL, &plan, err);
+            ptf_plan_make(net->net, net->inputs, o->batch, NULL, &plan, err);
     if (status == PTF_OK)
         ptf_plan_print(plan, stdout);
     ptf_plan_free(plan);

@@ -102,7 +102,7 @@ static ptf_status prepare(session *s, int threads, ptf_error *err)
         status = ptf_enclosure_make(net, shape, &s->enclosure, err);
     if (status != PTF_OK)
         return status;
-    ptf_shape out = ptf_plan_output(s->plan);
+    ptf_shape out = ptf_plan_output(s->plan, 0);
     s->in_size = ptf_shape_numel(shape);
     s->out_size = ptf_shape_numel(&out);
     size_t room = AT_ONCE * (size_t)s->out_size;

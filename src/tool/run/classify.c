@@ -79,7 +79,7 @@ static ptf_status find_output(job *j, ptf_error *err)
 {
     char text[TOOL_SHAPE_TEXT];
     const run_options *o = j->run->options;
-    j->output = ptf_plan_output(j->plan);
+    j->output = ptf_plan_output(j->plan, 0);
     j->out_size = ptf_shape_numel(&j->output);
     if (j->out_size == j->output.dim[0]) {
         j->classes = j->out_size;

@@ -134,7 +134,7 @@ static ptf_status prepare(map_job *j, ptf_error *err)
         status = ptf_plan_make(net, &j->image, 1, &how, &j->plan, err);
     if (status != PTF_OK)
         return status;
-    j->output = ptf_plan_output(j->plan);
+    j->output = ptf_plan_output(j->plan, 0);
     if (j->output.rank != 3 || ptf_plan_stripe(j->plan) < 1)
         return tool_error(
             err, PTF_UNSUPPORTED,

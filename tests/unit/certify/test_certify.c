@@ -4,6 +4,7 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
+#include "ports.h"
 #include "seeded_faults.h"
 
 #include <math.h>
@@ -255,10 +256,10 @@ static void certificate_of(mistake wrong, void (*damage)(fixture *b),
         damage(&b);
     fixture_make(&a);
     fixture_make(&b);
-    assert_true(ptf_net_input(a.net, &shape));
+    assert_true(input_of(a.net, &shape));
     ptf_random_fill(7, 0, in, INPUTS * INPUT);
     if (ptf_check_make(a.net, b.net, &shape, &options, &check, &err) ||
-        ptf_check_run(check, in, INPUTS, &err))
+        ptf_check_run(check, (const float *[]){in}, INPUTS, &err))
         fail_msg("%s", err.message);
     ptf_check_certificate(check, out);
     assert_int_equal(out->ulps_name != NULL, out->ulps > 0);

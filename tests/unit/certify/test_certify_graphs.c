@@ -6,6 +6,7 @@
  * SPDX-License-Identifier: Apache-2.0
  */
 #include "certify/certify.h"
+#include "ports.h"
 #include "residual.h"
 
 #include <setjmp.h>
@@ -135,11 +136,12 @@ static ptf_check *check_of(const ptf_net *a, const ptf_net *b, int threads)
                                  .layers = true};
     ptf_check *check;
     ptf_error err;
-    size_t size = (size_t)ptf_shape_numel(&a->input);
+    size_t size = (size_t)ptf_shape_numel(&a->inputs[0].shape);
     assert_true(size <= MOST_INPUTS);
     ptf_random_fill(7, 0, in, SAMPLES * size);
-    if (ptf_check_make(a, b, &a->input, &options, &check, &err) != PTF_OK ||
-        ptf_check_run(check, in, SAMPLES, &err) != PTF_OK)
+    if (ptf_check_make(a, b, &a->inputs[0].shape, &options, &check, &err) !=
+            PTF_OK ||
+        ptf_check_run(check, (const float *[]){in}, SAMPLES, &err) != PTF_OK)
         fail_msg("%s", err.message);
     return check;
 }
@@ -232,11 +234,11 @@ static ptf_status expect_of(const graph *g, const char *second, int node,
     double numbers[2][512];
     ptf_shape shapes[GRAPH_NODES];
     ptf_tensor arrays[2] = {{.name = "output"}, {.name = second}};
-    int nodes[] = {g->net.output, node};
+    int nodes[] = {output_of(&g->net), node};
     ptf_random_fill(7, 0, in, MOST_INPUTS);
     long double **exact = graph_exact(g, in);
-    assert_int_equal(ptf_net_shapes(&g->net, &g->net.input, shapes, err),
-                     PTF_OK);
+    assert_int_equal(
+        ptf_net_shapes(&g->net, &g->net.inputs[0].shape, shapes, err), PTF_OK);
     for (int i = 0; i < 2; i++) {
         int64_t size = ptf_shape_numel(&shapes[nodes[i]]);
         arrays[i].dtype = PTF_DTYPE_F64;
@@ -254,10 +256,10 @@ static ptf_status expect_of(const graph *g, const char *second, int node,
     }
     free(exact);
     ptf_expect *expect;
-    ptf_status status = ptf_expect_make(&g->net, &g->net.input, 1, "x.npz",
-                                        arrays, 2, 1, &expect, err);
+    ptf_status status = ptf_expect_make(&g->net, &g->net.inputs[0].shape, 1,
+                                        "x.npz", arrays, 2, 1, &expect, err);
     if (status == PTF_OK)
-        status = ptf_expect_run(expect, in, 1, err);
+        status = ptf_expect_run(expect, (const float *[]){in}, 1, err);
     if (status == PTF_OK)
         *agreement = ptf_expect_agreement(expect);
     ptf_expect_free(expect);

@@ -62,7 +62,7 @@ static ptf_status try_expect(scene *s, ptf_expect_result *out, ptf_error *err)
     ptf_status status = ptf_expect_make(s->f.net, &shape, SAMPLES, "y.npy",
                                         &s->array, 1, 1, &e, err);
     for (int i = 0; status == PTF_OK && i < SAMPLES; i += 2)
-        status = ptf_expect_run(e, s->in + i * IN, 2, err);
+        status = ptf_expect_run(e, (const float *[]){s->in + i * IN}, 2, err);
     if (status == PTF_OK && out != NULL) {
         assert_true(ptf_expect_at(e, 0, out));
         assert_int_equal(ptf_expect_agreement(e), out->agreement);

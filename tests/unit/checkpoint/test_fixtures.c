@@ -164,7 +164,7 @@ static void check_outputs(ptf_net *net, const ptf_shape *shape, char *expected)
     float y[MAX_OUTPUTS];
     if (ptf_plan_make(net, shape, 1, NULL, &plan, &err) != PTF_OK)
         fail_msg("%s", err.message);
-    ptf_shape output = ptf_plan_output(plan);
+    ptf_shape output = ptf_plan_output(plan, 0);
     assert_int_equal(ptf_shape_numel(&output), MAX_OUTPUTS);
     float *x = make_sample(shape);
     assert_int_equal(ptf_plan_run(plan, x, 1, y, &err), PTF_OK);
@@ -190,14 +190,15 @@ static void every_net_computes_what_pytorch_computes(void **state)
     while (next_line(table, columns) == 4) {
         ptf_error err = {0};
         ptf_net *net;
-        ptf_shape shape, usual;
+        ptf_shape shape;
+        ptf_port usual;
         ptf_checkpoint *ckpt = open_fixture(columns[0]);
         assert_true(ptf_shape_parse(columns[2], &shape));
         if (ptf_net_make(read_text(columns[1]), columns[1], ckpt, NULL, &net,
                          &err) != PTF_OK)
             fail_msg("%s", err.message);
-        assert_true(ptf_net_input(net, &usual));
-        assert_memory_equal(&usual, &shape, sizeof(shape));
+        assert_true(ptf_net_input(net, 0, &usual) && usual.has_shape);
+        assert_memory_equal(&usual.shape, &shape, sizeof(shape));
         check_outputs(net, &shape, columns[3]);
         ptf_net_free(net);
         ptf_checkpoint_close(ckpt);

@@ -7,6 +7,7 @@
  */
 #include "fixture.h"
 #include "net/net.h"
+#include "ports.h"
 
 static const char mixed_1d[] =
     "# input: 3x15\n"
@@ -43,7 +44,7 @@ static void check_totals(const ptf_net *net, const char *input,
 {
     ptf_shape shape;
     assert_true(input != NULL ? ptf_shape_parse(input, &shape)
-                              : ptf_net_input(net, &shape));
+                              : input_of(net, &shape));
     ptf_count layers[FIXTURE_MAX], total;
     ptf_error err;
     assert_true(ptf_net_layer_count(net) <= FIXTURE_MAX);
@@ -143,8 +144,11 @@ static void conventions_count_no_operators(void **unused)
             {.op = PTF_OP_CONSTANT, .name = "scale", .tensors = {&scale}},
         };
         nodes[1].attrs.dim = 1;
-        ptf_net net = {.nodes = nodes, .node_count = 3, .output = 1};
+        ptf_net net = {.nodes = nodes, .node_count = 3};
+        give_input(&net, NULL);
+        give_output(&net, 1);
         check_totals(&net, "4x5x7", (int64_t[CONVENTIONS]){0});
+        ptf_arena_free(&net.arena);
     }
 }
 

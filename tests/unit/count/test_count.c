@@ -6,6 +6,7 @@
  */
 #include "fixture.h"
 #include "net/net.h"
+#include "ports.h"
 
 /* A net with the counts of its layers. */
 typedef struct counted {
@@ -21,7 +22,7 @@ static counted count_net(const char *text, const char *input,
     ptf_shape shape;
     ptf_error err;
     if (input == NULL)
-        assert_true(ptf_net_input(c.net, &shape));
+        assert_true(input_of(c.net, &shape));
     else
         assert_true(ptf_shape_parse(input, &shape));
     c.layers = ptf_alloc(ptf_net_layer_count(c.net) * sizeof(*c.layers));
@@ -141,7 +142,8 @@ static void an_epilogue_counts_as_the_batch_norm_before(void **unused)
     ptf_count_options all = {.input_gradient = true};
     ptf_count l[8], total;
     assert_int_equal(
-        ptf_net_count(epilogue, &f.net->input, &all, l, &total, NULL), PTF_OK);
+        ptf_net_count(epilogue, &f.net->inputs[0].shape, &all, l, &total, NULL),
+        PTF_OK);
     assert_int_equal(l[0].forward.macs, MACS);
     assert_int_equal(l[0].forward.multiplications, MACS + OUTPUTS);
     assert_int_equal(l[0].forward.additions, MACS + OUTPUTS);
@@ -355,6 +357,7 @@ static void start_graph(graph *g)
     memset(g, 0, sizeof(*g));
     g->net.nodes = g->nodes;
     g->net.node_count = 1;
+    give_input(&g->net, NULL);
 }
 
 static int add_node(graph *g, ptf_op op, int count, const int *inputs)
@@ -366,7 +369,7 @@ static int add_node(graph *g, ptf_op op, int count, const int *inputs)
     node->file = "test_count.c";
     ptf_attrs_default(op, &node->attrs);
     assert_true(ptf_node_read(&g->net.arena, node, count, inputs));
-    g->net.output = g->net.node_count;
+    give_output(&g->net, g->net.node_count);
     return g->net.node_count++;
 }
 
@@ -462,7 +465,7 @@ static void gradients_are_counted_where_parameters_lead(void **unused)
     int all = add_node(&g, PTF_OP_CONCAT, 3, (int[]){product, first, product});
     g.nodes[all].attrs.dim = 1;
     int unread = add_conv(&g, product);
-    g.net.output = all;
+    give_output(&g.net, all);
     for (int by = 0; by < 2; by++) {
         count_graph(&g, (ptf_count_options){.input_gradient = by});
         const ptf_count *l = g.layers - 1; /* by node */

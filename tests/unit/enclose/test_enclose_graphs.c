@@ -5,6 +5,7 @@
  * SPDX-License-Identifier: Apache-2.0
  */
 #include "enclose/walk.h"
+#include "ports.h"
 
 #include "graphs.h"
 #include "scene.h"
@@ -219,8 +220,8 @@ static ptf_enclosure *enclosure_of(const graph *g, int threads)
 {
     ptf_enclosure *enc;
     ptf_error err;
-    if (ptf_enclosure_make_with(&g->net, NULL, &g->net.input, threads, &enc,
-                                &err) != PTF_OK)
+    if (ptf_enclosure_make_with(&g->net, NULL, &g->net.inputs[0].shape, threads,
+                                &enc, &err) != PTF_OK)
         fail_msg("%s", err.message);
     assert_true(ptf_enclosure_group(enc) >= MANY);
     return enc;
@@ -264,7 +265,7 @@ static void enclose_knot(const graph *g, int threads, bool keeps, outputs *out)
 {
     const float *taps[GRAPH_NODES] = {inputs};
     ptf_enclosure *enc = enclosure_of(g, threads);
-    ptf_shape shape = ptf_enclosure_output(enc);
+    ptf_shape shape = ptf_enclosure_output(enc, 0);
     int64_t size = ptf_shape_numel(&shape);
     assert_true(size <= OUTPUTS);
     memset(out, 0, sizeof(*out));
@@ -275,7 +276,7 @@ static void enclose_knot(const graph *g, int threads, bool keeps, outputs *out)
                      PTF_OK);
     for (int n = 0; keeps && n < MANY; n++)
         ptf_balls_copy(
-            size, ptf_enclosure_node(enc, g->net.output, n),
+            size, ptf_enclosure_node(enc, output_of(&g->net), n),
             (ptf_balls){out->value + n * size, out->radius + n * size});
     ptf_enclosure_free(enc);
 }
@@ -288,7 +289,8 @@ static void threads_and_slots_change_no_ball(void **unused)
     static outputs together, other;
     fill_inputs();
     build_knot(&g);
-    for (g.net.output = 1; g.net.output < g.net.node_count; g.net.output++) {
+    for (int i = 1; i < g.net.node_count; i++) {
+        give_output(&g.net, i);
         enclose_knot(&g, MANY, true, &together);
         for (int threads = 1; threads < 4; threads++)
             for (int keeps = 0; keeps < 2; keeps++) {

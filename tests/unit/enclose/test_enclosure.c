@@ -5,6 +5,7 @@
  * SPDX-License-Identifier: Apache-2.0
  */
 #include "enclose/enclose.h"
+#include "ports.h"
 
 #include "fixture.h"
 
@@ -105,7 +106,7 @@ static void a_maximum_of_nothing_is_undecided(void **unused)
     ptf_shape shape;
     double value, radius;
     fixture_build(&f, hole_text);
-    assert_true(ptf_net_input(f.net, &shape));
+    assert_true(input_of(f.net, &shape));
     assert_int_equal(ptf_enclosure_make(f.net, &shape, &enc, NULL), PTF_OK);
     assert_int_equal(ptf_enclosure_run(enc, in, 1, &value, &radius, NULL),
                      PTF_OK);
@@ -148,20 +149,20 @@ static int64_t net_outside(const char *text, bool executed, int64_t *all)
     ptf_enclosure *enc = NULL;
     ptf_shape shape;
     fixture_build(&f, text);
-    assert_true(ptf_net_input(f.net, &shape));
+    assert_true(input_of(f.net, &shape));
     ptf_random_fill(3, 0, in, SOME * (size_t)ptf_shape_numel(&shape));
     assert_int_equal(ptf_plan_make(f.net, &shape, SOME, NULL, &plan, NULL),
                      PTF_OK);
-    shape = ptf_plan_output(plan);
+    shape = ptf_plan_output(plan, 0);
     *all = SOME * ptf_shape_numel(&shape);
     assert_true(*all <= (int64_t)PTF_ARRAY_SIZE(out));
     assert_int_equal(ptf_plan_run(plan, in, SOME, out, NULL), PTF_OK);
-    assert_true(ptf_net_input(f.net, &shape));
+    assert_true(input_of(f.net, &shape));
     assert_int_equal(ptf_enclosure_make(f.net, &shape, &enc, NULL), PTF_OK);
     assert_true(ptf_enclosure_group(enc) >= SOME);
     assert_int_equal(ptf_enclosure_run_taps(enc, taps, SOME, executed, NULL),
                      PTF_OK);
-    int64_t n = outside(enc, f.net->output, out, *all / SOME);
+    int64_t n = outside(enc, output_of(f.net), out, *all / SOME);
     ptf_enclosure_free(enc);
     ptf_plan_free(plan);
     fixture_free(&f);
@@ -227,7 +228,7 @@ static void enclose_many(const ptf_net *net, const ptf_shape *shape,
     assert_int_equal(
         ptf_enclosure_make_with(net, NULL, shape, threads, &enc, NULL), PTF_OK);
     assert_true(ptf_enclosure_group(enc) >= MANY);
-    ptf_shape to = ptf_enclosure_output(enc);
+    ptf_shape to = ptf_enclosure_output(enc, 0);
     int64_t numel = ptf_shape_numel(&to);
     assert_true(numel <= MOST_OUTPUTS);
     memset(out, 0, sizeof(*out));
@@ -239,7 +240,7 @@ static void enclose_many(const ptf_net *net, const ptf_shape *shape,
         assert_int_equal(ptf_enclosure_run_taps(enc, taps, MANY, false, NULL),
                          PTF_OK);
     for (int64_t n = 0; keeps && n < MANY; n++) {
-        ptf_balls balls = ptf_enclosure_node(enc, net->output, n);
+        ptf_balls balls = ptf_enclosure_node(enc, output_of(net), n);
         size_t size = (size_t)numel * sizeof(double);
         memcpy(out->value + n * numel, balls.value, size);
         memcpy(out->radius + n * numel, balls.radius, size);
@@ -258,7 +259,7 @@ static void images_apart_have_the_balls_of_images_together(void **unused)
         static fixture f;
         ptf_shape shape;
         fixture_build(&f, texts[t]);
-        assert_true(ptf_net_input(f.net, &shape));
+        assert_true(input_of(f.net, &shape));
         ptf_random_fill(5, t, in, (size_t)(MANY * ptf_shape_numel(&shape)));
         enclose_many(f.net, &shape, MANY, true, in, &together);
         for (int threads = 1; threads < 4; threads++) {

@@ -172,7 +172,8 @@ static void expect_matrices(const chain *c)
         memcpy(size, magnitude, sizeof(size));
     }
     for (int j = 0; j < c->n[0]; j++)
-        expect((double)ptf_gradient_input(c->g)[j], v[j], size[j], "input", c);
+        expect((double)ptf_gradient_input(c->g, 0)[j], v[j], size[j], "input",
+               c);
     free(layers);
 }
 
@@ -199,7 +200,7 @@ static void expect_differences(const chain *c)
     for (int i = 0; i < c->n[0]; i++)
         x[i] = (double)c->x[i];
     for (int i = 0; i < c->n[0]; i++)
-        expect((double)ptf_gradient_input(c->g)[i], difference(&t, x, &x[i]),
+        expect((double)ptf_gradient_input(c->g, 0)[i], difference(&t, x, &x[i]),
                10.0, "difference by the input", c);
     for (int l = 1; l <= c->layers; l++) {
         double **p = t.parameter[2 * l - 1];

@@ -27,7 +27,7 @@ static ptf_gradient *gradient_of(const ptf_net *net, const ptf_shape *input)
     ptf_error err;
     if (ptf_gradient_make(net, input, 1, NULL, &g, &err) != PTF_OK)
         fail_msg("%s", err.message);
-    ptf_shape shape = ptf_gradient_output(g);
+    ptf_shape shape = ptf_gradient_output(g, 0);
     size_t inputs = (size_t)ptf_shape_numel(input);
     size_t outputs = (size_t)ptf_shape_numel(&shape);
     float *in = calloc(inputs + 2 * outputs, sizeof(float));
@@ -164,7 +164,7 @@ static double largest_of(const ptf_gradient *g, const ptf_shape *input)
 {
     double most = 0;
     for (int64_t i = 0; i < ptf_shape_numel(input); i++)
-        most = fmax(most, fabs((double)ptf_gradient_input(g)[i]));
+        most = fmax(most, fabs((double)ptf_gradient_input(g, 0)[i]));
     for (size_t i = 0; i < ptf_gradient_tensor_count(g); i++) {
         const ptf_tensor *t = ptf_gradient_tensor(g, i);
         for (int64_t k = 0; k < ptf_tensor_numel(t); k++)
@@ -180,8 +180,8 @@ static void expect_pair(pair *p)
     double *want = calloc((size_t)inputs, sizeof(double));
     assert_non_null(want);
     for (int64_t i = 0; i < inputs; i++)
-        want[i] = (double)ptf_gradient_input(p->b)[i];
-    expect_near(p, "input", ptf_gradient_input(p->a), want, inputs);
+        want[i] = (double)ptf_gradient_input(p->b, 0)[i];
+    expect_near(p, "input", ptf_gradient_input(p->a, 0), want, inputs);
     free(want);
     for (int i = 1; i < net->node_count; i++) {
         const ptf_node *node = &net->nodes[i];

@@ -441,7 +441,7 @@ static void check_pair(const pair *p, ptf_op op, bool turned,
     grad_run_back(&r, IMAGES);
     const float *constant = b.nodes[c].tensors[PTF_ROLE_WEIGHT]->data;
     const float *by = ptf_gradient_tensor(r.g, 0)->data;
-    const float *dx = ptf_gradient_input(r.g);
+    const float *dx = ptf_gradient_input(r.g, 0);
     int64_t numel = ptf_shape_numel(&p->constant);
     const ptf_shape *in[2] = {turned ? &p->constant : &p->in,
                               turned ? &p->in : &p->constant};
@@ -519,7 +519,7 @@ static void derivatives_of(ptf_op op, const float *x, const float *constant,
                      PTF_OK);
     assert_int_equal(ptf_gradient_run(g, x, 1, y, NULL), PTF_OK);
     assert_int_equal(ptf_gradient_back(g, d, NULL), PTF_OK);
-    memcpy(dx, ptf_gradient_input(g), (size_t)n * sizeof(float));
+    memcpy(dx, ptf_gradient_input(g, 0), (size_t)n * sizeof(float));
     memcpy(dc, ptf_gradient_tensor(g, 0)->data, (size_t)n * sizeof(float));
     ptf_gradient_free(g);
     finish(&b);
@@ -575,7 +575,7 @@ static void what_does_not_lead_to_the_output_brings_nothing(void **unused)
     assert_int_equal(ptf_net_collect(&b.net, NULL), PTF_OK);
     grad_run_make(&r, &b.net, &b.input, (ptf_gradient_options){0});
     grad_run_back(&r, IMAGES);
-    assert_true(ptf_all_finite(ptf_gradient_input(r.g), IMAGES * 6));
+    assert_true(ptf_all_finite(ptf_gradient_input(r.g, 0), IMAGES * 6));
     assert_int_equal(ptf_gradient_tensor_count(r.g), 3);
     for (size_t i = 0; i < 3; i++) {
         const ptf_tensor *t = ptf_gradient_tensor(r.g, i);
@@ -661,7 +661,7 @@ static void constants_are_parameters_where_they_have_derivatives(void **unused)
             fail_msg("%s", err.message);
         assert_int_equal(ptf_gradient_run(g, in, 1, out, NULL), PTF_OK);
         assert_int_equal(ptf_gradient_back(g, d, NULL), PTF_OK);
-        assert_true((ptf_gradient_input(g) != NULL) == ((by & 1) != 0));
+        assert_true((ptf_gradient_input(g, 0) != NULL) == ((by & 1) != 0));
         assert_int_equal(ptf_gradient_tensor_count(g), by & 2 ? 1 : 0);
         if (by & 2)
             assert_memory_equal(ptf_gradient_tensor(g, 0)->data, in,

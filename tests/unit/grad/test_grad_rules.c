@@ -24,7 +24,7 @@ static void back_of(const char *text, const char *shape_text, const float *x,
     if (ptf_gradient_make(f.net, &shape, 1, NULL, &g, &err) ||
         ptf_gradient_run(g, x, 1, y, &err) || ptf_gradient_back(g, d, &err))
         fail_msg("%s", err.message);
-    memcpy(dx, ptf_gradient_input(g),
+    memcpy(dx, ptf_gradient_input(g, 0),
            (size_t)ptf_shape_numel(&shape) * sizeof(float));
     ptf_gradient_free(g);
     fixture_free(&f);
@@ -134,7 +134,7 @@ static void a_sum_of_nothing_is_plus_zero(void **unused)
                      PTF_OK);
     assert_int_equal(ptf_gradient_run(g, x, 1, &y, NULL), PTF_OK);
     assert_int_equal(ptf_gradient_back(g, &d, NULL), PTF_OK);
-    assert_memory_equal(ptf_gradient_input(g), x, sizeof(x));
+    assert_memory_equal(ptf_gradient_input(g, 0), x, sizeof(x));
     ptf_gradient_free(g);
     fixture_free(&f);
 }
@@ -154,7 +154,7 @@ static gradients gradients_of(const ptf_net *net, const ptf_shape *input)
     ptf_error err;
     if (ptf_gradient_make(net, input, IMAGES, NULL, &r.g, &err))
         fail_msg("%s", err.message);
-    ptf_shape shape = ptf_gradient_output(r.g);
+    ptf_shape shape = ptf_gradient_output(r.g, 0);
     size_t outputs = (size_t)(IMAGES * ptf_shape_numel(&shape));
     float *in = calloc((size_t)r.inputs, sizeof(float));
     float *out = calloc(2 * outputs, sizeof(float));
@@ -185,9 +185,9 @@ static void linear_layers_and_their_convolutions_have_the_same_bits(
     fixture f;
     fixture_build(&f, text);
     ptf_net *slid = fixture_rewrite(f.net, "linear_to_conv", "3x9x8");
-    gradients a = gradients_of(f.net, &f.net->input);
-    gradients b = gradients_of(slid, &f.net->input);
-    assert_memory_equal(ptf_gradient_input(a.g), ptf_gradient_input(b.g),
+    gradients a = gradients_of(f.net, &f.net->inputs[0].shape);
+    gradients b = gradients_of(slid, &f.net->inputs[0].shape);
+    assert_memory_equal(ptf_gradient_input(a.g, 0), ptf_gradient_input(b.g, 0),
                         (size_t)a.inputs * sizeof(float));
     for (size_t i = 0; i < ptf_gradient_tensor_count(a.g); i++) {
         const ptf_tensor *t = ptf_gradient_tensor(a.g, i);
@@ -224,9 +224,9 @@ static void epilogues_leave_the_gradient_by_the_input(void **unused)
     fixture_build(&f, fixture_small);
     ptf_net *dropped;
     ptf_net *scaled = rewritten(&f, "batchnorm_to_epilogue", &dropped);
-    gradients a = gradients_of(f.net, &f.net->input);
-    gradients b = gradients_of(scaled, &f.net->input);
-    assert_memory_equal(ptf_gradient_input(a.g), ptf_gradient_input(b.g),
+    gradients a = gradients_of(f.net, &f.net->inputs[0].shape);
+    gradients b = gradients_of(scaled, &f.net->inputs[0].shape);
+    assert_memory_equal(ptf_gradient_input(a.g, 0), ptf_gradient_input(b.g, 0),
                         (size_t)a.inputs * sizeof(float));
     ptf_gradient_free(a.g);
     ptf_gradient_free(b.g);
@@ -249,12 +249,13 @@ static void epilogues_have_the_gradients_of_loops_in_double(void **unused)
     ptf_random_fill(9, 0, in, 60);
     for (int i = 0; i < 60; i++)
         x[i] = (double)in[i];
-    assert_int_equal(ptf_gradient_make(net, &f.net->input, 1, NULL, &g, NULL),
-                     PTF_OK);
+    assert_int_equal(
+        ptf_gradient_make(net, &f.net->inputs[0].shape, 1, NULL, &g, NULL),
+        PTF_OK);
     assert_int_equal(ptf_gradient_run(g, in, 1, out, NULL), PTF_OK);
     assert_int_equal(ptf_gradient_back(g, d, NULL), PTF_OK);
     tape t;
-    tape_init(&t, net, &f.net->input);
+    tape_init(&t, net, &f.net->inputs[0].shape);
     tape_run(&t, x);
     tape_back(&t, cotangent);
     size_t tensor = 0, scales = 0;
@@ -288,11 +289,13 @@ static void values_with_several_readers_gather_their_cotangents(void **unused)
     fixture f;
     fixture_build(&f, fixture_small);
     ptf_net early = *f.net, head = *f.net;
-    early.output = head.output = 2;
+    ptf_output end = {.node = 2};
+    early.outputs = head.outputs = &end;
     head.node_count = 3;
-    gradients a = gradients_of(&early, &f.net->input);
-    gradients b = gradients_of(&head, &f.net->input);
-    expect_close(ptf_gradient_input(a.g), ptf_gradient_input(b.g), a.inputs, 0);
+    gradients a = gradients_of(&early, &f.net->inputs[0].shape);
+    gradients b = gradients_of(&head, &f.net->inputs[0].shape);
+    expect_close(ptf_gradient_input(a.g, 0), ptf_gradient_input(b.g, 0),
+                 a.inputs, 0);
     for (size_t i = 0; i < ptf_gradient_tensor_count(b.g); i++) {
         const ptf_tensor *t = ptf_gradient_tensor(a.g, i);
         expect_close(t->data, ptf_gradient_tensor(b.g, i)->data,
@@ -312,14 +315,14 @@ static void only_what_is_asked_for_is_given(void **unused)
     for (unsigned by = 1; by <= 3; by++) {
         ptf_gradient *g;
         ptf_gradient_options options = {.by = by};
-        assert_int_equal(
-            ptf_gradient_make(f.net, &f.net->input, 1, &options, &g, NULL),
-            PTF_OK);
+        assert_int_equal(ptf_gradient_make(f.net, &f.net->inputs[0].shape, 1,
+                                           &options, &g, NULL),
+                         PTF_OK);
         assert_int_equal(ptf_gradient_back(g, d, NULL), PTF_ARGUMENT);
         assert_int_equal(ptf_gradient_run(g, in, 2, out, NULL), PTF_ARGUMENT);
         assert_int_equal(ptf_gradient_run(g, in, 1, out, NULL), PTF_OK);
         assert_int_equal(ptf_gradient_back(g, d, NULL), PTF_OK);
-        assert_true((ptf_gradient_input(g) != NULL) == ((by & 1) != 0));
+        assert_true((ptf_gradient_input(g, 0) != NULL) == ((by & 1) != 0));
         assert_int_equal(ptf_gradient_tensor_count(g), by & 2 ? 9 : 0);
         ptf_gradient_free(g);
     }
@@ -337,7 +340,8 @@ static void failed_allocations_are_reported(void **unused)
     ptf_status status = PTF_MEMORY;
     for (long n = 0; status != PTF_OK && n < 1000; n++) {
         ptf_alloc_fail_after(n);
-        status = ptf_gradient_make(net, &f.net->input, 2, NULL, &g, NULL);
+        status =
+            ptf_gradient_make(net, &f.net->inputs[0].shape, 2, NULL, &g, NULL);
         ptf_alloc_fail_after(-1);
         assert_true(status == PTF_OK || status == PTF_MEMORY);
         assert_true((g != NULL) == (status == PTF_OK));

@@ -4,6 +4,7 @@
  * SPDX-License-Identifier: Apache-2.0
  */
 #include "fixture.h"
+#include "ports.h"
 
 /* ----------------------------------------------------------------- binding */
 
@@ -303,9 +304,9 @@ static void broken_graphs_fail_the_check(void **state)
     net->nodes[2].tensors[PTF_ROLE_SCALE] = mean;
     assert_int_equal(ptf_net_check(net, &err), PTF_ARGUMENT);
     net->nodes[2].tensors[PTF_ROLE_SCALE] = NULL;
-    net->output = 3;
+    give_output(net, 3);
     assert_int_equal(ptf_net_check(net, &err), PTF_ARGUMENT);
-    net->output = 2;
+    give_output(net, 2);
     net->nodes[2].name = "fc";
     assert_int_equal(ptf_net_check(net, &err), PTF_FORMAT);
     fixture_free(&f);

@@ -4,6 +4,7 @@
  * SPDX-License-Identifier: Apache-2.0
  */
 #include "fixture.h"
+#include "ports.h"
 #include "rewrite/rewrite.h"
 
 #include <math.h>
@@ -177,7 +178,7 @@ static void a_value_used_twice_is_refused(void **state)
     expect_refusal_of(net, "fold_batchnorm", NULL, PTF_UNSUPPORTED,
                       WORDS("layer norm", "conv (Conv2d) is used 2 times"));
     net->nodes[3].inputs[0] = 2;
-    net->output = 1;
+    give_output(net, 1);
     expect_refusal_of(net, "batchnorm_to_epilogue", NULL, PTF_UNSUPPORTED,
                       WORDS("layer norm", "conv (Conv2d) is used 2 times"));
     ptf_net_free(net);

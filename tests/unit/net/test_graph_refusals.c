@@ -22,7 +22,6 @@ static const struct {
      AT(2, 1) "expected the output, got the "
               "end of the text"},
     {HEAD, PTF_FORMAT, AT(3, 1) "expected the output"},
-    {HEAD "output x\n", PTF_FORMAT, "no layers"},
     {"ptfold graph 1\ny = relu(x)\n", PTF_FORMAT,
      AT(2, 1) "expected the input before"},
     {"ptfold graph 1\noutput x\n", PTF_FORMAT,

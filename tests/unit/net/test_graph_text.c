@@ -4,6 +4,7 @@
  * SPDX-License-Identifier: Apache-2.0
  */
 #include "fixture.h"
+#include "ports.h"
 
 #include "net/graph.h"
 #include "op/attrs.h"
@@ -66,10 +67,26 @@ static void expect_same_node(const ptf_node *a, const ptf_node *b, bool tensors)
 static void expect_same_net(const ptf_net *a, const ptf_net *b, bool tensors)
 {
     assert_int_equal(a->node_count, b->node_count);
-    assert_int_equal(a->output, b->output);
-    assert_int_equal(a->has_input, b->has_input);
-    if (a->has_input)
-        assert_memory_equal(&a->input, &b->input, sizeof(a->input));
+    assert_int_equal(a->input_count, b->input_count);
+    assert_int_equal(a->output_count, b->output_count);
+    assert_int_equal(a->whole, b->whole);
+    for (int i = 0; i < a->input_count; i++) {
+        const ptf_input *x = &a->inputs[i], *y = &b->inputs[i];
+        assert_int_equal(x->dtype, y->dtype);
+        assert_int_equal(x->fixed, y->fixed);
+        assert_int_equal(x->has_shape, y->has_shape);
+        if (x->has_shape)
+            assert_memory_equal(&x->shape, &y->shape, sizeof(x->shape));
+    }
+    for (int i = 0; i < a->output_count; i++) {
+        const ptf_output *x = &a->outputs[i], *y = &b->outputs[i];
+        assert_int_equal(x->node, y->node);
+        assert_int_equal(x->dtype, y->dtype);
+        assert_string_equal(ptf_net_output_name(a, x),
+                            ptf_net_output_name(b, y));
+        assert_string_equal(x->alias != NULL ? x->alias : "",
+                            y->alias != NULL ? y->alias : "");
+    }
     assert_string_equal(ptf_net_name(a), ptf_net_name(b));
     for (int i = 0; i < a->node_count; i++)
         expect_same_node(&a->nodes[i], &b->nodes[i], tensors);
@@ -137,7 +154,8 @@ static void start_op(one_op *o, ptf_op op)
                                  .inputs = o->inputs};
     o->net.nodes = o->nodes;
     o->net.node_count = count + 1;
-    o->net.output = count;
+    give_input(&o->net, NULL);
+    give_output(&o->net, count);
 }
 
 /* Gives the op its tensors and goes round; false when attributes do not fit. */
@@ -145,7 +163,7 @@ static bool finish_op(one_op *o, bool counts)
 {
     static const char *const names[PTF_ROLE_COUNT] = {"w", "h", "s", "t",
                                                       "m", "v", "n"};
-    ptf_node *node = &o->nodes[o->net.output];
+    ptf_node *node = &o->nodes[output_of(&o->net)];
     ptf_partial_shape out;
     bool fits = ptf_op_settle(node->op, &node->attrs) == NULL &&
                 ptf_op_partial_shape(node->op, &node->attrs,
@@ -196,13 +214,13 @@ static int change_each(ptf_op op, const ptf_field *f)
     for (size_t v = 0; v < PTF_ARRAY_SIZE(values); v++) {
         for (int counts = 0; counts < 2; counts++) {
             start_op(o, op);
-            ptf_attrs *attrs = &o->nodes[o->net.output].attrs, usual;
+            ptf_attrs *attrs = &o->nodes[output_of(&o->net)].attrs, usual;
             set_required(op, attrs);
             usual = *attrs;
             ptf_text_span text = {values[v], strlen(values[v])};
             if (ptf_field_parse(op, f, text, attrs) && finish_op(o, counts))
-                changed +=
-                    !ptf_field_equal(f, &o->nodes[o->net.output].attrs, &usual);
+                changed += !ptf_field_equal(
+                    f, &o->nodes[output_of(&o->net)].attrs, &usual);
             ptf_arena_free(&o->net.arena);
         }
     }
@@ -219,7 +237,7 @@ static void every_attribute_of_every_op_goes_round(void **state)
             continue;
         one_op *o = calloc(1, sizeof(*o));
         start_op(o, op);
-        set_required(op, &o->nodes[o->net.output].attrs);
+        set_required(op, &o->nodes[output_of(&o->net)].attrs);
         if (!finish_op(o, true))
             fail_msg("%s", ptf_op_info(op)->name);
         free(o);
@@ -308,8 +326,8 @@ static void a_residual_network_is_read_as_it_stands(void **state)
     assert_int_equal(net->nodes[4].op, PTF_OP_CONSTANT);
     assert_int_equal(net->nodes[6].inputs[0], 5);
     assert_int_equal(net->nodes[6].inputs[1], 5);
-    assert_int_equal(net->output, 7);
-    assert_string_equal(net->output_name, "logits");
+    assert_int_equal(output_of(net), 7);
+    assert_string_equal(net->outputs[0].name, "logits");
     assert_string_equal(ptf_net_name(net), "Residual");
     assert_false(ptf_net_is_chain(net));
     size_t count;
@@ -318,7 +336,8 @@ static void a_residual_network_is_read_as_it_stands(void **state)
     assert_string_equal(all[6].name, "scale");
     assert_true(all[5].optional);
     ptf_shape shapes[10];
-    assert_int_equal(ptf_net_shapes(net, &net->input, shapes, NULL), PTF_OK);
+    assert_int_equal(ptf_net_shapes(net, &net->inputs[0].shape, shapes, NULL),
+                     PTF_OK);
     assert_int_equal(shapes[7].dim[0], 9);
     free(same);
     ptf_net_free(net);
@@ -577,8 +596,8 @@ static void graphs_are_drawn(void **state)
         "    n3 [label=\"y\\nadd\\n4\"];\n"
         "    n2 -> n3;\n"
         "    n1 -> n3;\n"
-        "    output [shape=ellipse, label=\"p\"];\n"
-        "    n3 -> output;\n"
+        "    output0 [shape=ellipse, label=\"p\"];\n"
+        "    n3 -> output0;\n"
         "}\n");
     char *mermaid = picture(net, PTF_DRAWING_MERMAID);
     assert_string_equal(

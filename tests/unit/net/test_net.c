@@ -4,6 +4,7 @@
  * SPDX-License-Identifier: Apache-2.0
  */
 #include "fixture.h"
+#include "ports.h"
 
 #include <locale.h>
 
@@ -180,7 +181,7 @@ static void expect_output(const char *text, const char *input, const char *want)
     assert_true(ptf_shape_parse(input, &in));
     if (ptf_net_shapes(net, &in, shapes, &err) != PTF_OK)
         fail_msg("%s", err.message);
-    ptf_shape_text(&shapes[net->output], found);
+    ptf_shape_text(&shapes[output_of(net)], found);
     assert_string_equal(found, want);
     ptf_net_free(net);
 }

@@ -7,6 +7,7 @@
  */
 #include "enclose/enclose.h"
 #include "moves.h"
+#include "ports.h"
 
 #include <math.h>
 #include <setjmp.h>
@@ -42,7 +43,7 @@ static float *back(const chain *c, const float *in, const float *d,
         ptf_gradient_run(g, in, images, out, &err) ||
         ptf_gradient_back(g, d, &err))
         fail_msg("%s", err.message);
-    memcpy(dx, ptf_gradient_input(g), (size_t)n * sizeof(float));
+    memcpy(dx, ptf_gradient_input(g, 0), (size_t)n * sizeof(float));
     ptf_gradient_free(g);
     free(out);
     return dx;
@@ -410,7 +411,7 @@ static void enclose(const chain *c, const float *in, bool executed,
     if (ptf_enclosure_run_taps(enc, taps, 1, executed, &err))
         fail_msg("%s", err.message);
     assert_int_equal(ptf_enclosure_bad(enc, 0), -1);
-    ptf_balls balls = ptf_enclosure_node(enc, c->net.output, 0);
+    ptf_balls balls = ptf_enclosure_node(enc, output_of(&c->net), 0);
     size_t size = (size_t)ptf_shape_numel(last(c)) * sizeof(double);
     memcpy(value, balls.value, size);
     memcpy(radius, balls.radius, size);
@@ -439,7 +440,7 @@ static void check_enclosure(const chain *c, const float *in)
         enclose(c, in, executed, value, radius);
         for (int64_t i = 0; i < outputs; i++) {
             long double at = (long double)value[i];
-            double off = (double)fabsl(exact[c->net.output][i] - at);
+            double off = (double)fabsl(exact[output_of(&c->net)][i] - at);
             if (off > radius[i] || radius[i] > (executed ? 1e5 : 1e-3) ||
                 (executed && fabs((double)got[i] - value[i]) > radius[i]))
                 fail_msg("%s: %lld", name_of(c), (long long)i);

@@ -131,7 +131,7 @@ static void differentiate(const ptf_net *net, const ptf_shape *shape,
                      PTF_OK);
     assert_int_equal(ptf_gradient_run(g, in, images, out, &err), PTF_OK);
     assert_int_equal(ptf_gradient_back(g, cotangent, &err), PTF_OK);
-    memcpy(r->by_input, ptf_gradient_input(g),
+    memcpy(r->by_input, ptf_gradient_input(g, 0),
            (size_t)(images * ptf_shape_numel(shape)) * sizeof(float));
     for (size_t i = 0; i < ptf_gradient_tensor_count(g); i++) {
         const ptf_tensor *t = ptf_gradient_tensor(g, i);
@@ -151,7 +151,8 @@ static void check(const ptf_net *a, const ptf_net *b, const ptf_shape *shape,
     ptf_error err;
     assert_int_equal(ptf_check_make(a, b, shape, &options, &check, &err),
                      PTF_OK);
-    assert_int_equal(ptf_check_run(check, in, IMAGES, &err), PTF_OK);
+    assert_int_equal(ptf_check_run(check, (const float *[]){in}, IMAGES, &err),
+                     PTF_OK);
     ptf_check_certificate(check, &r->certificate);
     r->verdict = *ptf_check_verdict(check);
     for (size_t i = 0; i < 16; i++) {

@@ -8,6 +8,7 @@
  */
 #include "drawn_graph.h"
 #include "graph_values.h"
+#include "ports.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -67,7 +68,7 @@ static void check_layers(const trial *t, const ptf_plan *plan,
 static void check_room(const trial *t, ptf_plan *plan)
 {
     int64_t first, count, rows = ptf_plan_stripe(plan);
-    int64_t height = t->b->shapes[t->b->net.output].dim[1];
+    int64_t height = t->b->shapes[output_of(&t->b->net)].dim[1];
     for (int64_t r = 0; r + rows <= height; r++) {
         assert_int_equal(ptf_plan_rows(plan, r, rows, &first, &count, NULL),
                          PTF_OK);
@@ -90,16 +91,16 @@ static void check_plan(trial *t, const ptf_plan_options *o, int64_t batch)
     if (ptf_plan_make(&b->net, &b->input, batch, o, &plan, &err) != PTF_OK)
         fail_msg("seed %llu: %s", (unsigned long long)t->seed, err.message);
     int64_t inputs = ptf_shape_numel(&b->input);
-    int64_t outputs = ptf_shape_numel(&b->shapes[b->net.output]);
-    float *out = malloc(size_of(b, b->net.output, SAMPLES));
+    int64_t outputs = ptf_shape_numel(&b->shapes[output_of(&b->net)]);
+    float *out = malloc(size_of(b, output_of(&b->net), SAMPLES));
     for (int64_t i = 0; i < SAMPLES; i += batch)
         assert_int_equal(ptf_plan_run(plan, t->in + i * inputs,
                                       ptf_min_i64(SAMPLES - i, batch),
                                       out + i * outputs, NULL),
                          PTF_OK);
-    if (memcmp(out, t->want->values[b->net.output],
-               size_of(b, b->net.output, SAMPLES)) != 0)
-        differ(t, o, batch, "the output", b->net.output);
+    if (memcmp(out, t->want->values[output_of(&b->net)],
+               size_of(b, output_of(&b->net), SAMPLES)) != 0)
+        differ(t, o, batch, "the output", output_of(&b->net));
     if (o->keep)
         check_layers(t, plan, o);
     if (plan->stripe > 0) {
@@ -178,15 +179,15 @@ static void copy_rows(float *to, int64_t to_height, int64_t to_first,
 static void check_rows(const trial *t, int64_t step)
 {
     const build *b = t->b;
-    const ptf_shape *shape = &b->shapes[b->net.output];
+    const ptf_shape *shape = &b->shapes[output_of(&b->net)];
     ptf_plan_options o = {.threads = 2};
     ptf_plan *plan;
     assert_int_equal(ptf_plan_make(&b->net, &b->input, 1, &o, &plan, NULL),
                      PTF_OK);
     int64_t height = ptf_plan_stripe(plan), first, count;
     float *x = malloc(size_of(b, 0, 1)),
-          *y = malloc(size_of(b, b->net.output, 1));
-    float *out = malloc(size_of(b, b->net.output, 1));
+          *y = malloc(size_of(b, output_of(&b->net), 1));
+    float *out = malloc(size_of(b, output_of(&b->net), 1));
     for (int64_t r = 0; r < height; r += step) {
         int64_t rows = ptf_min_i64(height - r, step);
         assert_int_equal(ptf_plan_rows(plan, r, rows, &first, &count, NULL),
@@ -195,9 +196,9 @@ static void check_rows(const trial *t, int64_t step)
         assert_int_equal(ptf_plan_run_rows(plan, r, rows, x, y, NULL), PTF_OK);
         copy_rows(out, height, r, y, rows, 0, rows, shape);
     }
-    if (height > 0 && memcmp(out, t->want->values[b->net.output],
-                             size_of(b, b->net.output, 1)) != 0)
-        differ(t, &o, step, "rows", b->net.output);
+    if (height > 0 && memcmp(out, t->want->values[output_of(&b->net)],
+                             size_of(b, output_of(&b->net), 1)) != 0)
+        differ(t, &o, step, "rows", output_of(&b->net));
     free(x);
     free(y);
     free(out);

@@ -4,6 +4,7 @@
  * SPDX-License-Identifier: Apache-2.0
  */
 #include "fixture.h"
+#include "ports.h"
 
 enum { IMAGES = 3 };
 
@@ -12,7 +13,8 @@ static ptf_plan *plan_of(const ptf_net *net, bool keep)
     ptf_plan_options options = {.threads = 2, .keep = keep};
     ptf_plan *plan;
     ptf_error err;
-    if (ptf_plan_make(net, &net->input, IMAGES, &options, &plan, &err))
+    if (ptf_plan_make(net, &net->inputs[0].shape, IMAGES, &options, &plan,
+                      &err))
         fail_msg("%s", err.message);
     return plan;
 }
@@ -30,9 +32,10 @@ static void check_layer(const ptf_net *net, size_t index, const float *in,
 {
     ptf_net head = *net;
     head.node_count = (int)index + 2;
-    head.output = (int)index + 1;
+    ptf_output end = {.node = (int)index + 1};
+    head.outputs = &end;
     ptf_plan *plan = plan_of(&head, false);
-    ptf_shape shape = ptf_plan_output(plan);
+    ptf_shape shape = ptf_plan_output(plan, 0);
     assert_memory_equal(&shape, kept_shape, sizeof(shape));
     int64_t numel = ptf_shape_numel(&shape);
     float *out = run(plan, in, numel);
@@ -48,7 +51,7 @@ static void kept_outputs_are_those_of_nets_that_end_there(void **unused)
     fixture f;
     fixture_build(&f, fixture_small);
     ptf_plan *plan = plan_of(f.net, true);
-    ptf_shape shape = ptf_plan_output(plan);
+    ptf_shape shape = ptf_plan_output(plan, 0);
     float in[IMAGES * 60];
     ptf_random_fill(1, 0, in, IMAGES * 60);
     assert_null(ptf_plan_layer(plan, 0, &shape));

@@ -5,6 +5,7 @@
  * SPDX-License-Identifier: Apache-2.0
  */
 #include "nets.h"
+#include "ports.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -139,7 +140,7 @@ static void an_epilogue_gives_the_bits_of_the_batch_norm_alone(void **unused)
     start(&b, 3, 5, 9, 11);
     ptf_node *conv = add_conv(&b, 19, 3, 1, 1, 1, 1);
     add_plain(&b, PTF_OP_LEAKY_RELU);
-    ptf_node *apart = &b.nodes[b.net.output];
+    ptf_node *apart = &b.nodes[output_of(&b.net)];
     apart->attrs.p[0] = 1.0;
     ptf_node *norm = add_norm(&b);
     add_plain(&b, PTF_OP_RELU);

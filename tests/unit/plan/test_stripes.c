@@ -5,6 +5,7 @@
  * SPDX-License-Identifier: Apache-2.0
  */
 #include "nets.h"
+#include "ports.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -147,7 +148,7 @@ static void a_softmax_over_the_rows_of_one_channel_is_not_cut(void **unused)
     start(&b, 3, 1, 600, 12);
     add_plain(&b, PTF_OP_RELU);
     add_plain(&b, PTF_OP_SOFTMAX);
-    b.nodes[b.net.output].attrs.dim = 2;
+    b.nodes[output_of(&b.net)].attrs.dim = 2;
     ptf_plan *plan = plan_of(&b, 1, 0);
     assert_int_equal(ptf_plan_stripe(plan), 0);
     ptf_plan_free(plan);

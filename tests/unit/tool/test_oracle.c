@@ -5,6 +5,7 @@
  * SPDX-License-Identifier: Apache-2.0
  */
 #include "compare_engines.h"
+#include "ports.h"
 
 enum { IMAGES = 2 };
 
@@ -79,7 +80,7 @@ static void open_kept(const char *name, kept *out)
         ptf_net_make(out->text, name, out->ckpt, NULL, &out->net, &err) !=
             PTF_OK)
         fail_msg("%s", err.message);
-    assert_true(ptf_net_input(out->net, &out->input));
+    assert_true(input_of(out->net, &out->input));
 }
 
 static void close_kept(kept *k)

@@ -89,8 +89,8 @@ static void compare(const drawn_net *net, const ptf_gradient *g,
         if (want->by[i] != NULL)
             most = fmax(most, most_of(want->by[i], count));
     }
-    expect_near(ptf_gradient_input(g), want->input, inputs, most, "the input",
-                net);
+    expect_near(ptf_gradient_input(g, 0), want->input, inputs, most,
+                "the input", net);
     for (size_t i = 0; i < want->tensors; i++) {
         if (want->by[i] == NULL)
             continue;
@@ -112,7 +112,7 @@ static void expect_autograd(const drawn_net *net, double least)
     if (ptf_gradient_make(net->f.net, &net->input, IMAGES, &options, &g,
                           &err) != PTF_OK)
         fail_msg("%s", err.message);
-    ptf_shape shape = ptf_gradient_output(g);
+    ptf_shape shape = ptf_gradient_output(g, 0);
     size_t outputs = (size_t)(IMAGES * ptf_shape_numel(&shape));
     float *in = drawn_net_inputs(net, IMAGES);
     float *out = malloc(outputs * sizeof(float));
