@@ -898,8 +898,9 @@ typedef struct ptf_plan_options {
 /*
  * Prepares 'net' to run on batches of up to 'batch' samples, whose inputs have
  * these shapes, as many as the net has inputs: checks all shapes, chooses
- * kernels, packs weights where that pays.  The result is the same bits whatever the options say.  One plan is for one
- * thread at a time.  The plan borrows the net.
+ * kernels, packs weights where that pays.  The result is the same bits whatever
+ * the options say.  One plan is for one thread at a time.  The plan borrows the
+ * net.
  *
  * Weights of a layer beyond 128 MB are used where they are, unless there will
  * be so many runs that a second copy, which each run reads faster, pays for

@@ -131,7 +131,8 @@ ptf_status ptf_net_draw(const ptf_net *net, ptf_drawing kind, FILE *out,
     drawing d = {.l = &languages[kind], .net = net, .out = out};
     ptf_shape *shapes =
         ptf_arena_array(&d.scratch, (size_t)net->node_count, sizeof(*shapes));
-    if (shapes != NULL && ptf_net_own_shapes(net, shapes))
+    if (shapes != NULL && ptf_net_own_shapes(net, shapes) &&
+        ptf_net_shapes(net, shapes, shapes, NULL) == PTF_OK)
         d.shapes = shapes;
     bool ok = shapes != NULL && draw(&d);
     ptf_arena_free(&d.scratch);

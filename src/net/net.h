@@ -146,8 +146,8 @@ bool ptf_node_read(ptf_arena *arena, ptf_node *node, int count,
 ptf_status ptf_net_shapes(const ptf_net *net, const ptf_shape *inputs,
                           ptf_shape *shapes, ptf_error *err);
 
-/* The same for the inputs' own shapes; false where these are not all known. */
-bool ptf_net_own_shapes(const ptf_net *net, ptf_shape *shapes);
+/* The inputs' own shapes; false where these are not all known. */
+bool ptf_net_own_shapes(const ptf_net *net, ptf_shape *inputs);
 
 /* Lists one more; false when out of memory.  An input's node is added by whom
  * calls. */
@@ -217,8 +217,8 @@ void ptf_net_edit_abort(ptf_net_edit *edit);
 /*
  * The invariants: operands before nodes, inputs in front, outputs, ranks,
  * every parameter of the right shape.  PTF_ARGUMENT names the first node that
- * breaks one, PTF_FORMAT a name that two modules have, and PTF_UNSUPPORTED a layer of more
- * parameters than can be counted.
+ * breaks one, PTF_FORMAT a name that two modules have, and PTF_UNSUPPORTED a
+ * layer of more parameters than can be counted.
  */
 ptf_status ptf_net_check(const ptf_net *net, ptf_error *err);
 

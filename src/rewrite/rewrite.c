@@ -102,7 +102,7 @@ ptf_status ptf_net_rewrite(const ptf_net *net, const ptf_rewrite *rewrite,
         return status;
     ptf_shape *own = NULL;
     if (inputs == NULL)
-        own = ptf_arena_array(&edit.net->arena, (size_t)net->node_count,
+        own = ptf_arena_array(&edit.net->arena, (size_t)net->input_count,
                               sizeof(*own));
     if (inputs == NULL && own == NULL) {
         ptf_net_edit_abort(&edit);

@@ -610,8 +610,8 @@ static void graphs_are_drawn(void **state)
         "    n3[\"y<br/>add<br/>4\"]\n"
         "    n2 --> n3\n"
         "    n1 --> n3\n"
-        "    output([\"p\"])\n"
-        "    n3 --> output\n");
+        "    output0([\"p\"])\n"
+        "    n3 --> output0\n");
     free(dot);
     free(mermaid);
     ptf_net_free(net);
