@@ -7,6 +7,7 @@
 #include "enclose/enclose.h"
 #include "kernel/kernel.h"
 #include "net/net.h"
+#include "ports.h"
 
 #include <math.h>
 #include <setjmp.h>
@@ -50,7 +51,7 @@ static int add(net_of *n, ptf_op op, const ptf_attrs *attrs, int count,
     node->file = "test";
     node->attrs = *attrs;
     assert_true(ptf_node_read(&n->net.arena, node, count, inputs));
-    n->net.output = at;
+    give_output(&n->net, at);
     return at;
 }
 
@@ -96,6 +97,7 @@ static void make(net_of *n, const row *r, unsigned constants)
     n->nodes[0].name = "";
     n->net.nodes = n->nodes;
     n->net.node_count = 1;
+    give_input(&n->net, NULL);
     n->net.has_tensors = true;
     for (int k = 0; k < r->operands; k++) {
         operands[k] = add_operand(n, r, k, size, (constants >> k & 1) != 0);
@@ -105,7 +107,7 @@ static void make(net_of *n, const row *r, unsigned constants)
     add(n, r->op, &r->attrs, r->operands, operands);
     if (ptf_net_shapes(&n->net, &n->input, n->shapes, &err) != PTF_OK)
         fail_msg("%s: %s", r->label, err.message);
-    if (memcmp(&n->shapes[n->net.output], &r->out, sizeof(r->out)) != 0)
+    if (memcmp(&n->shapes[output_of(&n->net)], &r->out, sizeof(r->out)) != 0)
         fail_msg("%s: another shape", r->label);
 }
 
@@ -243,7 +245,7 @@ static void gradients_are_those_of_pytorch(void **unused)
                 ptf_gradient_run(g, r->x, SAMPLES, y, &err) ||
                 ptf_gradient_back(g, d, &err))
                 fail_msg("%s: %s", r->label, err.message);
-            expect_numbers(r, r->dx, ptf_gradient_input(g),
+            expect_numbers(r, r->dx, ptf_gradient_input(g, 0),
                            SAMPLES * ptf_shape_numel(&n.input));
             ptf_gradient_free(g);
             ptf_arena_free(&n.net.arena);
@@ -265,7 +267,7 @@ static void check_balls(const row *r, bool executed)
     const float *taps[NODES] = {r->x};
     if (ptf_enclosure_run_taps(enc, taps, 1, executed, &err))
         fail_msg("%s", err.message);
-    ptf_balls balls = ptf_enclosure_node(enc, n.net.output, 0);
+    ptf_balls balls = ptf_enclosure_node(enc, output_of(&n.net), 0);
     for (int64_t i = 0; i < ptf_shape_numel(&r->out); i++) {
         double off = fabs((double)r->y[i] - balls.value[i]);
         double most = 4 * 0x1p-24 * fabs((double)r->y[i]) + 0x1p-140;
