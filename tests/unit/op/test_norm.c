@@ -5,6 +5,7 @@
  * SPDX-License-Identifier: Apache-2.0
  */
 #include "norms.h"
+#include "ports.h"
 
 #include <math.h>
 #include <setjmp.h>
@@ -27,7 +28,7 @@ static float *back(const layer *l, const float *in, const float *d,
         ptf_gradient_run(g, in, images, out, &err) ||
         ptf_gradient_back(g, d, &err))
         fail_msg("%s", err.message);
-    memcpy(dx, ptf_gradient_input(g), (size_t)n * sizeof(float));
+    memcpy(dx, ptf_gradient_input(g, 0), (size_t)n * sizeof(float));
     assert_int_equal(ptf_gradient_tensor_count(g), l->c.net.tensor_count);
     for (size_t i = 0; i < ptf_gradient_tensor_count(g); i++) {
         const ptf_tensor *t = ptf_gradient_tensor(g, i);

@@ -5,6 +5,7 @@
  */
 #include "enclose/spread.h"
 #include "norms.h"
+#include "ports.h"
 
 #include <math.h>
 #include <setjmp.h>
@@ -63,7 +64,7 @@ static void enclose(const layer *l, const float *in, bool executed,
         ptf_enclosure_run_taps(enc, taps, 1, executed, &err))
         fail_msg("%s", err.message);
     assert_int_equal(ptf_enclosure_bad(enc, 0), -1);
-    ptf_balls balls = ptf_enclosure_node(enc, l->c.net.output, 0);
+    ptf_balls balls = ptf_enclosure_node(enc, output_of(&l->c.net), 0);
     size_t size = (size_t)ptf_shape_numel(last(&l->c)) * sizeof(double);
     memcpy(value, balls.value, size);
     memcpy(radius, balls.radius, size);

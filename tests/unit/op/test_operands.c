@@ -412,7 +412,7 @@ static void indices_that_name_nothing_are_errors(void **unused)
 static void add_ceil(net_of *n, bool blurs)
 {
     static float third = 3;
-    ptf_node gather = n->nodes[n->net.output];
+    ptf_node gather = n->nodes[output_of(&n->net)];
     ptf_attrs attrs;
     int index = gather.inputs[1];
     n->net.node_count--;
@@ -453,8 +453,8 @@ static void undecided_indices_hold_all_that_they_name(void **unused)
         assert_int_equal(ptf_enclosure_run_taps(enc, taps, 1, true, NULL),
                          PTF_OK);
         assert_int_equal(ptf_enclosure_bad(enc, 0),
-                         cases[i].says ? -1 : n.net.output);
-        ptf_balls b = ptf_enclosure_node(enc, n.net.output, 0);
+                         cases[i].says ? -1 : output_of(&n.net));
+        ptf_balls b = ptf_enclosure_node(enc, output_of(&n.net), 0);
         if (cases[i].says) {
             double most = (cases[i].high - cases[i].low) / 2 + 0x1p-39;
             if (!(b.value[0] - b.radius[0] <= cases[i].low &&
