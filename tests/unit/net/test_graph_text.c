@@ -163,7 +163,7 @@ static bool finish_op(one_op *o, bool counts)
 {
     static const char *const names[PTF_ROLE_COUNT] = {"w", "h", "s", "t",
                                                       "m", "v", "n"};
-    ptf_node *node = &o->nodes[output_of(&o->net)];
+    ptf_node *node = &o->nodes[o->net.node_count - 1];
     ptf_partial_shape out;
     bool fits = ptf_op_settle(node->op, &node->attrs) == NULL &&
                 ptf_op_partial_shape(node->op, &node->attrs,
@@ -214,13 +214,13 @@ static int change_each(ptf_op op, const ptf_field *f)
     for (size_t v = 0; v < PTF_ARRAY_SIZE(values); v++) {
         for (int counts = 0; counts < 2; counts++) {
             start_op(o, op);
-            ptf_attrs *attrs = &o->nodes[output_of(&o->net)].attrs, usual;
+            ptf_attrs *attrs = &o->nodes[o->net.node_count - 1].attrs, usual;
             set_required(op, attrs);
             usual = *attrs;
             ptf_text_span text = {values[v], strlen(values[v])};
             if (ptf_field_parse(op, f, text, attrs) && finish_op(o, counts))
                 changed += !ptf_field_equal(
-                    f, &o->nodes[output_of(&o->net)].attrs, &usual);
+                    f, &o->nodes[o->net.node_count - 1].attrs, &usual);
             ptf_arena_free(&o->net.arena);
         }
     }
@@ -237,7 +237,7 @@ static void every_attribute_of_every_op_goes_round(void **state)
             continue;
         one_op *o = calloc(1, sizeof(*o));
         start_op(o, op);
-        set_required(op, &o->nodes[output_of(&o->net)].attrs);
+        set_required(op, &o->nodes[o->net.node_count - 1].attrs);
         if (!finish_op(o, true))
             fail_msg("%s", ptf_op_info(op)->name);
         free(o);
