@@ -26,7 +26,7 @@ aarch64() {
         -DPTF_VERSION='"cross"' -static -I"$root/include" -I"$root/src" \
         "$root/tests/unit/kernel/test_kernel.c" "$root/src/kernel/ref.c" \
         "$root/src/kernel/neon.c" "$root/src/kernel/strides.c" \
-        "$root/src/kernel/table.c" \
+        "$root/src/kernel/table.c" "$root/src/kernel/taps.c" \
         "$root/src/base/error.c" "$root/src/base/machine.c" \
         "$root/src/base/memory.c" -o "$dir/test_kernel" -lm
     qemu-aarch64 "$dir/test_kernel" 1 "${1:-40}"

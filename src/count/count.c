@@ -63,6 +63,13 @@ static int64_t count_taps(tally *t, const ptf_node *node, const ptf_shape *in,
                           const ptf_shape *out)
 {
     int64_t taps = 1;
+    if (ptf_op_is(node->op, PTF_FAMILY_PAD) ||
+        ptf_op_is(node->op, PTF_FAMILY_RESIZE)) {
+        for (int d = 0; d < in->rank; d++)
+            taps = times(t, taps,
+                         ptf_op_tap_count(node->op, &node->attrs, in, out, d));
+        return taps;
+    }
     if (!ptf_op_is(node->op, PTF_FAMILY_POOL))
         return 0;
     if (node->op == PTF_OP_ADAPTIVE_AVGPOOL2D) {
@@ -86,6 +93,9 @@ static void find_quantities(tally *t, const ptf_node *node, const ptf_shape *in,
 {
     q[PTF_QUANTITY_OUTPUTS] = ptf_shape_numel(out);
     q[PTF_QUANTITY_TAPS] = count_taps(t, node, in, out);
+    if (ptf_op_is(node->op, PTF_FAMILY_RESIZE) &&
+        !ptf_op_moves(node->op, &node->attrs))
+        q[PTF_QUANTITY_WEIGHTED] = q[PTF_QUANTITY_TAPS];
     if (ptf_node_is_parameter(node))
         q[PTF_QUANTITY_PARAMETERS] = q[PTF_QUANTITY_OUTPUTS];
     for (int role = PTF_ROLE_WEIGHT; role <= PTF_ROLE_SHIFT; role++)

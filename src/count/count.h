@@ -21,8 +21,10 @@ typedef enum ptf_quantity {
     PTF_QUANTITY_OUTPUTS,    /* numbers that go out */
     PTF_QUANTITY_AFFINE,     /* outputs of a norm that has weights */
     PTF_QUANTITY_PARAMETERS, /* trainable numbers, again for each sample */
-    PTF_QUANTITY_TAPS,       /* numbers that the windows of a pooling look at */
-    PTF_QUANTITY_VECTORS,    /* what a softmax, or a norm, takes sums of */
+    PTF_QUANTITY_TAPS,     /* numbers that the windows of a pooling look at, or
+                                that a pad or an upsample takes */
+    PTF_QUANTITY_WEIGHTED, /* those of an upsample that are multiplied */
+    PTF_QUANTITY_VECTORS,  /* what a softmax, or a norm, takes sums of */
     PTF_QUANTITY_COUNT,
 } ptf_quantity;
 

@@ -35,6 +35,9 @@
  *   expand     nothing; x: the sum of the g of all copies.  Other views
  *              nothing, as what they move is no operation.
  *   sum        additions; x: g.  mean: and one division; x: g / n.
+ *   pad        nothing; x: where a mode repeats numbers, their g are added.
+ *   upsample   the sum over its taps with their weights, nothing to the
+ *              nearest; x: the same of the result's g.
  *   var        the sum and a division, a difference each, the sum of squares,
  *              a division; x: a difference and a product each, a factor.  std:
  *              and a root.  vector_norm: without the mean.
@@ -61,6 +64,7 @@ enum {
     OUTPUTS = PTF_QUANTITY_OUTPUTS,
     AFFINE = PTF_QUANTITY_AFFINE,
     TAPS = PTF_QUANTITY_TAPS,
+    WEIGHTED = PTF_QUANTITY_WEIGHTED,
     VECTORS = PTF_QUANTITY_VECTORS,
 };
 
@@ -103,6 +107,8 @@ const ptf_formula_table ptf_forward_formulas = {
                              .others = {[OUTPUTS] = 1}},
             [PTF_OP_AMAX] = {.others = {[INPUTS] = 1, [OUTPUTS] = -1}},
             [PTF_OP_AMIN] = {.others = {[INPUTS] = 1, [OUTPUTS] = -1}},
+            [PTF_OP_UPSAMPLE] = {.multiplications = {[WEIGHTED] = 1},
+                                 .additions = {[TAPS] = 1, [OUTPUTS] = -1}},
             [PTF_OP_VAR] = {.multiplications = {[INPUTS] = 1},
                             .additions = {[INPUTS] = 3, [OUTPUTS] = -2},
                             .others = {[OUTPUTS] = 2}},
@@ -177,6 +183,9 @@ const ptf_formula_table ptf_input_gradient_formulas =
                 [PTF_OP_INDEX] = {.additions = {[OUTPUTS] = 1}},
                 [PTF_OP_GATHER] = {.additions = {[OUTPUTS] = 1}},
                 [PTF_OP_MEAN] = {.others = {[OUTPUTS] = 1}},
+                [PTF_OP_PAD] = {.additions = {[TAPS] = 1}},
+                [PTF_OP_UPSAMPLE] = {.multiplications = {[WEIGHTED] = 1},
+                                     .additions = {[TAPS] = 1}},
                 [PTF_OP_AMAX] = {.others = {[INPUTS] = 1, [OUTPUTS] = 1}},
                 [PTF_OP_AMIN] = {.others = {[INPUTS] = 1, [OUTPUTS] = 1}},
                 [PTF_OP_VAR] = {.multiplications = {[INPUTS] = 1},

@@ -117,6 +117,9 @@ typedef struct ptf_enclose_family {
 #include "op/families.inc"
 #undef FAMILY
 
+/* What pads and resizes share: all images of a step. */
+ptf_status ptf_enclose_taps(const ptf_enclose_step *step, ptf_error *err);
+
 const ptf_enclose_family *ptf_enclose_family_of(const ptf_node *node);
 
 /* A constant, exactly, or as a run may have rounded it. */

@@ -40,6 +40,8 @@ typedef struct ptf_back {
 
     /* softmax */
     int64_t outer, length, inner;
+
+    ptf_tapping *tapping; /* pads and resizes: turned */
 } ptf_back;
 
 struct ptf_gradient {
@@ -134,6 +136,11 @@ ptf_back_run ptf_back_run_of(const ptf_gradient *g, int i, int operand,
 void ptf_back_broadcast(const ptf_gradient *g, int i,
                         ptf_binary_back_kernel *kernel, const int operands[2],
                         int which, float *dx);
+
+/* What pads and resizes share. */
+ptf_status ptf_back_make_taps(ptf_gradient *g, int i,
+                              const ptf_plan_options *options, ptf_error *err);
+void ptf_back_taps(const ptf_gradient *g, int i, int operand, float *dx);
 
 /* The geometry of a product, for the two functions below. */
 ptf_status ptf_back_product(ptf_gradient *g, int i, ptf_error *err);

@@ -115,8 +115,9 @@ static ptf_status read_layer(maker *m, const ptf_item *item, ptf_node *out)
                              "%.*s is a layer that ptfold does not know",
                              (int)item->class_size, item->class_name);
     char message[256];
-    const char *wrong = ptf_attrs_parse(out->op, item->args, item->args_size,
-                                        &out->attrs, message);
+    const char *implied = ptf_op_implied(item->class_name, item->class_size);
+    const char *wrong = ptf_attrs_parse(out->op, implied, item->args,
+                                        item->args_size, &out->attrs, message);
     if (wrong != NULL)
         return ptf_text_fail(m->err, PTF_UNSUPPORTED, m->text.name, m->line,
                              "%s", wrong);

@@ -40,6 +40,10 @@
  *                rounded to f32.
  *   amax, amin   m = -inf (+inf); over the terms in order: m = x where x > m
  *                (x < m) or x is NaN.
+ *   mix          Sums axis by axis, the last axis inside: acc = +0;
+ *                acc = fma(w, t, acc) over the taps of an axis in order, where
+ *                t is that sum along the axes behind it, or x.  With the taps
+ *                turned it is the gradient, of pick as well.
  *   norm         norm.inc; var, std, vector_norm, logsumexp: moments.inc.
  *
  * A NaN in an output is always the word 0x7fc00000, because which NaN an
@@ -231,6 +235,38 @@ void ptf_reduction_make(ptf_reduction *r, int rank, const int64_t *in,
                         const bool *reduced);
 
 /*
+ * One axis of what is made of an operand axis by axis: position i has taps
+ * begin[i] .. begin[i + 1] - 1, of positions index[] times weight[].
+ */
+typedef struct ptf_tap_axis {
+    int64_t in, out;
+    const int64_t *begin, *index;
+    const float *weight;
+} ptf_tap_axis;
+
+/* Of 'planes' dense arrays, each of the axes' sizes. */
+typedef struct ptf_tapping {
+    int64_t planes;
+    int rank; /* at least 1 */
+    ptf_tap_axis axes[PTF_AXES];
+    float otherwise;
+} ptf_tapping;
+
+/* Rows of the result; a row is its last axis. */
+int64_t ptf_tapping_rows(const ptf_tapping *t);
+/* Position of row 'row' along each axis but the last; its plane. */
+int64_t ptf_tapping_at(const ptf_tapping *t, int64_t row, int64_t *at);
+/* Numbers of one plane of the operand. */
+int64_t ptf_tapping_plane(const ptf_tapping *t);
+
+/*
+ * Rows begin .. end - 1, where no position has more than one tap: moves the
+ * numbers, bit for bit.  What has no tap is 'otherwise'.
+ */
+void ptf_pick(const ptf_tapping *t, int64_t begin, int64_t end, const float *x,
+              float *y);
+
+/*
  * A sample whose groups of n numbers, which lie side by side, are normalised.
  * Number i of the sample has weight i / inner % weights.
  */
@@ -266,6 +302,10 @@ typedef struct ptf_kernels {
     /* Outputs begin .. end - 1. */
     void (*reduce)(const ptf_reduction *r, int64_t begin, int64_t end,
                    const float *x, float *y);
+
+    /* Rows begin .. end - 1. */
+    void (*mix)(const ptf_tapping *t, int64_t begin, int64_t end,
+                const float *x, float *y);
 
     /* Groups begin .. end - 1; w and b may be NULL. */
     void (*norm)(const ptf_norm *norm, int64_t begin, int64_t end,

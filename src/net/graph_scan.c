@@ -182,7 +182,7 @@ ptf_status ptf_scan_value(ptf_scan *s, ptf_text_span *out)
     const char *start = s->at;
     size_t size = strspn(start, plain);
     if (*start == '[') {
-        size = 1 + strspn(start + 1, "0123456789None-, ");
+        size = 1 + strspn(start + 1, "0123456789.+-eNon, ");
         size = start[size] == ']' ? size + 1 : 0;
     }
     if (size == 0)

@@ -35,7 +35,7 @@ static const char *blocks_sliding(const ptf_reach *reach)
         return reach->why;
     if (reach->kind == PTF_REACH_EACH)
         return NULL;
-    if (reach->before != 0)
+    if (reach->before > 0 || reach->after > 0)
         return "pads its input, so a crop sees padding where the larger image "
                "goes on";
     return reach->cut ? "rounds its output size up, so windows at the border "
@@ -50,9 +50,11 @@ static const char *blocks_sliding(const ptf_reach *reach)
 static bool advance(motion *m, const ptf_reach *reach, int d)
 {
     int64_t changed, *edge = &m->edge[d], border;
+    int64_t pads = ptf_max_i64(reach->before, reach->after);
     if (!ptf_mul_i64(m->stride[d], reach->stride, &m->stride[d]) ||
-        !ptf_add_i64(*edge, reach->before, &changed))
+        !ptf_add_i64(*edge, pads, &changed))
         return false;
+    changed = ptf_max_i64(changed, 0); /* a crop takes some away */
     if (reach->cut)
         changed = changed > 0 ? changed : 1;
     *edge = ptf_ceil_div(changed, reach->stride);

@@ -223,6 +223,31 @@ static const ptf_field fields_reduce[] = {
     {0},
 };
 
+static const ptf_field fields_pad[] = {
+    {"padding", PTF_FIELD_KIND_PADS, STATED | PTF_FIELD_POSITIONAL,
+     .at = AT(pads), .minimum = -INT32_MAX},
+    {"mode", PTF_FIELD_KIND_WORD, 0, .at = AT(p[1]),
+     .words = {"constant", "reflect", "replicate", "circular"}},
+    {"value", FLOAT, PTF_FIELD_SPECIAL, .at = AT(p[0])},
+    {0},
+};
+
+static const ptf_field fields_upsample[] = {
+    {"size", LIST, PTF_FIELD_OR_NONE, .at = AT(size), .minimum = 1},
+    {"scale_factor", PTF_FIELD_KIND_FACTORS, PTF_FIELD_OR_NONE,
+     .at = AT(scale)},
+    {"mode", PTF_FIELD_KIND_WORD, PTF_FIELD_ALWAYS, .at = AT(p[0]),
+     .words = {"nearest", "nearest-exact", "linear", "bilinear", "trilinear",
+               "bicubic"}},
+    {"align_corners", BOOL, PTF_FIELD_OR_NONE, .at = AT(align_corners),
+     .unspecified_at = AT(align_corners_unspecified)},
+    {"recompute_scale_factor", BOOL, PTF_FIELD_OR_NONE,
+     .at = AT(recompute_scale_factor),
+     .unspecified_at = AT(recompute_scale_factor_unspecified)},
+    {"antialias", BOOL, 0, .at = AT(antialias)},
+    {0},
+};
+
 static const ptf_field fields_variance[] = {
     {"dims", LIST, STATED, .at = AT(dims), .minimum = -8},
     {"correction", FLOAT, STATED | BRIEF, .at = AT(p[0]), .otherwise = 1.0},
@@ -358,10 +383,23 @@ static int parse_tuple(const ptf_field *f, ptf_text_span s, int most,
     return count;
 }
 
+static bool is_none(const ptf_field *f, ptf_text_span s)
+{
+    return (f->flags & PTF_FIELD_OR_NONE) != 0 && ptf_span_is(s, "None");
+}
+
 static bool parse_list(const ptf_field *f, ptf_text_span s, ptf_list *out)
 {
     *out = (ptf_list){0};
-    out->count = parse_tuple(f, s, PTF_SHAPE_MAX, out->at);
+    if (!is_none(f, s))
+        out->count = parse_tuple(f, s, PTF_SHAPE_MAX, out->at);
+    return out->count >= 0;
+}
+
+static bool parse_pads(const ptf_field *f, ptf_text_span s, ptf_pads *out)
+{
+    *out = (ptf_pads){0};
+    out->count = parse_tuple(f, s, PTF_ARRAY_SIZE(out->at), out->at);
     return out->count >= 0;
 }
 
@@ -393,9 +431,19 @@ static bool parse_padding(ptf_op op, const ptf_field *f, ptf_text_span s,
     return out->padding_text != NULL || parse_pair(op, f, s, out->padding);
 }
 
+static bool parse_special(ptf_text_span s, double *out)
+{
+    *out = ptf_span_is(s, "inf")    ? HUGE_VAL
+           : ptf_span_is(s, "-inf") ? -HUGE_VAL
+                                    : (double)NAN;
+    return !isnan(*out) || ptf_span_is(s, "nan");
+}
+
 /* What is divided by is a number that f32 holds with all its bits. */
 static bool parse_float(const ptf_field *f, ptf_text_span s, double *out)
 {
+    if ((f->flags & PTF_FIELD_SPECIAL) != 0 && parse_special(s, out))
+        return true;
     if (!ptf_number_parse(s.text, s.size, out))
         return false;
     double size = fabs(*out);
@@ -412,10 +460,27 @@ static bool parse_word(const ptf_field *f, ptf_text_span s, double *out)
     return f->words[i] != NULL;
 }
 
-static bool parse_bool(ptf_text_span s, bool *out)
+static bool parse_bool(const ptf_field *f, ptf_text_span s, bool *out)
 {
     *out = ptf_span_is(s, "True");
-    return *out || ptf_span_is(s, "False");
+    return *out || ptf_span_is(s, "False") || is_none(f, s);
+}
+
+/* "(2.0, 1.5)" or "2.0". */
+static bool parse_factors(const ptf_field *f, ptf_text_span s, ptf_factors *out)
+{
+    *out = (ptf_factors){0};
+    if (is_none(f, s))
+        return true;
+    if (s.size > 1 && s.text[0] == '(' && s.text[s.size - 1] == ')')
+        s = (ptf_text_span){s.text + 1, s.size - 2};
+    while (s.size > 0) {
+        ptf_text_span item;
+        if (out->count == PTF_MAP_AXES || !take_item(&s, &item) ||
+            !parse_float(f, item, &out->at[out->count++]))
+            return false;
+    }
+    return true;
 }
 
 /* Modes other than zeros are refused only where something is padded. */
@@ -459,8 +524,10 @@ bool ptf_field_parse(ptf_op op, const ptf_field *f, ptf_text_span s,
     case PTF_FIELD_KIND_PADDING: return parse_padding(op, f, s, attrs);
     case PTF_FIELD_KIND_FLOAT: return parse_float(f, s, out);
     case PTF_FIELD_KIND_WORD: return parse_word(f, s, out);
-    case PTF_FIELD_KIND_BOOL: return parse_bool(s, out);
+    case PTF_FIELD_KIND_BOOL: return parse_bool(f, s, out);
     case PTF_FIELD_KIND_LIST: return parse_list(f, s, out);
+    case PTF_FIELD_KIND_PADS: return parse_pads(f, s, out);
+    case PTF_FIELD_KIND_FACTORS: return parse_factors(f, s, out);
     case PTF_FIELD_KIND_MODE: return parse_mode(span_unquote(s), attrs);
     }
     return false;
@@ -507,7 +574,7 @@ static const char *parse_item(ptf_op op, ptf_text_span item, int position,
     ptf_text_span name, value;
     split_item(item, &name, &value);
     const ptf_field *f = find_field(op, name, position);
-    const char *class_name = ptf_op_info(op)->class_name;
+    const char *class_name = ptf_op_class(op);
     if (f == NULL) {
         snprintf(message, 256, "%s with '%.*s', which ptfold does not know",
                  class_name, shown(item), item.text);
@@ -531,8 +598,8 @@ static const char *find_missing(ptf_op op, uint64_t seen, char message[256])
     for (const ptf_field *f = ptf_op_fields[op]; f->name != NULL; f++) {
         bool is_there = (seen >> (f - ptf_op_fields[op]) & 1) != 0;
         if ((f->flags & PTF_FIELD_REQUIRED) != 0 && !is_there) {
-            snprintf(message, 256, "%s does not state %s",
-                     ptf_op_info(op)->class_name, f->name);
+            snprintf(message, 256, "%s does not state %s", ptf_op_class(op),
+                     f->name);
             return message;
         }
     }
@@ -544,26 +611,39 @@ static const char *settle(ptf_op op, ptf_attrs *attrs, char message[256])
     const char *wrong = ptf_op_settle(op, attrs);
     if (wrong == NULL)
         return NULL;
-    snprintf(message, 256, "%s with %s", ptf_op_info(op)->class_name, wrong);
+    snprintf(message, 256, "%s with %s", ptf_op_class(op), wrong);
     return message;
 }
 
-const char *ptf_attrs_parse(ptf_op op, const char *text, size_t size,
-                            ptf_attrs *out, char message[256])
+static const char *parse_items(ptf_op op, ptf_text_span rest, uint64_t *seen,
+                               ptf_attrs *out, char message[256])
 {
-    ptf_attrs_default(op, out);
-    ptf_text_span rest = span_trim((ptf_text_span){text, size});
-    uint64_t seen = 0;
+    *seen = 0;
+    rest = span_trim(rest);
     for (int i = 0; rest.size > 0; i++) {
         ptf_text_span item;
         if (!take_item(&rest, &item)) {
             snprintf(message, 256, "parentheses that do not match");
             return message;
         }
-        const char *wrong = parse_item(op, item, i, &seen, out, message);
+        const char *wrong = parse_item(op, item, i, seen, out, message);
         if (wrong != NULL)
             return wrong;
     }
-    const char *wrong = find_missing(op, seen, message);
+    return NULL;
+}
+
+const char *ptf_attrs_parse(ptf_op op, const char *implied, const char *text,
+                            size_t size, ptf_attrs *out, char message[256])
+{
+    uint64_t seen;
+    ptf_attrs_default(op, out);
+    const char *wrong = parse_items(
+        op, (ptf_text_span){implied, strlen(implied)}, &seen, out, message);
+    if (wrong == NULL)
+        wrong =
+            parse_items(op, (ptf_text_span){text, size}, &seen, out, message);
+    if (wrong == NULL)
+        wrong = find_missing(op, seen, message);
     return wrong != NULL ? wrong : settle(op, out, message);
 }

@@ -17,7 +17,9 @@ typedef enum ptf_field_kind {
     PTF_FIELD_KIND_FLOAT,
     PTF_FIELD_KIND_BOOL,
     PTF_FIELD_KIND_LIST, /* (2, 3), (2,) or (): one number stands for itself */
-    PTF_FIELD_KIND_WORD, /* 'tanh'; in ptf_attrs its place among the words */
+    PTF_FIELD_KIND_PADS, /* the same, two for each axis */
+    PTF_FIELD_KIND_FACTORS, /* floats, (2.0, 1.5); 2.0 stands for all */
+    PTF_FIELD_KIND_WORD,    /* 'tanh'; in ptf_attrs its place among the words */
     PTF_FIELD_KIND_MODE, /* padding_mode: only zeros, where there is padding */
 } ptf_field_kind;
 
@@ -32,6 +34,9 @@ enum {
     /* Of the text of a graph: */
     PTF_FIELD_TOLD = 64,   /* what parameters tell may be left out */
     PTF_FIELD_BRIEF = 128, /* the usual value may be left out */
+
+    PTF_FIELD_SPECIAL = 256, /* a float may be inf, -inf or nan */
+    PTF_FIELD_OR_NONE = 512, /* None is an empty list, or False */
 };
 
 typedef struct ptf_field {
@@ -41,7 +46,7 @@ typedef struct ptf_field {
     size_t at;            /* in ptf_attrs */
     int64_t minimum;      /* of integers */
     double otherwise;     /* a float when nothing is said */
-    const char *words[3]; /* up to NULL; the first when nothing is said */
+    const char *words[7]; /* up to NULL; the first when nothing is said */
     /* Booleans in ptf_attrs: None was said; nothing was said.  0: there is
      * none. */
     size_t none_at, unspecified_at;

@@ -41,12 +41,22 @@ static void put_pair(ptf_buffer *b, ptf_op op, const ptf_field *f,
     ptf_buffer_add_text(b, "]");
 }
 
-static void put_list(ptf_buffer *b, const ptf_list *list)
+static void put_list(ptf_buffer *b, int count, const int64_t *at)
 {
     ptf_buffer_add_text(b, "[");
-    for (int i = 0; i < list->count; i++)
-        ptf_buffer_printf(b, "%s%lld", i > 0 ? "," : "",
-                          (long long)list->at[i]);
+    for (int i = 0; i < count; i++)
+        ptf_buffer_printf(b, "%s%lld", i > 0 ? "," : "", (long long)at[i]);
+    ptf_buffer_add_text(b, "]");
+}
+
+static void put_factors(ptf_buffer *b, const ptf_factors *factors)
+{
+    ptf_buffer_add_text(b, "[");
+    for (int i = 0; i < factors->count; i++) {
+        char number[32];
+        ptf_number_text(factors->at[i], number);
+        ptf_buffer_printf(b, "%s%s", i > 0 ? "," : "", number);
+    }
     ptf_buffer_add_text(b, "]");
 }
 
@@ -78,7 +88,13 @@ static void put_value(ptf_buffer *b, ptf_op op, const ptf_field *f,
     case PTF_FIELD_KIND_BOOL:
         ptf_buffer_add_text(b, *(const bool *)at ? "True" : "False");
         break;
-    case PTF_FIELD_KIND_LIST: put_list(b, at); break;
+    case PTF_FIELD_KIND_LIST:
+        put_list(b, ((const ptf_list *)at)->count, ((const ptf_list *)at)->at);
+        break;
+    case PTF_FIELD_KIND_PADS:
+        put_list(b, ((const ptf_pads *)at)->count, ((const ptf_pads *)at)->at);
+        break;
+    case PTF_FIELD_KIND_FACTORS: put_factors(b, at); break;
     case PTF_FIELD_KIND_WORD:
         ptf_buffer_add_text(b, f->words[(int)*(const double *)at]);
         break;
@@ -108,7 +124,7 @@ char *ptf_attrs_graph(ptf_arena *arena, ptf_op op, const ptf_attrs *attrs,
 
 /* ----------------------------------------------------------------- reading */
 
-enum { VALUE_MAX = 16 * PTF_SHAPE_MAX };
+enum { VALUE_MAX = 32 * PTF_SHAPE_MAX };
 
 /* "[1,2]" is what print(model) writes (1,2). */
 static bool parse_value(ptf_op op, const ptf_field *f, ptf_text_span value,

@@ -47,12 +47,12 @@ static void put_pair(writer *w, ptf_op op, const ptf_field *f,
     }
 }
 
-static void put_list(writer *w, const ptf_list *list)
+static void put_list(writer *w, int count, const int64_t *at)
 {
     put(w, "(");
-    for (int i = 0; i < list->count; i++)
-        put(w, "%s%lld", i > 0 ? ", " : "", (long long)list->at[i]);
-    put(w, list->count == 1 ? ",)" : ")");
+    for (int i = 0; i < count; i++)
+        put(w, "%s%lld", i > 0 ? ", " : "", (long long)at[i]);
+    put(w, count == 1 ? ",)" : ")");
 }
 
 static void put_float(writer *w, double value)
@@ -60,6 +60,16 @@ static void put_float(writer *w, double value)
     char text[32];
     ptf_number_text(value, text);
     put(w, "%s", text);
+}
+
+static void put_factors(writer *w, const ptf_factors *factors)
+{
+    put(w, "(");
+    for (int i = 0; i < factors->count; i++) {
+        put(w, i > 0 ? ", " : "");
+        put_float(w, factors->at[i]);
+    }
+    put(w, factors->count == 1 ? ",)" : ")");
 }
 
 static void put_value(writer *w, ptf_op op, const ptf_field *f,
@@ -89,7 +99,13 @@ static void put_value(writer *w, ptf_op op, const ptf_field *f,
     case PTF_FIELD_KIND_BOOL:
         put(w, *(const bool *)at ? "True" : "False");
         break;
-    case PTF_FIELD_KIND_LIST: put_list(w, at); break;
+    case PTF_FIELD_KIND_LIST:
+        put_list(w, ((const ptf_list *)at)->count, ((const ptf_list *)at)->at);
+        break;
+    case PTF_FIELD_KIND_PADS:
+        put_list(w, ((const ptf_pads *)at)->count, ((const ptf_pads *)at)->at);
+        break;
+    case PTF_FIELD_KIND_FACTORS: put_factors(w, at); break;
     case PTF_FIELD_KIND_MODE: put(w, "zeros"); break;
     }
 }
@@ -104,6 +120,8 @@ static size_t value_size(ptf_field_kind kind)
         [PTF_FIELD_KIND_WORD] = sizeof(double),
         [PTF_FIELD_KIND_BOOL] = sizeof(bool),
         [PTF_FIELD_KIND_LIST] = sizeof(ptf_list),
+        [PTF_FIELD_KIND_PADS] = sizeof(ptf_pads),
+        [PTF_FIELD_KIND_FACTORS] = sizeof(ptf_factors),
         [PTF_FIELD_KIND_MODE] = 0,
     };
     return sizes[kind];

@@ -34,6 +34,39 @@ typedef struct ptf_list {
     int64_t at[PTF_SHAPE_MAX];
 } ptf_list;
 
+/* Two for each axis, in PyTorch's order: of the last one that before and that
+ * behind its positions, then those of the axis before it. */
+typedef struct ptf_pads {
+    int count;
+    int64_t at[2 * PTF_SHAPE_MAX];
+} ptf_pads;
+
+/* As many as a map has axes behind the channels, or one for all; or none. */
+enum { PTF_MAP_AXES = 3 };
+
+typedef struct ptf_factors {
+    int count;
+    double at[PTF_MAP_AXES];
+} ptf_factors;
+
+/* The mode of a pad, attrs.p[1]. */
+typedef enum ptf_pad_mode {
+    PTF_PAD_CONSTANT,
+    PTF_PAD_REFLECT,
+    PTF_PAD_REPLICATE,
+    PTF_PAD_CIRCULAR,
+} ptf_pad_mode;
+
+/* The mode of an upsample, attrs.p[0]. */
+typedef enum ptf_upsample_mode {
+    PTF_UPSAMPLE_NEAREST,
+    PTF_UPSAMPLE_NEAREST_EXACT,
+    PTF_UPSAMPLE_LINEAR,
+    PTF_UPSAMPLE_BILINEAR,
+    PTF_UPSAMPLE_TRILINEAR,
+    PTF_UPSAMPLE_BICUBIC,
+} ptf_upsample_mode;
+
 /* What a layer's tensors are for.  Scale and shift come from
  * batchnorm_to_epilogue: y = fmaf(x, scale, shift) per output channel, before
  * any activation. */
@@ -80,7 +113,13 @@ typedef struct ptf_attrs {
                       but the batch; reductions: that they go over.  Counted
                       with the batch */
     ptf_list size; /* of one sample; -1: what remains (reshape), as it is
-                      (expand).  Of layer and RMS norms: normalized_shape */
+                      (expand); of an upsample's map, or of each of its axes.
+                      Of layer and RMS norms: normalized_shape */
+    ptf_pads pads;
+    ptf_factors scale; /* of an upsample: with sizes, where they are from */
+    bool align_corners, align_corners_unspecified; /* as of AvgPool2d */
+    bool recompute_scale_factor, recompute_scale_factor_unspecified;
+    bool antialias;
     int64_t start, step; /* slice; a negative start counts from the end, and
                             a negative step goes back */
     int64_t length;      /* of a slice; 0: as far as there are positions */
@@ -113,6 +152,7 @@ typedef enum ptf_reach_kind {
 typedef struct ptf_reach {
     ptf_reach_kind kind;
     int64_t stride, before, extent; /* of a window; before is the padding */
+    int64_t after;                  /* and that behind the last position */
     bool cut;        /* the last window may end outside (ceil_mode) */
     const char *why; /* of ALL: "normalises over positions" */
 } ptf_reach;
@@ -208,6 +248,9 @@ const char *ptf_op_class(ptf_op op);
 /* Finds the op of a printed class name; false when there is none. */
 bool ptf_op_find(const char *class_name, size_t size, ptf_op *out);
 
+/* The attributes that a class stands for, "mode=reflect"; "" for none. */
+const char *ptf_op_implied(const char *class_name, size_t size);
+
 /*
  * The op of a class that stands for several, for these attributes and inputs of
  * that rank.
@@ -228,11 +271,12 @@ char *ptf_op_text(ptf_arena *arena, ptf_op op, const ptf_attrs *attrs);
 void ptf_attrs_default(ptf_op op, ptf_attrs *out);
 
 /*
- * Reads what stands between a layer's parentheses.  NULL, or what is wrong
- * with the text, in 'message'.
+ * Reads what stands between a layer's parentheses, behind what its class
+ * implies (ptf_op_implied()).  NULL, or what is wrong with the text, in
+ * 'message'.
  */
-const char *ptf_attrs_parse(ptf_op op, const char *text, size_t size,
-                            ptf_attrs *out, char message[256]);
+const char *ptf_attrs_parse(ptf_op op, const char *implied, const char *text,
+                            size_t size, ptf_attrs *out, char message[256]);
 
 /*
  * The attributes in the text of a graph, " stride=[2,2] groups=4": what the
@@ -330,6 +374,42 @@ static inline int64_t ptf_gather_position(const ptf_gather *g, double index)
         return -1;
     return position < 0 ? position + g->positions : position;
 }
+
+/*
+ * One axis of an op whose results are sums over positions of its operand, axis
+ * by axis: position i of the result has taps begin[i] .. begin[i + 1] - 1, each
+ * a position of the operand and what it is multiplied with.  A pad has one tap
+ * of weight 1, or none where its constant is; so has an upsample to the
+ * nearest.
+ */
+typedef struct ptf_axis_taps {
+    int64_t in, out; /* positions */
+    int64_t *begin, *index;
+    double *weight;
+    float *rounded; /* the same */
+} ptf_axis_taps;
+
+/* Of a sample; axes before 'first' are as they were. */
+typedef struct ptf_taps {
+    int first, rank;
+    ptf_axis_taps axes[PTF_SHAPE_MAX];
+} ptf_taps;
+
+/*
+ * The taps of a pad or an upsample, for shapes such as its rule gives, and
+ * turned: those of the operand in the result, in the result's order.  False
+ * when out of memory.
+ */
+bool ptf_op_taps(ptf_arena *arena, ptf_op op, const ptf_attrs *attrs,
+                 const ptf_shape *in, const ptf_shape *out, ptf_taps *taps);
+bool ptf_taps_turn(ptf_arena *arena, const ptf_taps *taps, ptf_taps *out);
+
+/* How many taps that axis has in all. */
+int64_t ptf_op_tap_count(ptf_op op, const ptf_attrs *attrs, const ptf_shape *in,
+                         const ptf_shape *out, int axis);
+
+/* True when the op moves numbers, and multiplies and adds none. */
+bool ptf_op_moves(ptf_op op, const ptf_attrs *attrs);
 
 /*
  * How a norm cuts a sample of that shape: into groups of n numbers that lie

@@ -78,6 +78,7 @@ ptf_reach ptf_window_reach(const ptf_attrs *attrs, int rank, int axis)
     return (ptf_reach){.kind = PTF_REACH_WINDOW,
                        .stride = attrs->stride[i],
                        .before = attrs->padding[i],
+                       .after = attrs->padding[i],
                        .extent =
                            attrs->dilation[i] * (attrs->kernel[i] - 1) + 1,
                        .cut = attrs->ceil_mode};

@@ -24,14 +24,33 @@ const ptf_op_row *ptf_op_info(ptf_op op)
     return &rows[op];
 }
 
-/* Classes that are an op of the table under another name. */
+/* Classes that are an op of the table under another name, and the attributes
+ * that they imply. */
 static const struct {
     const char *class_name;
     ptf_op op;
+    const char *implied;
 } aliases[] = {
-    {"Dropout1d", PTF_OP_DROPOUT},
-    {"Dropout2d", PTF_OP_DROPOUT},
-    {"SyncBatchNorm", PTF_OP_BATCHNORM2D}, /* or 1d, 3d: ptf_op_fit() */
+    {"Dropout1d", PTF_OP_DROPOUT, ""},
+    {"Dropout2d", PTF_OP_DROPOUT, ""},
+    {"SyncBatchNorm", PTF_OP_BATCHNORM2D, ""}, /* or 1d, 3d: ptf_op_fit() */
+    {"ZeroPad1d", PTF_OP_PAD, ""},
+    {"ZeroPad2d", PTF_OP_PAD, ""},
+    {"ZeroPad3d", PTF_OP_PAD, ""},
+    {"ConstantPad1d", PTF_OP_PAD, ""},
+    {"ConstantPad2d", PTF_OP_PAD, ""},
+    {"ConstantPad3d", PTF_OP_PAD, ""},
+    {"ReflectionPad1d", PTF_OP_PAD, "mode=reflect"},
+    {"ReflectionPad2d", PTF_OP_PAD, "mode=reflect"},
+    {"ReflectionPad3d", PTF_OP_PAD, "mode=reflect"},
+    {"ReplicationPad1d", PTF_OP_PAD, "mode=replicate"},
+    {"ReplicationPad2d", PTF_OP_PAD, "mode=replicate"},
+    {"ReplicationPad3d", PTF_OP_PAD, "mode=replicate"},
+    {"CircularPad1d", PTF_OP_PAD, "mode=circular"},
+    {"CircularPad2d", PTF_OP_PAD, "mode=circular"},
+    {"CircularPad3d", PTF_OP_PAD, "mode=circular"},
+    {"UpsamplingNearest2d", PTF_OP_UPSAMPLE, ""},
+    {"UpsamplingBilinear2d", PTF_OP_UPSAMPLE, "align_corners=True"},
 };
 
 static bool name_is(const char *name, const char *text, size_t size)
@@ -56,6 +75,15 @@ bool ptf_op_find(const char *class_name, size_t size, ptf_op *out)
         }
     }
     return false;
+}
+
+const char *ptf_op_implied(const char *class_name, size_t size)
+{
+    for (size_t i = 0; i < PTF_ARRAY_SIZE(aliases); i++) {
+        if (name_is(aliases[i].class_name, class_name, size))
+            return aliases[i].implied;
+    }
+    return "";
 }
 
 bool ptf_op_find_name(ptf_text_span name, ptf_op *out)

@@ -103,6 +103,9 @@ struct ptf_step {
     /* softmax */
     int64_t outer, count, inner;
 
+    /* pads and resizes: of a whole sample */
+    ptf_tapping *tapping;
+
     ptf_thread_stats *shares; /* by thread */
 };
 
@@ -245,6 +248,9 @@ typedef ptf_status ptf_plan_family(ptf_plan *plan, ptf_step *step,
 #define FAMILY(id, name) ptf_plan_family ptf_plan_##name;
 #include "op/families.inc"
 #undef FAMILY
+
+/* What pads and resizes share. */
+ptf_status ptf_plan_taps(ptf_plan *plan, ptf_step *step, ptf_error *err);
 
 /* Which nodes one step does, beginning with the node whose step it is. */
 typedef struct ptf_fused {

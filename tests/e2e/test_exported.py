@@ -78,9 +78,11 @@ class Runs(ProgramTest):
         self.assertIn("AGREES with the recorded outputs", text)
 
     def test_outputs_are_those_that_were_recorded(self):
-        for name in ("residual", "branches", "counted", "twice", "choices",
-                     "moves", "windows", "lookup", "norms", "norms_core",
-                     "moments"):
+        refused = {"stale", "overflow"}
+        names = {path.name.removesuffix(".in.npy")
+                 for path in PROGRAMS.glob("*.in.npy")}
+        self.assertGreater(len(names), 8)
+        for name in sorted(names - refused):
             with self.subTest(name):
                 self.agree(PROGRAMS / f"{name}.pt2", name)
 

@@ -70,8 +70,8 @@ void sample_parameters(ptf_op op, const char *attributes, double p[3])
 {
     ptf_attrs attrs;
     char message[256];
-    if (ptf_attrs_parse(op, attributes, strlen(attributes), &attrs, message) !=
-        NULL) {
+    if (ptf_attrs_parse(op, "", attributes, strlen(attributes), &attrs,
+                        message) != NULL) {
         fprintf(stderr, "sample: %s\n", message);
         exit(2);
     }

@@ -184,11 +184,11 @@ static bool finish_op(one_op *o, bool counts)
 
 /* Texts of values; those that a field does not take are passed over. */
 static const char *const values[] = {
-    "1",      "2",     "4",         "-1",
-    "(3, 5)", "(3,)",  "(None, 7)", "0.30000000000000004",
-    "1e-7",   "False", "True",      "None",
-    "same",   "valid", "none",      "tanh",
-    "(2, 1)"};
+    "1",      "2",       "4",         "-1",
+    "(3, 5)", "(3,)",    "(None, 7)", "0.30000000000000004",
+    "1e-7",   "False",   "True",      "None",
+    "same",   "valid",   "none",      "tanh",
+    "(2, 1)", "reflect", "bicubic",   "-inf"};
 
 /* What an op must have before anything else can be changed. */
 static void set_required(ptf_op op, ptf_attrs *attrs)
@@ -204,6 +204,11 @@ static void set_required(ptf_op op, ptf_attrs *attrs)
     attrs->track_running_stats = ptf_op_is(op, PTF_FAMILY_AFFINE);
     attrs->output_size[0] = 2;
     attrs->output_size[1] = 3;
+    attrs->pads = (ptf_pads){2, {1, 1}};
+    attrs->scale = (ptf_factors){1, {1.5}};
+    attrs->align_corners_unspecified = false;
+    if (op == PTF_OP_UPSAMPLE)
+        attrs->p[0] = PTF_UPSAMPLE_BILINEAR;
 }
 
 /* Each value of each attribute by itself: how many differ from the usual. */

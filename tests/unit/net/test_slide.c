@@ -19,6 +19,8 @@ static const char free_to_slide[] =
     "  (6): Dropout(p=0.5, inplace=False)\n"
     "  (7): Identity()\n"
     "  (8): Softmax(dim=1)\n"
+    "  (9): ZeroPad2d((-1, 0, -1, -2))\n"
+    "  (10): Upsample(scale_factor=(0.25, 0.5), mode='nearest')\n"
     ")\n";
 
 static void strides_multiply_along_the_net(void **state)
@@ -28,8 +30,8 @@ static void strides_multiply_along_the_net(void **state)
     ptf_slide slide;
     assert_int_equal(ptf_net_slide(net, &slide, NULL), PTF_OK);
     assert_null(slide.blocker);
-    assert_int_equal(slide.stride[0], 2 * 2 * 1);
-    assert_int_equal(slide.stride[1], 1 * 2 * 3);
+    assert_int_equal(slide.stride[0], 2 * 2 * 1 * 4);
+    assert_int_equal(slide.stride[1], 1 * 2 * 3 * 2);
     ptf_net_free(net);
 }
 
@@ -49,6 +51,10 @@ static void a_layer_that_blocks_sliding_is_named_with_the_reason(void **state)
         {"MaxPool2d(kernel_size=3, stride=2, padding=0, dilation=1, "
          "ceil_mode=True)",
          "rounds its output size up"},
+        {"ZeroPad2d((0, 0, 0, 1))", "pads"},
+        {"ZeroPad2d((2, -1, 0, 0))", "pads"},
+        {"ReflectionPad2d((1, 1, 0, 0))", "fills its borders"},
+        {"Upsample(scale_factor=2.0, mode='nearest')", "resizes"},
         {"AdaptiveAvgPool2d(output_size=(6, 6))", "size of the map"},
         {"Flatten(start_dim=1, end_dim=-1)", "one size"},
         {"Linear(in_features=3, out_features=2, bias=True)", "one size"},

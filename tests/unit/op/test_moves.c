@@ -362,7 +362,7 @@ static void attributes_are_printed_and_read_back(void **unused)
         char *text = ptf_op_text(&arena, moves[k].op, &attrs);
         assert_non_null(text);
         text = strchr(text, '(') + 1;
-        if (ptf_attrs_parse(moves[k].op, text, strlen(text) - 1, &again,
+        if (ptf_attrs_parse(moves[k].op, "", text, strlen(text) - 1, &again,
                             message) != NULL)
             fail_msg("%s: %s", text, message);
         assert_memory_equal(&attrs, &again, sizeof(attrs));

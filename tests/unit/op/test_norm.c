@@ -466,7 +466,8 @@ static void texts_are_read_and_written(void **unused)
         char message[256], want[256];
         const char *text = cases[k].text;
         const char *again = cases[k].again != NULL ? cases[k].again : text;
-        if (ptf_attrs_parse(cases[k].op, text, strlen(text), &attrs, message))
+        if (ptf_attrs_parse(cases[k].op, "", text, strlen(text), &attrs,
+                            message))
             fail_msg("%s: %s", text, message);
         snprintf(want, sizeof(want), "%s(%s)",
                  ptf_op_info(cases[k].op)->class_name, again);

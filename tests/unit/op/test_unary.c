@@ -97,8 +97,8 @@ static void texts_are_read_back(void **unused)
         ptf_arena arena = {NULL};
         ptf_attrs attrs;
         char message[256], want[256];
-        assert_null(ptf_attrs_parse(s->op, s->attributes, strlen(s->attributes),
-                                    &attrs, message));
+        assert_null(ptf_attrs_parse(s->op, "", s->attributes,
+                                    strlen(s->attributes), &attrs, message));
         const char *name = ptf_op_class(s->op);
         snprintf(want, sizeof(want), "%s(%s)", name, s->attributes);
         assert_string_equal(ptf_op_text(&arena, s->op, &attrs), want);

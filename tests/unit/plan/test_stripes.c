@@ -57,6 +57,27 @@ static void build_moved(build *b, int64_t h, int64_t w)
     add_conv(b, 5, 1, 1, 0, 1, 1);
 }
 
+/* Pads of one side and of both, crops, maps of half the size. */
+static void build_padded(build *b, int64_t h, int64_t w)
+{
+    start(b, 3, 3, h, w);
+    add_conv(b, 6, 3, 1, 1, 1, 1);
+    add_with(b, PTF_OP_PAD,
+             &(ptf_attrs){.pads = {4, {1, 0, 0, 3}}, .p = {-1.5}});
+    add_conv(b, 6, 3, 2, 0, 1, 1);
+    add_with(b, PTF_OP_PAD, &(ptf_attrs){.pads = {4, {2, -1, 5, -2}}});
+    add_with(b, PTF_OP_UPSAMPLE, &(ptf_attrs){.scale = {1, {0.5}}});
+    add_with(b, PTF_OP_PAD,
+             &(ptf_attrs){.pads = {4, {1, 1, -1, 4}}, .p = {0.25}});
+    add_with(
+        b, PTF_OP_UPSAMPLE,
+        &(ptf_attrs){.scale = {2, {0.5, 1.0}}, .p = {PTF_UPSAMPLE_BILINEAR}});
+    add_with(
+        b, PTF_OP_PAD,
+        &(ptf_attrs){.pads = {4, {1, 2, 0, 0}}, .p = {0, PTF_PAD_REPLICATE}});
+    add_conv(b, 5, 3, 1, 1, 1, 1);
+}
+
 static void build_slid(build *b, int64_t h, int64_t w)
 {
     build_tail(b, true, h, w);
@@ -65,7 +86,7 @@ static void build_slid(build *b, int64_t h, int64_t w)
 typedef void build_function(build *b, int64_t h, int64_t w);
 
 static build_function *const nets[] = {build_rows, build_gaps, build_slid,
-                                       build_moved};
+                                       build_moved, build_padded};
 
 static ptf_plan *plan_of(const build *b, int64_t batch, size_t limit)
 {

@@ -1,0 +1,9 @@
+/*
+ * Pads, back.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "grad/grad.h"
+
+const ptf_back_family ptf_back_family_pad = {.make = ptf_back_make_taps,
+                                             .back = ptf_back_taps};

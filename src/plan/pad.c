@@ -1,0 +1,12 @@
+/*
+ * Pads.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "plan/plan.h"
+
+ptf_status ptf_plan_pad(ptf_plan *plan, ptf_step *step, ptf_error *err)
+{
+    step->kernel = "pad";
+    return ptf_plan_taps(plan, step, err);
+}
