@@ -14,6 +14,9 @@
 #include <stdarg.h>
 #include <string.h>
 
+/* Of a feature map: depth, height, width.  Those it has not are of size 1. */
+enum { PTF_MAP_AXES = 3 };
+
 #define PTF_ARRAY_SIZE(a)     (sizeof(a) / sizeof((a)[0]))
 #define PTF_PRINTF(fmt, args) __attribute__((format(printf, fmt, args)))
 

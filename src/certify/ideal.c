@@ -427,6 +427,7 @@ static ptf_status check_role(ptf_arena *arena, const ptf_node *a,
 {
     bool product = ideal->norms != NULL;
     const ptf_tensor *tensor = b->tensors[role];
+    ptf_tensor rows;
     bool optional =
         role == PTF_ROLE_BIAS || (role == PTF_ROLE_WEIGHT && !product);
     if (role == PTF_ROLE_NUM_BATCHES || (tensor == NULL && !optional))
@@ -437,6 +438,10 @@ static ptf_status check_role(ptf_arena *arena, const ptf_node *a,
         product ? want_product(arena, b, role, ideal, &w, err)
                 : plain(arena, a->tensors[role], b->attrs.out_channels,
                         (double)otherwise, &w.balls, err);
+    if (product && role == PTF_ROLE_WEIGHT) {
+        rows = ptf_node_rows(b);
+        tensor = &rows;
+    }
     if (status == PTF_OK && tensor != NULL)
         return check_tensor(tensor, &w, &out[(*count)++], err);
     if (status == PTF_OK)

@@ -72,19 +72,29 @@ static int64_t count_taps(tally *t, const ptf_node *node, const ptf_shape *in,
     }
     if (!ptf_op_is(node->op, PTF_FAMILY_POOL))
         return 0;
-    if (node->op == PTF_OP_ADAPTIVE_AVGPOOL2D) {
-        for (int d = 1; d < 3; d++)
+    if (ptf_op_pool_kind(node->op).adaptive) {
+        for (int d = 1; d < in->rank; d++)
             taps = times(t, taps, adaptive_taps(in->dim[d], out->dim[d]));
         return times(t, taps, in->dim[0]);
     }
-    taps = times(t, node->attrs.kernel[0], node->attrs.kernel[1]);
+    for (int i = 0; i < PTF_MAP_AXES; i++)
+        taps = times(t, taps, node->attrs.kernel[i]);
     return times(t, taps, ptf_shape_numel(out));
 }
 
-/* The terms of one sum: the weights of one output channel. */
-static int64_t term_count(tally *t, const ptf_node *node)
+/*
+ * Each output sums the weights of its channel; each input of a transposed
+ * convolution brings something through those of its own.
+ */
+static int64_t mac_count(tally *t, const ptf_node *node, const ptf_shape *in,
+                         const ptf_shape *out)
 {
-    return parameter_count(t, node, PTF_ROLE_WEIGHT) / node->attrs.out_channels;
+    bool turned = ptf_op_is_transposed(node->op);
+    int64_t weights = parameter_count(t, node, PTF_ROLE_WEIGHT);
+    return turned ? times(t, ptf_shape_numel(in),
+                          weights / node->attrs.in_channels)
+                  : times(t, ptf_shape_numel(out),
+                          weights / node->attrs.out_channels);
 }
 
 /* Of one sample; 'in' is the shape of the first operand. */
@@ -103,8 +113,7 @@ static void find_quantities(tally *t, const ptf_node *node, const ptf_shape *in,
             plus(t, q[PTF_QUANTITY_PARAMETERS],
                  parameter_count(t, node, (ptf_role)role));
     if (ptf_op_is(node->op, PTF_FAMILY_PRODUCT))
-        q[PTF_QUANTITY_MACS] =
-            times(t, q[PTF_QUANTITY_OUTPUTS], term_count(t, node));
+        q[PTF_QUANTITY_MACS] = mac_count(t, node, in, out);
     if (parameter_count(t, node, PTF_ROLE_BIAS) > 0)
         q[PTF_QUANTITY_BIASES] = q[PTF_QUANTITY_OUTPUTS];
     if (parameter_count(t, node, PTF_ROLE_SCALE) > 0)

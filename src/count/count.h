@@ -12,6 +12,11 @@
 
 #include "net/net.h"
 
+/* A row of a table of ops for each of an op's ranks. */
+#define PTF_EACH_RANK(id, ...)                                        \
+    [PTF_OP_##id##1D] = __VA_ARGS__, [PTF_OP_##id##2D] = __VA_ARGS__, \
+    [PTF_OP_##id##3D] = __VA_ARGS__
+
 /* What the formulas are made of; all are those of the whole batch. */
 typedef enum ptf_quantity {
     PTF_QUANTITY_MACS,       /* a weight times a value; padded taps count */

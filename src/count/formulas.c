@@ -96,12 +96,14 @@ const ptf_formula_table ptf_forward_formulas = {
                      .others = {[INPUTS] = (rest)}},
 #include "count/unary.inc"
 #undef UNARY
-            [PTF_OP_MAXPOOL2D] = {.others = {[TAPS] = 1, [OUTPUTS] = -1}},
-            [PTF_OP_AVGPOOL2D] = {.additions = {[TAPS] = 1, [OUTPUTS] = -1},
-                                  .others = {[OUTPUTS] = 1}},
-            [PTF_OP_ADAPTIVE_AVGPOOL2D] =
-                {.additions = {[TAPS] = 1, [OUTPUTS] = -1},
-                 .others = {[OUTPUTS] = 1}},
+            PTF_EACH_RANK(MAXPOOL, {.others = {[TAPS] = 1, [OUTPUTS] = -1}}),
+            PTF_EACH_RANK(ADAPTIVE_MAXPOOL,
+                          {.others = {[TAPS] = 1, [OUTPUTS] = -1}}),
+            PTF_EACH_RANK(AVGPOOL, {.additions = {[TAPS] = 1, [OUTPUTS] = -1},
+                                    .others = {[OUTPUTS] = 1}}),
+            PTF_EACH_RANK(ADAPTIVE_AVGPOOL,
+                          {.additions = {[TAPS] = 1, [OUTPUTS] = -1},
+                           .others = {[OUTPUTS] = 1}}),
             [PTF_OP_SUM] = {.additions = {[INPUTS] = 1, [OUTPUTS] = -1}},
             [PTF_OP_MEAN] = {.additions = {[INPUTS] = 1, [OUTPUTS] = -1},
                              .others = {[OUTPUTS] = 1}},
@@ -169,11 +171,12 @@ const ptf_formula_table ptf_input_gradient_formulas =
                      .others = {[INPUTS] = (back_rest)}},
 #include "count/unary.inc"
 #undef UNARY
-                [PTF_OP_MAXPOOL2D] = {.additions = {[OUTPUTS] = 1}},
-                [PTF_OP_AVGPOOL2D] = {.additions = {[TAPS] = 1},
-                                      .others = {[OUTPUTS] = 1}},
-                [PTF_OP_ADAPTIVE_AVGPOOL2D] = {.additions = {[TAPS] = 1},
-                                               .others = {[OUTPUTS] = 1}},
+                PTF_EACH_RANK(MAXPOOL, {.additions = {[OUTPUTS] = 1}}),
+                PTF_EACH_RANK(ADAPTIVE_MAXPOOL, {.additions = {[OUTPUTS] = 1}}),
+                PTF_EACH_RANK(AVGPOOL, {.additions = {[TAPS] = 1},
+                                        .others = {[OUTPUTS] = 1}}),
+                PTF_EACH_RANK(ADAPTIVE_AVGPOOL, {.additions = {[TAPS] = 1},
+                                                 .others = {[OUTPUTS] = 1}}),
                 [PTF_OP_MUL] = {.multiplications = {[OUTPUTS] = 1}},
                 [PTF_OP_DIV] = {.others = {[OUTPUTS] = 1}},
                 [PTF_OP_MAXIMUM] = {.others = {[OUTPUTS] = 1}},

@@ -128,7 +128,7 @@ typedef struct ptf_enclose_pass {
  * grows to what they need: PTF_MEMORY.  The sum may have PTF_MAX_TERMS terms at
  * most: PTF_UNSUPPORTED.
  */
-ptf_status ptf_enclose_conv(const ptf_enclose_pass *pass,
+ptf_status ptf_enclose_conv(const ptf_enclose_pass *pass, ptf_op op,
                             const ptf_attrs *attrs, const ptf_shape *in_shape,
                             const ptf_shape *out_shape,
                             const ptf_numbers *numbers, ptf_balls in,
@@ -159,13 +159,13 @@ void ptf_enclose_binary(ptf_op op, int64_t n, bool executed, ptf_balls a,
 void ptf_enclose_softmax(int64_t outer, int64_t n, int64_t inner, bool executed,
                          ptf_balls in, ptf_balls out);
 
-/* Pools of one image, as the attributes say; the mean without: adaptive. */
-void ptf_enclose_max_pool(const ptf_attrs *attrs, const ptf_shape *in_shape,
-                          const ptf_shape *out_shape, ptf_balls in,
-                          ptf_balls out);
-void ptf_enclose_avg_pool(const ptf_attrs *attrs, const ptf_shape *in_shape,
-                          const ptf_shape *out_shape, bool executed,
-                          ptf_balls in, ptf_balls out);
+/* The depth, height and width of a map; 1 where it has not as many axes. */
+void ptf_enclose_map(const ptf_shape *shape, int64_t size[PTF_MAP_AXES]);
+
+/* Pools of one image. */
+void ptf_enclose_pool(ptf_op op, const ptf_attrs *attrs,
+                      const ptf_shape *in_shape, const ptf_shape *out_shape,
+                      bool executed, ptf_balls in, ptf_balls out);
 
 /*
  * exp(x) for x <= 0, relative error at most PTF_EXP_ERROR while x >= -700;

@@ -136,15 +136,16 @@ static ptf_status read_plain(ptf_arena *arena, const ptf_tensor *tensor,
     return status;
 }
 
-static ptf_status read_weights(ptf_arena *arena, const ptf_tensor *weight,
+static ptf_status read_weights(ptf_arena *arena, const ptf_node *node,
                                ptf_numbers *out, ptf_error *err)
 {
-    int64_t count = weight->shape[0];
-    ptf_status status = read_plain(arena, weight, out, err);
+    int64_t count = node->attrs.out_channels;
+    ptf_tensor weight = ptf_node_rows(node);
+    ptf_status status = read_plain(arena, &weight, out, err);
     out->norms = ptf_arena_array(arena, (size_t)count, sizeof(double));
     if (status == PTF_OK && out->norms == NULL)
         status = ptf_fail_memory(err);
-    rows all = {out, ptf_tensor_numel(weight) / count};
+    rows all = {out, ptf_tensor_numel(&weight) / count};
     if (status == PTF_OK)
         ptf_each(ptf_thread_count(), count, measure_row, &all);
     return status;
@@ -160,10 +161,10 @@ ptf_status ptf_numbers_read(ptf_arena *arena, const ptf_node *node,
         return PTF_OK;
     for (int role = PTF_ROLE_WEIGHT; role <= PTF_ROLE_SHIFT; role++)
         out->rounded |= is_rounded(node->tensors[role]);
-    const ptf_tensor *weight = node->tensors[PTF_ROLE_WEIGHT];
-    ptf_status status = ptf_op_is(node->op, PTF_FAMILY_PRODUCT)
-                            ? read_weights(arena, weight, out, err)
-                            : read_plain(arena, weight, out, err);
+    ptf_status status =
+        ptf_op_is(node->op, PTF_FAMILY_PRODUCT)
+            ? read_weights(arena, node, out, err)
+            : read_plain(arena, node->tensors[PTF_ROLE_WEIGHT], out, err);
     if (status == PTF_OK)
         status =
             read_exact(arena, node->tensors[PTF_ROLE_BIAS], &out->bias, err);

@@ -11,6 +11,12 @@ typedef struct span {
     int64_t padded; /* taps inside the padded input */
 } span;
 
+/* The map of a channel, and a window's taps in it. */
+typedef struct box {
+    const int64_t *size;
+    span along[PTF_MAP_AXES];
+} box;
+
 static span window(const ptf_attrs *a, int axis, int64_t size, int64_t at)
 {
     int64_t step = a->dilation[axis] > 0 ? a->dilation[axis] : 1;
@@ -24,69 +30,6 @@ static span window(const ptf_attrs *a, int axis, int64_t size, int64_t at)
     return s;
 }
 
-/* How the two axes of a map lie in a shape of rank 1, 2 or 3. */
-static void map_size(const ptf_shape *shape, int64_t size[3])
-{
-    size[0] = size[1] = size[2] = 1;
-    for (int i = 0; i < shape->rank; i++)
-        size[i + 3 - shape->rank] = shape->dim[i];
-}
-
-/* A maximum is no further from another than the furthest of its arguments. */
-static void max_of(ptf_balls in, int64_t width, span rows, span columns,
-                   double *value, double *radius)
-{
-    double m = -HUGE_VAL, r = 0;
-    for (int64_t y = rows.first; y < rows.end; y += rows.step)
-        for (int64_t x = columns.first; x < columns.end; x += columns.step) {
-            m = fmax(m, in.value[y * width + x]);
-            r = fmax(r, in.radius[y * width + x]);
-        }
-    *value = m;
-    *radius = r;
-}
-
-/*
- * A sum of n terms and a division: gamma(n) of the sum of magnitudes, over the
- * divisor, and the same with f for a run; two more are taken, and 2^-20 covers
- * the rounding of the radius itself.
- */
-static void mean_of(ptf_balls in, int64_t width, span rows, span columns,
-                    double divisor, bool executed, double *value,
-                    double *radius)
-{
-    double m = 0, magnitude = 0, r = 0;
-    int64_t n = 0;
-    for (int64_t y = rows.first; y < rows.end; y += rows.step)
-        for (int64_t x = columns.first; x < columns.end; x += columns.step) {
-            m += in.value[y * width + x];
-            magnitude += fabs(in.value[y * width + x]);
-            r += in.radius[y * width + x];
-            n++;
-        }
-    double g = ptf_gamma(n + 2, PTF_U);
-    g += executed ? ptf_gamma(n + 2, PTF_F) : 0;
-    *value = m / divisor;
-    *radius = (r + g * (magnitude + r)) / divisor * (1 + 0x1p-20) +
-              (executed ? PTF_TINY_F : PTF_TINY);
-}
-
-void ptf_enclose_max_pool(const ptf_attrs *attrs, const ptf_shape *in_shape,
-                          const ptf_shape *out_shape, ptf_balls in,
-                          ptf_balls out)
-{
-    int64_t from[3], to[3];
-    map_size(in_shape, from);
-    map_size(out_shape, to);
-    for (int64_t i = 0; i < to[0] * to[1] * to[2]; i++) {
-        int64_t skip = i / (to[1] * to[2]) * from[1] * from[2];
-        ptf_balls map = {in.value + skip, in.radius + skip};
-        max_of(map, from[2], window(attrs, 0, from[1], i / to[2] % to[1]),
-               window(attrs, 1, from[2], i % to[2]), &out.value[i],
-               &out.radius[i]);
-    }
-}
-
 /* Window i of 'out' over 'in': floor(i in / out) to ceil((i + 1) in / out). */
 static span share(int64_t in, int64_t out, int64_t i)
 {
@@ -94,43 +37,118 @@ static span share(int64_t in, int64_t out, int64_t i)
     return (span){first, end, 1, 0};
 }
 
-void ptf_enclose_avg_pool(const ptf_attrs *attrs, const ptf_shape *in_shape,
-                          const ptf_shape *out_shape, bool executed,
-                          ptf_balls in, ptf_balls out)
+/* What the taps of a window come to. */
+typedef struct gathered {
+    double most, sum, magnitude; /* of the values */
+    double widest, radius;       /* of the radii: the largest, and their sum */
+    int64_t count;
+} gathered;
+
+static void gather_row(ptf_balls row, span columns, gathered *g)
 {
-    int64_t from[3], to[3];
-    map_size(in_shape, from);
-    map_size(out_shape, to);
-    for (int64_t i = 0; i < to[0] * to[1] * to[2]; i++) {
-        int64_t skip = i / (to[1] * to[2]) * from[1] * from[2];
-        int64_t y = i / to[2] % to[1], x = i % to[2];
-        ptf_balls map = {in.value + skip, in.radius + skip};
-        span rows = attrs != NULL ? window(attrs, 0, from[1], y)
-                                  : share(from[1], to[1], y);
-        span columns = attrs != NULL ? window(attrs, 1, from[2], x)
-                                     : share(from[2], to[2], x);
-        int64_t inside =
-            (rows.end - rows.first) * (columns.end - columns.first);
-        bool padded = attrs != NULL && attrs->count_include_pad;
-        int64_t count = padded ? rows.padded * columns.padded : inside;
-        mean_of(map, from[2], rows, columns, (double)count, executed,
-                &out.value[i], &out.radius[i]);
+    for (int64_t x = columns.first; x < columns.end; x += columns.step) {
+        g->most = fmax(g->most, row.value[x]);
+        g->sum += row.value[x];
+        g->magnitude += fabs(row.value[x]);
+        g->widest = fmax(g->widest, row.radius[x]);
+        g->radius += row.radius[x];
+        g->count++;
+    }
+}
+
+static gathered gather_box(ptf_balls in, const box *b)
+{
+    const span *z = &b->along[0], *r = &b->along[1];
+    gathered g = {.most = -HUGE_VAL};
+    for (int64_t i = z->first; i < z->end; i += z->step)
+        for (int64_t j = r->first; j < r->end; j += r->step)
+            gather_row(ptf_balls_of(in, b->size[2], i * b->size[1] + j),
+                       b->along[2], &g);
+    return g;
+}
+
+/*
+ * A sum of n terms and a division: gamma(n) of the sum of magnitudes, over the
+ * divisor, and the same with f for a run; two more are taken, and 2^-20 covers
+ * the rounding of the radius itself.
+ */
+static void mean_of(const gathered *g, double divisor, bool executed,
+                    double *value, double *radius)
+{
+    double growth = ptf_gamma(g->count + 2, PTF_U);
+    growth += executed ? ptf_gamma(g->count + 2, PTF_F) : 0;
+    *value = g->sum / divisor;
+    *radius = (g->radius + growth * (g->magnitude + g->radius)) / divisor *
+                  (1 + 0x1p-20) +
+              (executed ? PTF_TINY_F : PTF_TINY);
+}
+
+/* What a mean divides by. */
+static double divisor_of(const ptf_attrs *attrs, bool adaptive, const box *b)
+{
+    int64_t count = 1;
+    if (attrs->divisor != 0)
+        return (double)attrs->divisor;
+    for (int i = 0; i < PTF_MAP_AXES; i++) {
+        const span *s = &b->along[i];
+        count *= attrs->count_include_pad && !adaptive ? s->padded
+                                                       : s->end - s->first;
+    }
+    return (double)count;
+}
+
+/* A maximum is no further from another than the furthest of its arguments. */
+static void pool_at(const ptf_attrs *attrs, ptf_pool_kind kind,
+                    const ptf_balls *map, const box *b, bool executed,
+                    double *value, double *radius)
+{
+    gathered g = gather_box(*map, b);
+    *value = g.most;
+    *radius = g.widest;
+    if (kind.mean)
+        mean_of(&g, divisor_of(attrs, kind.adaptive, b), executed, value,
+                radius);
+}
+
+void ptf_enclose_map(const ptf_shape *shape, int64_t size[PTF_MAP_AXES])
+{
+    for (int i = 0; i < PTF_MAP_AXES; i++) {
+        int d = shape->rank - PTF_MAP_AXES + i;
+        size[i] = d > 0 ? shape->dim[d] : 1;
+    }
+}
+
+void ptf_enclose_pool(ptf_op op, const ptf_attrs *attrs,
+                      const ptf_shape *in_shape, const ptf_shape *out_shape,
+                      bool executed, ptf_balls in, ptf_balls out)
+{
+    ptf_pool_kind kind = ptf_op_pool_kind(op);
+    int64_t from[PTF_MAP_AXES], to[PTF_MAP_AXES];
+    ptf_enclose_map(in_shape, from);
+    ptf_enclose_map(out_shape, to);
+    int64_t map = to[0] * to[1] * to[2];
+    for (int64_t i = 0; i < out_shape->dim[0] * map; i++) {
+        ptf_balls channel =
+            ptf_balls_of(in, from[0] * from[1] * from[2], i / map);
+        int64_t rest = i;
+        box b = {.size = from};
+        for (int axis = PTF_MAP_AXES - 1; axis >= 0; axis--) {
+            int64_t at = rest % to[axis];
+            rest /= to[axis];
+            b.along[axis] = kind.adaptive ? share(from[axis], to[axis], at)
+                                          : window(attrs, axis, from[axis], at);
+        }
+        pool_at(attrs, kind, &channel, &b, executed, &out.value[i],
+                &out.radius[i]);
     }
 }
 
 static void image(const ptf_enclose_step *s, int64_t n)
 {
     const ptf_node *node = ptf_enclose_node_of(s);
-    const ptf_shape *from = ptf_enclose_shape_of(s, 0);
-    const ptf_shape *to = &s->enc->shapes[s->node];
-    ptf_balls in = ptf_enclose_in(s, 0, n), out = ptf_enclose_out(s, n);
-    bool executed = s->pass->executed;
-    if (node->op == PTF_OP_MAXPOOL2D)
-        ptf_enclose_max_pool(&node->attrs, from, to, in, out);
-    else if (node->op == PTF_OP_AVGPOOL2D)
-        ptf_enclose_avg_pool(&node->attrs, from, to, executed, in, out);
-    else
-        ptf_enclose_avg_pool(NULL, from, to, executed, in, out);
+    ptf_enclose_pool(node->op, &node->attrs, ptf_enclose_shape_of(s, 0),
+                     &s->enc->shapes[s->node], s->pass->executed,
+                     ptf_enclose_in(s, 0, n), ptf_enclose_out(s, n));
 }
 
 const ptf_enclose_family ptf_enclose_family_pool = {.image = image};

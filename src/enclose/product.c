@@ -18,6 +18,10 @@
  * Weights that are products with a ball (s, e) per row are off by (e + u |s|)
  * |w| each; as t >= g |x|, that adds ||w|| ||t|| (e + u |s|) / g.
  *
+ * Taps that read nothing, in the padding or between the positions of the input
+ * of a transposed convolution, are terms with x = m = r = 0 and change nothing
+ * of this.
+ *
  * Norms are sums of non-negative numbers, which fall short by gamma(K + 3)
  * at most; 1 + 2^-18 makes it good, because K is at most 2^32.
  *
@@ -112,6 +116,12 @@ static void load_weights(const ptf_product *p, int64_t row, int64_t rows,
     }
 }
 
+/* Outputs of a channel. */
+static int64_t out_map(const ptf_product *p)
+{
+    return p->out_size[0] * p->out_size[1] * p->out_size[2];
+}
+
 /* Where the outputs of a panel lie. */
 typedef struct targets {
     int64_t count;     /* lanes that have a pixel */
@@ -121,7 +131,7 @@ typedef struct targets {
 
 static void set_targets(const ptf_product *p, int64_t first, targets *t)
 {
-    int64_t map = p->out_height * p->out_width;
+    int64_t map = out_map(p);
     int64_t size = p->groups * p->group_out * map;
     t->count = p->pixels - first < LANES ? p->pixels - first : LANES;
     for (int64_t i = 0; i < t->count; i++)
@@ -132,7 +142,7 @@ static void set_targets(const ptf_product *p, int64_t first, targets *t)
 static void store(const ptf_product *p, int64_t channel, const targets *t,
                   const double *y, const double *r)
 {
-    int64_t skip = channel * p->out_height * p->out_width;
+    int64_t skip = channel * out_map(p);
     if (t->run) { /* of known size, so no call */
         memcpy(p->out.value + skip + t->at[0], y, LANES * sizeof(*y));
         memcpy(p->out.radius + skip + t->at[0], r, LANES * sizeof(*r));
@@ -153,9 +163,9 @@ typedef struct scratch {
 /* A linear layer on so few images that tiles would be mostly empty. */
 static bool is_short(const ptf_product *p)
 {
-    bool linear = p->terms == p->group_in && p->groups == 1 &&
-                  p->height * p->width == 1 && p->padding[0] == 0 &&
-                  p->padding[1] == 0;
+    bool linear = p->terms == p->group_in && p->groups == 1 && p->map == 1 &&
+                  p->window.padding[0] == 0 && p->window.padding[1] == 0 &&
+                  p->window.padding[2] == 0;
     return linear && p->pixels <= 4 && p->numbers->f32 != NULL;
 }
 
@@ -360,8 +370,7 @@ static ptf_status allocate(ptf_product *p, ptf_error *err)
     size_t at = 0;
     size_t panels_at = place(&at, count * size);
     size_t norms_at = place(&at, count * LANES);
-    size_t squares_at =
-        place(&at, p->pass->images * p->groups * p->height * p->width);
+    size_t squares_at = place(&at, p->pass->images * p->groups * p->map);
     size_t scratch_at =
         place(&at, threads * (int64_t)(sizeof(scratch) / sizeof(double)));
     double *numbers = ptf_room_take(p->pass->room, at * sizeof(*numbers));
@@ -380,7 +389,8 @@ static ptf_status run(ptf_product *p, ptf_error *err)
         return ptf_fail(err, PTF_UNSUPPORTED, NULL, PTF_NO_OFFSET,
                         "a sum of %lld terms is too long for an enclosure",
                         (long long)p->terms);
-    p->pixels = p->pass->images * p->out_height * p->out_width;
+    p->map = p->size[0] * p->size[1] * p->size[2];
+    p->pixels = p->pass->images * out_map(p);
     p->tile = choose_tile();
     p->g = growth(p);
     p->tiny = p->pass->executed ? PTF_TINY_F : PTF_TINY;
@@ -409,13 +419,9 @@ ptf_status ptf_enclose_linear(const ptf_enclose_pass *pass, int64_t inputs,
         .numbers = numbers,
         .in = in,
         .out = out,
-        .kernel = {1, 1},
-        .stride = {1, 1},
-        .dilation = {1, 1},
-        .height = 1,
-        .width = 1,
-        .out_height = 1,
-        .out_width = 1,
+        .window = {{1, 1, 1}, {1, 1, 1}, {0, 0, 0}, {1, 1, 1}},
+        .size = {1, 1, 1},
+        .out_size = {1, 1, 1},
         .groups = 1,
         .group_in = inputs,
         .group_out = outputs,
@@ -424,33 +430,32 @@ ptf_status ptf_enclose_linear(const ptf_enclose_pass *pass, int64_t inputs,
     return run(&p, err);
 }
 
-ptf_status ptf_enclose_conv(const ptf_enclose_pass *pass,
+ptf_status ptf_enclose_conv(const ptf_enclose_pass *pass, ptf_op op,
                             const ptf_attrs *attrs, const ptf_shape *in_shape,
                             const ptf_shape *out_shape,
                             const ptf_numbers *numbers, ptf_balls in,
                             ptf_balls out, ptf_error *err)
 {
-    bool flat = in_shape->rank == 2; /* one-dimensional: a map of height 1 */
     ptf_product p = {
         .pass = pass,
         .numbers = numbers,
         .in = in,
         .out = out,
-        .height = flat ? 1 : in_shape->dim[1],
-        .width = in_shape->dim[flat ? 1 : 2],
-        .out_height = flat ? 1 : out_shape->dim[1],
-        .out_width = out_shape->dim[flat ? 1 : 2],
+        .transposed = ptf_op_is_transposed(op),
         .groups = attrs->groups,
         .group_in = attrs->in_channels / attrs->groups,
         .group_out = attrs->out_channels / attrs->groups,
     };
-    for (int i = 0; i < 2; i++) {
-        p.kernel[i] = attrs->kernel[i];
-        p.stride[i] = attrs->stride[i];
-        p.padding[i] = attrs->padding[i];
-        p.dilation[i] = attrs->dilation[i];
+    ptf_enclose_map(in_shape, p.size);
+    ptf_enclose_map(out_shape, p.out_size);
+    p.terms = p.group_in;
+    for (int i = 0; i < PTF_MAP_AXES; i++) {
+        p.window.kernel[i] = attrs->kernel[i];
+        p.window.stride[i] = attrs->stride[i];
+        p.window.padding[i] = attrs->padding[i];
+        p.window.dilation[i] = attrs->dilation[i];
+        p.terms *= attrs->kernel[i];
     }
-    p.terms = p.group_in * p.kernel[0] * p.kernel[1];
     return run(&p, err);
 }
 
@@ -463,9 +468,9 @@ static ptf_status step(const ptf_enclose_step *s, ptf_error *err)
         return ptf_enclose_linear(s->pass, attrs->in_channels,
                                   attrs->out_channels, numbers, s->in->balls,
                                   s->out.balls, err);
-    return ptf_enclose_conv(s->pass, attrs, ptf_enclose_shape_of(s, 0),
-                            &enc->shapes[s->node], numbers, s->in->balls,
-                            s->out.balls, err);
+    return ptf_enclose_conv(s->pass, ptf_enclose_node_of(s)->op, attrs,
+                            ptf_enclose_shape_of(s, 0), &enc->shapes[s->node],
+                            numbers, s->in->balls, s->out.balls, err);
 }
 
 const ptf_enclose_family ptf_enclose_family_product = {.step = step};

@@ -20,8 +20,13 @@ struct ptf_product {
     const ptf_enclose_pass *pass;
     const ptf_numbers *numbers;
     ptf_balls in, out;
-    int64_t kernel[2], stride[2], padding[2], dilation[2];
-    int64_t height, width, out_height, out_width;
+    struct {
+        int64_t kernel[PTF_MAP_AXES], stride[PTF_MAP_AXES];
+        int64_t padding[PTF_MAP_AXES], dilation[PTF_MAP_AXES];
+    } window;
+    bool transposed;
+    int64_t size[PTF_MAP_AXES], out_size[PTF_MAP_AXES];
+    int64_t map; /* numbers of an input's channel */
     int64_t groups, group_in, group_out;
     int64_t terms, pixels; /* pixels: of all images */
     const ptf_tile *tile;

@@ -6,7 +6,7 @@
  */
 #include "grad/conv.h"
 
-/* Rows or columns that the windows reach, padding included. */
+/* Positions that the windows reach, padding included. */
 static int64_t reach(const ptf_conv *v, int axis, int64_t outputs)
 {
     const ptf_window *w = &v->window;
@@ -14,37 +14,54 @@ static int64_t reach(const ptf_conv *v, int axis, int64_t outputs)
            (w->kernel[axis] - 1) * w->dilation[axis] + 1;
 }
 
-static ptf_map map_of(const ptf_shape *shape)
+ptf_map ptf_back_map(const ptf_shape *shape)
 {
-    ptf_map map = {.channels = shape->dim[0], .height = 1, .width = 1};
+    ptf_map map = {
+        .channels = shape->dim[0], .depth = 1, .height = 1, .width = 1};
     if (shape->rank > 1)
         map.width = shape->dim[shape->rank - 1];
     if (shape->rank > 2)
-        map.height = shape->dim[1];
+        map.height = shape->dim[shape->rank - 2];
+    if (shape->rank > 3)
+        map.depth = shape->dim[1];
     map.rows = map.height;
     return map;
 }
 
+ptf_window ptf_back_window(const ptf_attrs *attrs)
+{
+    ptf_window w;
+    memcpy(w.kernel, attrs->kernel, sizeof(w.kernel));
+    memcpy(w.stride, attrs->stride, sizeof(w.stride));
+    memcpy(w.padding, attrs->padding, sizeof(w.padding));
+    memcpy(w.dilation, attrs->dilation, sizeof(w.dilation));
+    return w;
+}
+
 static void set_geometry(ptf_gradient *g, int i)
 {
+    static const ptf_window one = {{1, 1, 1}, {1, 1, 1}, {0, 0, 0}, {1, 1, 1}};
     const ptf_node *node = &g->net->nodes[i];
-    const ptf_attrs *a = &node->attrs;
     ptf_back *n = &g->nodes[i];
     ptf_conv *v = &n->conv;
-    v->in = map_of(&g->shapes[node->inputs[0]]);
-    v->out = map_of(&g->shapes[i]);
-    v->groups = node->op == PTF_OP_LINEAR ? 1 : a->groups;
-    for (int axis = 0; axis < 2; axis++) {
-        bool linear = node->op == PTF_OP_LINEAR;
-        v->window.kernel[axis] = linear ? 1 : a->kernel[axis];
-        v->window.stride[axis] = linear ? 1 : a->stride[axis];
-        v->window.padding[axis] = linear ? 0 : a->padding[axis];
-        v->window.dilation[axis] = linear ? 1 : a->dilation[axis];
+    bool linear = node->op == PTF_OP_LINEAR;
+    v->in = ptf_back_map(&g->shapes[node->inputs[0]]);
+    v->out = ptf_back_map(&g->shapes[i]);
+    if (ptf_op_is_transposed(node->op)) {
+        ptf_map in = v->in;
+        v->in = v->out;
+        v->out = in;
     }
-    if (v->window.padding[0] > 0 || v->window.padding[1] > 0) {
-        n->padded[0] = reach(v, 0, v->out.height);
-        n->padded[1] = reach(v, 1, v->out.width);
-    }
+    v->groups = linear ? 1 : node->attrs.groups;
+    v->window = linear ? one : ptf_back_window(&node->attrs);
+    const int64_t in[] = {v->in.depth, v->in.height, v->in.width};
+    const int64_t out[] = {v->out.depth, v->out.height, v->out.width};
+    bool pads = false;
+    for (int axis = 0; axis < PTF_MAP_AXES; axis++)
+        pads |=
+            v->window.padding[axis] > 0 || reach(v, axis, out[axis]) > in[axis];
+    for (int axis = 0; axis < PTF_MAP_AXES && pads; axis++)
+        n->padded[axis] = reach(v, axis, out[axis]);
 }
 
 static int32_t *offsets(ptf_gradient *g, const ptf_node *node, int64_t count,
@@ -67,9 +84,13 @@ static ptf_status make_offsets(ptf_gradient *g, int i, ptf_error *err)
     ptf_back *n = &g->nodes[i];
     const ptf_conv *v = &n->conv;
     int64_t pixels = pixels_of(&v->out), channels = group_out(v);
-    int64_t width = n->padded[0] > 0 ? n->padded[1] : v->in.width;
-    int64_t down = v->window.stride[0] * width;
-    int64_t last = (v->out.height - 1) * down + width;
+    bool padded = n->padded[2] > 0;
+    int64_t width = padded ? n->padded[2] : v->in.width;
+    int64_t down = v->window.stride[1] * width;
+    int64_t deep =
+        v->window.stride[0] * width * (padded ? n->padded[1] : v->in.height);
+    int64_t last =
+        (v->out.depth - 1) * deep + (v->out.height - 1) * down + width;
     ptf_status status = PTF_OK;
     n->channel_offset =
         offsets(g, node, channels, channels * pixels, &status, err);
@@ -80,8 +101,9 @@ static ptf_status make_offsets(ptf_gradient *g, int i, ptf_error *err)
     for (int64_t c = 0; c < channels; c++)
         n->channel_offset[c] = (int32_t)(c * pixels);
     for (int64_t p = 0; n->pixel_offset != NULL && p < pixels; p++)
-        n->pixel_offset[p] = (int32_t)(p / v->out.width * down +
-                                       p % v->out.width * v->window.stride[1]);
+        n->pixel_offset[p] = (int32_t)(p / v->out.width / v->out.height * deep +
+                                       p / v->out.width % v->out.height * down +
+                                       p % v->out.width * v->window.stride[2]);
     return PTF_OK;
 }
 
@@ -104,13 +126,14 @@ ptf_status ptf_back_product(ptf_gradient *g, int i, ptf_error *err)
     ptf_back *n = &g->nodes[i];
     const ptf_conv *v = &n->conv;
     need(&g->zero_floats, v->in.channels);
-    if (!is_plain(v) && group_out(v) > 1)
+    if (!is_plain(v) && group_out(v) > 1 && n->turned == NULL)
         need(&g->reached_floats,
              ptf_max_i64(taps_of(v), up_to(REACHED_FLOATS, filter_floats(v),
                                            g->batch * pixels_of(&v->out))));
     if (n->by[PTF_ROLE_WEIGHT] != NULL && !is_linear(v)) {
         int64_t floats = filter_floats(v);
-        need(&g->padded_floats, v->in.channels * n->padded[0] * n->padded[1]);
+        need(&g->padded_floats,
+             v->in.channels * n->padded[0] * n->padded[1] * n->padded[2]);
         if (group_out(v) == 1)
             need(&g->reached_floats,
                  ptf_max_i64(floats, up_to(BLOCKS_FLOATS, floats,

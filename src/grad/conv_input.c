@@ -93,8 +93,8 @@ static void add_alone(void *context, int64_t i, int thread)
 /* The same where the stride is 1: part i of all planes of dx. */
 static bool takes(const ptf_conv *v)
 {
-    return group_out(v) == 1 && v->window.stride[0] == 1 &&
-           v->window.stride[1] == 1;
+    return group_out(v) == 1 && v->window.stride[1] == 1 &&
+           v->window.stride[2] == 1;
 }
 
 static void take_part(void *context, int64_t i, int thread)
@@ -219,6 +219,10 @@ void ptf_back_conv_input(const ptf_gradient *g, int i, int operand, float *dx)
     (void)operand; /* a product has one */
     const ptf_conv *v = &g->nodes[i].conv;
     piece p = {.g = g, .n = &g->nodes[i], .dx = dx};
+    if (p.n->turned != NULL) {
+        ptf_plan_run(p.n->turned, p.n->d, g->count, dx, NULL);
+        return;
+    }
     if (g->kernels->product == NULL) {
         ptf_each(g->threads, g->count, ref_input, &p);
         return;

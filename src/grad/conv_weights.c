@@ -33,40 +33,48 @@ static void pad_plane(void *context, int64_t i, int thread)
     const weights_run *r = context;
     (void)thread;
     const ptf_conv *v = &r->n->conv;
-    int64_t rows = r->n->padded[0], columns = r->n->padded[1];
-    int64_t top = v->window.padding[0], left = v->window.padding[1];
+    const int64_t *padded = r->n->padded, *before = v->window.padding;
+    int64_t columns = padded[2], left = before[2];
     int64_t width = ptf_min_i64(v->in.width, columns - left);
     const float *x = r->x + i * pixels_of(&v->in);
-    float *y = r->g->padded + i * rows * columns;
-    for (int64_t row = 0; row < rows; row++, y += columns) {
+    float *y = r->g->padded + i * padded[0] * padded[1] * columns;
+    for (int64_t k = 0; k < padded[0] * padded[1]; k++, y += columns) {
+        int64_t z = k / padded[1] - before[0], row = k % padded[1] - before[1];
         memset(y, 0, (size_t)columns * sizeof(float));
-        if (row >= top && row - top < v->in.height && width > 0)
-            memcpy(y + left, x + (row - top) * v->in.width,
+        if (z >= 0 && z < v->in.depth && row >= 0 && row < v->in.height &&
+            width > 0)
+            memcpy(y + left, x + (z * v->in.height + row) * v->in.width,
                    (size_t)width * sizeof(float));
     }
 }
 
-static ptf_product weights_product(const void *context, int64_t group)
+/* Of one group of channels, and one slice of the kernels. */
+static ptf_product weights_product(const void *context, int64_t i)
 {
     const weights_run *r = context;
     const ptf_conv *v = &r->n->conv;
-    bool padded = r->n->padded[0] > 0;
-    int64_t width = padded ? r->n->padded[1] : v->in.width;
-    int64_t plane = padded ? r->n->padded[0] * width : pixels_of(&v->in);
+    const ptf_window *w = &v->window;
+    int64_t group = i / w->kernel[0], z = i % w->kernel[0];
+    bool padded = r->n->padded[2] > 0;
+    int64_t width = padded ? r->n->padded[2] : v->in.width;
+    int64_t slice = width * (padded ? r->n->padded[1] : v->in.height);
+    int64_t plane = slice * (padded ? r->n->padded[0] : v->in.depth);
     int64_t taps = taps_of(v), pixels = pixels_of(&v->out);
     bool one = taps == 1; /* the input channels are the columns of one row */
     return (ptf_product){
-        .x = (padded ? r->g->padded : r->x) + group * group_in(v) * plane,
+        .x = (padded ? r->g->padded : r->x) + group * group_in(v) * plane +
+             z * w->dilation[0] * slice,
         .taps = r->n->pixel_offset,
         .terms = pixels,
         .weights = r->d + group * group_out(v) * pixels,
         .channels = group_out(v),
-        .out_height = one ? 1 : v->window.kernel[0],
-        .out_width = one ? group_in(v) : v->window.kernel[1],
+        .out_height = one ? 1 : w->kernel[1],
+        .out_width = one ? group_in(v) : w->kernel[2],
         .x_image = plane,
-        .x_row = v->window.dilation[0] * width,
-        .x_column = one ? plane : v->window.dilation[1],
-        .y = r->by + group * group_out(v) * group_in(v) * taps,
+        .x_row = w->dilation[1] * width,
+        .x_column = one ? plane : w->dilation[2],
+        .y = r->by + group * group_out(v) * group_in(v) * taps +
+             z * w->kernel[1] * w->kernel[2],
         .y_image = taps,
         .y_channel = group_in(v) * taps,
     };
@@ -131,17 +139,18 @@ static void image_weights(weights_run *r)
         ptf_ref_conv_weights(v, r->x, r->d, r->by);
         return;
     }
-    if (r->n->padded[0] > 0)
+    if (r->n->padded[2] > 0)
         ptf_each(r->g->threads, v->in.channels, pad_plane, r);
-    if (group_out(v) == 1) {
+    int64_t slices = v->window.kernel[0];
+    if (group_out(v) == 1 && slices == 1) {
         filters_alone(r);
         return;
     }
     run_products(r->g, (ptf_products){.of = weights_product,
                                       .context = r,
-                                      .groups = v->groups,
+                                      .groups = v->groups * slices,
                                       .channels = group_out(v),
-                                      .pixels = filter_floats(v)});
+                                      .pixels = filter_floats(v) / slices});
 }
 
 /* Output channel i of one image's gradient to that of the images before. */
@@ -156,13 +165,18 @@ static void add_channel(void *context, int64_t i, int thread)
 
 void ptf_back_conv_weights(const ptf_gradient *g, int i)
 {
+    const ptf_node *node = &g->net->nodes[i];
     const ptf_back *n = &g->nodes[i];
     const ptf_conv *v = &n->conv;
     weights_run r = {.g = g,
                      .n = n,
-                     .x = ptf_gradient_value(g, g->net->nodes[i].inputs[0]),
+                     .x = ptf_gradient_value(g, node->inputs[0]),
                      .d = n->d,
                      .by = n->by[PTF_ROLE_WEIGHT]};
+    if (ptf_op_is_transposed(node->op)) { /* the two change places */
+        r.d = r.x;
+        r.x = n->d;
+    }
     if (is_linear(v)) {
         ptf_each(g->threads, v->out.channels, linear_row, &r);
         return;

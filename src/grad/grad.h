@@ -23,11 +23,15 @@ typedef struct ptf_back {
     const float *later[PTF_ROLE_COUNT];
 
     /* products */
-    ptf_conv conv; /* a linear layer is a convolution of 1x1 maps */
+    ptf_conv conv; /* a linear layer is a convolution of 1x1 maps; of a
+                      transposed convolution what it transposes, whose 'in'
+                      is the output */
     const float *weights;
-    int64_t padded[2];       /* rows, columns of the padded input, or 0 */
-    int32_t *channel_offset; /* of the output's channels, from the first */
-    int32_t *pixel_offset;   /* of what output pixels read, from the first */
+    ptf_plan *turned; /* the layer that takes cotangents back to the input,
+                         where that is no work for 2-D maps */
+    int64_t padded[PTF_MAP_AXES]; /* the padded input, or 0 */
+    int32_t *channel_offset;      /* of the output's channels, from the first */
+    int32_t *pixel_offset; /* of what output pixels read, from the first */
 
     /* batch norms, and products with an epilogue */
     const float *scale;

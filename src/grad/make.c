@@ -239,8 +239,10 @@ void ptf_gradient_free(ptf_gradient *g)
 {
     if (g == NULL)
         return;
-    for (int i = 0; g->nodes != NULL && i < g->net->node_count; i++)
+    for (int i = 0; g->nodes != NULL && i < g->net->node_count; i++) {
         ptf_plan_free(g->nodes[i].plain);
+        ptf_plan_free(g->nodes[i].turned);
+    }
     ptf_plan_free(g->plan);
     ptf_arena_free(&g->arena);
     ptf_free(g);

@@ -274,8 +274,9 @@ static ptf_status set_options(ptf_images *images,
     if (o->rank == 0)
         o->rank = 3;
     for (int d = 0; d < 2; d++) {
-        if (o->rank < 1 || o->rank > 3 || o->channels < 0 || o->resize[d] < 0 ||
-            o->crop[d] < 0 || o->resize[d] > PTF_MAX_SIDE ||
+        if (o->rank < 1 || o->rank > PTF_SHAPE_MAX ||
+            (o->rank > 3 && o->resize[d] + o->crop[d] > 0) || o->channels < 0 ||
+            o->resize[d] < 0 || o->crop[d] < 0 || o->resize[d] > PTF_MAX_SIDE ||
             (o->crop[d] == 0) != (o->crop[0] == 0) || o->mean_count < 0 ||
             o->std_count < 0 || !(o->scale >= 0.0F))
             return ptf_fail(err, PTF_ARGUMENT, NULL, PTF_NO_OFFSET,

@@ -76,10 +76,12 @@ int ptf_xmp_orientation(const char *text, size_t size);
 
 /*
  * Inputs side by side in memory: count x channels x height x width through
- * any strides, and their labels, one number each, when 'has_labels'.
+ * any strides, and their labels, one number each, when 'has_labels'.  Of inputs
+ * with more axes the rows are those of all slices; 'shape' has the axes.
  */
 typedef struct ptf_samples {
     ptf_tensor images;
+    ptf_shape shape; /* of one */
     ptf_tensor labels;
     bool has_labels;
     bool cifar10; /* the labels are CIFAR-10's */
@@ -115,7 +117,7 @@ ptf_status ptf_npz_parse(const ptf_file *file, ptf_arena *arena,
  */
 ptf_status ptf_samples_arrange(const ptf_tensor *tensor,
                                const ptf_image_options *options,
-                               const ptf_origin *origin, ptf_tensor *out,
+                               const ptf_origin *origin, ptf_samples *out,
                                ptf_error *err);
 
 /* PTF_FORMAT for a label that is below 0 or beyond all counting. */

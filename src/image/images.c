@@ -243,6 +243,8 @@ ptf_status ptf_images_info(ptf_images *images, int64_t index,
         out->shape.dim[1] = out->shape.dim[2];
         out->shape.rank = images->options.rank;
     }
+    if (images->options.rank > 3 && images->picture == NULL)
+        out->shape = images->samples.shape;
     out->label = label_of(images, at);
     if (images->picture != NULL)
         snprintf(images->name, sizeof(images->name), "%s", file->path);

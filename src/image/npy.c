@@ -266,7 +266,7 @@ ptf_status ptf_npy_open(const ptf_file *file, const ptf_image_options *options,
     ptf_tensor array;
     ptf_status status =
         ptf_npy_parse(file->data, file->size, &origin, arena, &array, err);
-    return status == PTF_OK ? ptf_samples_arrange(&array, options, &origin,
-                                                  &out->images, err)
-                            : status;
+    return status == PTF_OK
+               ? ptf_samples_arrange(&array, options, &origin, out, err)
+               : status;
 }

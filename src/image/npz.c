@@ -145,8 +145,7 @@ static ptf_status choose(const members *m, ptf_samples *out)
     if (status != PTF_OK)
         return status;
     ptf_origin origin = {m->file->name, images->name};
-    status =
-        ptf_samples_arrange(images, m->options, &origin, &out->images, m->err);
+    status = ptf_samples_arrange(images, m->options, &origin, out, m->err);
     return status == PTF_OK ? find_labels(m, out) : status;
 }
 

@@ -13,11 +13,19 @@ static void move_dim(const ptf_tensor *from, int d, ptf_tensor *out, int to)
     out->stride[to] = from->stride[d];
 }
 
+/* The slices of a volume are rows below each other. */
+static bool add_rows(const ptf_tensor *from, int d, ptf_tensor *out)
+{
+    return from->stride[d] == out->shape[2] * out->stride[2] &&
+           ptf_mul_i64(out->shape[2], from->shape[d], &out->shape[2]);
+}
+
 ptf_status ptf_samples_arrange(const ptf_tensor *tensor,
                                const ptf_image_options *options,
-                               const ptf_origin *origin, ptf_tensor *out,
+                               const ptf_origin *origin, ptf_samples *samples,
                                ptf_error *err)
 {
+    ptf_tensor *out = &samples->images;
     char shape[192];
     int rank = options->rank, first = tensor->rank - rank;
     if (tensor->rank == 0)
@@ -38,11 +46,21 @@ ptf_status ptf_samples_arrange(const ptf_tensor *tensor,
     }
     if (first == 1)
         move_dim(tensor, 0, out, 0);
+    samples->shape.rank = rank;
     int channel = options->channels_last ? tensor->rank - 1 : first;
     move_dim(tensor, channel, out, 1);
-    for (int d = tensor->rank - 1, to = 3; d >= first; d--) {
-        if (d != channel)
+    samples->shape.dim[0] = tensor->shape[channel];
+    for (int d = tensor->rank - 1, to = 3, axis = rank - 1; d >= first; d--) {
+        if (d == channel)
+            continue;
+        samples->shape.dim[axis--] = tensor->shape[d];
+        if (to >= 2)
             move_dim(tensor, d, out, to--);
+        else if (!add_rows(tensor, d, out))
+            return ptf_fail(err, PTF_UNSUPPORTED, origin, PTF_NO_OFFSET,
+                            "expected an array in C order, got one whose rows "
+                            "do not follow each other; save "
+                            "np.ascontiguousarray() of it");
     }
     for (int d = 0; d < 4; d++) {
         if (out->shape[d] < 1 || (d > 0 && out->shape[d] > PTF_MAX_PIXELS))

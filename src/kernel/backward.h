@@ -8,6 +8,9 @@
  *   product      y = w * x, one image.  Output pixel (r, c) reads input pixel
  *                (h, v) through tap (i, j) of the kernel when
  *                h = r * stride - padding + i * dilation, columns alike.
+ *                What follows is for maps without a depth; of others and of
+ *                transposed convolutions the sum by x is the canonical sum of
+ *                the layer that takes d back (grad/product.c).
  *     by x       dx = +0; then, over the taps through which some output pixel
  *                reads the input pixel, in row, column order, dx = dx + t,
  *                where t is a canonical sum over the output channels of the
@@ -41,11 +44,11 @@
  *                rounded once, as the sums above.
  *   softmax      y * (d - dot) where dot is the sum of d * y in index order
  *                (acc = fma(d, y, acc)), all in double, rounded once.
- *   max_pool     dx = +0; windows in row, column order add their d where
- *                their maximum was taken: the first of equal numbers, the last
- *                NaN, and the first tap inside the map when all are -inf.
- *   avg_pool     dx = +0; windows in row, column order add d / taps to all of
- *                their taps inside the map.  adaptive the same.
+ *   max pool     dx = +0; windows in depth, row, column order add their d
+ *                where their maximum was taken: the first of equal numbers, the
+ *                last NaN, and the first tap inside the map when all are -inf.
+ *   mean pool    dx = +0; windows in that order add d / taps, or d / divisor,
+ *                to all of their taps inside the map.
  *   norm         norm.inc; var, std, vector_norm, logsumexp: moments.inc.
  *
  * SPDX-License-Identifier: Apache-2.0
@@ -85,14 +88,8 @@ typedef struct ptf_backward {
     /* d[outer][n][inner] as in the forward pass, whose result is y. */
     void (*softmax)(float *dx, const float *d, const float *y, int64_t outer,
                     int64_t n, int64_t inner);
-    void (*max_pool)(const ptf_map *in, const ptf_map *out,
-                     const ptf_window *window, const float *x, const float *d,
-                     float *dx);
-    void (*avg_pool)(const ptf_map *in, const ptf_map *out,
-                     const ptf_window *window, bool include_pad, const float *d,
-                     float *dx);
-    void (*adaptive_avg_pool)(const ptf_map *in, const ptf_map *out,
-                              const float *d, float *dx);
+    void (*pool)(const ptf_pool *pool, const float *x, const float *d,
+                 float *dx);
     /*
      * Of outputs begin .. end - 1 to all of their terms, which lie in dx as in
      * x.  sum: d to each term.  mean: d / n, n rounded to f32.  amax, amin:

@@ -8,10 +8,11 @@
  *
  *   product      An output of a convolution or a linear layer is a sum over
  *                terms in the order of its weights: input channel (of its
- *                own group), kernel row, kernel column.  Blocks of 256 terms,
+ *                own group), kernel depth, row, column.  Blocks of 256 terms,
  *                counted from term 0: acc = +0; acc = fma(w, x, acc).  Then
  *                s = block 0; s = s + block 1; ...  A padded tap is a term
- *                whose x is +0.
+ *                whose x is +0; so is one of a transposed convolution that
+ *                reads between two positions of the input.
  *   epilogue     s = s + bias; s = fma(s, scale, shift); s = relu(s); each
  *                where there is one.
  *   scale_shift  fma(x, scale, shift), one scale and shift per channel.
@@ -26,13 +27,14 @@
  *   softmax      m = the largest x; e_i = exp(beta * (x_i - m)) in double;
  *                the sum of e_i in index order in double; e_i / sum rounded
  *                once.  beta is 1 in a layer.
- *   max_pool     m = -inf; over the window's taps inside the map in row,
- *                column order: m = x where x > m or x is NaN.
- *   avg_pool     s = +0; s = s + x over the taps inside the map in row,
- *                column order; s / taps.  With include_pad the padding
- *                counts as taps, up to 'padding' beyond the map.
+ *   max pool     m = -inf; over the window's taps inside the map in depth,
+ *                row, column order: m = x where x > m or x is NaN.
+ *   mean pool    s = +0; s = s + x over the taps inside the map in that
+ *                order; s / taps, or s / divisor where there is one.  With
+ *                include_pad the padding counts as taps, up to 'padding'
+ *                beyond the map.
  *   adaptive     the same over rows floor(o * in / out) up to, not with,
- *                ceil((o + 1) * in / out), columns alike.
+ *                ceil((o + 1) * in / out), depths and columns alike.
  *   sum          Over axes: the terms of one output in C order of these axes,
  *                in blocks of 256 from term 0: acc = +0; acc = acc + x; then
  *                s = block 0; s = s + block 1; ...
@@ -65,17 +67,38 @@ enum { PTF_BLOCK_TERMS = 256 };
 
 /*
  * A feature map, or a stripe of it: rows first .. first + rows - 1 of an
- * image of 'height' rows lie in memory, as [channels][rows][width].
+ * image of 'height' rows lie in memory, as [channels][depth][rows][width].
+ * Only maps of depth 1 are cut into stripes.
  */
 typedef struct ptf_map {
-    int64_t channels, height, width;
+    int64_t channels, depth, height, width;
     int64_t first, rows;
 } ptf_map;
 
-/* A sliding window; index 0 is vertical. */
+static inline int64_t ptf_map_pixels(const ptf_map *map)
+{
+    return map->depth * map->rows * map->width;
+}
+
+/* A sliding window: along depth, height, width. */
 typedef struct ptf_window {
-    int64_t kernel[2], stride[2], padding[2], dilation[2];
+    int64_t kernel[PTF_MAP_AXES], stride[PTF_MAP_AXES];
+    int64_t padding[PTF_MAP_AXES], dilation[PTF_MAP_AXES];
 } ptf_window;
+
+static inline int64_t ptf_window_taps(const ptf_window *w)
+{
+    return w->kernel[0] * w->kernel[1] * w->kernel[2];
+}
+
+/* A pool of one map; an adaptive one has no window. */
+typedef struct ptf_pool {
+    ptf_map in, out;
+    bool mean, adaptive;
+    ptf_window window;
+    bool include_pad;
+    int64_t divisor; /* of a mean; 0: its taps */
+} ptf_pool;
 
 /* What follows a sum.  Arrays have one number per output channel, or NULL. */
 typedef struct ptf_epilogue {
@@ -85,7 +108,8 @@ typedef struct ptf_epilogue {
 } ptf_epilogue;
 
 /*
- * A product: every output pixel against every output channel (of a group).
+ * A product: every output pixel against every output channel (of a group).  Of
+ * maps that have a depth, one slice of the output.
  * Term k of pixel p is x[offset(p) + taps[k]], where for image n, row r and
  * column c
  *
@@ -103,6 +127,7 @@ typedef struct ptf_product {
     const float *x;
     const int32_t *taps; /* NULL: the terms of a pixel lie side by side */
     int64_t terms;
+    const int32_t *ends;  /* of each term's block; NULL: every 256 terms */
     const float *weights; /* [channels][terms], rows 'terms' apart */
     const float *panels;  /* the same as pack() leaves it, or NULL */
     int64_t turned; /* 0, or the weights are [terms][...], rows so far apart */
@@ -292,13 +317,7 @@ typedef struct ptf_kernels {
     /* x[outer][n][inner], over the middle index. */
     void (*softmax)(float *y, const float *x, double beta, int64_t outer,
                     int64_t n, int64_t inner);
-    void (*max_pool)(const ptf_map *in, const ptf_map *out,
-                     const ptf_window *window, const float *x, float *y);
-    void (*avg_pool)(const ptf_map *in, const ptf_map *out,
-                     const ptf_window *window, bool include_pad, const float *x,
-                     float *y);
-    void (*adaptive_avg_pool)(const ptf_map *in, const ptf_map *out,
-                              const float *x, float *y);
+    void (*pool)(const ptf_pool *pool, const float *x, float *y);
     /* Outputs begin .. end - 1. */
     void (*reduce)(const ptf_reduction *r, int64_t begin, int64_t end,
                    const float *x, float *y);
@@ -372,16 +391,49 @@ void ptf_products_run(const ptf_kernels *kernels, int threads,
 void ptf_cut(int64_t i, int64_t n, int64_t count, int64_t unit, int64_t *begin,
              int64_t *end);
 
-/* The geometry of a convolution of one image. */
+/*
+ * The geometry of a convolution of one image.  Transposed, output position p
+ * reads through tap t of an axis the input position i of which
+ * i * stride - padding + t * dilation is p.
+ */
 typedef struct ptf_conv {
     ptf_map in, out;
     ptf_window window;
     int64_t groups;
+    bool transposed;
 } ptf_conv;
 
-/* The definitions: one image; 'weights' in PyTorch's order. */
+/*
+ * The input position that output position 'at' reads through a tap, along an
+ * axis of 'size' positions; -1 where there is none.
+ */
+static inline int64_t ptf_conv_source(const ptf_conv *conv, int axis,
+                                      int64_t at, int64_t tap, int64_t size)
+{
+    const ptf_window *w = &conv->window;
+    int64_t from;
+    if (conv->transposed) {
+        from = at + w->padding[axis] - tap * w->dilation[axis];
+        if (from < 0 || from % w->stride[axis] != 0)
+            return -1;
+        from /= w->stride[axis];
+    } else {
+        from =
+            at * w->stride[axis] - w->padding[axis] + tap * w->dilation[axis];
+    }
+    return from >= 0 && from < size ? from : -1;
+}
+
+/*
+ * The definitions: one image; 'weights' as [output channels][terms], which is
+ * PyTorch's order but of transposed convolutions.
+ */
 void ptf_ref_conv(const ptf_conv *conv, const float *x, const float *weights,
                   const ptf_epilogue *epilogue, float *y);
+/* One number of it: of a channel at (depth, row, column). */
+float ptf_ref_conv_output(const ptf_conv *conv, const float *x,
+                          const float *weights, const ptf_epilogue *epilogue,
+                          int64_t channel, const int64_t at[PTF_MAP_AXES]);
 void ptf_ref_linear(int64_t inputs, int64_t outputs, const float *x,
                     const float *weights, const ptf_epilogue *epilogue,
                     float *y);

@@ -46,32 +46,39 @@ static inline float tap(const ptf_map *in, const float *plane, int64_t row,
     return inside ? plane[row * in->width + column] : 0.0F;
 }
 
-/* The terms of one input channel, whose kernel is 'w'. */
-static void chain_add_plane(chain *sum, const ptf_conv *v, const float *plane,
-                            const float *w, int64_t row, int64_t column)
+/* The terms of one slice of an input channel, or with NULL of none. */
+static const float *chain_add_slice(chain *sum, const ptf_conv *v,
+                                    const float *slice, const float *w,
+                                    const int64_t at[PTF_MAP_AXES])
 {
     const ptf_window *win = &v->window;
-    int64_t top = row * win->stride[0] - win->padding[0];
-    int64_t left = column * win->stride[1] - win->padding[1];
-    for (int64_t r = 0; r < win->kernel[0]; r++) {
-        for (int64_t c = 0; c < win->kernel[1]; c++)
+    for (int64_t i = 0; i < win->kernel[1]; i++) {
+        int64_t row = ptf_conv_source(v, 1, at[1], i, v->in.height);
+        for (int64_t j = 0; j < win->kernel[2]; j++) {
+            int64_t column = ptf_conv_source(v, 2, at[2], j, v->in.width);
             chain_add(sum, *w++,
-                      tap(&v->in, plane, top + r * win->dilation[0],
-                          left + c * win->dilation[1]));
+                      slice != NULL ? tap(&v->in, slice, row, column) : 0.0F);
+        }
     }
+    return w;
 }
 
-static float conv_output(const ptf_conv *v, const float *x, const float *w,
-                         const ptf_epilogue *e, int64_t channel, int64_t row,
-                         int64_t column)
+float ptf_ref_conv_output(const ptf_conv *v, const float *x, const float *w,
+                          const ptf_epilogue *e, int64_t channel,
+                          const int64_t at[PTF_MAP_AXES])
 {
     int64_t channels = v->in.channels / v->groups;
     int64_t first = channel / (v->out.channels / v->groups) * channels;
-    int64_t taps = v->window.kernel[0] * v->window.kernel[1];
     chain sum = {0};
-    for (int64_t c = 0; c < channels; c++)
-        chain_add_plane(&sum, v, plane_of(&v->in, x, first + c),
-                        w + (channel * channels + c) * taps, row, column);
+    w += channel * channels * ptf_window_taps(&v->window);
+    for (int64_t c = 0; c < channels; c++) {
+        const float *map = plane_of(&v->in, x, first + c);
+        for (int64_t t = 0; t < v->window.kernel[0]; t++) {
+            int64_t z = ptf_conv_source(v, 0, at[0], t, v->in.depth);
+            const float *slice = map + z * v->in.rows * v->in.width;
+            w = chain_add_slice(&sum, v, z < 0 ? NULL : slice, w, at);
+        }
+    }
     return chain_finish(&sum, e, channel);
 }
 
@@ -80,9 +87,12 @@ void ptf_ref_conv(const ptf_conv *conv, const float *x, const float *weights,
 {
     const ptf_map *out = &conv->out;
     for (int64_t c = 0; c < out->channels; c++) {
-        for (int64_t r = out->first; r < out->first + out->rows; r++) {
-            for (int64_t i = 0; i < out->width; i++)
-                *y++ = conv_output(conv, x, weights, epilogue, c, r, i);
+        for (int64_t z = 0; z < out->depth; z++) {
+            for (int64_t r = out->first; r < out->first + out->rows; r++) {
+                for (int64_t i = 0; i < out->width; i++)
+                    *y++ = ptf_ref_conv_output(conv, x, weights, epilogue, c,
+                                               (int64_t[]){z, r, i});
+            }
         }
     }
 }
@@ -120,8 +130,7 @@ static int64_t reader(const ptf_window *w, int axis, int64_t tap, int64_t at,
 static float tap_sum(const ptf_conv *v, const float *d, const float *w)
 {
     int64_t plane = v->out.height * v->out.width;
-    int64_t row =
-        v->in.channels / v->groups * v->window.kernel[0] * v->window.kernel[1];
+    int64_t row = v->in.channels / v->groups * ptf_window_taps(&v->window);
     chain sum = {0};
     for (int64_t c = 0; c < v->out.channels / v->groups; c++)
         chain_add(&sum, w[c * row], d[c * plane]);
@@ -134,9 +143,9 @@ static float input_back(const ptf_conv *v, const float *d, const float *w,
 {
     const ptf_window *win = &v->window;
     float sum = 0.0F;
-    for (int64_t t = 0; t < win->kernel[0] * win->kernel[1]; t++) {
-        int64_t r = reader(win, 0, t / win->kernel[1], row, v->out.height);
-        int64_t c = reader(win, 1, t % win->kernel[1], column, v->out.width);
+    for (int64_t t = 0; t < ptf_window_taps(win); t++) {
+        int64_t r = reader(win, 1, t / win->kernel[2], row, v->out.height);
+        int64_t c = reader(win, 2, t % win->kernel[2], column, v->out.width);
         if (r >= 0 && c >= 0)
             sum = sum + tap_sum(v, d + r * v->out.width + c, w + t);
     }
@@ -149,7 +158,7 @@ void ptf_ref_conv_input(const ptf_conv *conv, const float *d,
     int64_t plane = conv->in.height * conv->in.width;
     int64_t in = conv->in.channels / conv->groups;
     int64_t out = conv->out.channels / conv->groups;
-    int64_t taps = conv->window.kernel[0] * conv->window.kernel[1];
+    int64_t taps = ptf_window_taps(&conv->window);
     for (int64_t i = 0; i < conv->in.channels * plane; i++) {
         int64_t group = i / plane / in, c = i / plane % in;
         const float *from =
@@ -159,27 +168,47 @@ void ptf_ref_conv_input(const ptf_conv *conv, const float *d,
     }
 }
 
+/* Where output position 'at' reads through a tap, or -1. */
+static int64_t weight_source(const ptf_conv *v, int axis, int64_t at,
+                             int64_t tap)
+{
+    const int64_t sizes[] = {v->in.depth, v->in.height, v->in.width};
+    return ptf_conv_source(v, axis, at, tap, sizes[axis]);
+}
+
+/* Of tap (z, i, j), over the output pixels of a channel. */
+static float weight_back(const ptf_conv *v, const float *map, const float *d,
+                         const int64_t tap[PTF_MAP_AXES])
+{
+    const ptf_map *in = &v->in, *out = &v->out;
+    chain sum = {0};
+    for (int64_t p = 0; p < ptf_map_pixels(out); p++) {
+        int64_t r = p / out->width;
+        int64_t z = weight_source(v, 0, r / out->height, tap[0]);
+        int64_t row = weight_source(v, 1, r % out->height, tap[1]);
+        int64_t column = weight_source(v, 2, p % out->width, tap[2]);
+        bool inside = z >= 0 && row >= 0 && column >= 0;
+        chain_add(&sum, d[p],
+                  inside ? map[(z * in->height + row) * in->width + column]
+                         : 0.0F);
+    }
+    return chain_finish(&sum, &no_epilogue, 0);
+}
+
 void ptf_ref_conv_weights(const ptf_conv *conv, const float *x, const float *d,
                           float *dw)
 {
-    const ptf_window *win = &conv->window;
+    const int64_t *kernel = conv->window.kernel;
     int64_t in = conv->in.channels / conv->groups;
     int64_t out = conv->out.channels / conv->groups;
-    int64_t taps = win->kernel[0] * win->kernel[1];
-    int64_t pixels = conv->out.height * conv->out.width;
+    int64_t taps = ptf_window_taps(&conv->window);
     for (int64_t i = 0; i < conv->out.channels * in * taps; i++) {
         int64_t channel = i / taps / in, t = i % taps;
-        const float *plane =
-            plane_of(&conv->in, x, channel / out * in + i / taps % in);
-        int64_t down = t / win->kernel[1] * win->dilation[0] - win->padding[0];
-        int64_t right = t % win->kernel[1] * win->dilation[1] - win->padding[1];
-        chain sum = {0};
-        for (int64_t p = 0; p < pixels; p++)
-            chain_add(&sum, d[channel * pixels + p],
-                      tap(&conv->in, plane,
-                          p / conv->out.width * win->stride[0] + down,
-                          p % conv->out.width * win->stride[1] + right));
-        dw[i] = chain_finish(&sum, &no_epilogue, 0);
+        int64_t tap[] = {t / kernel[2] / kernel[1], t / kernel[2] % kernel[1],
+                         t % kernel[2]};
+        dw[i] = weight_back(
+            conv, plane_of(&conv->in, x, channel / out * in + i / taps % in),
+            d + channel * ptf_map_pixels(&conv->out), tap);
     }
 }
 

@@ -135,6 +135,12 @@ void ptf_shape_text(const ptf_shape *shape, char text[PTF_SHAPE_TEXT]);
  */
 bool ptf_node_is_parameter(const ptf_node *node);
 
+/*
+ * A product's weight as [output channels][terms], whatever its axes: that of a
+ * transposed convolution seen from its outputs.
+ */
+ptf_tensor ptf_node_rows(const ptf_node *node);
+
 /* Makes the node read these; false when out of memory. */
 bool ptf_node_read(ptf_arena *arena, ptf_node *node, int count,
                    const int *inputs);

@@ -1,5 +1,5 @@
 /*
- * The numbers of a batch norm.
+ * The numbers of batch norms, and of products row by row.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -39,4 +39,25 @@ ptf_status ptf_norm_numbers_read(ptf_arena *arena, const ptf_node *node,
         status =
             read_channels(arena, node, PTF_ROLE_RUNNING_VAR, 1, &out->var, err);
     return status;
+}
+
+/* [in channels][out channels of a group][kernel] is cut into groups. */
+ptf_tensor ptf_node_rows(const ptf_node *node)
+{
+    const ptf_tensor *weight = node->tensors[PTF_ROLE_WEIGHT];
+    ptf_tensor rows = *weight;
+    if (!ptf_op_is_transposed(node->op))
+        return rows;
+    rows.rank = weight->rank + 1;
+    rows.shape[0] = node->attrs.groups;
+    rows.shape[1] = weight->shape[1];
+    rows.stride[1] = weight->stride[1];
+    rows.shape[2] = weight->shape[0] / node->attrs.groups;
+    rows.stride[2] = weight->stride[0];
+    rows.stride[0] = rows.shape[2] * weight->stride[0];
+    for (int d = 2; d < weight->rank; d++) {
+        rows.shape[d + 1] = weight->shape[d];
+        rows.stride[d + 1] = weight->stride[d];
+    }
+    return rows;
 }

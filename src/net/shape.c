@@ -8,7 +8,7 @@
 bool ptf_shape_parse(const char *text, ptf_shape *out)
 {
     ptf_shape shape = {0, {0}};
-    while (shape.rank < 3) {
+    while (shape.rank < PTF_SHAPE_MAX) {
         int64_t size = 0;
         size_t digits = strspn(text, "0123456789");
         if (digits == 0 || digits > 9)

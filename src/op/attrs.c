@@ -2,11 +2,11 @@
  * The attributes that PyTorch prints for each op, in its order, and the reader
  * that follows this table.
  *
- * Two attributes are written by hand or by ptfold only.  AvgPool2d prints
- * neither ceil_mode nor count_include_pad; both can be added to its text, and
- * the second one must be when there is padding.  scale_shift=True says that a
- * rewrite put a scale and a shift per channel behind the sum.  AvgPool2d's
- * divisor_override cannot be seen in any text and is taken as absent.
+ * Some attributes are written by hand or by ptfold only.  Average pools print
+ * neither ceil_mode nor count_include_pad; both can be added to the text, and
+ * the second one must be when there is padding.  Their divisor_override is not
+ * printed either, and taken as absent where nothing is said.  scale_shift=True
+ * says that a rewrite put a scale and a shift per channel behind the sum.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -26,7 +26,7 @@ enum {
 };
 
 #define INT   PTF_FIELD_KIND_INT
-#define PAIR  PTF_FIELD_KIND_PAIR
+#define SIZES PTF_FIELD_KIND_SIZES
 #define FLOAT PTF_FIELD_KIND_FLOAT
 #define BOOL  PTF_FIELD_KIND_BOOL
 #define LIST  PTF_FIELD_KIND_LIST
@@ -38,12 +38,31 @@ static const ptf_field fields_conv[] = {
      .at = AT(in_channels), .minimum = 1},
     {"out_channels", INT, STATED | PTF_FIELD_POSITIONAL | TOLD,
      .at = AT(out_channels), .minimum = 1},
-    {"kernel_size", PAIR, STATED | PTF_FIELD_TUPLE | TOLD, .at = AT(kernel),
+    {"kernel_size", SIZES, STATED | PTF_FIELD_TUPLE | TOLD, .at = AT(kernel),
      .minimum = 1},
-    {"stride", PAIR, STATED | PTF_FIELD_TUPLE | BRIEF, .at = AT(stride),
+    {"stride", SIZES, STATED | PTF_FIELD_TUPLE | BRIEF, .at = AT(stride),
      .minimum = 1},
     {"padding", PTF_FIELD_KIND_PADDING, PTF_FIELD_TUPLE, .at = AT(padding)},
-    {"dilation", PAIR, PTF_FIELD_TUPLE, .at = AT(dilation), .minimum = 1},
+    {"dilation", SIZES, PTF_FIELD_TUPLE, .at = AT(dilation), .minimum = 1},
+    {"groups", INT, 0, .at = AT(groups), .minimum = 1},
+    {"bias", BOOL, TOLD, .at = AT(has_bias)},
+    {"padding_mode", PTF_FIELD_KIND_MODE, .flags = 0},
+    {"scale_shift", BOOL, TOLD, .at = AT(scale_shift)},
+    {0},
+};
+
+static const ptf_field fields_conv_transpose[] = {
+    {"in_channels", INT, STATED | PTF_FIELD_POSITIONAL | TOLD,
+     .at = AT(in_channels), .minimum = 1},
+    {"out_channels", INT, STATED | PTF_FIELD_POSITIONAL | TOLD,
+     .at = AT(out_channels), .minimum = 1},
+    {"kernel_size", SIZES, STATED | PTF_FIELD_TUPLE | TOLD, .at = AT(kernel),
+     .minimum = 1},
+    {"stride", SIZES, STATED | PTF_FIELD_TUPLE | BRIEF, .at = AT(stride),
+     .minimum = 1},
+    {"padding", SIZES, PTF_FIELD_TUPLE, .at = AT(padding)},
+    {"dilation", SIZES, PTF_FIELD_TUPLE, .at = AT(dilation), .minimum = 1},
+    {"output_padding", SIZES, PTF_FIELD_TUPLE, .at = AT(output_padding)},
     {"groups", INT, 0, .at = AT(groups), .minimum = 1},
     {"bias", BOOL, TOLD, .at = AT(has_bias)},
     {"padding_mode", PTF_FIELD_KIND_MODE, .flags = 0},
@@ -102,18 +121,20 @@ static const ptf_field fields_rms_norm[] = {
 };
 
 static const ptf_field fields_maxpool[] = {
-    {"kernel_size", PAIR, STATED, .at = AT(kernel), .minimum = 1},
-    {"stride", PAIR, STATED, .at = AT(stride), .minimum = 1},
-    {"padding", PAIR, STATED, .at = AT(padding)},
-    {"dilation", PAIR, STATED, .at = AT(dilation), .minimum = 1},
+    {"kernel_size", SIZES, STATED, .at = AT(kernel), .minimum = 1},
+    {"stride", SIZES, STATED, .at = AT(stride), .minimum = 1},
+    {"padding", SIZES, STATED, .at = AT(padding)},
+    {"dilation", SIZES, STATED, .at = AT(dilation), .minimum = 1},
     {"ceil_mode", BOOL, STATED, .at = AT(ceil_mode)},
     {0},
 };
 
-static const ptf_field fields_avgpool[] = {
-    {"kernel_size", PAIR, STATED, .at = AT(kernel), .minimum = 1},
-    {"stride", PAIR, STATED, .at = AT(stride), .minimum = 1},
-    {"padding", PAIR, STATED, .at = AT(padding)},
+/* The others print one number for all axes, and have a divisor. */
+static const ptf_field fields_avgpool1d[] = {
+    {"kernel_size", SIZES, STATED | PTF_FIELD_TUPLE, .at = AT(kernel),
+     .minimum = 1},
+    {"stride", SIZES, STATED | PTF_FIELD_TUPLE, .at = AT(stride), .minimum = 1},
+    {"padding", SIZES, STATED | PTF_FIELD_TUPLE, .at = AT(padding)},
     {"ceil_mode", BOOL, 0, .at = AT(ceil_mode),
      .unspecified_at = AT(ceil_mode_unspecified)},
     {"count_include_pad", BOOL, 0, .at = AT(count_include_pad),
@@ -121,8 +142,21 @@ static const ptf_field fields_avgpool[] = {
     {0},
 };
 
+static const ptf_field fields_avgpool[] = {
+    {"kernel_size", SIZES, STATED, .at = AT(kernel), .minimum = 1},
+    {"stride", SIZES, STATED, .at = AT(stride), .minimum = 1},
+    {"padding", SIZES, STATED, .at = AT(padding)},
+    {"ceil_mode", BOOL, 0, .at = AT(ceil_mode),
+     .unspecified_at = AT(ceil_mode_unspecified)},
+    {"count_include_pad", BOOL, 0, .at = AT(count_include_pad),
+     .unspecified_at = AT(count_include_pad_unspecified)},
+    {"divisor_override", INT, PTF_FIELD_NONE_IS_0, .at = AT(divisor),
+     .minimum = 1},
+    {0},
+};
+
 static const ptf_field fields_adaptive[] = {
-    {"output_size", PAIR, STATED | PTF_FIELD_NONE_IS_0, .at = AT(output_size),
+    {"output_size", SIZES, STATED | PTF_FIELD_NONE_IS_0, .at = AT(output_size),
      .minimum = 1},
     {0},
 };
@@ -277,9 +311,9 @@ const ptf_field *const ptf_op_fields[PTF_OP_COUNT] = {
 void ptf_attrs_default(ptf_op op, ptf_attrs *out)
 {
     *out = (ptf_attrs){
-        .kernel = {1, 1},
-        .stride = {1, 1},
-        .dilation = {1, 1},
+        .kernel = {1, 1, 1},
+        .stride = {1, 1, 1},
+        .dilation = {1, 1, 1},
         .groups = 1,
         .has_bias = true,
         .affine = true,
@@ -353,7 +387,7 @@ static bool parse_int(const ptf_field *f, ptf_text_span s, int64_t *out)
     return value <= INT32_MAX && *out >= f->minimum;
 }
 
-/* An element of a pair; None is 0. */
+/* None is 0. */
 static bool parse_element(const ptf_field *f, ptf_text_span s, int64_t *out)
 {
     if ((f->flags & PTF_FIELD_NONE_IS_0) != 0 && ptf_span_is(s, "None")) {
@@ -403,21 +437,17 @@ static bool parse_pads(const ptf_field *f, ptf_text_span s, ptf_pads *out)
     return out->count >= 0;
 }
 
-/* One number stands for both; Conv1d has one, in the place of the width. */
-static bool parse_pair(ptf_op op, const ptf_field *f, ptf_text_span s,
-                       int64_t out[2])
+/* A number for each axis that the op has, or one that stands for all. */
+static bool parse_sizes(ptf_op op, const ptf_field *f, ptf_text_span s,
+                        int64_t out[PTF_MAP_AXES])
 {
-    int64_t value[2] = {0, 0};
-    int count = parse_tuple(f, s, 2, value);
+    int64_t value[PTF_MAP_AXES] = {0};
+    int axes = ptf_op_map_axes(op), count = parse_tuple(f, s, axes, value);
     bool tuple = s.size > 0 && s.text[0] == '(';
-    if (op == PTF_OP_CONV1D) {
-        out[1] = value[0];
-        return count == 1;
-    }
-    if (count < 1 || (tuple && count != 2))
+    if (count < 1 || (tuple && count != axes))
         return false;
-    out[0] = value[0];
-    out[1] = count == 2 ? value[1] : value[0];
+    for (int i = 0; i < axes; i++)
+        out[PTF_MAP_AXES - axes + i] = value[count > 1 ? i : 0];
     return true;
 }
 
@@ -428,7 +458,7 @@ static bool parse_padding(ptf_op op, const ptf_field *f, ptf_text_span s,
     out->padding_text = ptf_span_is(word, "same")    ? "same"
                         : ptf_span_is(word, "valid") ? "valid"
                                                      : NULL;
-    return out->padding_text != NULL || parse_pair(op, f, s, out->padding);
+    return out->padding_text != NULL || parse_sizes(op, f, s, out->padding);
 }
 
 static bool parse_special(ptf_text_span s, double *out)
@@ -519,8 +549,8 @@ bool ptf_field_parse(ptf_op op, const ptf_field *f, ptf_text_span s,
         return true;
     }
     switch (f->kind) {
-    case PTF_FIELD_KIND_INT: return parse_int(f, s, out);
-    case PTF_FIELD_KIND_PAIR: return parse_pair(op, f, s, out);
+    case PTF_FIELD_KIND_INT: return parse_element(f, s, out);
+    case PTF_FIELD_KIND_SIZES: return parse_sizes(op, f, s, out);
     case PTF_FIELD_KIND_PADDING: return parse_padding(op, f, s, attrs);
     case PTF_FIELD_KIND_FLOAT: return parse_float(f, s, out);
     case PTF_FIELD_KIND_WORD: return parse_word(f, s, out);

@@ -12,7 +12,7 @@
 
 typedef enum ptf_field_kind {
     PTF_FIELD_KIND_INT,
-    PTF_FIELD_KIND_PAIR,    /* 3 or (3, 3); of Conv1d 3 or (3,) */
+    PTF_FIELD_KIND_SIZES,   /* for each axis of the map: 3 or (3, 3) */
     PTF_FIELD_KIND_PADDING, /* the same, or "same" or "valid" */
     PTF_FIELD_KIND_FLOAT,
     PTF_FIELD_KIND_BOOL,
@@ -28,8 +28,7 @@ enum {
     PTF_FIELD_ALWAYS = 2,     /* printed even when it is the default */
     PTF_FIELD_POSITIONAL = 4, /* printed without its name */
     PTF_FIELD_NONE_IS_0 = 8,
-    PTF_FIELD_TUPLE =
-        16, /* both numbers are printed even when they are equal */
+    PTF_FIELD_TUPLE = 16, /* all numbers are printed even when they are equal */
     PTF_FIELD_DIVISOR = 32, /* PyTorch divides by it, in f32 */
     /* Of the text of a graph: */
     PTF_FIELD_TOLD = 64,   /* what parameters tell may be left out */
@@ -54,6 +53,15 @@ typedef struct ptf_field {
 
 /* The op's attribute of that name, or NULL. */
 const ptf_field *ptf_field_find(ptf_op op, ptf_text_span name);
+
+/* The first of the op's axes among those of a map. */
+static inline int ptf_op_first_axis(ptf_op op)
+{
+    return PTF_MAP_AXES - ptf_op_map_axes(op);
+}
+
+/* True when one number of them stands for all. */
+bool ptf_sizes_equal(ptf_op op, const int64_t sizes[PTF_MAP_AXES]);
 
 /* Reads its value; false when it is none. */
 bool ptf_field_parse(ptf_op op, const ptf_field *f, ptf_text_span value,

@@ -28,16 +28,14 @@ static void put_element(ptf_buffer *b, const ptf_field *f, int64_t value)
         ptf_buffer_printf(b, "%lld", (long long)value);
 }
 
-/* A layer of one dimension has the second one alone. */
-static void put_pair(ptf_buffer *b, ptf_op op, const ptf_field *f,
-                     const int64_t value[2])
+static void put_sizes(ptf_buffer *b, ptf_op op, const ptf_field *f,
+                      const int64_t value[PTF_MAP_AXES])
 {
-    ptf_buffer_add_text(b, "[");
-    if (op != PTF_OP_CONV1D) {
-        put_element(b, f, value[0]);
-        ptf_buffer_add_text(b, ",");
+    int first = ptf_op_first_axis(op);
+    for (int i = first; i < PTF_MAP_AXES; i++) {
+        ptf_buffer_add_text(b, i == first ? "[" : ",");
+        put_element(b, f, value[i]);
     }
-    put_element(b, f, value[1]);
     ptf_buffer_add_text(b, "]");
 }
 
@@ -70,17 +68,15 @@ static void put_value(ptf_buffer *b, ptf_op op, const ptf_field *f,
         return;
     }
     switch (f->kind) {
-    case PTF_FIELD_KIND_INT:
-        ptf_buffer_printf(b, "%lld", (long long)*(const int64_t *)at);
-        break;
+    case PTF_FIELD_KIND_INT: put_element(b, f, *(const int64_t *)at); break;
     case PTF_FIELD_KIND_PADDING:
         if (attrs->padding_text != NULL) {
             ptf_buffer_add_text(b, attrs->padding_text);
             break;
         }
-        put_pair(b, op, f, at);
+        put_sizes(b, op, f, at);
         break;
-    case PTF_FIELD_KIND_PAIR: put_pair(b, op, f, at); break;
+    case PTF_FIELD_KIND_SIZES: put_sizes(b, op, f, at); break;
     case PTF_FIELD_KIND_FLOAT:
         ptf_number_text(*(const double *)at, number);
         ptf_buffer_add_text(b, number);

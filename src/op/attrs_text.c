@@ -31,20 +31,27 @@ static void put_element(writer *w, const ptf_field *f, int64_t value)
         put(w, "%lld", (long long)value);
 }
 
-static void put_pair(writer *w, ptf_op op, const ptf_field *f,
-                     const int64_t value[2])
+bool ptf_sizes_equal(ptf_op op, const int64_t sizes[PTF_MAP_AXES])
 {
-    if (op == PTF_OP_CONV1D) {
-        put(w, "(%lld,)", (long long)value[1]);
-    } else if (value[0] == value[1] && (f->flags & PTF_FIELD_TUPLE) == 0) {
-        put_element(w, f, value[0]);
-    } else {
-        put(w, "(");
-        put_element(w, f, value[0]);
-        put(w, ", ");
-        put_element(w, f, value[1]);
-        put(w, ")");
+    bool equal = true;
+    for (int i = ptf_op_first_axis(op); i < PTF_MAP_AXES; i++)
+        equal &= sizes[i] == sizes[PTF_MAP_AXES - 1];
+    return equal;
+}
+
+static void put_sizes(writer *w, ptf_op op, const ptf_field *f,
+                      const int64_t value[PTF_MAP_AXES])
+{
+    int first = ptf_op_first_axis(op);
+    if (ptf_sizes_equal(op, value) && (f->flags & PTF_FIELD_TUPLE) == 0) {
+        put_element(w, f, value[first]);
+        return;
     }
+    for (int i = first; i < PTF_MAP_AXES; i++) {
+        put(w, i == first ? "(" : ", ");
+        put_element(w, f, value[i]);
+    }
+    put(w, first == PTF_MAP_AXES - 1 ? ",)" : ")");
 }
 
 static void put_list(writer *w, int count, const int64_t *at)
@@ -81,17 +88,15 @@ static void put_value(writer *w, ptf_op op, const ptf_field *f,
         return;
     }
     switch (f->kind) {
-    case PTF_FIELD_KIND_INT:
-        put(w, "%lld", (long long)*(const int64_t *)at);
-        break;
+    case PTF_FIELD_KIND_INT: put_element(w, f, *(const int64_t *)at); break;
     case PTF_FIELD_KIND_PADDING:
         if (attrs->padding_text != NULL) {
             put(w, "%s", attrs->padding_text);
             break;
         }
-        put_pair(w, op, f, at);
+        put_sizes(w, op, f, at);
         break;
-    case PTF_FIELD_KIND_PAIR: put_pair(w, op, f, at); break;
+    case PTF_FIELD_KIND_SIZES: put_sizes(w, op, f, at); break;
     case PTF_FIELD_KIND_FLOAT: put_float(w, *(const double *)at); break;
     case PTF_FIELD_KIND_WORD:
         put(w, "'%s'", f->words[(int)*(const double *)at]);
@@ -114,8 +119,8 @@ static size_t value_size(ptf_field_kind kind)
 {
     static const size_t sizes[] = {
         [PTF_FIELD_KIND_INT] = sizeof(int64_t),
-        [PTF_FIELD_KIND_PAIR] = 2 * sizeof(int64_t),
-        [PTF_FIELD_KIND_PADDING] = 2 * sizeof(int64_t),
+        [PTF_FIELD_KIND_SIZES] = PTF_MAP_AXES * sizeof(int64_t),
+        [PTF_FIELD_KIND_PADDING] = PTF_MAP_AXES * sizeof(int64_t),
         [PTF_FIELD_KIND_FLOAT] = sizeof(double),
         [PTF_FIELD_KIND_WORD] = sizeof(double),
         [PTF_FIELD_KIND_BOOL] = sizeof(bool),

@@ -42,8 +42,6 @@ typedef struct ptf_pads {
 } ptf_pads;
 
 /* As many as a map has axes behind the channels, or one for all; or none. */
-enum { PTF_MAP_AXES = 3 };
-
 typedef struct ptf_factors {
     int count;
     double at[PTF_MAP_AXES];
@@ -85,13 +83,18 @@ typedef enum ptf_role {
 const char *ptf_role_name(ptf_role role);
 
 /*
- * Everything that a layer's text can say.  One-dimensional layers use index 1
- * of the pairs (width) and have 1, 1, 0, 1 at index 0, so that Conv1d is a
- * Conv2d of height 1.
+ * Everything that a layer's text can say.  What there is for each axis of a map
+ * (depth, height, width) is usual along the axes that a layer has not, so that
+ * Conv1d is a Conv3d of depth and height 1.
  */
 typedef struct ptf_attrs {
     int64_t in_channels, out_channels; /* or features; num_features is both */
-    int64_t kernel[2], stride[2], padding[2], dilation[2];
+    int64_t kernel[PTF_MAP_AXES], stride[PTF_MAP_AXES];
+    int64_t padding[PTF_MAP_AXES], dilation[PTF_MAP_AXES];
+    /* What the end has of padding beyond that: "same" of an even kernel; in a
+     * transposed convolution it is cut off. */
+    int64_t more[PTF_MAP_AXES];
+    int64_t output_padding[PTF_MAP_AXES]; /* of a transposed convolution */
     const char *padding_text;    /* "same" or "valid" when the text says so */
     const char *padding_refused; /* why not, where anything is padded */
     int64_t groups;
@@ -104,7 +107,8 @@ typedef struct ptf_attrs {
     bool ceil_mode, count_include_pad;
     /* AvgPool2d prints neither, so a text need not say them. */
     bool ceil_mode_unspecified, count_include_pad_unspecified;
-    int64_t output_size[2]; /* adaptive pooling; 0: as the input (None) */
+    int64_t divisor;                   /* of an average; 0: its taps */
+    int64_t output_size[PTF_MAP_AXES]; /* adaptive; 0: as the input (None) */
     double p[3]; /* of a function, in the order of its attributes; Dropout's */
     int64_t start_dim, end_dim; /* flatten */
     int64_t dim; /* softmax, concat, slice; counted with the batch */
@@ -205,12 +209,30 @@ static inline bool ptf_op_is(ptf_op op, ptf_family family)
     return ptf_op_info(op)->family == family;
 }
 
+/* What a pool takes of which windows. */
+typedef struct ptf_pool_kind {
+    bool mean;     /* or the largest */
+    bool adaptive; /* windows that follow from the output's size */
+} ptf_pool_kind;
+
+ptf_pool_kind ptf_op_pool_kind(ptf_op op);
+
 /* True when the output is the input: Dropout, Identity, the input itself. */
 bool ptf_op_is_identity(ptf_op op);
 
 /* True also when it has the same numbers in the same order: Flatten, reshape.
  */
 bool ptf_op_is_alias(ptf_op op);
+
+/* The axes of the maps that it works on, 2 of conv2d; 0: not only on maps. */
+int ptf_op_map_axes(ptf_op op);
+
+/* True of transposed convolutions. */
+static inline bool ptf_op_is_transposed(ptf_op op)
+{
+    return op == PTF_OP_CONV_TRANSPOSE1D || op == PTF_OP_CONV_TRANSPOSE2D ||
+           op == PTF_OP_CONV_TRANSPOSE3D;
+}
 
 /* The rules of the op's family, see ptf_rules. */
 const char *ptf_op_settle(ptf_op op, ptf_attrs *attrs);

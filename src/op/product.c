@@ -10,19 +10,34 @@ static bool is_linear(ptf_op op)
     return op == PTF_OP_LINEAR;
 }
 
-/* Turns padding=same into numbers, where both sides get the same number. */
-static const char *settle_padding(ptf_op op, ptf_attrs *a)
+/* With the batch and the channels, or of a linear layer. */
+static int rank_of(ptf_op op)
+{
+    return is_linear(op) ? 2 : 2 + ptf_op_map_axes(op);
+}
+
+/* Turns padding=same into numbers: what is odd, the end has more of. */
+static const char *settle_padding(ptf_attrs *a)
 {
     if (a->padding_text == NULL || strcmp(a->padding_text, "valid") == 0)
         return NULL;
-    for (int i = op == PTF_OP_CONV1D ? 1 : 0; i < 2; i++) {
-        int64_t total = a->dilation[i] * (a->kernel[i] - 1);
+    for (int i = 0; i < PTF_MAP_AXES; i++) {
+        int64_t total = ptf_window_extent(a, i) - 1;
         if (a->stride[i] != 1)
             return "padding=same with a stride, which PyTorch does not have";
-        if (total % 2 != 0)
-            return "padding=same with an even kernel, which pads one side "
-                   "more than the other; ptfold does not do that";
         a->padding[i] = total / 2;
+        a->more[i] = total % 2;
+    }
+    return NULL;
+}
+
+static const char *settle_output(const ptf_attrs *a)
+{
+    for (int i = 0; i < PTF_MAP_AXES; i++) {
+        int64_t most = ptf_max_i64(a->stride[i], a->dilation[i]);
+        if (a->output_padding[i] >= most)
+            return "an output_padding that is not smaller than its stride or "
+                   "its dilation, which PyTorch refuses";
     }
     return NULL;
 }
@@ -33,10 +48,13 @@ static const char *settle(ptf_op op, ptf_attrs *a)
         return NULL;
     if (a->in_channels % a->groups != 0 || a->out_channels % a->groups != 0)
         return "groups that do not divide the channels";
-    const char *wrong = settle_padding(op, a);
+    const char *wrong =
+        ptf_op_is_transposed(op) ? settle_output(a) : settle_padding(a);
     if (wrong == NULL)
         wrong = ptf_window_refusal(a);
-    bool pads = a->padding[0] != 0 || a->padding[1] != 0;
+    bool pads = false;
+    for (int i = 0; i < PTF_MAP_AXES; i++)
+        pads |= a->padding[i] != 0 || a->more[i] != 0;
     return wrong == NULL && pads ? a->padding_refused : wrong;
 }
 
@@ -49,13 +67,27 @@ static const char *linear_shape(const ptf_attrs *attrs, const ptf_shape *in,
     return in->dim[0] != attrs->in_channels ? ptf_not_features : NULL;
 }
 
+/*
+ * Positions along axis i of what a transposed convolution gives: those of
+ * which a convolution would give 'size', and 'output_padding' more.
+ */
+static int64_t transposed_count(const ptf_attrs *a, int i, int64_t size)
+{
+    int64_t count;
+    if (!ptf_mul_i64(size - 1, a->stride[i], &count) || count > PTF_VALUE_MAX)
+        return 0;
+    count += ptf_window_extent(a, i) + a->output_padding[i] -
+             2 * a->padding[i] - a->more[i];
+    return ptf_max_i64(count, 0);
+}
+
 static const char *shape(ptf_op op, const ptf_attrs *attrs, const ptf_shape *in,
                          int count, ptf_shape *out)
 {
     (void)count;
     if (is_linear(op))
         return linear_shape(attrs, in, out);
-    int rank = op == PTF_OP_CONV1D ? 2 : 3;
+    int rank = rank_of(op) - 1;
     if (in->rank != rank)
         return ptf_rank_needed(rank + 1);
     if (in->dim[0] != attrs->in_channels)
@@ -63,9 +95,14 @@ static const char *shape(ptf_op op, const ptf_attrs *attrs, const ptf_shape *in,
     *out = *in;
     out->dim[0] = attrs->out_channels;
     for (int d = 1; d < rank; d++) {
-        out->dim[d] = ptf_window_count(attrs, d + 2 - rank, in->dim[d]);
+        int axis = d + PTF_MAP_AXES - rank;
+        out->dim[d] = ptf_op_is_transposed(op)
+                          ? transposed_count(attrs, axis, in->dim[d])
+                          : ptf_window_count(attrs, axis, in->dim[d]);
         if (out->dim[d] == 0)
-            return "its kernel is larger than its input";
+            return ptf_op_is_transposed(op)
+                       ? "its padding leaves nothing of its output"
+                       : "its kernel is larger than its input";
     }
     return NULL;
 }
@@ -75,13 +112,13 @@ static const char *linear_partial(ptf_partial_shape in)
     if (in.rank == 3)
         return "a Linear on channels x length works along the length only, "
                "which ptfold does not do; put a Flatten before it";
-    return in.rank == 4 ? "its input has to be flattened" : NULL;
+    return in.rank > 3 ? "its input has to be flattened" : NULL;
 }
 
 static const char *partial(ptf_op op, const ptf_attrs *attrs,
                            ptf_partial_shape in, ptf_partial_shape *out)
 {
-    int rank = is_linear(op) ? 2 : op == PTF_OP_CONV1D ? 3 : 4;
+    int rank = rank_of(op);
     *out = (ptf_partial_shape){rank, attrs->out_channels};
     const char *wrong = is_linear(op) ? linear_partial(in) : NULL;
     if (wrong == NULL)
@@ -104,32 +141,38 @@ static bool parameter(ptf_op op, const ptf_attrs *attrs, ptf_role role,
     size[0] = attrs->out_channels;
     if (role != PTF_ROLE_WEIGHT)
         return has[role];
-    *rank = 2;
-    size[1] =
-        is_linear(op) ? attrs->in_channels : attrs->in_channels / attrs->groups;
-    if (op == PTF_OP_CONV2D)
-        size[(*rank)++] = attrs->kernel[0];
-    if (!is_linear(op))
-        size[(*rank)++] = attrs->kernel[1];
+    *rank = rank_of(op);
+    size[1] = attrs->in_channels / attrs->groups; /* of a linear layer 1 */
+    if (ptf_op_is_transposed(op)) {
+        size[0] = attrs->in_channels;
+        size[1] = attrs->out_channels / attrs->groups;
+    }
+    for (int d = 2; d < *rank; d++)
+        size[d] = attrs->kernel[d + PTF_MAP_AXES - *rank];
     return true;
 }
 
-/* Each group's outputs read in_channels / groups. */
+/*
+ * Each group's outputs read in_channels / groups; transposed, its inputs give
+ * out_channels / groups.
+ */
 static void infer(ptf_op op, const ptf_shape *const shapes[PTF_ROLE_COUNT],
                   ptf_attrs *attrs)
 {
     const ptf_shape *weight = shapes[PTF_ROLE_WEIGHT];
     attrs->has_bias = shapes[PTF_ROLE_BIAS] != NULL;
     attrs->scale_shift = shapes[PTF_ROLE_SCALE] != NULL;
-    int rank = is_linear(op) ? 2 : op == PTF_OP_CONV1D ? 3 : 4;
+    int rank = rank_of(op);
     if (weight == NULL || weight->rank != rank)
         return;
-    attrs->out_channels = weight->dim[0];
-    int64_t in = weight->dim[1];
-    bool fits = is_linear(op) || ptf_mul_i64(in, attrs->groups, &in);
-    attrs->in_channels = fits && in <= INT32_MAX ? in : 0; /* 0: not told */
+    int64_t all = weight->dim[1];
+    bool fits = is_linear(op) || ptf_mul_i64(all, attrs->groups, &all);
+    all = fits && all <= INT32_MAX ? all : 0; /* 0: not told */
+    bool turned = ptf_op_is_transposed(op);
+    attrs->out_channels = turned ? all : weight->dim[0];
+    attrs->in_channels = turned ? weight->dim[0] : all;
     for (int d = 2; d < rank; d++)
-        attrs->kernel[d + 2 - rank] = weight->dim[d];
+        attrs->kernel[d + PTF_MAP_AXES - rank] = weight->dim[d];
 }
 
 static ptf_reach reach(ptf_op op, const ptf_attrs *attrs, int rank, int axis)
@@ -141,6 +184,9 @@ static ptf_reach reach(ptf_op op, const ptf_attrs *attrs, int rank, int axis)
                            .why = "takes one size of map only"};
     if (axis == 1)
         return (ptf_reach){.kind = PTF_REACH_ALL, .why = "sums over channels"};
+    if (ptf_op_is_transposed(op))
+        return (ptf_reach){.kind = PTF_REACH_ALL,
+                           .why = "gives several positions for each one"};
     return ptf_window_reach(attrs, rank, axis);
 }
 

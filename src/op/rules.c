@@ -45,10 +45,15 @@ const char *ptf_broadcast_shape(ptf_op op, const ptf_attrs *attrs,
     return NULL;
 }
 
+int64_t ptf_window_extent(const ptf_attrs *a, int i)
+{
+    return a->dilation[i] * (a->kernel[i] - 1) + 1;
+}
+
 int64_t ptf_window_count(const ptf_attrs *a, int i, int64_t size)
 {
-    int64_t extent = a->dilation[i] * (a->kernel[i] - 1) + 1;
-    int64_t room = size + 2 * a->padding[i] - extent;
+    int64_t room =
+        size + 2 * a->padding[i] + a->more[i] - ptf_window_extent(a, i);
     if (room < 0)
         return 0;
     int64_t count = room / a->stride[i] + 1;
@@ -60,13 +65,13 @@ int64_t ptf_window_count(const ptf_attrs *a, int i, int64_t size)
 
 const char *ptf_window_refusal(const ptf_attrs *a)
 {
-    int64_t least[2], numbers;
-    for (int i = 0; i < 2; i++) {
-        int64_t extent = a->dilation[i] * (a->kernel[i] - 1) + 1;
-        least[i] = ptf_max_i64(extent - 2 * a->padding[i], 1);
+    int64_t numbers = 1;
+    bool fits = true;
+    for (int i = 0; i < PTF_MAP_AXES; i++) {
+        int64_t least = ptf_window_extent(a, i) - 2 * a->padding[i];
+        fits = fits && ptf_mul_i64(numbers, ptf_max_i64(least, 1), &numbers) &&
+               numbers <= PTF_VALUE_MAX;
     }
-    bool fits =
-        ptf_mul_i64(least[0], least[1], &numbers) && numbers <= PTF_VALUE_MAX;
     return fits ? NULL : "a window that is larger than any input can be";
 }
 
@@ -74,13 +79,12 @@ ptf_reach ptf_window_reach(const ptf_attrs *attrs, int rank, int axis)
 {
     if (axis == 0)
         return (ptf_reach){.kind = PTF_REACH_EACH};
-    int i = axis + 2 - rank; /* width is the last */
+    int i = axis + PTF_MAP_AXES - rank; /* width is the last */
     return (ptf_reach){.kind = PTF_REACH_WINDOW,
                        .stride = attrs->stride[i],
                        .before = attrs->padding[i],
-                       .after = attrs->padding[i],
-                       .extent =
-                           attrs->dilation[i] * (attrs->kernel[i] - 1) + 1,
+                       .after = attrs->padding[i] + attrs->more[i],
+                       .extent = ptf_window_extent(attrs, i),
                        .cut = attrs->ceil_mode};
 }
 

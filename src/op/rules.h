@@ -19,11 +19,14 @@ const char *ptf_broadcast_shape(ptf_op op, const ptf_attrs *attrs,
                                 const ptf_shape *in, int count, ptf_shape *out);
 
 /*
- * Positions of a window along axis i (0 height, 1 width) of 'size' elements; 0
- * when it does not fit.  With ceil_mode a last, partial window counts if it
+ * Positions of a window along axis i of a map, of 'size' elements; 0 when it
+ * does not fit.  With ceil_mode a last, partial window counts if it
  * starts inside the input or its left padding.
  */
 int64_t ptf_window_count(const ptf_attrs *a, int i, int64_t size);
+
+/* Positions from its first to its last tap. */
+int64_t ptf_window_extent(const ptf_attrs *a, int i);
 
 /* NULL, or why no value has room for such a window. */
 const char *ptf_window_refusal(const ptf_attrs *a);

@@ -98,6 +98,16 @@ bool ptf_op_find_name(ptf_text_span name, ptf_op *out)
     return false;
 }
 
+/* Their number stands at the end of its name. */
+int ptf_op_map_axes(ptf_op op)
+{
+    const char *name = rows[op].name;
+    size_t n = strlen(name);
+    bool is_number =
+        n > 2 && name[n - 1] == 'd' && name[n - 2] >= '1' && name[n - 2] <= '3';
+    return is_number ? name[n - 2] - '0' : 0;
+}
+
 const char *ptf_op_class(ptf_op op)
 {
     return rows[op].class_name[0] != '\0' ? rows[op].class_name : rows[op].name;

@@ -163,17 +163,18 @@ static void assign_step(ptf_plan *plan, int i)
     else if (v->buffer >= 0)
         grow_own(plan, &plan->buffers[v->buffer], s,
                  floats_of(v->numel, s->group, 1));
-    if (s->padded[1] > 0)
+    if (s->padded[2] > 0)
         grow_own(plan, &plan->padded, s,
                  floats_of((int64_t)floats_of(s->padded[0], s->padded[1],
-                                              s->conv.in.channels),
-                           s->group, 1));
+                                              s->padded[2]),
+                           s->conv.in.channels, s->group));
+    grow_own(plan, &plan->phased, s, floats_of(s->phase_floats, s->group, 1));
 }
 
 size_t ptf_plan_assign(ptf_plan *plan)
 {
     plan->buffer_count = 0;
-    plan->padded = (ptf_region){0};
+    plan->padded = plan->phased = (ptf_region){0};
     find_lives(plan);
     for (int k = 0; k < plan->net->input_count; k++)
         plan->values[k].buffer = PTF_BUFFER_IN;
@@ -183,7 +184,7 @@ size_t ptf_plan_assign(ptf_plan *plan)
     }
     for (int i = 0; i < plan->step_count; i++)
         assign_step(plan, i);
-    size_t bytes = plan->padded.floats * sizeof(float);
+    size_t bytes = (plan->padded.floats + plan->phased.floats) * sizeof(float);
     for (int i = 0; i < plan->buffer_count; i++) {
         if (!ptf_add_size(bytes, plan->buffers[i].floats * sizeof(float),
                           &bytes))

@@ -49,13 +49,16 @@ float *ptf_plan_at(const ptf_plan *plan, const ptf_piece *piece, int value,
 ptf_map ptf_map_of(const ptf_plan_value *value)
 {
     const ptf_shape *shape = &value->shape;
-    ptf_map map = {.channels = shape->dim[0], .height = 1, .width = 1};
+    ptf_map map = {
+        .channels = shape->dim[0], .depth = 1, .height = 1, .width = 1};
     if (shape->rank > 1)
         map.width = shape->dim[shape->rank - 1];
     if (shape->rank > 2)
-        map.height = shape->dim[1];
+        map.height = shape->dim[shape->rank - 2];
+    if (shape->rank > 3)
+        map.depth = shape->dim[1];
     map.first = value->first;
-    map.rows = value->rows;
+    map.rows = shape->rank == 3 ? value->rows : map.height;
     return map;
 }
 
@@ -75,7 +78,7 @@ void ptf_step_shapes(const ptf_plan *plan, const ptf_step *step, ptf_shape *in,
 ptf_window ptf_window_of(const ptf_attrs *attrs)
 {
     ptf_window w;
-    for (int i = 0; i < 2; i++) {
+    for (int i = 0; i < PTF_MAP_AXES; i++) {
         w.kernel[i] = attrs->kernel[i];
         w.stride[i] = attrs->stride[i];
         w.padding[i] = attrs->padding[i];

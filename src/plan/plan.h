@@ -72,6 +72,17 @@ typedef struct ptf_buffers {
 typedef struct ptf_step ptf_step;
 typedef struct ptf_piece ptf_piece;
 
+/*
+ * The outputs of a transposed convolution that are a stride apart: they read
+ * the same taps, so that they are a convolution of stride 1; see transposed.c.
+ */
+typedef struct ptf_phase {
+    int64_t first[PTF_MAP_AXES], count[PTF_MAP_AXES]; /* of the outputs */
+    int64_t terms;
+    const float *weights, *panels;
+    const int32_t *taps, *ends;
+} ptf_phase;
+
 /* Runs one step on the images of a piece. */
 typedef void ptf_step_run(const ptf_plan *plan, const ptf_step *step,
                           const ptf_piece *piece);
@@ -96,7 +107,12 @@ struct ptf_step {
     const float *panels;
     int32_t *taps;
     int64_t taps_plane; /* floats between channels that taps are made for */
-    int64_t padded[2];  /* rows, columns of the padded input; 0: not padded */
+    /* The padded input, and what of it is in front; all 0: not padded. */
+    int64_t padded[PTF_MAP_AXES], before[PTF_MAP_AXES];
+    ptf_phase *phases; /* of a transposed convolution; NULL: ref runs it */
+    int phase_count;
+    int64_t phase_floats;  /* of the largest, before they go where they belong;
+                             0: there is one, which is there */
     ptf_epilogue epilogue; /* of a norm of its own scale and shift: weight and
                               bias, each NULL where there is none */
 
@@ -144,6 +160,7 @@ struct ptf_plan {
     ptf_region *buffers;
     int buffer_count;
     ptf_region padded; /* inputs of the convolutions that run, with zeros */
+    ptf_region phased; /* what one phase of a transposed one gives */
     char *scratch;     /* scratch_size of the kernels for each thread */
 
     bool by_rows;     /* each output row depends on some input rows only */
@@ -275,10 +292,34 @@ ptf_status ptf_plan_f32(ptf_plan *plan, const ptf_tensor *tensor,
 /* A batch norm's scale and shift. */
 ptf_status ptf_plan_batch_norm(ptf_plan *plan, const ptf_node *norm,
                                ptf_epilogue *epilogue, ptf_error *err);
-/* Packs the product's weights once, where that pays and memory is left. */
+/* Packs the weights of the product, or of its phases, once, where that pays and
+ * memory is left. */
 void ptf_plan_pack(ptf_plan *plan, ptf_step *step);
 
 int64_t ptf_conv_weights(const ptf_conv *conv);
+
+/* What a product step runs: of all its outputs, or those of one phase. */
+typedef struct ptf_product_run {
+    const ptf_plan *plan;
+    const ptf_step *step;
+    const ptf_piece *piece;
+    const float *weights, *panels;
+    const int32_t *taps, *ends;
+    int64_t terms;
+    int64_t out[PTF_MAP_AXES]; /* sizes of the output */
+    int64_t stride[PTF_MAP_AXES];
+    float *y;
+} ptf_product_run;
+
+/* Copies the operand with its padding, if the step wants it so. */
+void ptf_product_pad(ptf_product_run *run);
+/* Groups of channels and slices of depth, with product(). */
+void ptf_product_groups(ptf_product_run *run);
+/* One image after the other as ref.c defines them. */
+ptf_step_run ptf_product_ref;
+
+/* The phases of a transposed convolution, if they are worth it. */
+ptf_status ptf_plan_transposed(ptf_plan *plan, ptf_step *step, ptf_error *err);
 
 /*
  * What lies in memory of the one operand of a step and of its result, as

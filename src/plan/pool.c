@@ -11,23 +11,22 @@ static void pool_plane(void *context, int64_t i, int thread)
     const ptf_step_piece *r = context;
     (void)thread;
     const ptf_step *s = r->step;
-    const ptf_kernels *k = r->plan->kernels;
-    ptf_map in = ptf_map_of(&r->plan->values[s->in[0]]);
-    ptf_map out = ptf_map_of(&r->plan->values[s->out]);
-    int64_t n = r->piece->first + i / in.channels, c = i % in.channels;
-    const float *x =
-        ptf_plan_read(r->plan, r->piece, s->in[0], n) + c * in.rows * in.width;
-    float *y =
-        ptf_plan_at(r->plan, r->piece, s->out, n) + c * out.rows * out.width;
-    in.channels = out.channels = 1;
     const ptf_attrs *a = &s->node->attrs;
-    ptf_window w = ptf_window_of(a);
-    if (s->node->op == PTF_OP_MAXPOOL2D)
-        k->max_pool(&in, &out, &w, x, y);
-    else if (s->node->op == PTF_OP_AVGPOOL2D)
-        k->avg_pool(&in, &out, &w, a->count_include_pad, x, y);
-    else
-        k->adaptive_avg_pool(&in, &out, x, y);
+    ptf_pool_kind kind = ptf_op_pool_kind(s->node->op);
+    ptf_pool p = {.in = ptf_map_of(&r->plan->values[s->in[0]]),
+                  .out = ptf_map_of(&r->plan->values[s->out]),
+                  .mean = kind.mean,
+                  .adaptive = kind.adaptive,
+                  .window = ptf_window_of(a),
+                  .include_pad = a->count_include_pad,
+                  .divisor = a->divisor};
+    int64_t n = r->piece->first + i / p.in.channels, c = i % p.in.channels;
+    const float *x = ptf_plan_read(r->plan, r->piece, s->in[0], n) +
+                     c * ptf_map_pixels(&p.in);
+    float *y =
+        ptf_plan_at(r->plan, r->piece, s->out, n) + c * ptf_map_pixels(&p.out);
+    p.in.channels = p.out.channels = 1;
+    r->plan->kernels->pool(&p, x, y);
 }
 
 static void run_pool(const ptf_plan *plan, const ptf_step *step,

@@ -68,7 +68,7 @@ static void print_step(const ptf_plan *plan, int i, FILE *out)
     fprintf(out, "  by %lld%s", (long long)s->group, s->apart ? " apart" : "");
     const ptf_epilogue *e = &s->epilogue;
     fprintf(out, "%s%s%s%s%s\n", s->panels != NULL ? " packed" : "",
-            s->padded[1] > 0 ? " padded" : "", e->bias != NULL ? " +bias" : "",
+            s->padded[2] > 0 ? " padded" : "", e->bias != NULL ? " +bias" : "",
             e->scale != NULL ? " +scale" : "", e->relu ? " +relu" : "");
 }
 

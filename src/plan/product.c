@@ -6,17 +6,9 @@
  */
 #include "plan/plan.h"
 
-typedef struct product_run {
-    const ptf_plan *plan;
-    const ptf_step *step;
-    const ptf_piece *piece;
-    int64_t pixels; /* of the piece */
-} product_run;
-
 static int64_t terms_of(const ptf_conv *conv)
 {
-    return conv->in.channels / conv->groups * conv->window.kernel[0] *
-           conv->window.kernel[1];
+    return conv->in.channels / conv->groups * ptf_window_taps(&conv->window);
 }
 
 int64_t ptf_conv_weights(const ptf_conv *conv)
@@ -28,7 +20,7 @@ int64_t ptf_conv_weights(const ptf_conv *conv)
 
 static void ref_image(void *context, int64_t i, int thread)
 {
-    const product_run *r = context;
+    const ptf_step_piece *r = context;
     (void)thread;
     const float *x =
         ptf_plan_read(r->plan, r->piece, r->step->in[0], r->piece->first + i);
@@ -37,14 +29,36 @@ static void ref_image(void *context, int64_t i, int thread)
     ptf_ref_conv(&r->step->conv, x, r->step->weights, &r->step->epilogue, y);
 }
 
-static void run_ref(const ptf_plan *plan, const ptf_step *step,
-                    const ptf_piece *piece)
+void ptf_product_ref(const ptf_plan *plan, const ptf_step *step,
+                     const ptf_piece *piece)
 {
-    product_run run = {.plan = plan, .step = step, .piece = piece};
+    ptf_step_piece run = {plan, step, piece};
     ptf_piece_each(plan, piece, piece->count, ref_image, &run);
 }
 
 /* ----------------------------------------------------------------- padding */
+
+static bool is_padded(const ptf_step *step)
+{
+    return step->padded[2] > 0;
+}
+
+/* One slice of a padded channel, from the operand's, or with NULL zeros. */
+static void pad_slice(const ptf_step *s, const float *x, float *y)
+{
+    const ptf_map *in = &s->conv.in;
+    int64_t rows = s->padded[1], columns = s->padded[2];
+    int64_t top =
+        in->first + s->before[1] - s->conv.out.first * s->conv.window.stride[1];
+    int64_t left = s->before[2];
+    int64_t width = ptf_min_i64(in->width, columns - left);
+    for (int64_t row = 0; row < rows; row++, y += columns) {
+        memset(y, 0, (size_t)columns * sizeof(float));
+        if (x != NULL && row >= top && row - top < in->rows && width > 0)
+            memcpy(y + left, x + (row - top) * in->width,
+                   (size_t)width * sizeof(float));
+    }
+}
 
 /*
  * Copies channel c of image n into the padded input, zeros around it: the
@@ -52,65 +66,83 @@ static void run_ref(const ptf_plan *plan, const ptf_step *step,
  */
 static void pad_plane(void *context, int64_t i, int thread)
 {
-    const product_run *r = context;
+    const ptf_product_run *r = context;
     (void)thread;
     const ptf_step *s = r->step;
     const ptf_map *in = &s->conv.in;
-    const ptf_window *w = &s->conv.window;
-    int64_t rows = s->padded[0], columns = s->padded[1];
-    int64_t top = in->first + w->padding[0] - s->conv.out.first * w->stride[0];
-    int64_t left = w->padding[1];
-    int64_t width = ptf_min_i64(in->width, columns - left);
+    int64_t slice = s->padded[1] * s->padded[2];
     const float *x = ptf_plan_read(r->plan, r->piece, s->in[0],
                                    r->piece->first + i / in->channels) +
-                     i % in->channels * in->rows * in->width;
-    float *y = ptf_plan_own(&r->plan->padded, r->piece) + i * rows * columns;
-    for (int64_t row = 0; row < rows; row++, y += columns) {
-        memset(y, 0, (size_t)columns * sizeof(float));
-        if (row >= top && row - top < in->rows && width > 0)
-            memcpy(y + left, x + (row - top) * in->width,
-                   (size_t)width * sizeof(float));
+                     i % in->channels * ptf_map_pixels(in);
+    float *y =
+        ptf_plan_own(&r->plan->padded, r->piece) + i * s->padded[0] * slice;
+    for (int64_t z = 0; z < s->padded[0]; z++, y += slice) {
+        int64_t from = z - s->before[0];
+        bool inside = from >= 0 && from < in->depth;
+        pad_slice(s, inside ? x + from * in->rows * in->width : NULL, y);
     }
+}
+
+void ptf_product_pad(ptf_product_run *run)
+{
+    if (is_padded(run->step))
+        ptf_piece_each(run->plan, run->piece,
+                       run->piece->count * run->step->conv.in.channels,
+                       pad_plane, run);
 }
 
 /* -------------------------------------------------------------------- cuts */
 
-/* The product of one group of channels. */
-static ptf_product group_product(const product_run *r, int64_t group)
+/* What the taps go over, from the first position that the output reads. */
+static const float *read_input(const ptf_product_run *r,
+                               int64_t size[PTF_MAP_AXES])
 {
     const ptf_step *s = r->step;
     const ptf_conv *v = &s->conv;
+    if (is_padded(s)) {
+        memcpy(size, s->padded, sizeof(s->padded));
+        return ptf_plan_own(&r->plan->padded, r->piece);
+    }
+    size[0] = v->in.depth;
+    size[1] = v->in.rows;
+    size[2] = v->in.width;
+    return ptf_plan_read(r->plan, r->piece, s->in[0], r->piece->first) +
+           (v->out.first * v->window.stride[1] - v->in.first) * v->in.width;
+}
+
+/* The product of one group of channels and one slice of the output. */
+static ptf_product group_product(const ptf_product_run *r, int64_t i)
+{
+    const ptf_conv *v = &r->step->conv;
     int64_t lanes = r->plan->kernels->lanes;
-    int64_t channels = v->out.channels / v->groups, terms = terms_of(v);
+    int64_t group = i / r->out[0], z = i % r->out[0];
+    int64_t channels = v->out.channels / v->groups;
     int64_t first = group * channels;
-    bool padded = s->padded[1] > 0;
-    int64_t rows = padded ? s->padded[0] : v->in.rows;
-    int64_t width = padded ? s->padded[1] : v->in.width;
-    int64_t plane = v->out.rows * v->out.width;
-    const ptf_epilogue *e = &s->epilogue;
-    const float *x =
-        padded ? ptf_plan_own(&r->plan->padded, r->piece)
-               : ptf_plan_read(r->plan, r->piece, s->in[0], r->piece->first) +
-                     (v->out.first * v->window.stride[0] - v->in.first) * width;
-    float *y = ptf_plan_at(r->plan, r->piece, s->out, r->piece->first);
+    int64_t plane = r->out[1] * r->out[2], map = r->out[0] * plane;
+    int64_t size[PTF_MAP_AXES];
+    const float *x = read_input(r, size);
+    int64_t in_map = size[0] * size[1] * size[2];
+    const ptf_epilogue *e = &r->step->epilogue;
     return (ptf_product){
-        .x = x + group * (v->in.channels / v->groups) * rows * width,
-        .taps = s->taps,
-        .terms = terms,
-        .weights = s->weights + first * terms,
-        .panels = s->panels == NULL
+        .x = x + group * (v->in.channels / v->groups) * in_map +
+             z * r->stride[0] * size[1] * size[2],
+        .taps = r->taps,
+        .terms = r->terms,
+        .ends = r->ends,
+        .weights = r->weights + first * r->terms,
+        .panels = r->panels == NULL
                       ? NULL
-                      : s->panels + group * ptf_ceil_div(channels, lanes) *
-                                        lanes * terms,
+                      : r->panels + group * ptf_ceil_div(channels, lanes) *
+                                        lanes * r->terms,
         .channels = channels,
-        .out_height = v->out.rows,
-        .out_width = v->out.width,
-        .x_image = v->in.channels * rows * width,
-        .x_row = v->window.stride[0] * width,
-        .x_column = v->window.stride[1],
-        .y = y + first * plane,
-        .y_image = v->out.channels * plane,
-        .y_channel = plane,
+        .out_height = r->out[1],
+        .out_width = r->out[2],
+        .x_image = v->in.channels * in_map,
+        .x_row = r->stride[1] * size[2],
+        .x_column = r->stride[2],
+        .y = r->y + first * map + z * plane,
+        .y_image = v->out.channels * map,
+        .y_channel = map,
         .epilogue = {.bias = e->bias != NULL ? e->bias + first : NULL,
                      .scale = e->scale != NULL ? e->scale + first : NULL,
                      .shift = e->shift != NULL ? e->shift + first : NULL,
@@ -118,30 +150,35 @@ static ptf_product group_product(const product_run *r, int64_t group)
     };
 }
 
-static ptf_product product_of(const void *context, int64_t group)
+static ptf_product product_of(const void *context, int64_t i)
 {
-    return group_product(context, group);
+    return group_product(context, i);
 }
 
-static int threads_of(const product_run *r)
+static int threads_of(const ptf_product_run *r)
 {
     return r->piece->thread == PTF_ALL_THREADS ? r->plan->threads : 1;
 }
 
+static int64_t pixels_of(const ptf_product_run *r)
+{
+    return r->piece->count * r->out[1] * r->out[2];
+}
+
 /* More than threads, so that all end at about the same time. */
-static int64_t direct_parts(const product_run *r)
+static int64_t direct_parts(const ptf_product_run *r)
 {
     return threads_of(r) > 1 ? 4 * threads_of(r) : 1;
 }
 
-static char *scratch_of(const product_run *r, int thread)
+static char *scratch_of(const ptf_product_run *r, int thread)
 {
     return r->plan->scratch + (size_t)thread * r->plan->kernels->scratch_size;
 }
 
 static void direct_part(void *context, int64_t i, int thread)
 {
-    const product_run *r = context;
+    const ptf_product_run *r = context;
     const ptf_kernels *kernels = r->plan->kernels;
     ptf_product q = group_product(r, 0);
     int64_t c0, c1;
@@ -149,30 +186,42 @@ static void direct_part(void *context, int64_t i, int thread)
             q.panels != NULL ? kernels->panel_channels : kernels->lanes, &c0,
             &c1);
     if (c0 < c1)
-        kernels->direct(&q, c0, c1, 0, r->pixels, scratch_of(r, thread));
+        kernels->direct(&q, c0, c1, 0, pixels_of(r), scratch_of(r, thread));
+}
+
+void ptf_product_groups(ptf_product_run *run)
+{
+    const ptf_conv *v = &run->step->conv;
+    int thread = run->piece->thread > 0 ? run->piece->thread : 0;
+    ptf_products products = {.of = product_of,
+                             .context = run,
+                             .groups = v->groups * run->out[0],
+                             .channels = v->out.channels / v->groups,
+                             .pixels = pixels_of(run),
+                             .scratch = scratch_of(run, thread)};
+    ptf_products_run(run->plan->kernels, threads_of(run), &products);
 }
 
 static void run_product(const ptf_plan *plan, const ptf_step *step,
                         const ptf_piece *piece)
 {
     const ptf_conv *v = &step->conv;
-    product_run run = {.plan = plan, .step = step, .piece = piece};
-    run.pixels = piece->count * v->out.rows * v->out.width;
-    if (step->padded[1] > 0)
-        ptf_piece_each(plan, piece, piece->count * v->in.channels, pad_plane,
-                       &run);
-    if (step->side_by_side && run.pixels <= plan->kernels->direct_pixels) {
+    ptf_product_run run = {
+        .plan = plan,
+        .step = step,
+        .piece = piece,
+        .weights = step->weights,
+        .panels = step->panels,
+        .taps = step->taps,
+        .terms = terms_of(v),
+        .out = {v->out.depth, v->out.rows, v->out.width},
+        .y = ptf_plan_at(plan, piece, step->out, piece->first)};
+    memcpy(run.stride, v->window.stride, sizeof(run.stride));
+    ptf_product_pad(&run);
+    if (step->side_by_side && pixels_of(&run) <= plan->kernels->direct_pixels)
         ptf_piece_each(plan, piece, direct_parts(&run), direct_part, &run);
-        return;
-    }
-    ptf_products products = {
-        .of = product_of,
-        .context = &run,
-        .groups = v->groups,
-        .channels = v->out.channels / v->groups,
-        .pixels = run.pixels,
-        .scratch = scratch_of(&run, piece->thread > 0 ? piece->thread : 0)};
-    ptf_products_run(plan->kernels, threads_of(&run), &products);
+    else
+        ptf_product_groups(&run);
 }
 
 /* -------------------------------------------------------------------- make */
@@ -187,7 +236,7 @@ static ptf_status allocate_taps(ptf_plan *plan, ptf_step *step, ptf_error *err)
     return step->taps != NULL ? PTF_OK : ptf_fail_memory(err);
 }
 
-/* Rows or columns that the windows reach, padding included. */
+/* Positions that the windows reach, padding included. */
 static int64_t reach(const ptf_window *w, int axis, int64_t outputs)
 {
     return (outputs - 1) * w->stride[axis] +
@@ -200,10 +249,10 @@ static int64_t reach(const ptf_window *w, int axis, int64_t outputs)
  */
 static int64_t taps_plane(const ptf_step *step)
 {
-    const ptf_map *in = &step->conv.in;
-    int64_t plane = in->rows * in->width;
-    if (step->padded[1] > 0 &&
-        !ptf_mul_i64(step->padded[0], step->padded[1], &plane))
+    int64_t plane = ptf_map_pixels(&step->conv.in);
+    if (is_padded(step) &&
+        (!ptf_mul_i64(step->padded[0], step->padded[1], &plane) ||
+         !ptf_mul_i64(plane, step->padded[2], &plane)))
         plane = INT64_MAX;
     return plane;
 }
@@ -214,13 +263,13 @@ void ptf_step_fit(const ptf_plan *plan, ptf_step *step)
         return;
     step->conv.in = ptf_map_of(&plan->values[step->in[0]]);
     step->conv.out = ptf_map_of(&plan->values[step->out]);
-    if (step->padded[1] > 0)
-        step->padded[0] = reach(&step->conv.window, 0, step->conv.out.rows);
+    if (is_padded(step) && !step->conv.transposed)
+        step->padded[1] = reach(&step->conv.window, 1, step->conv.out.rows);
 }
 
 ptf_status ptf_step_check(const ptf_step *step, ptf_error *err)
 {
-    if (step->taps == NULL ||
+    if ((step->taps == NULL && step->phase_count == 0) ||
         taps_plane(step) <=
             INT32_MAX / (step->conv.in.channels / step->conv.groups))
         return PTF_OK;
@@ -232,20 +281,40 @@ ptf_status ptf_step_check(const ptf_step *step, ptf_error *err)
 void ptf_step_taps(ptf_step *step)
 {
     const ptf_window *w = &step->conv.window;
-    bool padded = step->padded[1] > 0;
-    int64_t width = padded ? step->padded[1] : step->conv.in.width;
-    int64_t plane = taps_plane(step);
+    int64_t width = step->conv.in.width, rows = step->conv.in.rows;
+    int64_t plane = taps_plane(step), area = w->kernel[1] * w->kernel[2];
     if (step->taps == NULL || plane == step->taps_plane)
         return;
+    if (is_padded(step)) {
+        rows = step->padded[1];
+        width = step->padded[2];
+    }
     int32_t *taps = step->taps;
     for (int64_t c = 0; c < step->conv.in.channels / step->conv.groups; c++) {
-        for (int64_t i = 0; i < w->kernel[0] * w->kernel[1]; i++) {
-            int64_t row = i / w->kernel[1] * w->dilation[0];
-            int64_t column = i % w->kernel[1] * w->dilation[1];
-            *taps++ = (int32_t)(c * plane + row * width + column);
+        for (int64_t i = 0; i < w->kernel[0] * area; i++) {
+            int64_t z = i / area * w->dilation[0];
+            int64_t row = i % area / w->kernel[2] * w->dilation[1];
+            int64_t column = i % w->kernel[2] * w->dilation[2];
+            *taps++ = (int32_t)(c * plane + (z * rows + row) * width + column);
         }
     }
     step->taps_plane = plane;
+}
+
+/* The padded input of a convolution, where it is needed. */
+static void set_padding(ptf_step *step)
+{
+    const ptf_conv *v = &step->conv;
+    const ptf_window *w = &v->window;
+    const int64_t in[] = {v->in.depth, v->in.height, v->in.width};
+    const int64_t out[] = {v->out.depth, v->out.height, v->out.width};
+    bool pads = false;
+    for (int i = 0; i < PTF_MAP_AXES; i++)
+        pads |= w->padding[i] > 0 || reach(w, i, out[i]) > in[i];
+    for (int i = 0; i < PTF_MAP_AXES && pads; i++) {
+        step->padded[i] = reach(w, i, out[i]);
+        step->before[i] = w->padding[i];
+    }
 }
 
 /* The geometry of the node as a convolution. */
@@ -254,40 +323,55 @@ static void set_geometry(const ptf_plan *plan, ptf_step *step)
     const ptf_attrs *a = &step->node->attrs;
     ptf_conv *v = &step->conv;
     if (step->node->op == PTF_OP_LINEAR) {
-        *v = (ptf_conv){
-            .in = {.channels = a->in_channels, .height = 1, .width = 1},
-            .out = {.channels = a->out_channels, .height = 1, .width = 1},
-            .window = {{1, 1}, {1, 1}, {0, 0}, {1, 1}},
-            .groups = 1};
-        v->in.rows = v->out.rows = 1;
+        *v =
+            (ptf_conv){.in = {.channels = a->in_channels, 1, 1, 1, .rows = 1},
+                       .out = {.channels = a->out_channels, 1, 1, 1, .rows = 1},
+                       .window = {{1, 1, 1}, {1, 1, 1}, {0, 0, 0}, {1, 1, 1}},
+                       .groups = 1};
     } else {
         v->in = ptf_map_of(&plan->values[step->in[0]]);
         v->out = ptf_map_of(&plan->values[step->out]);
         v->window = ptf_window_of(a);
         v->groups = a->groups;
+        v->transposed = ptf_op_is_transposed(step->node->op);
     }
+    if (v->transposed)
+        return;
+    set_padding(step);
     const ptf_window *w = &v->window;
-    int64_t rows = reach(w, 0, v->out.height);
-    int64_t columns = reach(w, 1, v->out.width);
-    if (w->padding[0] > 0 || w->padding[1] > 0 || rows > v->in.height ||
-        columns > v->in.width) {
-        step->padded[0] = rows;
-        step->padded[1] = columns;
-    }
-    step->side_by_side = v->groups == 1 && v->out.height == 1 &&
-                         v->out.width == 1 && step->padded[1] == 0 &&
-                         w->kernel[0] == v->in.height &&
-                         w->kernel[1] == v->in.width;
+    step->side_by_side = v->groups == 1 && ptf_map_pixels(&v->out) == 1 &&
+                         !is_padded(step) && w->kernel[0] == v->in.depth &&
+                         w->kernel[1] == v->in.height &&
+                         w->kernel[2] == v->in.width;
 }
 
 /* A step is heavy when a pass over its weights moves more than its maps do. */
 static bool is_heavy(const ptf_conv *v)
 {
-    int64_t weights = ptf_conv_weights(v);
-    int64_t maps = v->in.channels * v->in.height * v->in.width +
-                   v->out.channels * v->out.height * v->out.width;
-    return weights > 4 << 20 ||
-           (v->out.height * v->out.width == 1 && weights > maps);
+    int64_t weights = ptf_conv_weights(v), out = ptf_map_pixels(&v->out);
+    int64_t maps =
+        v->in.channels * ptf_map_pixels(&v->in) + v->out.channels * out;
+    return weights > 4 << 20 || (out == 1 && weights > maps);
+}
+
+/* The parameters, as the kernels want them. */
+static ptf_status read_parameters(ptf_plan *plan, ptf_step *step,
+                                  ptf_error *err)
+{
+    const ptf_node *node = step->node;
+    ptf_epilogue *e = &step->epilogue;
+    ptf_tensor rows = ptf_node_rows(node);
+    ptf_status status = ptf_plan_f32(plan, &rows, &step->weights, err);
+    if (status == PTF_OK)
+        status =
+            ptf_plan_f32(plan, node->tensors[PTF_ROLE_BIAS], &e->bias, err);
+    if (status == PTF_OK)
+        status =
+            ptf_plan_f32(plan, node->tensors[PTF_ROLE_SCALE], &e->scale, err);
+    if (status == PTF_OK)
+        status =
+            ptf_plan_f32(plan, node->tensors[PTF_ROLE_SHIFT], &e->shift, err);
+    return status;
 }
 
 ptf_status ptf_plan_product(ptf_plan *plan, ptf_step *step, ptf_error *err)
@@ -300,24 +384,15 @@ ptf_status ptf_plan_product(ptf_plan *plan, ptf_step *step, ptf_error *err)
                              plan->values[step->in[0]].shape.rank + 1);
     set_geometry(plan, step);
     step->heavy = is_heavy(&step->conv);
-    ptf_epilogue *e = &step->epilogue;
-    ptf_status status =
-        ptf_plan_f32(plan, node->tensors[PTF_ROLE_WEIGHT], &step->weights, err);
-    if (status == PTF_OK)
-        status =
-            ptf_plan_f32(plan, node->tensors[PTF_ROLE_BIAS], &e->bias, err);
-    if (status == PTF_OK)
-        status =
-            ptf_plan_f32(plan, node->tensors[PTF_ROLE_SCALE], &e->scale, err);
-    if (status == PTF_OK)
-        status =
-            ptf_plan_f32(plan, node->tensors[PTF_ROLE_SHIFT], &e->shift, err);
+    ptf_status status = read_parameters(plan, step, err);
     if (plan->kernels->product == NULL) {
         step->kernel = "ref";
-        step->run = run_ref;
-        step->padded[0] = step->padded[1] = 0;
+        step->run = ptf_product_ref;
+        memset(step->padded, 0, sizeof(step->padded));
         return status;
     }
+    if (step->conv.transposed)
+        return status == PTF_OK ? ptf_plan_transposed(plan, step, err) : status;
     step->run = run_product;
     bool direct =
         step->side_by_side && plan->most <= plan->kernels->direct_pixels;

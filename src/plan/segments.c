@@ -31,7 +31,7 @@ static int64_t least_group(const ptf_step *s)
     const ptf_map *out = &s->conv.out;
     if (s->weights == NULL || ptf_conv_weights(&s->conv) < LARGE_WEIGHTS)
         return 1;
-    return ptf_ceil_div(ENOUGH_PIXELS, out->height * out->width);
+    return ptf_ceil_div(ENOUGH_PIXELS, ptf_map_pixels(out));
 }
 
 /* What the step reads and writes of an image. */

@@ -337,6 +337,8 @@ static ptf_status allocate_all(ptf_plan *plan, size_t scratch, ptf_error *err)
     if (status == PTF_OK)
         status = allocate(plan, plan->padded.floats, &plan->padded.data, err);
     if (status == PTF_OK)
+        status = allocate(plan, plan->phased.floats, &plan->phased.data, err);
+    if (status == PTF_OK)
         status = allocate(plan, plan->stripe_floats[0], &plan->stripe_in, err);
     if (status == PTF_OK)
         status =

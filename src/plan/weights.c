@@ -127,24 +127,36 @@ static void pack_panel(void *context, int64_t i, int thread)
                      r->panels + (group * width + c) * r->terms);
 }
 
-void ptf_plan_pack(ptf_plan *plan, ptf_step *step)
+/* The panels, or NULL: it runs without them. */
+static const float *pack(ptf_plan *plan, const ptf_step *step,
+                         const float *weights, int64_t terms)
 {
     const ptf_kernels *kernels = plan->kernels;
     int64_t groups = step->conv.groups;
     int64_t channels = step->conv.out.channels / groups;
-    int64_t terms = step->conv.in.channels / groups *
-                    step->conv.window.kernel[0] * step->conv.window.kernel[1];
     int64_t width = ptf_ceil_div(channels, kernels->lanes) * kernels->lanes;
     size_t size = (size_t)(groups * width * terms) * sizeof(float);
     if ((size > PACK_AT_MOST && plan->runs < PTF_PACK_FROM) ||
         ptf_plan_reserve(plan, size, NULL) != PTF_OK)
-        return;
+        return NULL;
     float *panels = ptf_plan_alloc(plan, size);
-    if (panels == NULL) /* it runs without them */
-        return;
+    if (panels == NULL)
+        return NULL;
     int64_t full = kernels->panel_channels;
-    pack_run run = {kernels, step->weights, panels, channels, terms};
+    pack_run run = {kernels, weights, panels, channels, terms};
     ptf_each(plan->threads, groups * ptf_ceil_div(channels, full), pack_panel,
              &run);
-    step->panels = panels;
+    return panels;
+}
+
+void ptf_plan_pack(ptf_plan *plan, ptf_step *step)
+{
+    for (int i = 0; i < step->phase_count; i++) {
+        ptf_phase *p = &step->phases[i];
+        p->panels = pack(plan, step, p->weights, p->terms);
+    }
+    if (step->phase_count == 0)
+        step->panels =
+            pack(plan, step, step->weights,
+                 ptf_conv_weights(&step->conv) / step->conv.out.channels);
 }

@@ -169,9 +169,34 @@ static ptf_status scale_all(const scaling *s, fold *f, const ptf_node *layer,
                : status;
 }
 
+/* A transposed convolution's output channels are its weight's second axis. */
+static ptf_status fold_transposed(ptf_arena *arena, const ptf_node *layer,
+                                  fold *f, ptf_tensor **out, ptf_error *err)
+{
+    const ptf_tensor *old = layer->tensors[PTF_ROLE_WEIGHT];
+    int64_t count = ptf_tensor_numel(old), of_group = old->shape[1];
+    int64_t taps = count / (old->shape[0] * of_group);
+    int64_t group = count / layer->attrs.groups;
+    float *data = NULL;
+    double *numbers = ptf_arena_array(arena, (size_t)count, sizeof(*numbers));
+    *out = ptf_tensor_new(arena, old->rank, old->shape, &data);
+    if (numbers == NULL || *out == NULL)
+        return ptf_fail_memory(err);
+    ptf_status status = ptf_tensor_read_f64(old, numbers, err);
+    for (int64_t i = 0; i < count && status == PTF_OK; i++) {
+        int64_t channel = i / group * of_group + i / taps % of_group;
+        data[i] = (float)(numbers[i] * f->scale[channel]);
+        if (!isfinite(data[i]))
+            return note_number(f, layer, "weight", numbers[i], channel, err);
+    }
+    return status;
+}
+
 static ptf_status fold_weight(ptf_arena *arena, const ptf_node *layer, fold *f,
                               ptf_tensor **out, ptf_error *err)
 {
+    if (ptf_op_is_transposed(layer->op))
+        return fold_transposed(arena, layer, f, out, err);
     const ptf_tensor *old = layer->tensors[PTF_ROLE_WEIGHT];
     ptf_tensor row = row_of(old, 0);
     scaling s = {.weight = old,

@@ -45,7 +45,8 @@ static void find_leading(walk *w)
 /* ----------------------------------------------------------------- weights */
 
 /*
- * The same numbers as [out, C, H, W] (or [out, C, L]) instead of [out, in].
+ * The same numbers as [out, C, H, W], or as many axes as the map has, instead
+ * of [out, in].
  * Sizes of 1 take any stride, so theirs need no product.
  */
 static ptf_tensor *reshape(ptf_arena *arena, const ptf_tensor *old,
@@ -66,16 +67,22 @@ static ptf_tensor *reshape(ptf_arena *arena, const ptf_tensor *old,
     return conv;
 }
 
+static ptf_op conv_of(const ptf_shape *map)
+{
+    static const ptf_op ops[] = {PTF_OP_CONV1D, PTF_OP_CONV2D, PTF_OP_CONV3D};
+    return ops[map->rank - 2];
+}
+
 static ptf_attrs conv_attrs(const ptf_attrs *linear, const ptf_shape *map)
 {
     ptf_attrs conv;
-    ptf_attrs_default(map->rank == 3 ? PTF_OP_CONV2D : PTF_OP_CONV1D, &conv);
+    ptf_attrs_default(conv_of(map), &conv);
     conv.in_channels = map->dim[0];
     conv.out_channels = linear->out_channels;
     conv.has_bias = linear->has_bias;
     conv.scale_shift = linear->scale_shift;
-    conv.kernel[0] = map->rank == 3 ? map->dim[1] : 1;
-    conv.kernel[1] = map->dim[map->rank - 1];
+    for (int d = 1; d < map->rank; d++)
+        conv.kernel[d + PTF_MAP_AXES - map->rank] = map->dim[d];
     return conv;
 }
 
@@ -89,10 +96,10 @@ static ptf_status convert_linear(walk *w, ptf_node *node, ptf_shape *map)
             return ptf_fail_memory(w->err);
     }
     node->attrs = conv_attrs(&node->attrs, map);
-    node->op = map->rank == 3 ? PTF_OP_CONV2D : PTF_OP_CONV1D;
+    node->op = conv_of(map);
     node->text = NULL;
     (*w->changed)++;
-    *map = (ptf_shape){map->rank, {node->attrs.out_channels, 1, 1}};
+    *map = (ptf_shape){map->rank, {node->attrs.out_channels, 1, 1, 1}};
     return PTF_OK;
 }
 
@@ -100,7 +107,7 @@ static ptf_status convert_linear(walk *w, ptf_node *node, ptf_shape *map)
 
 static bool is_single(const ptf_shape *map)
 {
-    return map->dim[1] == 1 && (map->rank == 2 || map->dim[2] == 1);
+    return ptf_shape_numel(map) == map->dim[0];
 }
 
 static ptf_status refuse_node(const walk *w, const ptf_node *node)
@@ -125,7 +132,7 @@ static ptf_status convert_node(walk *w, int index)
         w->edit->dead[index] = true;
         return PTF_OK;
     }
-    if (node->op == PTF_OP_BATCHNORM1D && is_single(map)) {
+    if (node->op == PTF_OP_BATCHNORM1D && map->rank < 4 && is_single(map)) {
         node->op = map->rank == 3 ? PTF_OP_BATCHNORM2D : PTF_OP_BATCHNORM1D;
         node->text = NULL;
         return PTF_OK;
@@ -152,7 +159,9 @@ static ptf_status visit(walk *w, int index)
     if (node->input_count != 1)
         return PTF_OK;
     int from = node->inputs[0];
-    if (!flattens_all(node) || !w->leads[index] || w->maps[from].rank < 2)
+    int rank = w->maps[from].rank;
+    if (!flattens_all(node) || !w->leads[index] || rank < 2 ||
+        rank > 1 + PTF_MAP_AXES)
         return PTF_OK;
     w->edit->dead[index] = true;
     w->is_map[index] = true;

@@ -101,6 +101,15 @@ class Runs(ProgramTest):
                             "--require", "certified")
         self.assertIn("verdict: CERTIFIED", text)
 
+    def test_a_transposed_convolution_is_folded_and_certified(self):
+        text = self.succeed("bnfuse", PROGRAMS / "slides.pt2", "out.safetensors")
+        self.assertRegex(text, "verdict: (CERTIFIED|BITWISE)")
+        self.agree("out.safetensors", "slides")
+        graph = self.succeed("ptfold", "info", "--graph", "out.safetensors")
+        self.assertNotIn("batch_norm", graph)
+        self.assertIn("padding=same", graph)
+        self.assertIn("output_padding=[1,0]", graph)
+
     def test_a_view_that_goes_stale_is_refused(self):
         self.refuse(UNSUPPORTED, ["stale.pt2: node 'relu_' (aten.relu_.default",
                                   "writes to 'mul' in place, whose storage add "

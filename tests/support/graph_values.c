@@ -121,13 +121,13 @@ static float conv_at(const job *j, const place *in, int64_t channel,
     const float *w = j->node->tensors[PTF_ROLE_WEIGHT]->data;
     int64_t channels = in->at[0] / a->groups;
     int64_t first = channel / (a->out_channels / a->groups) * channels;
-    int64_t area = a->kernel[0] * a->kernel[1], terms = channels * area;
+    int64_t area = a->kernel[1] * a->kernel[2], terms = channels * area;
     float sum = 0.0F, block = 0.0F;
     for (int64_t t = 0; t < terms; t++) {
-        int64_t r = row * a->stride[0] - a->padding[0] +
-                    t % area / a->kernel[1] * a->dilation[0];
-        int64_t c = column * a->stride[1] - a->padding[1] +
-                    t % a->kernel[1] * a->dilation[1];
+        int64_t r = row * a->stride[1] - a->padding[1] +
+                    t % area / a->kernel[2] * a->dilation[1];
+        int64_t c = column * a->stride[2] - a->padding[2] +
+                    t % a->kernel[2] * a->dilation[2];
         float x = 0.0F;
         if (is_inside(in, r, c))
             x = j->x[0][((first + t / area) * in->at[1] + r) * in->at[2] + c];
@@ -201,9 +201,9 @@ static float pool_at(const job *j, const place *in, int64_t i, int64_t row,
     bool max = j->node->op == PTF_OP_MAXPOOL2D;
     float y = max ? -INFINITY : 0.0F;
     int64_t taps = 0;
-    for (int64_t t = 0; t < a->kernel[0] * a->kernel[1]; t++) {
-        int64_t r = row * a->stride[0] - a->padding[0] + t / a->kernel[1];
-        int64_t c = column * a->stride[1] - a->padding[1] + t % a->kernel[1];
+    for (int64_t t = 0; t < a->kernel[1] * a->kernel[2]; t++) {
+        int64_t r = row * a->stride[1] - a->padding[1] + t / a->kernel[2];
+        int64_t c = column * a->stride[2] - a->padding[2] + t % a->kernel[2];
         if (!is_inside(in, r, c))
             continue;
         float x = j->x[0][(i * in->at[1] + r) * in->at[2] + c];

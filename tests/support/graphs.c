@@ -116,8 +116,8 @@ int graph_one(graph *g, const char *name, ptf_op op, int from)
 {
     int node = graph_node(g, name, op, 1, &from);
     if (op == PTF_OP_ADAPTIVE_AVGPOOL2D)
-        g->nodes[node].attrs.output_size[0] =
-            g->nodes[node].attrs.output_size[1] = 1;
+        g->nodes[node].attrs.output_size[1] =
+            g->nodes[node].attrs.output_size[2] = 1;
     return node;
 }
 
@@ -177,7 +177,7 @@ int graph_conv(graph *g, const char *name, int from, int64_t in, int64_t out,
     node->attrs.in_channels = in;
     node->attrs.out_channels = out;
     node->attrs.has_bias = bias;
-    for (int i = 0; i < 2; i++) {
+    for (int i = 1; i < PTF_MAP_AXES; i++) {
         node->attrs.kernel[i] = k;
         node->attrs.stride[i] = window.stride;
         node->attrs.padding[i] = window.padding;
@@ -210,7 +210,7 @@ static void product(const exact *e, int index)
     const ptf_shape *in = &e->shapes[node->inputs[0]], *out = &e->shapes[index];
     const long double *x = e->values[node->inputs[0]];
     int64_t h = in->rank == 3 ? in->dim[1] : 1;
-    int64_t w = in->rank == 3 ? in->dim[2] : 1, k = a->kernel[0];
+    int64_t w = in->rank == 3 ? in->dim[2] : 1, k = a->kernel[1];
     int64_t rows = in->rank == 3 ? out->dim[1] : 1;
     int64_t columns = in->rank == 3 ? out->dim[2] : 1;
     for (int64_t i = 0; i < out->dim[0] * rows * columns; i++) {
@@ -218,8 +218,8 @@ static void product(const exact *e, int index)
         long double sum = number(node, PTF_ROLE_BIAS, o);
         for (int64_t t = 0; t < a->in_channels * k * k; t++) {
             int64_t y =
-                i / columns % rows * a->stride[0] + t / k % k - a->padding[0];
-            int64_t z = i % columns * a->stride[1] + t % k - a->padding[1];
+                i / columns % rows * a->stride[1] + t / k % k - a->padding[1];
+            int64_t z = i % columns * a->stride[2] + t % k - a->padding[2];
             if (y >= 0 && y < h && z >= 0 && z < w)
                 sum += x[(t / (k * k) * h + y) * w + z] *
                        number(node, PTF_ROLE_WEIGHT,

@@ -73,7 +73,7 @@ static ptf_node *add(build *b, ptf_op op)
     assert_true(ptf_node_read(&b->net.arena, node, 1, &b->last));
     node->attrs.groups = 1;
     node->attrs.eps = 1e-5;
-    for (int i = 0; i < 2; i++) {
+    for (int i = 0; i < PTF_MAP_AXES; i++) {
         node->attrs.kernel[i] = node->attrs.stride[i] = 1;
         node->attrs.dilation[i] = 1;
     }
@@ -134,14 +134,14 @@ ptf_node *add_conv(build *b, int64_t out, int64_t kernel, int64_t stride,
     a->out_channels = out;
     a->groups = groups;
     a->has_bias = true;
-    for (int i = flat ? 1 : 0; i < 2; i++) {
+    for (int i = flat ? 2 : 1; i < PTF_MAP_AXES; i++) {
         a->kernel[i] = kernel;
         a->stride[i] = stride;
         a->padding[i] = padding;
         a->dilation[i] = dilation;
     }
-    int64_t shape[4] = {out, a->in_channels / groups, a->kernel[0],
-                        a->kernel[1]};
+    int64_t shape[4] = {out, a->in_channels / groups, a->kernel[1],
+                        a->kernel[2]};
     int64_t terms = shape[1] * shape[2] * shape[3];
     float size = 2.0F / sqrtf((float)terms);
     if (flat)
@@ -195,8 +195,8 @@ void add_plain(build *b, ptf_op op)
     node->attrs.p[0] = op == PTF_OP_SOFTPLUS ? 2.5 : 0.01;
     node->attrs.p[1] = 3.0;
     node->attrs.dim = 1;
-    node->attrs.output_size[0] = 3;
-    node->attrs.output_size[1] = 2;
+    node->attrs.output_size[1] = 3;
+    node->attrs.output_size[2] = 2;
     settle(b);
 }
 
@@ -210,7 +210,7 @@ void add_pool(build *b, ptf_op op, int64_t kernel, int64_t stride,
               int64_t padding, bool ceil_mode)
 {
     ptf_node *node = add(b, op);
-    for (int i = 0; i < 2; i++) {
+    for (int i = 1; i < PTF_MAP_AXES; i++) {
         node->attrs.kernel[i] = kernel;
         node->attrs.stride[i] = stride;
         node->attrs.padding[i] = padding;

@@ -58,15 +58,15 @@ static void each_meeting(const layer *l, visitor *visit)
     bool linear = l->op == PTF_OP_LINEAR;
     int64_t groups = linear ? 1 : a->groups;
     int64_t in = l->from[0] / groups, out = l->to[0] / groups;
-    int64_t kh = linear ? 1 : a->kernel[0], kw = linear ? 1 : a->kernel[1];
+    int64_t kh = linear ? 1 : a->kernel[1], kw = linear ? 1 : a->kernel[2];
     int64_t terms = in * kh * kw, plane = l->to[1] * l->to[2];
     for (int64_t i = 0; i < l->to[0] * plane * terms; i++) {
         meeting m = {.y = i / terms};
         int64_t k = i % terms, o = m.y / plane;
         int64_t h = m.y % plane / l->to[2], v = m.y % l->to[2];
         if (!linear) {
-            h = h * a->stride[0] - a->padding[0] + k / kw % kh * a->dilation[0];
-            v = v * a->stride[1] - a->padding[1] + k % kw * a->dilation[1];
+            h = h * a->stride[1] - a->padding[1] + k / kw % kh * a->dilation[1];
+            v = v * a->stride[2] - a->padding[2] + k % kw * a->dilation[2];
         }
         m.w = o * terms + k;
         if (h >= 0 && h < l->from[1] && v >= 0 && v < l->from[2])
@@ -202,7 +202,7 @@ static void softmax(const layer *l, bool back)
 static void taps_along(const layer *l, int axis, int64_t at, int64_t span[3])
 {
     const ptf_attrs *a = l->a;
-    int64_t size = l->from[axis + 1], outputs = l->to[axis + 1];
+    int64_t size = l->from[axis], outputs = l->to[axis];
     if (l->op == PTF_OP_ADAPTIVE_AVGPOOL2D) {
         span[0] = at * size / outputs;
         span[1] = ((at + 1) * size + outputs - 1) / outputs;
@@ -224,11 +224,11 @@ static void taps_along(const layer *l, int axis, int64_t at, int64_t span[3])
 static void pool_one(const layer *l, int64_t y, bool back)
 {
     int64_t rows[3], columns[3], channel = y / (l->to[1] * l->to[2]);
-    taps_along(l, 0, y / l->to[2] % l->to[1], rows);
-    taps_along(l, 1, y % l->to[2], columns);
+    taps_along(l, 1, y / l->to[2] % l->to[1], rows);
+    taps_along(l, 2, y % l->to[2], columns);
     bool max = l->op == PTF_OP_MAXPOOL2D;
-    int64_t down = max ? l->a->dilation[0] : 1;
-    int64_t right = max ? l->a->dilation[1] : 1;
+    int64_t down = max ? l->a->dilation[1] : 1;
+    int64_t right = max ? l->a->dilation[2] : 1;
     int64_t best = -1, taps = rows[2] * columns[2];
     double sum = 0;
     for (int64_t r = rows[0]; r < rows[1]; r += down) {

@@ -268,7 +268,7 @@ typedef struct ptf_aten_row {
     ptf_status (*lower)(ptf_lowering *l, const struct ptf_aten_row *row);
     ptf_op op;
     const char *numbers[3]; /* arguments that are attrs.p */
-    bool turned;            /* other - self */
+    bool turned;            /* other - self; a transposed convolution */
     bool means;             /* the mean is a second result */
 } ptf_aten_row;
 

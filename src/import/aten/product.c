@@ -5,70 +5,105 @@
  */
 #include "import/aten/aten.h"
 
-static ptf_status window(ptf_lowering *l, int dims, ptf_attrs *a)
+static bool is_in(const int64_t values[PTF_MAP_AXES], int64_t least)
 {
-    int64_t *at[] = {a->stride, a->padding, a->dilation};
-    static const char *const names[] = {"stride", "padding", "dilation"};
-    ptf_status status = PTF_OK;
-    for (int i = 0; i < 3 && status == PTF_OK; i++)
-        status = ptf_lower_ints(l, names[i], dims, at[i] + 2 - dims);
-    for (int i = 2 - dims; i < 2 && status == PTF_OK; i++) {
-        if (a->stride[i] < 1 || a->dilation[i] < 1 || a->padding[i] < 0 ||
-            a->stride[i] > INT32_MAX || a->dilation[i] > INT32_MAX ||
-            a->padding[i] > INT32_MAX)
-            status = ptf_lower_refuse(l, "expected positive strides and "
-                                         "dilations, and no negative padding");
-    }
-    return status;
-}
-
-static bool is_zero(const ptf_argument *a)
-{
-    bool all = a == NULL || a->kind == PTF_ARGUMENT_INTS;
-    for (int i = 0; a != NULL && all && i < a->count; i++)
-        all = a->integers[i].value < 0 && a->integers[i].number == 0;
+    bool all = true;
+    for (int i = 0; i < PTF_MAP_AXES; i++)
+        all &= values[i] >= least && values[i] <= INT32_MAX;
     return all;
 }
 
+/* "same" and "valid" stay words: the rules turn them into numbers. */
+static ptf_status read_padding(ptf_lowering *l, int axes, ptf_attrs *a)
+{
+    static const char *const words[] = {"same", "valid"};
+    const ptf_argument *padding = ptf_program_argument(l->call, "padding");
+    if (padding == NULL || padding->kind != PTF_ARGUMENT_TEXT)
+        return ptf_lower_ints(l, "padding", axes,
+                              a->padding + PTF_MAP_AXES - axes);
+    for (size_t i = 0; i < PTF_ARRAY_SIZE(words); i++) {
+        if (strcmp(padding->text, words[i]) == 0)
+            a->padding_text = words[i];
+    }
+    return a->padding_text != NULL
+               ? PTF_OK
+               : ptf_lower_refuse(l, "expected padding 'same' or 'valid'");
+}
+
+static ptf_status read_window(ptf_lowering *l, int axes, ptf_attrs *a)
+{
+    int first = PTF_MAP_AXES - axes;
+    ptf_status status = ptf_lower_ints(l, "stride", axes, a->stride + first);
+    if (status == PTF_OK)
+        status = ptf_lower_ints(l, "dilation", axes, a->dilation + first);
+    if (status == PTF_OK)
+        status = read_padding(l, axes, a);
+    if (status == PTF_OK &&
+        ptf_program_argument(l->call, "output_padding") != NULL)
+        status = ptf_lower_ints(l, "output_padding", axes,
+                                a->output_padding + first);
+    if (status != PTF_OK)
+        return status;
+    if (!is_in(a->stride, 1) || !is_in(a->dilation, 1) ||
+        !is_in(a->padding, 0) || !is_in(a->output_padding, 0))
+        return ptf_lower_refuse(l, "expected positive strides and dilations, "
+                                   "and no negative padding");
+    return PTF_OK;
+}
+
+/* The op of a weight's rank. */
+static ptf_op conv_op(bool transposed, int axes)
+{
+    static const ptf_op ops[2][PTF_MAP_AXES] = {
+        {PTF_OP_CONV1D, PTF_OP_CONV2D, PTF_OP_CONV3D},
+        {PTF_OP_CONV_TRANSPOSE1D, PTF_OP_CONV_TRANSPOSE2D,
+         PTF_OP_CONV_TRANSPOSE3D},
+    };
+    return ops[transposed][axes - 1];
+}
+
+/* What the weight's shape tells. */
+static ptf_status read_channels(ptf_lowering *l, const ptf_tensor *weight,
+                                bool transposed, ptf_attrs *a)
+{
+    int64_t all;
+    ptf_status status = ptf_lower_int(l, "groups", &a->groups);
+    if (status != PTF_OK)
+        return status;
+    if (a->groups < 1 || !ptf_mul_i64(weight->shape[1], a->groups, &all))
+        return ptf_lower_refuse(l, "expected at least one group");
+    a->in_channels = transposed ? weight->shape[0] : all;
+    a->out_channels = transposed ? all : weight->shape[0];
+    for (int d = 2; d < weight->rank; d++)
+        a->kernel[d + PTF_MAP_AXES - weight->rank] = weight->shape[d];
+    return PTF_OK;
+}
+
+/* aten.convolution says itself whether it is transposed. */
 static ptf_status lower_conv(ptf_lowering *l, const ptf_aten_row *row)
 {
-    (void)row;
     const ptf_tensor *tensors[PTF_ROLE_COUNT] = {NULL}, *weight;
     ptf_status status = ptf_lower_tensor(l, "weight", &weight);
     if (status == PTF_OK)
         status = ptf_lower_tensor(l, "bias", &tensors[PTF_ROLE_BIAS]);
     if (status != PTF_OK)
         return status;
-    if (weight == NULL || (weight->rank != 3 && weight->rank != 4))
-        return ptf_lower_refuse(l, "expected a weight of rank 3 or 4");
-    if (ptf_lower_is_true(l, "transposed") ||
-        !is_zero(ptf_program_argument(l->call, "output_padding")))
-        return ptf_lower_refuse(l, "transposed convolutions are not supported");
-    int dims = weight->rank - 2;
-    ptf_op op = dims == 1 ? PTF_OP_CONV1D : PTF_OP_CONV2D;
+    if (weight == NULL || weight->rank < 3 || weight->rank > 2 + PTF_MAP_AXES)
+        return ptf_lower_refuse(l, "expected a weight of rank 3, 4 or 5");
+    int axes = weight->rank - 2;
+    bool transposed = row->turned || ptf_lower_is_true(l, "transposed");
+    ptf_op op = conv_op(transposed, axes);
     ptf_attrs a = ptf_lower_defaults(op);
-    status = window(l, dims, &a);
+    status = read_window(l, axes, &a);
     if (status == PTF_OK)
-        status = ptf_lower_int(l, "groups", &a.groups);
+        status = read_channels(l, weight, transposed, &a);
     if (status != PTF_OK)
         return status;
-    if (a.groups < 1 ||
-        !ptf_mul_i64(weight->shape[1], a.groups, &a.in_channels))
-        return ptf_lower_refuse(l, "expected at least one group");
-    a.out_channels = weight->shape[0];
-    a.kernel[1] = weight->shape[weight->rank - 1];
-    a.kernel[0] = dims == 2 ? weight->shape[2] : 1;
+    if (!transposed) /* of which PyTorch takes no notice then */
+        memset(a.output_padding, 0, sizeof(a.output_padding));
     a.has_bias = tensors[PTF_ROLE_BIAS] != NULL;
     tensors[PTF_ROLE_WEIGHT] = weight;
-    return ptf_lower_samples(l, op, &a, "input", dims + 1, tensors);
-}
-
-/* "same" pads both sides alike here; other kernels are refused. */
-static ptf_status lower_conv_padding(ptf_lowering *l, const ptf_aten_row *row)
-{
-    (void)row;
-    return ptf_lower_refuse(l, "padding by name is not supported; export the "
-                               "model with numbers as padding");
+    return ptf_lower_samples(l, op, &a, "input", axes + 1, tensors);
 }
 
 static ptf_status give_linear(ptf_lowering *l, int input,
@@ -143,9 +178,14 @@ static ptf_status lower_addmm(ptf_lowering *l, const ptf_aten_row *row)
 const ptf_aten_row ptf_aten_product[] = {
     {.target = "aten.conv1d.default", .lower = lower_conv},
     {.target = "aten.conv2d.default", .lower = lower_conv},
+    {.target = "aten.conv3d.default", .lower = lower_conv},
+    {.target = "aten.conv1d.padding", .lower = lower_conv},
+    {.target = "aten.conv2d.padding", .lower = lower_conv},
+    {.target = "aten.conv3d.padding", .lower = lower_conv},
     {.target = "aten.convolution.default", .lower = lower_conv},
-    {.target = "aten.conv1d.padding", .lower = lower_conv_padding},
-    {.target = "aten.conv2d.padding", .lower = lower_conv_padding},
+    {"aten.conv_transpose1d.default", lower_conv, .turned = true},
+    {"aten.conv_transpose2d.input", lower_conv, .turned = true},
+    {"aten.conv_transpose3d.input", lower_conv, .turned = true},
     {.target = "aten.linear.default", .lower = lower_linear},
     {.target = "aten.addmm.default", .lower = lower_addmm},
     {0},

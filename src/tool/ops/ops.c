@@ -47,7 +47,7 @@ const char *const ops_class_names[OPS_CLASSES] = {
 
 static ops_class class_of(const char *op)
 {
-    if (strcmp(op, "Conv1d") == 0 || strcmp(op, "Conv2d") == 0)
+    if (strncmp(op, "Conv", 4) == 0) /* Conv2d, ConvTranspose3d */
         return OPS_CONV;
     return strcmp(op, "Linear") == 0 ? OPS_LINEAR : OPS_OTHER;
 }

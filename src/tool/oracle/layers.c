@@ -73,10 +73,11 @@ int oracle_softmax_axis(const char *text, int rank)
 
 /* ------------------------------------------------------------------ windows */
 
-static ltc_window window_of(const oracle_walk *walk)
+static ptf_status find_window(const oracle_walk *walk, ltc_window *out)
 {
     const char *text = walk->layer.text;
     ltc_window w = {.dims = strstr(walk->layer.op, "1d") != NULL ? 1 : 2};
+    bool uneven = false;
     int64_t groups[2];
     oracle_pair(text, "kernel_size", 1, w.kernel);
     oracle_pair(text, "stride", 1, w.stride);
@@ -88,10 +89,18 @@ static ltc_window window_of(const oracle_walk *walk)
     w.count_include_pad = oracle_flag(text, "count_include_pad", true);
     const char *padding = find(text, "padding");
     if (padding != NULL && (padding[0] == 's' || padding[1] == 's')) {
-        for (int i = 0; i < 2; i++) /* "same" */
-            w.padding[i] = w.dilation[i] * (w.kernel[i] - 1) / 2;
+        for (int i = 0; i < 2; i++) { /* "same" */
+            int64_t total = w.dilation[i] * (w.kernel[i] - 1);
+            w.padding[i] = total / 2;
+            uneven |= total % 2 != 0;
+        }
     }
-    return w;
+    if (uneven || find(text, "divisor_override") != NULL)
+        return oracle_fail(walk, PTF_UNSUPPORTED,
+                           uneven ? "the oracle pads both sides alike"
+                                  : "the oracle divides by the taps");
+    *out = w;
+    return PTF_OK;
 }
 
 /* ------------------------------------------------------------------- layers */
@@ -132,8 +141,12 @@ static ptf_status run_sum(oracle_walk *walk, const ltc_tensor *x,
         return status;
     if (magnitude)
         bias = NULL;
-    ltc_window w = window_of(walk);
+    ltc_window w;
     bool linear = strcmp(walk->layer.op, "Linear") == 0;
+    if (!linear)
+        status = find_window(walk, &w);
+    if (status != PTF_OK)
+        return status;
     status = oracle_check(walk,
                           linear ? walk->torch->linear(x, weight, bias, out)
                                  : walk->torch->conv(x, weight, bias, &w, out));
@@ -168,8 +181,11 @@ static ptf_status run_pool(oracle_walk *walk, const ltc_tensor *x,
                            bool magnitude, ltc_tensor **out)
 {
     (void)magnitude;
-    ltc_window w = window_of(walk);
+    ltc_window w;
     bool largest = strncmp(walk->layer.op, "Max", 3) == 0;
+    ptf_status status = find_window(walk, &w);
+    if (status != PTF_OK)
+        return status;
     return oracle_check(walk, largest ? walk->torch->max_pool(x, &w, out)
                                       : walk->torch->avg_pool(x, &w, out));
 }

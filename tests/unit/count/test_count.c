@@ -383,7 +383,7 @@ static int add_conv(graph *g, int from)
     int i = add_node(g, PTF_OP_CONV2D, 1, &from);
     ptf_attrs *a = &g->nodes[i].attrs;
     a->in_channels = a->out_channels = 4;
-    a->kernel[0] = a->kernel[1] = 1;
+    a->kernel[0] = a->kernel[1] = a->kernel[2] = 1;
     a->has_bias = false;
     return i;
 }
@@ -434,7 +434,7 @@ static void operators_count_one_operation_a_number(void **unused)
         graph g;
         start_graph(&g);
         int from = add_node(&g, PTF_OP_ADAPTIVE_AVGPOOL2D, 1, &(int){0});
-        g.nodes[from].attrs.output_size[1] = 1;
+        g.nodes[from].attrs.output_size[2] = 1;
         add_two(&g, want[i].op, 0, from);
         count_graph(&g,
                     (ptf_count_options){.batch = 2, .input_gradient = true});

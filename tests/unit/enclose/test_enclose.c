@@ -189,18 +189,20 @@ static void check_pool(scene *s, const pool_case *c)
 {
     ptf_shape in = {3, {3, c->in[0], c->in[1]}};
     ptf_shape out = {3, {3, c->out[0], c->out[1]}};
-    ptf_attrs a = {.count_include_pad = c->kind == AVG_POOL};
+    static const ptf_op ops[] = {[MAX_POOL] = PTF_OP_MAXPOOL2D,
+                                 [AVG_POOL] = PTF_OP_AVGPOOL2D,
+                                 [AVG_POOL_INSIDE] = PTF_OP_AVGPOOL2D,
+                                 [ADAPTIVE] = PTF_OP_ADAPTIVE_AVGPOOL2D};
+    ptf_attrs a;
+    ptf_attrs_default(ops[c->kind], &a);
+    a.count_include_pad = c->kind == AVG_POOL;
     for (int i = 0; i < 2; i++) {
-        a.kernel[i] = c->kernel[i];
-        a.stride[i] = c->stride[i];
-        a.padding[i] = c->padding[i];
-        a.dilation[i] = c->dilation[i];
+        a.kernel[i + 1] = c->kernel[i];
+        a.stride[i + 1] = c->stride[i];
+        a.padding[i + 1] = c->padding[i];
+        a.dilation[i + 1] = c->dilation[i];
     }
-    if (c->kind == MAX_POOL)
-        ptf_enclose_max_pool(&a, &in, &out, before(s), after(s));
-    else
-        ptf_enclose_avg_pool(c->kind == ADAPTIVE ? NULL : &a, &in, &out, false,
-                             before(s), after(s));
+    ptf_enclose_pool(ops[c->kind], &a, &in, &out, false, before(s), after(s));
     for (int64_t i = 0; i < 3 * c->out[0] * c->out[1]; i++) {
         int64_t at[3] = {i / (c->out[0] * c->out[1]), i / c->out[1] % c->out[0],
                          i % c->out[1]};

@@ -137,47 +137,74 @@ static void a_weight_one_ulp_off_is_outside(void **unused)
     assert_int_equal(linear_outside(&s, 200, 17, &numbers, 1), 1);
 }
 
-/* One output of a convolution, by its definition. */
-static void exact_conv(const scene *s, const ptf_attrs *a, int64_t height,
-                       int64_t width, const int64_t at[3], mpq_t sum)
+/* A convolution, and the sizes of its maps. */
+typedef struct conv_case {
+    ptf_op op;
+    ptf_attrs attrs;
+    ptf_shape in, out;
+} conv_case;
+
+/* The input position that a tap of an output position reads; or false. */
+static bool reads(const conv_case *c, int axis, int64_t at, int64_t tap,
+                  int64_t *from)
 {
-    int64_t in = a->in_channels / a->groups, out = a->out_channels / a->groups;
-    const double *w = s->weights + at[0] * in * a->kernel[0] * a->kernel[1];
-    mpq_set_ui(sum, 0, 1);
-    for (int64_t c = 0; c < in; c++)
-        for (int64_t i = 0; i < a->kernel[0] * a->kernel[1]; i++, w++) {
-            int64_t y = at[1] * a->stride[0] - a->padding[0] +
-                        i / a->kernel[1] * a->dilation[0];
-            int64_t x = at[2] * a->stride[1] - a->padding[1] +
-                        i % a->kernel[1] * a->dilation[1];
-            int64_t channel = at[0] / out * in + c;
-            if (y >= 0 && y < height && x >= 0 && x < width)
-                add_product(sum, *w,
-                            s->point[(channel * height + y) * width + x]);
-        }
+    const ptf_attrs *a = &c->attrs;
+    int d = axis + c->in.rank - PTF_MAP_AXES;
+    int64_t size = d > 0 ? c->in.dim[d] : 1;
+    if (ptf_op_is_transposed(c->op)) {
+        at += a->padding[axis] - tap * a->dilation[axis];
+        *from = at / a->stride[axis];
+        return at % a->stride[axis] == 0 && at >= 0 && *from < size;
+    }
+    *from = at * a->stride[axis] - a->padding[axis] + tap * a->dilation[axis];
+    return *from >= 0 && *from < size;
 }
 
-static void check_conv(scene *s, const ptf_attrs *a, int64_t height,
-                       int64_t width)
+/* One output, by its definition; at: channel, depth, row, column. */
+static void exact_conv(const scene *s, const conv_case *c, const int64_t at[4],
+                       mpq_t sum)
 {
-    ptf_shape in = {3, {a->in_channels, height, width}};
-    ptf_shape out = {3, {a->out_channels}};
-    ptf_numbers numbers =
-        numbers_of(s, a->in_channels / a->groups * a->kernel[0] * a->kernel[1]);
-    for (int i = 0; i < 2; i++)
-        out.dim[i + 1] = (in.dim[i + 1] + 2 * a->padding[i] -
-                          a->dilation[i] * (a->kernel[i] - 1) - 1) /
-                             a->stride[i] +
-                         1;
-    assert_int_equal(ptf_enclose_conv(&one_image, a, &in, &out, &numbers,
-                                      before(s), after(s), NULL),
+    const ptf_attrs *a = &c->attrs;
+    int64_t in = a->in_channels / a->groups, out = a->out_channels / a->groups;
+    int64_t taps = a->kernel[0] * a->kernel[1] * a->kernel[2];
+    int64_t map = ptf_shape_numel(&c->in) / a->in_channels;
+    mpq_set_ui(sum, 0, 1);
+    for (int64_t k = 0; k < in * taps; k++) {
+        int64_t tap[] = {k % taps / a->kernel[2] / a->kernel[1],
+                         k / a->kernel[2] % a->kernel[1], k % a->kernel[2]};
+        int64_t place = 0, from;
+        bool all = true;
+        for (int i = 0; i < PTF_MAP_AXES; i++) {
+            int d = i + c->in.rank - PTF_MAP_AXES;
+            all = reads(c, i, at[i + 1], tap[i], &from) && all;
+            place = place * (d > 0 ? c->in.dim[d] : 1) + from;
+        }
+        if (all)
+            add_product(sum, s->weights[at[0] * in * taps + k],
+                        s->point[(at[0] / out * in + k / taps) * map + place]);
+    }
+}
+
+static void check_conv(scene *s, conv_case c)
+{
+    const ptf_attrs *a = &c.attrs;
+    int64_t terms =
+        a->in_channels / a->groups * a->kernel[0] * a->kernel[1] * a->kernel[2];
+    ptf_numbers numbers = numbers_of(s, terms);
+    c.in.dim[0] = a->in_channels;
+    assert_null(ptf_op_shape(c.op, a, &c.in, 1, &c.out));
+    assert_int_equal(ptf_enclose_conv(&one_image, c.op, a, &c.in, &c.out,
+                                      &numbers, before(s), after(s), NULL),
                      PTF_OK);
+    int64_t size[PTF_MAP_AXES];
+    ptf_enclose_map(&c.out, size);
     mpq_t sum;
     mpq_init(sum);
-    for (int64_t i = 0; i < out.dim[0] * out.dim[1] * out.dim[2]; i++) {
-        int64_t at[3] = {i / (out.dim[1] * out.dim[2]),
-                         i / out.dim[2] % out.dim[1], i % out.dim[2]};
-        exact_conv(s, a, in.dim[1], in.dim[2], at, sum);
+    for (int64_t i = 0; i < ptf_shape_numel(&c.out); i++) {
+        int64_t at[] = {i / size[2] / size[1] / size[0],
+                        i / size[2] / size[1] % size[0], i / size[2] % size[1],
+                        i % size[2]};
+        exact_conv(s, &c, at, sum);
         finish(sum, &numbers, at[0]);
         assert_true(inside(sum, s->out_value[i], s->out_radius[i], 1));
     }
@@ -191,66 +218,78 @@ static void the_exact_convolution_is_inside(void **unused)
         {.in_channels = 3,
          .out_channels = 6,
          .groups = 1,
-         .kernel = {3, 3},
-         .stride = {1, 1},
-         .padding = {1, 1},
-         .dilation = {1, 1}},
+         .kernel = {1, 3, 3},
+         .stride = {1, 1, 1},
+         .padding = {0, 1, 1},
+         .dilation = {1, 1, 1}},
         {.in_channels = 4,
          .out_channels = 6,
          .groups = 2,
-         .kernel = {2, 3},
-         .stride = {2, 1},
-         .padding = {0, 2},
-         .dilation = {1, 2}},
+         .kernel = {1, 2, 3},
+         .stride = {1, 2, 1},
+         .padding = {0, 0, 2},
+         .dilation = {1, 1, 2}},
         {.in_channels = 5,
          .out_channels = 5,
          .groups = 5,
-         .kernel = {3, 1},
-         .stride = {1, 3},
-         .padding = {2, 0},
-         .dilation = {2, 1}},
+         .kernel = {1, 3, 1},
+         .stride = {1, 1, 3},
+         .padding = {0, 2, 0},
+         .dilation = {1, 2, 1}},
         {.in_channels = 16, /* parts enough for each thread to gather its own */
          .out_channels = 8,
          .groups = 8,
-         .kernel = {3, 3},
-         .stride = {1, 1},
-         .padding = {1, 1},
-         .dilation = {1, 1}},
+         .kernel = {1, 3, 3},
+         .stride = {1, 1, 1},
+         .padding = {0, 1, 1},
+         .dilation = {1, 1, 1}},
     };
     static scene s;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         fill(&s, i ? 0x1p-33 : 0.0);
-        check_conv(&s, &cases[i], 7, 9);
-        check_conv(&s, &cases[i], 3, 48); /* lanes in one row */
+        check_conv(&s,
+                   (conv_case){PTF_OP_CONV2D, cases[i], {3, {0, 7, 9}}, {0}});
+        /* lanes in one row */
+        check_conv(&s,
+                   (conv_case){PTF_OP_CONV2D, cases[i], {3, {0, 3, 48}}, {0}});
     }
 }
 
-static void one_dimension_is_a_map_of_height_1(void **unused)
+static void so_are_those_of_other_ranks_and_transposed_ones(void **unused)
 {
     (void)unused;
-    static const ptf_attrs a = {.in_channels = 4,
-                                .out_channels = 6,
-                                .groups = 2,
-                                .kernel = {1, 5},
-                                .stride = {1, 2},
-                                .padding = {0, 3},
-                                .dilation = {1, 2}};
+    static const ptf_attrs row = {.in_channels = 4,
+                                  .out_channels = 6,
+                                  .groups = 2,
+                                  .kernel = {1, 1, 5},
+                                  .stride = {1, 1, 2},
+                                  .padding = {0, 0, 3},
+                                  .dilation = {1, 1, 2}};
+    static const ptf_attrs flat = {.in_channels = 4,
+                                   .out_channels = 6,
+                                   .groups = 2,
+                                   .kernel = {1, 3, 2},
+                                   .stride = {1, 2, 3},
+                                   .padding = {0, 1, 0},
+                                   .dilation = {1, 2, 1}};
+    static const ptf_attrs volume = {.in_channels = 2,
+                                     .out_channels = 3,
+                                     .groups = 1,
+                                     .kernel = {3, 2, 3},
+                                     .stride = {2, 1, 2},
+                                     .padding = {1, 0, 1},
+                                     .dilation = {1, 2, 1}};
     static scene s;
     fill(&s, 0x1p-33);
-    ptf_shape in = {2, {4, 31}}, out = {2, {6, 15}};
-    ptf_numbers numbers = numbers_of(&s, 10);
-    assert_int_equal(ptf_enclose_conv(&one_image, &a, &in, &out, &numbers,
-                                      before(&s), after(&s), NULL),
-                     PTF_OK);
-    mpq_t sum;
-    mpq_init(sum);
-    for (int64_t i = 0; i < 6 * 15; i++) {
-        int64_t at[3] = {i / 15, 0, i % 15};
-        exact_conv(&s, &a, 1, 31, at, sum);
-        finish(sum, &numbers, at[0]);
-        assert_true(inside(sum, s.out_value[i], s.out_radius[i], 1));
-    }
-    mpq_clear(sum);
+    check_conv(&s, (conv_case){PTF_OP_CONV1D, row, {2, {0, 31}}, {0}});
+    check_conv(&s, (conv_case){PTF_OP_CONV_TRANSPOSE1D, row, {2, {0, 9}}, {0}});
+    check_conv(&s,
+               (conv_case){PTF_OP_CONV_TRANSPOSE2D, flat, {3, {0, 3, 5}}, {0}});
+    check_conv(&s, (conv_case){PTF_OP_CONV3D, volume, {4, {0, 5, 4, 6}}, {0}});
+    check_conv(&s, (conv_case){PTF_OP_CONV3D, volume, {4, {0, 3, 3, 9}}, {0}});
+    check_conv(
+        &s,
+        (conv_case){PTF_OP_CONV_TRANSPOSE3D, volume, {4, {0, 3, 2, 4}}, {0}});
 }
 
 /* Parameters as a layer's are read, whose norms are the library's own. */
@@ -263,6 +302,7 @@ static ptf_numbers read_weights(ptf_arena *arena, scene *s, int64_t outputs,
                          .stride = {inputs, 1},
                          .data = s->weights};
     ptf_node node = {.op = PTF_OP_LINEAR,
+                     .attrs = {.out_channels = weight.shape[0]},
                      .tensors = {[PTF_ROLE_WEIGHT] = &weight}};
     ptf_numbers numbers;
     assert_int_equal(ptf_numbers_read(arena, &node, &numbers, NULL), PTF_OK);
@@ -389,7 +429,7 @@ int main(void)
         cmocka_unit_test(the_exact_linear_layer_is_inside),
         cmocka_unit_test(a_weight_one_ulp_off_is_outside),
         cmocka_unit_test(the_exact_convolution_is_inside),
-        cmocka_unit_test(one_dimension_is_a_map_of_height_1),
+        cmocka_unit_test(so_are_those_of_other_ranks_and_transposed_ones),
         cmocka_unit_test(what_squares_to_nothing_is_inside),
         cmocka_unit_test(weights_that_a_run_makes_subnormal_are_inside),
         cmocka_unit_test(products_that_underflow_are_inside),

@@ -260,26 +260,27 @@ static void check_linear(void)
     release();
 }
 
-/* A convolution without padding, whose taps are made here. */
+/* A convolution of maps without depth and padding, whose taps are made here. */
 static ptf_conv random_conv(int64_t channels)
 {
-    ptf_conv v = {.groups = 1};
+    ptf_conv v = {.groups = 1, .window = {{1}, {1}, {0}, {1}}};
     v.in.channels = between(1, 40);
     v.out.channels = channels;
-    for (int i = 0; i < 2; i++) {
+    v.in.depth = v.out.depth = 1;
+    for (int i = 1; i < PTF_MAP_AXES; i++) {
         v.window.kernel[i] = between(1, 4);
         v.window.stride[i] = between(1, 3);
         v.window.dilation[i] = between(1, 2);
     }
     v.out.height = v.out.rows = between(1, 9);
     v.out.width = between(1, 40);
-    int64_t reach[2];
-    for (int i = 0; i < 2; i++)
+    int64_t reach[PTF_MAP_AXES];
+    for (int i = 1; i < PTF_MAP_AXES; i++)
         reach[i] =
-            ((i == 0 ? v.out.height : v.out.width) - 1) * v.window.stride[i] +
+            ((i == 1 ? v.out.height : v.out.width) - 1) * v.window.stride[i] +
             (v.window.kernel[i] - 1) * v.window.dilation[i] + 1;
-    v.in.height = v.in.rows = reach[0] + between(0, 1);
-    v.in.width = reach[1] + between(0, 1);
+    v.in.height = v.in.rows = reach[1] + between(0, 1);
+    v.in.width = reach[2] + between(0, 1);
     return v;
 }
 
@@ -287,13 +288,13 @@ static int32_t *conv_taps(const ptf_conv *v)
 {
     const ptf_window *w = &v->window;
     int64_t plane = v->in.height * v->in.width;
-    int64_t taps = w->kernel[0] * w->kernel[1];
+    int64_t taps = ptf_window_taps(w);
     int32_t *out = (void *)guarded(v->in.channels * taps);
     for (int64_t i = 0; i < v->in.channels * taps; i++) {
-        int64_t row = i % taps / w->kernel[1], column = i % w->kernel[1];
+        int64_t row = i % taps / w->kernel[2], column = i % w->kernel[2];
         out[i] =
-            (int32_t)(i / taps * plane + row * w->dilation[0] * v->in.width +
-                      column * w->dilation[1]);
+            (int32_t)(i / taps * plane + row * w->dilation[1] * v->in.width +
+                      column * w->dilation[2]);
     }
     return out;
 }
@@ -304,7 +305,7 @@ static void check_conv(void)
     int64_t images = between(1, 3), plane = v.out.height * v.out.width;
     int64_t inputs = v.in.channels * v.in.height * v.in.width;
     int64_t outputs = v.out.channels * plane;
-    int64_t terms = v.in.channels * v.window.kernel[0] * v.window.kernel[1];
+    int64_t terms = v.in.channels * ptf_window_taps(&v.window);
     uint64_t wild = odds();
     snprintf(shape, sizeof(shape),
              "%" PRId64 " terms, %" PRId64 " channels, %" PRId64 " x %" PRId64
@@ -318,8 +319,8 @@ static void check_conv(void)
                      .out_height = v.out.height,
                      .out_width = v.out.width,
                      .x_image = inputs,
-                     .x_row = v.window.stride[0] * v.in.width,
-                     .x_column = v.window.stride[1],
+                     .x_row = v.window.stride[1] * v.in.width,
+                     .x_column = v.window.stride[2],
                      .y_image = outputs,
                      .y_channel = plane,
                      .epilogue = epilogue(v.out.channels, wild)};
@@ -427,48 +428,63 @@ static void check_binary(void)
     release();
 }
 
+/* A pool of up to three axes; its window fits. */
+static ptf_pool random_pool(int64_t channels)
+{
+    ptf_pool p = {
+        .mean = next() % 2, .adaptive = next() % 2, .include_pad = next() % 2};
+    int64_t in[PTF_MAP_AXES], out[PTF_MAP_AXES];
+    for (int i = 0; i < PTF_MAP_AXES; i++) {
+        ptf_window *w = &p.window;
+        out[i] = between(1, i == 2 ? 20 : 5);
+        w->kernel[i] = between(1, 4);
+        w->stride[i] = between(1, 3);
+        w->dilation[i] = p.mean ? 1 : between(1, 2);
+        w->padding[i] = between(0, w->kernel[i] / 2);
+        in[i] = ptf_max_i64((out[i] - 1) * w->stride[i] - 2 * w->padding[i] +
+                                (w->kernel[i] - 1) * w->dilation[i] + 1,
+                            1);
+    }
+    p.divisor = next() % 4 == 0 ? 3 : 0;
+    p.in = (ptf_map){channels, in[0], in[1], in[2], 0, in[1]};
+    p.out = (ptf_map){channels, out[0], out[1], out[2], 0, out[1]};
+    return p;
+}
+
 static void check_pools(void)
 {
-    ptf_conv v = random_conv(0);
-    ptf_map in = v.in, out = v.out;
-    ptf_window w = v.window;
-    in.channels = out.channels = between(1, 3);
-    w.padding[0] = between(0, w.kernel[0] / 2);
-    w.padding[1] = between(0, w.kernel[1] / 2);
-    snprintf(shape, sizeof(shape),
-             "%" PRId64 "x%" PRId64 " from %" PRId64 "x%" PRId64, out.height,
-             out.width, in.height, in.width);
-    int64_t n = out.channels * out.height * out.width;
-    float *x = filled(in.channels * in.height * in.width, odds());
+    ptf_pool p = random_pool(between(1, 3));
+    snprintf(shape, sizeof(shape), "%s%s of %" PRId64 "x%" PRId64 "x%" PRId64,
+             p.adaptive ? "adaptive " : "", p.mean ? "mean" : "max", p.in.depth,
+             p.in.height, p.in.width);
+    int64_t inputs = p.in.channels * ptf_map_pixels(&p.in);
+    int64_t n = p.out.channels * ptf_map_pixels(&p.out);
+    float *x = filled(inputs, odds()), *d = filled(n, odds());
     float *want = guarded(n), *got = guarded(n);
-    ref->max_pool(&in, &out, &w, x, want);
-    fast->max_pool(&in, &out, &w, x, got);
-    check("max_pool", want, got, n);
-    ref->adaptive_avg_pool(&in, &out, x, want);
-    fast->adaptive_avg_pool(&in, &out, x, got);
-    check("adaptive_avg_pool", want, got, n);
-    w.dilation[0] = w.dilation[1] = 1;
-    bool pad = next() % 2;
-    ref->avg_pool(&in, &out, &w, pad, x, want);
-    fast->avg_pool(&in, &out, &w, pad, x, got);
-    check("avg_pool", want, got, n);
+    ref->pool(&p, x, want);
+    fast->pool(&p, x, got);
+    check("pool", want, got, n);
+    want = guarded(inputs);
+    got = guarded(inputs);
+    ref->backward->pool(&p, x, d, want);
+    fast->backward->pool(&p, x, d, got);
+    check("pool back", want, got, inputs);
     release();
 }
 
 /* --------------------------------------------------------------- gradients */
 
-static void check_pools_back(void)
+static void check_taps_back(void)
 {
     ptf_conv v = random_conv(1);
     v.in.channels = 1;
-    for (int i = 0; i < 2; i++)
+    for (int i = 1; i < PTF_MAP_AXES; i++)
         v.window.padding[i] = between(0, v.window.kernel[i] / 2);
     snprintf(shape, sizeof(shape),
              "%" PRId64 "x%" PRId64 " from %" PRId64 "x%" PRId64, v.out.height,
              v.out.width, v.in.height, v.in.width);
-    int64_t n = v.in.height * v.in.width, taps = v.window.kernel[0];
-    taps *= v.window.kernel[1];
-    float *x = filled(n, odds()), *want = filled(n, 0), *got = guarded(n);
+    int64_t n = v.in.height * v.in.width, taps = ptf_window_taps(&v.window);
+    float *want = filled(n, 0), *got = guarded(n);
     float *d = filled(v.out.height * v.out.width, odds());
     float *w = filled(taps, odds());
     ptf_part part = {0, v.out.height, 0, v.out.width};
@@ -478,7 +494,7 @@ static void check_pools_back(void)
     fast->backward->add_taps(&v, &part, d, 0, w, got);
     fast->backward->settle(got, n);
     check("add_taps", want, got, n);
-    v.window.stride[0] = v.window.stride[1] = 1;
+    v.window.stride[1] = v.window.stride[2] = 1;
     v.out.height = between(1, v.out.height);
     v.out.width = between(1, v.out.width);
     memset(want, 0, (size_t)n * sizeof(float));
@@ -489,16 +505,6 @@ static void check_pools_back(void)
     fast->backward->take_taps(&v, d, w, 0, cut, got);
     fast->backward->take_taps(&v, d, w, cut, n, got);
     check("take_taps", want, got, n);
-    ref->backward->max_pool(&v.in, &v.out, &v.window, x, d, want);
-    fast->backward->max_pool(&v.in, &v.out, &v.window, x, d, got);
-    check("max_pool back", want, got, n);
-    ref->backward->adaptive_avg_pool(&v.in, &v.out, d, want);
-    fast->backward->adaptive_avg_pool(&v.in, &v.out, d, got);
-    check("adaptive_avg_pool back", want, got, n);
-    v.window.dilation[0] = v.window.dilation[1] = 1;
-    ref->backward->avg_pool(&v.in, &v.out, &v.window, true, d, want);
-    fast->backward->avg_pool(&v.in, &v.out, &v.window, true, d, got);
-    check("avg_pool back", want, got, n);
     release();
 }
 
@@ -598,14 +604,14 @@ static void check_gradient_sums(void)
         x[i] = 1.0F;
         w[i] = i == 0 ? 0x1p24F : 1.0F;
     }
-    ptf_conv v = {.in = {1, 1, N, 0, 1},
-                  .out = {1, 1, N, 0, 1},
-                  .window = {{1, N}, {1, 1}, {0, N - 1}, {1, 1}},
+    ptf_conv v = {.in = {1, 1, 1, N, 0, 1},
+                  .out = {1, 1, 1, N, 0, 1},
+                  .window = {{1, 1, N}, {1, 1, 1}, {0, 0, N - 1}, {1, 1, 1}},
                   .groups = 1};
     ptf_ref_conv_input(&v, x, w, y);
     expect("taps one by one", 0x1p24F, y[0]);
-    v.window.kernel[1] = 1;
-    v.window.padding[1] = 0;
+    v.window.kernel[2] = 1;
+    v.window.padding[2] = 0;
     ptf_ref_conv_weights(&v, x, w, y);
     expect("pixels in blocks", 0x1p24F + 256.0F + 88.0F, y[0]);
     expect("sum in double", 0x1p24F + 600.0F,
@@ -770,7 +776,7 @@ int main(int argc, char **argv)
             check_pools();
             check_pointwise_back();
             check_binary_back();
-            check_pools_back();
+            check_taps_back();
             check_reductions();
         }
     }

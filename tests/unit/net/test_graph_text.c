@@ -184,11 +184,12 @@ static bool finish_op(one_op *o, bool counts)
 
 /* Texts of values; those that a field does not take are passed over. */
 static const char *const values[] = {
-    "1",      "2",       "4",         "-1",
-    "(3, 5)", "(3,)",    "(None, 7)", "0.30000000000000004",
-    "1e-7",   "False",   "True",      "None",
-    "same",   "valid",   "none",      "tanh",
-    "(2, 1)", "reflect", "bicubic",   "-inf"};
+    "1",        "2",       "4",         "-1",
+    "(3, 5)",   "(3,)",    "(None, 7)", "0.30000000000000004",
+    "1e-7",     "False",   "True",      "None",
+    "same",     "valid",   "none",      "tanh",
+    "(2, 1)",   "reflect", "bicubic",   "-inf",
+    "(3, 5, 2)"};
 
 /* What an op must have before anything else can be changed. */
 static void set_required(ptf_op op, ptf_attrs *attrs)
@@ -196,14 +197,15 @@ static void set_required(ptf_op op, ptf_attrs *attrs)
     ptf_attrs_default(op, attrs);
     if (ptf_op_roles(op) != 0)
         attrs->in_channels = attrs->out_channels = 8;
-    attrs->kernel[0] = op == PTF_OP_CONV1D ? 1 : 3;
-    attrs->kernel[1] = 3;
+    for (int i = PTF_MAP_AXES - ptf_op_map_axes(op); i < PTF_MAP_AXES; i++) {
+        attrs->kernel[i] = 3;
+        attrs->output_size[i] = i + 1;
+        attrs->stride[i] = ptf_op_is_transposed(op) ? 9 : 1;
+    }
     attrs->count_include_pad_unspecified = false; /* or nothing is padded */
     attrs->dim = 1;
     attrs->size = (ptf_list){2, {2, 4}}; /* of a norm: 8 features */
     attrs->track_running_stats = ptf_op_is(op, PTF_FAMILY_AFFINE);
-    attrs->output_size[0] = 2;
-    attrs->output_size[1] = 3;
     attrs->pads = (ptf_pads){2, {1, 1}};
     attrs->scale = (ptf_factors){1, {1.5}};
     attrs->align_corners_unspecified = false;

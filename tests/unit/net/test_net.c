@@ -41,6 +41,26 @@ static const struct {
     {"Conv1d(2, 3, kernel_size=(4,), stride=(2,), padding=(1,), dilation=(2,))",
      "2x17", "3x7"},
     {"Conv1d(2, 3, kernel_size=(4,), stride=(1,), bias=False)", "2x17", "3x14"},
+    {"Conv2d(4, 4, kernel_size=(2, 4), stride=(1, 1), padding=same)", "4x7x3",
+     "4x7x3"},
+    {"Conv3d(2, 3, kernel_size=(2, 3, 1), stride=(1, 2, 1), padding=(0, 1, 0))",
+     "2x4x5x6", "3x3x3x6"},
+    {"ConvTranspose1d(4, 6, kernel_size=(3,), stride=(1,))", "4x7", "6x9"},
+    {"ConvTranspose2d(4, 6, kernel_size=(2, 4), stride=(2, 2), padding=(0, 1), dilation=(2, 2), output_padding=(1, 1), groups=2)",
+     "4x5x6", "6x12x16"},
+    {"ConvTranspose3d(2, 3, kernel_size=(2, 2, 2), stride=(2, 2, 2), bias=False)",
+     "2x3x4x5", "3x6x8x10"},
+    {"MaxPool1d(kernel_size=2, stride=2, padding=0, dilation=1, ceil_mode=False)",
+     "2x9", "2x4"},
+    {"MaxPool3d(kernel_size=(1, 2, 2), stride=(1, 2, 2), padding=0, dilation=1, ceil_mode=False)",
+     "2x3x6x9", "2x3x3x4"},
+    {"AvgPool1d(kernel_size=(3,), stride=(3,), padding=(0,))", "2x9", "2x3"},
+    {"AvgPool3d(kernel_size=(1, 2, 2), stride=(1, 2, 2), padding=0)", "2x3x4x6",
+     "2x3x2x3"},
+    {"AdaptiveAvgPool1d(output_size=1)", "2x9", "2x1"},
+    {"AdaptiveAvgPool3d(output_size=(1, None, 2))", "2x3x4x5", "2x1x4x2"},
+    {"AdaptiveMaxPool1d(output_size=4)", "2x9", "2x4"},
+    {"AdaptiveMaxPool2d(output_size=(2, 3))", "2x9x8", "2x2x3"},
     {"BatchNorm2d(4, eps=1e-05, momentum=0.1, affine=True, track_running_stats=True)",
      "4x3x2", "4x3x2"},
     {"BatchNorm2d(4, eps=0.001, momentum=None, affine=False, track_running_stats=True)",
@@ -410,8 +430,9 @@ static const struct {
      PTF_UNSUPPORTED, "Conv1d with padding_mode=circular"},
     {"Conv2d(3, 4, kernel_size=(3, 3), stride=(1, 1), padding_mode=mirror)",
      PTF_UNSUPPORTED, "padding_mode=mirror"},
-    {"Conv2d(3, 4, kernel_size=(2, 3), stride=(1, 1), padding=same)",
-     PTF_UNSUPPORTED, "padding=same with an even kernel"},
+    {"ConvTranspose2d(3, 4, kernel_size=(2, 3), stride=(2, 2), "
+     "output_padding=(2, 2))",
+     PTF_UNSUPPORTED, "output_padding that is not smaller"},
     {"Conv2d(3, 4, kernel_size=(3, 3), stride=(2, 2), padding=same)",
      PTF_UNSUPPORTED, "padding=same with a stride"},
     {"LeakyReLU(negative_slope=nan)", PTF_UNSUPPORTED, "negative_slope=nan"},
@@ -542,9 +563,8 @@ static void shapes_that_do_not_fit_name_the_layer(void **state)
         ptf_net_free(net);
     }
     ptf_shape shape;
-    static const char *const wrong[] = {"",           "x",   "3x",      "3x0",
-                                        "-3",         "3 x", "3x4x5x6", "3,4",
-                                        "9999999999", " 3"};
+    static const char *const wrong[] = {"",    "x",   "3x",         "3x0", "-3",
+                                        "3 x", "3,4", "9999999999", " 3"};
     for (size_t i = 0; i < PTF_ARRAY_SIZE(wrong); i++)
         assert_false(ptf_shape_parse(wrong[i], &shape));
 }

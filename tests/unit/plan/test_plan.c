@@ -191,7 +191,7 @@ static void naive_conv(const ptf_node *node, int64_t h, int64_t w,
                        const float *x, float *y)
 {
     const ptf_attrs *a = &node->attrs;
-    int64_t k = a->kernel[0], terms = a->in_channels * k * k;
+    int64_t k = a->kernel[1], terms = a->in_channels * k * k;
     int64_t oh = h - k + 1, ow = w - k + 1;
     ptf_node as_linear = *node;
     as_linear.attrs.in_channels = terms;

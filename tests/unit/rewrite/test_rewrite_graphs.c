@@ -224,7 +224,7 @@ static void heads_of_one_map_become_convolutions(void **unused)
     int conv = graph_conv(&g, "conv", 0, 3, 3, (graph_window){3, 1, 1}, true);
     int sum = graph_two(&g, "sum", PTF_OP_ADD, conv, 0);
     int pool = graph_one(&g, "pool", PTF_OP_ADAPTIVE_AVGPOOL2D, sum);
-    g.nodes[pool].attrs.output_size[0] = g.nodes[pool].attrs.output_size[1] = 2;
+    g.nodes[pool].attrs.output_size[1] = g.nodes[pool].attrs.output_size[2] = 2;
     int flat = graph_one(&g, "flat", PTF_OP_FLATTEN, pool);
     int fc = graph_linear(&g, "fc", flat, 12, 5);
     graph_linear(&g, "other", flat, 12, 4);
