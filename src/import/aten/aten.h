@@ -88,6 +88,8 @@ ptf_status ptf_lower_refuse(ptf_lowering *l, const char *fmt, ...)
 #define ptf_lower_refuse(...) (ptf_lower_refuse(__VA_ARGS__), PTF_UNSUPPORTED)
 #endif
 
+/* A value as the number of a node, in the call's form. */
+ptf_status ptf_lower_value_node(ptf_lowering *l, int value, int *out);
 /* The argument as the number of a node, in the call's form. */
 ptf_status ptf_lower_node(ptf_lowering *l, const char *name, int *out);
 /* A value's node with all its axes, whatever the call's form is. */

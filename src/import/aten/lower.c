@@ -244,11 +244,12 @@ static ptf_status take_input(ptf_lowering *l, const ptf_program_input *input)
     ptf_net *net = l->net;
     const ptf_program_value *v = ptf_lower_value(l, input->value);
     int more = l->batch > 0;
-    if (v->kind != PTF_PROGRAM_TENSOR || v->dtype != PTF_DTYPE_F32 ||
-        v->rank - more > PTF_SHAPE_MAX)
+    bool whole = ptf_dtype_is_integer(v->dtype) || v->dtype == PTF_DTYPE_BOOL;
+    if (v->kind != PTF_PROGRAM_TENSOR ||
+        (v->dtype != PTF_DTYPE_F32 && !whole) || v->rank - more > PTF_SHAPE_MAX)
         return fail(l,
-                    "input '%s': expected a float32 tensor of at most %d axes, "
-                    "got %s of %d",
+                    "input '%s': expected a tensor of float32, integers or "
+                    "bools of at most %d axes, got %s of %d",
                     input->name, PTF_SHAPE_MAX,
                     v->kind == PTF_PROGRAM_TENSOR ? ptf_dtype_name(v->dtype)
                                                   : "a number",
@@ -261,7 +262,8 @@ static ptf_status take_input(ptf_lowering *l, const ptf_program_input *input)
         if (d >= more)
             shape.dim[d - more] = v->sizes[d].value;
     }
-    const ptf_input port = {.has_shape = true, .fixed = true, .shape = shape};
+    const ptf_input port = {
+        .dtype = v->dtype, .has_shape = true, .fixed = true, .shape = shape};
     if (!ptf_net_add_input(net, &port))
         return ptf_fail_memory(l->err);
     ptf_node node = {.op = PTF_OP_INPUT, .name = input->name};
@@ -301,13 +303,19 @@ static ptf_status take_output(ptf_lowering *l, const ptf_program_output *o)
 {
     const ptf_lowered *v =
         o->what->kind == PTF_ARGUMENT_VALUE ? &l->values[o->what->value] : NULL;
-    if (v == NULL || v->node < 0)
-        return fail(l, "output '%s' does not depend on the input", o->name);
+    if (v == NULL || (v->node < 0 && v->tensor == NULL))
+        return fail(l, "output '%s' is no tensor", o->name);
     if (l->batch > 0 && !v->batched) {
         l->mixes = true;
         return fail(l, "output '%s' has no axis for the batch", o->name);
     }
-    const ptf_output out = {.node = v->node, .name = o->name};
+    ptf_output out = {.node = v->node,
+                      .name = o->name,
+                      .dtype = ptf_lower_value(l, o->what->value)->dtype};
+    l->batched = v->batched;
+    ptf_status status = ptf_lower_value_node(l, o->what->value, &out.node);
+    if (status != PTF_OK)
+        return status;
     if (!ptf_net_add_output(l->net, &out))
         return ptf_fail_memory(l->err);
     return PTF_OK;
@@ -394,8 +402,6 @@ static ptf_status lower(ptf_lowering *l)
         return ptf_fail_memory(l->err);
     for (int i = 0; i < g->value_count; i++)
         l->values[i] = (ptf_lowered){.node = -1, .other = -1};
-    l->batch = common_batch(l->program);
-    l->net->whole = l->batch == 0;
     int file; /* memory 0 is the file's, which nobody writes to */
     ptf_status status = ptf_lower_remember(l, NULL, 0, &file);
     if (status == PTF_OK)
@@ -411,24 +417,41 @@ static ptf_status lower(ptf_lowering *l)
     return status;
 }
 
+/*
+ * As a function of one sample where that is what the program is, or else of
+ * the sizes that it was exported with.
+ */
+static ptf_status lower_for(const ptf_program *program, int64_t batch,
+                            ptf_net *net, bool *mixes, ptf_error *err)
+{
+    ptf_lowering l = {
+        .program = program, .net = net, .batch = batch, .err = err};
+    net->name = program->model;
+    net->has_tensors = true;
+    net->whole = batch == 0;
+    ptf_status status = lower(&l);
+    ptf_text_table_free(&l.names);
+    *mixes = l.mixes;
+    return status == PTF_OK ? ptf_net_complete(net, err) : status;
+}
+
 ptf_status ptf_net_from_program(const ptf_program *program, ptf_net **out,
                                 ptf_error *err)
 {
+    int64_t batch = common_batch(program);
+    bool mixes = true;
+    ptf_status status = PTF_UNSUPPORTED;
     *out = NULL;
-    ptf_net *net = ptf_alloc(sizeof(*net));
-    if (net == NULL)
-        return ptf_fail_memory(err);
-    ptf_lowering l = {.program = program, .net = net, .err = err};
-    net->name = program->model;
-    net->has_tensors = true;
-    ptf_status status = lower(&l);
-    ptf_text_table_free(&l.names);
-    if (status == PTF_OK)
-        status = ptf_net_complete(net, err);
-    if (status != PTF_OK) {
-        ptf_net_free(net);
-        return status;
+    while (status != PTF_OK && mixes && batch >= 0) {
+        ptf_net *net = ptf_alloc(sizeof(*net));
+        if (net == NULL)
+            return ptf_fail_memory(err);
+        status = lower_for(program, batch, net, &mixes, err);
+        if (status == PTF_OK)
+            *out = net;
+        else
+            ptf_net_free(net);
+        batch = batch > 0 ? 0 : -1;
     }
-    *out = net;
-    return PTF_OK;
+    return status;
 }

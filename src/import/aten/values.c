@@ -408,7 +408,7 @@ static ptf_status turn(ptf_lowering *l, ptf_lowered *v, int *out)
 }
 
 /* A value as a node in the call's form. */
-static ptf_status node_of(ptf_lowering *l, int value, int *out)
+ptf_status ptf_lower_value_node(ptf_lowering *l, int value, int *out)
 {
     ptf_lowered *v = &l->values[value];
     ptf_status status = PTF_OK;
@@ -438,7 +438,7 @@ ptf_status ptf_lower_whole_value(ptf_lowering *l, int value, int *out)
 {
     bool batched = l->batched;
     l->batched = false;
-    ptf_status status = node_of(l, value, out);
+    ptf_status status = ptf_lower_value_node(l, value, out);
     l->batched = batched;
     return status;
 }
@@ -449,7 +449,7 @@ ptf_status ptf_lower_node(ptf_lowering *l, const char *name, int *out)
     *out = -1;
     if (a == NULL || a->kind != PTF_ARGUMENT_VALUE)
         return ptf_lower_refuse(l, "expected a tensor as %s", name);
-    return node_of(l, a->value, out);
+    return ptf_lower_value_node(l, a->value, out);
 }
 
 ptf_status ptf_lower_nodes(ptf_lowering *l, const char *name, int **out,
@@ -464,7 +464,7 @@ ptf_status ptf_lower_nodes(ptf_lowering *l, const char *name, int **out,
     for (int i = 0; i < a->count && status == PTF_OK; i++) {
         if (a->values[i] < 0)
             return ptf_lower_refuse(l, "element %d of %s is None", i, name);
-        status = node_of(l, a->values[i], &(*out)[i]);
+        status = ptf_lower_value_node(l, a->values[i], &(*out)[i]);
     }
     return status;
 }
