@@ -648,6 +648,24 @@ PTF_API bool ptf_net_find_output(const ptf_net *net, const char *name,
                                  size_t *index);
 
 /*
+ * An array for an input, as f32 numbers: floats are rounded once, but integers
+ * that f32 does not have are PTF_ARGUMENT, and so are floats for an input of
+ * integers.
+ */
+PTF_API ptf_status ptf_net_read_input(const ptf_net *net, size_t index,
+                                      const ptf_tensor *array, float *out,
+                                      ptf_error *err);
+
+/*
+ * 'count' numbers of an output as it is in PyTorch: integers and bool where it
+ * has these, else f32.  '*dtype' tells; 'out' has room for 8 bytes a number.
+ */
+PTF_API ptf_status ptf_net_write_output(const ptf_net *net, size_t index,
+                                        const float *in, int64_t count,
+                                        ptf_dtype *dtype, void *out,
+                                        ptf_error *err);
+
+/*
  * True when no axis of the inputs and outputs is a batch: their shapes are all
  * there is of them, and a run has one sample.
  */
@@ -1109,6 +1127,14 @@ PTF_API ptf_status ptf_arrays_check(const ptf_arrays *arrays, ptf_error *err);
 /* All of them, one after the other. */
 PTF_API const ptf_tensor *ptf_arrays_tensors(const ptf_arrays *arrays,
                                              size_t *count);
+
+/*
+ * Writes arrays for numpy.load(): a .npz ('zip') under their names, which must
+ * differ, or the one of a .npy.  The file is complete or absent, and equal
+ * arrays give equal bytes.
+ */
+PTF_API ptf_status ptf_arrays_save(const char *path, const ptf_tensor *arrays,
+                                   size_t count, bool zip, ptf_error *err);
 
 /*
  * A file of results, written in order; it is complete or absent, as in

@@ -48,13 +48,15 @@ static ptf_status flush(ptf_zip_writer *zip, ptf_buffer *b, ptf_error *err)
 
 static size_t name_size(const ptf_zip_writer *zip)
 {
-    return strlen(zip->root) + 1 + strlen(zip->name);
+    size_t root = strlen(zip->root);
+    return root + (root > 0 ? 1 : 0) + strlen(zip->name);
 }
 
 static void add_name(const ptf_zip_writer *zip, ptf_buffer *b)
 {
     ptf_buffer_add_text(b, zip->root);
-    ptf_buffer_add(b, "/", 1);
+    if (zip->root[0] != '\0')
+        ptf_buffer_add(b, "/", 1);
     ptf_buffer_add_text(b, zip->name);
 }
 

@@ -14,7 +14,7 @@ enum { PTF_ZIP_ALIGNMENT = 64 };
 /* A zip file under construction; the fields are for this folder alone. */
 typedef struct ptf_zip_writer {
     ptf_output *out;  /* borrowed */
-    const char *root; /* borrowed; the folder that all entries are in */
+    const char *root; /* borrowed; the folder that all entries are in, or "" */
     /*
      * Sizes and offsets from here on are written with 64 bits.  0xffffffff;
      * tests lower it, so that they need no file of 4 GiB.

@@ -210,6 +210,8 @@ ptf_status ptf_pair_nets(const ptf_graphs *g, const ptf_net *model,
     if (used == NULL)
         return ptf_fail_memory(err);
     ptf_status status = pair_layers(g, model, pairs, err);
+    for (int i = 0; i < b->input_count; i++)
+        pairs[i] = (ptf_pair){i, i};
     for (int i = b->input_count; status == PTF_OK && i < b->node_count; i++) {
         bool alike = pairs[i].layer >= 0 &&
                      ptf_pair_alike(&a->nodes[pairs[i].layer], &b->nodes[i]);

@@ -185,4 +185,8 @@ int64_t ptf_view_next(const ptf_view *view);
 ptf_status ptf_view_read(ptf_view *view, int64_t first, int64_t count,
                          float *out, ptf_error *err);
 
+/* The beginning of a .npy file; NumPy has the dtype. */
+void ptf_npy_header(ptf_buffer *out, ptf_dtype dtype, int rank,
+                    const int64_t *shape);
+
 #endif

@@ -28,28 +28,6 @@ struct ptf_sink {
 
 /* ------------------------------------------------------------------ arrays */
 
-/* NumPy aligns the elements to 64 bytes with spaces behind the dict. */
-static void put_npy_header(ptf_buffer *out, int rank, const int64_t *shape)
-{
-    enum { ALIGNMENT = 64, PREFIX = 10 };
-    ptf_buffer dict = {0};
-    ptf_buffer_add_text(&dict,
-                        "{'descr': '<f4', 'fortran_order': False, 'shape': (");
-    for (int i = 0; i < rank; i++)
-        ptf_buffer_printf(&dict, "%s%lld%s", i > 0 ? " " : "",
-                          (long long)shape[i],
-                          i + 1 < rank || rank == 1 ? "," : "");
-    ptf_buffer_add_text(&dict, "), }");
-    while ((dict.size + 1 + PREFIX) % ALIGNMENT != 0 && !dict.failed)
-        ptf_buffer_add_text(&dict, " ");
-    ptf_buffer_add_text(&dict, "\n");
-    ptf_buffer_add(out, "\x93NUMPY\1\0", 8);
-    ptf_buffer_add_int(out, dict.size, 2);
-    ptf_buffer_add(out, dict.data, dict.size);
-    out->failed |= dict.failed;
-    ptf_buffer_free(&dict);
-}
-
 static ptf_status sink_make(const char *path, sink_kind kind, ptf_sink **out,
                             ptf_error *err)
 {
@@ -96,7 +74,7 @@ ptf_status ptf_npy_create(const char *path, int rank, const int64_t *shape,
                             path);
     }
     ptf_buffer header = {0};
-    put_npy_header(&header, rank, shape);
+    ptf_npy_header(&header, PTF_DTYPE_F32, rank, shape);
     ptf_status status = sink_make(path, SINK_NPY, out, err);
     if (status != PTF_OK) {
         ptf_buffer_free(&header);

@@ -5,7 +5,9 @@ the files.
 
 SPDX-License-Identifier: Apache-2.0
 """
+import ast
 import json
+import struct
 import unittest
 import zipfile
 
@@ -125,6 +127,81 @@ class Runs(ProgramTest):
         self.refuse(USAGE, ["expected an input of 3x12x12, for which it was "
                             "exported, got 3x16x16"], "ptfold", "ops",
                     "--input", "3x16x16", PROGRAMS / "residual.pt2")
+
+
+def read_npz(path):
+    """{name: (shape, numbers)} of f32 arrays."""
+    arrays = {}
+    with zipfile.ZipFile(path) as file:
+        for entry in file.namelist():
+            data = file.read(entry)
+            size = struct.unpack("<H", data[8:10])[0]
+            head = ast.literal_eval(data[10:10 + size].decode())
+            numbers = [x for x, in struct.iter_unpack("<f", data[10 + size:])]
+            arrays[entry.removesuffix(".npy")] = head["shape"], numbers
+    return arrays
+
+
+class Ports(ProgramTest):
+    """Programs of several inputs and outputs, run by name."""
+
+    def run_data(self, name, *options):
+        return self.succeed("ptfold", "run", "--data",
+                            PROGRAMS / f"{name}.in.npz", "--npz", "out.npz",
+                            *options, PROGRAMS / f"{name}.pt2")
+
+    def test_every_output_is_what_pytorch_gave(self):
+        for name in ("ports", "tuple"):
+            self.run_data(name, "--force")
+            got = read_npz(self.path("out.npz"))
+            want = read_npz(PROGRAMS / f"{name}.out.npz")
+            self.assertGreater(len(want), 1)
+            for key, (shape, numbers) in want.items():
+                self.assertEqual(got[key][0], shape)
+                for a, b in zip(got[key][1], numbers, strict=True):
+                    self.assertAlmostEqual(a, b, delta=2e-6)
+        # Outputs without keys go by the names in the graph, too.
+        self.assertEqual(list(got),
+                         ["output.0", "relu", "output.1", "sigmoid"])
+
+    def test_equal_runs_give_equal_files(self):
+        self.run_data("ports", "--threads", "1")
+        first = self.path("out.npz").read_bytes()
+        self.run_data("ports", "--force", "--threads", "2", "--batch", "2")
+        self.assertEqual(self.path("out.npz").read_bytes(), first)
+
+    def test_results_are_listed(self):
+        text = self.run_data("ports")
+        self.assertIn("parts.1                          float32  3x3\n", text)
+        report = json.loads(self.run_data("ports", "--force", "--json"))
+        self.assertEqual([o["name"] for o in report["outputs"]],
+                         ["maps", "both", "again", "given", "parts.0",
+                          "parts.1"])
+
+    def test_what_is_missing_or_of_another_shape_is_named(self):
+        ports, other = PROGRAMS / "ports.pt2", PROGRAMS / "tuple.in.npz"
+        for status, say, options in (
+                (USAGE, "for the input 'image', found none",
+                 ("--data", other)),
+                (USAGE, "expected --npz for 6 outputs",
+                 ("--data", PROGRAMS / "ports.in.npz", "--npy", "y.npy")),
+                (USAGE, "expected images, or --data", ()),
+                (USAGE, "--npz: expected --data", ("--npz", "y.npz"))):
+            self.refuse(status, [say], "ptfold", "run", *options, ports)
+        self.refuse(USAGE, ["expected 2 axes with the batch, got 2x3x12x12"],
+                    "ptfold", "run", "--data", PROGRAMS / "residual.in.npy",
+                    PROGRAMS / "tuple.pt2")
+        self.refuse(UNSUPPORTED, ["one input and one output here, got 2 and 6"],
+                    "ptfold", "bench", ports)
+        self.assertEqual(self.contents(), {})
+
+    def test_all_inputs_and_outputs_are_counted_and_drawn(self):
+        ports = PROGRAMS / "ports.pt2"
+        self.assertIn("conv", self.succeed("ptfold", "ops", ports))
+        dot = self.succeed("ptfold", "info", "--dot", ports)
+        for line in ("n0 [shape=ellipse, label=\"image",
+                     "n1 [shape=ellipse, label=\"extra", "n1 -> output3;"):
+            self.assertIn(line, dot)
 
 
 class Damage(ProgramTest):

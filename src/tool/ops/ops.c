@@ -102,7 +102,7 @@ static ptf_status count_net(const ops_report *report, ops_net *net,
     net->layers = calloc(net->count, sizeof(*net->layers));
     if (net->layers == NULL)
         return tool_error(err, PTF_MEMORY, "out of memory");
-    ptf_status status = ptf_net_count(net->net.net, &net->net.input, &how,
+    ptf_status status = ptf_net_count(net->net.net, net->net.inputs, &how,
                                       net->layers, &net->total, err);
     if (status == PTF_OK)
         sum_classes(net);

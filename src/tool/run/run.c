@@ -10,6 +10,7 @@
 
 static const char help[] =
     "usage: ptfold run [options] CHECKPOINT INPUT...\n"
+    "       ptfold run [options] CHECKPOINT --data FILE\n"
     "\n"
     "Runs a network on images: PNG, JPEG, PPM, PGM, arrays (.npy, .npz),\n"
     "CIFAR-10 (binary files, Python batches), folders of these, - for stdin.\n"
@@ -22,7 +23,9 @@ static const char help[] =
     "                    that name: ./cifar10)\n"
     "  --beta B          softmax(B x), and nu_B(x) = log(sum exp(B x)) / B;\n"
     "                    0, inf (the largest) or from 1e-30 to 1e30\n"
+    "  --data FILE       the inputs as arrays: a .npy, or a .npz by their names\n"
     "  --npy FILE        all outputs as an array\n"
+    "  --npz FILE        with --data: the outputs by their names\n"
     "  --expect FILE     hold the outputs against those that PyTorch gave: a .npy,\n"
     "                    or a .npz by names (output, y; layers for theirs); exit\n"
     "                    status 1 if outside of 16 times the network's rounding\n"
@@ -84,7 +87,28 @@ static int check_overlay(const run_options *o)
     return TOOL_GO_ON;
 }
 
-static int check_options(run_options *o)
+/* Arrays are neither ranked, named nor painted. */
+static int check_data(run_options *o, bool labels)
+{
+    if (o->data == NULL && o->npz != NULL)
+        return tool_usage_error("--npz: expected --data, too");
+    if (o->data == NULL && o->input_count == 0)
+        return tool_usage_error("expected images, or --data FILE");
+    if (o->data == NULL)
+        return TOOL_GO_ON;
+    if (o->input_count > 0)
+        return tool_usage_error("expected images or --data FILE, got both");
+    if (o->npy != NULL && o->npz != NULL)
+        return tool_usage_error("expected --npy or --npz, got both");
+    if (labels || o->has_beta || o->top > 0 || o->slide || o->expect != NULL)
+        return tool_usage_error("--data: --labels, --beta, --top, --slide, "
+                                "--map and --expect are for images; ptfold "
+                                "check holds arrays against others");
+    o->source.several = true;
+    return TOOL_GO_ON;
+}
+
+static int check_options(run_options *o, bool labels)
 {
     if (o->quiet)
         tool_progress_quiet();
@@ -98,8 +122,10 @@ static int check_options(run_options *o)
                                 "one there is ptfold check");
     for (o->input_count = 0; o->inputs[o->input_count] != NULL;)
         o->input_count++;
-    return o->overlay > 0 && o->inputs[0] != NULL ? check_overlay(o)
-                                                  : TOOL_GO_ON;
+    int code = check_data(o, labels);
+    return code == TOOL_GO_ON && o->overlay > 0 && o->inputs[0] != NULL
+               ? check_overlay(o)
+               : code;
 }
 
 /* Returns TOOL_GO_ON or the code to exit with. */
@@ -114,6 +140,7 @@ static int parse(int argc, char **argv, run_options *o, image_texts *t,
         {"batch", 0, OPTION_COUNT, &o->batch, 1, 1 << 20},
         {"beta", 0, OPTION_TEXT, &beta, 0, 0},
         {"class", 0, OPTION_TEXT, &o->map_class, 0, 0},
+        {"data", 0, OPTION_TEXT, &o->data, 0, 0},
         {"expect", 0, OPTION_TEXT, &o->expect, 0, 0},
         {"force", 0, OPTION_FLAG, &o->force, 0, 0},
         {"in-order", 0, OPTION_FLAG, &o->source.in_order, 0, 0},
@@ -123,6 +150,7 @@ static int parse(int argc, char **argv, run_options *o, image_texts *t,
         {"labels", 0, OPTION_TEXT, labels, 0, 0},
         {"map", 0, OPTION_TEXT, &o->map, 0, 0},
         {"npy", 0, OPTION_TEXT, &o->npy, 0, 0},
+        {"npz", 0, OPTION_TEXT, &o->npz, 0, 0},
         {"overlay", 0, OPTION_REAL, &o->overlay, 0, 1},
         {"quiet", 'q', OPTION_FLAG, &o->quiet, 0, 0},
         {"slide", 0, OPTION_FLAG, &o->slide, 0, 0},
@@ -133,7 +161,7 @@ static int parse(int argc, char **argv, run_options *o, image_texts *t,
         {0},
     };
     char **operands;
-    int code = tool_parse(argc, argv, help, table, -2, &operands);
+    int code = tool_parse(argc, argv, help, table, -1, &operands);
     if (code != TOOL_GO_ON)
         return code;
     o->source.path = operands[0];
@@ -141,7 +169,7 @@ static int parse(int argc, char **argv, run_options *o, image_texts *t,
     code = set_beta(beta, o);
     if (code == TOOL_GO_ON)
         code = image_options_read(t, &o->image);
-    return code == TOOL_GO_ON ? check_options(o) : code;
+    return code == TOOL_GO_ON ? check_options(o, *labels != NULL) : code;
 }
 
 /* ------------------------------------------------------------------ running */
@@ -150,9 +178,9 @@ static int parse(int argc, char **argv, run_options *o, image_texts *t,
 static ptf_status check_targets(const run_options *o, const char *labels,
                                 ptf_error *err)
 {
-    const char *const written[] = {o->npy, o->map};
+    const char *const written[] = {o->npy, o->npz, o->map};
     const char *const options[] = {o->source.path, o->source.arch, labels,
-                                   o->expect};
+                                   o->expect, o->data};
     enum { OPTIONS = sizeof(options) / sizeof(options[0]) };
     tool_paths read = {.count = OPTIONS + o->input_count};
     const char **paths = calloc(read.count, sizeof(*paths));
@@ -245,7 +273,8 @@ int tool_run(int argc, char **argv)
     if (status == PTF_OK)
         status = tool_net_open(&o.source, &net, &err);
     if (status == PTF_OK)
-        status = open_and_run(&o, &net, &names, &code, &err);
+        status = o.data != NULL ? run_data(&o, &net, &code, &err)
+                                : open_and_run(&o, &net, &names, &code, &err);
     status = tool_net_unchanged(&net, status, &err);
     tool_net_close(&net);
     run_names_free(&names);

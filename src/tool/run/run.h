@@ -19,7 +19,8 @@ typedef struct run_options {
     double beta;
     bool has_beta, json, force, quiet, verify, strict;
     const char *expect;          /* outputs that were recorded, or NULL */
-    const char *npy;             /* where the outputs go, or NULL */
+    const char *data;            /* inputs as arrays, or NULL */
+    const char *npy, *npz;       /* where the outputs go, or NULL */
     const char *map, *map_class; /* the heat map, and of which class */
     double overlay;              /* its weight over the image; 0: none */
     bool slide, allow_border;    /* all windows of a larger image; 'map': too */
@@ -67,6 +68,10 @@ bool run_is_void(const run *r);
 
 /* One output for each class and image: tables, accuracy, JSON, .npy. */
 ptf_status run_classify(const run *r, ptf_error *err);
+
+/* Arrays in, arrays out: inputs and outputs of any number by name. */
+ptf_status run_data(const run_options *o, const tool_net *net, int *code,
+                    ptf_error *err);
 
 /* One output for each class and window of a larger image. */
 ptf_status run_map(const run *r, ptf_error *err);

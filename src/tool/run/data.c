@@ -1,0 +1,307 @@
+/*
+ * ptfold run --data: inputs and outputs as arrays, by name.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "tool/run/run.h"
+
+enum { BATCH = 32 };
+
+/* Arrays of all samples. */
+typedef struct data_job {
+    const run_options *o;
+    const ptf_net *net;
+    ptf_plan *plan;
+    size_t inputs, outputs;
+    int64_t count, batch; /* samples */
+    ptf_shape *shapes;    /* of the inputs, without the batch */
+    float **in, **out;
+    const float **from; /* those of a batch */
+    float **to;
+    ptf_tensor *arrays; /* the outputs under all their names */
+    size_t array_count;
+    tool_finite *finite;
+} data_job;
+
+static ptf_status out_of_memory(ptf_error *err)
+{
+    return tool_error(err, PTF_MEMORY, "out of memory");
+}
+
+/* "2x3x224x224", with the batch. */
+static const char *array_shape(const ptf_tensor *array, char text[192])
+{
+    size_t used = 0;
+    snprintf(text, 192, "%s", array->rank == 0 ? "one number" : "");
+    for (int d = 0; d < array->rank; d++)
+        used += (size_t)snprintf(text + used, 192 - used, "%s%lld",
+                                 d > 0 ? "x" : "", (long long)array->shape[d]);
+    return text;
+}
+
+/* ------------------------------------------------------------------- inputs */
+
+/* The array of that name; the only one may have any. */
+static const ptf_tensor *find_array(const data_job *j, const char *name,
+                                    const ptf_tensor *arrays, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (strcmp(arrays[i].name, name) == 0)
+            return &arrays[i];
+    }
+    return j->inputs == 1 && count == 1 ? arrays : NULL;
+}
+
+/* The first axis is the batch, which all inputs have alike. */
+static ptf_status take_shape(data_job *j, size_t k, const ptf_port *port,
+                             const ptf_tensor *array, ptf_error *err)
+{
+    int batch = ptf_net_is_whole(j->net) ? 0 : 1;
+    int rank = array->rank - batch;
+    bool fits = rank >= 0 && rank <= PTF_SHAPE_MAX &&
+                (!port->has_shape || rank == port->shape.rank);
+    char shape[192];
+    array_shape(array, shape);
+    if (!fits)
+        return tool_error(err, PTF_ARGUMENT,
+                          "%s: input '%s': expected %d axes%s, got %s",
+                          j->o->data, port->name, port->shape.rank + batch,
+                          batch > 0 ? " with the batch" : "", shape);
+    int64_t count = batch > 0 ? array->shape[0] : 1;
+    if (count < 1 || (k > 0 && count != j->count))
+        return tool_error(err, PTF_ARGUMENT,
+                          "%s: input '%s': expected %lld samples, got %lld",
+                          j->o->data, port->name,
+                          (long long)(k > 0 ? j->count : 1), (long long)count);
+    j->count = count;
+    j->shapes[k].rank = rank;
+    for (int d = 0; d < rank; d++)
+        j->shapes[k].dim[d] = array->shape[batch + d];
+    return PTF_OK;
+}
+
+static ptf_status take_input(data_job *j, size_t k, const ptf_tensor *arrays,
+                             size_t count, ptf_error *err)
+{
+    ptf_port port;
+    ptf_net_input(j->net, k, &port);
+    const ptf_tensor *array = find_array(j, port.name, arrays, count);
+    if (array == NULL)
+        return tool_error(err, PTF_ARGUMENT,
+                          "%s: expected an array for the input '%s', found "
+                          "none; write all inputs with numpy.savez()",
+                          j->o->data, port.name);
+    ptf_status status = take_shape(j, k, &port, array, err);
+    if (status != PTF_OK)
+        return status;
+    j->in[k] = calloc((size_t)ptf_tensor_numel(array) + 1, sizeof(float));
+    if (j->in[k] == NULL)
+        return out_of_memory(err);
+    return ptf_net_read_input(j->net, k, array, j->in[k], err);
+}
+
+static ptf_status read_inputs(data_job *j, ptf_error *err)
+{
+    ptf_arrays *file;
+    size_t count;
+    ptf_status status = ptf_arrays_open(j->o->data, &file, err);
+    if (status != PTF_OK)
+        return status;
+    const ptf_tensor *arrays = ptf_arrays_tensors(file, &count);
+    for (size_t k = 0; k < j->inputs && status == PTF_OK; k++)
+        status = take_input(j, k, arrays, count, err);
+    if (status == PTF_OK)
+        status = ptf_arrays_check(file, err);
+    ptf_arrays_close(file);
+    return status;
+}
+
+/* ------------------------------------------------------------------ running */
+
+static ptf_status prepare(data_job *j, ptf_error *err)
+{
+    ptf_plan_options how = {.threads = (int)j->o->threads, .inspect = true};
+    int64_t most = j->o->batch > 0 ? j->o->batch : BATCH;
+    j->batch = j->count < most ? j->count : most;
+    ptf_status status =
+        ptf_plan_make(j->net, j->shapes, j->batch, &how, &j->plan, err);
+    for (size_t k = 0; k < j->outputs && status == PTF_OK; k++) {
+        ptf_shape shape = ptf_plan_output(j->plan, k);
+        int64_t size = ptf_shape_numel(&shape);
+        j->out[k] = calloc((size_t)(j->count * size) + 1, sizeof(float));
+        if (j->out[k] == NULL)
+            status = out_of_memory(err);
+    }
+    return status;
+}
+
+static ptf_status run_batches(data_job *j, ptf_error *err)
+{
+    ptf_status status = PTF_OK;
+    tool_progress progress;
+    tool_progress_start(&progress, "running", "samples", j->count);
+    for (int64_t n = 0; n < j->count && status == PTF_OK; n += j->batch) {
+        int64_t left = j->count - n;
+        for (size_t k = 0; k < j->inputs; k++)
+            j->from[k] = j->in[k] + n * ptf_shape_numel(&j->shapes[k]);
+        for (size_t k = 0; k < j->outputs; k++) {
+            ptf_shape shape = ptf_plan_output(j->plan, k);
+            j->to[k] = j->out[k] + n * ptf_shape_numel(&shape);
+        }
+        status = ptf_plan_run_all(
+            j->plan, j->from, left < j->batch ? left : j->batch, j->to, err);
+        if (status == PTF_OK)
+            tool_finite_layer(j->finite, ptf_plan_not_finite(j->plan));
+        tool_progress_at(&progress, n + j->batch);
+    }
+    tool_progress_end(&progress);
+    return status;
+}
+
+/* ------------------------------------------------------------------ outputs */
+
+/* An array of an output's dtype, in place of its f32 numbers. */
+static ptf_status make_array(data_job *j, size_t k, ptf_error *err)
+{
+    ptf_port port;
+    ptf_shape shape = ptf_plan_output(j->plan, k);
+    int64_t numbers = j->count * ptf_shape_numel(&shape);
+    int batch = ptf_net_is_whole(j->net) ? 0 : 1;
+    ptf_net_output(j->net, k, &port);
+    ptf_tensor t = {.name = port.name, .rank = shape.rank + batch};
+    t.shape[0] = j->count;
+    memcpy(t.shape + batch, shape.dim, (size_t)shape.rank * sizeof(int64_t));
+    int64_t stride = 1;
+    for (int d = t.rank - 1; d >= 0; stride *= t.shape[d--])
+        t.stride[d] = stride;
+    void *data = calloc((size_t)numbers + 1, 8); /* of the largest dtype */
+    if (data == NULL)
+        return out_of_memory(err);
+    ptf_status status = ptf_net_write_output(j->net, k, j->out[k], numbers,
+                                             &t.dtype, data, err);
+    free(j->out[k]);
+    j->out[k] = data;
+    t.data = data;
+    j->arrays[j->array_count++] = t;
+    t.name = port.alias;
+    if (port.alias != NULL && j->o->npz != NULL &&
+        strcmp(port.alias, port.name) != 0)
+        j->arrays[j->array_count++] = t;
+    return status;
+}
+
+/* What the numbers are; an output that goes by two names has a row each. */
+static void print_arrays(const data_job *j)
+{
+    printf("%-32s %-8s %s\n", "output", "dtype", "shape");
+    for (size_t i = 0; i < j->array_count; i++) {
+        char shape[192];
+        array_shape(&j->arrays[i], shape);
+        tool_print_name(stdout, j->arrays[i].name, 32);
+        printf(" %-8s %s\n", ptf_dtype_name(j->arrays[i].dtype), shape);
+    }
+}
+
+static void print_json(const data_job *j)
+{
+    tool_json json = {.out = stdout};
+    json_open(&json, NULL, '{');
+    json_text(&json, "program", "ptfold run");
+    json_text(&json, "version", ptf_version());
+    json_text(&json, "checkpoint", j->o->source.path);
+    json_text(&json, "network", ptf_net_name(j->net));
+    tool_json_assumption(&json, j->net, NULL);
+    json_text(&json, "data", j->o->data);
+    json_int(&json, "samples", j->count);
+    json_open(&json, "outputs", '[');
+    for (size_t i = 0; i < j->array_count; i++) {
+        char shape[192];
+        array_shape(&j->arrays[i], shape);
+        json_open(&json, NULL, '{');
+        json_text(&json, "name", j->arrays[i].name);
+        json_text(&json, "dtype", ptf_dtype_name(j->arrays[i].dtype));
+        json_text(&json, "shape", shape);
+        json_close(&json, '}');
+    }
+    json_close(&json, ']');
+    tool_json_finite(&json, j->finite);
+    json_close(&json, '}');
+}
+
+static ptf_status give_outputs(data_job *j, const tool_net *net, ptf_error *err)
+{
+    const run_options *o = j->o;
+    ptf_status status = PTF_OK;
+    for (size_t k = 0; k < j->outputs && status == PTF_OK; k++)
+        status = make_array(j, k, err);
+    status = tool_net_unchanged(net, status, err);
+    bool gives_up = o->strict && !tool_finite_all(j->finite);
+    const char *path = o->npz != NULL ? o->npz : o->npy;
+    if (status == PTF_OK && path != NULL && !gives_up)
+        status = ptf_arrays_save(path, j->arrays, j->array_count,
+                                 o->npz != NULL, err);
+    if (status == PTF_OK)
+        (o->json ? print_json : print_arrays)(j);
+    return status;
+}
+
+/* --------------------------------------------------------------------- all */
+
+static ptf_status allocate(data_job *j, ptf_error *err)
+{
+    j->shapes = calloc(j->inputs, sizeof(*j->shapes));
+    j->in = calloc(j->inputs, sizeof(*j->in));
+    j->from = calloc(j->inputs, sizeof(*j->from));
+    j->out = calloc(j->outputs, sizeof(*j->out));
+    j->to = calloc(j->outputs, sizeof(*j->to));
+    j->arrays = calloc(2 * j->outputs, sizeof(*j->arrays));
+    bool ok = j->shapes != NULL && j->in != NULL && j->from != NULL &&
+              j->out != NULL && j->to != NULL && j->arrays != NULL;
+    return ok ? PTF_OK : out_of_memory(err);
+}
+
+static void release(data_job *j)
+{
+    for (size_t k = 0; j->in != NULL && k < j->inputs; k++)
+        free(j->in[k]);
+    for (size_t k = 0; j->out != NULL && k < j->outputs; k++)
+        free(j->out[k]);
+    free(j->shapes);
+    free(j->in);
+    free(j->from);
+    free(j->out);
+    free(j->to);
+    free(j->arrays);
+    ptf_plan_free(j->plan);
+}
+
+ptf_status run_data(const run_options *o, const tool_net *net, int *code,
+                    ptf_error *err)
+{
+    tool_finite finite = {.in_layer = false};
+    data_job j = {.o = o,
+                  .net = net->net,
+                  .finite = &finite,
+                  .inputs = ptf_net_input_count(net->net),
+                  .outputs = ptf_net_output_count(net->net)};
+    ptf_status status = tool_finite_weights(&finite, net->net, err);
+    if (status == PTF_OK && o->npy != NULL && j.outputs > 1)
+        status = tool_error(err, PTF_ARGUMENT,
+                            "%s: expected --npz for %zu outputs, got --npy",
+                            o->source.path, j.outputs);
+    if (status == PTF_OK)
+        status = allocate(&j, err);
+    if (status == PTF_OK)
+        status = read_inputs(&j, err);
+    if (status == PTF_OK)
+        status = prepare(&j, err);
+    if (status == PTF_OK)
+        status = run_batches(&j, err);
+    if (status == PTF_OK)
+        status = give_outputs(&j, net, err);
+    if (status == PTF_OK && !o->json)
+        tool_print_assumption(net->net, NULL, stdout);
+    *code = tool_finite_code(&finite, o->strict);
+    release(&j);
+    return status;
+}
