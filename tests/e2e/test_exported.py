@@ -181,7 +181,7 @@ class Ports(ProgramTest):
     def test_what_is_missing_or_of_another_shape_is_named(self):
         ports, other = PROGRAMS / "ports.pt2", PROGRAMS / "tuple.in.npz"
         for status, say, options in (
-                (USAGE, "for the input 'image', found none",
+                (USAGE, "for the input 'image', got none",
                  ("--data", other)),
                 (USAGE, "expected --npz for 6 outputs",
                  ("--data", PROGRAMS / "ports.in.npz", "--npy", "y.npy")),

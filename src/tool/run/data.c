@@ -88,7 +88,7 @@ static ptf_status take_input(data_job *j, size_t k, const ptf_tensor *arrays,
     const ptf_tensor *array = find_array(j, port.name, arrays, count);
     if (array == NULL)
         return tool_error(err, PTF_ARGUMENT,
-                          "%s: expected an array for the input '%s', found "
+                          "%s: expected an array for the input '%s', got "
                           "none; write all inputs with numpy.savez()",
                           j->o->data, port.name);
     ptf_status status = take_shape(j, k, &port, array, err);
