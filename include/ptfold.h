@@ -844,7 +844,8 @@ typedef struct ptf_convention {
 
 /*
  * The conventions, by number until NULL, or by name (NULL if none).  The first
- * one, "macs", counts weight multiply-adds of convolutions and linear layers.
+ * one, "macs", counts multiply-adds of convolutions, linear layers and
+ * matrix products.
  */
 PTF_API const ptf_convention *ptf_convention_at(size_t index);
 PTF_API const ptf_convention *ptf_convention_find(const char *name);

@@ -147,14 +147,17 @@ int ptf_next_folded(const ptf_net *a, const bool *folded, int node)
 }
 
 /* Batch norms behind the pair's layer that have no counterpart in B. */
-static void fold(const ptf_net *a, const bool *used, ptf_pair *pair,
-                 bool *folded)
+static void fold(const ptf_net *a, const bool *used, const bool *flat,
+                 ptf_pair *pair, bool *folded)
 {
     pair->value = pair->layer;
     if (pair->layer < 0 ||
         !ptf_op_is(a->nodes[pair->layer].op, PTF_FAMILY_PRODUCT))
         return;
-    for (int norm = next_norm(a, pair->layer); norm >= 0 && !used[norm];
+    const ptf_node *layer = &a->nodes[pair->layer];
+    for (int norm = next_norm(a, pair->layer);
+         norm >= 0 && !used[norm] &&
+         ptf_norm_fits(layer, flat[pair->layer], &a->nodes[norm]);
          norm = next_norm(a, norm)) {
         folded[norm] = true;
         pair->value = norm;
@@ -206,9 +209,11 @@ ptf_status ptf_pair_nets(const ptf_graphs *g, const ptf_net *model,
                          ptf_pair_mismatch *mismatch, ptf_error *err)
 {
     const ptf_net *a = g->a, *b = g->b;
-    bool *used = ptf_alloc((size_t)a->node_count * sizeof(*used));
+    bool *used = ptf_alloc(2 * (size_t)a->node_count * sizeof(*used));
     if (used == NULL)
         return ptf_fail_memory(err);
+    bool *flat = used + a->node_count;
+    ptf_net_find_flat(a, flat);
     ptf_status status = pair_layers(g, model, pairs, err);
     for (int i = 0; i < b->input_count; i++)
         pairs[i] = (ptf_pair){i, i};
@@ -221,7 +226,7 @@ ptf_status ptf_pair_nets(const ptf_graphs *g, const ptf_net *model,
     }
     pairs[0] = (ptf_pair){0, 0};
     for (int i = b->input_count; status == PTF_OK && i < b->node_count; i++)
-        fold(a, used, &pairs[i], folded);
+        fold(a, used, flat, &pairs[i], folded);
     *mismatch = (ptf_pair_mismatch){NULL, NULL};
     if (status == PTF_OK)
         find_mismatch(a, b, pairs, used, folded, mismatch);

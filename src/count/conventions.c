@@ -23,10 +23,12 @@ static const struct {
     ptf_convention_table formulas;
 } table[] = {
     {{"macs", "multiply-adds",
-      "weight multiply-adds of convolutions and linear layers"},
-     {.family = {[PTF_FAMILY_PRODUCT] = {[MACS] = 1}}}},
+      "multiply-adds of convolutions, linear layers, matrix products"},
+     {.family = {[PTF_FAMILY_PRODUCT] = {[MACS] = 1},
+                 [PTF_FAMILY_MATMUL] = {[MACS] = 1}}}},
     {{"flops", "operations", "twice that, as torch.utils.flop_counter counts"},
-     {.family = {[PTF_FAMILY_PRODUCT] = {[MACS] = 2}}}},
+     {.family = {[PTF_FAMILY_PRODUCT] = {[MACS] = 2},
+                 [PTF_FAMILY_MATMUL] = {[MACS] = 2}}}},
     {{"torchinfo", "mult-adds", "torchinfo: biases, parameters of batch norms"},
      {.family = {[PTF_FAMILY_PRODUCT] = {[MACS] = 1, [BIASES] = 1},
                  [PTF_FAMILY_AFFINE] = {[PARAMETERS] = 1}}}},
@@ -39,6 +41,7 @@ static const struct {
     {{"fvcore", "flops",
       "fvcore: a multiply-add is one; batch norm, adaptive pooling"},
      {.family = {[PTF_FAMILY_PRODUCT] = {[MACS] = 1},
+                 [PTF_FAMILY_MATMUL] = {[MACS] = 1},
                  [PTF_FAMILY_AFFINE] = {[INPUTS] = 1, [AFFINE] = 1}},
       .op = {PTF_EACH_RANK(ADAPTIVE_AVGPOOL, {[INPUTS] = 1})}}},
     /* Where module and function are both counted, the factor is 2. */
@@ -57,7 +60,8 @@ static const struct {
 #undef UNARY
           }}},
     {{"ptflops-aten", "MACs", "ptflops, aten backend: biases"},
-     {.family = {[PTF_FAMILY_PRODUCT] = {[MACS] = 1, [BIASES] = 1}}}},
+     {.family = {[PTF_FAMILY_PRODUCT] = {[MACS] = 1, [BIASES] = 1},
+                 [PTF_FAMILY_MATMUL] = {[MACS] = 1}}}},
 };
 
 const ptf_convention *ptf_convention_at(size_t index)

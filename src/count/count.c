@@ -114,6 +114,9 @@ static void find_quantities(tally *t, const ptf_node *node, const ptf_shape *in,
                  parameter_count(t, node, (ptf_role)role));
     if (ptf_op_is(node->op, PTF_FAMILY_PRODUCT))
         q[PTF_QUANTITY_MACS] = mac_count(t, node, in, out);
+    if (ptf_op_is(node->op, PTF_FAMILY_MATMUL))
+        q[PTF_QUANTITY_MACS] =
+            times(t, q[PTF_QUANTITY_OUTPUTS], in->dim[in->rank - 1]);
     if (parameter_count(t, node, PTF_ROLE_BIAS) > 0)
         q[PTF_QUANTITY_BIASES] = q[PTF_QUANTITY_OUTPUTS];
     if (parameter_count(t, node, PTF_ROLE_SCALE) > 0)

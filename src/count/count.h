@@ -19,7 +19,8 @@
 
 /* What the formulas are made of; all are those of the whole batch. */
 typedef enum ptf_quantity {
-    PTF_QUANTITY_MACS,       /* a weight times a value; padded taps count */
+    PTF_QUANTITY_MACS,       /* a weight, or a value of the other
+                                operand, times a value; padded taps count */
     PTF_QUANTITY_BIASES,     /* outputs that a bias is added to */
     PTF_QUANTITY_EPILOGUES,  /* outputs with a scale and shift after the sum */
     PTF_QUANTITY_INPUTS,     /* numbers that come in, of all operands */

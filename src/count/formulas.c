@@ -21,6 +21,10 @@
  *   functions of one number: unary.inc
  *   softmax    for n numbers n - 1 comparisons, n subtractions, n exponentials,
  *              n - 1 additions, n divisions; x: y * (g - sum of g * y).
+ *   log softmax  the same with n subtractions and one logarithm in place of the
+ *              divisions; x: g - exp(y) * sum of g.
+ *   matmul     as the product; each operand: one multiply-add for each of the
+ *              forward pass.
  *   pooling    max: comparisons; x: g is added where the maximum was.
  *              average: the sum over the window and one division; x: g / n is
  *              added to each number of the window.
@@ -84,8 +88,9 @@ const ptf_formula_table ptf_forward_formulas = {
                 {.multiplications = {[INPUTS] = 2, [AFFINE] = 1},
                  .additions = {[INPUTS] = 3, [VECTORS] = -1, [BIASES] = 1},
                  .others = {[VECTORS] = 4}},
-            [PTF_FAMILY_SOFTMAX] = {.additions = {[INPUTS] = 2, [VECTORS] = -1},
-                                    .others = {[INPUTS] = 3, [VECTORS] = -1}},
+            [PTF_FAMILY_MATMUL] = {.macs = {[MACS] = 1},
+                                   .multiplications = {[MACS] = 1},
+                                   .additions = {[MACS] = 1, [OUTPUTS] = -1}},
         },
     .op =
         {
@@ -96,6 +101,10 @@ const ptf_formula_table ptf_forward_formulas = {
                      .others = {[INPUTS] = (rest)}},
 #include "count/unary.inc"
 #undef UNARY
+            [PTF_OP_SOFTMAX] = {.additions = {[INPUTS] = 2, [VECTORS] = -1},
+                                .others = {[INPUTS] = 3, [VECTORS] = -1}},
+            [PTF_OP_LOG_SOFTMAX] = {.additions = {[INPUTS] = 3, [VECTORS] = -1},
+                                    .others = {[INPUTS] = 2}},
             PTF_EACH_RANK(MAXPOOL, {.others = {[TAPS] = 1, [OUTPUTS] = -1}}),
             PTF_EACH_RANK(ADAPTIVE_MAXPOOL,
                           {.others = {[TAPS] = 1, [OUTPUTS] = -1}}),
@@ -159,8 +168,9 @@ const ptf_formula_table ptf_input_gradient_formulas =
                     {.multiplications = {[INPUTS] = 4, [AFFINE] = 1},
                      .additions = {[INPUTS] = 5},
                      .others = {[VECTORS] = 2}},
-                [PTF_FAMILY_SOFTMAX] = {.multiplications = {[INPUTS] = 2},
-                                        .additions = {[INPUTS] = 2}},
+                [PTF_FAMILY_MATMUL] = {.macs = {[MACS] = 1},
+                                       .multiplications = {[MACS] = 1},
+                                       .additions = {[MACS] = 1}},
             },
         .op =
             {
@@ -171,6 +181,11 @@ const ptf_formula_table ptf_input_gradient_formulas =
                      .others = {[INPUTS] = (back_rest)}},
 #include "count/unary.inc"
 #undef UNARY
+                [PTF_OP_SOFTMAX] = {.multiplications = {[INPUTS] = 2},
+                                    .additions = {[INPUTS] = 2}},
+                [PTF_OP_LOG_SOFTMAX] = {.multiplications = {[INPUTS] = 1},
+                                        .additions = {[INPUTS] = 2},
+                                        .others = {[INPUTS] = 1}},
                 PTF_EACH_RANK(MAXPOOL, {.additions = {[OUTPUTS] = 1}}),
                 PTF_EACH_RANK(ADAPTIVE_MAXPOOL, {.additions = {[OUTPUTS] = 1}}),
                 PTF_EACH_RANK(AVGPOOL, {.additions = {[TAPS] = 1},
@@ -208,6 +223,9 @@ const ptf_formula_table ptf_input_gradient_formulas =
 };
 
 const ptf_formula_table ptf_second_gradient_formulas = {
+    .family = {[PTF_FAMILY_MATMUL] = {.macs = {[MACS] = 1},
+                                      .multiplications = {[MACS] = 1},
+                                      .additions = {[MACS] = 1}}},
     .op =
         {
             [PTF_OP_MUL] = {.multiplications = {[OUTPUTS] = 1}},

@@ -173,7 +173,8 @@ void ptf_enclose_pool(ptf_op op, const ptf_attrs *attrs,
  */
 #define PTF_EXP_ERROR 0x1p-47
 double ptf_enclose_exp(double x);
-/* log(x) of a positive x, which is within *error of the result. */
+
+/* log(x) for x > 0, off by *error at most. */
 double ptf_enclose_log(double x, double *error);
 
 /* -------------------------------------------------------------- whole nets */

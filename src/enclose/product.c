@@ -464,10 +464,13 @@ static ptf_status step(const ptf_enclose_step *s, ptf_error *err)
     const ptf_enclosure *enc = s->enc;
     const ptf_attrs *attrs = &ptf_enclose_node_of(s)->attrs;
     const ptf_numbers *numbers = &enc->numbers[s->node];
-    if (ptf_enclose_node_of(s)->op == PTF_OP_LINEAR)
-        return ptf_enclose_linear(s->pass, attrs->in_channels,
+    if (ptf_enclose_node_of(s)->op == PTF_OP_LINEAR) {
+        ptf_enclose_pass rows = *s->pass; /* each is like an image */
+        rows.images *= enc->sizes[s->node] / attrs->out_channels;
+        return ptf_enclose_linear(&rows, attrs->in_channels,
                                   attrs->out_channels, numbers, s->in->balls,
                                   s->out.balls, err);
+    }
     return ptf_enclose_conv(s->pass, ptf_enclose_node_of(s)->op, attrs,
                             ptf_enclose_shape_of(s, 0), &enc->shapes[s->node],
                             numbers, s->in->balls, s->out.balls, err);

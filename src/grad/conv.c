@@ -47,6 +47,10 @@ static void set_geometry(ptf_gradient *g, int i)
     bool linear = node->op == PTF_OP_LINEAR;
     v->in = ptf_back_map(&g->shapes[node->inputs[0]]);
     v->out = ptf_back_map(&g->shapes[i]);
+    if (linear) { /* of a row */
+        v->in = ptf_back_map(&(ptf_shape){1, {node->attrs.in_channels}});
+        v->out = ptf_back_map(&(ptf_shape){1, {node->attrs.out_channels}});
+    }
     if (ptf_op_is_transposed(node->op)) {
         ptf_map in = v->in;
         v->in = v->out;
@@ -84,6 +88,7 @@ static ptf_status make_offsets(ptf_gradient *g, int i, ptf_error *err)
     ptf_back *n = &g->nodes[i];
     const ptf_conv *v = &n->conv;
     int64_t pixels = pixels_of(&v->out), channels = group_out(v);
+    int64_t rows = ptf_gradient_rows(g, i);
     bool padded = n->padded[2] > 0;
     int64_t width = padded ? n->padded[2] : v->in.width;
     int64_t down = v->window.stride[1] * width;
@@ -94,7 +99,7 @@ static ptf_status make_offsets(ptf_gradient *g, int i, ptf_error *err)
     ptf_status status = PTF_OK;
     n->channel_offset =
         offsets(g, node, channels, channels * pixels, &status, err);
-    if (status == PTF_OK && n->by[PTF_ROLE_WEIGHT] != NULL)
+    if (status == PTF_OK && n->by[PTF_ROLE_WEIGHT] != NULL && rows == 1)
         n->pixel_offset = offsets(g, node, pixels, last, &status, err);
     if (status != PTF_OK)
         return status;
@@ -104,7 +109,23 @@ static ptf_status make_offsets(ptf_gradient *g, int i, ptf_error *err)
         n->pixel_offset[p] = (int32_t)(p / v->out.width / v->out.height * deep +
                                        p / v->out.width % v->out.height * down +
                                        p % v->out.width * v->window.stride[2]);
+    if (n->by[PTF_ROLE_WEIGHT] != NULL && rows > 1)
+        return ptf_back_product_rows(g, i, rows, channels, err);
     return PTF_OK;
+}
+
+ptf_status ptf_back_product_rows(ptf_gradient *g, int i, int64_t rows,
+                                 int64_t floats, ptf_error *err)
+{
+    ptf_status status = PTF_OK;
+    int64_t last;
+    if (!ptf_mul_i64(rows, floats, &last))
+        last = INT64_MAX;
+    int32_t *taps = offsets(g, &g->net->nodes[i], rows, last, &status, err);
+    for (int64_t row = 0; status == PTF_OK && row < rows; row++)
+        taps[row] = (int32_t)(row * floats);
+    g->nodes[i].pixel_offset = taps;
+    return status;
 }
 
 static void need(size_t *most, int64_t floats)
@@ -130,6 +151,9 @@ ptf_status ptf_back_product(ptf_gradient *g, int i, ptf_error *err)
         need(&g->reached_floats,
              ptf_max_i64(taps_of(v), up_to(REACHED_FLOATS, filter_floats(v),
                                            g->batch * pixels_of(&v->out))));
+    bool rows = ptf_gradient_rows(g, i) > 1;
+    if (rows && n->by[PTF_ROLE_WEIGHT] != NULL && g->batch > 1)
+        need(&g->image_floats, v->out.channels * filter_floats(v));
     if (n->by[PTF_ROLE_WEIGHT] != NULL && !is_linear(v)) {
         int64_t floats = filter_floats(v);
         need(&g->padded_floats,

@@ -219,21 +219,21 @@ void ptf_back_conv_input(const ptf_gradient *g, int i, int operand, float *dx)
     (void)operand; /* a product has one */
     const ptf_conv *v = &g->nodes[i].conv;
     piece p = {.g = g, .n = &g->nodes[i], .dx = dx};
+    int64_t images = g->count * ptf_gradient_rows(g, i);
     if (p.n->turned != NULL) {
         ptf_plan_run(p.n->turned, p.n->d, g->count, dx, NULL);
         return;
     }
     if (g->kernels->product == NULL) {
-        ptf_each(g->threads, g->count, ref_input, &p);
+        ptf_each(g->threads, images, ref_input, &p);
         return;
     }
     if (is_plain(v)) {
-        run_products(g,
-                     (ptf_products){.of = plain_product,
-                                    .context = &p,
-                                    .groups = v->groups,
-                                    .channels = group_in(v),
-                                    .pixels = g->count * pixels_of(&v->out)});
+        run_products(g, (ptf_products){.of = plain_product,
+                                       .context = &p,
+                                       .groups = v->groups,
+                                       .channels = group_in(v),
+                                       .pixels = images * pixels_of(&v->out)});
         return;
     }
     int64_t planes = g->count * v->in.channels;

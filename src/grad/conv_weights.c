@@ -11,6 +11,7 @@ typedef struct weights_run {
     const ptf_back *n;
     const float *x, *d; /* of one image; of all for linear layers */
     float *by;
+    int64_t rows;  /* of an image, for a linear layer */
     int64_t first; /* block of filters that are alone */
 } weights_run;
 
@@ -132,9 +133,33 @@ static void filters_alone(weights_run *r)
 
 /* ------------------------------------------------------------------ images */
 
+/* The cotangent's rows, turned, times those of the input. */
+static ptf_matmul rows_product(const void *context, int64_t unused)
+{
+    const weights_run *r = context;
+    const ptf_conv *v = &r->n->conv;
+    (void)unused;
+    return (ptf_matmul){.rows = v->out.channels,
+                        .terms = r->rows,
+                        .columns = v->in.channels,
+                        .a = r->d,
+                        .a_row = 1,
+                        .a_term = v->out.channels,
+                        .taps = r->n->pixel_offset,
+                        .b = r->x,
+                        .b_term = v->in.channels,
+                        .b_column = 1,
+                        .y = r->by};
+}
+
 static void image_weights(weights_run *r)
 {
     const ptf_conv *v = &r->n->conv;
+    if (r->rows > 1) {
+        ptf_matmuls_run(r->g->kernels, r->g->threads,
+                        &(ptf_matmuls){rows_product, r, 1, r->g->scratch});
+        return;
+    }
     if (r->g->kernels->product == NULL) {
         ptf_ref_conv_weights(v, r->x, r->d, r->by);
         return;
@@ -172,12 +197,13 @@ void ptf_back_conv_weights(const ptf_gradient *g, int i)
                      .n = n,
                      .x = ptf_gradient_value(g, node->inputs[0]),
                      .d = n->d,
-                     .by = n->by[PTF_ROLE_WEIGHT]};
+                     .by = n->by[PTF_ROLE_WEIGHT],
+                     .rows = ptf_gradient_rows(g, i)};
     if (ptf_op_is_transposed(node->op)) { /* the two change places */
         r.d = r.x;
         r.x = n->d;
     }
-    if (is_linear(v)) {
+    if (is_linear(v) && r.rows == 1) {
         ptf_each(g->threads, v->out.channels, linear_row, &r);
         return;
     }
@@ -186,7 +212,7 @@ void ptf_back_conv_weights(const ptf_gradient *g, int i)
         if (image > 0)
             ptf_each(g->threads, v->out.channels, add_channel, &r);
         r.by = g->image;
-        r.x += v->in.channels * pixels_of(&v->in);
-        r.d += v->out.channels * pixels_of(&v->out);
+        r.x += r.rows * v->in.channels * pixels_of(&v->in);
+        r.d += r.rows * v->out.channels * pixels_of(&v->out);
     }
 }

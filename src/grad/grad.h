@@ -103,6 +103,11 @@ void ptf_gradient_add(const ptf_gradient *g, float *y, const float *x,
 const float *ptf_gradient_value(const ptf_gradient *g, int node);
 int64_t ptf_gradient_numel(const ptf_gradient *g, int node);
 
+/* The channels of a node with parameters, which a linear layer has last. */
+int64_t ptf_gradient_channels(const ptf_gradient *g, int node);
+/* The rows of an image that a linear layer takes one by one; else 1. */
+int64_t ptf_gradient_rows(const ptf_gradient *g, int node);
+
 /*
  * How a family goes back, ptf_back_family_pool in pool.c and so on: prepares
  * node i, where there is something to prepare (what it may need of the shared
@@ -148,6 +153,13 @@ void ptf_back_taps(const ptf_gradient *g, int i, int operand, float *dx);
 
 /* The geometry of a product, for the two functions below. */
 ptf_status ptf_back_product(ptf_gradient *g, int i, ptf_error *err);
+
+/*
+ * Sets pixel_offset of node i to those of so many rows of 'floats' numbers, for
+ * sums over rows.
+ */
+ptf_status ptf_back_product_rows(ptf_gradient *g, int i, int64_t rows,
+                                 int64_t floats, ptf_error *err);
 
 /* The parameters of node i: their gradients' tensors. */
 ptf_status ptf_back_tensors(ptf_gradient *g, int i, ptf_error *err);

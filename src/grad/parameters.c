@@ -15,26 +15,47 @@ typedef struct sums_run {
     const float *d, *x;          /* x: NULL for the sum of d alone */
     const double *mean, *factor; /* of the channels; NULL: 0, 1 */
     int64_t channels, pixels;
+    int64_t channel, apart; /* floats to the next channel, the next pixel */
     float *out;
 } sums_run;
+
+/* As backward.h's sum of numbers side by side, block by block. */
+static double sum_apart(const sums_run *r, const float *d, const float *x,
+                        double mean)
+{
+    const ptf_backward *back = r->g->kernels->backward;
+    float by_d[PTF_BLOCK_TERMS], by_x[PTF_BLOCK_TERMS] = {0};
+    double sum = 0.0;
+    if (r->apart == 1)
+        return back->sum(d, x, mean, r->pixels);
+    for (int64_t k = 0; k < r->pixels; k += PTF_BLOCK_TERMS) {
+        int64_t n = ptf_min_i64(r->pixels - k, PTF_BLOCK_TERMS);
+        for (int64_t i = 0; i < n; i++) {
+            by_d[i] = d[(k + i) * r->apart];
+            by_x[i] = x != NULL ? x[(k + i) * r->apart] : 0.0F;
+        }
+        double block = back->sum(by_d, x != NULL ? by_x : NULL, mean, n);
+        sum = k == 0 ? block : sum + block;
+    }
+    return sum;
+}
 
 /* Images in order, each rounded once: see backward.h. */
 static void sum_channel(void *context, int64_t c, int thread)
 {
     const sums_run *r = context;
     (void)thread;
-    const ptf_backward *back = r->g->kernels->backward;
     double mean = r->mean != NULL ? r->mean[c] : 0.0;
     double factor = r->factor != NULL ? r->factor[c] : 1.0;
     float sum = 0.0F;
     for (int64_t n = 0; n < r->g->count; n++) {
-        int64_t at = (n * r->channels + c) * r->pixels;
-        float one = (float)(factor * back->sum(r->d + at,
-                                               r->x != NULL ? r->x + at : NULL,
-                                               mean, r->pixels));
+        int64_t at = n * r->channels * r->pixels + c * r->channel;
+        float one =
+            (float)(factor * sum_apart(r, r->d + at,
+                                       r->x != NULL ? r->x + at : NULL, mean));
         sum = n == 0 ? one : sum + one;
     }
-    back->settle(&sum, 1);
+    r->g->kernels->backward->settle(&sum, 1);
     r->out[c] = sum;
 }
 
@@ -48,9 +69,14 @@ static void sum_channels(const ptf_gradient *g, int i, ptf_role role,
                     .x = x,
                     .mean = x != NULL ? n->mean : NULL,
                     .factor = x != NULL ? n->factor : NULL,
-                    .channels = g->shapes[i].dim[0],
+                    .channels = ptf_gradient_channels(g, i),
+                    .apart = 1,
                     .out = n->by[role]};
-    run.pixels = ptf_gradient_numel(g, i) / run.channels;
+    run.pixels = run.channel = ptf_gradient_numel(g, i) / run.channels;
+    if (ptf_gradient_rows(g, i) > 1) {
+        run.channel = 1;
+        run.apart = run.channels;
+    }
     if (run.out != NULL)
         ptf_each(g->threads, run.channels, sum_channel, &run);
 }
@@ -77,10 +103,13 @@ static ptf_status epilogue_back(const ptf_gradient *g, int i, ptf_error *err)
         sum_channels(g, i, PTF_ROLE_SCALE, n->sums);
         sum_channels(g, i, PTF_ROLE_SHIFT, NULL);
     }
-    sums_run run = {
-        .g = g, .x = n->scale, .channels = g->shapes[i].dim[0], .out = n->d};
-    run.pixels = ptf_gradient_numel(g, i) / run.channels;
-    ptf_each(g->threads, g->count, scale_image, &run);
+    sums_run run = {.g = g,
+                    .x = n->scale,
+                    .channels = ptf_gradient_channels(g, i),
+                    .out = n->d};
+    int64_t rows = ptf_gradient_rows(g, i);
+    run.pixels = ptf_gradient_numel(g, i) / rows / run.channels;
+    ptf_each(g->threads, g->count * rows, scale_image, &run);
     return PTF_OK;
 }
 

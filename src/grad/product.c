@@ -29,7 +29,8 @@ static ptf_status make_alone(ptf_gradient *g, const ptf_node *node,
     if (net->inputs == NULL || net->outputs == NULL)
         return ptf_fail_memory(err);
     net->input_count = net->output_count = 1;
-    net->outputs[0].node = 1;
+    net->inputs[0] = (ptf_input){.has_shape = true, .shape = *shape};
+    net->outputs[0] = (ptf_output){.node = 1};
     return ptf_plan_make(net, shape, g->batch, options, out, err);
 }
 

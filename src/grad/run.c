@@ -19,6 +19,21 @@ int64_t ptf_gradient_numel(const ptf_gradient *g, int node)
     return ptf_shape_numel(&g->shapes[node]);
 }
 
+int64_t ptf_gradient_channels(const ptf_gradient *g, int node)
+{
+    const ptf_node *of = &g->net->nodes[node];
+    return of->op == PTF_OP_LINEAR ? of->attrs.out_channels
+                                   : g->shapes[node].dim[0];
+}
+
+int64_t ptf_gradient_rows(const ptf_gradient *g, int node)
+{
+    const ptf_node *of = &g->net->nodes[node];
+    if (of->op != PTF_OP_LINEAR)
+        return 1;
+    return ptf_gradient_numel(g, node) / of->attrs.out_channels;
+}
+
 ptf_status ptf_gradient_run_all(ptf_gradient *g, const float *const *in,
                                 int64_t count, float *const *out,
                                 ptf_error *err)

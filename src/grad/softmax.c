@@ -1,5 +1,5 @@
 /*
- * Softmax, back.
+ * Softmax and its logarithm, back.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -10,8 +10,10 @@ static void softmax_image(void *context, int64_t i, int thread)
     const ptf_back_run *r = context;
     (void)thread;
     int64_t at = i * ptf_shape_numel(r->in);
-    r->g->kernels->backward->softmax(r->dx + at, r->n->d + at, r->y + at,
-                                     r->n->outer, r->n->length, r->n->inner);
+    const ptf_backward *k = r->g->kernels->backward;
+    (r->node->op == PTF_OP_LOG_SOFTMAX ? k->log_softmax : k->softmax)(
+        r->dx + at, r->n->d + at, r->y + at, r->n->outer, r->n->length,
+        r->n->inner);
 }
 
 static void back(const ptf_gradient *g, int i, int operand, float *dx)

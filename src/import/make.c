@@ -137,11 +137,13 @@ static ptf_status read_layer(maker *m, const ptf_item *item, ptf_node *out)
  */
 static ptf_status flatten_for(maker *m, const ptf_node *linear)
 {
-    if (m->how->assumes != NULL || ptf_order_unknown(m->net) >= 0)
+    if (m->how->assumes == NULL && ptf_order_unknown(m->net) < 0)
+        return PTF_OK;
+    if (m->kind.rank == 4)
         return add_implied_flatten(m);
     return ptf_text_fail(m->err, PTF_UNSUPPORTED, m->text.name, m->line,
-                         "%s follows a map, and nothing between them "
-                         "flattens it; put a Flatten there",
+                         "%s follows channels x length, and forward() may or "
+                         "may not flatten them; put a Flatten there",
                          linear->text);
 }
 
@@ -164,8 +166,11 @@ static ptf_status add_layer(maker *m, const ptf_item *item, const char *path,
 {
     ptf_node node = {.name = path, .container = container};
     ptf_status status = read_layer(m, item, &node);
-    if (status == PTF_OK && node.op == PTF_OP_LINEAR && m->kind.rank == 4)
+    bool linear = status == PTF_OK && node.op == PTF_OP_LINEAR;
+    if (linear && m->kind.rank > 2)
         status = flatten_for(m, &node);
+    else if (linear && m->kind.rank == 0) /* see ptf_net_find_flat() */
+        m->kind = (ptf_partial_shape){2, m->kind.channels};
     if (status != PTF_OK)
         return status;
     int64_t got = m->kind.channels;

@@ -17,8 +17,8 @@
  *                group, in order, of the terms w * d: a transposed
  *                convolution.
  *     by w       a canonical sum over the output pixels, in row, column
- *                order, of the terms d * x, where x is +0 in the padding: a
- *                convolution of the input with the cotangent as the filter.
+ *                order (of a linear layer: its rows), of the terms d * x,
+ *                where x is +0 in the padding.
  *   sums         of d (bias, shift, beta) or of d * (x - mean) (scale, gamma)
  *                over the pixels of a channel: in double, blocks of 256
  *                terms, acc = +0; acc = acc + d or acc = fma(d, x - mean,
@@ -44,6 +44,7 @@
  *                rounded once, as the sums above.
  *   softmax      y * (d - dot) where dot is the sum of d * y in index order
  *                (acc = fma(d, y, acc)), all in double, rounded once.
+ *   log_softmax  d - exp(y) * the sum of d.  matmul: see grad/matmul.c.
  *   max pool     dx = +0; windows in depth, row, column order add their d
  *                where their maximum was taken: the first of equal numbers, the
  *                last NaN, and the first tap inside the map when all are -inf.
@@ -88,6 +89,8 @@ typedef struct ptf_backward {
     /* d[outer][n][inner] as in the forward pass, whose result is y. */
     void (*softmax)(float *dx, const float *d, const float *y, int64_t outer,
                     int64_t n, int64_t inner);
+    void (*log_softmax)(float *dx, const float *d, const float *y,
+                        int64_t outer, int64_t n, int64_t inner);
     void (*pool)(const ptf_pool *pool, const float *x, const float *d,
                  float *dx);
     /*

@@ -13,6 +13,8 @@
  *                s = block 0; s = s + block 1; ...  A padded tap is a term
  *                whose x is +0; so is one of a transposed convolution that
  *                reads between two positions of the input.
+ *   matmul       An output is such a sum over the columns of a's row and the
+ *                rows of b's column, in order; w is b's number, x is a's.
  *   epilogue     s = s + bias; s = fma(s, scale, shift); s = relu(s); each
  *                where there is one.
  *   scale_shift  fma(x, scale, shift), one scale and shift per channel.
@@ -27,6 +29,8 @@
  *   softmax      m = the largest x; e_i = exp(beta * (x_i - m)) in double;
  *                the sum of e_i in index order in double; e_i / sum rounded
  *                once.  beta is 1 in a layer.
+ *   log_softmax  (x_i - m) - log(the sum of exp(x_i - m)), sum and m as
+ *                above, all in double, rounded once.
  *   max pool     m = -inf; over the window's taps inside the map in depth,
  *                row, column order: m = x where x > m or x is NaN.
  *   mean pool    s = +0; s = s + x over the taps inside the map in that
@@ -260,6 +264,21 @@ void ptf_reduction_make(ptf_reduction *r, int rank, const int64_t *in,
                         const bool *reduced);
 
 /*
+ * A product of matrices, y = a b: number (i, k) of a is a[i * a_row +
+ * k * a_term], (k, j) of b is b[k * b_term + j * b_column].  y is dense.  A
+ * strip is up to PTF_STRIP numbers of a row of y, row after row.
+ */
+enum { PTF_STRIP = 64 };
+
+typedef struct ptf_matmul {
+    int64_t rows, terms, columns;
+    const float *a, *b;
+    int64_t a_row, a_term, b_term, b_column;
+    const int32_t *taps; /* k * a_term; NULL where a_term is 1 */
+    float *y;
+} ptf_matmul;
+
+/*
  * One axis of what is made of an operand axis by axis: position i has taps
  * begin[i] .. begin[i + 1] - 1, of positions index[] times weight[].
  */
@@ -317,6 +336,10 @@ typedef struct ptf_kernels {
     /* x[outer][n][inner], over the middle index. */
     void (*softmax)(float *y, const float *x, double beta, int64_t outer,
                     int64_t n, int64_t inner);
+    void (*log_softmax)(float *y, const float *x, int64_t outer, int64_t n,
+                        int64_t inner);
+    /* Strips begin .. end - 1. */
+    void (*matmul)(const ptf_matmul *m, int64_t begin, int64_t end);
     void (*pool)(const ptf_pool *pool, const float *x, float *y);
     /* Outputs begin .. end - 1. */
     void (*reduce)(const ptf_reduction *r, int64_t begin, int64_t end,
@@ -386,6 +409,21 @@ typedef struct ptf_products {
 /* Runs them with product(), which ref has not. */
 void ptf_products_run(const ptf_kernels *kernels, int threads,
                       const ptf_products *products);
+
+/*
+ * Products of matrices of one size with the same strides: one of a_term and the
+ * row of a, and one of b_term and b_column is 1, the other then the size of a
+ * row or column.  'scratch' as above.
+ */
+typedef struct ptf_matmuls {
+    ptf_matmul (*of)(const void *context, int64_t i);
+    const void *context;
+    int64_t count;
+    char *scratch;
+} ptf_matmuls;
+
+void ptf_matmuls_run(const ptf_kernels *kernels, int threads,
+                     const ptf_matmuls *matmuls);
 
 /* Part i of n of 'count' things that go in units of 'unit'. */
 void ptf_cut(int64_t i, int64_t n, int64_t count, int64_t unit, int64_t *begin,

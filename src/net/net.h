@@ -174,6 +174,25 @@ ptf_status ptf_net_check_single(const ptf_net *net, const char *wants,
                                 ptf_error *err);
 
 /*
+ * Per node, whether its value is known to be flat, a list of features for each
+ * sample: for the input that the net has; where it has none, a linear layer
+ * takes no other.
+ */
+void ptf_net_find_flat(const ptf_net *net, bool *flat);
+
+/*
+ * True when a batch norm scales each output channel of the product before it:
+ * not where that is a linear layer on several rows, whose features are the last
+ * axis.
+ */
+static inline bool ptf_norm_fits(const ptf_node *product, bool flat,
+                                 const ptf_node *norm)
+{
+    return (product->op != PTF_OP_LINEAR || flat) &&
+           norm->attrs.in_channels == product->attrs.out_channels;
+}
+
+/*
  * How often the value of 'node' is read: by a node as often as it names it, and
  * once as each output that it is.
  */

@@ -100,11 +100,12 @@ static ptf_status node_shape(const ptf_node *node, const ptf_shape *in,
         wrong = "its output is too large";
     if (wrong == NULL)
         return PTF_OK;
+    int axis = node->op == PTF_OP_LINEAR && in->rank > 0 ? in->rank - 1 : 0;
     char text[256], reason[PTF_REFUSAL_TEXT];
     list_shapes(in, node->input_count, text);
     return ptf_node_fail(
         err, large ? PTF_UNSUPPORTED : PTF_ARGUMENT, node, "cannot take %s: %s",
-        text, ptf_op_refusal(wrong, &node->attrs, in->dim[0], reason));
+        text, ptf_op_refusal(wrong, &node->attrs, in->dim[axis], reason));
 }
 
 static bool same_shape(const ptf_shape *a, const ptf_shape *b)
@@ -124,15 +125,44 @@ static ptf_status check_input(const ptf_net *net, int i, const ptf_shape *input,
         return ptf_net_fail(err, PTF_ARGUMENT, net,
                             "an input shape has 1 to %d sizes, all positive",
                             PTF_SHAPE_MAX);
-    if (!in->fixed || same_shape(input, &in->shape))
+    if (!in->has_shape || same_shape(input, &in->shape) ||
+        (!in->fixed && input->rank == in->shape.rank))
         return PTF_OK;
     const char *name = net->input_count > 1 ? net->nodes[i].name : "";
     ptf_shape_text(&in->shape, want);
     ptf_shape_text(input, got);
     return ptf_net_fail(err, PTF_ARGUMENT, net,
-                        "expected an input%s%s of %s, for which it was "
-                        "exported, got %s",
-                        name[0] != '\0' ? " " : "", name, want, got);
+                        "expected an input%s%s of %s, for which it was %s, "
+                        "got %s",
+                        name[0] != '\0' ? " " : "", name, want,
+                        in->fixed ? "exported" : "made", got);
+}
+
+/* True when the net has the shapes of all its inputs. */
+static bool states_inputs(const ptf_net *net)
+{
+    bool all = true;
+    for (int i = 0; i < net->input_count; i++)
+        all = all && net->inputs[i].has_shape;
+    return all;
+}
+
+/*
+ * Ranks decide what a batch norm behind a linear layer does, and so whether it
+ * may be folded; a net that was rewritten keeps to those that it was made for.
+ */
+static ptf_status check_rank(const ptf_net *net, const ptf_node *node,
+                             const ptf_shape *in, ptf_error *err)
+{
+    if (states_inputs(net) || node->op != PTF_OP_LINEAR || in->rank == 1)
+        return PTF_OK;
+    char text[PTF_SHAPE_TEXT];
+    ptf_shape_text(in, text);
+    return ptf_node_fail(err, PTF_ARGUMENT, node,
+                         "expected a flat list of features, got %s: a net "
+                         "that does not state the shape of its input takes no "
+                         "other",
+                         text);
 }
 
 /* The most operands of a node. */
@@ -163,7 +193,9 @@ ptf_status ptf_net_shapes(const ptf_net *net, const ptf_shape *inputs,
         const ptf_node *node = &net->nodes[i];
         for (int k = 0; k < node->input_count; k++)
             in[k] = shapes[node->inputs[k]];
-        status = node_shape(node, in, &shapes[i], err);
+        status = check_rank(net, node, in, err);
+        if (status == PTF_OK)
+            status = node_shape(node, in, &shapes[i], err);
     }
     ptf_free(in);
     return status;
@@ -177,4 +209,16 @@ bool ptf_net_own_shapes(const ptf_net *net, ptf_shape *inputs)
         inputs[i] = net->inputs[i].shape;
     }
     return known;
+}
+
+void ptf_net_find_flat(const ptf_net *net, bool *flat)
+{
+    size_t count = (size_t)net->node_count;
+    ptf_shape *shapes = ptf_alloc(count * sizeof(*shapes));
+    bool stated = states_inputs(net);
+    bool known = shapes != NULL && ptf_net_own_shapes(net, shapes) &&
+                 ptf_net_shapes(net, shapes, shapes, NULL) == PTF_OK;
+    for (size_t i = 0; i < count; i++)
+        flat[i] = known ? shapes[i].rank == 1 : !stated;
+    ptf_free(shapes);
 }

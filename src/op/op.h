@@ -354,6 +354,25 @@ ptf_view ptf_op_view(ptf_op op, const ptf_attrs *attrs, const ptf_shape *in,
                      const ptf_shape *out);
 
 /*
+ * A matmul of operands of these shapes as 'count' products of matrices, which
+ * lie one after the other in the result: of 'rows' times 'terms' numbers of the
+ * first operand with 'terms' times 'columns' of the second.  Leading axes next
+ * to the rows along which the second operand is the same are rows, too.  The
+ * others go from the last one to the first; a step counts an operand's
+ * matrices, and is 0 where it is the same.
+ */
+typedef struct ptf_matrices {
+    int64_t rows, terms, columns, count;
+    int axes;
+    int64_t size[PTF_SHAPE_MAX], step[2][PTF_SHAPE_MAX];
+} ptf_matrices;
+
+ptf_matrices ptf_op_matrices(const ptf_shape *a, const ptf_shape *b);
+
+/* Which matrix of the operand (0 or 1) product i has. */
+int64_t ptf_matrix_at(const ptf_matrices *m, int operand, int64_t i);
+
+/*
  * Where a gather has its numbers from: position (i, j, ...) of the result is
  * number from[0] * i + from[1] * j + ... of the operand, and 'step' more for
  * each position along the axis, of which it has 'positions'; which one, number

@@ -58,13 +58,16 @@ static const char *settle(ptf_op op, ptf_attrs *a)
     return wrong == NULL && pads ? a->padding_refused : wrong;
 }
 
+/* On the last axis; the others are like a batch. */
 static const char *linear_shape(const ptf_attrs *attrs, const ptf_shape *in,
                                 ptf_shape *out)
 {
-    if (in->rank != 1)
+    *out = *in;
+    if (in->rank < 1)
         return ptf_rank_needed(2);
-    *out = (ptf_shape){1, {attrs->out_channels}};
-    return in->dim[0] != attrs->in_channels ? ptf_not_features : NULL;
+    out->dim[in->rank - 1] = attrs->out_channels;
+    return in->dim[in->rank - 1] != attrs->in_channels ? ptf_not_features
+                                                       : NULL;
 }
 
 /*
@@ -107,25 +110,30 @@ static const char *shape(ptf_op op, const ptf_attrs *attrs, const ptf_shape *in,
     return NULL;
 }
 
-static const char *linear_partial(ptf_partial_shape in)
+/* The channels are its features where there is no other axis. */
+static const char *linear_partial(const ptf_attrs *attrs, ptf_partial_shape in,
+                                  ptf_partial_shape *out)
 {
-    if (in.rank == 3)
-        return "a Linear on channels x length works along the length only, "
-               "which ptfold does not do; put a Flatten before it";
-    return in.rank > 3 ? "its input has to be flattened" : NULL;
+    *out = in;
+    if (in.rank == 1)
+        return ptf_rank_needed(2);
+    if (in.rank != 2)
+        return NULL;
+    out->channels = attrs->out_channels;
+    return in.channels != 0 && in.channels != attrs->in_channels
+               ? ptf_not_features
+               : NULL;
 }
 
 static const char *partial(ptf_op op, const ptf_attrs *attrs,
                            ptf_partial_shape in, ptf_partial_shape *out)
 {
+    if (is_linear(op))
+        return linear_partial(attrs, in, out);
     int rank = rank_of(op);
     *out = (ptf_partial_shape){rank, attrs->out_channels};
-    const char *wrong = is_linear(op) ? linear_partial(in) : NULL;
-    if (wrong == NULL)
-        wrong = ptf_partial_needs(in, rank);
-    if (wrong != NULL || in.channels == 0 || in.channels == attrs->in_channels)
-        return wrong;
-    return is_linear(op) ? ptf_not_features : ptf_not_channels;
+    const char *wrong = ptf_partial_needs(in, rank);
+    return wrong != NULL ? wrong : ptf_partial_channels(in, attrs->in_channels);
 }
 
 static bool parameter(ptf_op op, const ptf_attrs *attrs, ptf_role role,
@@ -178,6 +186,8 @@ static void infer(ptf_op op, const ptf_shape *const shapes[PTF_ROLE_COUNT],
 static ptf_reach reach(ptf_op op, const ptf_attrs *attrs, int rank, int axis)
 {
     if (axis == 0)
+        return (ptf_reach){.kind = PTF_REACH_EACH};
+    if (is_linear(op) && axis < rank - 1)
         return (ptf_reach){.kind = PTF_REACH_EACH};
     if (is_linear(op))
         return (ptf_reach){.kind = PTF_REACH_ALL,

@@ -1,5 +1,5 @@
 /*
- * Softmax over one dimension.
+ * Softmax and its logarithm over one dimension.
  *
  * SPDX-License-Identifier: Apache-2.0
  */

@@ -14,13 +14,13 @@ static bool takes_norm(const ptf_fused *root, const ptf_node *product,
 {
     return ptf_op_is(norm->op, PTF_FAMILY_AFFINE) && !root->relu &&
            root->norm == NULL && product->tensors[PTF_ROLE_SCALE] == NULL &&
-           norm->attrs.in_channels == product->attrs.out_channels;
+           ptf_norm_fits(product, root->flat, norm);
 }
 
 static void find_readers(const ptf_net *net, bool all, ptf_fused *nodes)
 {
     for (int i = 0; i < net->node_count; i++)
-        nodes[i] = (ptf_fused){.root = i, .needed = all};
+        nodes[i] = (ptf_fused){.root = i, .needed = all, .flat = nodes[i].flat};
     for (int i = 0; i < net->output_count; i++) {
         nodes[net->outputs[i].node].needed = true;
         nodes[net->outputs[i].node].reads++;
@@ -63,7 +63,8 @@ static bool takes_constants(ptf_op op)
 {
     return ptf_op_is(op, PTF_FAMILY_BINARY) ||
            ptf_op_is(op, PTF_FAMILY_WHERE) ||
-           ptf_op_is(op, PTF_FAMILY_GATHER) || ptf_op_is(op, PTF_FAMILY_CONCAT);
+           ptf_op_is(op, PTF_FAMILY_GATHER) ||
+           ptf_op_is(op, PTF_FAMILY_CONCAT) || ptf_op_is(op, PTF_FAMILY_MATMUL);
 }
 
 static void find_copied(const ptf_net *net, bool alone, ptf_fused *nodes)

@@ -97,6 +97,8 @@ static ptf_status make_steps(ptf_plan *plan, ptf_error *err)
                                        sizeof(ptf_fused));
     if (fused == NULL)
         return ptf_fail_memory(err);
+    for (int i = 0; i < net->node_count; i++)
+        fused[i].flat = plan->values[i].shape.rank == 1;
     ptf_plan_fuse(net, plan->keep, plan->keep || plan->inspect, fused);
     ptf_status status = PTF_OK;
     for (int i = 0; i < net->node_count && status == PTF_OK; i++) {

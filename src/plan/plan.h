@@ -274,6 +274,7 @@ typedef struct ptf_fused {
     bool needed;          /* by an output, or as every node is */
     int reads;            /* by nodes that are needed, and as outputs */
     int root;             /* the node whose value this node's is */
+    bool flat;            /* its value is a list of features */
     bool open;            /* nobody else reads a value between the two */
     bool copied;          /* a constant that is copied for each image */
     const ptf_node *norm; /* of a root: the batch norm behind it */
@@ -281,8 +282,8 @@ typedef struct ptf_fused {
 } ptf_fused;
 
 /*
- * Fills nodes[node_count]; 'all': every node is needed; 'alone': every node
- * that is needed and computes is a step.
+ * Fills nodes[node_count], whose 'flat' is set; 'all': every node is needed;
+ * 'alone': every node that is needed and computes is a step.
  */
 void ptf_plan_fuse(const ptf_net *net, bool all, bool alone, ptf_fused *nodes);
 
@@ -297,6 +298,11 @@ ptf_status ptf_plan_batch_norm(ptf_plan *plan, const ptf_node *norm,
 void ptf_plan_pack(ptf_plan *plan, ptf_step *step);
 
 int64_t ptf_conv_weights(const ptf_conv *conv);
+/*
+ * Rows of an image that a linear layer's step takes, each like an image of its
+ * own; 1 for other products.
+ */
+int64_t ptf_step_rows(const ptf_plan *plan, const ptf_step *step);
 
 /* What a product step runs: of all its outputs, or those of one phase. */
 typedef struct ptf_product_run {

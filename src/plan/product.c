@@ -16,24 +16,35 @@ int64_t ptf_conv_weights(const ptf_conv *conv)
     return conv->out.channels * terms_of(conv);
 }
 
+int64_t ptf_step_rows(const ptf_plan *plan, const ptf_step *step)
+{
+    if (step->node->op != PTF_OP_LINEAR)
+        return 1;
+    return plan->values[step->out].numel / step->conv.out.channels;
+}
+
 /* --------------------------------------------------------------- reference */
 
+/* An image, or a row of what a linear layer reads. */
 static void ref_image(void *context, int64_t i, int thread)
 {
     const ptf_step_piece *r = context;
+    const ptf_conv *v = &r->step->conv;
     (void)thread;
-    const float *x =
-        ptf_plan_read(r->plan, r->piece, r->step->in[0], r->piece->first + i);
-    float *y =
-        ptf_plan_at(r->plan, r->piece, r->step->out, r->piece->first + i);
-    ptf_ref_conv(&r->step->conv, x, r->step->weights, &r->step->epilogue, y);
+    int64_t rows = ptf_step_rows(r->plan, r->step), row = i % rows;
+    int64_t n = r->piece->first + i / rows;
+    const float *x = ptf_plan_read(r->plan, r->piece, r->step->in[0], n);
+    float *y = ptf_plan_at(r->plan, r->piece, r->step->out, n);
+    ptf_ref_conv(v, x + row * v->in.channels, r->step->weights,
+                 &r->step->epilogue, y + row * v->out.channels);
 }
 
 void ptf_product_ref(const ptf_plan *plan, const ptf_step *step,
                      const ptf_piece *piece)
 {
     ptf_step_piece run = {plan, step, piece};
-    ptf_piece_each(plan, piece, piece->count, ref_image, &run);
+    ptf_piece_each(plan, piece, piece->count * ptf_step_rows(plan, step),
+                   ref_image, &run);
 }
 
 /* ----------------------------------------------------------------- padding */
@@ -162,7 +173,8 @@ static int threads_of(const ptf_product_run *r)
 
 static int64_t pixels_of(const ptf_product_run *r)
 {
-    return r->piece->count * r->out[1] * r->out[2];
+    return r->piece->count * ptf_step_rows(r->plan, r->step) * r->out[1] *
+           r->out[2];
 }
 
 /* More than threads, so that all end at about the same time. */
@@ -346,12 +358,12 @@ static void set_geometry(const ptf_plan *plan, ptf_step *step)
 }
 
 /* A step is heavy when a pass over its weights moves more than its maps do. */
-static bool is_heavy(const ptf_conv *v)
+static bool is_heavy(const ptf_conv *v, int64_t rows)
 {
     int64_t weights = ptf_conv_weights(v), out = ptf_map_pixels(&v->out);
     int64_t maps =
         v->in.channels * ptf_map_pixels(&v->in) + v->out.channels * out;
-    return weights > 4 << 20 || (out == 1 && weights > maps);
+    return weights > 4 << 20 || (out == 1 && weights > rows * maps);
 }
 
 /* The parameters, as the kernels want them. */
@@ -376,14 +388,9 @@ static ptf_status read_parameters(ptf_plan *plan, ptf_step *step,
 
 ptf_status ptf_plan_product(ptf_plan *plan, ptf_step *step, ptf_error *err)
 {
-    const ptf_node *node = step->node;
-    if (node->op == PTF_OP_LINEAR &&
-        plan->values[step->in[0]].numel != node->attrs.in_channels)
-        return ptf_node_fail(err, PTF_UNSUPPORTED, node,
-                             "reads a value of rank %d",
-                             plan->values[step->in[0]].shape.rank + 1);
     set_geometry(plan, step);
-    step->heavy = is_heavy(&step->conv);
+    int64_t rows = ptf_step_rows(plan, step);
+    step->heavy = is_heavy(&step->conv, rows);
     ptf_status status = read_parameters(plan, step, err);
     if (plan->kernels->product == NULL) {
         step->kernel = "ref";
@@ -395,7 +402,7 @@ ptf_status ptf_plan_product(ptf_plan *plan, ptf_step *step, ptf_error *err)
         return status == PTF_OK ? ptf_plan_transposed(plan, step, err) : status;
     step->run = run_product;
     bool direct =
-        step->side_by_side && plan->most <= plan->kernels->direct_pixels;
+        step->side_by_side && plan->most <= plan->kernels->direct_pixels / rows;
     step->kernel = direct ? "direct" : "product";
     step->packs = !direct || plan->runs >= PTF_PACK_FROM;
     if (status == PTF_OK && !step->side_by_side)

@@ -26,12 +26,13 @@ static int64_t clamp(int64_t n, int64_t least, int64_t most)
 }
 
 /* The images that a light step needs for ENOUGH_PIXELS. */
-static int64_t least_group(const ptf_step *s)
+static int64_t least_group(const ptf_plan *plan, const ptf_step *s)
 {
     const ptf_map *out = &s->conv.out;
     if (s->weights == NULL || ptf_conv_weights(&s->conv) < LARGE_WEIGHTS)
         return 1;
-    return ptf_ceil_div(ENOUGH_PIXELS, ptf_map_pixels(out));
+    return ptf_ceil_div(ENOUGH_PIXELS,
+                        ptf_step_rows(plan, s) * ptf_map_pixels(out));
 }
 
 /* What the step reads and writes of an image. */
@@ -52,7 +53,7 @@ static void set_groups(ptf_plan *plan, int first, int last)
     for (int i = first; i < last; i++) {
         const ptf_step *s = &plan->steps[i];
         floats = ptf_max_i64(floats, floats_of(plan, s));
-        least = ptf_max_i64(least, least_group(s));
+        least = ptf_max_i64(least, least_group(plan, s));
     }
     int64_t group = clamp(GROUP_FLOATS / floats, 1, batch);
     int64_t own = clamp(CORE_FLOATS / floats, ptf_min_i64(least, group), batch);

@@ -1,5 +1,5 @@
 /*
- * Softmax over one dimension.
+ * Softmax and its logarithm over one dimension.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -13,10 +13,15 @@ static void softmax_image(void *context, int64_t i, int thread)
     int64_t n = r->piece->first + i;
     int64_t others = r->plan->values[s->in[0]].numel / s->count;
     bool last = s->inner == 1; /* of the dimensions; a stripe has less others */
-    r->plan->kernels->softmax(ptf_plan_at(r->plan, r->piece, s->out, n),
-                              ptf_plan_read(r->plan, r->piece, s->in[0], n),
-                              1.0, last ? others : s->outer, s->count,
-                              last ? 1 : others / s->outer);
+    int64_t outer = last ? others : s->outer;
+    int64_t inner = last ? 1 : others / s->outer;
+    const ptf_kernels *kernels = r->plan->kernels;
+    const float *x = ptf_plan_read(r->plan, r->piece, s->in[0], n);
+    float *y = ptf_plan_at(r->plan, r->piece, s->out, n);
+    if (s->node->op == PTF_OP_LOG_SOFTMAX)
+        kernels->log_softmax(y, x, outer, s->count, inner);
+    else
+        kernels->softmax(y, x, 1.0, outer, s->count, inner);
 }
 
 static void run_softmax(const ptf_plan *plan, const ptf_step *step,

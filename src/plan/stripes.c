@@ -73,8 +73,7 @@ static bool is_by_rows(const ptf_plan *plan, const ptf_step *s)
 }
 
 /*
- * Nor may the net flatten, because its input or output has no rows then; a
- * linear layer takes no value of rank 3.
+ * Nor may the net flatten, because its input or output has no rows then.
  */
 static bool all_by_rows(const ptf_plan *plan)
 {

@@ -90,7 +90,7 @@ static int find_source(const ptf_net_edit *edit, int norm, bool between,
 
 /* Why a batch norm behind 'before' stays, where numbers are not the reason. */
 static ptf_status remark_place(ptf_net_edit *edit, int norm, bool between,
-                               ptf_error *err)
+                               const bool *flat, ptf_error *err)
 {
     int shared;
     int source = find_source(edit, norm, between, &shared);
@@ -106,6 +106,12 @@ static ptf_status remark_place(ptf_net_edit *edit, int norm, bool between,
                                    edit->nodes[shared].name,
                                    edit->nodes[shared].class_name,
                                    ptf_net_consumers(edit->net, shared));
+    if (ptf_op_is(before->op, PTF_FAMILY_PRODUCT) &&
+        !ptf_norm_fits(before, flat[source], &edit->nodes[norm]))
+        return ptf_net_edit_remark(edit, norm, true, err,
+                                   "%s (%s) before it works on the last axis, "
+                                   "and this batch norm on the first",
+                                   before->name, before->class_name);
     if (ptf_op_is(before->op, PTF_FAMILY_PRODUCT))
         return ptf_net_edit_remark(edit, norm, true, err,
                                    "%s (%s) before it has a scale and a shift "
@@ -121,6 +127,7 @@ static ptf_status remark_place(ptf_net_edit *edit, int norm, bool between,
 }
 
 ptf_status ptf_remark_leftovers(ptf_net_edit *edit, bool between,
+                                const bool *flat,
                                 const ptf_too_large *too_large, ptf_error *err)
 {
     ptf_status status = PTF_OK;
@@ -139,7 +146,7 @@ ptf_status ptf_remark_leftovers(ptf_net_edit *edit, bool between,
                 "float",
                 too_large[i].what, (long long)too_large[i].channel);
         else
-            status = remark_place(edit, i, between, err);
+            status = remark_place(edit, i, between, flat, err);
     }
     return status;
 }

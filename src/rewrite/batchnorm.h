@@ -38,10 +38,12 @@ typedef struct ptf_too_large {
 
 /*
  * Remarks on each batch norm that is alive why it stays.  'between' says
- * whether Dropout and Identity may stand between it and its layer;
- * 'too_large', per node, what moving it would have made of its layer.
+ * whether Dropout and Identity may stand between it and its layer; 'flat' is
+ * ptf_net_find_flat()'s; 'too_large', per node, what moving it would have made
+ * of its layer.
  */
 ptf_status ptf_remark_leftovers(ptf_net_edit *edit, bool between,
+                                const bool *flat,
                                 const ptf_too_large *too_large, ptf_error *err);
 
 /* A contiguous f32 tensor of new memory; NULL when there is none. */

@@ -48,14 +48,18 @@ ptf_status ptf_pass_batchnorm_to_epilogue(ptf_net_edit *edit,
     ptf_arena *arena = &edit->net->arena;
     ptf_too_large *too_large = ptf_arena_array(
         arena, (size_t)edit->net->node_count, sizeof(*too_large));
-    if (too_large == NULL)
+    bool *flat =
+        ptf_arena_array(arena, (size_t)edit->net->node_count, sizeof(*flat));
+    if (too_large == NULL || flat == NULL)
         return ptf_fail_memory(err);
+    ptf_net_find_flat(edit->net, flat);
     for (int i = 1; i < edit->net->node_count; i++) {
         ptf_node *layer = &edit->nodes[i];
         int next = ptf_net_only_consumer(edit->net, i);
         if (!ptf_op_is(layer->op, PTF_FAMILY_PRODUCT) ||
             layer->attrs.scale_shift || next < 0 ||
-            !ptf_norm_moves(&edit->nodes[next]))
+            !ptf_norm_moves(&edit->nodes[next]) ||
+            !ptf_norm_fits(layer, flat[i], &edit->nodes[next]))
             continue;
         ptf_status status = PTF_OK;
         if (edit->net->has_tensors)
@@ -70,5 +74,5 @@ ptf_status ptf_pass_batchnorm_to_epilogue(ptf_net_edit *edit,
         edit->dead[next] = true;
         (*changed)++;
     }
-    return ptf_remark_leftovers(edit, false, too_large, err);
+    return ptf_remark_leftovers(edit, false, flat, too_large, err);
 }

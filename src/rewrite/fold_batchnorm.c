@@ -274,55 +274,67 @@ static ptf_status remark_shared(ptf_net_edit *edit, int layer, ptf_error *err)
 
 /* --------------------------------------------------------------------- pass */
 
-/* The batch norm that can be folded into what 'at' is, or -1: it is behind
- * Dropout and Identity, too. */
-static int next_norm(const ptf_net_edit *edit, int at)
+/* The layers of a net, on their way. */
+typedef struct folding {
+    ptf_net_edit *edit;
+    bool *flat; /* per node: ptf_net_find_flat() */
+    ptf_too_large *too_large;
+    int *changed;
+    ptf_error *err;
+} folding;
+
+/* The batch norm behind 'at' that can be folded into the layer, or -1: it is
+ * behind Dropout and Identity, too. */
+static int next_norm(const folding *w, int layer, int at)
 {
+    const ptf_net_edit *edit = w->edit;
     do {
         at = ptf_net_only_consumer(edit->net, at);
     } while (at >= 0 && ptf_op_is_identity(edit->nodes[at].op));
-    return at >= 0 && ptf_norm_moves(&edit->nodes[at]) ? at : -1;
+    bool fits =
+        at >= 0 && ptf_norm_moves(&edit->nodes[at]) &&
+        ptf_norm_fits(&edit->nodes[layer], w->flat[layer], &edit->nodes[at]);
+    return fits ? at : -1;
 }
 
 /* Sets the layer's weights and bias, or f->too_large. */
-static ptf_status fold_numbers(ptf_net_edit *edit, int layer, fold *f,
-                               ptf_error *err)
+static ptf_status fold_numbers(folding *w, int layer, fold *f)
 {
-    ptf_arena *arena = &edit->net->arena;
-    ptf_node *node = &edit->nodes[layer];
+    ptf_arena *arena = &w->edit->net->arena;
+    ptf_node *node = &w->edit->nodes[layer];
     ptf_tensor *weight = NULL, *bias = NULL;
-    ptf_status status = fold_begin(arena, node, f, err);
-    for (int i = next_norm(edit, layer); status == PTF_OK && i >= 0;
-         i = next_norm(edit, i))
-        status = fold_add(arena, &edit->nodes[i], f, err);
+    ptf_status status = fold_begin(arena, node, f, w->err);
+    for (int i = next_norm(w, layer, layer); status == PTF_OK && i >= 0;
+         i = next_norm(w, layer, i))
+        status = fold_add(arena, &w->edit->nodes[i], f, w->err);
     if (status == PTF_OK)
-        status = fold_weight(arena, node, f, &weight, err);
+        status = fold_weight(arena, node, f, &weight, w->err);
     if (status == PTF_OK)
-        status = fold_bias(arena, node, f, &bias, err);
+        status = fold_bias(arena, node, f, &bias, w->err);
     if (status != PTF_OK || f->too_large.what != NULL)
         return status;
     node->tensors[PTF_ROLE_WEIGHT] = weight;
     node->tensors[PTF_ROLE_BIAS] = bias;
-    return remark_shared(edit, layer, err);
+    return remark_shared(w->edit, layer, w->err);
 }
 
 /* Folds what is behind a layer, or says in 'too_large' why that stays. */
-static ptf_status fold_layer(ptf_net_edit *edit, int layer, int *changed,
-                             ptf_too_large *too_large, ptf_error *err)
+static ptf_status fold_layer(folding *w, int layer)
 {
     fold f = {0};
-    ptf_node *node = &edit->nodes[layer];
-    if (next_norm(edit, layer) < 0)
+    ptf_node *node = &w->edit->nodes[layer];
+    if (next_norm(w, layer, layer) < 0)
         return PTF_OK;
-    if (edit->net->has_tensors) {
-        ptf_status status = fold_numbers(edit, layer, &f, err);
+    if (w->edit->net->has_tensors) {
+        ptf_status status = fold_numbers(w, layer, &f);
         if (status != PTF_OK)
             return status;
     }
-    for (int i = next_norm(edit, layer); i >= 0; i = next_norm(edit, i)) {
-        too_large[i] = f.too_large;
-        edit->dead[i] = f.too_large.what == NULL;
-        *changed += edit->dead[i];
+    for (int i = next_norm(w, layer, layer); i >= 0;
+         i = next_norm(w, layer, i)) {
+        w->too_large[i] = f.too_large;
+        w->edit->dead[i] = f.too_large.what == NULL;
+        *w->changed += w->edit->dead[i];
     }
     if (f.too_large.what != NULL)
         return PTF_OK;
@@ -335,17 +347,25 @@ ptf_status ptf_pass_fold_batchnorm(ptf_net_edit *edit, const ptf_shape *input,
                                    int *changed, ptf_error *err)
 {
     (void)input;
-    ptf_too_large *too_large = ptf_arena_array(
-        &edit->net->arena, (size_t)edit->net->node_count, sizeof(*too_large));
-    if (too_large == NULL)
+    ptf_arena *arena = &edit->net->arena;
+    size_t count = (size_t)edit->net->node_count;
+    folding w = {
+        .edit = edit,
+        .flat = ptf_arena_array(arena, count, sizeof(*w.flat)),
+        .too_large = ptf_arena_array(arena, count, sizeof(*w.too_large)),
+        .changed = changed,
+        .err = err,
+    };
+    if (w.flat == NULL || w.too_large == NULL)
         return ptf_fail_memory(err);
+    ptf_net_find_flat(edit->net, w.flat);
     for (int i = 1; i < edit->net->node_count; i++) {
         const ptf_node *node = &edit->nodes[i];
         if (!ptf_op_is(node->op, PTF_FAMILY_PRODUCT) || node->attrs.scale_shift)
             continue;
-        ptf_status status = fold_layer(edit, i, changed, too_large, err);
+        ptf_status status = fold_layer(&w, i);
         if (status != PTF_OK)
             return status;
     }
-    return ptf_remark_leftovers(edit, true, too_large, err);
+    return ptf_remark_leftovers(edit, true, w.flat, w.too_large, err);
 }

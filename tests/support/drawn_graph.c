@@ -76,8 +76,20 @@ static void draw_softmax(build *b, bool rows)
     if (b->shape.rank < 1)
         return;
     int64_t dim = pick(1, b->shape.rank);
-    add_plain(b, PTF_OP_SOFTMAX);
+    add_plain(b, pick(0, 1) == 0 ? PTF_OP_SOFTMAX : PTF_OP_LOG_SOFTMAX);
     b->nodes[b->last].attrs.dim = rows && dim == 2 ? 1 : dim;
+}
+
+static void draw_rows(build *b, bool rows)
+{
+    (void)rows;
+    from(b, some_node(b));
+    int64_t most = 1;
+    if (b->shape.rank < 1)
+        return;
+    for (int d = 0; d < b->shape.rank - 1; d++)
+        most *= b->shape.dim[d];
+    add_rows(b, pick(1, most < 100 ? 20 : 9));
 }
 
 static void draw_view(build *b, bool rows)
@@ -172,6 +184,57 @@ static void draw_concat(build *b, bool rows)
     add_concat(b, pick(0, 1) == 0 ? axis + 1 : axis - s.rank, count, inputs);
 }
 
+/* A matrix, or several, that the value of node i can be multiplied with. */
+static int some_matrix(build *b, int i, bool left)
+{
+    const ptf_shape *s = &b->shapes[i];
+    int64_t dim[PTF_SHAPE_MAX] = {pick(1, 20)};
+    int rank = (int)pick(1, s->rank > 1 ? s->rank : 2), last = rank - 1;
+    for (int d = 0; d < rank - 2; d++)
+        dim[d] = pick(0, 1) == 0 ? 1 : s->dim[s->rank - rank + d];
+    if (left) {
+        dim[rank > 1 ? rank - 2 : 0] = pick(1, 20);
+        dim[last] = s->dim[s->rank > 1 ? s->rank - 2 : 0];
+        return add_constant(b, rank, dim);
+    }
+    dim[last] = pick(1, 20);
+    dim[rank > 1 ? rank - 2 : 0] = s->dim[s->rank - 1];
+    return add_constant(b, rank, dim);
+}
+
+/* What 'left' can be multiplied with: a value that is there, or -1. */
+static int some_factor(const build *b, int left)
+{
+    for (int i = 0; i < 12; i++) {
+        ptf_shape in[2] = {b->shapes[left], b->shapes[some_node(b)]}, out;
+        ptf_attrs attrs;
+        ptf_attrs_default(PTF_OP_MATMUL, &attrs);
+        for (int right = 0; right < b->net.node_count; right++) {
+            in[1] = b->shapes[right];
+            if (pick(0, 2) > 0 &&
+                ptf_op_shape(PTF_OP_MATMUL, &attrs, in, 2, &out) == NULL &&
+                ptf_shape_numel(&out) < MOST)
+                return right;
+        }
+    }
+    return -1;
+}
+
+static void draw_matmul(build *b, bool rows)
+{
+    int i = some_node(b);
+    if (rows || b->shapes[i].rank < 1 || ptf_shape_numel(&b->shapes[i]) > 2000)
+        return;
+    int other = pick(0, 1) == 0 ? some_factor(b, i) : -1;
+    if (other >= 0) {
+        add_binary(b, PTF_OP_MATMUL, i, other);
+        return;
+    }
+    bool left = pick(0, 1) == 0;
+    other = some_matrix(b, i, left);
+    add_binary(b, PTF_OP_MATMUL, left ? other : i, left ? i : other);
+}
+
 static void draw_constant(build *b, bool rows)
 {
     (void)rows;
@@ -183,7 +246,8 @@ void drawn_graph_make(build *b, uint64_t seed, bool rows)
     static void (*const layers[])(build *, bool) = {
         draw_conv,   draw_conv,   draw_conv,   draw_pool,    draw_plain,
         draw_plain,  draw_norm,   draw_binary, draw_binary,  draw_binary,
-        draw_concat, draw_concat, draw_view,   draw_softmax, draw_constant};
+        draw_concat, draw_concat, draw_view,   draw_softmax, draw_constant,
+        draw_matmul, draw_matmul, draw_rows};
     state = seed * 1000003;
     /* One at a time: compilers may evaluate arguments in any order. */
     int64_t channels = pick(1, 6), height = pick(6, rows ? 24 : 10);
@@ -194,6 +258,7 @@ void drawn_graph_make(build *b, uint64_t seed, bool rows)
             b->input.dim[d] = pick(1, 2);
         b->shape = b->shapes[0] = b->input;
     }
+    b->net.inputs[0] = (ptf_input){.has_shape = true, .shape = b->input};
     int64_t tries = pick(4, 24);
     for (int64_t i = 0; i < tries && b->net.node_count < NODES - 4; i++)
         layers[pick(0, PTF_ARRAY_SIZE(layers) - 1)](b, rows);

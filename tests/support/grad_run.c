@@ -105,6 +105,7 @@ void grad_expect_tape(const grad_run *r, const ptf_net *net,
     tape one, sum;
     tape_init(&one, net, input);
     tape_init(&sum, net, input);
+    least = fmax(least, 1e-3 * largest_gradient(r->g));
     for (int64_t n = 0; n < GRAD_IMAGES; n++) {
         double *in = widen(r->in + n * r->inputs, r->inputs);
         double *d = widen(r->cotangent + n * r->outputs, r->outputs);
@@ -122,7 +123,6 @@ void grad_expect_tape(const grad_run *r, const ptf_net *net,
         free(d);
     }
     size_t tensor = 0;
-    least = fmax(least, 1e-3 * largest_gradient(r->g));
     for (int i = 0; i < net->node_count * PTF_ROLE_COUNT; i++) {
         int node = i / PTF_ROLE_COUNT, role = i % PTF_ROLE_COUNT;
         if (sum.gradient[node][role] == NULL || role >= PTF_ROLE_RUNNING_MEAN)

@@ -141,14 +141,66 @@ static float conv_at(const job *j, const place *in, int64_t channel,
     return one_nan((terms > 256 ? sum + block : block) + bias[channel]);
 }
 
+/* Each row of a linear layer is a map of one pixel. */
+static void linear(const job *j)
+{
+    const ptf_attrs *a = &j->node->attrs;
+    for (int64_t i = 0; i < ptf_shape_numel(j->out); i++) {
+        place in = {.at = {a->in_channels, 1, 1}};
+        job row = *j;
+        row.x[0] += i / a->out_channels * a->in_channels;
+        j->y[i] = conv_at(&row, &in, i % a->out_channels, 0, 0);
+    }
+}
+
 static void product(const job *j)
 {
-    bool linear = j->node->op == PTF_OP_LINEAR;
+    if (j->node->op == PTF_OP_LINEAR) {
+        linear(j);
+        return;
+    }
     place in = map_of(j->in[0]), out = map_of(j->out);
     for (int64_t i = 0; i < ptf_shape_numel(j->out); i++) {
         int64_t area = out.at[1] * out.at[2];
-        j->y[i] = conv_at(j, &in, linear ? i : i / area, i % area / out.at[2],
-                          i % out.at[2]);
+        j->y[i] =
+            conv_at(j, &in, i / area, i % area / out.at[2], i % out.at[2]);
+    }
+}
+
+/* Where row or column 'k' of the matrix of 'rank' 2 at a place lies. */
+static int64_t matrix_at(const ptf_shape *s, const place *p, int rank,
+                         const int64_t k[2])
+{
+    int64_t i = 0;
+    int own = s->rank - 2;
+    for (int d = 0; d < own; d++)
+        i = i * s->dim[d] + (s->dim[d] == 1 ? 0 : p->at[rank - own + d]);
+    if (s->rank == 1)
+        return k[0] + k[1]; /* one of them is 0 */
+    return (i * s->dim[own] + k[0]) * s->dim[own + 1] + k[1];
+}
+
+/* Leading axes as PyTorch broadcasts them; canonical sums. */
+static void matmul(const job *j)
+{
+    const ptf_shape *a = j->in[0], *b = j->in[1];
+    int more = (a->rank > 1) + (b->rank > 1), rank = j->out->rank - more;
+    int64_t terms = a->dim[a->rank - 1];
+    for (int64_t i = 0; i < ptf_shape_numel(j->out); i++) {
+        place p = place_of(j->out, i);
+        int64_t row = a->rank > 1 ? p.at[rank] : 0;
+        int64_t column = b->rank > 1 ? p.at[j->out->rank - 1] : 0;
+        float sum = 0.0F, block = 0.0F;
+        for (int64_t k = 0; k < terms; k++) {
+            if (k > 0 && k % 256 == 0) {
+                sum = k == 256 ? block : sum + block;
+                block = 0.0F;
+            }
+            int64_t x = matrix_at(a, &p, rank, (int64_t[]){row, k});
+            int64_t y = matrix_at(b, &p, rank, (int64_t[]){k, column});
+            block = fmaf(j->x[1][y], j->x[0][x], block);
+        }
+        j->y[i] = one_nan(terms > 256 ? sum + block : block);
     }
 }
 
@@ -190,8 +242,12 @@ static void softmax(const job *j)
         outer *= d < axis ? j->out->dim[d] : 1;
         inner *= d > axis ? j->out->dim[d] : 1;
     }
-    ptf_kernels_ref.softmax(j->y, j->x[0], 1.0, outer, j->out->dim[axis],
-                            inner);
+    if (j->node->op == PTF_OP_LOG_SOFTMAX)
+        ptf_kernels_ref.log_softmax(j->y, j->x[0], outer, j->out->dim[axis],
+                                    inner);
+    else
+        ptf_kernels_ref.softmax(j->y, j->x[0], 1.0, outer, j->out->dim[axis],
+                                inner);
 }
 
 static float pool_at(const job *j, const place *in, int64_t i, int64_t row,
@@ -243,7 +299,7 @@ static void evaluate(const build *b, const graph_values *v, int i, int sample)
         [PTF_FAMILY_AFFINE] = norm,   [PTF_FAMILY_UNARY] = unary,
         [PTF_FAMILY_BINARY] = binary, [PTF_FAMILY_SOFTMAX] = softmax,
         [PTF_FAMILY_POOL] = pool,     [PTF_FAMILY_VIEW] = move,
-        [PTF_FAMILY_CONCAT] = concat};
+        [PTF_FAMILY_CONCAT] = concat, [PTF_FAMILY_MATMUL] = matmul};
     const ptf_node *node = &b->nodes[i];
     job j = {.node = node, .out = &b->shapes[i]};
     assert_true(node->input_count <= NODES);

@@ -153,15 +153,9 @@ ptf_node *add_conv(build *b, int64_t out, int64_t kernel, int64_t stride,
     return node;
 }
 
-ptf_node *add_linear(build *b, int64_t out)
+ptf_node *add_rows(build *b, int64_t out)
 {
-    int64_t in = ptf_shape_numel(&b->shape);
-    if (b->shape.rank > 1) {
-        ptf_node *flatten = add(b, PTF_OP_FLATTEN);
-        flatten->attrs.start_dim = 1;
-        flatten->attrs.end_dim = -1;
-        settle(b);
-    }
+    int64_t in = b->shape.dim[b->shape.rank - 1];
     ptf_node *node = add(b, PTF_OP_LINEAR);
     node->attrs.in_channels = in;
     node->attrs.out_channels = out;
@@ -172,6 +166,17 @@ ptf_node *add_linear(build *b, int64_t out)
     node->tensors[PTF_ROLE_BIAS] = tensor(b, 1, &out, -0.5F, 1.0F);
     settle(b);
     return node;
+}
+
+ptf_node *add_linear(build *b, int64_t out)
+{
+    if (b->shape.rank > 1) {
+        ptf_node *flatten = add(b, PTF_OP_FLATTEN);
+        flatten->attrs.start_dim = 1;
+        flatten->attrs.end_dim = -1;
+        settle(b);
+    }
+    return add_rows(b, out);
 }
 
 ptf_node *add_norm(build *b)

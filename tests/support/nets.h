@@ -37,6 +37,8 @@ void settle(build *b);
 ptf_node *add_conv(build *b, int64_t out, int64_t kernel, int64_t stride,
                    int64_t padding, int64_t dilation, int64_t groups);
 ptf_node *add_linear(build *b, int64_t out);
+/* A linear layer on the last axis of whatever is there. */
+ptf_node *add_rows(build *b, int64_t out);
 ptf_node *add_norm(build *b);
 void add_plain(build *b, ptf_op op);
 void add_with(build *b, ptf_op op, const ptf_attrs *attrs);

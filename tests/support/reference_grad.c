@@ -51,23 +51,33 @@ typedef struct meeting {
 
 typedef void visitor(const layer *l, meeting m);
 
+/* Each row of a linear layer meets all weights. */
+static void each_row_meeting(const layer *l, visitor *visit)
+{
+    int64_t in = l->a->in_channels, out = l->a->out_channels;
+    for (int64_t i = 0; i < ptf_shape_numel(l->out) * in; i++) {
+        int64_t y = i / in, k = i % in;
+        visit(l, (meeting){y, y / out * in + k, y % out * in + k});
+    }
+}
+
 /* Every output with every input that it reads, and the weight between them. */
 static void each_meeting(const layer *l, visitor *visit)
 {
     const ptf_attrs *a = l->a;
-    bool linear = l->op == PTF_OP_LINEAR;
-    int64_t groups = linear ? 1 : a->groups;
-    int64_t in = l->from[0] / groups, out = l->to[0] / groups;
-    int64_t kh = linear ? 1 : a->kernel[1], kw = linear ? 1 : a->kernel[2];
+    if (l->op == PTF_OP_LINEAR) {
+        each_row_meeting(l, visit);
+        return;
+    }
+    int64_t in = l->from[0] / a->groups, out = l->to[0] / a->groups;
+    int64_t kh = a->kernel[1], kw = a->kernel[2];
     int64_t terms = in * kh * kw, plane = l->to[1] * l->to[2];
     for (int64_t i = 0; i < l->to[0] * plane * terms; i++) {
         meeting m = {.y = i / terms};
         int64_t k = i % terms, o = m.y / plane;
         int64_t h = m.y % plane / l->to[2], v = m.y % l->to[2];
-        if (!linear) {
-            h = h * a->stride[1] - a->padding[1] + k / kw % kh * a->dilation[1];
-            v = v * a->stride[2] - a->padding[2] + k % kw * a->dilation[2];
-        }
+        h = h * a->stride[1] - a->padding[1] + k / kw % kh * a->dilation[1];
+        v = v * a->stride[2] - a->padding[2] + k % kw * a->dilation[2];
         m.w = o * terms + k;
         if (h >= 0 && h < l->from[1] && v >= 0 && v < l->from[2])
             m.x =
@@ -85,9 +95,16 @@ static void multiply(const layer *l, meeting m)
     l->result[m.y] += l->p[PTF_ROLE_WEIGHT][m.w] * l->x[m.x];
 }
 
+/* The features of a linear layer are the last axis. */
+static int64_t channel_of(const layer *l, int64_t y)
+{
+    return l->op == PTF_OP_LINEAR ? y % l->a->out_channels
+                                  : y / (l->to[1] * l->to[2]);
+}
+
 static double scale_of(const layer *l, int64_t y)
 {
-    int64_t c = y / (l->to[1] * l->to[2]);
+    int64_t c = channel_of(l, y);
     return l->p[PTF_ROLE_SCALE] != NULL ? l->p[PTF_ROLE_SCALE][c] : 1.0;
 }
 
@@ -101,8 +118,8 @@ static void multiply_back(const layer *l, meeting m)
 static void conv(const layer *l)
 {
     each_meeting(l, multiply);
-    for (int64_t y = 0; y < l->to[0] * l->to[1] * l->to[2]; y++) {
-        int64_t c = y / (l->to[1] * l->to[2]);
+    for (int64_t y = 0; y < ptf_shape_numel(l->out); y++) {
+        int64_t c = channel_of(l, y);
         if (l->p[PTF_ROLE_BIAS] != NULL)
             l->result[y] += l->p[PTF_ROLE_BIAS][c];
         if (l->p[PTF_ROLE_SCALE] != NULL)
@@ -114,8 +131,8 @@ static void conv(const layer *l)
 static void conv_back(const layer *l)
 {
     each_meeting(l, multiply_back);
-    for (int64_t y = 0; y < l->to[0] * l->to[1] * l->to[2]; y++) {
-        int64_t c = y / (l->to[1] * l->to[2]);
+    for (int64_t y = 0; y < ptf_shape_numel(l->out); y++) {
+        int64_t c = channel_of(l, y);
         if (l->p[PTF_ROLE_BIAS] != NULL)
             l->by[PTF_ROLE_BIAS][c] += l->d[y] * scale_of(l, y);
         if (l->p[PTF_ROLE_SCALE] == NULL)
@@ -181,18 +198,21 @@ static void softmax(const layer *l, bool back)
     int64_t n = l->in->dim[axis], inner = 1;
     for (int d = axis + 1; d < l->in->rank; d++)
         inner *= l->in->dim[d];
+    bool log_ = l->op == PTF_OP_LOG_SOFTMAX;
     for (int64_t i = 0; i < l->n; i++) {
         int64_t first = i / (n * inner) * n * inner + i % inner;
         double sum = 0, dot = 0;
         for (int64_t k = 0; k < n; k++) {
-            sum += exp(l->x[first + k * inner] - l->x[i]);
-            dot +=
-                back ? l->d[first + k * inner] * l->y[first + k * inner] : 0.0;
+            int64_t at = first + k * inner;
+            sum += exp(l->x[at] - l->x[i]);
+            dot += back ? l->d[at] * (log_ ? 1.0 : l->y[at]) : 0.0;
         }
-        if (back)
-            l->dx[i] += l->y[i] * (l->d[i] - dot);
+        if (!back)
+            l->result[i] = log_ ? -log(sum) : 1.0 / sum;
+        else if (log_)
+            l->dx[i] += l->d[i] - exp(l->y[i]) * dot;
         else
-            l->result[i] = 1.0 / sum;
+            l->dx[i] += l->y[i] * (l->d[i] - dot);
     }
 }
 
@@ -333,6 +353,47 @@ static void concat(const layer *l, bool back)
     }
 }
 
+/* Where number (row, column) of an operand lies, for number i of a result of
+ * 'rank' leading axes, which come first in 'at'. */
+static int64_t entry(const ptf_shape *s, const int64_t *at, int rank,
+                     int64_t row, int64_t column)
+{
+    int64_t i = 0;
+    for (int d = 0; d < s->rank - 2; d++) {
+        int64_t k = at[rank - (s->rank - 2) + d];
+        i = i * s->dim[d] + (s->dim[d] == 1 ? 0 : k);
+    }
+    return s->rank == 1
+               ? row + column
+               : (i * s->dim[s->rank - 2] + row) * s->dim[s->rank - 1] + column;
+}
+
+static void matmul(const layer *l, bool back)
+{
+    const int *from = l->node->inputs;
+    const ptf_shape *a = l->in, *b = &l->t->shapes[from[1]], *out = l->out;
+    int rank = out->rank - (a->rank > 1) - (b->rank > 1);
+    int64_t terms = a->dim[a->rank - 1], at[PTF_SHAPE_MAX];
+    for (int64_t i = 0; i < ptf_shape_numel(out); i++) {
+        int64_t rest = i;
+        for (int d = out->rank - 1; d >= 0; rest /= out->dim[d--])
+            at[d] = rest % out->dim[d];
+        int64_t row = a->rank > 1 ? at[rank] : 0;
+        int64_t column = b->rank > 1 ? at[out->rank - 1] : 0;
+        for (int64_t k = 0; k < terms; k++) {
+            int64_t x = entry(a, at, rank, row, k);
+            int64_t y = entry(b, at, rank, k, column);
+            double p = l->t->value[from[0]][x], q = l->t->value[from[1]][y];
+            if (!back)
+                l->result[i] += p * q;
+            else
+                l->t->cotangent[from[0]][x] += l->d[i] * q;
+            if (back)
+                l->t->cotangent[from[1]][y] += l->d[i] * p;
+        }
+    }
+}
+
 /* --------------------------------------------------------------------- net */
 
 static void product(const layer *l, bool back)
@@ -350,6 +411,7 @@ static void run_layer(const layer *l, bool back)
         [PTF_FAMILY_UNARY] = activate,  [PTF_FAMILY_SOFTMAX] = softmax,
         [PTF_FAMILY_POOL] = pool,       [PTF_FAMILY_VIEW] = activate,
         [PTF_FAMILY_BINARY] = binary,   [PTF_FAMILY_CONCAT] = concat,
+        [PTF_FAMILY_MATMUL] = matmul,
     };
     void (*of)(const layer *l, bool back) = run[ptf_op_info(l->op)->family];
     if (of == NULL)

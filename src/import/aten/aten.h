@@ -193,8 +193,14 @@ ptf_status ptf_lower_samples(ptf_lowering *l, ptf_op op, const ptf_attrs *attrs,
  * whole, row-major. */
 ptf_status ptf_lower_give_constant(ptf_lowering *l, float *data,
                                    const ptf_shape *shape);
-/* One that is a number. */
+/* A node of such numbers, and of one number. */
+ptf_status ptf_lower_constant(ptf_lowering *l, const float *data,
+                              const ptf_shape *shape, int *out);
 ptf_status ptf_lower_scalar(ptf_lowering *l, double number, int *out);
+
+/* A MATMUL, and a product with a number; the node itself for 1. */
+ptf_status ptf_lower_matmul(ptf_lowering *l, int a, int b, int *out);
+ptf_status ptf_lower_scale(ptf_lowering *l, int node, double factor, int *out);
 
 /* The call's result 'index' is this node, in the call's form. */
 ptf_status ptf_lower_give_at(ptf_lowering *l, int index, int node);
@@ -269,7 +275,7 @@ typedef struct ptf_aten_row {
     const char *target;
     ptf_status (*lower)(ptf_lowering *l, const struct ptf_aten_row *row);
     ptf_op op;
-    const char *numbers[3]; /* arguments that are attrs.p */
+    const char *numbers[3]; /* arguments that are attrs.p, or operands */
     bool turned;            /* other - self; a transposed convolution */
     bool means;             /* the mean is a second result */
 } ptf_aten_row;
@@ -282,7 +288,9 @@ typedef struct ptf_aten_row {
     TABLE(expand)                \
     TABLE(integers)              \
     TABLE(slice)                 \
-    TABLE(shuffle)
+    TABLE(shuffle)               \
+    TABLE(attention)             \
+    TABLE(einsum)
 
 #define FAMILY(id, name) extern const ptf_aten_row ptf_aten_##name[];
 #include "op/families.inc"
@@ -290,6 +298,9 @@ typedef struct ptf_aten_row {
 #define TABLE(name) extern const ptf_aten_row ptf_aten_##name[];
 PTF_ATEN_COMPOSED(TABLE)
 #undef TABLE
+
+/* Lowers an operator that adds a product to 'self'. */
+ptf_status ptf_lower_add_product(ptf_lowering *l, const ptf_aten_row *row);
 
 /* What affine.c and norm.c have of each other's; 'sizes' are the input's. */
 ptf_status ptf_lower_batch_norm(ptf_lowering *l, const ptf_aten_row *row);

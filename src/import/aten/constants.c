@@ -217,7 +217,8 @@ static ptf_status isolate(ptf_lowering *l, int node, ptf_net *net)
     net->name = l->net->name;
     net->node_count = count + 2;
     net->has_tensors = true;
-    const ptf_input scalar = {.has_shape = true};
+    const ptf_input scalar = {.has_shape = true,
+                              .shape = {.rank = 1, .dim = {1}}};
     const ptf_output result = {.node = count + 1};
     if (!ptf_net_add_input(net, &scalar) || !ptf_net_add_output(net, &result))
         return ptf_fail_memory(l->err);
@@ -228,9 +229,9 @@ static ptf_status run(ptf_lowering *l, const ptf_net *net, float *out)
 {
     ptf_plan *plan = NULL;
     ptf_plan_options options = {.threads = 1};
-    const ptf_shape one = {.rank = 1, .dim = {1}};
     const float nothing = 0;
-    ptf_status status = ptf_plan_make(net, &one, 1, &options, &plan, l->err);
+    ptf_status status =
+        ptf_plan_make(net, &net->inputs[0].shape, 1, &options, &plan, l->err);
     if (status == PTF_OK)
         status = ptf_plan_run(plan, &nothing, 1, out, l->err);
     ptf_plan_free(plan);

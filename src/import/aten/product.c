@@ -125,7 +125,13 @@ static ptf_status lower_linear(ptf_lowering *l, const ptf_aten_row *row)
     (void)row;
     const ptf_tensor *weight, *bias;
     int input;
-    ptf_status status = ptf_lower_node(l, "input", &input);
+    int64_t sizes[PTF_LOWER_LIST];
+    int rank;
+    ptf_status status = ptf_lower_sizes(l, "input", sizes, &rank);
+    if (status == PTF_OK && rank < 2) /* the only axis is that of features */
+        status = ptf_lower_whole(l);
+    if (status == PTF_OK)
+        status = ptf_lower_node(l, "input", &input);
     if (status == PTF_OK)
         status = ptf_lower_tensor(l, "weight", &weight);
     if (status == PTF_OK)
@@ -149,29 +155,26 @@ static ptf_status swap(ptf_lowering *l, const ptf_tensor *old, int a, int b,
     return PTF_OK;
 }
 
-/* self + mat1 @ mat2: a Linear where mat2 is constant, its weight turned. */
+/* self + mat1 @ mat2: a Linear where both are its parameters, the weight
+ * turned. */
 static ptf_status lower_addmm(ptf_lowering *l, const ptf_aten_row *row)
 {
-    (void)row;
-    const ptf_tensor *weight, *bias;
+    const ptf_tensor *weight = ptf_lower_raw(l, "mat2");
+    const ptf_tensor *bias = ptf_lower_raw(l, "self");
     double beta, alpha;
     int input;
-    ptf_status status = ptf_lower_node(l, "mat1", &input);
-    if (status == PTF_OK)
-        status = ptf_lower_tensor(l, "mat2", &weight);
-    if (status == PTF_OK)
-        status = ptf_lower_tensor(l, "self", &bias);
-    if (status == PTF_OK)
-        status = ptf_lower_number(l, "beta", &beta);
+    ptf_status status = ptf_lower_number(l, "beta", &beta);
     if (status == PTF_OK)
         status = ptf_lower_number(l, "alpha", &alpha);
     if (status != PTF_OK)
         return status;
-    if (weight->rank != 2 || bias->rank != 1 ||
-        bias->shape[0] != weight->shape[1] || beta < 1 || beta > 1 ||
-        alpha < 1 || alpha > 1)
-        return ptf_lower_refuse(l, "expected the product of a Linear layer");
-    status = swap(l, weight, 0, 1, &weight);
+    if (weight == NULL || bias == NULL || weight->rank != 2 ||
+        bias->rank != 1 || bias->shape[0] != weight->shape[1] || beta < 1 ||
+        beta > 1 || alpha < 1 || alpha > 1)
+        return ptf_lower_add_product(l, row);
+    status = ptf_lower_node(l, "mat1", &input);
+    if (status == PTF_OK)
+        status = swap(l, weight, 0, 1, &weight);
     return status == PTF_OK ? give_linear(l, input, weight, bias) : status;
 }
 
@@ -187,6 +190,6 @@ const ptf_aten_row ptf_aten_product[] = {
     {"aten.conv_transpose2d.input", lower_conv, .turned = true},
     {"aten.conv_transpose3d.input", lower_conv, .turned = true},
     {.target = "aten.linear.default", .lower = lower_linear},
-    {.target = "aten.addmm.default", .lower = lower_addmm},
+    {"aten.addmm.default", lower_addmm, .numbers = {"mat1", "mat2"}},
     {0},
 };

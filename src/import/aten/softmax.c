@@ -1,5 +1,5 @@
 /*
- * Softmax.
+ * Softmax and its logarithm.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -27,5 +27,9 @@ static ptf_status lower_softmax(ptf_lowering *l, const ptf_aten_row *row)
 const ptf_aten_row ptf_aten_softmax[] = {
     {"aten.softmax.int", lower_softmax, .op = PTF_OP_SOFTMAX},
     {"aten._softmax.default", lower_softmax, .op = PTF_OP_SOFTMAX},
+    {"aten.log_softmax.int", lower_softmax, .op = PTF_OP_LOG_SOFTMAX},
+    {"aten._log_softmax.default", lower_softmax, .op = PTF_OP_LOG_SOFTMAX},
+    {"aten.special_log_softmax.default", lower_softmax,
+     .op = PTF_OP_LOG_SOFTMAX},
     {0},
 };

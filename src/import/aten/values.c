@@ -237,6 +237,14 @@ static ptf_status add_constant(ptf_lowering *l, const ptf_tensor *tensor,
     return status;
 }
 
+ptf_status ptf_lower_constant(ptf_lowering *l, const float *data,
+                              const ptf_shape *shape, int *out)
+{
+    const ptf_tensor *tensor = ptf_lower_tensor_of(l, data, shape);
+    return tensor != NULL ? add_constant(l, tensor, out)
+                          : ptf_fail_memory(l->err);
+}
+
 ptf_status ptf_lower_scalar(ptf_lowering *l, double number, int *out)
 {
     const ptf_shape shape = {.rank = 0};
@@ -245,9 +253,7 @@ ptf_status ptf_lower_scalar(ptf_lowering *l, double number, int *out)
     if (status != PTF_OK)
         return status;
     *data = (float)number;
-    const ptf_tensor *tensor = ptf_lower_tensor_of(l, data, &shape);
-    return tensor != NULL ? add_constant(l, tensor, out)
-                          : ptf_fail_memory(l->err);
+    return ptf_lower_constant(l, data, &shape, out);
 }
 
 static bool is_expanded(const ptf_tensor *t)

@@ -362,7 +362,8 @@ static void rewrites_and_files_carry_it_on(void **state)
     fixture_free(&f);
 }
 
-/* Nothing flattens between modules of an nn.Sequential. */
+/* Nothing flattens between modules of an nn.Sequential: a Linear works on the
+ * last dimension. */
 static void a_sequence_flattens_nothing(void **state)
 {
     (void)state;
@@ -370,11 +371,17 @@ static void a_sequence_flattens_nothing(void **state)
         "Sequential(\n  (0): " CONV(3, 8) "\n  (1): " LINEAR(128, 5) "\n)\n";
     ptf_net *net;
     ptf_error err;
-    assert_int_equal(make(text, false, &net, &err), PTF_UNSUPPORTED);
-    assert_non_null(strstr(err.message,
-                           "line 3: Linear(in_features=128, out_features=5, "
-                           "bias=True) follows a map"));
-    assert_int_equal(make(text, true, &net, &err), PTF_UNSUPPORTED);
+    assert_int_equal(make(text, false, &net, &err), PTF_OK);
+    assert_int_equal(net->node_count, 3);
+    ptf_shape shapes[3], input = {3, {3, 6, 130}};
+    net->inputs[0] = (ptf_input){.has_shape = true, .shape = input};
+    assert_int_equal(ptf_net_shapes(net, &input, shapes, &err), PTF_OK);
+    assert_int_equal(shapes[2].rank, 3);
+    assert_int_equal(shapes[2].dim[2], 5);
+    input.dim[2] = 6;
+    assert_int_equal(ptf_net_shapes(net, &input, shapes, &err), PTF_ARGUMENT);
+    assert_non_null(strstr(err.message, "expected 128 input features, got 4"));
+    ptf_net_free(net);
 }
 
 /* The only class that may have flattened goes with its one layer. */

@@ -444,8 +444,11 @@ static const struct {
     {"MaxPool2d(kernel_size=3, stride=2, padding=2, dilation=1, "
      "ceil_mode=False)",
      PTF_UNSUPPORTED, "half the window"},
-    {"# input: 2x9\nLinear(in_features=9, out_features=1, bias=True)",
-     PTF_UNSUPPORTED, "line 2: Linear cannot follow Input: a Linear on"},
+    {"# input: 2x9\nNet(\n  (0): Linear(in_features=9, out_features=1, "
+     "bias=True)\n)\n",
+     PTF_UNSUPPORTED,
+     "line 3: Linear(in_features=9, out_features=1, bias=True) follows "
+     "channels x length"},
     {"Net(\n  (0): Linear(in_features=4, out_features=3, bias=True)\n"
      "  (1): Linear(in_features=5, out_features=3, bias=True)\n)\n",
      PTF_UNSUPPORTED,
