@@ -234,6 +234,10 @@ ptf_status ptf_lower_evaluate(ptf_lowering *l, int node);
 ptf_tensor *ptf_lower_tensor_of(ptf_lowering *l, const float *data,
                                 const ptf_shape *shape);
 
+/* Refuses numbers that are made in another dtype than f32 can stand for. */
+ptf_status ptf_lower_check_made(ptf_lowering *l, ptf_dtype dtype,
+                                const ptf_tensor *numbers);
+
 /* A constant that calls may write to: its number in *out. */
 ptf_status ptf_lower_remember(ptf_lowering *l, float *data, int64_t numel,
                               int *out);

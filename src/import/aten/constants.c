@@ -58,6 +58,20 @@ ptf_status ptf_lower_floats(ptf_lowering *l, const ptf_tensor *tensor,
     return status;
 }
 
+ptf_status ptf_lower_check_made(ptf_lowering *l, ptf_dtype dtype,
+                                const ptf_tensor *numbers)
+{
+    if (dtype == PTF_DTYPE_F32 || dtype == PTF_DTYPE_BOOL)
+        return PTF_OK;
+    if (!ptf_dtype_is_integer(dtype))
+        return ptf_lower_refuse(l, "computes in %s; ptfold computes in float32",
+                                ptf_dtype_name(dtype));
+    return are_exact(numbers->data, ptf_tensor_numel(numbers))
+               ? PTF_OK
+               : ptf_lower_refuse(l, "a constant of %s is beyond 2^24",
+                                  ptf_dtype_name(dtype));
+}
+
 ptf_tensor *ptf_lower_tensor_of(ptf_lowering *l, const float *data,
                                 const ptf_shape *shape)
 {

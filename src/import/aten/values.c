@@ -628,7 +628,10 @@ ptf_status ptf_lower_give_constant(ptf_lowering *l, float *data,
     if (result < 0)
         return PTF_OK;
     l->values[result].tensor = tensor;
-    ptf_status status = check_recorded(l, ptf_lower_value(l, result), shape);
+    const ptf_program_value *recorded = ptf_lower_value(l, result);
+    ptf_status status = check_recorded(l, recorded, shape);
+    if (status == PTF_OK)
+        status = ptf_lower_check_made(l, recorded->dtype, tensor);
     if (status == PTF_OK)
         status = ptf_lower_remember(l, data, ptf_shape_numel(shape),
                                     &l->values[result].memory);
