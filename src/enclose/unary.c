@@ -278,9 +278,10 @@ static inline ball silu(double m, double r, const double *p, bool executed)
 }
 
 /*
- * m Phi(m), where the slope is 1.1290 at most in both forms.  erfc's argument
- * is off by 2u, and a tail of 2^-55 or less may be run as 0.  Of the other form 2u is off by 6u, which moves e = exp(-2u) by
- * 6u 2u of itself, and e / (1 + e) and 1 / (1 + e) by no more.
+ * m Phi(m), where the slope is 1.1290 at most in both forms.  A tail of 2^-55
+ * or less may be run as 0.  erfc's argument is off by 2u.  Of the other form 2u
+ * is off by 6u, which moves e = exp(-2u) by 6u 2u of itself, and e / (1 + e)
+ * and 1 / (1 + e) by no more.
  */
 static inline ball gelu(double m, double r, const double *p, bool executed)
 {
