@@ -46,7 +46,7 @@ static ptf_status lower_index_select(ptf_lowering *l, const ptf_aten_row *row)
 {
     ptf_attrs a = ptf_lower_defaults(row->op);
     int64_t sizes[PTF_LOWER_LIST];
-    int rank, dim, axis, in[2], node;
+    int rank, dim, axis = 0, in[2], node;
     ptf_status status = ptf_lower_sizes(l, "self", sizes, &rank);
     if (status == PTF_OK)
         status = ptf_lower_dim(l, "dim", rank, &dim);
@@ -70,7 +70,7 @@ static ptf_status lower_index(ptf_lowering *l, const ptf_aten_row *row)
     ptf_attrs a = ptf_lower_defaults(row->op);
     const ptf_argument *list = ptf_program_argument(l->call, "indices");
     int64_t sizes[PTF_LOWER_LIST];
-    int rank, at = -1, count = 0, axis, in[2], node;
+    int rank, at = -1, count = 0, axis = 0, in[2], node;
     bool is_list = list != NULL && list->kind == PTF_ARGUMENT_VALUES;
     for (int i = 0; is_list && i < list->count; i++) {
         count += list->values[i] >= 0;
@@ -101,7 +101,7 @@ static ptf_status lower_gather(ptf_lowering *l, const ptf_aten_row *row)
 {
     ptf_attrs a = ptf_lower_defaults(row->op);
     int64_t sizes[PTF_LOWER_LIST];
-    int rank, dim, axis, in[2], node;
+    int rank, dim, axis = 0, in[2], node;
     ptf_status status = ptf_lower_sizes(l, "self", sizes, &rank);
     if (status == PTF_OK)
         status = ptf_lower_dim(l, "dim", rank, &dim);
