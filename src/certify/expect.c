@@ -305,9 +305,15 @@ static void add_error(recorded *r, const float *run, ptf_balls balls)
     }
 }
 
-/* How far what was recorded can be off the exact outputs; rounds up. */
-static void add_proof(const ptf_expect *e, recorded *r, ptf_balls balls)
+/*
+ * How far what was recorded can be off the exact outputs; rounds up.  Behind
+ * the first node that says nothing, 'bad' unless -1, no ball is a proof.
+ */
+static void add_proof(const ptf_expect *e, recorded *r, ptf_balls balls,
+                      int bad)
 {
+    if (bad >= 0 && bad <= r->node)
+        r->result.proved = HUGE_VAL;
     for (int64_t k = 0; k < r->size; k++) {
         if (!isfinite(e->expected[k]))
             continue;
@@ -353,7 +359,7 @@ static ptf_status run_both(ptf_expect *e, int64_t count, int64_t first,
             status = ptf_recorded_read(&r->array, e->samples, first + n,
                                        e->expected, err);
             if (status == PTF_OK)
-                add_proof(e, r, balls);
+                add_proof(e, r, balls, ptf_enclosure_bad(e->enclosure, n));
         }
     }
     return status;

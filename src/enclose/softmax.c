@@ -26,17 +26,23 @@ static bool counts(const survey *s, double x, double r)
     return !(x + r < s->least - 800.0);
 }
 
+/* A radius that is NaN says as little as an infinite one. */
+static double radius_of(ptf_balls in, int64_t at)
+{
+    return isnan(in.radius[at]) ? HUGE_VAL : in.radius[at];
+}
+
 static survey look_at(int64_t n, int64_t step, ptf_balls in)
 {
     survey s = {in.value[0], -HUGE_VAL, 0, false};
     for (int64_t i = 0; i < n; i++) {
-        double x = in.value[i * step], r = in.radius[i * step];
-        s.nan = s.nan || isnan(x) || isnan(r);
+        double x = in.value[i * step], r = radius_of(in, i * step);
+        s.nan = s.nan || isnan(x);
         s.top = fmax(s.top, x);
         s.least = fmax(s.least, x - r);
     }
     for (int64_t i = 0; i < n; i++) {
-        double x = in.value[i * step], r = in.radius[i * step];
+        double x = in.value[i * step], r = radius_of(in, i * step);
         if (counts(&s, x, r))
             s.reach = fmax(s.reach, r);
     }
@@ -56,7 +62,7 @@ static void softmax(int64_t n, int64_t step, bool executed, ptf_balls in,
     survey of = look_at(n, step, in);
     double sum = 0;
     for (int64_t i = 0; i < n; i++) {
-        double x = in.value[i * step], r = in.radius[i * step];
+        double x = in.value[i * step], r = radius_of(in, i * step);
         double e = counts(&of, x, r) ? ptf_enclose_exp(x - of.top) : 0;
         out.value[i * step] = e;
         sum += e;
@@ -66,7 +72,7 @@ static void softmax(int64_t n, int64_t step, bool executed, ptf_balls in,
     double reach = of.reach;
     double moved = 2 * reach <= 1 ? 2 * reach + 4 * reach * reach : HUGE_VAL;
     for (int64_t i = 0; i < n; i++) {
-        bool counted = counts(&of, in.value[i * step], in.radius[i * step]);
+        bool counted = counts(&of, in.value[i * step], radius_of(in, i * step));
         double s = out.value[i * step] / sum;
         double r = s > 0 ? fmin(s * (1 + 4 * relative) * moved, 1.0) : 0.0;
         if (!(moved < HUGE_VAL) && counted)
@@ -90,14 +96,14 @@ static void log_softmax(int64_t n, int64_t step, bool executed, ptf_balls in,
     survey of = look_at(n, step, in);
     double sum = 0, error;
     for (int64_t i = 0; i < n; i++) {
-        double x = in.value[i * step], r = in.radius[i * step];
+        double x = in.value[i * step], r = radius_of(in, i * step);
         sum += counts(&of, x, r) ? ptf_enclose_exp(x - of.top) : 0;
     }
     double log = ptf_enclose_log(sum, &error);
     error += 2 * (701 * PTF_U + PTF_EXP_ERROR + ptf_gamma(n + 2, PTF_U));
     for (int64_t i = 0; i < n; i++) {
         double x = in.value[i * step], y = x - of.top - log;
-        double r = in.radius[i * step] + of.reach + 2 * error +
+        double r = radius_of(in, i * step) + of.reach + 2 * error +
                    PTF_U * (2 * fabs(x - of.top) + fabs(y));
         r = r * PTF_UP + PTF_TINY;
         out.value[i * step] = of.nan ? (double)NAN : y;

@@ -210,8 +210,7 @@ ptf_status ptf_lower_give(ptf_lowering *l, int node);
 ptf_status ptf_lower_view(ptf_lowering *l, const ptf_tensor *old,
                           ptf_tensor **out);
 /* It is this view of the constant 'self'. */
-ptf_status ptf_lower_give_view(ptf_lowering *l, int index,
-                               const ptf_tensor *view);
+ptf_status ptf_lower_give_view(ptf_lowering *l, int index, ptf_tensor *view);
 
 /* A constant of these sizes, all of it one number. */
 ptf_status ptf_lower_give_filled(ptf_lowering *l, const int64_t *sizes,
@@ -244,6 +243,12 @@ ptf_status ptf_lower_remember(ptf_lowering *l, float *data, int64_t numel,
 
 /* A constant gets memory of its own. */
 ptf_status ptf_lower_copy(ptf_lowering *l, ptf_lowered *value);
+
+/*
+ * The same for one of the file's, which is copied when it is written to; one
+ * that has to be converted keeps the file's memory.
+ */
+ptf_status ptf_lower_share(ptf_lowering *l, ptf_lowered *value);
 
 /*
  * Writes the constant 'from' to what 'to' sees, and to all that see the same;

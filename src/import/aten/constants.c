@@ -125,6 +125,19 @@ ptf_status ptf_lower_copy(ptf_lowering *l, ptf_lowered *value)
                : ptf_fail_memory(l->err);
 }
 
+ptf_status ptf_lower_share(ptf_lowering *l, ptf_lowered *value)
+{
+    const float *data = ptf_tensor_f32(value->tensor);
+    if (data == NULL)
+        return PTF_OK;
+    ptf_status status =
+        ptf_lower_remember(l, (float *)(uintptr_t)data,
+                           ptf_tensor_numel(value->tensor), &value->memory);
+    if (status == PTF_OK)
+        l->memories[value->memory].in_use = true;
+    return status;
+}
+
 /* Nodes keep the old numbers; all values see the new ones. */
 static ptf_status move_memory(ptf_lowering *l, int memory)
 {
@@ -145,6 +158,7 @@ static ptf_status move_memory(ptf_lowering *l, int memory)
             return ptf_fail_memory(l->err);
         *t = *v->tensor;
         t->data = data + ((const float *)v->tensor->data - old);
+        t->name = ptf_lower_value(l, i)->name;
         v->tensor = t;
         v->node = v->other = -1;
     }

@@ -84,8 +84,9 @@ static ptf_status settle_result(ptf_lowering *l, const ptf_program_node *call,
         if (alias != 0 && letter == alias && !same) {
             l->memories[v->memory].leaked = l->memories[r->memory].leaked =
                 true;
-        } else if ((alias == 0 || letter != alias) && same && v->memory > 0) {
-            ptf_status status = ptf_lower_copy(l, r);
+        } else if ((alias == 0 || letter != alias) && same) {
+            ptf_status status =
+                v->memory > 0 ? ptf_lower_copy(l, r) : ptf_lower_share(l, r);
             if (status != PTF_OK)
                 return status;
         }

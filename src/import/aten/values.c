@@ -605,13 +605,15 @@ ptf_status ptf_lower_give_node(ptf_lowering *l, ptf_op op,
     return status == PTF_OK ? ptf_lower_give(l, node) : status;
 }
 
-ptf_status ptf_lower_give_view(ptf_lowering *l, int index,
-                               const ptf_tensor *view)
+ptf_status ptf_lower_give_view(ptf_lowering *l, int index, ptf_tensor *view)
 {
     const ptf_argument *self = ptf_program_argument(l->call, "self");
     int result = index < l->call->result_count ? l->call->results[index] : -1;
     if (result < 0)
         return PTF_OK;
+    const ptf_tensor *whole = l->values[self->value].tensor;
+    if (ptf_tensor_numel(view) != ptf_tensor_numel(whole))
+        view->name = ptf_lower_value(l, result)->name; /* a part of it */
     l->values[result].tensor = view;
     l->values[result].memory = l->values[self->value].memory;
     return PTF_OK;

@@ -195,6 +195,9 @@ static void print_proof(const ptf_expect_result *r, FILE *out)
         tool_print_row(out, "proved",
                        "recorded outputs are within %.3e of the exact ones",
                        r->proved);
+    else if (isinf(r->proved))
+        tool_print_row(out, "not proved",
+                       "no bound on the exact outputs is known");
     else
         tool_print_row(out, "not proved",
                        "the bound on the exact outputs, %.3e, is wider",
