@@ -6,7 +6,8 @@ import json
 import struct
 import zipfile
 
-INT64, FLOAT16, FLOAT32, FLOAT64, COMPLEX64, BFLOAT16 = 5, 6, 7, 8, 10, 13
+UINT8, INT64, FLOAT16, FLOAT32, FLOAT64, COMPLEX64, BOOL, BFLOAT16 = (
+    1, 5, 6, 7, 8, 10, 12, 13)
 
 
 def meta(sizes, dtype=FLOAT32):

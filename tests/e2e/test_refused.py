@@ -14,11 +14,21 @@ GONE = object()  # instead of an argument: it is not given
 RESULT = "y"  # instead of an argument's name: the recorded sizes of the result
 
 X = (2, 3, 4, 4)
+
+
+def at(*names):
+    """A list of tensors, of which some are None."""
+    return {"as_optional_tensors": [
+        {"as_none": True} if name is None else pt2.argument(name)
+        for name in names]}
+
+
 PARAMETERS = {
     "w": ((5, 3, 3, 3), pt2.FLOAT32), "w2": ((5, 4), pt2.FLOAT32),
     "five": ((5,), pt2.FLOAT32), "three": ((3,), pt2.FLOAT32),
     "six": ((1,) * 6, pt2.FLOAT32), "double": ((3,), pt2.FLOAT64),
-    "complex": ((3,), pt2.COMPLEX64), "integers": ((3,), pt2.INT64)}
+    "complex": ((3,), pt2.COMPLEX64), "integers": ((3,), pt2.INT64),
+    "bytes": ((3,), pt2.UINT8), "seven": ((3,), pt2.FLOAT32)}
 
 NORM = {"input": "x", "weight": "three", "bias": "three",
         "running_mean": "three", "running_var": "three", "momentum": 0.1,
@@ -141,7 +151,40 @@ CALLS = (
      (2, 6, 4, 4), (
         ("repeats", 0, "at least one repetition"),
         ("repeats", HUGE, "too large"), ("dim", 4, "dimension"),
-        ("dim", None, "expected a dim"))),
+        ("dim", None, "got a recorded shape"))),
+    ("unfold.default", {"self": "x", "dimension": 2, "size": 3, "step": 1},
+     (2, 3, 2, 4, 3), (
+        ("size", 5, "windows of at least 1 that fit into 4 positions"),
+        ("size", 0, "windows of at least 1"), ("size", HUGE, "fit into 4"),
+        ("step", 0, "steps of at least 1"), ("dimension", 4, "dimension of 4"),
+        ("step", 2, "got a recorded shape"),
+        ("dimension", 0, "windows of at least 1 that fit into 2"))),
+    ("im2col.default", {"self": "x", "kernel_size": [2, 3], "dilation": [1, 1],
+                        "padding": [0, 1], "stride": [2, 1]}, (2, 18, 8), (
+        ("kernel_size", [5, 3], "windows of at least 1 that fit into 4"),
+        ("kernel_size", [HUGE, 3], "windows"), ("dilation", [HUGE, 1], "windows"),
+        ("padding", [-1, 0], "paddings of at least 0"),
+        ("padding", [HUGE, 0], "paddings"), ("stride", [0, 1], "steps of"),
+        ("self", "five", "expected 3 or 4 axes, got 1"))),
+    ("index.Tensor", {"self": "x", "indices": at(None, "integers", "integers")},
+     (2, 3, 4), (
+        ("indices", at(None, None), "expected tensors of indices, got none"),
+        ("indices", at(*[None] * 3, "integers", "integers"),
+         "expected at most 4 indices"),
+        ("indices", at(None, "integers", "five"), "of its indices do not fit"),
+        ("indices", at(None, "integers", "bytes"), "its indices are a mask"),
+        ("indices", at(None, "integers", "narrow"), "computed from the input"),
+        ("indices", at(None, "integers", "seven"), "an index is 7; expected "
+         "one of 4 positions"),
+        ("indices", at(None, "integers", None, "integers"),
+         "got a recorded shape"))),
+    ("copy.default", {"self": "x", "src": "x"}, X, (
+        (RESULT, pt2.meta(X, pt2.FLOAT64), "converts to float64"),)),
+    ("full.default", {"size": [4], "fill_value": 0.5}, (4,), (
+        (RESULT, pt2.meta((4,), pt2.INT64), "a number that int64 or float32"),
+        (RESULT, pt2.meta((4,), pt2.BOOL), "a number that bool or float32"),
+        (RESULT, pt2.meta((4,), pt2.FLOAT16), "computes in float16"),
+        ("size", [5], "got a recorded shape"))),
     ("unflatten.int", {"self": "x", "dim": 1, "sizes": [3, 1]},
      (2, 3, 1, 4, 4), (
         ("sizes", [2, 2], "another number of elements"),
@@ -182,7 +225,7 @@ CALLS = (
         ("dims", [4], "dimension of 4"),)),
     ("roll.default", {"self": "x", "shifts": [1, -9], "dims": [2, 3]}, X, (
         ("shifts", [1], "a shift for each dimension"),
-        ("dims", [], "rolls all elements"))),
+        ("dims", [], "a shift for each dimension"))),
     ("pixel_unshuffle.default", {"self": "x", "downscale_factor": 2},
      (2, 12, 2, 2), (
         ("downscale_factor", 3, "sizes that its factor divides"),
@@ -230,7 +273,8 @@ class Refused(ProgramTest):
     def program(self, target, arguments, sizes):
         p = pt2.Program()
         for name, (shape, dtype) in PARAMETERS.items():
-            p.parameter(name, shape, dtype=dtype)
+            p.parameter(name, shape, [7] * 3 if name == "seven" else None,
+                        dtype=dtype)
         p.input("x", X)
         p.call("torch.ops.aten.mean.dim", {"narrow": (2, 3, 4, 1)},
                {"self": "x", "dim": [3], "keepdim": True})
@@ -326,6 +370,69 @@ class Refused(ProgramTest):
         arguments["train"] = False
         self.succeed("ptfold", "ops",
                      self.program("dropout.default", arguments, X))
+
+    def test_memory_is_filled_before_it_is_read(self):
+        def make(fills):
+            p = pt2.Program()
+            p.input("x", X)
+            p.call("torch.ops.aten.empty.memory_format", {"e": (4,)},
+                   {"size": [4]})
+            if fills:
+                p.call("torch.ops.aten.fill_.Scalar", {"f": (4,)},
+                       {"self": "e", "value": 2.0})
+            p.call("torch.ops.aten.add.Tensor", {"y": X},
+                   {"self": "x", "other": "e"})
+            p.output("y")
+            return p.save(self.folder / "x.pt2")
+        self.succeed("ptfold", "ops", make(True))
+        self.refuse(UNSUPPORTED, ["memory that is read before it is filled"],
+                    "ptfold", "ops", make(False))
+
+    def test_meshgrid_has_one_of_two_orders_of_vectors(self):
+        def make(indexing, tensor="three"):
+            p = pt2.Program()
+            p.input("x", X)
+            p.parameter("three", (3,))
+            p.parameter("table", (3, 1))
+            p.values["g"] = pt2.meta((3,))
+            p.call("torch.ops.aten.meshgrid.indexing",
+                   [{"as_tensors": [{"name": "g"}]}],
+                   {"tensors": [tensor], "indexing": text(indexing)})
+            p.call("torch.ops.aten.mul.Tensor", {"y": (2, 4, 4, 3)},
+                   {"self": "z", "other": "g"})
+            p.output("y")
+            p.call("torch.ops.aten.permute.default", {"z": (2, 4, 4, 3)},
+                   {"self": "x", "dims": [0, 2, 3, 1]})
+            p.calls.insert(0, p.calls.pop())
+            return p.save(self.folder / "x.pt2")
+        self.succeed("ptfold", "ops", make("xy"))
+        self.refuse(UNSUPPORTED, ["expected indexing 'ij' or 'xy'"], "ptfold",
+                    "ops", make("yx"))
+        self.refuse(UNSUPPORTED, ["expected tensors of one axis"], "ptfold",
+                    "ops", make("ij", "table"))
+
+    def test_views_that_no_schema_names_are_refused_when_they_are_stale(self):
+        """A dropout in evaluation gives what it gets."""
+        def make(self_, source):
+            p = pt2.Program()
+            p.input("x", X)
+            p.call(*source)
+            p.call("torch.ops.aten.dropout.default", {"d": X},
+                   {"input": "v", "p": 0.5, "train": False})
+            p.call("torch.ops.aten.add_.Tensor", {"r": X},
+                   {"self": "d", "other": self_})
+            p.call("torch.ops.aten.add.Tensor", {"y": X},
+                   {"self": "v", "other": "x"})
+            p.output("y")
+            return p.save(self.folder / "x.pt2")
+        self.refuse(UNSUPPORTED, ["writes to 'd' in place, whose storage"],
+                    "ptfold", "ops",
+                    make("x", ("torch.ops.aten.relu.default", {"v": X},
+                               {"self": "x"})))
+        self.refuse(UNSUPPORTED, ["writes to 'd', which is no tensor that"],
+                    "ptfold", "ops",
+                    make("v", ("torch.ops.aten.full.default", {"v": X},
+                               {"size": list(X), "fill_value": 1.0})))
 
 
 if __name__ == "__main__":

@@ -277,6 +277,10 @@ bool ptf_dtype_is_integer(ptf_dtype dtype);
 /* Refuses a node of integers that f32 may not hold, whatever the input is. */
 ptf_status ptf_lower_check_integer(ptf_lowering *l, int node);
 
+/* A conversion between dtypes; the node itself where there is none to do. */
+ptf_status ptf_lower_convert(ptf_lowering *l, int node, ptf_dtype from,
+                             ptf_dtype to, int *out);
+
 /* --------------------------------------------------------------- the tables */
 
 /* An operator: "aten.add.Tensor", without in-place marks. */
@@ -298,6 +302,7 @@ typedef struct ptf_aten_row {
     TABLE(integers)              \
     TABLE(slice)                 \
     TABLE(shuffle)               \
+    TABLE(windows)               \
     TABLE(attention)             \
     TABLE(einsum)
 

@@ -58,17 +58,38 @@ ptf_status ptf_lower_floats(ptf_lowering *l, const ptf_tensor *tensor,
     return status;
 }
 
+/* What a dtype holds: PyTorch would convert any other number. */
+static bool are_of(ptf_dtype dtype, const float *x, int64_t numel)
+{
+    double least = -exact, most = exact;
+    if (dtype == PTF_DTYPE_I8 || dtype == PTF_DTYPE_I16) {
+        most = dtype == PTF_DTYPE_I8 ? 127 : 32767;
+        least = -most - 1;
+    } else if (dtype == PTF_DTYPE_BOOL || dtype == PTF_DTYPE_U8) {
+        most = dtype == PTF_DTYPE_U8 ? 255 : 1;
+        least = 0;
+    }
+    for (int64_t i = 0; i < numel; i++) {
+        double a = (double)x[i];
+        if (!(a >= least && a <= most) || floor(a) < a)
+            return false;
+    }
+    return true;
+}
+
 ptf_status ptf_lower_check_made(ptf_lowering *l, ptf_dtype dtype,
                                 const ptf_tensor *numbers)
 {
-    if (dtype == PTF_DTYPE_F32 || dtype == PTF_DTYPE_BOOL)
+    if (dtype == PTF_DTYPE_F32)
         return PTF_OK;
-    if (!ptf_dtype_is_integer(dtype))
+    if (!ptf_dtype_is_integer(dtype) && dtype != PTF_DTYPE_BOOL)
         return ptf_lower_refuse(l, "computes in %s; ptfold computes in float32",
                                 ptf_dtype_name(dtype));
-    return are_exact(numbers->data, ptf_tensor_numel(numbers))
+    return are_of(dtype, numbers->data, ptf_tensor_numel(numbers))
                ? PTF_OK
-               : ptf_lower_refuse(l, "a constant of %s is beyond 2^24",
+               : ptf_lower_refuse(l,
+                                  "makes a number that %s or float32 does not "
+                                  "hold",
                                   ptf_dtype_name(dtype));
 }
 

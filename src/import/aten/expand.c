@@ -133,19 +133,32 @@ static ptf_status lower_repeat(ptf_lowering *l, const ptf_aten_row *row)
     return status == PTF_OK ? ptf_lower_give(l, node) : status;
 }
 
+/* All elements as one row. */
+static ptf_status flatten(ptf_lowering *l, int64_t *sizes, int *rank)
+{
+    int64_t numel = 1;
+    for (int d = 0; d < *rank; d++) {
+        if (!ptf_mul_i64(numel, sizes[d], &numel))
+            return ptf_lower_refuse(l, "has too many elements");
+    }
+    sizes[0] = numel;
+    *rank = 1;
+    return PTF_OK;
+}
+
 /* Each position 'repeats' times. */
 static ptf_status lower_interleave(ptf_lowering *l, const ptf_aten_row *row)
 {
     (void)row;
     int64_t sizes[PTF_LOWER_LIST + 1], times;
-    int rank, dim, node;
+    int rank, dim = 0, node;
     ptf_attrs a = ptf_lower_defaults(PTF_OP_EXPAND);
     ptf_status status = ptf_lower_sizes(l, "self", sizes, &rank);
     if (status == PTF_OK)
         status = ptf_lower_int(l, "repeats", &times);
     if (status == PTF_OK && ptf_lower_is_none(l, "dim"))
-        status = ptf_lower_refuse(l, "repeats all elements; expected a dim");
-    if (status == PTF_OK)
+        status = flatten(l, sizes, &rank);
+    else if (status == PTF_OK)
         status = ptf_lower_dim(l, "dim", rank, &dim);
     if (status == PTF_OK && (times < 1 || rank >= PTF_SHAPE_MAX))
         status = ptf_lower_refuse(l,
@@ -178,7 +191,57 @@ static ptf_status lower_interleave(ptf_lowering *l, const ptf_aten_row *row)
     return status == PTF_OK ? ptf_lower_give(l, node) : status;
 }
 
+/* ----------------------------------------------------------------- meshgrid */
+
+/* Each tensor along an axis of its own, and the same along all others. */
+static ptf_status lower_meshgrid(ptf_lowering *l, const ptf_aten_row *row)
+{
+    (void)row;
+    const ptf_argument *order = ptf_program_argument(l->call, "indexing");
+    bool is_text = order != NULL && order->kind == PTF_ARGUMENT_TEXT;
+    bool turned = is_text && strcmp(order->text, "xy") == 0;
+    ptf_attrs a = ptf_lower_defaults(PTF_OP_EXPAND);
+    int *nodes = NULL, count = 0;
+    if (order != NULL && !turned &&
+        (!is_text || strcmp(order->text, "ij") != 0))
+        return ptf_lower_refuse(l, "expected indexing 'ij' or 'xy'");
+    ptf_status status = ptf_lower_whole(l);
+    if (status == PTF_OK)
+        status = ptf_lower_nodes(l, "tensors", &nodes, &count);
+    if (status != PTF_OK)
+        return status;
+    if (count > PTF_SHAPE_MAX)
+        return ptf_lower_refuse(l, "a value has %d axes; at most %d can be",
+                                count, PTF_SHAPE_MAX);
+    turned = turned && count > 1;
+    a.size.count = count;
+    for (int i = 0; i < count; i++) {
+        if (l->shapes[nodes[i]].rank > 1)
+            return ptf_lower_refuse(l, "expected tensors of one axis");
+        a.size.at[turned && i < 2 ? 1 - i : i] =
+            ptf_shape_numel(&l->shapes[nodes[i]]);
+    }
+    for (int i = 0; i < count && status == PTF_OK; i++) {
+        int64_t sizes[PTF_SHAPE_MAX];
+        int axis = turned && i < 2 ? 1 - i : i, node = nodes[i];
+        for (int d = 0; d < count; d++)
+            sizes[d] = d == axis ? a.size.at[d] : 1;
+        status = ptf_lower_resize(l, node, sizes, count, &node);
+        if (status == PTF_OK)
+            status = ptf_lower_add_one(l, PTF_OP_EXPAND, &a, node, &node);
+        if (status == PTF_OK)
+            status = ptf_lower_give_at(l, i, node);
+    }
+    return status;
+}
+
 /* ------------------------------------------------------ what is overwritten */
+
+static ptf_dtype dtype_of(const ptf_lowering *l, const char *name)
+{
+    return ptf_lower_value(l, ptf_program_argument(l->call, name)->value)
+        ->dtype;
+}
 
 /* fill and copy: another tensor, or a number, in the sizes of 'self'. */
 static ptf_status lower_overwrite(ptf_lowering *l, const ptf_aten_row *row)
@@ -197,10 +260,15 @@ static ptf_status lower_overwrite(ptf_lowering *l, const ptf_aten_row *row)
         return status == PTF_OK ? ptf_lower_give_filled(l, sizes, rank, number)
                                 : status;
     }
-    if (status == PTF_OK)
+    if (status == PTF_OK && ptf_lower_raw(l, name) != NULL)
+        l->batched = false; /* what is given is a constant too */
+    else if (status == PTF_OK)
         status = ptf_lower_broadcast(l);
     if (status == PTF_OK)
         status = ptf_lower_node(l, name, &node);
+    if (status == PTF_OK)
+        status = ptf_lower_convert(l, node, dtype_of(l, name),
+                                   ptf_lower_result_dtype(l), &node);
     for (int d = l->batched; d < rank && status == PTF_OK; d++) {
         if (a.size.count == PTF_SHAPE_MAX)
             return ptf_lower_refuse(l, "a value has %d axes; at most %d can be",
@@ -219,6 +287,8 @@ const ptf_aten_row ptf_aten_expand[] = {
     {.target = "aten.repeat.default", .lower = lower_repeat},
     {.target = "aten.tile.default", .lower = lower_repeat},
     {.target = "aten.repeat_interleave.self_int", .lower = lower_interleave},
+    {.target = "aten.meshgrid.default", .lower = lower_meshgrid},
+    {.target = "aten.meshgrid.indexing", .lower = lower_meshgrid},
     {.target = "aten.fill.Scalar", .lower = lower_overwrite},
     {.target = "aten.fill.Tensor", .lower = lower_overwrite},
     {.target = "aten.copy.default", .lower = lower_overwrite},

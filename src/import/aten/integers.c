@@ -143,8 +143,8 @@ ptf_status ptf_lower_check_integer(ptf_lowering *l, int node)
 
 /* -------------------------------------------------------------- conversions */
 
-static ptf_status convert(ptf_lowering *l, int node, ptf_dtype from,
-                          ptf_dtype to, int *out)
+ptf_status ptf_lower_convert(ptf_lowering *l, int node, ptf_dtype from,
+                             ptf_dtype to, int *out)
 {
     ptf_attrs a = ptf_lower_defaults(PTF_OP_TRUNC);
     int in[2] = {node};
@@ -187,9 +187,11 @@ static ptf_status lower_convert(ptf_lowering *l, const ptf_aten_row *row)
     if (from == to)
         return ptf_lower_same(l, row);
     int node;
+    if (ptf_lower_raw(l, "self") != NULL)
+        l->batched = false; /* 'other' may be of a batch */
     ptf_status status = ptf_lower_node(l, "self", &node);
     if (status == PTF_OK)
-        status = convert(l, node, from, to, &node);
+        status = ptf_lower_convert(l, node, from, to, &node);
     return status == PTF_OK ? ptf_lower_give(l, node) : status;
 }
 

@@ -64,6 +64,19 @@ bool ptf_operator_is_supported(const char *name)
 
 /* ------------------------------------------------------------------- calls */
 
+/* A copy of numbers of the file has memory when it is written to. */
+static ptf_status settle_copy(ptf_lowering *l, ptf_lowered *r)
+{
+    float *data = (float *)(uintptr_t)ptf_tensor_f32(r->tensor);
+    if (data == NULL || !ptf_tensor_is_contiguous(r->tensor))
+        return PTF_OK;
+    ptf_status status =
+        ptf_lower_remember(l, data, ptf_tensor_numel(r->tensor), &r->memory);
+    if (status == PTF_OK)
+        l->memories[r->memory].in_use = true;
+    return status;
+}
+
 /*
  * Constants that PyTorch has as views of one storage must see the same memory
  * here, or nobody may write to them; what is a copy needs memory of its own.
@@ -89,9 +102,29 @@ static ptf_status settle_result(ptf_lowering *l, const ptf_program_node *call,
                 v->memory > 0 ? ptf_lower_copy(l, r) : ptf_lower_share(l, r);
             if (status != PTF_OK)
                 return status;
+        } else if (alias == 0 && same && v->tensor == r->tensor) {
+            return settle_copy(l, r);
         }
     }
     return PTF_OK;
+}
+
+/* What may be a view, or not, is not to be written to. */
+static void leak(ptf_lowering *l, const ptf_program_node *call)
+{
+    for (int i = 0; i < call->argument_count; i++) {
+        const ptf_argument *a = &call->arguments[i];
+        if (a->kind == PTF_ARGUMENT_VALUE)
+            l->memories[l->values[a->value].memory].leaked = true;
+        for (int k = 0; a->kind == PTF_ARGUMENT_VALUES && k < a->count; k++) {
+            if (a->values[k] >= 0)
+                l->memories[l->values[a->values[k]].memory].leaked = true;
+        }
+    }
+    for (int i = 0; i < call->result_count; i++) {
+        if (call->results[i] >= 0)
+            l->memories[l->values[call->results[i]].memory].leaked = true;
+    }
 }
 
 static ptf_status settle_memory(ptf_lowering *l, const ptf_program_node *call)
@@ -100,6 +133,10 @@ static ptf_status settle_memory(ptf_lowering *l, const ptf_program_node *call)
     ptf_status status = PTF_OK;
     if (schema == NULL || schema->result_count == 0)
         return PTF_OK;
+    if (ptf_aten_may_give_view(call->target)) {
+        leak(l, call);
+        return PTF_OK;
+    }
     for (int i = 0; i < call->result_count && status == PTF_OK; i++) {
         int row = call->returns_list || i >= schema->result_count ? 0 : i;
         if (call->results[i] >= 0 && l->values[call->results[i]].tensor != NULL)
@@ -131,7 +168,10 @@ static ptf_status lower_call(ptf_lowering *l, const ptf_program_node *call)
         call->results[0] < 0)
         return status;
     const ptf_lowered *result = &l->values[call->results[0]];
-    if (l->values[written->value].tensor != NULL && result->tensor != NULL)
+    const ptf_tensor *old = l->values[written->value].tensor;
+    if (old != NULL && old == result->tensor) /* detach_ writes nothing */
+        return PTF_OK;
+    if (old != NULL && result->tensor != NULL)
         return ptf_lower_write(l, written->value, call->results[0]);
     l->values[written->value] = *result;
     return PTF_OK;

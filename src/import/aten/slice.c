@@ -291,6 +291,25 @@ static ptf_status roll_axis(ptf_lowering *l, int axis, int64_t shift, int *node)
                : status;
 }
 
+/* All elements as one row. */
+static ptf_status roll_all(ptf_lowering *l, const int64_t *sizes, int rank,
+                           int64_t shift)
+{
+    int node;
+    ptf_status status = ptf_lower_whole(l);
+    if (status == PTF_OK)
+        status = ptf_lower_node(l, "self", &node);
+    if (status != PTF_OK)
+        return status;
+    int64_t numel = ptf_shape_numel(&l->shapes[node]);
+    status = ptf_lower_resize(l, node, &numel, 1, &node);
+    if (status == PTF_OK)
+        status = roll_axis(l, 1, shift, &node);
+    if (status == PTF_OK)
+        status = ptf_lower_resize(l, node, sizes, rank, &node);
+    return status == PTF_OK ? ptf_lower_give(l, node) : status;
+}
+
 static ptf_status lower_roll(ptf_lowering *l, const ptf_aten_row *row)
 {
     (void)row;
@@ -299,8 +318,8 @@ static ptf_status lower_roll(ptf_lowering *l, const ptf_aten_row *row)
     ptf_status status = ptf_lower_sizes(l, "self", sizes, &rank);
     if (status == PTF_OK)
         status = ptf_lower_list(l, "shifts", shifts, &count);
-    if (status == PTF_OK && ptf_lower_is_none(l, "dims"))
-        status = ptf_lower_refuse(l, "rolls all elements; expected dims");
+    if (status == PTF_OK && count == 1 && ptf_lower_is_none(l, "dims"))
+        return roll_all(l, sizes, rank, shifts[0]);
     if (status == PTF_OK)
         status = ptf_lower_list(l, "dims", dims, &goals);
     if (status == PTF_OK && count != goals)

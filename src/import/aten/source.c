@@ -64,6 +64,48 @@ static ptf_status lower_full_like(ptf_lowering *l, const ptf_aten_row *row)
                             : status;
 }
 
+/* The argument is this value, or has it in its list. */
+static bool reads(const ptf_argument *a, int value)
+{
+    bool some = a->kind == PTF_ARGUMENT_VALUE && a->value == value;
+    for (int k = 0; a->kind == PTF_ARGUMENT_VALUES && k < a->count; k++)
+        some = some || a->values[k] == value;
+    return some;
+}
+
+/* The call writes to all of it, and reads nothing of it. */
+static bool overwrites(const ptf_program_node *call, int value)
+{
+    static const char *const targets[] = {
+        "aten.fill_.Scalar", "aten.fill_.Tensor", "aten.copy_.default",
+        "aten.zero_.default"};
+    bool fills = false;
+    for (size_t i = 0; i < PTF_ARRAY_SIZE(targets); i++)
+        fills = fills || strcmp(call->target, targets[i]) == 0;
+    for (int i = 1; i < call->argument_count; i++)
+        fills = fills && !reads(&call->arguments[i], value);
+    return fills;
+}
+
+/* Memory as it is found: the first call that uses it must fill it. */
+static ptf_status lower_empty(ptf_lowering *l, const ptf_aten_row *row)
+{
+    const ptf_program_graph *g = &l->program->graph;
+    int value = l->call->result_count > 0 ? l->call->results[0] : -1;
+    const ptf_program_node *first = NULL;
+    for (int i = 0; i < g->node_count && value >= 0; i++) {
+        const ptf_program_node *node = &g->nodes[i];
+        for (int k = 0; k < node->argument_count && first == NULL; k++)
+            first = reads(&node->arguments[k], value) ? node : NULL;
+    }
+    if (first == NULL || !overwrites(first, value))
+        return ptf_lower_refuse(l, "gives memory that is read before it is "
+                                   "filled");
+    return ptf_program_argument(l->call, "size") != NULL
+               ? lower_full(l, row)
+               : lower_full_like(l, row);
+}
+
 static ptf_status lower_scalar_tensor(ptf_lowering *l, const ptf_aten_row *row)
 {
     (void)row;
@@ -205,6 +247,9 @@ const ptf_aten_row ptf_aten_source[] = {
     {.target = "aten.full_like.default", .lower = lower_full_like},
     {.target = "aten.zeros_like.default", .lower = lower_full_like},
     {.target = "aten.ones_like.default", .lower = lower_full_like},
+    {.target = "aten.empty.memory_format", .lower = lower_empty},
+    {.target = "aten.new_empty.default", .lower = lower_empty},
+    {.target = "aten.empty_like.default", .lower = lower_empty},
     {.target = "aten.scalar_tensor.default", .lower = lower_scalar_tensor},
     {.target = "aten.arange.default", .lower = lower_arange},
     {.target = "aten.arange.start", .lower = lower_arange},

@@ -128,6 +128,35 @@ static void find_computed(const ptf_program *p, name *names)
 
 /* -------------------------------------------------------------------- calls */
 
+bool ptf_aten_may_give_view(const char *target)
+{
+    static const char *const names[] = {
+        "aten.dropout.", "aten.feature_dropout.", "aten.alpha_dropout.",
+        "aten.type_as.", "aten.meshgrid.",        "aten.einsum.",
+    };
+    for (size_t i = 0; i < PTF_ARRAY_SIZE(names); i++) {
+        if (strncmp(target, names[i], strlen(names[i])) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* A tensor and all results may be one storage; those of a list one by one. */
+static void join_all(name *names, const ptf_program_node *node)
+{
+    for (int i = 0; i < node->argument_count; i++) {
+        const ptf_argument *a = &node->arguments[i];
+        bool is_one = a->kind == PTF_ARGUMENT_VALUE;
+        bool is_list =
+            a->kind == PTF_ARGUMENT_VALUES && a->count == node->result_count;
+        for (int r = 0; (is_one || is_list) && r < node->result_count; r++) {
+            int value = is_one ? a->value : a->values[r];
+            if (value >= 0 && node->results[r] >= 0)
+                join(names, value, node->results[r]);
+        }
+    }
+}
+
 /* The results that share an argument's storage. */
 static void join_results(name *names, const ptf_program_node *node,
                          const ptf_schema_argument *argument, int value)
@@ -163,6 +192,8 @@ static ptf_status read_node(const ptf_program *program, name *names, int index,
 {
     const ptf_program_node *node = &program->graph.nodes[index];
     ptf_status status = PTF_OK;
+    if (ptf_aten_may_give_view(node->target))
+        join_all(names, node);
     for (int i = 0; node->schema != NULL && i < node->argument_count; i++) {
         const ptf_schema_argument *argument = &node->schema->arguments[i];
         const ptf_argument *given = &node->arguments[i];

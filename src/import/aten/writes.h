@@ -16,6 +16,12 @@
  */
 ptf_status ptf_program_check_writes(const ptf_program *program, ptf_error *err);
 
+/*
+ * True for an operator that may give a view of its tensors, which its schema
+ * does not say: a dropout in evaluation gives what it gets.
+ */
+bool ptf_aten_may_give_view(const char *target);
+
 /* True for an operator that reads no element of its tensors: zeros_like. */
 bool ptf_aten_is_source(const char *target);
 

@@ -1,0 +1,180 @@
+/*
+ * Windows that slide along axes, as axes of their own: positions by a table
+ * that is a constant.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "import/aten/aten.h"
+
+/* How windows slide along an axis. */
+typedef struct slide {
+    int64_t size, step, dilation;
+    int64_t count; /* of windows */
+} slide;
+
+static ptf_status count_windows(ptf_lowering *l, slide *s, int64_t length)
+{
+    int64_t reach;
+    bool fits = length <= 1 << 24 && s->size >= 1 && s->step >= 1 &&
+                s->dilation >= 1 &&
+                ptf_mul_i64(s->size - 1, s->dilation, &reach) && reach < length;
+    if (!fits)
+        return ptf_lower_refuse(l,
+                                "expected windows of at least 1 that fit into "
+                                "%lld positions, and steps of at least 1",
+                                (long long)length);
+    s->count = (length - reach - 1) / s->step + 1;
+    return PTF_OK;
+}
+
+/*
+ * Two axes in the place of a net's axis: the window and the place in it, or
+ * the other way round.
+ */
+static ptf_status add_windows(ptf_lowering *l, const slide *s, int axis,
+                              bool turned, int *node)
+{
+    ptf_attrs a = ptf_lower_defaults(PTF_OP_INDEX);
+    ptf_shape shape = {.rank = 2, .dim = {s->count, s->size}};
+    int64_t numel;
+    int in[2] = {*node};
+    float *data;
+    if (!ptf_mul_i64(s->count, s->size, &numel))
+        return ptf_lower_refuse(l, "its output is too large");
+    ptf_status status = ptf_lower_room(l, numel, &data);
+    if (status != PTF_OK)
+        return status;
+    for (int64_t w = 0; w < s->count; w++) {
+        for (int64_t i = 0; i < s->size; i++)
+            data[turned ? i * s->count + w : w * s->size + i] =
+                (float)(w * s->step + i * s->dilation);
+    }
+    if (turned) {
+        shape.dim[0] = s->size;
+        shape.dim[1] = s->count;
+    }
+    a.dim = axis;
+    status = ptf_lower_constant(l, data, &shape, &in[1]);
+    return status == PTF_OK
+               ? ptf_lower_add(l, PTF_OP_INDEX, &a, 2, in, NULL, node)
+               : status;
+}
+
+/* The windows take the axis' place; the place in one is the last axis. */
+static ptf_status lower_unfold(ptf_lowering *l, const ptf_aten_row *row)
+{
+    (void)row;
+    ptf_attrs a = ptf_lower_defaults(PTF_OP_PERMUTE);
+    int64_t sizes[PTF_LOWER_LIST];
+    slide s = {.dilation = 1};
+    int rank, dim, axis = 0, node = -1;
+    ptf_status status = ptf_lower_sizes(l, "self", sizes, &rank);
+    if (status == PTF_OK && rank == 0)
+        sizes[0] = 1;
+    if (status == PTF_OK)
+        status = ptf_lower_int(l, "size", &s.size);
+    if (status == PTF_OK)
+        status = ptf_lower_int(l, "step", &s.step);
+    if (status == PTF_OK)
+        status = ptf_lower_dim(l, "dimension", rank > 0 ? rank : 1, &dim);
+    if (status == PTF_OK)
+        status = count_windows(l, &s, sizes[dim]);
+    if (status == PTF_OK)
+        status = ptf_lower_axis(l, rank, dim, &axis);
+    if (status == PTF_OK)
+        status = ptf_lower_node(l, "self", &node);
+    if (status == PTF_OK && rank > 0)
+        status = add_windows(l, &s, axis, false, &node);
+    else if (status == PTF_OK) /* one window of one number */
+        status = ptf_lower_resize(l, node, sizes, 1, &node);
+    if (status != PTF_OK)
+        return status;
+    int axes = l->shapes[node].rank;
+    for (int d = 1; d <= axes; d++) {
+        if (d != axis + 1)
+            a.dims.at[a.dims.count++] = d;
+    }
+    if (axis + 1 < axes) {
+        a.dims.at[a.dims.count++] = axis + 1;
+        status = ptf_lower_add_one(l, PTF_OP_PERMUTE, &a, node, &node);
+    }
+    return status == PTF_OK ? ptf_lower_give(l, node) : status;
+}
+
+/* ------------------------------------------------------------------- im2col */
+
+/* What there is for height and width. */
+static ptf_status read_slides(ptf_lowering *l, slide s[2], int64_t pads[2])
+{
+    static const char *const names[] = {"kernel_size", "stride", "dilation",
+                                        "padding"};
+    int64_t n[4][2];
+    ptf_status status = PTF_OK;
+    for (int i = 0; i < 4 && status == PTF_OK; i++)
+        status = ptf_lower_ints(l, names[i], 2, n[i]);
+    for (int d = 0; d < 2 && status == PTF_OK; d++) {
+        s[d] = (slide){n[0][d], n[1][d], n[2][d], 0};
+        pads[d] = n[3][d];
+        if (pads[d] < 0 || pads[d] > 1 << 24)
+            status = ptf_lower_refuse(l, "expected paddings of at least 0");
+    }
+    return status;
+}
+
+static ptf_status add_pads(ptf_lowering *l, const int64_t pads[2], int *node)
+{
+    ptf_attrs a = ptf_lower_defaults(PTF_OP_PAD);
+    if (pads[0] == 0 && pads[1] == 0)
+        return PTF_OK;
+    a.pads.count = 4; /* from the last axis on, both sides */
+    for (int i = 0; i < 4; i++)
+        a.pads.at[i] = pads[1 - i / 2];
+    return ptf_lower_add_one(l, PTF_OP_PAD, &a, *node, node);
+}
+
+/* [C, H, W] to [C kh kw, windows]. */
+static ptf_status lower_im2col(ptf_lowering *l, const ptf_aten_row *row)
+{
+    (void)row;
+    ptf_attrs a = ptf_lower_defaults(PTF_OP_PERMUTE);
+    int64_t sizes[PTF_LOWER_LIST], pads[2];
+    int rank, node = -1;
+    slide s[2];
+    ptf_status status = ptf_lower_sizes(l, "self", sizes, &rank);
+    if (status == PTF_OK && rank != 3 && rank != 4)
+        status = ptf_lower_refuse(l, "expected 3 or 4 axes, got %d", rank);
+    if (status == PTF_OK)
+        status = read_slides(l, s, pads);
+    for (int d = 0; d < 2 && status == PTF_OK; d++)
+        status = count_windows(l, &s[d], sizes[rank - 2 + d] + 2 * pads[d]);
+    if (status == PTF_OK && rank == 3)
+        status = ptf_lower_whole(l);
+    if (status == PTF_OK)
+        status = ptf_lower_node(l, "self", &node);
+    if (status == PTF_OK)
+        status = add_pads(l, pads, &node);
+    int lead = ptf_lower_net_axis(l, rank - 2) - 1; /* axes before height */
+    if (status == PTF_OK)
+        status = add_windows(l, &s[0], lead + 1, true, &node);
+    if (status == PTF_OK)
+        status = add_windows(l, &s[1], lead + 3, true, &node);
+    for (int d = 1; d <= lead; d++)
+        a.dims.at[a.dims.count++] = d;
+    for (int i = 0; i < 4; i++)
+        a.dims.at[a.dims.count++] = lead + 1 + i / 2 + i % 2 * 2;
+    if (status == PTF_OK)
+        status = ptf_lower_add_one(l, PTF_OP_PERMUTE, &a, node, &node);
+    if (status != PTF_OK)
+        return status;
+    sizes[rank - 3] *= s[0].size * s[1].size;
+    sizes[rank - 2] = s[0].count * s[1].count;
+    status = ptf_lower_resize(l, node, sizes, rank - 1, &node);
+    return status == PTF_OK ? ptf_lower_give(l, node) : status;
+}
+
+const ptf_aten_row ptf_aten_windows[] = {
+    {.target = "aten.unfold.default", .lower = lower_unfold},
+    {.target = "aten.unfold_copy.default", .lower = lower_unfold},
+    {.target = "aten.im2col.default", .lower = lower_im2col},
+    {0},
+};
