@@ -278,7 +278,7 @@ static inline ball silu(double m, double r, const double *p, bool executed)
 }
 
 /*
- * m Phi(m), where the slope is 1.1290 at most in both forms.  A tail of 2^-55
+ * m Phi(m), where the slope is 1.1290 at most in both forms.  A tail of 2^-54
  * or less may be run as 0.  erfc's argument is off by 2u.  Of the other form 2u
  * is off by 6u, which moves e = exp(-2u) by 6u 2u of itself, and e / (1 + e)
  * and 1 / (1 + e) by no more.
@@ -295,7 +295,7 @@ static inline ball gelu(double m, double r, const double *p, bool executed)
     } else {
         tail = erfc_of(size * 0.70710678118654752440, &error) / 2;
     }
-    error += executed && tail < 0x1p-54 ? tail : 0;
+    error += executed && tail < 0x1p-53 ? tail : 0;
     double y = m * (m < 0 ? tail : 1.0 - tail);
     error = size * (error + PTF_U) + 2 * PTF_U * fabs(y);
     return lipschitz(y, error, 1.13, r, executed);
