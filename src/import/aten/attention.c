@@ -52,38 +52,51 @@ static ptf_status add_causal(ptf_lowering *l, int scores, int *out)
                             : status;
 }
 
+/* What a mask hides: false in one of bools, -infinity in one that is added. */
+static bool hides(float number, bool is_bool)
+{
+    return is_bool ? !(number > 0) : isinf(number) && number < 0;
+}
+
+/* True for a constant that has to be another one to be added. */
+static bool needs_additive(const ptf_node *mask, bool is_bool)
+{
+    const ptf_tensor *t = mask->tensors[PTF_ROLE_WEIGHT];
+    return mask->op == PTF_OP_CONSTANT &&
+           (is_bool || ptf_tensor_find_not_finite(t) >= 0);
+}
+
 /* False where a row of positions sees none, which PyTorch's versions differ
  * in. */
-static bool see_some(const float *mask, const ptf_shape *shape)
+static bool see_some(const float *mask, const ptf_shape *shape, bool is_bool)
 {
     int64_t row = shape->rank > 0 ? shape->dim[shape->rank - 1] : 1;
     for (int64_t i = 0; i < ptf_shape_numel(shape); i += row) {
         bool some = false;
         for (int64_t k = i; k < i + row; k++)
-            some = some || mask[k] > 0;
+            some = some || !hides(mask[k], is_bool);
         if (!some)
             return false;
     }
     return true;
 }
 
-/* A constant of ones and zeros as what is added. */
-static ptf_status additive(ptf_lowering *l, int mask, int *out)
+/* A constant mask as finite numbers that are added. */
+static ptf_status additive(ptf_lowering *l, int mask, bool is_bool, int *out)
 {
     const ptf_shape shape = l->shapes[mask];
-    const float *ones;
+    const float *numbers;
     float *data;
-    if (l->net->nodes[mask].op != PTF_OP_CONSTANT)
-        return ptf_lower_refuse(l, "its mask of bools is computed from the "
-                                   "input; give it as floats to add");
     ptf_status status = ptf_lower_floats(
-        l, l->net->nodes[mask].tensors[PTF_ROLE_WEIGHT], &ones);
-    if (status == PTF_OK && !see_some(ones, &shape))
+        l, l->net->nodes[mask].tensors[PTF_ROLE_WEIGHT], &numbers);
+    if (status == PTF_OK && !see_some(numbers, &shape, is_bool))
         status = ptf_lower_refuse(l, "its mask hides all positions from one");
     if (status == PTF_OK)
         status = ptf_lower_room(l, ptf_shape_numel(&shape), &data);
     for (int64_t i = 0; status == PTF_OK && i < ptf_shape_numel(&shape); i++)
-        data[i] = ones[i] > 0 ? 0.0F : HIDDEN;
+        data[i] = hides(numbers[i], is_bool) ? HIDDEN
+                  : is_bool                  ? 0.0F
+                                             : numbers[i];
     return status == PTF_OK ? ptf_lower_constant(l, data, &shape, out) : status;
 }
 
@@ -94,11 +107,16 @@ static ptf_status add_mask(ptf_lowering *l, const char *name, int scores,
     if (ptf_lower_is_none(l, name))
         return PTF_OK;
     const ptf_argument *a = ptf_program_argument(l->call, name);
+    bool is_bool = ptf_lower_value(l, a->value)->dtype == PTF_DTYPE_BOOL;
     int mask;
     ptf_status status = ptf_lower_node(l, name, &mask);
-    if (status == PTF_OK &&
-        ptf_lower_value(l, a->value)->dtype == PTF_DTYPE_BOOL)
-        status = additive(l, mask, &mask);
+    if (status != PTF_OK)
+        return status;
+    if (needs_additive(&l->net->nodes[mask], is_bool))
+        status = additive(l, mask, is_bool, &mask);
+    else if (is_bool)
+        status = ptf_lower_refuse(l, "its mask of bools is computed from the "
+                                     "input; give it as floats to add");
     return status == PTF_OK ? add_two(l, PTF_OP_ADD, scores, mask, out)
                             : status;
 }
