@@ -434,6 +434,23 @@ class Refused(ProgramTest):
                     make("v", ("torch.ops.aten.full.default", {"v": X},
                                {"size": list(X), "fill_value": 1.0})))
 
+    def test_what_may_be_a_view_or_a_copy_is_not_written_to(self):
+        """PyTorch copies here, since the rows are not contiguous."""
+        p = pt2.Program()
+        p.input("x", (2, 3))
+        p.call("torch.ops.aten.full.default", {"v": (3, 2)},
+               {"size": [3, 2], "fill_value": 1.0})
+        p.call("torch.ops.aten.permute.default", {"t": (2, 3)},
+               {"self": "v", "dims": [1, 0]})
+        p.call("torch.ops.aten.contiguous.default", {"c": (2, 3)},
+               {"self": "t"})
+        p.call("torch.ops.aten.zero_.default", {"z": (2, 3)}, {"self": "c"})
+        p.call("torch.ops.aten.add.Tensor", {"y": (2, 3)},
+               {"self": "x", "other": "t"})
+        p.output("y")
+        self.refuse(UNSUPPORTED, ["writes to 'c', which is no tensor that"],
+                    "ptfold", "ops", p.save(self.folder / "x.pt2"))
+
 
 if __name__ == "__main__":
     unittest.main()

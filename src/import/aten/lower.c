@@ -114,7 +114,7 @@ static void leak(ptf_lowering *l, const ptf_program_node *call)
 {
     for (int i = 0; i < call->argument_count; i++) {
         const ptf_argument *a = &call->arguments[i];
-        if (a->kind == PTF_ARGUMENT_VALUE)
+        if (i == 0 && a->kind == PTF_ARGUMENT_VALUE)
             l->memories[l->values[a->value].memory].leaked = true;
         for (int k = 0; a->kind == PTF_ARGUMENT_VALUES && k < a->count; k++) {
             if (a->values[k] >= 0)

@@ -131,8 +131,11 @@ static void find_computed(const ptf_program *p, name *names)
 bool ptf_aten_may_give_view(const char *target)
 {
     static const char *const names[] = {
-        "aten.dropout.", "aten.feature_dropout.", "aten.alpha_dropout.",
-        "aten.type_as.", "aten.meshgrid.",        "aten.einsum.",
+        "aten.dropout.",       "aten.feature_dropout.",
+        "aten.alpha_dropout.", "aten.type_as.",
+        "aten.meshgrid.",      "aten.einsum.",
+        "aten.contiguous.",    "aten.to.",
+        "aten._unsafe_view.",
     };
     for (size_t i = 0; i < PTF_ARRAY_SIZE(names); i++) {
         if (strncmp(target, names[i], strlen(names[i])) == 0)
@@ -141,12 +144,13 @@ bool ptf_aten_may_give_view(const char *target)
     return false;
 }
 
-/* A tensor and all results may be one storage; those of a list one by one. */
+/* The first tensor and all results may be one storage; those of a list one by
+ * one. */
 static void join_all(name *names, const ptf_program_node *node)
 {
     for (int i = 0; i < node->argument_count; i++) {
         const ptf_argument *a = &node->arguments[i];
-        bool is_one = a->kind == PTF_ARGUMENT_VALUE;
+        bool is_one = i == 0 && a->kind == PTF_ARGUMENT_VALUE;
         bool is_list =
             a->kind == PTF_ARGUMENT_VALUES && a->count == node->result_count;
         for (int r = 0; (is_one || is_list) && r < node->result_count; r++) {

@@ -17,8 +17,8 @@
 ptf_status ptf_program_check_writes(const ptf_program *program, ptf_error *err);
 
 /*
- * True for an operator that may give a view of its tensors, which its schema
- * does not say: a dropout in evaluation gives what it gets.
+ * True for an operator that gives a view of its first tensor, or a copy, and
+ * whose schema does not say which: a dropout in evaluation gives what it gets.
  */
 bool ptf_aten_may_give_view(const char *target);
 
