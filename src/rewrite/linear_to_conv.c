@@ -69,8 +69,9 @@ static ptf_tensor *reshape(ptf_arena *arena, const ptf_tensor *old,
 
 static ptf_op conv_of(const ptf_shape *map)
 {
-    static const ptf_op ops[] = {PTF_OP_CONV1D, PTF_OP_CONV2D, PTF_OP_CONV3D};
-    return ops[map->rank - 2];
+    return map->rank == 2   ? PTF_OP_CONV1D
+           : map->rank == 3 ? PTF_OP_CONV2D
+                            : PTF_OP_CONV3D;
 }
 
 static ptf_attrs conv_attrs(const ptf_attrs *linear, const ptf_shape *map)

@@ -137,6 +137,7 @@ CALLS = (
         ("size", [], "another number of elements"))),
     ("permute.default", {"self": "x", "dims": [0, 1, 3, 2]}, X, (
         ("dims", [0, 1, 2], "each of 4 dimensions once"),
+        ("dims", [], "each of 4 dimensions once"),
         ("dims", [0, 1, 1, 2], "each of 4 dimensions once"),
         ("dims", [0, 1, 2, 4], "each of 4 dimensions once"),
         ("dims", [0, 1, 2, -HUGE], "each of 4 dimensions once"),

@@ -69,7 +69,7 @@ static ptf_status divide(ptf_lowering *l, int a, int b, int *out)
 
 static ptf_status lower_binary(ptf_lowering *l, const ptf_aten_row *row)
 {
-    int in[2], node;
+    int in[2] = {0}, node;
     ptf_status status = ptf_lower_broadcast(l);
     if (status == PTF_OK)
         status = ptf_lower_operand(l, "self", &in[0]);

@@ -314,7 +314,7 @@ static ptf_status lower_roll(ptf_lowering *l, const ptf_aten_row *row)
 {
     (void)row;
     int64_t dims[PTF_LOWER_LIST], shifts[PTF_LOWER_LIST], sizes[PTF_LOWER_LIST];
-    int rank, count, goals = 0, axis, node;
+    int rank, count = 0, goals = 0, axis = 0, node;
     ptf_status status = ptf_lower_sizes(l, "self", sizes, &rank);
     if (status == PTF_OK)
         status = ptf_lower_list(l, "shifts", shifts, &count);

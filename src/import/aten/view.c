@@ -293,15 +293,15 @@ static ptf_status lower_permute(ptf_lowering *l, const ptf_aten_row *row)
         status = ptf_lower_list(l, "dims", dims, &count);
     if (status != PTF_OK)
         return status;
-    for (int i = 0; i < count; i++) {
+    bool once = count == rank;
+    for (int i = 0; i < rank && once; i++) {
         int64_t axis = dims[i] < 0 ? dims[i] + rank : dims[i];
-        if (axis < 0 || axis >= rank || count != rank ||
-            (seen >> axis & 1) != 0)
-            return ptf_lower_refuse(l, "expected each of %d dimensions once",
-                                    rank);
-        seen |= 1U << axis;
-        from[i] = (int)axis;
+        once = axis >= 0 && axis < rank && (seen >> axis & 1) == 0;
+        from[i] = once ? (int)axis : 0;
+        seen |= 1U << from[i];
     }
+    if (!once)
+        return ptf_lower_refuse(l, "expected each of %d dimensions once", rank);
     return give_permuted(l, rank, from);
 }
 

@@ -15,6 +15,7 @@ typedef struct data_job {
     size_t inputs, outputs;
     int64_t count, batch; /* samples */
     ptf_shape *shapes;    /* of the inputs, without the batch */
+    float *numbers;       /* of all inputs */
     float **in, **out;
     const float **from; /* those of a batch */
     float **to;
@@ -80,24 +81,44 @@ static ptf_status take_shape(data_job *j, size_t k, const ptf_port *port,
     return PTF_OK;
 }
 
-static ptf_status take_input(data_job *j, size_t k, const ptf_tensor *arrays,
-                             size_t count, ptf_error *err)
+static ptf_status take_shapes(data_job *j, const ptf_tensor *arrays,
+                              size_t count, ptf_error *err)
 {
-    ptf_port port;
-    ptf_net_input(j->net, k, &port);
-    const ptf_tensor *array = find_array(j, port.name, arrays, count);
-    if (array == NULL)
-        return tool_error(err, PTF_ARGUMENT,
-                          "%s: expected an array for the input '%s', got "
-                          "none; write all inputs with numpy.savez()",
-                          j->o->data, port.name);
-    ptf_status status = take_shape(j, k, &port, array, err);
-    if (status != PTF_OK)
-        return status;
-    j->in[k] = calloc((size_t)ptf_tensor_numel(array) + 1, sizeof(float));
-    if (j->in[k] == NULL)
+    ptf_status status = PTF_OK;
+    for (size_t k = 0; k < j->inputs && status == PTF_OK; k++) {
+        ptf_port port;
+        ptf_net_input(j->net, k, &port);
+        const ptf_tensor *array = find_array(j, port.name, arrays, count);
+        if (array == NULL)
+            return tool_error(err, PTF_ARGUMENT,
+                              "%s: expected an array for the input '%s', got "
+                              "none; write all inputs with numpy.savez()",
+                              j->o->data, port.name);
+        status = take_shape(j, k, &port, array, err);
+    }
+    return status;
+}
+
+/* All inputs into one block, one after the other. */
+static ptf_status take_numbers(data_job *j, const ptf_tensor *arrays,
+                               size_t count, ptf_error *err)
+{
+    ptf_status status = PTF_OK;
+    size_t total = 1;
+    for (size_t k = 0; k < j->inputs; k++)
+        total += (size_t)(j->count * ptf_shape_numel(&j->shapes[k]));
+    float *at = j->numbers = calloc(total, sizeof(float));
+    if (at == NULL)
         return out_of_memory(err);
-    return ptf_net_read_input(j->net, k, array, j->in[k], err);
+    for (size_t k = 0; k < j->inputs && status == PTF_OK; k++) {
+        ptf_port port;
+        ptf_net_input(j->net, k, &port);
+        j->in[k] = at;
+        status = ptf_net_read_input(
+            j->net, k, find_array(j, port.name, arrays, count), at, err);
+        at += j->count * ptf_shape_numel(&j->shapes[k]);
+    }
+    return status;
 }
 
 static ptf_status read_inputs(data_job *j, ptf_error *err)
@@ -108,8 +129,9 @@ static ptf_status read_inputs(data_job *j, ptf_error *err)
     if (status != PTF_OK)
         return status;
     const ptf_tensor *arrays = ptf_arrays_tensors(file, &count);
-    for (size_t k = 0; k < j->inputs && status == PTF_OK; k++)
-        status = take_input(j, k, arrays, count, err);
+    status = take_shapes(j, arrays, count, err);
+    if (status == PTF_OK)
+        status = take_numbers(j, arrays, count, err);
     if (status == PTF_OK)
         status = ptf_arrays_check(file, err);
     ptf_arrays_close(file);
@@ -262,8 +284,7 @@ static ptf_status allocate(data_job *j, ptf_error *err)
 
 static void release(data_job *j)
 {
-    for (size_t k = 0; j->in != NULL && k < j->inputs; k++)
-        free(j->in[k]);
+    free(j->numbers);
     for (size_t k = 0; j->out != NULL && k < j->outputs; k++)
         free(j->out[k]);
     free(j->shapes);
