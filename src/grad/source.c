@@ -18,9 +18,4 @@ void ptf_back_constant(const ptf_gradient *g, int i)
         ptf_gradient_add(g, by, d + image * floats, floats);
 }
 
-static void back(const ptf_gradient *g, int i, int operand, float *dx)
-{
-    (void)g, (void)i, (void)operand, (void)dx;
-}
-
-const ptf_back_family ptf_back_family_source = {.back = back};
+const ptf_back_family ptf_back_family_source = {.back = NULL};

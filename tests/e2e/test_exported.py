@@ -88,6 +88,13 @@ class Runs(ProgramTest):
             with self.subTest(name):
                 self.agree(PROGRAMS / f"{name}.pt2", name)
 
+    def test_one_output_may_be_an_npy(self):
+        net, data = PROGRAMS / "twice.pt2", PROGRAMS / "twice.in.npy"
+        self.succeed("ptfold", "run", net, "--data", data, "--npy", "y.npy")
+        text = self.succeed("ptfold", "check", net, "--data", data, "--expect",
+                            "y.npy")
+        self.assertIn("largest distance      0\n", text)
+
     def test_a_residual_network_is_folded_and_certified(self):
         net = PROGRAMS / "residual.pt2"
         text = self.succeed("bnfuse", net, "out.safetensors")

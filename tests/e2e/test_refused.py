@@ -26,7 +26,7 @@ def at(*names):
 PARAMETERS = {
     "w": ((5, 3, 3, 3), pt2.FLOAT32), "w2": ((5, 4), pt2.FLOAT32),
     "five": ((5,), pt2.FLOAT32), "three": ((3,), pt2.FLOAT32),
-    "six": ((1,) * 6, pt2.FLOAT32), "double": ((3,), pt2.FLOAT64),
+    "six": ((1,) * 6, pt2.FLOAT32), "m": ((4, 5), pt2.FLOAT32), "double": ((3,), pt2.FLOAT64),
     "complex": ((3,), pt2.COMPLEX64), "integers": ((3,), pt2.INT64),
     "bytes": ((3,), pt2.UINT8), "seven": ((3,), pt2.FLOAT32)}
 
@@ -248,6 +248,33 @@ CALLS = (
     ("stack.default", {"tensors": ["x", "x"], "dim": 1}, (2, 2, 3, 4, 4), (
         ("dim", 5, "dimension"),
         ("tensors", ["x", "narrow"], "node 'y'"))),
+    ("scaled_dot_product_attention.default", {
+        "query": "x", "key": "one", "value": "one", "is_causal": True,
+        "enable_gqa": True}, X, (
+        ("dropout_p", 0.5, "drops out at random"),
+        ("attn_mask", "x", "shares heads and has a mask"),
+        ("query", "five", "of one rank, at least 2"),
+        ("key", "two", "heads of the query cannot share 2"),
+        ("enable_gqa", None, "for 'enable_gqa'", DAMAGED))),
+    ("matmul.default", {"self": "x", "other": "m"}, (2, 3, 4, 5), (
+        ("other", "w2", "node 'y'"), ("other", "narrow", "recorded shape"),
+        ("self", "five", "node 'y'"), ("other", "five", "node 'y'"))),
+    ("baddbmm.default", {"self": "cube", "batch1": "cube", "batch2": "cube",
+                         "beta": 0, "alpha": 0.5}, (2, 4, 4), (
+        ("beta", "x", "for 'beta'", DAMAGED), ("batch2", "x", "do not fit each other"),
+        ("batch1", "m", "node 'y'"))),
+    ("pad.default", {"self": "x", "pad": [1, 0, 0, 2], "value": -1.5},
+     (2, 3, 6, 5), (
+        ("mode", text("wrap"), "pads in the mode 'wrap'"),
+        ("pad", [1] * 10, "two pads for each of at most 4 axes"),
+        ("pad", [0] * 6 + [1, 1], "got a recorded shape"),
+        ("pad", [1, 0, 0], "node 'y'"))),
+    ("reflection_pad2d.default", {"self": "x", "padding": [1, 1, 1, 1]},
+     (2, 3, 6, 6), (
+        ("padding", [9, 1, 1, 1], "node 'y'"),
+        ("padding", "x", "for 'padding'", DAMAGED))),
+    ("replication_pad2d.default", {"self": "x", "padding": [1, 1, 1, 1]},
+     (2, 3, 6, 6), (("padding", [HUGE, 1, 1, 1], "node 'y'"),)),
     ("add.Tensor", {"self": "x", "other": "x"}, X, (
         ("other", "three", "the sizes of its inputs do not fit"),
         ("other", "double", "the sizes of its inputs do not fit"),
@@ -279,6 +306,12 @@ class Refused(ProgramTest):
         p.input("x", X)
         p.call("torch.ops.aten.mean.dim", {"narrow": (2, 3, 4, 1)},
                {"self": "x", "dim": [3], "keepdim": True})
+        p.call("torch.ops.aten.mean.dim", {"one": (2, 1, 4, 4)},
+               {"self": "x", "dim": [1], "keepdim": True})
+        p.call("torch.ops.aten.mean.dim", {"cube": (2, 4, 4)},
+               {"self": "x", "dim": [1]})
+        p.call("torch.ops.aten.slice.Tensor", {"two": (2, 2, 4, 4)},
+               {"self": "x", "dim": 1, "start": 0, "end": 2})
         results = {"y": sizes}
         if target.startswith("_native"):
             results.update(mean=(0,), rstd=(0,))
@@ -303,7 +336,7 @@ class Refused(ProgramTest):
                     path = self.program(target, *changed(arguments, sizes, key,
                                                          value))
                     place = (f"node 'y' (aten.{target}): " if not other
-                             else "graph_module.graph.nodes[1].inputs")
+                             else "graph_module.graph.nodes[4].inputs")
                     self.refuse(other[0] if other else UNSUPPORTED,
                                 [place, say], "ptfold", "ops", path)
 
