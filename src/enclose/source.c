@@ -22,5 +22,5 @@ void ptf_enclose_constant(const ptf_numbers *numbers, int64_t n, bool executed,
     }
 }
 
-/* The walk starts behind them: their balls are there before it. */
+/* The walk starts after them: their balls are there before it. */
 const ptf_enclose_family ptf_enclose_family_source = {.image = NULL};

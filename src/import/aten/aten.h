@@ -88,6 +88,14 @@ ptf_status ptf_lower_refuse(ptf_lowering *l, const char *fmt, ...)
 #define ptf_lower_refuse(...) (ptf_lower_refuse(__VA_ARGS__), PTF_UNSUPPORTED)
 #endif
 
+/* The same of a value with more axes than there can be. */
+static inline ptf_status ptf_lower_refuse_rank(ptf_lowering *l, int rank,
+                                               int most)
+{
+    return ptf_lower_refuse(l, "a value has %d axes; at most %d can be", rank,
+                            most);
+}
+
 /* A value as the number of a node, in the call's form. */
 ptf_status ptf_lower_value_node(ptf_lowering *l, int value, int *out);
 /* The argument as the number of a node, in the call's form. */

@@ -46,8 +46,7 @@ static ptf_status lower_stack(ptf_lowering *l, const ptf_aten_row *row)
         ptf_shape shape = l->shapes[in[i]];
         int at = axis - 1;
         if (shape.rank == PTF_SHAPE_MAX)
-            return ptf_lower_refuse(l, "a value has %d axes; at most %d can be",
-                                    shape.rank + 1, PTF_SHAPE_MAX);
+            return ptf_lower_refuse_rank(l, shape.rank + 1, PTF_SHAPE_MAX);
         memmove(shape.dim + at + 1, shape.dim + at,
                 (size_t)(shape.rank - at) * sizeof(*shape.dim));
         shape.dim[at] = 1;

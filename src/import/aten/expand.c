@@ -51,8 +51,7 @@ static ptf_status give_expanded(ptf_lowering *l, int64_t *sizes, int count)
         status = ptf_lower_whole(l);
     int first = l->batched;
     if (status == PTF_OK && count - first > PTF_SHAPE_MAX)
-        status = ptf_lower_refuse(l, "a value has %d axes; at most %d can be",
-                                  count, PTF_SHAPE_MAX);
+        status = ptf_lower_refuse_rank(l, count, PTF_SHAPE_MAX);
     for (int d = first; d < count && status == PTF_OK; d++)
         a.size.at[a.size.count++] = sizes[d];
     if (status == PTF_OK)
@@ -117,8 +116,7 @@ static ptf_status lower_repeat(ptf_lowering *l, const ptf_aten_row *row)
     int lead = count > rank ? count - rank : 0; /* new axes in front */
     int gap = rank > count ? rank - count : 0;  /* axes that stay (tile) */
     if (rank + lead > PTF_LOWER_LIST)
-        return ptf_lower_refuse(l, "a value has %d axes; at most %d can be",
-                                rank + lead, PTF_LOWER_LIST);
+        return ptf_lower_refuse_rank(l, rank + lead, PTF_LOWER_LIST);
     for (int d = 0; d < rank + lead; d++)
         sizes[d] = d < lead ? 1 : old[d - lead];
     if (lead > 0 || (gap == 0 && count > 0 && times[0] != 1))
@@ -211,8 +209,7 @@ static ptf_status lower_meshgrid(ptf_lowering *l, const ptf_aten_row *row)
     if (status != PTF_OK)
         return status;
     if (count > PTF_SHAPE_MAX)
-        return ptf_lower_refuse(l, "a value has %d axes; at most %d can be",
-                                count, PTF_SHAPE_MAX);
+        return ptf_lower_refuse_rank(l, count, PTF_SHAPE_MAX);
     turned = turned && count > 1;
     a.size.count = count;
     for (int i = 0; i < count; i++) {
@@ -271,8 +268,7 @@ static ptf_status lower_overwrite(ptf_lowering *l, const ptf_aten_row *row)
                                    ptf_lower_result_dtype(l), &node);
     for (int d = l->batched; d < rank && status == PTF_OK; d++) {
         if (a.size.count == PTF_SHAPE_MAX)
-            return ptf_lower_refuse(l, "a value has %d axes; at most %d can be",
-                                    rank, PTF_SHAPE_MAX);
+            return ptf_lower_refuse_rank(l, rank, PTF_SHAPE_MAX);
         a.size.at[a.size.count++] = sizes[d];
     }
     return status == PTF_OK

@@ -21,8 +21,7 @@ static ptf_status give_shuffled(ptf_lowering *l, const shuffle *s,
     ptf_attrs a = ptf_lower_defaults(PTF_OP_PERMUTE);
     int node;
     if (lead + s->count > PTF_SHAPE_MAX + l->batched)
-        return ptf_lower_refuse(l, "a value has %d axes; at most %d can be",
-                                lead + s->count, PTF_SHAPE_MAX);
+        return ptf_lower_refuse_rank(l, lead + s->count, PTF_SHAPE_MAX);
     ptf_status status = lead == 0 ? ptf_lower_whole(l) : PTF_OK;
     if (status == PTF_OK)
         status = ptf_lower_node(l, "self", &node);

@@ -38,26 +38,16 @@ static ptf_status fill_of(ptf_lowering *l, double *out)
     return PTF_OK;
 }
 
+/* In the sizes that are given, or in those of 'self'. */
 static ptf_status lower_full(ptf_lowering *l, const ptf_aten_row *row)
 {
     (void)row;
+    bool sized = ptf_program_argument(l->call, "size") != NULL;
     int64_t sizes[PTF_LOWER_LIST];
     int rank;
     double number = 0;
-    ptf_status status = ptf_lower_list(l, "size", sizes, &rank);
-    if (status == PTF_OK)
-        status = fill_of(l, &number);
-    return status == PTF_OK ? ptf_lower_give_filled(l, sizes, rank, number)
-                            : status;
-}
-
-static ptf_status lower_full_like(ptf_lowering *l, const ptf_aten_row *row)
-{
-    (void)row;
-    int64_t sizes[PTF_LOWER_LIST];
-    int rank;
-    double number = 0;
-    ptf_status status = ptf_lower_sizes(l, "self", sizes, &rank);
+    ptf_status status = sized ? ptf_lower_list(l, "size", sizes, &rank)
+                              : ptf_lower_sizes(l, "self", sizes, &rank);
     if (status == PTF_OK)
         status = fill_of(l, &number);
     return status == PTF_OK ? ptf_lower_give_filled(l, sizes, rank, number)
@@ -101,9 +91,7 @@ static ptf_status lower_empty(ptf_lowering *l, const ptf_aten_row *row)
     if (first == NULL || !overwrites(first, value))
         return ptf_lower_refuse(l, "gives memory that is read before it is "
                                    "filled");
-    return ptf_program_argument(l->call, "size") != NULL
-               ? lower_full(l, row)
-               : lower_full_like(l, row);
+    return lower_full(l, row);
 }
 
 static ptf_status lower_scalar_tensor(ptf_lowering *l, const ptf_aten_row *row)
@@ -244,9 +232,9 @@ const ptf_aten_row ptf_aten_source[] = {
     {.target = "aten.new_full.default", .lower = lower_full},
     {.target = "aten.new_zeros.default", .lower = lower_full},
     {.target = "aten.new_ones.default", .lower = lower_full},
-    {.target = "aten.full_like.default", .lower = lower_full_like},
-    {.target = "aten.zeros_like.default", .lower = lower_full_like},
-    {.target = "aten.ones_like.default", .lower = lower_full_like},
+    {.target = "aten.full_like.default", .lower = lower_full},
+    {.target = "aten.zeros_like.default", .lower = lower_full},
+    {.target = "aten.ones_like.default", .lower = lower_full},
     {.target = "aten.empty.memory_format", .lower = lower_empty},
     {.target = "aten.new_empty.default", .lower = lower_empty},
     {.target = "aten.empty_like.default", .lower = lower_empty},

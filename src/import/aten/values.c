@@ -17,8 +17,7 @@ static ptf_shape without_first(ptf_shape shape)
 static ptf_status add_first(ptf_lowering *l, ptf_shape *shape)
 {
     if (shape->rank == PTF_SHAPE_MAX)
-        return ptf_lower_refuse(l, "a value has %d axes; at most %d can be",
-                                shape->rank + 1, PTF_SHAPE_MAX);
+        return ptf_lower_refuse_rank(l, shape->rank + 1, PTF_SHAPE_MAX);
     memmove(shape->dim + 1, shape->dim,
             (size_t)shape->rank * sizeof(*shape->dim));
     shape->dim[0] = 1;
@@ -205,8 +204,7 @@ ptf_status ptf_lower_resize(ptf_lowering *l, int node, const int64_t *sizes,
 {
     ptf_shape shape = {.rank = rank - l->batched};
     if (shape.rank > PTF_SHAPE_MAX)
-        return ptf_lower_refuse(l, "a value has %d axes; at most %d can be",
-                                rank, PTF_SHAPE_MAX);
+        return ptf_lower_refuse_rank(l, rank, PTF_SHAPE_MAX);
     memcpy(shape.dim, sizes + l->batched,
            (size_t)shape.rank * sizeof(*shape.dim));
     return ptf_lower_reshape(l, node, &shape, out);
@@ -487,8 +485,7 @@ ptf_status ptf_lower_sizes(ptf_lowering *l, const char *name,
                                 ptf_lower_value(l, a->value)->name);
     *rank = rank_of(l, v);
     if (*rank > PTF_LOWER_LIST)
-        return ptf_lower_refuse(l, "a value has %d axes; at most %d can be",
-                                *rank, PTF_LOWER_LIST);
+        return ptf_lower_refuse_rank(l, *rank, PTF_LOWER_LIST);
     const int64_t *dim =
         v->node >= 0 ? l->shapes[v->node].dim : v->tensor->shape;
     out[0] = l->batch;

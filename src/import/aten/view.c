@@ -74,8 +74,7 @@ static ptf_status give_sizes(ptf_lowering *l, int node, const int64_t *sizes,
                                    l->net->nodes[node].op != PTF_OP_CONSTANT));
     shape.rank -= batched;
     if (shape.rank > PTF_SHAPE_MAX)
-        return ptf_lower_refuse(l, "a value has %d axes; at most %d can be",
-                                rank, PTF_SHAPE_MAX);
+        return ptf_lower_refuse_rank(l, rank, PTF_SHAPE_MAX);
     memcpy(shape.dim, sizes + batched, (size_t)shape.rank * sizeof(*shape.dim));
     ptf_status status = ptf_lower_reshape(l, node, &shape, &node);
     l->batched = batched;
@@ -196,8 +195,7 @@ static ptf_status lower_unflatten(ptf_lowering *l, const ptf_aten_row *row)
     if (open >= 0)
         parts[open] = sizes[dim] / known;
     if (rank - 1 + count > PTF_LOWER_LIST)
-        return ptf_lower_refuse(l, "a value has %d axes; at most %d can be",
-                                rank - 1 + count, PTF_LOWER_LIST);
+        return ptf_lower_refuse_rank(l, rank - 1 + count, PTF_LOWER_LIST);
     memcpy(all, sizes, (size_t)dim * sizeof(*all));
     memcpy(all + dim, parts, (size_t)count * sizeof(*all));
     memcpy(all + dim + count, sizes + dim + 1,
@@ -214,8 +212,7 @@ static ptf_status lower_unsqueeze(ptf_lowering *l, const ptf_aten_row *row)
     if (status == PTF_OK)
         status = ptf_lower_dim(l, "dim", rank + 1, &dim);
     if (status == PTF_OK && rank == PTF_LOWER_LIST)
-        status = ptf_lower_refuse(l, "a value has %d axes; at most %d can be",
-                                  rank + 1, PTF_LOWER_LIST);
+        status = ptf_lower_refuse_rank(l, rank + 1, PTF_LOWER_LIST);
     if (status != PTF_OK)
         return status;
     memmove(sizes + dim + 1, sizes + dim,
@@ -271,8 +268,7 @@ static ptf_status give_permuted(ptf_lowering *l, int rank, const int *from)
         status = ptf_lower_whole(l);
     first = l->batched;
     if (status == PTF_OK && rank - first > PTF_SHAPE_MAX)
-        status = ptf_lower_refuse(l, "a value has %d axes; at most %d can be",
-                                  rank, PTF_SHAPE_MAX);
+        status = ptf_lower_refuse_rank(l, rank, PTF_SHAPE_MAX);
     for (int d = first; d < rank && status == PTF_OK; d++)
         a.dims.at[a.dims.count++] = ptf_lower_net_axis(l, from[d]);
     if (status == PTF_OK)
