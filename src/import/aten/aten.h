@@ -299,6 +299,7 @@ typedef struct ptf_aten_row {
     const char *numbers[3]; /* arguments that are attrs.p, or operands */
     bool turned;            /* other - self; a transposed convolution; triu */
     bool means;             /* the mean is a second result */
+    bool fills;             /* no number of 'self' is read, only its sizes */
 } ptf_aten_row;
 
 /*
@@ -320,6 +321,15 @@ typedef struct ptf_aten_row {
 #define TABLE(name) extern const ptf_aten_row ptf_aten_##name[];
 PTF_ATEN_COMPOSED(TABLE)
 #undef TABLE
+
+/*
+ * The row of an operator; NULL: there is none.  That of "aten.relu_.default"
+ * is the row of "aten.relu.default".
+ */
+const ptf_aten_row *ptf_aten_find(const char *name, const ptf_schema *schema);
+
+/* True for an operator that writes to its first tensor, in place. */
+bool ptf_schema_writes_first(const ptf_schema *schema);
 
 /* Lowers an operator that adds a product to 'self'. */
 ptf_status ptf_lower_add_product(ptf_lowering *l, const ptf_aten_row *row);

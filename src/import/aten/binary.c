@@ -39,11 +39,12 @@ static ptf_status times(ptf_lowering *l, const char *number, int *node)
 /* Sums of bools are "or", products "and". */
 static ptf_op op_of(const ptf_lowering *l, ptf_op op)
 {
+    static const ptf_op of_bools[PTF_OP_COUNT] = {
+        [PTF_OP_ADD] = PTF_OP_LOGICAL_OR,
+        [PTF_OP_MUL] = PTF_OP_LOGICAL_AND,
+    };
     bool truth = ptf_lower_result_dtype(l) == PTF_DTYPE_BOOL;
-    return !truth             ? op
-           : op == PTF_OP_ADD ? PTF_OP_LOGICAL_OR
-           : op == PTF_OP_MUL ? PTF_OP_LOGICAL_AND
-                              : op;
+    return truth && of_bools[op] != 0 ? of_bools[op] : op;
 }
 
 /* "floor" is an op of its own; "trunc" cuts the rounded quotient. */

@@ -285,9 +285,9 @@ const ptf_aten_row ptf_aten_expand[] = {
     {.target = "aten.repeat_interleave.self_int", .lower = lower_interleave},
     {.target = "aten.meshgrid.default", .lower = lower_meshgrid},
     {.target = "aten.meshgrid.indexing", .lower = lower_meshgrid},
-    {.target = "aten.fill.Scalar", .lower = lower_overwrite},
-    {.target = "aten.fill.Tensor", .lower = lower_overwrite},
-    {.target = "aten.copy.default", .lower = lower_overwrite},
-    {.target = "aten.zero.default", .lower = lower_overwrite},
+    {.target = "aten.fill.Scalar", .lower = lower_overwrite, .fills = true},
+    {.target = "aten.fill.Tensor", .lower = lower_overwrite, .fills = true},
+    {.target = "aten.copy.default", .lower = lower_overwrite, .fills = true},
+    {.target = "aten.zero.default", .lower = lower_overwrite, .fills = true},
     {0},
 };

@@ -29,18 +29,17 @@ static const ptf_aten_row *find(const char *target)
     return NULL;
 }
 
-static bool writes_first(const ptf_schema *schema)
+bool ptf_schema_writes_first(const ptf_schema *schema)
 {
     return schema != NULL && schema->argument_count > 0 &&
            schema->arguments[0].is_written;
 }
 
-/* The row of "aten.relu_.default" is that of "aten.relu.default". */
-static const ptf_aten_row *find_row(const char *name, const ptf_schema *schema)
+const ptf_aten_row *ptf_aten_find(const char *name, const ptf_schema *schema)
 {
     char target[128];
     snprintf(target, sizeof(target), "%s", name);
-    char *mark = writes_first(schema) ? strstr(target, "_.") : NULL;
+    char *mark = ptf_schema_writes_first(schema) ? strstr(target, "_.") : NULL;
     if (mark != NULL)
         memmove(mark, mark + 1, strlen(mark));
     return find(target);
@@ -58,8 +57,8 @@ bool ptf_operator_is_supported(const char *name)
 {
     const ptf_schema *schema = ptf_schema_find(name);
     return schema != NULL &&
-           (find_row(name, schema) != NULL ||
-            (schema->result_count == 0 && !writes_first(schema)));
+           (ptf_aten_find(name, schema) != NULL ||
+            (schema->result_count == 0 && !ptf_schema_writes_first(schema)));
 }
 
 /* ------------------------------------------------------------------- calls */
@@ -153,8 +152,8 @@ static ptf_status settle_memory(ptf_lowering *l, const ptf_program_node *call)
  */
 static ptf_status lower_call(ptf_lowering *l, const ptf_program_node *call)
 {
-    const ptf_aten_row *row = find_row(call->target, call->schema);
-    bool writes = writes_first(call->schema);
+    const ptf_aten_row *row = ptf_aten_find(call->target, call->schema);
+    bool writes = ptf_schema_writes_first(call->schema);
     ptf_lower_begin(l, call);
     ptf_status status =
         row != NULL ? row->lower(l, row)

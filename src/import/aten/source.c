@@ -66,12 +66,9 @@ static bool reads(const ptf_argument *a, int value)
 /* The call writes to all of it, and reads nothing of it. */
 static bool overwrites(const ptf_program_node *call, int value)
 {
-    static const char *const targets[] = {
-        "aten.fill_.Scalar", "aten.fill_.Tensor", "aten.copy_.default",
-        "aten.zero_.default"};
-    bool fills = false;
-    for (size_t i = 0; i < PTF_ARRAY_SIZE(targets); i++)
-        fills = fills || strcmp(call->target, targets[i]) == 0;
+    const ptf_aten_row *row = ptf_aten_find(call->target, call->schema);
+    bool fills =
+        row != NULL && row->fills && ptf_schema_writes_first(call->schema);
     for (int i = 1; i < call->argument_count; i++)
         fills = fills && !reads(&call->arguments[i], value);
     return fills;
@@ -174,25 +171,46 @@ static int64_t floor_quotient(int64_t a, int64_t b)
     return a / b - (a % b != 0 && (a < 0) != (b < 0));
 }
 
-static bool compute(const char *target, int64_t a, int64_t b, int64_t *out)
+static bool sum(int64_t a, int64_t b, int64_t *out)
 {
-    const char *name = strchr(target, '.');
-    name = name != NULL ? name + 1 : target;
-    bool divides = b != 0 && a != INT64_MIN;
-    if (strcmp(name, "add") == 0)
-        return !__builtin_add_overflow(a, b, out);
-    if (strcmp(name, "sub") == 0)
-        return !__builtin_sub_overflow(a, b, out);
-    if (strcmp(name, "mul") == 0)
-        return !__builtin_mul_overflow(a, b, out);
-    if (strcmp(name, "floordiv") == 0 && divides)
-        *out = floor_quotient(a, b);
-    else if (strcmp(name, "mod") == 0 && divides)
-        *out = a - b * floor_quotient(a, b);
-    else
+    return !__builtin_add_overflow(a, b, out);
+}
+
+static bool difference(int64_t a, int64_t b, int64_t *out)
+{
+    return !__builtin_sub_overflow(a, b, out);
+}
+
+static bool product(int64_t a, int64_t b, int64_t *out)
+{
+    return !__builtin_mul_overflow(a, b, out);
+}
+
+static bool quotient(int64_t a, int64_t b, int64_t *out)
+{
+    if (b == 0 || a == INT64_MIN)
         return false;
+    *out = floor_quotient(a, b);
     return true;
 }
+
+static bool modulus(int64_t a, int64_t b, int64_t *out)
+{
+    if (b == 0 || a == INT64_MIN)
+        return false;
+    *out = a - b * floor_quotient(a, b);
+    return true;
+}
+
+/* False where the result is none or too large. */
+static const struct {
+    const char *target;
+    bool (*compute)(int64_t a, int64_t b, int64_t *out);
+} arithmetic[] = {
+    {"_operator.add", sum},     {"_operator.sub", difference},
+    {"_operator.mul", product}, {"_operator.floordiv", quotient},
+    {"_operator.mod", modulus},
+};
 
 static ptf_status read_number(ptf_lowering *l, const ptf_argument *a,
                               int64_t *out, bool *of_batch)
@@ -220,7 +238,10 @@ static ptf_status lower_arithmetic(ptf_lowering *l, const ptf_aten_row *row)
         return ptf_lower_refuse(l, "expected two numbers");
     for (int i = 0; i < 2 && status == PTF_OK; i++)
         status = read_number(l, &l->call->arguments[i], &x[i], &of_batch);
-    if (status == PTF_OK && !compute(row->target, x[0], x[1], &number))
+    size_t k = 0;
+    while (strcmp(arithmetic[k].target, row->target) != 0)
+        k++;
+    if (status == PTF_OK && !arithmetic[k].compute(x[0], x[1], &number))
         status = ptf_lower_refuse(l, "has no result");
     return status == PTF_OK ? give_number(l, number, of_batch) : status;
 }
