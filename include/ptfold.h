@@ -674,10 +674,21 @@ PTF_API bool ptf_net_is_whole(const ptf_net *net);
 /* Of the model: the class name of its root, "smallNetTrain". */
 PTF_API const char *ptf_net_name(const ptf_net *net);
 
+/* What a layer is, as far as the rewrites and the tables tell layers apart. */
+typedef enum ptf_layer_kind {
+    PTF_LAYER_OTHER,
+    PTF_LAYER_CONVOLUTION, /* transposed ones too */
+    PTF_LAYER_LINEAR,
+    PTF_LAYER_BATCH_NORM,
+    PTF_LAYER_SOFTMAX,
+    PTF_LAYER_VIEW, /* Flatten, Dropout, permute: moves numbers or keeps them */
+} ptf_layer_kind;
+
 /* One layer as a table would show it. */
 typedef struct ptf_layer {
-    const char *name;   /* dotted path, "conv1.0"; "" for an implied one */
-    const char *op;     /* class name as PyTorch prints it, "Conv2d" */
+    const char *name; /* dotted path, "conv1.0"; "" for an implied one */
+    const char *op;   /* class name as PyTorch prints it, "Conv2d" */
+    ptf_layer_kind kind;
     const char *text;   /* "Conv2d(3, 16, kernel_size=(3, 3), ...)" */
     int64_t parameters; /* trainable numbers (running statistics not) */
 } ptf_layer;
@@ -858,6 +869,7 @@ PTF_API const ptf_convention *ptf_convention_find(const char *name);
 typedef struct ptf_count {
     const char *name; /* as in ptf_layer; of a net, its class */
     const char *op;   /* "" of a net */
+    ptf_layer_kind kind;
     ptf_shape input;  /* of the first operand; of rank 0 where there is none */
     ptf_shape output; /* of a net, both are the first ones */
     int64_t parameters;   /* trainable numbers */

@@ -265,6 +265,7 @@ static ptf_count count_layer(tally *t, const counting *c, int index)
         node->input_count > 0 ? &c->shapes[node->inputs[0]] : &none;
     ptf_count count = {.name = node->name,
                        .op = node->class_name,
+                       .kind = ptf_op_kind(node->op),
                        .input = *in,
                        .output = *out};
     int64_t q[PTF_QUANTITY_COUNT] = {0};

@@ -33,7 +33,11 @@ void ptf_net_layer(const ptf_net *net, size_t index, ptf_layer *out)
 {
     const ptf_node *node = &net->nodes[(size_t)net->input_count + index];
     *out = (ptf_layer){
-        .name = node->name, .op = node->class_name, .text = node->text};
+        .name = node->name,
+        .op = node->class_name,
+        .kind = ptf_op_kind(node->op),
+        .text = node->text,
+    };
     for (int role = PTF_ROLE_WEIGHT; role <= PTF_ROLE_SHIFT; role++) {
         int rank;
         int64_t shape[PTF_MAX_RANK], count = 1;

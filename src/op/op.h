@@ -227,12 +227,11 @@ bool ptf_op_is_alias(ptf_op op);
 /* The axes of the maps that it works on, 2 of conv2d; 0: not only on maps. */
 int ptf_op_map_axes(ptf_op op);
 
+/* What a layer of that op is called in tables. */
+ptf_layer_kind ptf_op_kind(ptf_op op);
+
 /* True of transposed convolutions. */
-static inline bool ptf_op_is_transposed(ptf_op op)
-{
-    return op == PTF_OP_CONV_TRANSPOSE1D || op == PTF_OP_CONV_TRANSPOSE2D ||
-           op == PTF_OP_CONV_TRANSPOSE3D;
-}
+bool ptf_op_is_transposed(ptf_op op);
 
 /* The rules of the op's family, see ptf_rules. */
 const char *ptf_op_settle(ptf_op op, ptf_attrs *attrs);

@@ -113,6 +113,21 @@ const char *ptf_op_class(ptf_op op)
     return rows[op].class_name[0] != '\0' ? rows[op].class_name : rows[op].name;
 }
 
+ptf_layer_kind ptf_op_kind(ptf_op op)
+{
+    static const ptf_layer_kind of_family[PTF_FAMILY_COUNT] = {
+        [PTF_FAMILY_PRODUCT] = PTF_LAYER_CONVOLUTION,
+        [PTF_FAMILY_AFFINE] = PTF_LAYER_BATCH_NORM,
+        [PTF_FAMILY_VIEW] = PTF_LAYER_VIEW,
+    };
+    static const ptf_layer_kind of_op[PTF_OP_COUNT] = {
+        [PTF_OP_LINEAR] = PTF_LAYER_LINEAR,
+        [PTF_OP_SOFTMAX] = PTF_LAYER_SOFTMAX,
+    };
+    return of_op[op] != PTF_LAYER_OTHER ? of_op[op]
+                                        : of_family[rows[op].family];
+}
+
 /*
  * In evaluation SyncBatchNorm is a batch norm of any rank, and so is an
  * instance norm that has running statistics.
@@ -171,8 +186,7 @@ bool ptf_op_takes(ptf_op op, int count)
 {
     const ptf_rules *r = rules_of(op);
     int least = r->most == 0 ? 1 : r->least, most = r->most == 0 ? 1 : r->most;
-    return op != PTF_OP_INPUT && op != PTF_OP_CONSTANT && count >= least &&
-           count <= most;
+    return !ptf_op_is(op, PTF_FAMILY_SOURCE) && count >= least && count <= most;
 }
 
 const char *ptf_op_shape(ptf_op op, const ptf_attrs *attrs, const ptf_shape *in,

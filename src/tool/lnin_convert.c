@@ -213,7 +213,7 @@ static void print_conversions(const report *r)
     size_t i = 0, k = 0;
     while (next_with_numbers(r->before->net, &i, &before) &&
            next_with_numbers(r->after, &k, &after)) {
-        if (strcmp(before.op, "Linear") != 0 || strcmp(after.op, "Linear") == 0)
+        if (before.kind != PTF_LAYER_LINEAR || after.kind == PTF_LAYER_LINEAR)
             continue;
         tool_line line = {stdout, printf("  %s:", before.name)};
         tool_print_wrapped(&line, before.text);

@@ -45,11 +45,11 @@ const char *const ops_class_names[OPS_CLASSES] = {
     [OPS_OTHER] = "other layers",
 };
 
-static ops_class class_of(const char *op)
+static ops_class class_of(ptf_layer_kind kind)
 {
-    if (strncmp(op, "Conv", 4) == 0) /* Conv2d, ConvTranspose3d */
+    if (kind == PTF_LAYER_CONVOLUTION)
         return OPS_CONV;
-    return strcmp(op, "Linear") == 0 ? OPS_LINEAR : OPS_OTHER;
+    return kind == PTF_LAYER_LINEAR ? OPS_LINEAR : OPS_OTHER;
 }
 
 bool ops_is_shown(const ops_net *net, size_t layer)
@@ -78,7 +78,7 @@ static void sum_classes(ops_net *net)
 {
     for (size_t i = 0; i < net->count; i++) {
         const ptf_count *l = &net->layers[i];
-        ptf_count *sum = &net->classes[class_of(l->op)];
+        ptf_count *sum = &net->classes[class_of(l->kind)];
         sum->parameters += l->parameters;
         sum->conventional += l->conventional;
         sum->input_gradient.macs += l->input_gradient.macs;

@@ -264,13 +264,7 @@ static void compare_totals(const ops_report *report)
 /* What rewrites remove; the layers around it have to find each other. */
 static bool is_removable(const ptf_count *layer)
 {
-    static const char *const ops[] = {"BatchNorm", "Dropout", "Identity",
-                                      "Flatten"};
-    for (size_t i = 0; i < sizeof(ops) / sizeof(ops[0]); i++) {
-        if (strncmp(layer->op, ops[i], strlen(ops[i])) == 0)
-            return true;
-    }
-    return false;
+    return layer->kind == PTF_LAYER_BATCH_NORM || layer->kind == PTF_LAYER_VIEW;
 }
 
 static bool is_counterpart(const ptf_count *a, const ptf_count *b)

@@ -38,7 +38,7 @@ static bool ends_in_softmax(const ptf_net *net)
 {
     ptf_layer last;
     ptf_net_layer(net, ptf_net_layer_count(net) - 1, &last);
-    return strcmp(last.op, "Softmax") == 0;
+    return last.kind == PTF_LAYER_SOFTMAX;
 }
 
 static ptf_status check_shape(const job *j, const ptf_image_info *info,

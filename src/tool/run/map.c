@@ -22,7 +22,7 @@ static bool has_linear(const ptf_net *net)
     for (size_t i = 0; i < ptf_net_layer_count(net); i++) {
         ptf_layer layer;
         ptf_net_layer(net, i, &layer);
-        found = found || strcmp(layer.op, "Linear") == 0;
+        found = found || layer.kind == PTF_LAYER_LINEAR;
     }
     return found;
 }
