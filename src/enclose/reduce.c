@@ -76,19 +76,18 @@ typedef struct reducing {
     bool executed;
 } reducing;
 
-/*
- * An extreme is no further from another than the furthest of its arguments.
- */
-static void add_or_choose(const reducing *c, double *value, double *radius)
+static void add(const reducing *c, double *value, double *radius)
 {
-    ptf_op op = c->node->op;
     sums all = sum_up(c->terms, c->in);
-    if (op == PTF_OP_SUM || op == PTF_OP_MEAN) {
-        add_up(&all, ptf_axes_count(c->terms), op == PTF_OP_MEAN, c->executed,
-               value, radius);
-        return;
-    }
-    *value = op == PTF_OP_AMAX ? all.most : all.least;
+    add_up(&all, ptf_axes_count(c->terms), c->node->op == PTF_OP_MEAN,
+           c->executed, value, radius);
+}
+
+/* An extreme is no further from another than the furthest argument. */
+static void choose(const reducing *c, double *value, double *radius)
+{
+    sums all = sum_up(c->terms, c->in);
+    *value = c->node->op == PTF_OP_AMAX ? all.most : all.least;
     *radius = all.widest;
 }
 
@@ -146,10 +145,14 @@ static void image(const ptf_enclose_step *s, int64_t n)
 {
     static void (*const reduce[PTF_OP_COUNT])(const reducing *, double *,
                                               double *) = {
-        [PTF_OP_SUM] = add_or_choose,  [PTF_OP_MEAN] = add_or_choose,
-        [PTF_OP_AMAX] = add_or_choose, [PTF_OP_AMIN] = add_or_choose,
-        [PTF_OP_VAR] = spread,         [PTF_OP_STD] = spread,
-        [PTF_OP_VECTOR_NORM] = spread, [PTF_OP_LOGSUMEXP] = log_sum_exp,
+        [PTF_OP_SUM] = add,
+        [PTF_OP_MEAN] = add,
+        [PTF_OP_AMAX] = choose,
+        [PTF_OP_AMIN] = choose,
+        [PTF_OP_VAR] = spread,
+        [PTF_OP_STD] = spread,
+        [PTF_OP_VECTOR_NORM] = spread,
+        [PTF_OP_LOGSUMEXP] = log_sum_exp,
     };
     const ptf_node *node = ptf_enclose_node_of(s);
     const ptf_shape *shape = ptf_enclose_shape_of(s, 0);

@@ -10,7 +10,7 @@ static const char not_1d[] = "it takes features, or channels x length";
 /* The rank, with the batch, that it takes; of 1d: 2 or 3. */
 static int rank_of(ptf_op op)
 {
-    return op == PTF_OP_BATCHNORM3D ? 5 : op == PTF_OP_BATCHNORM2D ? 4 : 3;
+    return 2 + ptf_op_map_axes(op);
 }
 
 static const char *settle(ptf_op op, ptf_attrs *attrs)

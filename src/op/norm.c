@@ -10,16 +10,18 @@
 /* Over the last dimensions, which are listed in 'size'. */
 static bool is_trailing(ptf_op op)
 {
-    return op == PTF_OP_LAYER_NORM || op == PTF_OP_RMS_NORM;
+    static const bool trailing[PTF_OP_COUNT] = {
+        [PTF_OP_LAYER_NORM] = true,
+        [PTF_OP_RMS_NORM] = true,
+    };
+    return trailing[op];
 }
 
 /* The rank, with the batch, that an instance norm takes; 0: any. */
 static int rank_of(ptf_op op)
 {
-    return op == PTF_OP_INSTANCE_NORM1D   ? 3
-           : op == PTF_OP_INSTANCE_NORM2D ? 4
-           : op == PTF_OP_INSTANCE_NORM3D ? 5
-                                          : 0;
+    int axes = ptf_op_map_axes(op);
+    return axes > 0 ? 2 + axes : 0;
 }
 
 /* All numbers that are normalised together are its features. */

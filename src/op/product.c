@@ -42,6 +42,16 @@ static const char *settle_output(const ptf_attrs *a)
     return NULL;
 }
 
+bool ptf_op_is_transposed(ptf_op op)
+{
+    static const bool transposed[PTF_OP_COUNT] = {
+        [PTF_OP_CONV_TRANSPOSE1D] = true,
+        [PTF_OP_CONV_TRANSPOSE2D] = true,
+        [PTF_OP_CONV_TRANSPOSE3D] = true,
+    };
+    return transposed[op];
+}
+
 static const char *settle(ptf_op op, ptf_attrs *a)
 {
     if (is_linear(op))

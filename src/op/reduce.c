@@ -33,6 +33,12 @@ bool ptf_reduced_axes(const ptf_attrs *attrs, int rank,
     return wrong == NULL;
 }
 
+/* Those that divide by the count of terms less a correction. */
+static const bool divides[PTF_OP_COUNT] = {
+    [PTF_OP_VAR] = true,
+    [PTF_OP_STD] = true,
+};
+
 static const char *shape(ptf_op op, const ptf_attrs *attrs, const ptf_shape *in,
                          int count, ptf_shape *out)
 {
@@ -48,8 +54,7 @@ static const char *shape(ptf_op op, const ptf_attrs *attrs, const ptf_shape *in,
             out->dim[out->rank++] = 1;
         terms *= reduced[d + 1] ? (double)in->dim[d] : 1.0;
     }
-    bool divides = op == PTF_OP_VAR || op == PTF_OP_STD;
-    if (wrong == NULL && divides && !(terms - attrs->p[0] > 0))
+    if (wrong == NULL && divides[op] && !(terms - attrs->p[0] > 0))
         return "its correction leaves nothing to divide by";
     return wrong;
 }

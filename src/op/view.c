@@ -19,13 +19,21 @@ static const char too_large[] = "its output is too large";
 
 bool ptf_op_is_identity(ptf_op op)
 {
-    return op == PTF_OP_INPUT || op == PTF_OP_DROPOUT || op == PTF_OP_IDENTITY;
+    static const bool identity[PTF_OP_COUNT] = {
+        [PTF_OP_INPUT] = true,
+        [PTF_OP_DROPOUT] = true,
+        [PTF_OP_IDENTITY] = true,
+    };
+    return identity[op];
 }
 
 bool ptf_op_is_alias(ptf_op op)
 {
-    return ptf_op_is_identity(op) || op == PTF_OP_FLATTEN ||
-           op == PTF_OP_RESHAPE;
+    static const bool reshapes[PTF_OP_COUNT] = {
+        [PTF_OP_FLATTEN] = true,
+        [PTF_OP_RESHAPE] = true,
+    };
+    return ptf_op_is_identity(op) || reshapes[op];
 }
 
 /*

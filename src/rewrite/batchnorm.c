@@ -121,7 +121,7 @@ static ptf_status remark_place(ptf_net_edit *edit, int norm, bool between,
         edit, norm, true, err,
         "follows %s (%s), expected a convolution or linear layer%s",
         before->implied ? "an implied layer" : before->name, before->class_name,
-        before->op == PTF_OP_DROPOUT || before->op == PTF_OP_IDENTITY
+        ptf_op_is_identity(before->op) && before->op != PTF_OP_INPUT
             ? " directly before it (drop_identity helps)"
             : "");
 }

@@ -137,6 +137,51 @@ class Names(unittest.TestCase):
         self.assertEqual(documented, list(lists.values()))
 
 
+# -------------------------------------------------------------------- tables
+
+# What is known of ops stands in tables by op or by family: never in a chain
+# of comparisons, nor in a list that a function looks through.
+COMPARED = r"(?:[=!]=|[<>]=?)\s*"
+CHAINS = re.compile(
+    rf"{COMPARED}(PTF_(?:OP|FAMILY)_\w+)\b[^;{{}}]*?(?:\|\||&&|\?)"
+    rf"[^;{{}}]*?{COMPARED}(?!\1\b)PTF_(?:OP|FAMILY)_\w+"
+    r"|\bcase\s+PTF_(?:OP|FAMILY)_\w+"
+    r"|\bptf_op\s+\w+\[\]\s*=\s*\{[^[\]]*\}"
+    r'|\bstrn?cmp\((?:[\w.>-]*[.>])?(?:op|class_name)\s*,\s*"', re.DOTALL)
+# What reads the text of print(model) knows torch.nn's classes by their names.
+READS_NAMES = {"import", "tool/oracle"}
+
+
+def chains(code, folder=""):
+    return [" ".join(m.group().split()) for m in CHAINS.finditer(code)
+            if not (m.group().startswith("str") and folder in READS_NAMES)]
+
+
+class Tables(unittest.TestCase):
+    def test_there_are_no_chains_over_ops(self):
+        self.assertEqual([f"{name(path)}: {text}" for path, folder in sources()
+                          for text in chains(code_of(path.read_text()), folder)
+                          ], [])
+
+    def test_chains_would_be_seen(self):
+        for code in ("a = op == PTF_OP_ADD || op == PTF_OP_SUB;",
+                     "x = op == PTF_OP_ADD ? 1\n: n->op == PTF_OP_SUB ? 2 : 3;",
+                     "if (op >= PTF_OP_EQ && op <= PTF_OP_GE)",
+                     "case PTF_OP_ADD:", "if (f != PTF_FAMILY_POOL && "
+                     "f != PTF_FAMILY_VIEW)",
+                     "static const ptf_op whole[] = {PTF_OP_ABS, PTF_OP_NEG};",
+                     'if (strcmp(layer.op, "") == 0)',
+                     'strncmp(a->class_name, "", 4)'):
+            self.assertEqual(len(chains(code)), 1, code)
+        for code in ("a = op == PTF_OP_ADD && wide;",
+                     "a->op == PTF_OP_ADD && b->op == PTF_OP_ADD",
+                     "static const bool t[PTF_OP_COUNT] = {[PTF_OP_ADD] = 1};",
+                     "static const ptf_op of_rank[] = {[3] = PTF_OP_CONV1D};",
+                     "if (op == PTF_OP_ADD)\n{ return; }\n"
+                     "if (op == PTF_OP_SUB)\n"):
+            self.assertEqual(chains(code), [], code)
+
+
 # -------------------------------------------------------------------- phrases
 
 # What messages and help said once, and what they say now.
