@@ -151,6 +151,7 @@ const ptf_formula_table ptf_forward_formulas = {
             [PTF_OP_REMAINDER] = {.others = {[OUTPUTS] = 1}},
             [PTF_OP_FMOD] = {.others = {[OUTPUTS] = 1}},
             [PTF_OP_FLOOR_DIVIDE] = {.others = {[OUTPUTS] = 1}},
+            [PTF_OP_POWER] = {.others = {[OUTPUTS] = 1}},
             [PTF_OP_WHERE] = {.others = {[OUTPUTS] = 1}},
         },
 };
@@ -237,6 +238,8 @@ const ptf_formula_table ptf_second_gradient_formulas = {
                                   .others = {[OUTPUTS] = 2}},
             [PTF_OP_FMOD] = {.multiplications = {[OUTPUTS] = 1},
                              .others = {[OUTPUTS] = 2}},
+            [PTF_OP_POWER] = {.multiplications = {[OUTPUTS] = 4},
+                              .others = {[OUTPUTS] = 3}},
             [PTF_OP_WHERE] = {.others = {[OUTPUTS] = 1}},
         },
 };

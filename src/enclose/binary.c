@@ -219,27 +219,68 @@ static inline ball floor_over(double a, double p, double b, double q,
     return (ball){low, r};
 }
 
+/* ------------------------------------------------------------------- powers */
+
+/* a^b at one point, of a > 0; the ball of a function of a alone. */
+static inline ball power_at(double a, double b, bool executed)
+{
+    ball z;
+    double none = 0;
+    ptf_enclose_function(PTF_OP_POW, (const double[3]){b}, 1, executed,
+                         (ptf_balls){&a, &none}, (ptf_balls){&z.y, &z.r});
+    return z;
+}
+
+/*
+ * Of one exponent it is a function of a alone.  For a > 0 it rises or falls all
+ * the way along a and along b, so that the corners are the furthest.
+ */
+static inline ball power_(double a, double p, double b, double q, bool executed)
+{
+    ball z = {pow(a, b), 0};
+    if (isnan(a) || isnan(b))
+        return z;
+    if (!(q > 0)) {
+        ptf_enclose_function(PTF_OP_POW, (const double[3]){b}, 1, executed,
+                             (ptf_balls){&a, &p}, (ptf_balls){&z.y, &z.r});
+        return z;
+    }
+    double low = (a - p * PTF_UP) * (2 - PTF_UP), high = (a + p) * PTF_UP;
+    double wide = q * PTF_UP + 2 * PTF_U * fabs(b), apart = 0;
+    if (!(low > 0))
+        return (ball){z.y, HUGE_VAL};
+    z = power_at(a, b, executed);
+    for (int i = 0; i < 4; i++) {
+        ball corner = power_at(i % 2 == 0 ? low : high,
+                               i / 2 == 0 ? b - wide : b + wide, executed);
+        apart = fmax(apart, fabs(corner.y - z.y) + corner.r);
+    }
+    double r = (apart + z.r) * PTF_UP + PTF_TINY;
+    return (ball){z.y, r < HUGE_VAL ? r : HUGE_VAL};
+}
+
 /* ------------------------------------------------------------------- table */
 
-#define FUNCTIONS(BINARY)         \
-    BINARY(ADD, add)              \
-    BINARY(SUB, sub)              \
-    BINARY(MUL, mul)              \
-    BINARY(DIV, div_)             \
-    BINARY(MAXIMUM, maximum)      \
-    BINARY(MINIMUM, minimum)      \
-    BINARY(EQ, equal)             \
-    BINARY(NE, unequal)           \
-    BINARY(LT, less)              \
-    BINARY(LE, at_most)           \
-    BINARY(GT, greater)           \
-    BINARY(GE, at_least)          \
-    BINARY(LOGICAL_AND, both)     \
-    BINARY(LOGICAL_OR, either)    \
-    BINARY(LOGICAL_XOR, unlike)   \
-    BINARY(REMAINDER, remainder_) \
-    BINARY(FMOD, fmod_)           \
-    BINARY(FLOOR_DIVIDE, floor_over)
+#define FUNCTIONS(BINARY)            \
+    BINARY(ADD, add)                 \
+    BINARY(SUB, sub)                 \
+    BINARY(MUL, mul)                 \
+    BINARY(DIV, div_)                \
+    BINARY(MAXIMUM, maximum)         \
+    BINARY(MINIMUM, minimum)         \
+    BINARY(EQ, equal)                \
+    BINARY(NE, unequal)              \
+    BINARY(LT, less)                 \
+    BINARY(LE, at_most)              \
+    BINARY(GT, greater)              \
+    BINARY(GE, at_least)             \
+    BINARY(LOGICAL_AND, both)        \
+    BINARY(LOGICAL_OR, either)       \
+    BINARY(LOGICAL_XOR, unlike)      \
+    BINARY(REMAINDER, remainder_)    \
+    BINARY(FMOD, fmod_)              \
+    BINARY(FLOOR_DIVIDE, floor_over) \
+    BINARY(POWER, power_)
 
 typedef void loop(int64_t n, bool executed, ptf_balls a, int64_t a_step,
                   ptf_balls b, int64_t b_step, ptf_balls out);

@@ -28,7 +28,7 @@ PARAMETERS = {
     "five": ((5,), pt2.FLOAT32), "three": ((3,), pt2.FLOAT32),
     "six": ((1,) * 6, pt2.FLOAT32), "m": ((4, 5), pt2.FLOAT32), "double": ((3,), pt2.FLOAT64),
     "complex": ((3,), pt2.COMPLEX64), "integers": ((3,), pt2.INT64),
-    "bytes": ((3,), pt2.UINT8), "seven": ((3,), pt2.FLOAT32)}
+    "one_element": ((), pt2.FLOAT32), "bytes": ((3,), pt2.UINT8), "seven": ((3,), pt2.FLOAT32)}
 
 NORM = {"input": "x", "weight": "three", "bias": "three",
         "running_mean": "three", "running_var": "three", "momentum": 0.1,
@@ -167,6 +167,37 @@ CALLS = (
         ("padding", [-1, 0], "paddings of at least 0"),
         ("padding", [HUGE, 0], "paddings"), ("stride", [0, 1], "steps of"),
         ("self", "five", "expected 3 or 4 axes, got 1"))),
+    ("col2im.default", {"self": "cube", "output_size": [3, 3],
+                        "kernel_size": [2, 2], "dilation": [1, 1],
+                        "padding": [0, 0], "stride": [1, 1]}, (2, 1, 3, 3), (
+        ("output_size", [3, 4], "expected columns of 2 by 3 windows"),
+        ("output_size", [0, 3], "windows of at least 1 that fit into 0"),
+        ("output_size", [HUGE, 3], "windows of at least 1"),
+        ("kernel_size", [3, 1], "expected columns of 1 by 3 windows"),
+        ("padding", [-1, 0], "paddings of at least 0"),
+        ("self", "x", "expected 2 or 3 axes, got 4"))),
+    ("kl_div.default", {"self": "x", "target": "x", "reduction": 0}, X, (
+        ("reduction", 3, "expected a reduction from 0 to 2"),
+        ("reduction", 2, "got a recorded shape"),
+        ("target", "five", "the sizes of its inputs do not fit"))),
+    ("linalg_vector_norm.default", {"self": "x", "ord": 3, "dim": [1]},
+     (2, 4, 4), (
+        ("ord", {"as_float": "NaN"}, "its order is NaN"),
+        ("dim", [4], "dimension of 4"), ("dim", [0], "got a recorded shape"),
+        ("dtype", {"as_scalar_type": pt2.FLOAT64}, "sums in float64"))),
+    ("pow.Scalar", {"self": 2.0, "exponent": "x"}, X, (
+        ("exponent", "complex", "a constant is complex64"),
+        (RESULT, pt2.meta(X, pt2.INT64), "integers that may be beyond 2^24"))),
+    ("linspace.default", {"start": 0, "end": 1, "steps": 4}, (4,), (
+        ("steps", 0, "expected 1 to 2^24 numbers"), ("steps", HUGE, "numbers"),
+        (RESULT, pt2.meta((4,), pt2.INT64), "a number that int64 or float32"))),
+    ("linspace.Tensor_Scalar", {"start": "one_element", "end": 1, "steps": 4},
+     (4,), (
+        ("start", "five", "no number that the sizes"),
+        ("start", "x", "no number that the sizes of the inputs decide"))),
+    ("one_hot.default", {"self": "integers", "num_classes": 4}, (3, 4), (
+        ("num_classes", -1, "expected 1 to 4096 classes, got -1"),
+        ("num_classes", HUGE, "expected 1 to 4096 classes"))),
     ("index.Tensor", {"self": "x", "indices": at(None, "integers", "integers")},
      (2, 3, 4), (
         ("indices", at(None, None), "expected tensors of indices, got none"),
@@ -421,6 +452,49 @@ class Refused(ProgramTest):
         self.succeed("ptfold", "ops", make(True))
         self.refuse(UNSUPPORTED, ["memory that is read before it is filled"],
                     "ptfold", "ops", make(False))
+
+    def test_pieces_lie_between_positions(self):
+        def make(target, arguments, sizes):
+            p = pt2.Program()
+            p.input("x", X)
+            p.values.update(a=pt2.meta(sizes[0]), b=pt2.meta(sizes[1]))
+            p.call(f"torch.ops.aten.tensor_split.{target}",
+                   [{"as_tensors": [{"name": "a"}, {"name": "b"}]}],
+                   {"self": "x", "dim": 1, **arguments})
+            p.output("a")
+            p.output("b")
+            return p.save(self.folder / "x.pt2")
+        parts = ((2, 2, 4, 4), (2, 1, 4, 4))
+        for target, key, good, changes in (
+                ("indices", "indices", [-1], (
+                    ([1, 2], "expected a position between results"),
+                    ([1], "got a recorded shape"))),
+                ("sections", "sections", 2, (
+                    (3, "expected 2 pieces of at most 3"),
+                    (HUGE, "expected 2 pieces"), (0, "expected 2 pieces")))):
+            self.succeed("ptfold", "ops", make(target, {key: good}, parts))
+            for value, say in changes:
+                self.refuse(UNSUPPORTED, [say], "ptfold", "ops",
+                            make(target, {key: value}, parts))
+
+    def test_an_item_is_one_element(self):
+        def make(size, user="mul.Tensor", name="other", **more):
+            p = pt2.Program()
+            p.input("x", (1, 3))
+            p.call("torch.ops.aten.slice.Tensor", {"s": size},
+                   {"self": "x", "dim": 1, "start": 0, "end": size[1]})
+            p.number("float", "n", "torch.ops.aten.item.default", {"self": "s"})
+            p.call(f"torch.ops.aten.{user}", {"y": (1, 3)},
+                   {"self": "x", name: {"as_sym_float": {"as_name": "n"}},
+                    **more})
+            p.output("y")
+            return p.save(self.folder / "x.pt2")
+        self.succeed("ptfold", "ops", make((1, 1)))
+        self.refuse(UNSUPPORTED, ["(aten.item.default): expected a tensor of "
+                                  "one element"], "ptfold", "ops", make((1, 2)))
+        self.refuse(UNSUPPORTED, ["node 'y' (aten.clamp.default): reads 'n', "
+                                  "which is no number that the sizes"],
+                    "ptfold", "ops", make((1, 1), "clamp.default", "min"))
 
     def test_meshgrid_has_one_of_two_orders_of_vectors(self):
         def make(indexing, tensor="three"):

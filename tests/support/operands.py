@@ -38,6 +38,11 @@ PAIRS = [
     ("floor_divide", "FLOOR_DIVIDE",
      lambda a, b: torch.div(a, b, rounding_mode="floor")),
 ]
+# Bases and exponents.
+BASES = [2, -2, -2, 0, -0.0, 0, 0, -0.0, 1, -1, -1, NAN, NAN, 1, -1, INF, -INF,
+         -INF, 4, 4, 0.25, 10000, 2, 2, 0.5, 0.5, 1e30, 1e30, -3, 3]
+EXPONENTS = [3, 3, 2, 3, 3, 0, -1, -1, NAN, INF, -INF, 0, 2, -INF, NAN, -1, 3,
+             0.5, 0.5, -0.5, 1.5, 0.125, INF, -INF, INF, -INF, 2, -2, 1.5, -2]
 
 
 def where(c, a, b):
@@ -132,6 +137,9 @@ def main():
     for label, op, function in PAIRS:
         show(label, op, "", [torch.tensor(A).reshape(2, -1),
                              torch.tensor(B).reshape(2, -1)], function)
+    show("power", "POWER", "", [torch.tensor(BASES).reshape(2, -1),
+                                torch.tensor(EXPONENTS).reshape(2, -1)],
+         torch.pow)
     for label, op, attrs, size, indices, function in GATHERS:
         x = torch.arange(2 * torch.Size(size).numel()) + 1.0
         show(label, op, attrs, [x.reshape(2, *size),

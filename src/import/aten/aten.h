@@ -309,6 +309,7 @@ typedef struct ptf_aten_row {
 #define PTF_ATEN_COMPOSED(TABLE) \
     TABLE(expand)                \
     TABLE(integers)              \
+    TABLE(numbers)               \
     TABLE(slice)                 \
     TABLE(shuffle)               \
     TABLE(windows)               \

@@ -14,8 +14,11 @@ static ptf_status add_two(ptf_lowering *l, ptf_op op, int a, int b, int *out)
 /* An argument that is a tensor, or a number. */
 ptf_status ptf_lower_operand(ptf_lowering *l, const char *name, int *out)
 {
+    const ptf_argument *a = ptf_program_argument(l->call, name);
+    bool computed = a != NULL && a->kind == PTF_ARGUMENT_VALUE &&
+                    l->values[a->value].node >= 0;
     double number;
-    if (ptf_lower_is_tensor(l, name))
+    if (computed || ptf_lower_is_tensor(l, name))
         return ptf_lower_node(l, name, out);
     ptf_status status = ptf_lower_number(l, name, &number);
     return status == PTF_OK ? ptf_lower_scalar(l, number, out) : status;
@@ -68,14 +71,16 @@ static ptf_status divide(ptf_lowering *l, int a, int b, int *out)
                : status;
 }
 
+/* The second operand is 'other', or what the row says. */
 static ptf_status lower_binary(ptf_lowering *l, const ptf_aten_row *row)
 {
+    const char *other = row->numbers[0] != NULL ? row->numbers[0] : "other";
     int in[2] = {0}, node;
     ptf_status status = ptf_lower_broadcast(l);
     if (status == PTF_OK)
         status = ptf_lower_operand(l, "self", &in[0]);
     if (status == PTF_OK)
-        status = ptf_lower_operand(l, "other", &in[1]);
+        status = ptf_lower_operand(l, other, &in[1]);
     if (status == PTF_OK)
         status = times(l, "alpha", &in[row->turned ? 0 : 1]);
     int a = in[row->turned ? 1 : 0], b = in[row->turned ? 0 : 1];
@@ -199,6 +204,10 @@ const ptf_aten_row ptf_aten_binary[] = {
     BOTH("remainder", lower_binary, PTF_OP_REMAINDER),
     {"aten.remainder.Scalar_Tensor", lower_binary, .op = PTF_OP_REMAINDER},
     BOTH("fmod", lower_binary, PTF_OP_FMOD),
+    {"aten.pow.Scalar", lower_binary, .op = PTF_OP_POWER,
+     .numbers = {"exponent"}},
+    {"aten.pow.Tensor_Tensor", lower_binary, .op = PTF_OP_POWER,
+     .numbers = {"exponent"}},
     {"aten.maximum.default", lower_binary, .op = PTF_OP_MAXIMUM},
     {"aten.max.other", lower_binary, .op = PTF_OP_MAXIMUM},
     {"aten.minimum.default", lower_binary, .op = PTF_OP_MINIMUM},

@@ -59,6 +59,12 @@ static double of_product(search *s, const ptf_node *n)
     return of_first(s, n) * of_second(s, n);
 }
 
+/* Exponents of integers are not negative. */
+static double of_power(search *s, const ptf_node *n)
+{
+    return pow(fmax(of_first(s, n), 1), of_second(s, n));
+}
+
 static double of_truth(search *s, const ptf_node *n)
 {
     (void)s;
@@ -131,6 +137,7 @@ static const rule of_op[PTF_OP_COUNT] = {
     [PTF_OP_FLOOR_DIVIDE] = {of_first, false},
     [PTF_OP_REMAINDER] = {of_second, true},
     [PTF_OP_FMOD] = {of_second, true},
+    [PTF_OP_POWER] = {of_power, false},
     [PTF_OP_MAXIMUM] = {of_all, true},
     [PTF_OP_MINIMUM] = {of_all, true},
     [PTF_OP_EQ] = {of_truth, false},

@@ -117,9 +117,27 @@ ptf_status ptf_lower_list(ptf_lowering *l, const char *name,
     return status;
 }
 
+/* A number that sizes decide, or one of a constant. */
+static ptf_status known_number(ptf_lowering *l, int value, double *out)
+{
+    const ptf_lowered *v = &l->values[value];
+    const float *number;
+    int64_t integer;
+    if (v->tensor == NULL || ptf_tensor_numel(v->tensor) != 1) {
+        ptf_status status = number_of(l, value, false, &integer);
+        *out = (double)integer;
+        return status;
+    }
+    ptf_status status = ptf_lower_floats(l, v->tensor, &number);
+    *out = status == PTF_OK ? (double)*number : 0;
+    return status;
+}
+
 ptf_status ptf_lower_number(ptf_lowering *l, const char *name, double *out)
 {
     const ptf_argument *a = find(l, name);
+    if (a != NULL && a->kind == PTF_ARGUMENT_VALUE)
+        return known_number(l, a->value, out);
     if (a != NULL && a->kind == PTF_ARGUMENT_FLOAT)
         *out = a->number;
     else if (a != NULL && a->kind == PTF_ARGUMENT_INT)

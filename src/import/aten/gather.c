@@ -43,6 +43,26 @@ static ptf_status lower_embedding(ptf_lowering *l, const ptf_aten_row *row)
     return status == PTF_OK ? give_rows(l, row->op, table, "indices") : status;
 }
 
+/* Rows of the unit matrix. */
+static ptf_status lower_one_hot(ptf_lowering *l, const ptf_aten_row *row)
+{
+    int64_t n;
+    float *data;
+    int table;
+    ptf_status status = ptf_lower_int(l, "num_classes", &n);
+    if (status == PTF_OK && (n < 1 || n > 4096))
+        status = ptf_lower_refuse(l, "expected 1 to 4096 classes, got %lld",
+                                  (long long)n);
+    if (status == PTF_OK)
+        status = ptf_lower_room(l, n * n, &data);
+    for (int64_t i = 0; status == PTF_OK && i < n * n; i++)
+        data[i] = i % (n + 1) == 0;
+    const ptf_shape shape = {2, {n, n}};
+    if (status == PTF_OK)
+        status = ptf_lower_constant(l, data, &shape, &table);
+    return status == PTF_OK ? give_rows(l, row->op, table, "self") : status;
+}
+
 /* Of a value that is computed, by indices that are the same for all samples. */
 static ptf_status lower_index_select(ptf_lowering *l, const ptf_aten_row *row)
 {
@@ -283,6 +303,7 @@ static ptf_status lower_gather(ptf_lowering *l, const ptf_aten_row *row)
 
 const ptf_aten_row ptf_aten_gather[] = {
     {"aten.embedding.default", lower_embedding, .op = PTF_OP_INDEX_SELECT},
+    {"aten.one_hot.default", lower_one_hot, .op = PTF_OP_INDEX_SELECT},
     {"aten.index_select.default", lower_index_select,
      .op = PTF_OP_INDEX_SELECT},
     {"aten.index.Tensor", lower_index, .op = PTF_OP_INDEX},

@@ -92,33 +92,59 @@ static ptf_status lower_variance(ptf_lowering *l, const ptf_aten_row *row)
     return status == PTF_OK ? ptf_lower_give_at(l, 1, node) : status;
 }
 
-/* Of order 2; of 1, inf and -inf as the sum and extremes of |x|. */
+/* |x|, or what |x| adds to a norm of another order than 2; the sum of which
+ * numbers is not 0 is that of order 0. */
+static ptf_status add_terms(ptf_lowering *l, double order, bool raises,
+                            int *node)
+{
+    ptf_attrs a = ptf_lower_defaults(PTF_OP_ABS);
+    ptf_attrs power = ptf_lower_defaults(PTF_OP_POW);
+    int in[2] = {*node};
+    power.p[0] = order;
+    if (!(order < 0 || order > 0)) {
+        ptf_status status = ptf_lower_scalar(l, 0, &in[1]);
+        return status == PTF_OK
+                   ? ptf_lower_add(l, PTF_OP_NE, &a, 2, in, NULL, node)
+                   : status;
+    }
+    ptf_status status = ptf_lower_add_one(l, PTF_OP_ABS, &a, *node, node);
+    return status == PTF_OK && raises
+               ? ptf_lower_add_one(l, PTF_OP_POW, &power, *node, node)
+               : status;
+}
+
+/* Of order 2; of 1, inf and -inf as the sum and extremes of |x|; of others as
+ * the root of the sum of powers. */
 static ptf_status lower_norm(ptf_lowering *l, const ptf_aten_row *row)
 {
     const char *name = row->numbers[0];
     int64_t sizes[PTF_LOWER_LIST];
-    int rank, input;
+    int rank, node;
     double order = 2;
     ptf_status status = ptf_lower_sizes(l, "self", sizes, &rank);
     if (status == PTF_OK && name != NULL && !ptf_lower_is_none(l, name))
         status = ptf_lower_number(l, name, &order);
-    ptf_op op = order >= 2 && order <= 2   ? PTF_OP_VECTOR_NORM
-                : order >= 1 && order <= 1 ? PTF_OP_SUM
-                : order >= HUGE_VAL        ? PTF_OP_AMAX
-                                           : PTF_OP_AMIN;
-    ptf_attrs a = ptf_lower_defaults(op), none = ptf_lower_defaults(PTF_OP_ABS);
-    if (status == PTF_OK && op == PTF_OP_AMIN && !(order <= -HUGE_VAL))
-        status = ptf_lower_refuse(
-            l, "expected a norm of order 1, 2, inf or -inf, got %g", order);
+    if (status == PTF_OK && isnan(order))
+        status = ptf_lower_refuse(l, "its order is NaN");
+    bool is_2 = order >= 2 && order <= 2, is_1 = order >= 1 && order <= 1;
+    bool raises = rank > 0 && !is_1 && !isinf(order) && fabs(order) > 0;
+    ptf_op op = is_2            ? PTF_OP_VECTOR_NORM
+                : !isinf(order) ? PTF_OP_SUM
+                : order > 0     ? PTF_OP_AMAX
+                                : PTF_OP_AMIN;
+    ptf_attrs a = ptf_lower_defaults(op), root = ptf_lower_defaults(PTF_OP_POW);
+    root.p[0] = 1 / order;
     if (status == PTF_OK)
         status = read_reduce(l, rank, &a);
     if (status == PTF_OK)
-        status = ptf_lower_node(l, "self", &input);
-    if (status == PTF_OK && (op != PTF_OP_VECTOR_NORM || rank == 0))
-        status = ptf_lower_add_one(l, PTF_OP_ABS, &none, input, &input);
-    return status == PTF_OK && rank == 0 ? ptf_lower_give(l, input)
-           : status == PTF_OK ? ptf_lower_give_node(l, op, &a, input, NULL)
-                              : status;
+        status = ptf_lower_node(l, "self", &node);
+    if (status == PTF_OK && (!is_2 || rank == 0))
+        status = add_terms(l, order, raises, &node);
+    if (status == PTF_OK && rank > 0)
+        status = ptf_lower_add_one(l, op, &a, node, &node);
+    if (status == PTF_OK && raises && !is_2)
+        status = ptf_lower_add_one(l, PTF_OP_POW, &root, node, &node);
+    return status == PTF_OK ? ptf_lower_give(l, node) : status;
 }
 
 const ptf_aten_row ptf_aten_reduce[] = {

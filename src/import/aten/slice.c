@@ -249,6 +249,53 @@ static ptf_status lower_chunk(ptf_lowering *l, const ptf_aten_row *row)
                : status;
 }
 
+/* Up to each of some positions, and from the last one on. */
+static ptf_status lower_split_at(ptf_lowering *l, const ptf_aten_row *row)
+{
+    (void)row;
+    const ptf_argument *at = ptf_program_argument(l->call, "indices");
+    int pieces = l->call->result_count;
+    cut c;
+    ptf_status status = read_cut(l, &c);
+    if (status == PTF_OK && (at == NULL || at->kind != PTF_ARGUMENT_INTS ||
+                             at->count != pieces - 1))
+        status = ptf_lower_refuse(l, "expected a position between results");
+    for (int64_t i = 0, from = 0, to; i < pieces && status == PTF_OK; i++) {
+        bool last = i == pieces - 1;
+        if (!last && at->integers[i].value >= 0)
+            return ptf_lower_refuse(l, "expected positions that are numbers");
+        to = last ? c.size : limit(at->integers[i].number, c.size);
+        if (to <= from)
+            return ptf_lower_refuse(l, "is a piece of nothing");
+        if (l->call->results[i] >= 0)
+            status = give_slice(l, &c, (int)i, from, 1, to - from);
+        from = to;
+    }
+    return status;
+}
+
+/* As many pieces, of which the first ones are by 1 larger. */
+static ptf_status lower_sections(ptf_lowering *l, const ptf_aten_row *row)
+{
+    (void)row;
+    int64_t sections, at = 0;
+    cut c;
+    ptf_status status = read_cut(l, &c);
+    if (status == PTF_OK)
+        status = ptf_lower_int(l, "sections", &sections);
+    if (status == PTF_OK &&
+        (sections != l->call->result_count || sections > c.size))
+        status = ptf_lower_refuse(l, "expected %d pieces of at most %lld",
+                                  l->call->result_count, (long long)c.size);
+    for (int i = 0; status == PTF_OK && i < sections; i++) {
+        int64_t length = c.size / sections + (i < c.size % sections);
+        if (l->call->results[i] >= 0)
+            status = give_slice(l, &c, i, at, 1, length);
+        at += length;
+    }
+    return status;
+}
+
 /* ----------------------------------------------------------- flip and roll */
 
 static ptf_status lower_flip(ptf_lowering *l, const ptf_aten_row *row)
@@ -345,6 +392,8 @@ const ptf_aten_row ptf_aten_slice[] = {
     {.target = "aten.split.sizes", .lower = lower_split},
     {.target = "aten.split_with_sizes.default", .lower = lower_split},
     {.target = "aten.chunk.default", .lower = lower_chunk},
+    {.target = "aten.tensor_split.indices", .lower = lower_split_at},
+    {.target = "aten.tensor_split.sections", .lower = lower_sections},
     {.target = "aten.flip.default", .lower = lower_flip},
     {.target = "aten.roll.default", .lower = lower_roll},
     {0},

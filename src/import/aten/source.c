@@ -123,6 +123,54 @@ static ptf_status lower_arange(ptf_lowering *l, const ptf_aten_row *row)
     return status == PTF_OK ? ptf_lower_give_constant(l, data, &shape) : status;
 }
 
+/* From start to end in equal steps, in double and rounded once; from both ends,
+ * as in PyTorch. */
+static ptf_status lower_linspace(ptf_lowering *l, const ptf_aten_row *row)
+{
+    (void)row;
+    double start = 0, end = 0;
+    int64_t steps;
+    float *data;
+    ptf_status status = ptf_lower_number(l, "start", &start);
+    if (status == PTF_OK)
+        status = ptf_lower_number(l, "end", &end);
+    if (status == PTF_OK)
+        status = ptf_lower_int(l, "steps", &steps);
+    if (status == PTF_OK && (steps < 1 || steps > 1 << 24))
+        status = ptf_lower_refuse(l, "expected 1 to 2^24 numbers");
+    if (status != PTF_OK)
+        return status;
+    ptf_shape shape = {.rank = 1, .dim = {steps}};
+    double step = steps > 1 ? (end - start) / (double)(steps - 1) : 0;
+    status = ptf_lower_room(l, steps, &data);
+    for (int64_t i = 0; i < steps && status == PTF_OK; i++)
+        data[i] = (float)(i < steps / 2 || steps == 1
+                              ? start + step * (double)i
+                              : end - step * (double)(steps - 1 - i));
+    return status == PTF_OK ? ptf_lower_give_constant(l, data, &shape) : status;
+}
+
+/* Ones where row and column are the same. */
+static ptf_status lower_eye(ptf_lowering *l, const ptf_aten_row *row)
+{
+    (void)row;
+    bool square = ptf_program_argument(l->call, "m") == NULL;
+    ptf_shape shape = {.rank = 2};
+    int64_t numel = 0;
+    float *data;
+    ptf_status status = ptf_lower_int(l, "n", &shape.dim[0]);
+    if (status == PTF_OK)
+        status = ptf_lower_int(l, square ? "n" : "m", &shape.dim[1]);
+    if (status == PTF_OK && (shape.dim[0] < 1 || shape.dim[1] < 1 ||
+                             !ptf_mul_i64(shape.dim[0], shape.dim[1], &numel)))
+        status = ptf_lower_refuse(l, "expected positive sizes");
+    if (status == PTF_OK)
+        status = ptf_lower_room(l, numel, &data);
+    for (int64_t i = 0; status == PTF_OK && i < numel; i++)
+        data[i] = i / shape.dim[1] == i % shape.dim[1];
+    return status == PTF_OK ? ptf_lower_give_constant(l, data, &shape) : status;
+}
+
 /* ----------------------------------------------------------------- numbers */
 
 static ptf_status give_number(ptf_lowering *l, int64_t number, bool of_batch)
@@ -263,6 +311,12 @@ const ptf_aten_row ptf_aten_source[] = {
     {.target = "aten.arange.default", .lower = lower_arange},
     {.target = "aten.arange.start", .lower = lower_arange},
     {.target = "aten.arange.start_step", .lower = lower_arange},
+    {.target = "aten.linspace.default", .lower = lower_linspace},
+    {.target = "aten.linspace.Tensor_Tensor", .lower = lower_linspace},
+    {.target = "aten.linspace.Tensor_Scalar", .lower = lower_linspace},
+    {.target = "aten.linspace.Scalar_Tensor", .lower = lower_linspace},
+    {.target = "aten.eye.default", .lower = lower_eye},
+    {.target = "aten.eye.m", .lower = lower_eye},
     {.target = "aten.sym_size.int", .lower = lower_size},
     {.target = "aten.sym_numel.default", .lower = lower_numel},
     {.target = "_operator.add", .lower = lower_arithmetic},

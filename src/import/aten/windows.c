@@ -172,9 +172,137 @@ static ptf_status lower_im2col(ptf_lowering *l, const ptf_aten_row *row)
     return status == PTF_OK ? ptf_lower_give(l, node) : status;
 }
 
+/* ------------------------------------------------------------------- col2im */
+
+/*
+ * Where position 'at' of an axis has its numbers from: window * step + place *
+ * dilation is 'at'.  Up to 'most' of the places, in their order, as numbers of
+ * (place, window); the others are the zero behind them all.
+ */
+static int64_t list_sources(const slide *s, int64_t at, int64_t most,
+                            float *out)
+{
+    int64_t count = 0;
+    for (int64_t i = 0; i < s->size; i++) {
+        int64_t from = at - i * s->dilation;
+        if (from < 0 || from % s->step != 0 || from / s->step >= s->count)
+            continue;
+        if (count < most)
+            out[count] = (float)(i * s->count + from / s->step);
+        count++;
+    }
+    for (int64_t k = count; k < most; k++)
+        out[k] = (float)(s->size * s->count);
+    return count;
+}
+
+/* The positions of the map in the place of an axis of (place, window) and a
+ * zero, and behind them what each is the sum of. */
+static ptf_status add_sources(ptf_lowering *l, const slide *s, int64_t length,
+                              int64_t pad, int axis, int *node)
+{
+    ptf_attrs a = ptf_lower_defaults(PTF_OP_INDEX);
+    ptf_shape shape = {.rank = 2, .dim = {length, 1}};
+    int in[2] = {*node};
+    int64_t numel;
+    float *data;
+    for (int64_t at = 0; at < length; at++)
+        shape.dim[1] =
+            ptf_max_i64(shape.dim[1], list_sources(s, at + pad, 0, NULL));
+    if (!ptf_mul_i64(length, shape.dim[1], &numel))
+        return ptf_lower_refuse(l, "its output is too large");
+    ptf_status status = ptf_lower_room(l, numel, &data);
+    for (int64_t at = 0; at < length && status == PTF_OK; at++)
+        list_sources(s, at + pad, shape.dim[1], data + at * shape.dim[1]);
+    a.dim = axis;
+    if (status == PTF_OK)
+        status = ptf_lower_constant(l, data, &shape, &in[1]);
+    return status == PTF_OK
+               ? ptf_lower_add(l, PTF_OP_INDEX, &a, 2, in, NULL, node)
+               : status;
+}
+
+/* The four axes kh, kw, windows down, windows across as kh (windows down) and
+ * kw (windows across), each with a zero behind it; there are 'lead' before. */
+static ptf_status join_places(ptf_lowering *l, const slide s[2], int lead,
+                              int *node)
+{
+    ptf_attrs a = ptf_lower_defaults(PTF_OP_PERMUTE);
+    ptf_attrs pad = ptf_lower_defaults(PTF_OP_PAD);
+    for (int d = 1; d <= lead; d++)
+        a.dims.at[a.dims.count++] = d;
+    for (int i = 0; i < 4; i++)
+        a.dims.at[a.dims.count++] = lead + 1 + i / 2 + i % 2 * 2;
+    ptf_status status = ptf_lower_add_one(l, PTF_OP_PERMUTE, &a, *node, node);
+    if (status != PTF_OK)
+        return status;
+    ptf_shape shape = l->shapes[*node];
+    shape.rank -= 2;
+    for (int d = 0; d < 2; d++)
+        shape.dim[lead + d] = s[d].size * s[d].count;
+    status = ptf_lower_reshape(l, *node, &shape, node);
+    pad.pads.count = 4;
+    pad.pads.at[1] = pad.pads.at[3] = 1;
+    return status == PTF_OK
+               ? ptf_lower_add_one(l, PTF_OP_PAD, &pad, *node, node)
+               : status;
+}
+
+/* [C kh kw, windows] to [C, H, W]: sums of what im2col would take there, row by
+ * row of a window. */
+static ptf_status lower_col2im(ptf_lowering *l, const ptf_aten_row *row)
+{
+    (void)row;
+    ptf_attrs a = ptf_lower_defaults(PTF_OP_SUM);
+    int64_t sizes[PTF_LOWER_LIST], pads[2], map[2], apart;
+    int rank, node = -1;
+    slide s[2];
+    ptf_status status = ptf_lower_sizes(l, "self", sizes, &rank);
+    if (status == PTF_OK && rank != 2 && rank != 3)
+        status = ptf_lower_refuse(l, "expected 2 or 3 axes, got %d", rank);
+    if (status == PTF_OK)
+        status = read_slides(l, s, pads);
+    if (status == PTF_OK)
+        status = ptf_lower_ints(l, "output_size", 2, map);
+    for (int d = 0; d < 2 && status == PTF_OK; d++) {
+        bool fits = map[d] >= 1 && map[d] <= 1 << 24;
+        status = count_windows(l, &s[d], fits ? map[d] + 2 * pads[d] : 0);
+    }
+    if (status != PTF_OK)
+        return status;
+    bool fits = ptf_mul_i64(s[0].size, s[1].size, &apart) &&
+                sizes[rank - 2] % apart == 0 &&
+                sizes[rank - 1] == s[0].count * s[1].count;
+    if (!fits)
+        return ptf_lower_refuse(l, "expected columns of %lld by %lld windows",
+                                (long long)s[0].count, (long long)s[1].count);
+    int64_t all[PTF_LOWER_LIST] = {sizes[0], sizes[rank - 2] / apart};
+    const int64_t split[] = {s[0].size, s[1].size, s[0].count, s[1].count};
+    memcpy(all + rank - 1, split, sizeof(split));
+    if (rank == 2)
+        all[0] = all[1];
+    if (rank == 2)
+        status = ptf_lower_whole(l);
+    if (status == PTF_OK)
+        status = ptf_lower_node(l, "self", &node);
+    if (status == PTF_OK)
+        status = ptf_lower_resize(l, node, all, rank + 3, &node);
+    int lead = ptf_lower_net_axis(l, rank - 1) - 1;
+    if (status == PTF_OK)
+        status = join_places(l, s, lead, &node);
+    if (status == PTF_OK)
+        status = add_sources(l, &s[0], map[0], pads[0], lead + 1, &node);
+    if (status == PTF_OK)
+        status = add_sources(l, &s[1], map[1], pads[1], lead + 3, &node);
+    a.dims = (ptf_list){2, {lead + 2, lead + 4}};
+    return status == PTF_OK ? ptf_lower_give_node(l, PTF_OP_SUM, &a, node, NULL)
+                            : status;
+}
+
 const ptf_aten_row ptf_aten_windows[] = {
     {.target = "aten.unfold.default", .lower = lower_unfold},
     {.target = "aten.unfold_copy.default", .lower = lower_unfold},
     {.target = "aten.im2col.default", .lower = lower_im2col},
+    {.target = "aten.col2im.default", .lower = lower_col2im},
     {0},
 };

@@ -429,6 +429,7 @@ static void operators_count_one_operation_a_number(void **unused)
         {PTF_OP_MINIMUM, {0, 0, N}, {0, N, 2 * N}},
         {PTF_OP_LE, {0, 0, N}, {0, N, 0}},
         {PTF_OP_REMAINDER, {0, 0, N}, {N, N, 2 * N}},
+        {PTF_OP_POWER, {0, 0, N}, {4 * N, N, 3 * N}},
     };
     for (size_t i = 0; i < PTF_ARRAY_SIZE(want); i++) {
         graph g;
