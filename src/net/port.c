@@ -69,8 +69,15 @@ ptf_status ptf_net_write_output(const ptf_net *net, size_t index,
                                 ptf_dtype *dtype, void *out, ptf_error *err)
 {
     const ptf_output *o = &net->outputs[index];
-    *dtype = is_whole_number(o->dtype) ? o->dtype : PTF_DTYPE_F32;
+    bool kept = is_whole_number(o->dtype) || o->dtype == PTF_DTYPE_F64;
+    *dtype = kept ? o->dtype : PTF_DTYPE_F32;
     unsigned char *to = out;
+    for (int64_t i = 0; *dtype == PTF_DTYPE_F64 && i < count; i++) {
+        double x = (double)in[i];
+        memcpy(to + 8 * i, &x, sizeof(x));
+    }
+    if (*dtype == PTF_DTYPE_F64)
+        return PTF_OK;
     if (*dtype == PTF_DTYPE_F32) {
         memcpy(out, in, (size_t)count * sizeof(float));
         return PTF_OK;

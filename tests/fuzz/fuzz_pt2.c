@@ -1,6 +1,6 @@
 /*
- * Fuzzes programs: the input is the JSON of a graph and, after a zero byte,
- * that of its weights, which have 64 bytes.
+ * Fuzzes programs, and the nets that are made of them: the input is the JSON of
+ * a graph and, after a zero byte, that of its weights, which have 64 bytes.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -35,6 +35,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         cut != NULL ? size - graph_size - 1 : sizeof(none) - 1;
     ptf_buffer zip;
     ptf_program *program = NULL;
+    ptf_net *net = NULL;
     ptf_error err;
     make_program(graph, graph_size, weights, weights_size, &zip);
     FILE *null = fopen("/dev/null", "w");
@@ -44,7 +45,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         ptf_program_print(program, null);
         ptf_program_print_graph(program, true, null);
         read_tensors(program);
+        if (ptf_net_from_program(program, &net, &err) == PTF_OK)
+            ptf_net_print(net, null);
     }
+    ptf_net_free(net);
     ptf_program_close(program);
     if (null != NULL)
         fclose(null);

@@ -26,16 +26,23 @@
 #include "op/attrs.h"
 #include "program/program.h"
 
+/* A number that the sizes of the inputs decide. */
+typedef struct ptf_lowered_number {
+    bool known;
+    bool of_batch; /* it depends on the size of the batch */
+    bool is_real;  /* then 'real' is what it is, and otherwise 'whole' */
+    int64_t whole;
+    double real;
+} ptf_lowered_number;
+
 /* What a value of the program has become. */
 typedef struct ptf_lowered {
     const ptf_tensor *tensor; /* a parameter or constant as it is in the file */
     int node;                 /* of the net, or -1: not yet, or none */
     bool batched;             /* the node's shape leaves out the first axis */
-    int other;     /* the node that is the same in the other form, or -1 */
-    bool is_int;   /* 'number' is what it is */
-    bool of_batch; /* a number that depends on the size of the batch */
-    int memory;    /* of 'tensor': a constant's that calls may write to, or 0 */
-    int64_t number;
+    int other;  /* the node that is the same in the other form, or -1 */
+    int memory; /* of 'tensor': a constant's that calls may write to, or 0 */
+    ptf_lowered_number number; /* of what is no tensor */
 } ptf_lowered;
 
 /* Numbers that are the net's, which several values may see. */
@@ -46,8 +53,16 @@ typedef struct ptf_lowered_memory {
     bool leaked; /* a copy may be what PyTorch has as a view */
 } ptf_lowered_memory;
 
+/* An assertion about numbers of the input: the node is 1, or NaN when it
+ * fails. */
+typedef struct ptf_lowered_demand {
+    int node;
+    const ptf_program_node *call;
+} ptf_lowered_demand;
+
 typedef struct ptf_lowering {
     const ptf_program *program;
+    const ptf_program_graph *graph; /* the program's, or one in it */
     ptf_net *net;
     ptf_lowered *values; /* by the graph's number */
     ptf_shape *shapes;   /* by node, for the program's example */
@@ -58,6 +73,8 @@ typedef struct ptf_lowering {
     size_t evaluated;             /* bytes of constants made so far */
     ptf_lowered_memory *memories; /* from 1 on */
     int memory_count, memory_capacity;
+    ptf_lowered_demand *demands;
+    int demand_count, demand_capacity;
     const ptf_program_node *call; /* that is being lowered */
     bool batched;                 /* its operands and results are */
     int rank;                     /* the highest of its operands */
@@ -69,7 +86,7 @@ typedef struct ptf_lowering {
 static inline const ptf_program_value *ptf_lower_value(const ptf_lowering *l,
                                                        int value)
 {
-    return &l->program->graph.values[value];
+    return &l->graph->values[value];
 }
 
 /* The recorded dtype of the call's first result. */
@@ -123,6 +140,12 @@ enum { PTF_LOWER_LIST = PTF_SHAPE_MAX + 1 };
 ptf_status ptf_lower_list(ptf_lowering *l, const char *name,
                           int64_t out[PTF_LOWER_LIST], int *count);
 ptf_status ptf_lower_number(ptf_lowering *l, const char *name, double *out);
+/* A number that is said or that sizes decide, also one of the batch's size. */
+ptf_status ptf_lower_known(ptf_lowering *l, const ptf_argument *a,
+                           ptf_lowered_number *out);
+/* An element of a list of integers; the batch's size is for the first one. */
+ptf_status ptf_lower_element(ptf_lowering *l, const ptf_argument_int *n,
+                             bool leads, int64_t *out);
 bool ptf_lower_is_true(const ptf_lowering *l, const char *name);
 /* True for None, and for an empty list. */
 bool ptf_lower_is_none(const ptf_lowering *l, const char *name);
@@ -310,6 +333,8 @@ typedef struct ptf_aten_row {
     TABLE(expand)                \
     TABLE(integers)              \
     TABLE(numbers)               \
+    TABLE(symbols)               \
+    TABLE(branch)                \
     TABLE(slice)                 \
     TABLE(shuffle)               \
     TABLE(windows)               \
@@ -339,6 +364,9 @@ ptf_status ptf_lower_add_product(ptf_lowering *l, const ptf_aten_row *row);
 ptf_status ptf_lower_batch_norm(ptf_lowering *l, const ptf_aten_row *row);
 ptf_status ptf_lower_instance_norm(ptf_lowering *l, const int64_t *sizes,
                                    int rank);
+
+/* Lowers the calls of the graph that the lowering is in. */
+ptf_status ptf_lower_graph(ptf_lowering *l, const ptf_program_graph *graph);
 
 /* Lowers an operator that gives its first argument as it is. */
 ptf_status ptf_lower_same(ptf_lowering *l, const ptf_aten_row *row);

@@ -43,19 +43,38 @@ bool ptf_lower_is_tensor(const ptf_lowering *l, const char *name)
            ptf_lower_value(l, a->value)->kind == PTF_PROGRAM_TENSOR;
 }
 
+ptf_status ptf_lower_known(ptf_lowering *l, const ptf_argument *a,
+                           ptf_lowered_number *out)
+{
+    *out = (ptf_lowered_number){.known = true};
+    if (a->kind == PTF_ARGUMENT_INT)
+        out->whole = a->integer;
+    else if (a->kind == PTF_ARGUMENT_BOOL)
+        out->whole = a->truth;
+    else if (a->kind == PTF_ARGUMENT_FLOAT) {
+        out->is_real = true;
+        out->real = a->number;
+    } else if (a->kind != PTF_ARGUMENT_VALUE)
+        return ptf_lower_refuse(l, "expected a number");
+    else
+        *out = l->values[a->value].number;
+    return out->known
+               ? PTF_OK
+               : ptf_lower_refuse(l,
+                                  "reads '%s', which is no number that the "
+                                  "sizes of the inputs decide",
+                                  ptf_lower_value(l, a->value)->name);
+}
+
 /* What sizes decide; a number of the batch's size is for its axis alone. */
 static ptf_status number_of(ptf_lowering *l, int value, bool leads,
-                            int64_t *out)
+                            ptf_lowered_number *out)
 {
-    const ptf_lowered *v = &l->values[value];
-    *out = v->number;
-    if (!v->is_int)
-        return ptf_lower_refuse(l,
-                                "reads '%s', which is no number that the "
-                                "sizes of the inputs decide",
-                                ptf_lower_value(l, value)->name);
-    if (!v->of_batch || (leads && v->number == l->batch))
-        return PTF_OK;
+    const ptf_argument a = {.kind = PTF_ARGUMENT_VALUE, .value = value};
+    ptf_status status = ptf_lower_known(l, &a, out);
+    if (status != PTF_OK || !out->of_batch ||
+        (leads && !out->is_real && out->whole == l->batch))
+        return status;
     l->mixes = true;
     return ptf_lower_refuse(l,
                             "reads '%s', which depends on the size of the "
@@ -63,11 +82,22 @@ static ptf_status number_of(ptf_lowering *l, int value, bool leads,
                             ptf_lower_value(l, value)->name);
 }
 
-static ptf_status element(ptf_lowering *l, const ptf_argument_int *n,
-                          bool leads, int64_t *out)
+static ptf_status integer_of(ptf_lowering *l, int value, bool leads,
+                             int64_t *out)
+{
+    ptf_lowered_number n;
+    ptf_status status = number_of(l, value, leads, &n);
+    *out = n.whole;
+    return status == PTF_OK && n.is_real
+               ? ptf_lower_refuse(l, "expected integers")
+               : status;
+}
+
+ptf_status ptf_lower_element(ptf_lowering *l, const ptf_argument_int *n,
+                             bool leads, int64_t *out)
 {
     *out = n->number;
-    return n->value < 0 ? PTF_OK : number_of(l, n->value, leads, out);
+    return n->value < 0 ? PTF_OK : integer_of(l, n->value, leads, out);
 }
 
 ptf_status ptf_lower_int(ptf_lowering *l, const char *name, int64_t *out)
@@ -75,7 +105,7 @@ ptf_status ptf_lower_int(ptf_lowering *l, const char *name, int64_t *out)
     const ptf_argument *a = find(l, name);
     *out = 0;
     if (a != NULL && a->kind == PTF_ARGUMENT_VALUE)
-        return number_of(l, a->value, false, out);
+        return integer_of(l, a->value, false, out);
     if (a == NULL || a->kind != PTF_ARGUMENT_INT)
         return ptf_lower_refuse(l, "expected an integer as %s", name);
     *out = a->integer;
@@ -92,7 +122,8 @@ ptf_status ptf_lower_ints(ptf_lowering *l, const char *name, int count,
         return ptf_lower_refuse(l, "expected %d integers as %s", count, name);
     ptf_status status = PTF_OK;
     for (int i = 0; i < count && status == PTF_OK; i++)
-        status = element(l, &a->integers[one ? 0 : i], false, &out[i]);
+        status =
+            ptf_lower_element(l, &a->integers[one ? 0 : i], false, &out[i]);
     return status;
 }
 
@@ -113,7 +144,8 @@ ptf_status ptf_lower_list(ptf_lowering *l, const char *name,
                                 PTF_LOWER_LIST, name, a->count);
     ptf_status status = PTF_OK;
     for (; *count < a->count && status == PTF_OK; (*count)++)
-        status = element(l, &a->integers[*count], *count == 0, &out[*count]);
+        status = ptf_lower_element(l, &a->integers[*count], *count == 0,
+                                   &out[*count]);
     return status;
 }
 
@@ -122,10 +154,10 @@ static ptf_status known_number(ptf_lowering *l, int value, double *out)
 {
     const ptf_lowered *v = &l->values[value];
     const float *number;
-    int64_t integer;
+    ptf_lowered_number n;
     if (v->tensor == NULL || ptf_tensor_numel(v->tensor) != 1) {
-        ptf_status status = number_of(l, value, false, &integer);
-        *out = (double)integer;
+        ptf_status status = number_of(l, value, false, &n);
+        *out = n.is_real ? n.real : (double)n.whole;
         return status;
     }
     ptf_status status = ptf_lower_floats(l, v->tensor, &number);

@@ -170,7 +170,7 @@ static ptf_status move_memory(ptf_lowering *l, int memory)
         return status;
     memcpy(data, old, (size_t)m->numel * sizeof(*data));
     *m = (ptf_lowered_memory){.data = data, .numel = m->numel};
-    for (int i = 0; i < l->program->graph.value_count; i++) {
+    for (int i = 0; i < l->graph->value_count; i++) {
         ptf_lowered *v = &l->values[i];
         if (v->memory != memory)
             continue;

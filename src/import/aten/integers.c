@@ -54,6 +54,9 @@ static ptf_status lower_convert(ptf_lowering *l, const ptf_aten_row *row)
     if (from == to)
         return ptf_lower_same(l, row);
     int node;
+    if (to == PTF_DTYPE_F64 &&
+        (from == PTF_DTYPE_F32 || !ptf_dtype_is_float(from)))
+        return ptf_lower_same(l, row); /* and nothing computes with it */
     if (ptf_lower_raw(l, "self") != NULL)
         l->batched = false; /* 'other' may be of a batch */
     ptf_status status = ptf_lower_node(l, "self", &node);

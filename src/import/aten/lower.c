@@ -52,13 +52,10 @@ const char *ptf_operator_name(size_t index)
     return index < count ? table[index].target : NULL;
 }
 
-/* What gives nothing (assertions) changes no output, and is left out. */
 bool ptf_operator_is_supported(const char *name)
 {
     const ptf_schema *schema = ptf_schema_find(name);
-    return schema != NULL &&
-           (ptf_aten_find(name, schema) != NULL ||
-            (schema->result_count == 0 && !ptf_schema_writes_first(schema)));
+    return schema != NULL && ptf_aten_find(name, schema) != NULL;
 }
 
 /* ------------------------------------------------------------------- calls */
@@ -145,6 +142,37 @@ static ptf_status settle_memory(ptf_lowering *l, const ptf_program_node *call)
     return status;
 }
 
+/* What was widened to float64 is given out, or narrowed again. */
+static ptf_status check_wide(ptf_lowering *l, const ptf_program_node *call)
+{
+    static const char *const moves[] = {
+        "aten.to.",         "aten._to_copy.",
+        "aten.type_as.",    "aten.alias.",
+        "aten.clone.",      "aten.detach.",
+        "aten.contiguous.", "aten._assert_tensor_metadata."};
+    for (size_t i = 0; i < PTF_ARRAY_SIZE(moves); i++) {
+        if (strncmp(call->target, moves[i], strlen(moves[i])) == 0)
+            return PTF_OK;
+    }
+    for (int i = 0; i < call->argument_count; i++) {
+        const ptf_argument *a = &call->arguments[i];
+        bool one = a->kind == PTF_ARGUMENT_VALUE;
+        int count = one ? 1 : a->kind == PTF_ARGUMENT_VALUES ? a->count : 0;
+        for (int k = 0; k < count; k++) {
+            int value = one ? a->value : a->values[k];
+            const ptf_program_value *v =
+                value >= 0 ? ptf_lower_value(l, value) : NULL;
+            if (v != NULL && v->kind == PTF_PROGRAM_TENSOR &&
+                v->dtype == PTF_DTYPE_F64 && v->node != PTF_ABSENT)
+                return ptf_lower_refuse(l,
+                                        "reads '%s' in float64; ptfold "
+                                        "computes in float32",
+                                        v->name);
+        }
+    }
+    return PTF_OK;
+}
+
 /*
  * In place or not, a call computes the same: writes.c has seen that nobody
  * reads the old value by another name.  From here on the value that was
@@ -155,10 +183,12 @@ static ptf_status lower_call(ptf_lowering *l, const ptf_program_node *call)
     const ptf_aten_row *row = ptf_aten_find(call->target, call->schema);
     bool writes = ptf_schema_writes_first(call->schema);
     ptf_lower_begin(l, call);
-    ptf_status status =
-        row != NULL ? row->lower(l, row)
-                    : ptf_lower_refuse(l, "is an operator that ptfold does not "
-                                          "support");
+    ptf_status status = check_wide(l, call);
+    if (status == PTF_OK)
+        status = row != NULL
+                     ? row->lower(l, row)
+                     : ptf_lower_refuse(l, "is an operator that ptfold does "
+                                           "not support");
     if (status == PTF_OK && !writes)
         status = settle_memory(l, call);
     const ptf_argument *written = writes ? &call->arguments[0] : NULL;
@@ -192,7 +222,7 @@ static void need(bool *needed, const ptf_argument *a)
     }
 }
 
-/* A call that gives what is needed, or writes to what may be. */
+/* A call that gives what is needed, writes to what may be, or asserts. */
 static bool is_needed(const ptf_program_node *call, const bool *needed)
 {
     for (int i = 0; i < call->result_count; i++) {
@@ -204,36 +234,42 @@ static bool is_needed(const ptf_program_node *call, const bool *needed)
         if (call->schema->arguments[i].is_written)
             return true;
     }
-    return call->schema == NULL;
+    return call->schema == NULL || call->schema->result_count == 0;
+}
+
+static bool is_output(const ptf_lowering *l, int index)
+{
+    return l->graph != &l->program->graph ||
+           l->program->outputs[index].kind == PTF_PROGRAM_RESULT;
 }
 
 /*
  * Marks the calls that the outputs depend on.  The others need not be ops that
- * there are: assertions, the count of batches that PyTorch writes back.
+ * there are: the count of batches that PyTorch writes back.
  */
-static void find_needed(const ptf_program *p, bool *needed, bool *live)
+static void find_needed(const ptf_lowering *l, bool *needed, bool *live)
 {
-    for (int i = 0; i < p->output_count; i++) {
-        if (p->outputs[i].kind == PTF_PROGRAM_RESULT)
-            need(needed, p->outputs[i].what);
+    const ptf_program_graph *g = l->graph;
+    for (int i = 0; i < g->output_count; i++) {
+        if (is_output(l, i))
+            need(needed, &g->outputs[i]);
     }
-    for (int i = p->graph.node_count - 1; i >= 0; i--) {
-        const ptf_program_node *call = &p->graph.nodes[i];
+    for (int i = g->node_count - 1; i >= 0; i--) {
+        const ptf_program_node *call = &g->nodes[i];
         live[i] = is_needed(call, needed);
         for (int k = 0; live[i] && k < call->argument_count; k++)
             need(needed, &call->arguments[k]);
     }
 }
 
-static ptf_status lower_calls(ptf_lowering *l)
+ptf_status ptf_lower_graph(ptf_lowering *l, const ptf_program_graph *g)
 {
-    const ptf_program_graph *g = &l->program->graph;
     bool *needed = ptf_alloc((size_t)g->value_count + 1);
     bool *live = ptf_alloc((size_t)g->node_count + 1);
     ptf_status status =
         needed != NULL && live != NULL ? PTF_OK : ptf_fail_memory(l->err);
     if (status == PTF_OK)
-        find_needed(l->program, needed, live);
+        find_needed(l, needed, live);
     for (int i = 0; i < g->node_count && status == PTF_OK; i++) {
         if (live[i])
             status = lower_call(l, &g->nodes[i]);
@@ -333,10 +369,29 @@ static ptf_status take_inputs(ptf_lowering *l)
     return status;
 }
 
+/* Constants of Python among what forward() returns are no arrays. */
+static bool is_given(const ptf_program_output *o)
+{
+    return o->kind == PTF_PROGRAM_RESULT && o->what->kind == PTF_ARGUMENT_VALUE;
+}
+
 /* PyTorch counts batches also in evaluation; nothing reads the count. */
 static bool is_count(const char *target)
 {
     return strcmp(ptf_path_last(target), "num_batches_tracked") == 0;
+}
+
+/* NaN in place of what PyTorch does not give, since an assertion fails. */
+static ptf_status hold_to_demands(ptf_lowering *l, int *node)
+{
+    ptf_attrs a = ptf_lower_defaults(PTF_OP_MUL);
+    ptf_status status = PTF_OK;
+    for (int i = 0; i < l->demand_count && status == PTF_OK; i++) {
+        int in[2] = {*node, l->demands[i].node};
+        l->call = l->demands[i].call;
+        status = ptf_lower_add(l, PTF_OP_MUL, &a, 2, in, NULL, node);
+    }
+    return status;
 }
 
 static ptf_status take_output(ptf_lowering *l, const ptf_program_output *o)
@@ -354,6 +409,8 @@ static ptf_status take_output(ptf_lowering *l, const ptf_program_output *o)
                       .dtype = ptf_lower_value(l, o->what->value)->dtype};
     l->batched = v->batched;
     ptf_status status = ptf_lower_value_node(l, o->what->value, &out.node);
+    if (status == PTF_OK)
+        status = hold_to_demands(l, &out.node);
     if (status != PTF_OK)
         return status;
     if (!ptf_net_add_output(l->net, &out))
@@ -373,7 +430,7 @@ static void add_aliases(ptf_lowering *l)
     for (int i = 0, k = 0; i < p->output_count; i++) {
         const ptf_program_output *o = &p->outputs[i];
         size_t same;
-        if (o->kind != PTF_PROGRAM_RESULT || o->what->kind == PTF_ARGUMENT_NONE)
+        if (!is_given(o))
             continue;
         const char *name = ptf_lower_value(l, o->what->value)->name;
         if (strncmp(o->name, place, strlen(place)) == 0 &&
@@ -396,7 +453,7 @@ static ptf_status take_outputs(ptf_lowering *l)
                         "changes '%s' as it runs; call model.eval() before "
                         "torch.export.export()",
                         o->target != NULL ? o->target : o->name);
-        if (o->what->kind != PTF_ARGUMENT_NONE)
+        if (is_given(o))
             status = take_output(l, o);
     }
     if (status == PTF_OK && l->net->output_count == 0)
@@ -449,7 +506,7 @@ static ptf_status lower(ptf_lowering *l)
     if (status == PTF_OK)
         status = take_inputs(l);
     if (status == PTF_OK)
-        status = lower_calls(l);
+        status = ptf_lower_graph(l, g);
     if (status == PTF_OK)
         status = take_outputs(l);
     if (status == PTF_OK)
@@ -464,8 +521,11 @@ static ptf_status lower(ptf_lowering *l)
 static ptf_status lower_for(const ptf_program *program, int64_t batch,
                             ptf_net *net, bool *mixes, ptf_error *err)
 {
-    ptf_lowering l = {
-        .program = program, .net = net, .batch = batch, .err = err};
+    ptf_lowering l = {.program = program,
+                      .graph = &program->graph,
+                      .net = net,
+                      .batch = batch,
+                      .err = err};
     net->name = program->model;
     net->has_tensors = true;
     net->whole = batch == 0;

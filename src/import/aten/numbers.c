@@ -14,9 +14,14 @@ static ptf_status settle(ptf_lowering *l, ptf_dtype dtype, ptf_lowered *v)
         return PTF_OK;
     v->tensor = node->tensors[PTF_ROLE_WEIGHT];
     ptf_status status = ptf_lower_floats(l, v->tensor, &number);
-    v->is_int = status == PTF_OK && ptf_dtype_is_integer(dtype);
-    v->number = v->is_int ? (int64_t)*number : 0;
-    return status;
+    if (status != PTF_OK)
+        return status;
+    v->number = (ptf_lowered_number){.known = true,
+                                     .is_real = ptf_dtype_is_float(dtype),
+                                     .real = (double)*number};
+    if (!v->number.is_real)
+        v->number.whole = (int64_t)*number;
+    return PTF_OK;
 }
 
 static ptf_status lower_item(ptf_lowering *l, const ptf_aten_row *row)

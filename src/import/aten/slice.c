@@ -193,7 +193,11 @@ static ptf_status give_pieces(ptf_lowering *l, const ptf_argument *sizes,
     cut c;
     ptf_status status = read_cut(l, &c);
     for (int i = 0; i < l->call->result_count && status == PTF_OK; i++) {
-        int64_t length = sizes != NULL ? sizes->integers[i].number : each;
+        int64_t length = each;
+        if (sizes != NULL)
+            status = ptf_lower_element(l, &sizes->integers[i], false, &length);
+        if (status != PTF_OK)
+            return status;
         if (sizes == NULL && length > c.size - at)
             length = c.size - at;
         if (length < 1 || length > c.size - at)
@@ -220,11 +224,9 @@ static ptf_status lower_split(ptf_lowering *l, const ptf_aten_row *row)
     for (size_t i = 0; i < PTF_ARRAY_SIZE(names) && sizes == NULL; i++)
         sizes = ptf_program_argument(l->call, names[i]);
     if (sizes != NULL && sizes->kind == PTF_ARGUMENT_INTS) {
-        bool fits = sizes->count == l->call->result_count;
-        for (int i = 0; i < sizes->count && fits; i++)
-            fits = sizes->integers[i].value < 0;
-        return fits ? give_pieces(l, sizes, 0)
-                    : ptf_lower_refuse(l, "expected a size for each result");
+        return sizes->count == l->call->result_count
+                   ? give_pieces(l, sizes, 0)
+                   : ptf_lower_refuse(l, "expected a size for each result");
     }
     ptf_status status = ptf_lower_int(l, "split_size", &each);
     if (status == PTF_OK && each < 1)
