@@ -36,6 +36,8 @@
  *   where      a choice; a choice for each of the two.
  *   concat     nothing: numbers move.
  *   gather     nothing; x: g is added where a number was from.
+ *   argsort    a comparison for each number, the fewest that there can be;
+ *              x: nothing, as positions have no slope.
  *   expand     nothing; x: the sum of the g of all copies.  Other views
  *              nothing, as what they move is no operation.
  *   sum        additions; x: g.  mean: and one division; x: g / n.
@@ -153,6 +155,7 @@ const ptf_formula_table ptf_forward_formulas = {
             [PTF_OP_FLOOR_DIVIDE] = {.others = {[OUTPUTS] = 1}},
             [PTF_OP_POWER] = {.others = {[OUTPUTS] = 1}},
             [PTF_OP_WHERE] = {.others = {[OUTPUTS] = 1}},
+            [PTF_OP_ARGSORT] = {.others = {[INPUTS] = 1}},
         },
 };
 

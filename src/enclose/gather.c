@@ -1,6 +1,7 @@
 /*
  * Balls that indices name: where an index may be several, one ball that holds
- * all that these name.  An index that may be none says nothing.
+ * all that these name.  An index that may be none says nothing.  Numbers in
+ * their order are narrower: sort.c.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -46,6 +47,7 @@ static void image(const ptf_enclose_step *s, int64_t n)
         take(&g, in, from, index.value[at], index.radius[at], &out.value[i],
              &out.radius[i]);
     }
+    ptf_enclose_sorted(s, n);
 }
 
 const ptf_enclose_family ptf_enclose_family_gather = {.image = image};

@@ -117,6 +117,12 @@ typedef struct ptf_enclose_family {
 #include "op/families.inc"
 #undef FAMILY
 
+/*
+ * Balls of numbers that a gather has put in the order that an argsort of the
+ * same operand gave: narrower ones where positions are not known.
+ */
+void ptf_enclose_sorted(const ptf_enclose_step *step, int64_t n);
+
 /* What pads and resizes share: all images of a step. */
 ptf_status ptf_enclose_taps(const ptf_enclose_step *step, ptf_error *err);
 

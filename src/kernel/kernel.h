@@ -463,6 +463,13 @@ static inline int64_t ptf_conv_source(const ptf_conv *conv, int axis,
 }
 
 /*
+ * The first k of 'size' positions in the order of their numbers, as op/sort.c
+ * has it; both are 'step' apart.
+ */
+void ptf_argsort(int64_t size, int64_t k, bool descending, int64_t step,
+                 const float *x, float *y);
+
+/*
  * The definitions: one image; 'weights' as [output channels][terms], which is
  * PyTorch's order but of transposed convolutions.
  */

@@ -251,6 +251,13 @@ static const ptf_field fields_slice[] = {
     {0},
 };
 
+static const ptf_field fields_argsort[] = {
+    {"dim", INT, STATED, .at = AT(dim), .minimum = -8},
+    {"descending", BOOL, 0, .at = AT(descending)},
+    {"k", INT, 0, .at = AT(length)},
+    {0},
+};
+
 static const ptf_field fields_reduce[] = {
     {"dims", LIST, STATED, .at = AT(dims), .minimum = -8},
     {"keepdim", BOOL, 0, .at = AT(keepdim)},

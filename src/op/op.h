@@ -111,7 +111,7 @@ typedef struct ptf_attrs {
     int64_t output_size[PTF_MAP_AXES]; /* adaptive; 0: as the input (None) */
     double p[3]; /* of a function, in the order of its attributes; Dropout's */
     int64_t start_dim, end_dim; /* flatten */
-    int64_t dim; /* softmax, concat, slice; counted with the batch */
+    int64_t dim; /* softmax, concat, slice, argsort; counted with the batch */
     bool dim_none;
     ptf_list dims; /* permute: of the operand, one for each axis of the result
                       but the batch; reductions: that they go over.  Counted
@@ -126,7 +126,9 @@ typedef struct ptf_attrs {
     bool antialias;
     int64_t start, step; /* slice; a negative start counts from the end, and
                             a negative step goes back */
-    int64_t length;      /* of a slice; 0: as far as there are positions */
+    int64_t length;      /* of a slice, and how many positions an argsort
+                            gives; 0: as far as there are */
+    bool descending;     /* argsort */
     bool keepdim;        /* a reduction leaves its axes, of size 1 */
     bool inplace;        /* printed back, otherwise without meaning */
 } ptf_attrs;
@@ -414,6 +416,17 @@ static inline int64_t ptf_gather_position(const ptf_gather *g, double index)
         return -1;
     return position < 0 ? position + g->positions : position;
 }
+
+/*
+ * How an argsort goes over a sample of that shape: lines of 'size' positions
+ * along its axis, 'inner' numbers apart, of which 'k' come first.
+ */
+typedef struct ptf_sorting {
+    int64_t outer, size, inner, k;
+    bool descending;
+} ptf_sorting;
+
+ptf_sorting ptf_op_sorting(const ptf_attrs *attrs, const ptf_shape *in);
 
 /*
  * One axis of an op whose results are sums over positions of its operand, axis

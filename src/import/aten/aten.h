@@ -336,6 +336,7 @@ typedef struct ptf_aten_row {
     TABLE(symbols)               \
     TABLE(branch)                \
     TABLE(slice)                 \
+    TABLE(scan)                  \
     TABLE(shuffle)               \
     TABLE(windows)               \
     TABLE(attention)             \

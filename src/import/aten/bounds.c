@@ -78,6 +78,17 @@ static double of_limits(search *s, const ptf_node *n)
     return fmax(fabs(n->attrs.p[0]), fabs(n->attrs.p[1]));
 }
 
+static double of_padded(search *s, const ptf_node *n)
+{
+    return fmax(of_first(s, n), fabs(n->attrs.p[0]));
+}
+
+static double of_positions(search *s, const ptf_node *n)
+{
+    const ptf_shape *shape = &s->l->shapes[n->inputs[0]];
+    return (double)ptf_op_sorting(&n->attrs, shape).size;
+}
+
 /* As many terms as the value becomes smaller. */
 static double of_terms(search *s, const ptf_node *n)
 {
@@ -113,6 +124,8 @@ static const rule of_family[PTF_FAMILY_COUNT] = {
     [PTF_FAMILY_CONCAT] = {of_all, true},
     [PTF_FAMILY_GATHER] = {of_first, true},
     [PTF_FAMILY_WHERE] = {of_choices, true},
+    [PTF_FAMILY_PAD] = {of_padded, true},
+    [PTF_FAMILY_SORT] = {of_positions, true},
 };
 
 static const rule of_op[PTF_OP_COUNT] = {

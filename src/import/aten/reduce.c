@@ -60,6 +60,27 @@ static ptf_status lower_reduce(ptf_lowering *l, const ptf_aten_row *row)
                               : status;
 }
 
+/* The least truth of a number, or the greatest: NaN is true. */
+static ptf_status lower_truth(ptf_lowering *l, const ptf_aten_row *row)
+{
+    ptf_attrs a = ptf_lower_defaults(row->op);
+    ptf_attrs none = ptf_lower_defaults(PTF_OP_NE);
+    int64_t sizes[PTF_LOWER_LIST];
+    int rank, in[2], node;
+    ptf_status status = ptf_lower_sizes(l, "self", sizes, &rank);
+    if (status == PTF_OK)
+        status = read_reduce(l, rank, &a);
+    if (status == PTF_OK)
+        status = ptf_lower_node(l, "self", &in[0]);
+    if (status == PTF_OK)
+        status = ptf_lower_scalar(l, 0, &in[1]);
+    if (status == PTF_OK)
+        status = ptf_lower_add(l, PTF_OP_NE, &none, 2, in, NULL, &node);
+    return status != PTF_OK ? status
+           : rank == 0      ? ptf_lower_give(l, node)
+                            : ptf_lower_give_node(l, row->op, &a, node, NULL);
+}
+
 /*
  * Variances, and with 'means' the mean as a second result.  What is taken from
  * the number of terms is 'correction', or 1 where it is None, or 'unbiased'.
@@ -156,6 +177,12 @@ const ptf_aten_row ptf_aten_reduce[] = {
     {"aten.max.default", lower_reduce, .op = PTF_OP_AMAX},
     {"aten.amin.default", lower_reduce, .op = PTF_OP_AMIN},
     {"aten.min.default", lower_reduce, .op = PTF_OP_AMIN},
+    {"aten.all.default", lower_truth, .op = PTF_OP_AMIN},
+    {"aten.all.dim", lower_truth, .op = PTF_OP_AMIN},
+    {"aten.all.dims", lower_truth, .op = PTF_OP_AMIN},
+    {"aten.any.default", lower_truth, .op = PTF_OP_AMAX},
+    {"aten.any.dim", lower_truth, .op = PTF_OP_AMAX},
+    {"aten.any.dims", lower_truth, .op = PTF_OP_AMAX},
     {"aten.logsumexp.default", lower_reduce, .op = PTF_OP_LOGSUMEXP},
     {"aten.var.default", lower_variance, .op = PTF_OP_VAR},
     {"aten.var.dim", lower_variance, .op = PTF_OP_VAR},
