@@ -158,13 +158,15 @@ static void image(const ptf_enclose_step *s, int64_t n)
 
 const ptf_enclose_family ptf_enclose_family_sort = {.image = image};
 
-/* Without memory the balls stay as wide as they are. */
+/* A gather has the axes of its operand, and index ops do where that has one.
+ * Without memory the balls stay as wide as they are. */
 void ptf_enclose_sorted(const ptf_enclose_step *s, int64_t n)
 {
     const ptf_node *node = ptf_enclose_node_of(s);
     const ptf_node *index = &s->enc->net->nodes[node->inputs[1]];
     int rank = ptf_enclose_shape_of(s, 0)->rank + 1;
-    if (node->op != PTF_OP_GATHER || index->op != PTF_OP_ARGSORT ||
+    if (index->op != PTF_OP_ARGSORT ||
+        s->enc->shapes[s->node].rank + 1 != rank ||
         index->inputs[0] != node->inputs[0] ||
         (node->attrs.dim + rank) % rank != (index->attrs.dim + rank) % rank)
         return;
