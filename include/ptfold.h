@@ -1449,9 +1449,10 @@ PTF_API void ptf_difference_add(ptf_difference *difference, const float *a,
  * Layers are paired through the log of the rewrites where B was made by them,
  * and otherwise by their order, kind and shape, then by name.
  *
- * On each sample both nets run in f32, and with them three enclosures: of A, of
- * B, and of the ideal I, which is B's graph with A's parameters, folded where
- * B has them folded but not rounded.  See docs/equivalence.md.
+ * Between them stands the ideal I: B's graph with A's parameters, folded where
+ * B has them folded, but not rounded.  That I is A is shown layer by layer, for
+ * all inputs; then both nets run in f32, each layer's numbers are held against
+ * the bounds on rounding, and A and B are enclosed.  See docs/equivalence.md.
  */
 typedef struct ptf_check ptf_check;
 
@@ -1487,19 +1488,24 @@ typedef enum ptf_prediction {
     PTF_PREDICTION_CERTIFIED, /* both runs agree, and it is proved that both
                                  real functions do so too */
     PTF_PREDICTION_EQUAL,     /* both runs agree, without that proof */
-    PTF_PREDICTION_UNDECIDED, /* they differ, between outputs that are nearer
-                                 than the rounding; or nothing is known */
-    PTF_PREDICTION_DIFFERENT, /* they differ beyond it */
+    PTF_PREDICTION_UNDECIDED, /* they differ, by nothing but rounding */
+    PTF_PREDICTION_DIFFERENT, /* they differ, and B is another function */
 } ptf_prediction;
 
 /* "certified" and so on. */
 PTF_API const char *ptf_prediction_name(ptf_prediction prediction);
 
-/* What a certificate rests on, over all inputs so far. */
+/*
+ * What a certificate rests on, over all inputs so far.  It has three parts: the
+ * rewrite is right, for all inputs; the runs are right, on these inputs; how
+ * far outputs can be from the exact ones.  It holds when the first two do.
+ */
 typedef struct ptf_certificate {
     bool holds;
     const char *reason; /* why it does not; NULL when it does */
     const char *layer;  /* of B, where that happens; NULL: none in particular */
+    int part;           /* 1 or 2, which fails; 0: neither, or there was nothing
+                           to judge */
     bool within;        /* it holds, or all that it lacks are parameters that
                            are up to 'ulps' from the ideal ones, and that is at
                            most max_ulps of the options */
@@ -1507,7 +1513,7 @@ typedef struct ptf_certificate {
                            counterpart: B's numbers are not those of a rewrite
                            of A */
 
-    /* Parameters of B against the ideal ones. */
+    /* 1. Parameters of B against the ideal ones. */
     int64_t parameters;
     int64_t parameters_open;   /* too near to a tie to say which f32 is right */
     int64_t parameters_wrong;  /* not the f32 nearest to the ideal */
@@ -1518,17 +1524,20 @@ typedef struct ptf_certificate {
     int64_t ulps_at;           /* and its place there, */
     bool ulps_of_terms;        /* in units of the largest term of a bias */
 
-    /* Real functions, at the outputs. */
-    double radius;           /* largest r_A + r_I */
-    double function_gap;     /* largest |m_A - m_I|; must be within r_A + r_I */
-    int64_t function_apart;  /* outputs of which A and I are proved to differ */
-    double parameter_effect; /* largest |m_B - m_I|: what B's parameters did */
-    double evaluation_a;     /* largest |run of A - m_A| */
-    double evaluation_b;
-
-    /* Layers' runs against the f32 bounds on the inputs that they had. */
+    /* 2. Layers' runs against the f32 bounds on the inputs that they had. */
     int64_t runs;        /* numbers held against their bounds */
     int64_t runs_beyond; /* outside */
+
+    /*
+     * 3. The exact outputs are within r_A of m_A and r_B of m_B.  Where these
+     * radii say nothing on the first inputs, others are not tried.
+     */
+    int64_t bounded;         /* inputs with such bounds */
+    double radius;           /* largest r_A + r_B */
+    double largest;          /* largest |m_A| */
+    double parameter_effect; /* largest |m_B - m_A|: what B's parameters did */
+    double evaluation_a;     /* largest |run of A - m_A| */
+    double evaluation_b;
 
     int64_t predictions[PTF_PREDICTION_DIFFERENT + 1]; /* inputs of each kind */
 } ptf_certificate;
@@ -1587,8 +1596,9 @@ typedef struct ptf_layer_check {
     const char *name_b;
     const char *op;
     ptf_difference difference;
-    double radius;           /* largest r_A + r_I of balls through the nets */
-    int64_t function_apart;  /* numbers in which A and I are proved to differ */
+    double radius;           /* largest r_A + r_B of balls through the nets */
+    int64_t function_apart;  /* numbers in which A and I are proved to differ,
+                                on inputs that no layer before it chose */
     double parameter_effect; /* on the inputs that B's layer had */
     double evaluation_a;
     double evaluation_b;

@@ -75,8 +75,8 @@ typedef struct ptf_outcome {
     int outputs;
     const int64_t *sizes; /* numbers of each; they lie one after the other */
     const float *run_a, *run_b;
-    ptf_balls a, ideal, b; /* 'ideal' may have no value */
-    bool rounded;          /* B's parameters are near the ideal ones */
+    ptf_balls a, b; /* no values where nothing is known */
+    bool rewritten; /* B is A up to the rounding of parameters */
 } ptf_outcome;
 
 /* Adds one input to the figures on functions; what is known of its class. */

@@ -45,6 +45,7 @@ struct ptf_check {
     ptf_enclosure *enclosures[PTF_SIDE_COUNT];
     ptf_balls outputs[PTF_SIDE_COUNT]; /* group x all outputs of a sample */
     bool *silent; /* per input: an enclosure says nothing */
+    bool wide;    /* no more inputs are enclosed */
     int64_t group;
     int64_t *inputs, *sizes; /* numbers of each input and output, */
     int64_t outputs_each;    /* and of all outputs together */
@@ -53,7 +54,8 @@ struct ptf_check {
     ptf_parameter_check *parameters;
     int parameter_count;
     ptf_pair_mismatch mismatch;
-    ptf_pair_mismatch broken;     /* the first thing that no figure shows */
+    ptf_pair_mismatch broken;     /* the first layer that probing denies */
+    ptf_pair_mismatch unequal;    /* bits that looking at layers changed */
     ptf_pair_mismatch not_finite; /* where NaN or infinity was first */
     ptf_verdict verdict;
     ptf_certificate certificate;
@@ -62,8 +64,8 @@ struct ptf_check {
     const char *beyond; /* the first layer whose run is beyond its bound */
 };
 
-/* Keeps the first reason for no certificate that no figure shows. */
-void ptf_check_broken(ptf_check *check, const char *reason, const char *layer);
+/* True when nothing but the rounding of parameters tells B from A. */
+bool ptf_check_is_rewrite(const ptf_check *check);
 
 /* True when number k of A cannot be that of I: their balls are apart. */
 bool ptf_check_apart(ptf_balls a, ptf_balls ideal, int64_t k);

@@ -27,17 +27,11 @@ static void raise_to(double *most, double x)
 
 static void add_output(ptf_certificate *c, const ptf_outcome *o, int64_t k)
 {
+    raise_to(&c->largest, fabs(o->a.value[k]));
+    raise_to(&c->radius, (o->a.radius[k] + o->b.radius[k]) * PTF_UP);
+    raise_to(&c->parameter_effect, fabs(o->b.value[k] - o->a.value[k]));
     raise_to(&c->evaluation_a, fabs((double)o->run_a[k] - o->a.value[k]));
     raise_to(&c->evaluation_b, fabs((double)o->run_b[k] - o->b.value[k]));
-    if (o->ideal.value == NULL)
-        return;
-    double gap = fabs(o->a.value[k] - o->ideal.value[k]);
-    double radius = o->a.radius[k] + o->ideal.radius[k];
-    raise_to(&c->function_gap, gap);
-    raise_to(&c->radius, radius);
-    raise_to(&c->parameter_effect, fabs(o->b.value[k] - o->ideal.value[k]));
-    /* The subtraction itself rounds. */
-    c->function_apart += !(gap * (1 - 4 * PTF_U) <= radius);
 }
 
 /* -------------------------------------------------------------- predictions */
@@ -67,41 +61,25 @@ static bool is_top(ptf_balls balls, int64_t n, int64_t top)
     return true;
 }
 
-/*
- * How far roundings, each known, and radii can have moved output k.  What
- * parameters do that are no rounded ones is a difference of the nets.
- */
-static double accounted(const ptf_outcome *o, int64_t k)
-{
-    double moved = fabs((double)o->run_a[k] - o->a.value[k]) +
-                   fabs((double)o->run_b[k] - o->b.value[k]) + o->a.radius[k] +
-                   o->b.radius[k];
-    if (o->ideal.value != NULL && o->rounded)
-        moved += fabs(o->b.value[k] - o->ideal.value[k]) + o->ideal.radius[k];
-    return moved;
-}
-
 static ptf_balls from(ptf_balls balls, int64_t first)
 {
     return (ptf_balls){balls.value + first, balls.radius + first};
 }
 
-/* Of the output of 'size' numbers from 'first' on. */
+/*
+ * Of the output of 'size' numbers from 'first' on.  Where runs differ, rounding
+ * is the cause just when there is no other.
+ */
 static ptf_prediction predict(const ptf_outcome *o, int64_t first, int64_t size)
 {
     int64_t i = first_largest(o->run_a + first, size);
     int64_t j = first_largest(o->run_b + first, size);
-    if (i == j) {
-        bool proved = is_top(from(o->a, first), size, i) &&
-                      is_top(from(o->b, first), size, i);
-        return proved ? PTF_PREDICTION_CERTIFIED : PTF_PREDICTION_EQUAL;
-    }
-    i += first;
-    j += first;
-    double margin = o->a.value[i] - o->a.value[j];
-    return margin <= accounted(o, i) + accounted(o, j)
-               ? PTF_PREDICTION_UNDECIDED
-               : PTF_PREDICTION_DIFFERENT;
+    if (i != j)
+        return o->rewritten ? PTF_PREDICTION_UNDECIDED
+                            : PTF_PREDICTION_DIFFERENT;
+    bool proved = o->a.value != NULL && is_top(from(o->a, first), size, i) &&
+                  is_top(from(o->b, first), size, i);
+    return proved ? PTF_PREDICTION_CERTIFIED : PTF_PREDICTION_EQUAL;
 }
 
 const char *ptf_prediction_name(ptf_prediction prediction)
@@ -115,8 +93,9 @@ ptf_prediction ptf_certificate_add(ptf_certificate *c, const ptf_outcome *o)
 {
     ptf_prediction weakest = PTF_PREDICTION_CERTIFIED;
     int64_t first = 0;
+    c->bounded += o->a.value != NULL;
     for (int k = 0; k < o->outputs; first += o->sizes[k++]) {
-        for (int64_t i = 0; i < o->sizes[k]; i++)
+        for (int64_t i = 0; o->a.value != NULL && i < o->sizes[k]; i++)
             add_output(c, o, first + i);
         ptf_prediction one = predict(o, first, o->sizes[k]);
         weakest = one > weakest ? one : weakest;

@@ -47,8 +47,9 @@ static ptf_status run_side(ptf_check *c, int which, const float *const *in,
         side->steps[i] = side->inside[i] ? NULL : side->taps[i];
     size_t size = (size_t)(count * c->outputs_each) * sizeof(float);
     if (memcmp(side->out, side->kept_out, size) != 0)
-        ptf_check_broken(c, "gives other bits when its layers are looked at",
-                         side->net->nodes[side->net->outputs[0].node].name);
+        c->unequal = (ptf_pair_mismatch){
+            "gives other bits when its layers are looked at",
+            side->net->nodes[side->net->outputs[0].node].name};
     return PTF_OK;
 }
 
@@ -76,33 +77,27 @@ static ptf_status enclose_side(ptf_check *c, int which, const float *const *in,
             value += size;
             radius += size;
         }
-        int bad = ptf_enclosure_bad(enc, n);
-        c->silent[n] |= bad >= 0;
-        if (bad >= 0)
-            ptf_check_broken(c, "overflows: its exact value is not known",
-                             net->nodes[bad].name);
+        c->silent[n] |= ptf_enclosure_bad(enc, n) >= 0;
     }
     return status;
 }
 
 /* ------------------------------------------------------------------- layers */
 
-/* One layer of A and I, as functions of the nets' inputs. */
-static void compare_functions(ptf_check *c, int node, int64_t count)
+/* How much is known of a layer's exact values, from the inputs on. */
+static void add_radius(ptf_check *c, int node, int64_t count)
 {
     ptf_layer_check *layer = &c->layers[node];
     int64_t size =
-        ptf_shape_numel(ptf_enclosure_shape(c->enclosures[PTF_SIDE_I], node));
+        ptf_shape_numel(ptf_enclosure_shape(c->enclosures[PTF_SIDE_B], node));
     for (int64_t n = 0; n < count; n++) {
-        if (c->silent[n])
-            continue;
         ptf_balls a = ptf_enclosure_node(c->enclosures[PTF_SIDE_A],
                                          c->pairs[node].value, n);
-        ptf_balls ideal =
-            ptf_enclosure_node(c->enclosures[PTF_SIDE_I], node, n);
+        ptf_balls b = ptf_enclosure_node(c->enclosures[PTF_SIDE_B], node, n);
         for (int64_t k = 0; k < size; k++) {
-            layer->radius = fmax(layer->radius, a.radius[k] + ideal.radius[k]);
-            layer->function_apart += ptf_check_apart(a, ideal, k);
+            double radius = (a.radius[k] + b.radius[k]) * PTF_UP;
+            if (!(radius <= layer->radius))
+                layer->radius = isnan(radius) ? HUGE_VAL : radius;
         }
     }
 }
@@ -218,15 +213,15 @@ static void each_layer(ptf_check *c, int64_t count,
 static ptf_status run_functions(ptf_check *c, const float *const *in,
                                 int64_t count, ptf_error *err)
 {
-    ptf_status status = PTF_OK;
     for (int64_t n = 0; n < count; n++)
-        c->silent[n] = false;
-    for (int i = 0; status == PTF_OK && i < PTF_SIDE_COUNT; i++) {
-        if (c->enclosures[i] != NULL)
-            status = enclose_side(c, i, in, count, err);
-    }
-    if (status == PTF_OK && c->enclosures[PTF_SIDE_I] != NULL)
-        each_layer(c, count, compare_functions);
+        c->silent[n] = c->wide;
+    if (c->wide)
+        return PTF_OK;
+    ptf_status status = enclose_side(c, PTF_SIDE_A, in, count, err);
+    if (status == PTF_OK)
+        status = enclose_side(c, PTF_SIDE_B, in, count, err);
+    if (status == PTF_OK && c->options.layers)
+        each_layer(c, count, add_radius);
     return status;
 }
 
@@ -272,51 +267,30 @@ static ptf_status add_prediction(ptf_check *c, int64_t sample,
     return PTF_OK;
 }
 
-/* No output of the original or the other may have wide radii. */
-static void check_sharp(ptf_check *c, const ptf_outcome *o)
-{
-    const ptf_net *b = c->sides[PTF_SIDE_B].net;
-    int64_t first = 0;
-    for (int k = 0; k < o->outputs; first += o->sizes[k++]) {
-        ptf_balls of[] = {o->a, o->b, o->ideal};
-        for (int i = 0; i < 3; i++) {
-            if (of[i].value != NULL)
-                of[i] = (ptf_balls){of[i].value + first, of[i].radius + first};
-        }
-        if (!ptf_balls_sharp(of[0], of[1], o->sizes[k]) ||
-            !ptf_balls_sharp(of[0], of[2], o->sizes[k]))
-            ptf_check_broken(c, "has radii so wide that a fault could hide",
-                             b->nodes[b->outputs[k].node].name);
-    }
-}
-
 /* 'first' is the number of the group's first sample. */
 static ptf_status add_outcomes(ptf_check *c, int64_t first, int64_t count,
                                ptf_error *err)
 {
     int64_t size = c->outputs_each;
-    const ptf_balls *o = c->outputs;
+    const ptf_balls *a = &c->outputs[PTF_SIDE_A], *b = &c->outputs[PTF_SIDE_B];
     ptf_status status = PTF_OK;
     for (int64_t n = 0; status == PTF_OK && n < count; n++) {
-        ptf_outcome outcome = {
-            .outputs = c->sides[PTF_SIDE_A].net->output_count,
-            .sizes = c->sizes,
-            .run_a = c->sides[PTF_SIDE_A].out + n * size,
-            .run_b = c->sides[PTF_SIDE_B].out + n * size,
-            .rounded = c->certificate.ulps <= c->options.max_ulps};
-        ptf_balls *to[] = {&outcome.a, &outcome.ideal, &outcome.b};
-        for (int i = 0; i < PTF_SIDE_COUNT; i++) {
-            if (o[i].value != NULL)
-                *to[i] =
-                    (ptf_balls){o[i].value + n * size, o[i].radius + n * size};
-        }
-        ptf_prediction kind = PTF_PREDICTION_UNDECIDED;
+        ptf_outcome outcome = {.outputs =
+                                   c->sides[PTF_SIDE_A].net->output_count,
+                               .sizes = c->sizes,
+                               .run_a = c->sides[PTF_SIDE_A].out + n * size,
+                               .run_b = c->sides[PTF_SIDE_B].out + n * size,
+                               .rewritten = ptf_check_is_rewrite(c)};
         if (!c->silent[n]) {
-            check_sharp(c, &outcome);
-            kind = ptf_certificate_add(&c->certificate, &outcome);
+            outcome.a = (ptf_balls){a->value + n * size, a->radius + n * size};
+            outcome.b = (ptf_balls){b->value + n * size, b->radius + n * size};
         }
-        status = add_prediction(c, first + n, kind, err);
+        status = add_prediction(
+            c, first + n, ptf_certificate_add(&c->certificate, &outcome), err);
     }
+    /* What says nothing on these inputs would say nothing on more. */
+    c->wide = c->wide || c->certificate.bounded == 0 ||
+              !(c->certificate.radius <= c->certificate.largest);
     return status;
 }
 

@@ -10,12 +10,6 @@
 /* Numbers from -REACH to REACH, so that both sides of zero are met. */
 enum { PROBES = 4, REACH = 32, SEED = 1 };
 
-void ptf_check_broken(ptf_check *c, const char *reason, const char *layer)
-{
-    if (c->broken.reason == NULL)
-        c->broken = (ptf_pair_mismatch){reason, layer};
-}
-
 /* The subtraction itself rounds. */
 bool ptf_check_apart(ptf_balls a, ptf_balls ideal, int64_t k)
 {
@@ -68,12 +62,13 @@ static bool bend_alike(const ptf_node *a, const ptf_node *b)
            memcmp(a->attrs.p, b->attrs.p, sizeof(a->attrs.p)) == 0;
 }
 
-/* No certificate, and the layer is to blame. */
+/* No certificate, and the layer is to blame: the first one is named. */
 static void break_layer(ptf_check *c, ptf_layer_check *layer,
                         const char *reason)
 {
     layer->broken = true;
-    ptf_check_broken(c, reason, layer->name_b);
+    if (c->broken.reason == NULL)
+        c->broken = (ptf_pair_mismatch){reason, layer->name_b};
 }
 
 static void compare(ptf_check *c, int node, int64_t count)

@@ -27,17 +27,13 @@ static const char *layer_apart(const ptf_check *c)
 }
 
 /*
- * Why there is no certificate, the cause before its consequences.  None of the
+ * Why part 1 does not hold, the cause before its consequences.  None of the
  * other conditions depends on what B's parameters are.
  */
-static ptf_pair_mismatch find_reason(const ptf_check *c, const char *parameter)
+static ptf_pair_mismatch why_no_rewrite(const ptf_check *c,
+                                        const char *parameter)
 {
-    const ptf_certificate *f = &c->certificate;
     const char *apart = layer_apart(c);
-    if (c->verdict.samples == 0)
-        return (ptf_pair_mismatch){"nothing was compared", NULL};
-    if (c->not_finite.reason != NULL)
-        return c->not_finite;
     if (c->mismatch.reason != NULL)
         return c->mismatch;
     if (c->broken.reason != NULL)
@@ -45,30 +41,61 @@ static ptf_pair_mismatch find_reason(const ptf_check *c, const char *parameter)
     if (parameter != NULL)
         return (ptf_pair_mismatch){"is not the ideal parameter rounded to f32",
                                    parameter};
-    if (apart != NULL || f->function_apart > 0)
+    if (apart != NULL)
         return (ptf_pair_mismatch){
             "is a different function than in the original", apart};
+    return (ptf_pair_mismatch){NULL, NULL};
+}
+
+bool ptf_check_is_rewrite(const ptf_check *c)
+{
+    return why_no_rewrite(c, NULL).reason == NULL &&
+           c->certificate.ulps <= c->options.max_ulps;
+}
+
+/* Why part 2 does not. */
+static ptf_pair_mismatch why_no_runs(const ptf_check *c)
+{
+    if (c->unequal.reason != NULL)
+        return c->unequal;
     if (c->beyond != NULL)
         return (ptf_pair_mismatch){"is further from its exact value than f32 "
                                    "rounding allows",
                                    c->beyond};
-    if (f->predictions[PTF_PREDICTION_DIFFERENT] > 0)
-        return (ptf_pair_mismatch){"predictions differ beyond the rounding",
-                                   NULL};
     return (ptf_pair_mismatch){NULL, NULL};
+}
+
+/* Why there is no certificate, in which part; 0: there is nothing to judge. */
+static ptf_pair_mismatch find_reason(const ptf_check *c, const char *parameter,
+                                     int *part)
+{
+    *part = 0;
+    if (c->verdict.samples == 0)
+        return (ptf_pair_mismatch){"nothing was compared", NULL};
+    if (c->not_finite.reason != NULL)
+        return c->not_finite;
+    *part = 1;
+    ptf_pair_mismatch why = why_no_rewrite(c, parameter);
+    if (why.reason != NULL)
+        return why;
+    why = why_no_runs(c);
+    *part = why.reason != NULL ? 2 : 0;
+    return why;
 }
 
 void ptf_check_certificate(const ptf_check *c, ptf_certificate *out)
 {
-    ptf_pair_mismatch why = find_reason(c, wrong_parameter(c));
+    int part;
     *out = c->certificate;
     out->max_ulps = c->options.max_ulps;
+    out->within = find_reason(c, NULL, &part).reason == NULL &&
+                  out->ulps <= out->max_ulps;
+    ptf_pair_mismatch why = find_reason(c, wrong_parameter(c), &part);
     out->reason = why.reason;
     out->layer = why.layer;
+    out->part = part;
     out->holds = why.reason == NULL;
     out->another = out->parameters_beyond > 0 && c->mismatch.reason == NULL;
-    out->within =
-        out->ulps <= out->max_ulps && find_reason(c, NULL).reason == NULL;
 }
 
 bool ptf_check_uncertified(const ptf_check *c, size_t index, int64_t *sample,

@@ -257,7 +257,7 @@ class Reports(ProgramTest):
         self.assertEqual(certificate["not_certified"], [
             {"sample": i, "prediction": "equal"} for i in range(8)])
 
-    def test_radii_that_prove_nothing_explain_nothing(self):
+    def test_a_bias_that_no_output_shows_is_missed_all_the_same(self):
         """Terms of 1e20 that cancel, and a bias that one side lacks."""
         text = ("# input: 1\nSequential(\n"
                 "  (0): Linear(in_features=1, out_features=2, bias=True)\n"
@@ -274,8 +274,10 @@ class Reports(ProgramTest):
         done = self.run_program("ptfold", "check", "--json", "--arch", "a.txt",
                                 "--arch-b", "b.txt", "a.pt", "b.pt")
         certificate = json.loads(done.stdout)["certificate"]
-        self.assertIn("so wide", certificate["reason"])
+        self.assertIn("ideal parameter", certificate["reason"])
+        self.assertEqual((certificate["part"], certificate["layer"]), (1, "1"))
         self.assertFalse(certificate["within"])
+        self.assertGreater(certificate["radius"], certificate["largest"])
 
     def test_the_evidence_names_the_bytes(self):
         evidence = self.check("--seed", "5", "--threads", "2")[1]["evidence"]

@@ -237,6 +237,7 @@ void tool_json_certificate(tool_json *j, const char *key,
     json_bool(j, "holds", c->holds);
     json_text(j, "reason", c->reason);
     json_text(j, "layer", c->layer);
+    json_int(j, "part", c->part);
     json_bool(j, "within", c->within);
     json_bool(j, "another_network", c->another);
     json_int(j, "max_ulps", c->max_ulps);
@@ -248,14 +249,14 @@ void tool_json_certificate(tool_json *j, const char *key,
     json_int(j, "parameters_open", c->parameters_open);
     json_int(j, "parameters_wrong", c->parameters_wrong);
     json_int(j, "parameters_beyond", c->parameters_beyond);
+    json_int(j, "runs", c->runs);
+    json_int(j, "runs_beyond", c->runs_beyond);
+    json_int(j, "bounded", c->bounded);
     json_number(j, "radius", c->radius);
-    json_number(j, "function_gap", c->function_gap);
-    json_int(j, "function_apart", c->function_apart);
+    json_number(j, "largest", c->largest);
     json_number(j, "parameter_effect", c->parameter_effect);
     json_number(j, "evaluation_a", c->evaluation_a);
     json_number(j, "evaluation_b", c->evaluation_b);
-    json_int(j, "runs", c->runs);
-    json_int(j, "runs_beyond", c->runs_beyond);
     json_predictions(j, check, c);
     json_close(j, '}');
 }

@@ -181,6 +181,31 @@ static void print_predictions(const ptf_check *check, const ptf_certificate *c,
         tool_print_row(out, "not certified", "%s", text);
 }
 
+/* How far outputs can be from the exact ones. */
+static void print_bounds(const ptf_certificate *c, int64_t samples, FILE *out)
+{
+    bool wide = c->bounded == 0 || !(c->radius <= c->largest);
+    char of[64] = "", n[32], m[32];
+    if (c->bounded < samples)
+        snprintf(of, sizeof(of), " (%s of %s inputs)",
+                 tool_count_text(c->bounded, n), tool_count_text(samples, m));
+    if (wide)
+        tool_print_row(out, "exact outputs",
+                       "not bounded: after so many layers the bounds on "
+                       "rounding say nothing%s",
+                       of);
+    else
+        tool_print_row(out, "exact outputs", "known to %.3e%s", c->radius, of);
+    if (wide)
+        return;
+    tool_print_row(
+        out, c->parameters_wrong > 0 ? "B's parameters" : "rounding of weights",
+        "moved the function by %.3e", c->parameter_effect);
+    tool_print_row(out, "rounding in the runs",
+                   "moved outputs by %.3e (original), %.3e", c->evaluation_a,
+                   c->evaluation_b);
+}
+
 void tool_print_certificate(const ptf_check *check, FILE *out)
 {
     char n[32], m[32], open[64] = "";
@@ -192,18 +217,10 @@ void tool_print_certificate(const ptf_check *check, FILE *out)
     tool_print_row(out, "parameters", "%s of %s are the ideal ones rounded%s",
                    tool_count_text(c->parameters - c->parameters_wrong, n),
                    tool_count_text(c->parameters, m), open);
-    tool_print_row(out, "original and ideal",
-                   "%.3e apart as real functions, known to %.3e",
-                   c->function_gap, c->radius);
-    tool_print_row(
-        out, c->parameters_wrong > 0 ? "B's parameters" : "rounding of weights",
-        "moved the function by %.3e", c->parameter_effect);
-    tool_print_row(out, "rounding in the runs",
-                   "moved outputs by %.3e (original), %.3e", c->evaluation_a,
-                   c->evaluation_b);
     tool_print_row(out, "layers' numbers", "%s of %s within their f32 bounds",
                    tool_count_text(c->runs - c->runs_beyond, n),
                    tool_count_text(c->runs, m));
+    print_bounds(c, ptf_check_verdict(check)->samples, out);
     print_predictions(check, c, out);
     if (!c->holds)
         print_reason(c, out);

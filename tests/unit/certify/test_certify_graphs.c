@@ -193,7 +193,8 @@ static void the_right_fold_is_certified_layer_by_layer(void **unused)
         ptf_check_certificate(check, &c);
         assert_int_equal(ptf_check_level(check), PTF_LEVEL_CERTIFIED);
         assert_true(c.holds && c.within && c.runs_beyond == 0 &&
-                    c.function_apart == 0 && c.parameters_wrong == 0);
+                    c.parameters_wrong == 0);
+        assert_int_equal(c.bounded, SAMPLES);
         assert_true(c.radius < 1e-9 && c.parameter_effect > 0);
         while (ptf_check_layer(check, count, &layer)) {
             assert_true(layer.level == PTF_LEVEL_BITWISE ||
