@@ -320,6 +320,62 @@ static void other_numbers_are_another_network(void **state)
     assert_true(c.another && !c.within);
 }
 
+/* ---------------------------------------------------------------- depth */
+
+/* So many layers that the bounds on the outputs say nothing. */
+enum { DEPTH = 18, DEEP_INPUT = 2 * 6 * 6 };
+
+static void deep_text(char *text, size_t size)
+{
+    size_t n = (size_t)snprintf(text, size, "# input: 2x6x6\nDeep(\n");
+    for (int i = 0; i < DEPTH; i++)
+        n += (size_t)snprintf(
+            text + n, size - n,
+            "  (%d): Conv2d(%d, 16, kernel_size=(3, 3), stride=(1, 1), "
+            "padding=(1, 1))\n"
+            "  (%d): BatchNorm2d(16, eps=1e-05, momentum=0.1, affine=True, "
+            "track_running_stats=True)\n"
+            "  (%d): ReLU()\n",
+            3 * i, i == 0 ? 2 : 16, 3 * i + 1, 3 * i + 2);
+    snprintf(text + n, size - n, ")\n");
+}
+
+static void depth_denies_no_certificate(void **state)
+{
+    static char text[DEPTH * 320 + 64];
+    static fixture a;
+    static float in[INPUTS * DEEP_INPUT];
+    ptf_check_options options = {.atol = 1e-6, .rtol = 1e-5, .max_ulps = 4};
+    ptf_shape shape = {3, {2, 6, 6}};
+    (void)state;
+    deep_text(text, sizeof(text));
+    fixture_build(&a, text);
+    ptf_random_fill(7, 0, in, INPUTS * DEEP_INPUT);
+    for (int wrong = 0; wrong < 2; wrong++) {
+        ptf_net *b = fixture_rewrite(a.net, "fold_batchnorm", NULL);
+        ptf_check *check;
+        ptf_certificate c;
+        ptf_error err;
+        float *last = (float *)(uintptr_t)b->nodes[2 * DEPTH - 1]
+                          .tensors[PTF_ROLE_WEIGHT]
+                          ->data;
+        last[7] = wrong ? nextafterf(last[7], 2) : last[7];
+        if (ptf_check_make(a.net, b, &shape, &options, &check, &err) ||
+            ptf_check_run(check, (const float *[]){in}, INPUTS, &err))
+            fail_msg("%s", err.message);
+        ptf_check_certificate(check, &c);
+        assert_int_equal(c.holds, !wrong);
+        assert_int_equal(c.part, wrong);
+        assert_int_equal(ptf_check_level(check),
+                         wrong ? PTF_CERTIFIED_WITHIN : PTF_LEVEL_CERTIFIED);
+        assert_true(c.bounded > 0 && c.radius > c.largest);
+        assert_int_equal(c.predictions[PTF_PREDICTION_EQUAL], INPUTS);
+        ptf_check_free(check);
+        ptf_net_free(b);
+    }
+    fixture_free(&a);
+}
+
 /* ----------------------------------------------------- no number at all */
 
 /* More weights than a thread takes at a time. */
@@ -377,6 +433,7 @@ int main(void)
         cmocka_unit_test(every_planted_fault_is_found_where_it_is),
         cmocka_unit_test(a_distance_is_named_and_its_limit_kept),
         cmocka_unit_test(other_numbers_are_another_network),
+        cmocka_unit_test(depth_denies_no_certificate),
         cmocka_unit_test(the_worst_parameter_is_the_one_that_is_nan),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
