@@ -630,6 +630,8 @@ typedef struct ptf_port {
     bool has_shape;    /* of an input: the source says its shape, */
     bool fixed;        /* and the net runs for no other */
     ptf_shape shape;
+    const ptf_tensor *sample; /* of an input: the array that the program was
+                                 exported with, as the file has it; or NULL */
 } ptf_port;
 
 /*
@@ -1253,7 +1255,8 @@ PTF_API ptf_status ptf_gradient_back(ptf_gradient *gradient,
 
 /*
  * The gradients that the last run back left, valid until the next.  By an
- * input, by number: count x input in C order, NULL unless asked for.  By the
+ * input, by number: count x input in C order, NULL unless asked for, and where
+ * it is of integers or bools.  By the
  * parameters: tensors under the parameters' names, f32, in state dict order;
  * those of several inputs are added up.  A graph's constants of floating-point
  * numbers are parameters.
@@ -1559,6 +1562,8 @@ PTF_API bool ptf_check_uncertified(const ptf_check *check, size_t index,
  * that the outputs do not show.
  */
 PTF_API const ptf_verdict *ptf_check_verdict(const ptf_check *check);
+/* The same comparison of each output by itself: as many as the nets have. */
+PTF_API const ptf_verdict *ptf_check_outputs(const ptf_check *check);
 PTF_API ptf_level ptf_check_level(const ptf_check *check);
 
 /*

@@ -190,12 +190,15 @@ static ptf_status check_sizes(ptf_check *c, ptf_error *err)
         ptf_arena_array(&c->arena, (size_t)a->input_count, sizeof(*c->inputs));
     c->sizes =
         ptf_arena_array(&c->arena, (size_t)a->output_count, sizeof(*c->sizes));
-    if (c->inputs == NULL || c->sizes == NULL)
+    c->each =
+        ptf_arena_array(&c->arena, (size_t)a->output_count, sizeof(*c->each));
+    if (c->inputs == NULL || c->sizes == NULL || c->each == NULL)
         return ptf_fail_memory(err);
     for (int i = 0; i < a->input_count; i++)
         c->inputs[i] = numel_of(in_a, i);
     for (int i = 0; i < a->output_count; i++) {
         int64_t other = numel_of(in_b, b->outputs[i].node);
+        ptf_verdict_init(&c->each[i], c->options.atol, c->options.rtol);
         c->sizes[i] = numel_of(in_a, a->outputs[i].node);
         c->outputs_each += c->sizes[i];
         if (c->sizes[i] != other)

@@ -58,6 +58,7 @@ struct ptf_check {
     ptf_pair_mismatch unequal;    /* bits that looking at layers changed */
     ptf_pair_mismatch not_finite; /* where NaN or infinity was first */
     ptf_verdict verdict;
+    ptf_verdict *each; /* the same of each output by itself */
     ptf_certificate certificate;
     ptf_open *open;
     size_t open_count, open_room;

@@ -313,6 +313,9 @@ static ptf_status run_group(ptf_check *c, const float *const *in, int64_t count,
     if (status != PTF_OK)
         return status;
     int64_t first = c->verdict.samples;
+    for (int k = 0; k < c->sides[PTF_SIDE_A].net->output_count; k++)
+        ptf_verdict_add(&c->each[k], c->sides[PTF_SIDE_A].outs[k],
+                        c->sides[PTF_SIDE_B].outs[k], count, c->sizes[k]);
     ptf_verdict_add_outputs(&c->verdict, c->sides[PTF_SIDE_A].out,
                             c->sides[PTF_SIDE_B].out, count, c->sizes,
                             c->sides[PTF_SIDE_A].net->output_count);

@@ -17,15 +17,42 @@ bool ptf_check_apart(ptf_balls a, ptf_balls ideal, int64_t k)
     return !(gap * (1 - 4 * PTF_U) <= a.radius[k] + ideal.radius[k]);
 }
 
-/* Numbers for 'node' of A, the same ones whatever in B has them. */
-static float *draw(ptf_arena *arena, int node, int64_t count)
+/*
+ * How many positions the value may name: of what the layers that read it as
+ * indices take them from.  0: it is no index.
+ */
+static int64_t positions_of(const ptf_check *c, int value)
 {
+    const ptf_net *net = c->sides[PTF_SIDE_A].net;
+    int64_t least = 0;
+    for (int i = value + 1; i < net->node_count; i++) {
+        const ptf_node *node = &net->nodes[i];
+        if (!ptf_op_is(node->op, PTF_FAMILY_GATHER) || node->inputs[1] != value)
+            continue;
+        ptf_gather g = ptf_op_gather(
+            node->op, &node->attrs,
+            ptf_enclosure_shape(c->enclosures[PTF_SIDE_A], node->inputs[0]),
+            ptf_enclosure_shape(c->enclosures[PTF_SIDE_A], value));
+        least = least == 0 ? g.positions : ptf_min_i64(least, g.positions);
+    }
+    return least;
+}
+
+/*
+ * Numbers for 'node' of A, the same ones whatever in B has them; indices are
+ * some of the positions that there are.
+ */
+static float *draw(const ptf_check *c, ptf_arena *arena, int node,
+                   int64_t count)
+{
+    int64_t positions = positions_of(c, node);
     float *x = ptf_arena_array(arena, (size_t)count, sizeof(*x));
     if (x == NULL)
         return NULL;
     ptf_random_fill(SEED, (uint64_t)node, x, (size_t)count);
     for (int64_t i = 0; i < count; i++)
-        x[i] = (2 * x[i] - 1) * REACH;
+        x[i] = positions > 0 ? floorf(x[i] * (float)positions)
+                             : (2 * x[i] - 1) * REACH;
     return x;
 }
 
@@ -44,7 +71,7 @@ static ptf_status set_taps(ptf_check *c, ptf_arena *arena, int64_t count,
         int64_t size = ptf_shape_numel(
             ptf_enclosure_shape(c->enclosures[PTF_SIDE_A], value));
         if (a[value] == NULL)
-            a[value] = draw(arena, value, count * size);
+            a[value] = draw(c, arena, value, count * size);
         if (a[value] == NULL)
             return ptf_fail_memory(err);
         ideal[i] = a[value];

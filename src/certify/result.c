@@ -113,6 +113,11 @@ const ptf_verdict *ptf_check_verdict(const ptf_check *c)
     return &c->verdict;
 }
 
+const ptf_verdict *ptf_check_outputs(const ptf_check *c)
+{
+    return c->each;
+}
+
 ptf_level ptf_check_level(const ptf_check *c)
 {
     ptf_certificate certificate;

@@ -172,5 +172,7 @@ ptf_status ptf_gradient_back(ptf_gradient *g, const float *cotangent,
 
 const float *ptf_gradient_input(const ptf_gradient *g, size_t index)
 {
-    return g->count > 0 && g->nodes[index].needed ? g->nodes[index].d : NULL;
+    bool given = g->count > 0 && g->nodes[index].needed &&
+                 ptf_dtype_is_float(g->net->inputs[index].dtype);
+    return given ? g->nodes[index].d : NULL;
 }

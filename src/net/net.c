@@ -88,7 +88,8 @@ bool ptf_net_input(const ptf_net *net, size_t index, ptf_port *out)
                       .dtype = in->dtype,
                       .has_shape = in->has_shape,
                       .fixed = in->fixed,
-                      .shape = in->shape};
+                      .shape = in->shape,
+                      .sample = in->sample};
     return true;
 }
 

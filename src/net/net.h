@@ -54,6 +54,7 @@ typedef struct ptf_input {
     bool has_shape;
     bool fixed; /* it runs for no other shape: some op has it inside */
     ptf_shape shape;
+    const ptf_tensor *sample; /* ptf_port */
 } ptf_input;
 
 /* A node whose value is given out; several may give that of one node. */

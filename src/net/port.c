@@ -16,16 +16,41 @@ static bool is_whole_number(ptf_dtype dtype)
 /* Doubles hold integers below this, and nothing of them is lost. */
 #define EXACT 0x1p53
 
-/* No integer changes on its way into f32. */
-static ptf_status check_exact(const ptf_net *net, int index,
-                              const ptf_tensor *array, ptf_error *err)
+/* What an input of that dtype may be; all of them for floats. */
+static void find_range(ptf_dtype dtype, double *least, double *most)
 {
+    int bits = 8 * (int)ptf_dtype_size(dtype);
+    bool has_sign = dtype <= PTF_DTYPE_I64;
+    *least = has_sign ? -ldexp(1, bits - 1) : 0;
+    *most = ldexp(1, has_sign ? bits - 1 : bits) - 1;
+    if (dtype == PTF_DTYPE_BOOL)
+        *most = 1;
+    if (!is_whole_number(dtype)) {
+        *least = -HUGE_VAL;
+        *most = HUGE_VAL;
+    }
+}
+
+/* No integer changes on its way into f32, and each is one of the input's. */
+static ptf_status check_integers(const ptf_net *net, int index,
+                                 const ptf_tensor *array, ptf_error *err)
+{
+    ptf_dtype dtype = net->inputs[index].dtype;
+    double least, most;
+    find_range(dtype, &least, &most);
     int64_t count = ptf_tensor_numel(array);
     double *x = ptf_alloc((size_t)(count + 1) * sizeof(*x));
     if (x == NULL)
         return ptf_fail_memory(err);
     ptf_status status = ptf_tensor_read_f64(array, x, err);
-    int64_t i = 0;
+    int64_t i = 0, k = 0;
+    while (status == PTF_OK && k < count && x[k] >= least && x[k] <= most)
+        k++;
+    if (status == PTF_OK && k < count)
+        status = ptf_net_fail(
+            err, PTF_ARGUMENT, net,
+            "input '%s': expected %s, got %.0f as number %lld",
+            net->nodes[index].name, ptf_dtype_name(dtype), x[k], (long long)k);
     while (status == PTF_OK && i < count && fabs(x[i]) < EXACT &&
            fabs((double)(float)x[i] - x[i]) <= 0)
         i++;
@@ -49,7 +74,7 @@ ptf_status ptf_net_read_input(const ptf_net *net, size_t index,
                             net->nodes[index].name, ptf_dtype_name(in->dtype),
                             ptf_dtype_name(array->dtype));
     ptf_status status = is_whole_number(array->dtype)
-                            ? check_exact(net, (int)index, array, err)
+                            ? check_integers(net, (int)index, array, err)
                             : PTF_OK;
     return status == PTF_OK ? ptf_tensor_read_f32(array, out, err) : status;
 }

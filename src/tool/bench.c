@@ -14,7 +14,9 @@ static const char help[] =
     "and how near it comes to the fused multiply-adds and the memory reads\n"
     "per second that are measured in the same run.\n"
     "\n"
-    "  --batch LIST      inputs per run (1,10,100)\n"
+    "  --batch LIST      inputs per run (1,10,100; 1 where nothing is a batch)\n"
+    "  --data FILE       inputs: an image, a .npy, a .npz by names; a program of\n"
+    "                    integers runs on the example in its file without it\n"
     "  --threads LIST    default: the CPUs that this process may use\n"
     "  --input CxHxW     default: what the architecture's text says\n"
     "  --slide           turn linear layers into convolutions first, for the\n"
@@ -25,7 +27,7 @@ static const char help[] =
     "                    beyond 128 MB are not copied\n"
     "  --format text|md|csv|json\n"
     "  --arch FILE|NAME  the text of print(model), or a built-in network\n" TOOL_IN_ORDER_HELP
-    "  --key PATH        the state dict inside the file\n"
+    "  --key PATH        the state dict inside the file\n" TOOL_MODEL_HELP
     "  -v, --verbose     list all tensors that do not fit, not only the first\n"
     "  --help, --version\n"
     "\n"
@@ -33,12 +35,12 @@ static const char help[] =
 
 typedef struct options {
     tool_source source;
-    const char *batch, *threads, *input, *format;
+    const char *batch, *threads, *input, *data, *format;
     bool slide, per_layer;
     int64_t repeat, runs;
 } options;
 
-enum { LIST = 16, MOST_RUNS = 1000 };
+enum { LIST = 16, MOST_RUNS = 1000, MOST_DRAWN = 1 << 20 };
 
 /* One line of the table: the whole net, or one step of it. */
 typedef struct line {
@@ -53,8 +55,8 @@ typedef struct line {
 typedef struct bench {
     const options *options;
     const ptf_net *net;
-    ptf_shape shape;
-    double bandwidth; /* with as many threads as now */
+    tool_inputs inputs; /* of which a batch takes as many as it has */
+    double bandwidth;   /* with as many threads as now */
     tool_json json;
     bool begun; /* the table */
 } bench;
@@ -209,6 +211,43 @@ static int compare(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
+/* A batch of all inputs and outputs. */
+typedef struct room {
+    float **in, **out;
+} room;
+
+static void free_room(const bench *b, room *r)
+{
+    tool_room_free(r->in, ptf_net_input_count(b->net));
+    tool_room_free(r->out, ptf_net_output_count(b->net));
+}
+
+/* Fills a batch with the samples there are, over and over again. */
+static ptf_status make_room(const bench *b, const ptf_plan *plan, int64_t batch,
+                            room *r, ptf_error *err)
+{
+    const ptf_shape *in = tool_inputs_shapes(&b->inputs);
+    size_t inputs = ptf_net_input_count(b->net);
+    size_t outputs = ptf_net_output_count(b->net);
+    ptf_shape *out = calloc(outputs, sizeof(*out));
+    float **at = calloc(inputs, sizeof(*at));
+    for (size_t k = 0; out != NULL && k < outputs; k++)
+        out[k] = ptf_plan_output(plan, k);
+    r->in = tool_room(in, inputs, batch);
+    r->out = out != NULL ? tool_room(out, outputs, batch) : NULL;
+    ptf_status status = r->in != NULL && r->out != NULL && at != NULL
+                            ? PTF_OK
+                            : tool_error(err, PTF_MEMORY, "out of memory");
+    for (int64_t i = 0; status == PTF_OK && i < batch; i++) {
+        for (size_t k = 0; k < inputs; k++)
+            at[k] = r->in[k] + i * ptf_shape_numel(&in[k]);
+        status = tool_inputs_get(&b->inputs, i % b->inputs.count, at, err);
+    }
+    free(out);
+    free(at);
+    return status;
+}
+
 /*
  * Row 0 of 'times' is the whole net's, row 1 + i step i's, and the last one the
  * machine's peak just before each run: clocks rise and fall.
@@ -217,32 +256,24 @@ static ptf_status run_all(const bench *b, ptf_plan *plan, const line *l,
                           double *times, ptf_error *err)
 {
     int64_t batch = l->batch, steps = (int64_t)ptf_plan_step_count(plan);
-    ptf_shape out_shape = ptf_plan_output(plan, 0);
-    size_t inputs = (size_t)(ptf_shape_numel(&b->shape) * batch);
-    size_t outputs = (size_t)(ptf_shape_numel(&out_shape) * batch);
-    float *in = malloc(inputs * sizeof(float));
-    float *out = malloc(outputs * sizeof(float));
-    ptf_status status = in != NULL && out != NULL
-                            ? PTF_OK
-                            : tool_error(err, PTF_MEMORY, "out of memory");
-    if (status == PTF_OK) {
-        ptf_random_fill(1, 0, in, inputs);
-        status = ptf_plan_run(plan, in, batch, out, err);
-    }
+    room r = {0};
+    ptf_status status = make_room(b, plan, batch, &r, err);
+    const float *const *in = (const float *const *)r.in;
+    if (status == PTF_OK)
+        status = ptf_plan_run_all(plan, in, batch, r.out, err);
     int64_t runs = b->options->repeat;
-    for (int64_t r = 0; r < runs && status == PTF_OK; r++) {
-        times[(steps + 1) * runs + r] = ptf_measure_flops((int)l->threads);
+    for (int64_t i = 0; i < runs && status == PTF_OK; i++) {
+        times[(steps + 1) * runs + i] = ptf_measure_flops((int)l->threads);
         double before = now();
-        status = ptf_plan_run(plan, in, batch, out, err);
-        times[r] = now() - before;
-        for (int64_t i = 0; i < steps; i++) {
+        status = ptf_plan_run_all(plan, in, batch, r.out, err);
+        times[i] = now() - before;
+        for (int64_t s = 0; s < steps; s++) {
             ptf_step_info info;
-            ptf_plan_step(plan, (size_t)i, &info);
-            times[(i + 1) * runs + r] = info.seconds;
+            ptf_plan_step(plan, (size_t)s, &info);
+            times[(s + 1) * runs + i] = info.seconds;
         }
     }
-    free(in);
-    free(out);
+    free_room(b, &r);
     return status;
 }
 
@@ -290,8 +321,8 @@ static ptf_status bench_one(bench *b, int64_t batch, int64_t threads,
     ptf_plan_options how = {.threads = (int)threads,
                             .runs = (int)b->options->runs};
     ptf_plan *plan;
-    ptf_status status =
-        ptf_plan_make(b->net, &b->shape, batch, &how, &plan, err);
+    ptf_status status = ptf_plan_make(b->net, tool_inputs_shapes(&b->inputs),
+                                      batch, &how, &plan, err);
     if (status != PTF_OK)
         return status;
     size_t rows = ptf_plan_step_count(plan) + 2;
@@ -313,7 +344,10 @@ static ptf_status bench_one(bench *b, int64_t batch, int64_t threads,
 static ptf_status bench_all(bench *b, ptf_error *err)
 {
     int64_t batches[LIST], threads[LIST] = {ptf_thread_count()};
-    int batch_count = parse_list(b->options->batch, 1, batches);
+    bool whole = ptf_net_is_whole(b->net); /* it has no batch */
+    const char *usual = whole ? "1" : "1,10,100";
+    int batch_count = parse_list(
+        b->options->batch != NULL ? b->options->batch : usual, 1, batches);
     int thread_count = 1;
     if (b->options->threads != NULL)
         thread_count = parse_list(b->options->threads, 1, threads);
@@ -337,26 +371,46 @@ static ptf_status bench_all(bench *b, ptf_error *err)
 
 /* ------------------------------------------------------------------ command */
 
+/* Of a program of integers its own example, and drawn ones elsewhere. */
+static ptf_status open_inputs(bench *b, const tool_net *net, ptf_error *err)
+{
+    const options *o = b->options;
+    const tool_choice choice = {
+        .data = o->data, .random = MOST_DRAWN, .seed = 1};
+    ptf_shape shape;
+    if (o->input != NULL) {
+        ptf_status status = tool_need_single(net, &o->source, "--input", err);
+        if (status == PTF_OK && !ptf_shape_parse(o->input, &shape))
+            status = tool_error(err, PTF_ARGUMENT,
+                                "--input: expected CxHxW (3x32x32), got \"%s\"",
+                                o->input);
+        b->inputs = tool_inputs_random(MOST_DRAWN, 1, shape);
+        return status;
+    }
+    if (o->data == NULL && !tool_inputs_are_floats(net->net) &&
+        tool_has_sample(net))
+        return tool_inputs_sample(net, &o->source, &b->inputs, err);
+    return tool_inputs_choose(&choice, net, &o->source, &b->inputs, err);
+}
+
 /* The net to run: as it is, or slid; frees nothing of 'net'. */
 static ptf_status prepare(bench *b, const tool_net *net, ptf_net **slid,
                           ptf_error *err)
 {
     const options *o = b->options;
+    ptf_status status = PTF_OK;
     b->net = net->net;
-    b->shape = net->input;
     if (o->slide) {
+        status = tool_need_single(net, &o->source, "--slide", err);
+        if (status != PTF_OK)
+            return status;
         const ptf_rewrite *rewrite = ptf_rewrite_find("linear_to_conv");
-        ptf_status status =
-            ptf_net_rewrite(net->net, rewrite, &net->input, slid, err);
+        status = ptf_net_rewrite(net->net, rewrite, &net->input, slid, err);
         if (status != PTF_OK)
             return status;
         b->net = *slid;
     }
-    if (o->input != NULL && !ptf_shape_parse(o->input, &b->shape))
-        return tool_error(err, PTF_ARGUMENT,
-                          "--input: expected CxHxW (3x32x32), got \"%s\"",
-                          o->input);
-    return o->input == NULL ? tool_need_input(net, &o->source, err) : PTF_OK;
+    return open_inputs(b, net, err);
 }
 
 static bool known_format(const char *format)
@@ -367,15 +421,16 @@ static bool known_format(const char *format)
 
 int tool_bench(int argc, char **argv)
 {
-    options o = {
-        .batch = "1,10,100", .format = "text", .repeat = 9, .runs = MOST_RUNS};
+    options o = {.format = "text", .repeat = 9, .runs = MOST_RUNS};
     const tool_option table[] = {
         {"arch", 0, OPTION_TEXT, &o.source.arch, 0, 0},
         {"batch", 0, OPTION_TEXT, &o.batch, 0, 0},
+        {"data", 0, OPTION_TEXT, &o.data, 0, 0},
         {"format", 0, OPTION_TEXT, &o.format, 0, 0},
         {"in-order", 0, OPTION_FLAG, &o.source.in_order, 0, 0},
         {"input", 0, OPTION_TEXT, &o.input, 0, 0},
         {"key", 0, OPTION_TEXT, &o.source.key, 0, 0},
+        {"model", 0, OPTION_TEXT, &o.source.model, 0, 0},
         {"per-layer", 0, OPTION_FLAG, &o.per_layer, 0, 0},
         {"repeat", 0, OPTION_COUNT, &o.repeat, 1, MOST_RUNS},
         {"runs", 0, OPTION_COUNT, &o.runs, 1, MOST_RUNS},
@@ -406,6 +461,7 @@ int tool_bench(int argc, char **argv)
     if (status == PTF_OK)
         status = bench_all(&b, &err);
     ptf_net_free(slid);
+    tool_inputs_free(&b.inputs);
     tool_net_close(&net);
     return status == PTF_OK ? tool_finish(EXIT_EQUIVALENT) : tool_fail(&err);
 }

@@ -23,15 +23,17 @@ static const char help[] =
     "                    outputs must be equal bit for bit (BITWISE)\n"
     "  --arch FILE|NAME  the text of print(model), or a built-in network;\n"
     "                    default: the built-in whose keys and shapes fit\n" TOOL_IN_ORDER_HELP
-    "  --key PATH        the state dict inside the file (model_state_dict)\n"
+    "  --key PATH        the state dict inside the file (model_state_dict)\n" TOOL_MODEL_HELP
     "  --input CxHxW     shape of one input; default: what the text says\n"
-    "  --check N         compare on N random inputs (default 8)\n"
+    "  --check N         compare on N random inputs (default: the sample inputs in\n"
+    "                    a .pt2, or else 8)\n"
     "  --seed S          where the random inputs start (default 1)\n"
     "  --data FILE       compare on images: a file (PNG, JPEG, PPM, .npy, .npz,\n"
-    "                    CIFAR-10) or a folder of them\n"
-    "  --expect FILE     outputs that PyTorch gave for the images of --data (.npy,\n"
-    "                    .npz): OUTPUT is written only if the original network\n"
-    "                    gives them, up to 16 times its own rounding\n"
+    "                    CIFAR-10) or a folder of them; several inputs are a .npz\n"
+    "                    with their names\n"
+    "  --expect FILE     outputs that PyTorch gave for --data (.npy, or .npz by\n"
+    "                    their names): OUTPUT is written only if the original\n"
+    "                    network gives them, up to 16 times its own rounding\n"
     "  --no-check        write without comparing\n"
     "  --force           replace OUTPUT if it exists\n"
     "  --threads N       default: the CPUs that this process may use\n"
@@ -47,9 +49,10 @@ static const char help[] =
 
 typedef struct options {
     tool_source source;
-    const char *output, *data, *expect;
+    tool_choice inputs;
+    const char *output, *expect;
     const ptf_rewrite *rewrite;
-    int64_t check, seed, threads;
+    int64_t threads;
     bool no_check, force, quiet, json;
 } options;
 
@@ -65,12 +68,12 @@ static const ptf_rewrite *find_fold(const char *text)
 /* Returns TOOL_GO_ON or the code to exit with. */
 static int parse(int argc, char **argv, options *o)
 {
-    *o = (options){.check = 8, .seed = 1};
+    *o = (options){.inputs = {.usual = 8, .seed = -1}};
     const char *fold = "weights";
     const tool_option table[] = {
         {"arch", 0, OPTION_TEXT, &o->source.arch, 0, 0},
-        {"check", 0, OPTION_COUNT, &o->check, 1, 1000000},
-        {"data", 0, OPTION_TEXT, &o->data, 0, 0},
+        {"check", 0, OPTION_COUNT, &o->inputs.random, 1, 1000000},
+        {"data", 0, OPTION_TEXT, &o->inputs.data, 0, 0},
         {"expect", 0, OPTION_TEXT, &o->expect, 0, 0},
         {"fold", 0, OPTION_TEXT, &fold, 0, 0},
         {"force", 0, OPTION_FLAG, &o->force, 0, 0},
@@ -78,9 +81,10 @@ static int parse(int argc, char **argv, options *o)
         {"input", 0, OPTION_TEXT, &o->source.input, 0, 0},
         {"json", 0, OPTION_FLAG, &o->json, 0, 0},
         {"key", 0, OPTION_TEXT, &o->source.key, 0, 0},
+        {"model", 0, OPTION_TEXT, &o->source.model, 0, 0},
         {"no-check", 0, OPTION_FLAG, &o->no_check, 0, 0},
         {"quiet", 'q', OPTION_FLAG, &o->quiet, 0, 0},
-        {"seed", 0, OPTION_COUNT, &o->seed, 0, INT64_MAX},
+        {"seed", 0, OPTION_COUNT, &o->inputs.seed, 0, INT64_MAX},
         {"threads", 0, OPTION_COUNT, &o->threads, 1, 1024},
         {0},
     };
@@ -90,8 +94,7 @@ static int parse(int argc, char **argv, options *o)
         return code;
     if (o->quiet)
         tool_progress_quiet();
-    if (o->expect != NULL && o->data == NULL)
-        return tool_usage_error(TOOL_EXPECT_ALONE);
+    o->inputs.recorded = o->expect != NULL;
     o->source.path = operands[0];
     o->source.unverified = o->no_check;
     o->output = operands[1];
@@ -105,18 +108,6 @@ static int parse(int argc, char **argv, options *o)
 
 /* ---------------------------------------------------------------- checking */
 
-static ptf_status make_inputs(const options *o, const tool_net *net,
-                              tool_inputs *inputs, ptf_error *err)
-{
-    if (o->data != NULL)
-        return tool_inputs_open(o->data, net, NULL, inputs, err);
-    ptf_status status = tool_need_input(net, &o->source, err);
-    if (status != PTF_OK)
-        return status;
-    *inputs = tool_inputs_random(o->check, (uint64_t)o->seed, net->input);
-    return PTF_OK;
-}
-
 /* Makes a check of the folded net and runs it. */
 static ptf_status compare(const options *o, const tool_net *net,
                           const ptf_net *folded, const tool_inputs *inputs,
@@ -127,8 +118,8 @@ static ptf_status compare(const options *o, const tool_net *net,
                              .rtol = TOOL_RTOL,
                              .max_ulps = TOOL_MAX_ULPS};
     ptf_status status =
-        tool_check_make(net->net, folded, &inputs->shape, &how, check, err);
-    status = tool_inputs_explain(o->data, &inputs->shape, net, status, err);
+        tool_check_make(net->net, folded, inputs, &how, check, err);
+    status = tool_inputs_explain(o->inputs.data, inputs, net, status, err);
     return status == PTF_OK ? tool_check(*check, inputs, err) : status;
 }
 
@@ -143,7 +134,8 @@ static ptf_level owed(const options *o)
 
 typedef struct report {
     const ptf_net *before, *after;
-    ptf_check *check;   /* NULL: none was made */
+    ptf_check *check; /* NULL: none was made */
+    tool_inputs inputs;
     tool_expect expect; /* with --expect */
     char verdict[64];
     bool reached; /* what the rewrite owes, or nothing was asked */
@@ -168,8 +160,8 @@ static void print_check(const options *o, const report *r)
     char n[32];
     const ptf_verdict *verdict = ptf_check_verdict(r->check);
     printf("\n%s on %s %s\n", o->rewrite->name,
-           tool_count_text(verdict->samples, n),
-           o->data != NULL ? "images" : "random inputs");
+           tool_count_text(verdict->samples, n), tool_inputs_kind(&r->inputs));
+    tool_print_outputs(r->before, ptf_check_outputs(r->check), stdout);
     tool_print_verdict(verdict, stdout);
     tool_print_certificate(r->check, stdout);
     printf("verdict: %s", r->verdict);
@@ -217,8 +209,8 @@ static void print_json(const options *o, const report *r)
     json_text(&j, "output", r->reached ? o->output : NULL);
     json_bool(&j, "checked", r->check != NULL);
     json_bool(&j, "equivalent", r->check != NULL && r->reached);
-    json_text(&j, "inputs", o->data != NULL ? o->data : "random");
-    json_int(&j, "seed", o->seed);
+    json_text(&j, "inputs", tool_inputs_source(&r->inputs, o->inputs.data));
+    json_int(&j, "seed", (int64_t)r->inputs.seed);
     json_text(&j, "isa", ptf_isa_name());
     tool_json_layers(&j, "before", r->before);
     tool_json_layers(&j, "after", r->after);
@@ -228,6 +220,8 @@ static void print_json(const options *o, const report *r)
     if (r->check != NULL) {
         tool_json_verdict(&j, "verdict", ptf_check_verdict(r->check),
                           r->verdict);
+        tool_json_outputs(&j, "outputs", r->before,
+                          ptf_check_outputs(r->check));
         tool_json_certificate(&j, "certificate", r->check);
     }
     json_close(&j, '}');
@@ -240,20 +234,20 @@ static void print_json(const options *o, const report *r)
 static ptf_status judge(const options *o, const tool_net *net, report *r,
                         ptf_error *err)
 {
-    tool_inputs inputs = {0};
     bool agrees = true;
     ptf_status status = ptf_net_check_numbers(net->net, err);
     if (status == PTF_OK)
-        status = make_inputs(o, net, &inputs, err);
+        status =
+            tool_inputs_choose(&o->inputs, net, &o->source, &r->inputs, err);
     if (status == PTF_OK && o->expect != NULL) {
-        status = tool_expect_run(o->expect, net->net, &inputs, (int)o->threads,
-                                 &r->expect, err);
-        status = tool_inputs_explain(o->data, &inputs.shape, net, status, err);
+        status = tool_expect_run(o->expect, net->net, &r->inputs,
+                                 (int)o->threads, &r->expect, err);
+        status =
+            tool_inputs_explain(o->inputs.data, &r->inputs, net, status, err);
         agrees = status == PTF_OK && tool_expect_agrees(&r->expect);
     }
     if (status == PTF_OK && agrees && !o->no_check)
-        status = compare(o, net, r->after, &inputs, &r->check, err);
-    tool_inputs_free(&inputs);
+        status = compare(o, net, r->after, &r->inputs, &r->check, err);
     return status;
 }
 
@@ -274,6 +268,7 @@ static ptf_status convert(const options *o, const tool_net *net,
     *reached = r.reached;
     tool_expect_free(&r.expect);
     ptf_check_free(r.check);
+    tool_inputs_free(&r.inputs);
     return status;
 }
 
@@ -289,7 +284,8 @@ int main(int argc, char **argv)
     tool_net net = {0};
     ptf_net *folded = NULL;
     bool reached = false;
-    const char *const read[] = {o.source.path, o.source.arch, o.data, o.expect};
+    const char *const read[] = {o.source.path, o.source.arch, o.inputs.data,
+                                o.expect};
     const char *const written[] = {o.output};
     ptf_status status = tool_check_targets(TOOL_PATHS(read),
                                            TOOL_PATHS(written), o.force, &err);

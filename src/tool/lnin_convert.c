@@ -20,15 +20,16 @@ static const char help[] =
     "  --input CxHxW     shape of one input; default: what the text says\n"
     "  --arch FILE|NAME  the text of print(model), or a built-in network;\n"
     "                    default: the built-in whose keys and shapes fit\n" TOOL_IN_ORDER_HELP
-    "  --key PATH        the state dict inside the file (model_state_dict)\n"
-    "  --check N         compare on N random inputs of each size (default 2)\n"
+    "  --key PATH        the state dict inside the file (model_state_dict)\n" TOOL_MODEL_HELP
+    "  --check N         compare on N random inputs of each size (default: the\n"
+    "                    sample inputs in a .pt2, or else 2)\n"
     "  --seed S          where the random inputs start (default 1)\n"
     "  --data FILE       compare on images instead: a file (PNG, JPEG, PPM, .npy,\n"
     "                    .npz, CIFAR-10) or a folder of them; the larger ones stay\n"
-    "                    random\n"
-    "  --expect FILE     outputs that PyTorch gave for the images of --data (.npy,\n"
-    "                    .npz): FILE is written only if the original network gives\n"
-    "                    them, up to 16 times its own rounding\n"
+    "                    random; several inputs are a .npz with their names\n"
+    "  --expect FILE     outputs that PyTorch gave for --data (.npy, or .npz by\n"
+    "                    their names): FILE is written only if the original\n"
+    "                    network gives them, up to 16 times its own rounding\n"
     "  --no-check        write without comparing\n"
     "  --force           replace FILE if it exists\n"
     "  --threads N       default: the CPUs that this process may use\n"
@@ -47,9 +48,10 @@ enum { MORE_ROWS = 4, MORE_COLUMNS = 6 };
 
 typedef struct options {
     tool_source source;
-    const char *output, *data, *expect;
+    tool_choice inputs;
+    const char *output, *expect;
     char *default_output; /* to be freed */
-    int64_t check, seed, threads;
+    int64_t threads;
     bool no_check, force, quiet, json;
 } options;
 
@@ -73,21 +75,22 @@ static char *default_output(const char *path)
 /* Returns TOOL_GO_ON or the code to exit with. */
 static int parse(int argc, char **argv, options *o)
 {
-    *o = (options){.check = 2, .seed = 1};
+    *o = (options){.inputs = {.usual = 2, .seed = -1}};
     const tool_option table[] = {
         {"arch", 0, OPTION_TEXT, &o->source.arch, 0, 0},
-        {"check", 0, OPTION_COUNT, &o->check, 1, 1000000},
-        {"data", 0, OPTION_TEXT, &o->data, 0, 0},
+        {"check", 0, OPTION_COUNT, &o->inputs.random, 1, 1000000},
+        {"data", 0, OPTION_TEXT, &o->inputs.data, 0, 0},
         {"expect", 0, OPTION_TEXT, &o->expect, 0, 0},
         {"force", 0, OPTION_FLAG, &o->force, 0, 0},
         {"in-order", 0, OPTION_FLAG, &o->source.in_order, 0, 0},
         {"input", 0, OPTION_TEXT, &o->source.input, 0, 0},
         {"json", 0, OPTION_FLAG, &o->json, 0, 0},
         {"key", 0, OPTION_TEXT, &o->source.key, 0, 0},
+        {"model", 0, OPTION_TEXT, &o->source.model, 0, 0},
         {"no-check", 0, OPTION_FLAG, &o->no_check, 0, 0},
         {"quiet", 'q', OPTION_FLAG, &o->quiet, 0, 0},
         {"output", 'o', OPTION_TEXT, &o->output, 0, 0},
-        {"seed", 0, OPTION_COUNT, &o->seed, 0, INT64_MAX},
+        {"seed", 0, OPTION_COUNT, &o->inputs.seed, 0, INT64_MAX},
         {"threads", 0, OPTION_COUNT, &o->threads, 1, 1024},
         {0},
     };
@@ -97,8 +100,7 @@ static int parse(int argc, char **argv, options *o)
         return code;
     if (o->quiet)
         tool_progress_quiet();
-    if (o->expect != NULL && o->data == NULL)
-        return tool_usage_error(TOOL_EXPECT_ALONE);
+    o->inputs.recorded = o->expect != NULL;
     o->source.path = operands[0];
     o->source.unverified = o->no_check;
     o->default_output = default_output(o->source.path);
@@ -114,7 +116,8 @@ typedef struct report {
     const ptf_net *after;
     ptf_slide slide;
     ptf_shape large;
-    ptf_verdict same;       /* on inputs of the original size */
+    tool_inputs inputs;
+    ptf_verdict *same;      /* of each output, on inputs of the original size */
     ptf_verdict slid;       /* window by window on a larger image */
     const char *not_finite; /* of tool_find_not_finite() */
     tool_expect expect;     /* with --expect */
@@ -127,23 +130,30 @@ static ptf_level level_of(const report *r, const ptf_verdict *v)
     return r->not_finite != NULL ? PTF_LEVEL_UNDECIDED : ptf_verdict_level(v);
 }
 
-static bool bitwise(const report *r, const ptf_verdict *v)
+/* The weakest level of all outputs. */
+static ptf_level same_level(const report *r)
 {
-    return level_of(r, v) == PTF_LEVEL_BITWISE;
+    ptf_level weakest = PTF_LEVEL_BITWISE;
+    for (size_t k = 0; k < ptf_net_output_count(r->after); k++) {
+        ptf_level level = level_of(r, &r->same[k]);
+        weakest = level > weakest ? level : weakest;
+    }
+    return weakest;
 }
 
-static ptf_status compare(const options *o, const tool_inputs *inputs,
-                          report *r, ptf_error *err)
+static ptf_status compare(const options *o, report *r, ptf_error *err)
 {
     const tool_net *net = r->before;
+    const tool_choice *c = &o->inputs;
     int threads = (int)o->threads;
     tool_inputs large =
-        tool_inputs_random(o->check, (uint64_t)o->seed, r->large);
+        tool_inputs_random(c->random > 0 ? c->random : c->usual,
+                           c->seed >= 0 ? (uint64_t)c->seed : 1, r->large);
     ptf_status status =
-        tool_compare(net->net, r->after, inputs, threads, &r->same, err);
+        tool_compare(net->net, r->after, &r->inputs, threads, r->same, err);
     if (status == PTF_OK)
-        status = tool_find_not_finite(net->net, inputs, threads, &r->not_finite,
-                                      err);
+        status = tool_find_not_finite(net->net, &r->inputs, threads,
+                                      &r->not_finite, err);
     if (status == PTF_OK && r->windows_checked && r->not_finite == NULL)
         status = tool_find_not_finite(r->after, &large, threads, &r->not_finite,
                                       err);
@@ -151,7 +161,8 @@ static ptf_status compare(const options *o, const tool_inputs *inputs,
         status = tool_compare_crops(net->net, r->after, &r->slide, &net->input,
                                     &large, threads, &r->slid, err);
     r->reached =
-        bitwise(r, &r->same) && (!r->windows_checked || bitwise(r, &r->slid));
+        same_level(r) == PTF_LEVEL_BITWISE &&
+        (!r->windows_checked || level_of(r, &r->slid) == PTF_LEVEL_BITWISE);
     return status;
 }
 
@@ -159,28 +170,27 @@ static ptf_status compare(const options *o, const tool_inputs *inputs,
 static ptf_status judge(const options *o, report *r, ptf_error *err)
 {
     const tool_net *net = r->before;
-    tool_inputs inputs =
-        tool_inputs_random(o->check, (uint64_t)o->seed, net->input);
     ptf_status status = ptf_net_check_numbers(net->net, err);
-    if (status == PTF_OK && o->data != NULL)
-        status = tool_inputs_open(o->data, net, NULL, &inputs, err);
+    if (status == PTF_OK)
+        status =
+            tool_inputs_choose(&o->inputs, net, &o->source, &r->inputs, err);
     if (status == PTF_OK && o->expect != NULL) {
-        status = tool_expect_run(o->expect, net->net, &inputs, (int)o->threads,
-                                 &r->expect, err);
+        status = tool_expect_run(o->expect, net->net, &r->inputs,
+                                 (int)o->threads, &r->expect, err);
         r->reached = status == PTF_OK && tool_expect_agrees(&r->expect);
     }
     if (status == PTF_OK && r->reached && r->checked)
-        status = compare(o, &inputs, r, err);
-    status = tool_inputs_explain(o->data, &inputs.shape, net, status, err);
-    tool_inputs_free(&inputs);
-    return status;
+        status = compare(o, r, err);
+    return tool_inputs_explain(o->inputs.data, &r->inputs, net, status, err);
 }
 
 /* Sliding is checked for images; its larger size follows from the stride. */
 static ptf_status plan_windows(report *r, ptf_error *err)
 {
-    ptf_status status = ptf_net_slide(r->after, &r->slide, err);
     r->large = r->before->input;
+    if (ptf_net_input_count(r->after) > 1 || ptf_net_output_count(r->after) > 1)
+        return PTF_OK;
+    ptf_status status = ptf_net_slide(r->after, &r->slide, err);
     r->windows_checked =
         r->checked && r->slide.blocker == NULL && r->large.rank == 3;
     if (r->large.rank != 3)
@@ -224,28 +234,39 @@ static void print_conversions(const report *r)
     }
 }
 
-static void print_level(const report *r, const ptf_verdict *v)
+static void print_level(const report *r, ptf_level level)
 {
-    printf("verdict: %s", ptf_level_name(level_of(r, v)));
+    printf("verdict: %s", ptf_level_name(level));
     tool_print_if(r->before->net, NULL, stdout);
     putchar('\n');
 }
 
-static void print_checks(const char *data, const report *r)
+/* Inputs of the original size. */
+static void print_same(const char *data, const report *r)
+{
+    char n[32], shapes[TOOL_SHAPES_TEXT];
+    size_t outputs = ptf_net_output_count(r->after);
+    printf("\n%s %sinputs %s%s: original against converted\n",
+           tool_count_text(r->same[0].samples, n),
+           r->inputs.sampled ? "sample " : "", data != NULL ? "of " : "",
+           data != NULL ? data : tool_inputs_shape_text(&r->inputs, shapes));
+    if (outputs > 1)
+        tool_print_outputs(r->after, r->same, stdout);
+    else
+        tool_print_verdict(&r->same[0], stdout);
+    print_level(r, same_level(r));
+}
+
+static void print_windows(const report *r)
 {
     char n[32], shape[TOOL_SHAPE_TEXT];
-    printf("\n%s inputs %s%s: original against converted\n",
-           tool_count_text(r->same.samples, n), data != NULL ? "of " : "",
-           data != NULL ? data : tool_shape_text(&r->before->input, shape));
-    tool_print_verdict(&r->same, stdout);
-    print_level(r, &r->same);
     if (r->windows_checked) {
         printf("\n%s windows on larger images %s: original on each crop "
                "against converted\n",
                tool_count_text(r->slid.samples, n),
                tool_shape_text(&r->large, shape));
         tool_print_verdict(&r->slid, stdout);
-        print_level(r, &r->slid);
+        print_level(r, level_of(r, &r->slid));
     } else if (r->slide.blocker != NULL) {
         tool_line line = {stdout, printf("\nlarger images:") - 1};
         tool_print_words(&line, "windows are not equal to crops, because");
@@ -253,7 +274,7 @@ static void print_checks(const char *data, const report *r)
         tool_print_words(&line, r->slide.reason);
         putchar('\n');
     } else {
-        printf("\nlarger inputs: not compared (not an image)\n");
+        printf("\nlarger inputs: not compared (not one image)\n");
     }
     tool_print_not_finite(r->not_finite);
 }
@@ -269,10 +290,12 @@ static void print_text(const options *o, const report *r)
         printf("\noriginal against ");
         tool_expect_print(&r->expect, stdout);
     }
-    if (r->same.samples > 0)
-        print_checks(o->data, r);
-    else if (!r->checked)
+    if (r->same[0].samples > 0) {
+        print_same(o->inputs.data, r);
+        print_windows(r);
+    } else if (!r->checked) {
         printf("\nnot checked (--no-check)\n");
+    }
     tool_print_file(o->output);
     puts(r->reached ? "written" : "not written");
 }
@@ -290,10 +313,10 @@ static void print_json(const options *o, const report *r)
     tool_json_assumption(&j, r->before->net, NULL);
     json_text(&j, "rewrite", "linear_to_conv");
     json_text(&j, "output", r->reached ? o->output : NULL);
-    json_bool(&j, "checked", r->same.samples > 0);
+    json_bool(&j, "checked", r->same[0].samples > 0);
     json_bool(&j, "equivalent", r->checked && r->reached);
-    json_text(&j, "inputs", o->data != NULL ? o->data : "random");
-    json_int(&j, "seed", o->seed);
+    json_text(&j, "inputs", tool_inputs_source(&r->inputs, o->inputs.data));
+    json_int(&j, "seed", (int64_t)r->inputs.seed);
     json_text(&j, "isa", ptf_isa_name());
     json_text(&j, "input", tool_shape_text(&r->before->input, shape));
     tool_json_layers(&j, "before", r->before->net);
@@ -303,9 +326,12 @@ static void print_json(const options *o, const report *r)
     tool_json_not_finite(&j, r->not_finite);
     if (o->expect != NULL)
         tool_expect_json(&j, "recorded", &r->expect);
-    if (r->same.samples > 0)
-        tool_json_verdict(&j, "same_size", &r->same,
-                          ptf_level_name(level_of(r, &r->same)));
+    if (r->same[0].samples > 0) {
+        if (ptf_net_output_count(r->after) == 1)
+            tool_json_verdict(&j, "same_size", &r->same[0],
+                              ptf_level_name(same_level(r)));
+        tool_json_outputs(&j, "outputs", r->after, r->same);
+    }
     if (r->slid.samples > 0) {
         json_text(&j, "large", tool_shape_text(&r->large, shape));
         tool_json_verdict(&j, "windows", &r->slid,
@@ -316,8 +342,13 @@ static void print_json(const options *o, const report *r)
 
 static ptf_status convert(const options *o, report *r, ptf_error *err)
 {
+    size_t outputs = ptf_net_output_count(r->after);
+    r->same = calloc(outputs, sizeof(*r->same));
+    if (r->same == NULL)
+        return tool_error(err, PTF_MEMORY, "out of memory");
     ptf_status status = plan_windows(r, err);
-    ptf_verdict_init(&r->same, 0, 0);
+    for (size_t k = 0; k < outputs; k++)
+        ptf_verdict_init(&r->same[k], 0, 0);
     ptf_verdict_init(&r->slid, 0, 0);
     r->reached = true;
     if (status == PTF_OK && (r->checked || o->expect != NULL))
@@ -328,6 +359,8 @@ static ptf_status convert(const options *o, report *r, ptf_error *err)
     if (status == PTF_OK)
         (o->json ? print_json : print_text)(o, r);
     tool_expect_free(&r->expect);
+    tool_inputs_free(&r->inputs);
+    free(r->same);
     return status;
 }
 
@@ -336,7 +369,7 @@ static ptf_status run(const options *o, bool *reached, ptf_error *err)
     const ptf_rewrite *rewrite = ptf_rewrite_find("linear_to_conv");
     tool_net net = {0};
     ptf_net *converted = NULL;
-    const char *const read[] = {o->source.path, o->source.arch, o->data,
+    const char *const read[] = {o->source.path, o->source.arch, o->inputs.data,
                                 o->expect};
     const char *const written[] = {o->output};
     ptf_status status = tool_check_targets(TOOL_PATHS(read),
@@ -346,7 +379,7 @@ static ptf_status run(const options *o, bool *reached, ptf_error *err)
     if (status == PTF_OK)
         status = tool_need_input(&net, &o->source, err);
     if (status == PTF_OK)
-        status = ptf_net_rewrite(net.net, rewrite, &net.input, &converted, err);
+        status = ptf_net_rewrite(net.net, rewrite, net.inputs, &converted, err);
     report r = {.before = &net, .after = converted, .checked = !o->no_check};
     if (status == PTF_OK)
         status = convert(o, &r, err);

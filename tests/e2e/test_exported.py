@@ -192,7 +192,7 @@ class Ports(ProgramTest):
                  ("--data", other)),
                 (USAGE, "expected --npz for 6 outputs",
                  ("--data", PROGRAMS / "ports.in.npz", "--npy", "y.npy")),
-                (USAGE, "expected images, or --data", ()),
+                (USAGE, "expected images, --data FILE or --sample", ()),
                 (USAGE, "--npz: expected --data", ("--npz", "y.npz"))):
             self.refuse(status, [say], "ptfold", "run", *options, ports)
         self.refuse(USAGE, ["expected 2 axes with the batch, got 2x3x12x12"],

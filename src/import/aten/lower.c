@@ -338,8 +338,11 @@ static ptf_status take_input(ptf_lowering *l, const ptf_program_input *input)
         if (d >= more)
             shape.dim[d - more] = v->sizes[d].value;
     }
-    const ptf_input port = {
-        .dtype = v->dtype, .has_shape = true, .fixed = true, .shape = shape};
+    const ptf_input port = {.dtype = v->dtype,
+                            .has_shape = true,
+                            .fixed = true,
+                            .shape = shape,
+                            .sample = input->sample};
     if (!ptf_net_add_input(net, &port))
         return ptf_fail_memory(l->err);
     ptf_node node = {.op = PTF_OP_INPUT, .name = input->name};

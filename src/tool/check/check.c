@@ -26,12 +26,15 @@ static const char help[] =
     "                    (default 4); if given, certified accepts that, too\n"
     "  --atol X, --rtol X\n"
     "                    tolerance (default 1e-6, 1e-5)\n"
-    "  --data PATH       compare on images: a file or a folder\n"
+    "  --data PATH       compare on images: a file or a folder; several inputs,\n"
+    "                    or integers: a .npz with the inputs' names, or a .npy\n"
     "  --expect FILE     hold one network against the outputs that PyTorch gave\n"
-    "                    for the images of --data: a .npy, or a .npz by names\n"
-    "                    (output, y; names of layers for theirs); 1 if outside of\n"
-    "                    16 times the network's own rounding\n"
-    "  --random N        compare on N random inputs (default 8)\n"
+    "                    for --data, or for the sample inputs in a .pt2: a .npy,\n"
+    "                    or a .npz by names (of outputs, output, y; of layers for\n"
+    "                    theirs); 1 if outside of 16 times the network's own\n"
+    "                    rounding\n"
+    "  --random N        compare on N random inputs (default: the sample inputs in\n"
+    "                    a .pt2, or else 8); there are none of integers\n"
     "  --seed S          where the random inputs start (default 1)\n"
     "  --input CxHxW     shape of one input; default: what A's text says\n"
     "  --arch FILE|NAME, --arch-b FILE|NAME\n"
@@ -40,6 +43,8 @@ static const char help[] =
     "                    fits\n" TOOL_IN_ORDER_HELP
     "  --key PATH, --key-b PATH\n"
     "                    the state dict inside the file (model_state_dict)\n"
+    "  --model NAME, --model-b NAME\n"
+    "                    of a .pt2 with several programs: which one\n"
     "  --threads N       default: the CPUs that this process may use\n"
     "  --json            the report as JSON\n"
     "  --junit FILE      also write a JUnit report for a CI server\n"
@@ -71,9 +76,10 @@ static const char help[] =
 
 typedef struct options {
     tool_source a, b;
-    const char *data, *expect, *junit, *enclosures, *oracle;
+    tool_choice inputs;
+    const char *expect, *junit, *enclosures, *oracle;
     check_require require;
-    int64_t random, seed, threads, max_ulps; /* max_ulps: -1 if not given */
+    int64_t threads, max_ulps; /* max_ulps: -1 if not given */
     double atol, rtol;
     bool json, invariance, force, quiet;
 } options;
@@ -119,7 +125,7 @@ static int take_operands(char *const *operands, options *o)
 }
 
 /* What goes with what. */
-static int check_options(const options *o)
+static int check_options(options *o)
 {
     bool alone = o->b.path == NULL;
     if ((o->expect != NULL) + o->invariance + (o->oracle != NULL) > 1)
@@ -132,8 +138,7 @@ static int check_options(const options *o)
         return tool_usage_error("--enclosures is for two networks");
     if (alone && o->junit != NULL && o->expect == NULL)
         return tool_usage_error("--junit is for two networks, or --expect");
-    if (o->expect != NULL && o->data == NULL)
-        return tool_usage_error(TOOL_EXPECT_ALONE);
+    o->inputs.recorded = o->expect != NULL;
     if (isinf(o->atol) || isinf(o->rtol))
         return tool_usage_error("an infinite tolerance checks nothing");
     return TOOL_GO_ON;
@@ -143,8 +148,7 @@ static int check_options(const options *o)
 static int parse(int argc, char **argv, options *o)
 {
     *o = (options){.b.arch_option = "--arch-b",
-                   .random = 8,
-                   .seed = 1,
+                   .inputs = {.usual = 8, .seed = -1},
                    .max_ulps = -1,
                    .atol = TOOL_ATOL,
                    .rtol = TOOL_RTOL};
@@ -153,7 +157,7 @@ static int parse(int argc, char **argv, options *o)
         {"arch", 0, OPTION_TEXT, &o->a.arch, 0, 0},
         {"arch-b", 0, OPTION_TEXT, &o->b.arch, 0, 0},
         {"atol", 0, OPTION_REAL, &o->atol, 0, INT64_MAX},
-        {"data", 0, OPTION_TEXT, &o->data, 0, 0},
+        {"data", 0, OPTION_TEXT, &o->inputs.data, 0, 0},
         {"enclosures", 0, OPTION_TEXT, &o->enclosures, 0, 0},
         {"expect", 0, OPTION_TEXT, &o->expect, 0, 0},
         {"force", 0, OPTION_FLAG, &o->force, 0, 0},
@@ -164,13 +168,15 @@ static int parse(int argc, char **argv, options *o)
         {"junit", 0, OPTION_TEXT, &o->junit, 0, 0},
         {"key", 0, OPTION_TEXT, &o->a.key, 0, 0},
         {"key-b", 0, OPTION_TEXT, &o->b.key, 0, 0},
+        {"model", 0, OPTION_TEXT, &o->a.model, 0, 0},
+        {"model-b", 0, OPTION_TEXT, &o->b.model, 0, 0},
         {"max-ulps", 0, OPTION_COUNT, &o->max_ulps, 0, 65536},
         {"oracle", 0, OPTION_TEXT, &o->oracle, 0, 0},
         {"quiet", 'q', OPTION_FLAG, &o->quiet, 0, 0},
-        {"random", 0, OPTION_COUNT, &o->random, 1, 1000000},
+        {"random", 0, OPTION_COUNT, &o->inputs.random, 1, 1000000},
         {"require", 0, OPTION_TEXT, &require, 0, 0},
         {"rtol", 0, OPTION_REAL, &o->rtol, 0, INT64_MAX},
-        {"seed", 0, OPTION_COUNT, &o->seed, 0, INT64_MAX},
+        {"seed", 0, OPTION_COUNT, &o->inputs.seed, 0, INT64_MAX},
         {"threads", 0, OPTION_COUNT, &o->threads, 1, 1024},
         {0},
     };
@@ -185,20 +191,6 @@ static int parse(int argc, char **argv, options *o)
     o->b.in_order = o->a.in_order;
     code = check_options(o);
     return code == TOOL_GO_ON ? set_require(require, &o->require) : code;
-}
-
-static ptf_status open_inputs(const options *o, const tool_net *net,
-                              tool_inputs *out, ptf_error *err)
-{
-    if (o->data != NULL)
-        return tool_inputs_open(o->data, net, NULL, out, err);
-    if (!net->has_input)
-        return tool_error(err, PTF_ARGUMENT,
-                          "%s: the architecture does not say its input's "
-                          "shape; give --input CxHxW",
-                          o->a.path);
-    *out = tool_inputs_random(o->random, (uint64_t)o->seed, net->input);
-    return PTF_OK;
 }
 
 /* ---------------------------------------------------------------- the log */
@@ -236,7 +228,7 @@ static const ptf_net *replay_log(const tool_net *a, const tool_net *b,
         name[size] = '\0';
         const ptf_rewrite *rewrite = ptf_rewrite_find(name);
         if (rewrite == NULL ||
-            ptf_net_rewrite(net, rewrite, a->has_input ? &a->input : NULL,
+            ptf_net_rewrite(net, rewrite, a->has_input ? a->inputs : NULL,
                             &r->nets[r->count], NULL) != PTF_OK)
             return NULL;
         net = r->nets[r->count++];
@@ -304,15 +296,16 @@ static ptf_status fill_evidence(const options *o, const tool_net *a,
         .path_b = o->b.path,
         .key_a = ptf_net_key(a->net, NULL, NULL),
         .key_b = ptf_net_key(b->net, NULL, NULL),
-        .data = o->data,
+        .data = o->inputs.data,
+        .from = tool_inputs_source(inputs, o->inputs.data),
         .samples = inputs->count,
         .left_out = tool_left_out(inputs->images),
-        .seed = o->seed,
+        .seed = (int64_t)inputs->seed,
         .threads = o->threads > 0 ? o->threads : ptf_thread_count(),
         .atol = o->atol,
         .rtol = o->rtol,
-        .input = inputs->shape,
     };
+    tool_inputs_shape_text(inputs, e->shapes);
     tool_progress progress;
     tool_progress_start(&progress, "hashing", "files", 2);
     ptf_status status = tool_net_sha256(a, e->sha256_a, err);
@@ -366,7 +359,7 @@ static ptf_status compare(const options *o, const tool_net *a,
                              .layers = true,
                              .model = replay_log(a, b, &log)};
     ptf_status status =
-        tool_check_make(a->net, b->net, &inputs->shape, &how, &check, err);
+        tool_check_make(a->net, b->net, inputs, &how, &check, err);
     if (status == PTF_OK)
         status = tool_check(check, inputs, err);
     if (status == PTF_OK)
@@ -391,8 +384,8 @@ static ptf_status compare(const options *o, const tool_net *a,
 /* No file that is written is one that is read, or there without --force. */
 static ptf_status check_targets(const options *o, ptf_error *err)
 {
-    const char *const read[] = {o->a.path, o->a.arch, o->b.path,
-                                o->b.arch, o->data,   o->expect};
+    const char *const read[] = {o->a.path, o->a.arch,      o->b.path,
+                                o->b.arch, o->inputs.data, o->expect};
     const char *const written[] = {o->junit, o->enclosures};
     return tool_check_targets(TOOL_PATHS(read), TOOL_PATHS(written), o->force,
                               err);
@@ -401,13 +394,24 @@ static ptf_status check_targets(const options *o, ptf_error *err)
 static ptf_status expect(const options *o, const tool_net *net,
                          const tool_inputs *inputs, bool *met, ptf_error *err)
 {
-    const check_expect_options how = {.network = o->a.path,
-                                      .data = o->data,
-                                      .expect = o->expect,
-                                      .junit = o->junit,
-                                      .threads = (int)o->threads,
-                                      .json = o->json};
+    const check_expect_options how = {
+        .network = o->a.path,
+        .data = tool_inputs_source(inputs, o->inputs.data),
+        .expect = o->expect,
+        .junit = o->junit,
+        .threads = (int)o->threads,
+        .json = o->json};
     return check_expect(&how, net, inputs, met, err);
+}
+
+static ptf_status ask_oracle(const options *o, const tool_net *net,
+                             const tool_inputs *inputs, bool *met,
+                             ptf_error *err)
+{
+    ptf_status status = tool_need_single(net, &o->a, "--oracle", err);
+    return status == PTF_OK ? oracle_check_net(net, inputs, (int)o->threads,
+                                               o->json, met, err)
+                            : status;
 }
 
 /* Opens what the command works on, and closes it. */
@@ -426,17 +430,16 @@ static ptf_status run(const options *o, int *code, ptf_error *err)
     if (status == PTF_OK && b.net != NULL)
         status = ptf_net_check_numbers(b.net, err);
     if (status == PTF_OK)
-        status = open_inputs(o, &a, &inputs, err);
+        status = tool_inputs_choose(&o->inputs, &a, &o->a, &inputs, err);
     if (status == PTF_OK && o->expect != NULL)
         status = expect(o, &a, &inputs, &met, err);
     else if (status == PTF_OK && o->invariance)
         status = check_invariance(&a, &inputs, o->json, &met, err);
     else if (status == PTF_OK && o->oracle != NULL)
-        status =
-            oracle_check_net(&a, &inputs, (int)o->threads, o->json, &met, err);
+        status = ask_oracle(o, &a, &inputs, &met, err);
     else if (status == PTF_OK)
         status = compare(o, &a, &b, &inputs, &met, err);
-    status = tool_inputs_explain(o->data, &inputs.shape, &a, status, err);
+    status = tool_inputs_explain(o->inputs.data, &inputs, &a, status, err);
     if (status != PTF_OK || b.net == NULL)
         status = tool_net_unchanged(&a, status, err);
     *code = met ? EXIT_EQUIVALENT : EXIT_NOT_EQUIVALENT;

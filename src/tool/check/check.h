@@ -23,12 +23,13 @@ const char *check_require_name(check_require require);
 /* Everything that makes the result reproducible. */
 typedef struct check_evidence {
     const char *key_a, *key_b;          /* of the state dicts in the files */
-    const char *path_a, *path_b, *data; /* data: NULL for random inputs */
+    const char *path_a, *path_b, *data; /* data: NULL without --data */
+    const char *from;                   /* it, "sample" or "random" */
     char sha256_a[65], sha256_b[65], sha256_inputs[65];
     int64_t samples, seed, threads;
     int64_t left_out; /* files in a folder of inputs that cannot be read */
     double atol, rtol;
-    ptf_shape input;
+    char shapes[TOOL_SHAPES_TEXT]; /* of the inputs */
 } check_evidence;
 
 /* The first layer that diverges, in three senses; NULL where none does. */

@@ -6,18 +6,62 @@
  */
 #include "tool/check/check.h"
 
-/* One input through one net's enclosure, a line for each output. */
-static ptf_status write_input(ptf_enclosure *enclosure, const char *side,
-                              int64_t sample, const float *in, double *balls,
-                              FILE *out, ptf_error *err)
+/* A net's enclosure, and room for one sample of all inputs and outputs. */
+typedef struct balls {
+    ptf_enclosure *enclosure;
+    size_t input_count, output_count;
+    float **in;
+    double *numbers; /* values, then radii, of one output after the other */
+    double **value, **radius;
+    int64_t total;
+} balls;
+
+static ptf_status make_balls(const ptf_net *net, const ptf_shape *inputs,
+                             balls *b, ptf_error *err)
 {
-    ptf_shape shape = ptf_enclosure_output(enclosure, 0);
-    int64_t outputs = ptf_shape_numel(&shape);
-    ptf_status status =
-        ptf_enclosure_run(enclosure, in, 1, balls, balls + outputs, err);
-    for (int64_t k = 0; status == PTF_OK && k < outputs; k++)
+    ptf_status status = ptf_enclosure_make(net, inputs, &b->enclosure, err);
+    if (status != PTF_OK)
+        return status;
+    b->input_count = ptf_net_input_count(net);
+    b->output_count = ptf_net_output_count(net);
+    for (size_t k = 0; k < b->output_count; k++) {
+        ptf_shape shape = ptf_enclosure_output(b->enclosure, k);
+        b->total += ptf_shape_numel(&shape);
+    }
+    b->in = tool_room(inputs, b->input_count, 1);
+    b->numbers = calloc((size_t)b->total, 2 * sizeof(*b->numbers));
+    b->value = calloc(b->output_count, sizeof(*b->value));
+    b->radius = calloc(b->output_count, sizeof(*b->radius));
+    if (!b->in || !b->numbers || !b->value || !b->radius)
+        return tool_error(err, PTF_MEMORY, "out of memory");
+    double *at = b->numbers;
+    for (size_t k = 0; k < b->output_count; k++) {
+        ptf_shape shape = ptf_enclosure_output(b->enclosure, k);
+        b->value[k] = at;
+        b->radius[k] = at + b->total;
+        at += ptf_shape_numel(&shape);
+    }
+    return PTF_OK;
+}
+
+static void free_balls(balls *b)
+{
+    tool_room_free(b->in, b->input_count);
+    free(b->numbers);
+    free(b->value);
+    free(b->radius);
+    ptf_enclosure_free(b->enclosure);
+}
+
+/* One sample through a net's enclosure, a line for each number it gives. */
+static ptf_status write_sample(balls *b, const char *side, int64_t sample,
+                               FILE *out, ptf_error *err)
+{
+    ptf_status status = ptf_enclosure_run_all(
+        b->enclosure, (const float *const *)b->in, 1, b->value, b->radius, err);
+    for (int64_t k = 0; status == PTF_OK && k < b->total; k++)
         fprintf(out, "%s %lld %lld %a %a\n", side, (long long)sample,
-                (long long)k, balls[k], balls[outputs + k]);
+                (long long)k, b->numbers[k], b->numbers[b->total + k]);
     return status;
 }
 
@@ -25,24 +69,14 @@ static ptf_status write_net(const ptf_net *net, const char *side,
                             const tool_inputs *inputs, FILE *out,
                             ptf_error *err)
 {
-    ptf_enclosure *enclosure;
-    ptf_status status =
-        ptf_enclosure_make(net, &inputs->shape, &enclosure, err);
-    if (status != PTF_OK)
-        return status;
-    ptf_shape shape = ptf_enclosure_output(enclosure, 0);
-    float *in = calloc((size_t)ptf_shape_numel(&inputs->shape), sizeof(*in));
-    double *balls = calloc((size_t)ptf_shape_numel(&shape), 2 * sizeof(*balls));
-    if (in == NULL || balls == NULL)
-        status = tool_error(err, PTF_MEMORY, "out of memory");
+    balls b = {0};
+    ptf_status status = make_balls(net, tool_inputs_shapes(inputs), &b, err);
     for (int64_t i = 0; status == PTF_OK && i < inputs->count; i++) {
-        status = tool_inputs_get(inputs, i, in, err);
+        status = tool_inputs_get(inputs, i, b.in, err);
         if (status == PTF_OK)
-            status = write_input(enclosure, side, i, in, balls, out, err);
+            status = write_sample(&b, side, i, out, err);
     }
-    free(in);
-    free(balls);
-    ptf_enclosure_free(enclosure);
+    free_balls(&b);
     return status;
 }
 

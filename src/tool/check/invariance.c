@@ -17,15 +17,33 @@ static const int thread_counts[] = {1, 2, 3};
 
 typedef struct matrix {
     const tool_net *net;
-    const float *in;
-    int64_t count, in_size, out_size;
-    float *out;
+    const tool_inputs *inputs;
+    const ptf_shape *shapes; /* of the inputs */
+    size_t input_count, output_count;
+    int64_t count;
+    float **in, *out; /* all samples; all outputs one after the other */
+    const float **from;
+    float **to;             /* of a batch */
+    int64_t numbers;        /* of all outputs of all samples */
     char first[65];         /* the first digest */
     const char *not_finite; /* of tool_find_not_finite() */
     bool same, json;
     bool undecided; /* NaN or infinity in a run */
     tool_json writer;
 } matrix;
+
+/* Points at sample 'first' of all inputs and outputs. */
+static void aim(const matrix *m, const ptf_plan *plan, int64_t first)
+{
+    float *out = m->out;
+    for (size_t k = 0; k < m->input_count; k++)
+        m->from[k] = m->in[k] + first * ptf_shape_numel(&m->shapes[k]);
+    for (size_t k = 0; k < m->output_count; k++) {
+        ptf_shape shape = ptf_plan_output(plan, k);
+        m->to[k] = out + first * ptf_shape_numel(&shape);
+        out += m->count * ptf_shape_numel(&shape);
+    }
+}
 
 /* All inputs through one plan, 'batch' at a time; the outputs' digest. */
 static ptf_status run_way(const matrix *m, const way *w, ptf_plan *plan,
@@ -36,15 +54,15 @@ static ptf_status run_way(const matrix *m, const way *w, ptf_plan *plan,
     tool_progress_start(&progress, w->isa, "inputs", m->count);
     for (int64_t i = 0; status == PTF_OK && i < m->count; i += w->batch) {
         int64_t n = m->count - i < w->batch ? m->count - i : w->batch;
-        status = ptf_plan_run(plan, m->in + i * m->in_size, n,
-                              m->out + i * m->out_size, err);
+        aim(m, plan, i);
+        status = ptf_plan_run_all(plan, m->from, n, m->to, err);
         tool_progress_at(&progress, i + n);
     }
     tool_progress_end(&progress);
     ptf_tensor tensor = {.name = "outputs",
                          .dtype = PTF_DTYPE_F32,
                          .rank = 1,
-                         .shape = {m->count * m->out_size},
+                         .shape = {m->numbers},
                          .stride = {1},
                          .data = m->out};
     return status == PTF_OK ? ptf_tensor_sha256(&tensor, hex, err) : status;
@@ -75,8 +93,8 @@ static ptf_status try_way(matrix *m, const way *w, ptf_error *err)
     char hex[65];
     ptf_plan *plan = NULL;
     ptf_plan_options options = {.threads = w->threads, .isa = w->isa};
-    ptf_status status = ptf_plan_make(m->net->net, &m->net->input, w->batch,
-                                      &options, &plan, err);
+    ptf_status status =
+        ptf_plan_make(m->net->net, m->shapes, w->batch, &options, &plan, err);
     if (status == PTF_ARGUMENT && strcmp(w->isa, "ref") != 0)
         return PTF_OK;
     if (status == PTF_OK)
@@ -89,39 +107,47 @@ static ptf_status try_way(matrix *m, const way *w, ptf_error *err)
 
 static ptf_status run_all(matrix *m, ptf_error *err)
 {
-    const int64_t batches[] = {m->count, 1, 3};
+    const bool whole = ptf_net_is_whole(m->net->net);
+    const int64_t batches[] = {whole ? 1 : m->count, whole ? 0 : 1,
+                               whole ? 0 : 3};
     enum { ISAS = sizeof(isas) / sizeof(isas[0]), THREADS = 3, BATCHES = 3 };
     ptf_status status = PTF_OK;
     for (int i = 0; status == PTF_OK && i < ISAS * THREADS * BATCHES; i++) {
         way w = {isas[i / (THREADS * BATCHES)],
                  thread_counts[i / BATCHES % THREADS], batches[i % BATCHES]};
-        if (w.batch <= m->count)
+        if (w.batch > 0 && w.batch <= m->count)
             status = try_way(m, &w, err);
     }
     return status;
 }
 
-static ptf_status open_matrix(matrix *m, const tool_inputs *inputs, float **in,
-                              ptf_error *err)
+static ptf_status open_matrix(matrix *m, ptf_error *err)
 {
     ptf_plan *plan = NULL;
     ptf_status status =
-        ptf_plan_make(m->net->net, &inputs->shape, 1, NULL, &plan, err);
+        ptf_plan_make(m->net->net, m->shapes, 1, NULL, &plan, err);
     if (status != PTF_OK)
         return status;
-    ptf_shape output = ptf_plan_output(plan, 0);
+    for (size_t k = 0; k < m->output_count; k++) {
+        ptf_shape shape = ptf_plan_output(plan, k);
+        m->numbers += m->count * ptf_shape_numel(&shape);
+    }
     ptf_plan_free(plan);
-    m->count = inputs->count;
-    m->in_size = ptf_shape_numel(&inputs->shape);
-    m->out_size = ptf_shape_numel(&output);
-    *in = calloc((size_t)m->count, (size_t)m->in_size * sizeof(float));
-    m->out = calloc((size_t)m->count, (size_t)m->out_size * sizeof(float));
-    m->in = *in;
-    if (*in == NULL || m->out == NULL)
+    m->in = tool_room(m->shapes, m->input_count, m->count);
+    m->out = calloc((size_t)m->numbers, sizeof(*m->out));
+    m->from = calloc(m->input_count, sizeof(*m->from));
+    m->to = calloc(m->output_count, sizeof(*m->to));
+    if (!m->in || !m->out || !m->from || !m->to)
         return tool_error(err, PTF_MEMORY, "out of memory");
-    for (int64_t i = 0; status == PTF_OK && i < m->count; i++)
-        status = tool_inputs_get(inputs, i, *in + i * m->in_size, err);
-    return status;
+    return tool_inputs_fill(m->inputs, 0, m->count, m->in, err);
+}
+
+static void close_matrix(matrix *m)
+{
+    tool_room_free(m->in, m->input_count);
+    free(m->out);
+    free(m->from);
+    free(m->to);
 }
 
 /*
@@ -137,7 +163,8 @@ static ptf_status check_windows(const tool_net *net, uint64_t seed,
     const ptf_rewrite *rewrite = ptf_rewrite_find("linear_to_conv");
     ptf_verdict_init(verdict, 0, 0);
     *slide = (ptf_slide){.reason = "has no fully connected tail"};
-    if (net->input.rank != 3 ||
+    if (ptf_net_input_count(net->net) > 1 ||
+        ptf_net_output_count(net->net) > 1 || net->input.rank != 3 ||
         ptf_net_rewrite(net->net, rewrite, &net->input, &slid, NULL) != PTF_OK)
         return PTF_OK;
     ptf_status status = ptf_net_slide(slid, slide, err);
@@ -180,12 +207,12 @@ static void print_windows(matrix *m, const ptf_slide *slide,
         printf("\nslid over larger images: not compared: %s\n", slide->reason);
 }
 
-static void print_head(matrix *m, const tool_inputs *inputs)
+static void print_head(matrix *m)
 {
     if (!m->json) {
         printf("%s on %lld inputs\n\n%-8s %7s %7s  %s\n",
-               ptf_net_name(m->net->net), (long long)inputs->count, "isa",
-               "threads", "batch", "SHA-256 of the outputs");
+               ptf_net_name(m->net->net), (long long)m->count, "isa", "threads",
+               "batch", "SHA-256 of the outputs");
         return;
     }
     m->writer = (tool_json){.out = stdout};
@@ -222,18 +249,24 @@ static void print_tail(matrix *m)
 ptf_status check_invariance(const tool_net *net, const tool_inputs *inputs,
                             bool json, bool *same, ptf_error *err)
 {
-    float *in = NULL;
     ptf_slide slide;
     ptf_verdict windows;
     tool_net here = *net;
     here.input = inputs->shape;
-    matrix m = {.net = &here, .same = true, .json = json};
-    ptf_status status = open_matrix(&m, inputs, &in, err);
+    matrix m = {.net = &here,
+                .inputs = inputs,
+                .shapes = tool_inputs_shapes(inputs),
+                .input_count = inputs->input_count,
+                .output_count = ptf_net_output_count(net->net),
+                .count = inputs->count,
+                .same = true,
+                .json = json};
+    ptf_status status = open_matrix(&m, err);
     if (status == PTF_OK)
         status = tool_find_not_finite(net->net, inputs, 0, &m.not_finite, err);
     m.undecided = m.not_finite != NULL;
     if (status == PTF_OK) {
-        print_head(&m, inputs);
+        print_head(&m);
         status = run_all(&m, err);
     }
     if (status == PTF_OK && json)
@@ -246,7 +279,6 @@ ptf_status check_invariance(const tool_net *net, const tool_inputs *inputs,
         print_tail(&m);
     }
     *same = level_of(&m) == PTF_LEVEL_BITWISE;
-    free(in);
-    free(m.out);
+    close_matrix(&m);
     return status;
 }

@@ -65,7 +65,6 @@ static void json_parameter(tool_json *j, const ptf_parameter_check *p)
 static void json_evidence(tool_json *j, const check_report *r)
 {
     const check_evidence *e = &r->evidence;
-    char shape[TOOL_SHAPE_TEXT];
     json_open(j, "evidence", '{');
     json_text(j, "a", e->path_a);
     json_text(j, "a_sha256", e->sha256_a);
@@ -73,9 +72,9 @@ static void json_evidence(tool_json *j, const check_report *r)
     json_text(j, "b", e->path_b);
     json_text(j, "b_sha256", e->sha256_b);
     json_text(j, "b_key", e->key_b);
-    json_text(j, "inputs", e->data != NULL ? e->data : "random");
+    json_text(j, "inputs", e->from);
     json_text(j, "inputs_sha256", e->sha256_inputs);
-    json_text(j, "input", tool_shape_text(&e->input, shape));
+    json_text(j, "input", e->shapes);
     json_int(j, "samples", e->samples);
     json_int(j, "left_out", e->left_out);
     json_int(j, "seed", e->seed);
@@ -101,6 +100,7 @@ void check_print_json(const check_report *r, FILE *out)
     tool_json_assumption(&j, r->a, r->b);
     tool_json_verdict(&j, "verdict", ptf_check_verdict(r->check),
                       r->result.verdict);
+    tool_json_outputs(&j, "outputs", r->a, ptf_check_outputs(r->check));
     tool_json_certificate(&j, "certificate", r->check);
     json_text(&j, "first_bit", first->bit);
     json_text(&j, "first_beyond_bound", first->bound);

@@ -145,14 +145,16 @@ static void print_file(const char *which, const char *sha256, const char *path,
 static void print_evidence(const check_report *r, FILE *out)
 {
     const check_evidence *e = &r->evidence;
-    char shape[TOOL_SHAPE_TEXT], n[32];
+    char n[32];
     fprintf(out, "\nevidence\n");
     print_file("A", e->sha256_a, e->path_a, out);
     print_file("B", e->sha256_b, e->path_b, out);
     fprintf(out, "  inputs   %s x %s, ", tool_count_text(e->samples, n),
-            tool_shape_text(&e->input, shape));
+            e->shapes);
     if (e->data != NULL)
         ptf_print_escaped(out, e->data, strlen(e->data));
+    else if (strcmp(e->from, "sample") == 0)
+        fprintf(out, "the sample inputs in A");
     else
         fprintf(out, "random, seed %lld", (long long)e->seed);
     if (e->left_out > 0)
@@ -178,6 +180,7 @@ void check_print_text(const check_report *r, FILE *out)
     print_parameters(r->check, out);
     print_first(&found->first, out);
     fprintf(out, "\noutputs\n");
+    tool_print_outputs(r->a, ptf_check_outputs(r->check), out);
     tool_print_verdict(v, out);
     tool_print_row(out, "smallest tolerance", "atol %.3e with rtol 0",
                    v->max_abs);

@@ -9,10 +9,10 @@
 
 /* ------------------------------------------------------------------ running */
 
-static ptf_status expect_batch(void *expect, const float *in, int64_t count,
-                               ptf_error *err)
+static ptf_status expect_batch(void *expect, const float *const *in,
+                               int64_t count, ptf_error *err)
 {
-    return ptf_expect_run(expect, &in, count, err);
+    return ptf_expect_run(expect, in, count, err);
 }
 
 /* The first array of which that is so; there is one. */
@@ -35,23 +35,55 @@ static bool differs(const ptf_expect_result *r)
     return r->agreement == PTF_AGREEMENT_DIFFERS;
 }
 
-/* SHA-256 of the network's outputs as they were recorded. */
-static ptf_status hash_outputs(tool_expect *e, ptf_error *err)
+/* SHA-256 of an output as it was recorded. */
+static ptf_status hash_output(const tool_expect *e, const char *name,
+                              char hex[65], ptf_error *err)
 {
     size_t count, i = 0;
     const ptf_tensor *tensors = ptf_arrays_tensors(e->arrays, &count);
-    ptf_expect_result r = find_result(e, is_output);
-    while (tensors[i].name != r.name) /* which is borrowed from there */
+    while (tensors[i].name != name) /* which is borrowed from there */
         i++;
-    return ptf_tensor_sha256(&tensors[i], e->sha256_outputs, err);
+    return ptf_tensor_sha256(&tensors[i], hex, err);
+}
+
+/* The digest of one output, or else that of the digests of all. */
+static ptf_status hash_outputs(tool_expect *e, ptf_error *err)
+{
+    enum { DIGITS = 64 };
+    size_t count = ptf_net_output_count(e->net), outputs = 0;
+    char *all = calloc(count + 1, DIGITS);
+    ptf_status status =
+        all != NULL ? PTF_OK : tool_error(err, PTF_MEMORY, "out of memory");
+    ptf_expect_result r;
+    for (size_t i = 0;
+         status == PTF_OK && outputs < count && ptf_expect_at(e->expect, i, &r);
+         i++) {
+        if (!r.output)
+            continue;
+        status = hash_output(e, r.name, e->sha256_outputs, err);
+        memcpy(all + DIGITS * outputs++, e->sha256_outputs, DIGITS);
+    }
+    ptf_tensor digests = {.name = "digests",
+                          .dtype = PTF_DTYPE_U8,
+                          .rank = 1,
+                          .shape = {(int64_t)(DIGITS * outputs)},
+                          .stride = {1},
+                          .data = all};
+    if (status == PTF_OK && outputs > 1)
+        status = ptf_tensor_sha256(&digests, e->sha256_outputs, err);
+    free(all);
+    return status;
 }
 
 static void write_metadata(tool_expect *e)
 {
     char n[32], m[32];
-    ptf_expect_result r = find_result(e, is_output);
+    int64_t numbers = 0;
+    ptf_expect_result r;
+    for (size_t i = 0; ptf_expect_at(e->expect, i, &r); i++)
+        numbers += r.output ? r.numbers : 0;
     snprintf(e->agreed, sizeof(e->agreed), "%s recorded outputs of %s inputs",
-             tool_count_text(r.numbers, n), tool_count_text(e->samples, m));
+             tool_count_text(numbers, n), tool_count_text(e->samples, m));
     const ptf_metadata metadata[] = {
         {"original_agreed_with", e->agreed},
         {"recorded_inputs_sha256", e->sha256_inputs},
@@ -73,8 +105,8 @@ ptf_status tool_expect_run(const char *path, const ptf_net *net,
     if (status != PTF_OK)
         return status;
     const ptf_tensor *arrays = ptf_arrays_tensors(e->arrays, &count);
-    status = ptf_expect_make(net, &inputs->shape, inputs->count, path, arrays,
-                             count, threads, &e->expect, err);
+    status = ptf_expect_make(net, tool_inputs_shapes(inputs), inputs->count,
+                             path, arrays, count, threads, &e->expect, err);
     if (status == PTF_OK)
         status = tool_inputs_each(inputs, "comparing with what was recorded",
                                   expect_batch, e->expect, err);
@@ -115,9 +147,17 @@ bool tool_expect_fails(const ptf_expect_result *r)
 
 ptf_expect_result tool_expect_focus(const tool_expect *e)
 {
-    return ptf_expect_agreement(e->expect) == PTF_AGREEMENT_DIFFERS
-               ? find_result(e, differs)
-               : find_result(e, is_output);
+    if (ptf_expect_agreement(e->expect) == PTF_AGREEMENT_DIFFERS)
+        return find_result(e, differs);
+    ptf_expect_result worst = find_result(e, is_output), r;
+    for (size_t i = 0; ptf_expect_at(e->expect, i, &r); i++) {
+        bool worse = r.agreement > worst.agreement ||
+                     (r.agreement == worst.agreement &&
+                      r.distance / r.limit > worst.distance / worst.limit);
+        if (r.output && worse)
+            worst = r;
+    }
+    return worst;
 }
 
 const char *tool_expect_verdict(const tool_expect *e, char text[64])
@@ -135,19 +175,22 @@ const char *tool_expect_verdict(const tool_expect *e, char text[64])
 
 static void print_layers(const tool_expect *e, FILE *out)
 {
+    bool several = ptf_net_output_count(e->net) > 1;
     ptf_expect_result r;
     char n[32], m[32];
     if (!ptf_expect_at(e->expect, 1, &r))
         return;
-    fprintf(out, "  %-24s %12s %12s %11s %11s\n", "layer", "numbers", "inside",
+    fprintf(out, "  %-24s %12s %12s %11s %11s\n",
+            several ? "output or layer" : "layer", "numbers", "inside",
             "distance", "limit");
     for (size_t i = 0; ptf_expect_at(e->expect, i, &r); i++) {
+        const char *name = several && r.output ? r.name : r.layer;
         fputs("  ", out);
-        tool_print_name(out, r.layer[0] != '\0' ? r.layer : "(output)", 24);
+        tool_print_name(out, name[0] != '\0' ? name : "(output)", 24);
         fprintf(out, " %12s %12s %11.3e %11.3e\n",
                 tool_count_text(r.numbers, n), tool_count_text(r.inside, m),
                 r.distance, r.limit);
-        if (r.reason != NULL && !r.output)
+        if (r.reason != NULL && (several || !r.output))
             fprintf(out, "    nothing is shown: %s\n", r.reason);
     }
     if (ptf_expect_agreement(e->expect) == PTF_AGREEMENT_DIFFERS)
@@ -226,6 +269,8 @@ void tool_expect_print(const tool_expect *e, FILE *out)
     fprintf(out, ", %s, %s inputs\n", ptf_dtype_name(r.dtype),
             tool_count_text(e->samples, n));
     print_layers(e, out);
+    if (ptf_net_output_count(e->net) > 1)
+        tool_print_row(out, "worst of them", "%s", r.name);
     tool_print_row(out, "inside the limit", "%s of %s",
                    tool_count_text(r.inside, n), tool_count_text(r.numbers, m));
     if (r.not_finite > 0)

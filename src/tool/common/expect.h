@@ -8,11 +8,6 @@
 
 #include "tool/common/tool.h"
 
-/* The usage error of --expect without inputs. */
-#define TOOL_EXPECT_ALONE                                               \
-    "--expect: expected --data, too: the inputs that the outputs were " \
-    "recorded for"
-
 typedef struct tool_expect {
     const char *path; /* of what was recorded */
     const ptf_net *net;
@@ -44,7 +39,8 @@ bool tool_expect_fails(const ptf_expect_result *result);
 /* "AGREES with the recorded outputs" */
 const char *tool_expect_verdict(const tool_expect *expect, char text[64]);
 
-/* What the report is about: the first array that differs, or the output's. */
+/* What the report is about: the first array that differs, or the output that
+ * comes nearest to it. */
 ptf_expect_result tool_expect_focus(const tool_expect *expect);
 
 /* The figures, and the verdict in the last line. */

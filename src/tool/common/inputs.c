@@ -7,7 +7,102 @@
 
 tool_inputs tool_inputs_random(int64_t count, uint64_t seed, ptf_shape shape)
 {
-    return (tool_inputs){.count = count, .shape = shape, .seed = seed};
+    return (tool_inputs){
+        .count = count, .shape = shape, .input_count = 1, .seed = seed};
+}
+
+bool tool_is_float(ptf_dtype dtype)
+{
+    return dtype <= PTF_DTYPE_BF16;
+}
+
+/* The first input of integers or bools; false when there is none. */
+static bool find_integers(const ptf_net *net, ptf_port *port)
+{
+    size_t k = 0;
+    while (ptf_net_input(net, k, port) && tool_is_float(port->dtype))
+        k++;
+    return k < ptf_net_input_count(net);
+}
+
+bool tool_inputs_are_floats(const ptf_net *net)
+{
+    ptf_port port;
+    return !find_integers(net, &port);
+}
+
+/* What integers mean is not known, so that no others can be made up. */
+static ptf_status need_floats(const tool_net *net, const tool_source *source,
+                              ptf_error *err)
+{
+    ptf_port port;
+    if (!find_integers(net->net, &port))
+        return PTF_OK;
+    return tool_error(err, PTF_ARGUMENT,
+                      "%s: the input '%s' is %s, of which no random numbers "
+                      "are drawn; give --data FILE%s",
+                      source->path, port.name, ptf_dtype_name(port.dtype),
+                      tool_has_sample(net) ? ", or take the sample inputs of "
+                                             "the file without --random"
+                                           : "");
+}
+
+ptf_status tool_inputs_draw(int64_t count, uint64_t seed, const tool_net *net,
+                            const tool_source *source, tool_inputs *out,
+                            ptf_error *err)
+{
+    ptf_status status = need_floats(net, source, err);
+    if (status == PTF_OK)
+        status = tool_need_input(net, source, err);
+    *out = tool_inputs_random(count, seed, net->input);
+    out->input_count = ptf_net_input_count(net->net);
+    out->shapes = net->inputs;
+    return status;
+}
+
+ptf_status tool_inputs_choose(const tool_choice *c, const tool_net *net,
+                              const tool_source *source, tool_inputs *out,
+                              ptf_error *err)
+{
+    *out = (tool_inputs){0};
+    if (c->data != NULL)
+        return tool_inputs_open(c->data, net, c->how, out, err);
+    bool drawn = c->random > 0 || c->seed >= 0 || source->input != NULL;
+    if (!drawn && tool_has_sample(net))
+        return tool_inputs_sample(net, source, out, err);
+    if (c->recorded)
+        return tool_error(err, PTF_ARGUMENT,
+                          "--expect: expected --data, too: the inputs that the "
+                          "outputs were recorded for");
+    return tool_inputs_draw(c->random > 0 ? c->random : c->usual,
+                            c->seed >= 0 ? (uint64_t)c->seed : 1, net, source,
+                            out, err);
+}
+
+const ptf_shape *tool_inputs_shapes(const tool_inputs *inputs)
+{
+    return inputs->shapes != NULL ? inputs->shapes : &inputs->shape;
+}
+
+const float *tool_inputs_numbers(const tool_inputs *inputs, size_t k)
+{
+    const float *at = inputs->numbers;
+    for (size_t i = 0; i < k; i++)
+        at += inputs->count * ptf_shape_numel(&inputs->shapes[i]);
+    return at;
+}
+
+const char *tool_inputs_kind(const tool_inputs *inputs)
+{
+    return inputs->sampled           ? "sample inputs of the file"
+           : inputs->images != NULL  ? "images"
+           : inputs->numbers != NULL ? "inputs"
+                                     : "random inputs";
+}
+
+const char *tool_inputs_source(const tool_inputs *inputs, const char *data)
+{
+    return data != NULL ? data : inputs->sampled ? "sample" : "random";
 }
 
 void tool_fit_images(const tool_net *net, ptf_image_options *image)
@@ -43,11 +138,22 @@ void tool_report_left_out(const ptf_images *images)
                   others == 1 ? " is" : "s are");
 }
 
+/* Inputs that no picture is. */
+static bool are_arrays(const ptf_net *net)
+{
+    ptf_port port;
+    ptf_net_input(net, 0, &port);
+    return ptf_net_input_count(net) > 1 || !tool_is_float(port.dtype) ||
+           ptf_net_is_whole(net) || (port.has_shape && port.shape.rank == 0);
+}
+
 ptf_status tool_inputs_open(const char *path, const tool_net *net,
                             const ptf_image_options *how, tool_inputs *out,
                             ptf_error *err)
 {
-    *out = (tool_inputs){0};
+    *out = (tool_inputs){.input_count = 1};
+    if (are_arrays(net->net))
+        return tool_inputs_arrays(path, net, out, err);
     ptf_image_options options = {0};
     if (how != NULL)
         options = *how;
@@ -66,13 +172,14 @@ ptf_status tool_inputs_open(const char *path, const tool_net *net,
     return PTF_OK;
 }
 
-ptf_status tool_inputs_explain(const char *path, const ptf_shape *found,
+ptf_status tool_inputs_explain(const char *path, const tool_inputs *inputs,
                                const tool_net *net, ptf_status status,
                                ptf_error *err)
 {
     char expected[TOOL_SHAPE_TEXT], text[TOOL_SHAPE_TEXT];
     static ptf_error cause;
-    if (status != PTF_ARGUMENT || path == NULL || found->rank == 0 ||
+    const ptf_shape *found = &inputs->shape;
+    if (status != PTF_ARGUMENT || path == NULL || inputs->images == NULL ||
         !net->has_input || tool_same_shape(found, &net->input))
         return status;
     cause = *err;
@@ -84,17 +191,16 @@ ptf_status tool_inputs_explain(const char *path, const ptf_shape *found,
 void tool_inputs_free(tool_inputs *inputs)
 {
     ptf_images_close(inputs->images);
-    inputs->images = NULL;
+    free(inputs->numbers);
+    free(inputs->own);
+    *inputs = (tool_inputs){0};
 }
 
-ptf_status tool_inputs_get(const tool_inputs *inputs, int64_t index, float *out,
-                           ptf_error *err)
+/* ------------------------------------------------------------------ numbers */
+
+static ptf_status read_image(const tool_inputs *inputs, int64_t index,
+                             float *out, ptf_error *err)
 {
-    if (inputs->images == NULL) {
-        ptf_random_fill(inputs->seed, (uint64_t)index, out,
-                        (size_t)ptf_shape_numel(&inputs->shape));
-        return PTF_OK;
-    }
     ptf_image_info info;
     ptf_status status = ptf_images_info(inputs->images, index, &info, err);
     if (status == PTF_OK && !tool_same_shape(&info.shape, &inputs->shape)) {
@@ -107,24 +213,93 @@ ptf_status tool_inputs_get(const tool_inputs *inputs, int64_t index, float *out,
                             : status;
 }
 
+/* Several inputs have a stream of random numbers each. */
+enum { STREAM = 40 }; /* bits for the number of a sample */
+
+ptf_status tool_inputs_get(const tool_inputs *inputs, int64_t index,
+                           float *const *out, ptf_error *err)
+{
+    const ptf_shape *shapes = tool_inputs_shapes(inputs);
+    if (inputs->images != NULL)
+        return read_image(inputs, index, out[0], err);
+    for (size_t k = 0; k < inputs->input_count; k++) {
+        size_t size = (size_t)ptf_shape_numel(&shapes[k]);
+        if (inputs->numbers == NULL)
+            ptf_random_fill(inputs->seed, (uint64_t)index + (k << STREAM),
+                            out[k], size);
+        else
+            memcpy(out[k],
+                   tool_inputs_numbers(inputs, k) + (size_t)index * size,
+                   size * sizeof(float));
+    }
+    return PTF_OK;
+}
+
+float **tool_room(const ptf_shape *shapes, size_t shape_count, int64_t count)
+{
+    float **room = calloc(shape_count, sizeof(*room));
+    for (size_t k = 0; room != NULL && k < shape_count; k++) {
+        size_t size = (size_t)ptf_shape_numel(&shapes[k]);
+        room[k] = calloc((size_t)count, size * sizeof(float));
+        if (room[k] == NULL) {
+            tool_room_free(room, shape_count);
+            return NULL;
+        }
+    }
+    return room;
+}
+
+void tool_room_free(float **room, size_t shape_count)
+{
+    for (size_t k = 0; room != NULL && k < shape_count; k++)
+        free(room[k]);
+    free(room);
+}
+
+ptf_status tool_inputs_fill(const tool_inputs *inputs, int64_t index,
+                            int64_t count, float *const *out, ptf_error *err)
+{
+    const ptf_shape *shapes = tool_inputs_shapes(inputs);
+    float **at = calloc(inputs->input_count, sizeof(*at));
+    ptf_status status =
+        at != NULL ? PTF_OK : tool_error(err, PTF_MEMORY, "out of memory");
+    for (int64_t i = 0; status == PTF_OK && i < count; i++) {
+        for (size_t k = 0; k < inputs->input_count; k++)
+            at[k] = out[k] + i * ptf_shape_numel(&shapes[k]);
+        status = tool_inputs_get(inputs, index + i, at, err);
+    }
+    free(at);
+    return status;
+}
+
 ptf_status tool_inputs_sha256(const tool_inputs *inputs, char hex[65],
                               ptf_error *err)
 {
-    int64_t size = ptf_shape_numel(&inputs->shape);
-    float *all = calloc((size_t)inputs->count, (size_t)size * sizeof(*all));
-    if (all == NULL)
-        return tool_error(err, PTF_MEMORY, "out of memory");
-    ptf_status status = PTF_OK;
-    for (int64_t i = 0; status == PTF_OK && i < inputs->count; i++)
-        status = tool_inputs_get(inputs, i, all + i * size, err);
+    const ptf_shape *shapes = tool_inputs_shapes(inputs);
+    int64_t total = 0;
+    for (size_t k = 0; k < inputs->input_count; k++)
+        total += inputs->count * ptf_shape_numel(&shapes[k]);
+    float *all = calloc((size_t)total, sizeof(*all));
+    float **at = calloc(inputs->input_count, sizeof(*at));
+    ptf_status status = all != NULL && at != NULL
+                            ? PTF_OK
+                            : tool_error(err, PTF_MEMORY, "out of memory");
+    float *next = all;
+    for (size_t k = 0; status == PTF_OK && k < inputs->input_count; k++) {
+        at[k] = next;
+        next += inputs->count * ptf_shape_numel(&shapes[k]);
+    }
+    if (status == PTF_OK)
+        status = tool_inputs_fill(inputs, 0, inputs->count, at, err);
     ptf_tensor tensor = {.name = "inputs",
                          .dtype = PTF_DTYPE_F32,
                          .rank = 1,
-                         .shape = {inputs->count * size},
+                         .shape = {total},
                          .stride = {1},
                          .data = all};
     if (status == PTF_OK)
         status = ptf_tensor_sha256(&tensor, hex, err);
     free(all);
+    free(at);
     return status;
 }

@@ -111,7 +111,6 @@ static ptf_status find_input(const tool_source *source, tool_net *net,
 {
     const char *input = source->input;
     size_t inputs = ptf_net_input_count(net->net);
-    size_t outputs = ptf_net_output_count(net->net);
     net->inputs = calloc(inputs, sizeof(*net->inputs));
     if (net->inputs == NULL)
         return tool_error(err, PTF_MEMORY, "out of memory");
@@ -122,11 +121,6 @@ static ptf_status find_input(const tool_source *source, tool_net *net,
         net->has_input = net->has_input && port.has_shape;
         net->inputs[i] = port.shape;
     }
-    if (!source->several && (inputs > 1 || outputs > 1))
-        return tool_error(err, PTF_UNSUPPORTED,
-                          "%s: expected a network of one input and one output "
-                          "here, got %zu and %zu; ptfold run --data takes them",
-                          source->path, inputs, outputs);
     if (input != NULL && inputs > 1)
         return tool_error(err, PTF_ARGUMENT,
                           "--input: %s has %zu inputs, and says their shapes",
@@ -167,6 +161,19 @@ ptf_status tool_need_input(const tool_net *net, const tool_source *source,
                       "%s: the architecture does not say its input's shape; "
                       "give --input CxHxW",
                       source->path);
+}
+
+ptf_status tool_need_single(const tool_net *net, const tool_source *source,
+                            const char *wants, ptf_error *err)
+{
+    size_t inputs = ptf_net_input_count(net->net);
+    size_t outputs = ptf_net_output_count(net->net);
+    if (inputs == 1 && outputs == 1)
+        return PTF_OK;
+    return tool_error(err, PTF_UNSUPPORTED,
+                      "%s: expected a network of one input and one output for "
+                      "%s, got %zu and %zu; ptfold run --data takes them",
+                      source->path, wants, inputs, outputs);
 }
 
 /* Offers each part of a tensor's name that ends before a dot. */
@@ -253,8 +260,9 @@ static ptf_status open_program(const tool_source *source, tool_net *out,
                               "has its own graph",
                               source->path, useless[i].option);
     }
+    const ptf_program_options options = {sizeof(options), source->model};
     ptf_status status =
-        ptf_program_open(source->path, NULL, &out->program, err);
+        ptf_program_open(source->path, &options, &out->program, err);
     if (status == PTF_OK && !source->unverified)
         status = ptf_program_verify(out->program, err);
     if (status == PTF_OK)
@@ -283,6 +291,11 @@ ptf_status tool_net_open(const tool_source *source, tool_net *out,
         tool_net_close(out);
         return open_program(source, out, err);
     }
+    if (status == PTF_OK && source->model != NULL)
+        status = tool_error(err, PTF_ARGUMENT,
+                            "%s: expected a torch.export archive (.pt2) for "
+                            "--model",
+                            source->path);
     if (status == PTF_OK && !source->unverified)
         status = ptf_checkpoint_verify(out->ckpt, err);
     if (status == PTF_OK)
@@ -320,7 +333,6 @@ ptf_status tool_net_find(const tool_source *source, tool_net *out,
 {
     tool_source unread = *source;
     unread.unverified = true;
-    unread.several = true;
     *out = (tool_net){0};
     if (access(source->path, F_OK) != 0 && ptf_arch_text(source->path) == NULL)
         return refuse_arch(source->path, "", err);

@@ -103,6 +103,8 @@ typedef struct tool_option {
     "  --in-order        forward() runs each module of the text once, as\n" \
     "                    printed: your word for a class that is not\n"      \
     "                    nn.Sequential; all results carry it\n"
+#define TOOL_MODEL_HELP \
+    "  --model NAME      of a .pt2 with several programs: which one\n"
 
 enum { TOOL_GO_ON = -1 };
 
@@ -219,9 +221,9 @@ typedef struct tool_source {
     const char *arch;        /* --arch FILE|NAME, or NULL */
     const char *key;         /* --key, or NULL */
     const char *input;       /* --input CxHxW, or NULL */
+    const char *model;       /* --model: of an archive of programs, or NULL */
     bool in_order;           /* --in-order: forward() runs modules as printed */
     bool unverified;         /* leave the checksums of the tensor data alone */
-    bool several;            /* inputs and outputs are welcome */
     const char *arch_option; /* what gives 'arch'; NULL: --arch */
 } tool_source;
 
@@ -270,30 +272,97 @@ void tool_net_close(tool_net *net);
 ptf_status tool_need_input(const tool_net *net, const tool_source *source,
                            ptf_error *err);
 
+/* PTF_UNSUPPORTED, with who 'wants' it, unless it has one input and output. */
+ptf_status tool_need_single(const tool_net *net, const tool_source *source,
+                            const char *wants, ptf_error *err);
+
 /* ------------------------------------------------------------------- inputs */
 
-/* Samples for a check: drawn from a seed, or images from files. */
+/*
+ * Samples of all inputs of a net: drawn from a seed, images from files, or
+ * arrays.  'shapes' of an image and of one drawn input is NULL.
+ */
 typedef struct tool_inputs {
     int64_t count;
-    ptf_shape shape;
+    ptf_shape shape;         /* of the first input; all of them: */
+    const ptf_shape *shapes; /* see tool_inputs_shapes() */
+    size_t input_count;      /* of the net */
     uint64_t seed;
     ptf_images *images; /* or NULL */
+    float *numbers;     /* of arrays: the first input's, then the next's */
+    bool sampled;       /* they are the example in a program's file */
+    ptf_shape *own;     /* where 'shapes' are, if they are to be freed */
 } tool_inputs;
 
-/* 'count' random samples of that shape. */
+/* Where a command's inputs come from, as its options say. */
+typedef struct tool_choice {
+    const char *data;             /* --data, or NULL */
+    const ptf_image_options *how; /* images are read, or NULL */
+    int64_t random;               /* so many are to be drawn; 0: not said */
+    int64_t usual;                /* number of those that are drawn then, */
+    int64_t seed;                 /* from this one on; -1: not said */
+    bool recorded; /* they are to be those that --expect was recorded for */
+} tool_choice;
+
+/*
+ * What the options say; without them the program's own example, or else drawn
+ * ones, for which nothing was recorded (PTF_ARGUMENT).  Free them.
+ */
+ptf_status tool_inputs_choose(const tool_choice *choice, const tool_net *net,
+                              const tool_source *source, tool_inputs *out,
+                              ptf_error *err);
+
+/* 'count' random samples of one input of that shape; nothing to be freed. */
 tool_inputs tool_inputs_random(int64_t count, uint64_t seed, ptf_shape shape);
+
+/*
+ * The same of all inputs of the net; PTF_ARGUMENT when a shape is not known,
+ * or an input is of integers.
+ */
+ptf_status tool_inputs_draw(int64_t count, uint64_t seed, const tool_net *net,
+                            const tool_source *source, tool_inputs *out,
+                            ptf_error *err);
+
+/* The example that a program was exported with; PTF_ARGUMENT without one. */
+ptf_status tool_inputs_sample(const tool_net *net, const tool_source *source,
+                              tool_inputs *out, ptf_error *err);
+
+/* Neither integers nor bools. */
+bool tool_is_float(ptf_dtype dtype);
+
+/* No input is of integers or bools, which cannot be drawn. */
+bool tool_inputs_are_floats(const ptf_net *net);
+
+/* True when tool_inputs_sample() has one. */
+bool tool_has_sample(const tool_net *net);
+
+/* The arrays of a file, by the inputs' names; the only one may have any. */
+ptf_status tool_inputs_arrays(const char *path, const tool_net *net,
+                              tool_inputs *out, ptf_error *err);
 
 /* The rank of arrays, and whether pictures become grey or RGB. */
 void tool_fit_images(const tool_net *net, ptf_image_options *image);
 
 /*
  * All images of a file or folder, of the first one's shape, made fit for the
- * net.  'how' may be NULL.
+ * net; arrays for a net of several inputs, of integers, or without a batch.
+ * 'how' may be NULL.
  */
 ptf_status tool_inputs_open(const char *path, const tool_net *net,
                             const ptf_image_options *how, tool_inputs *out,
                             ptf_error *err);
 void tool_inputs_free(tool_inputs *inputs);
+
+/* One for each input. */
+const ptf_shape *tool_inputs_shapes(const tool_inputs *inputs);
+
+/* The samples of input k of arrays, one after the other. */
+const float *tool_inputs_numbers(const tool_inputs *inputs, size_t k);
+
+/* "random inputs", "images" and so on; of what --data does not say, for JSON:
+ * "random", "sample". */
+const char *tool_inputs_kind(const tool_inputs *inputs);
+const char *tool_inputs_source(const tool_inputs *inputs, const char *data);
 
 /* The files of folders that cannot be read as images; NULL has none. */
 int64_t tool_left_out(const ptf_images *images);
@@ -304,33 +373,49 @@ void tool_report_left_out(const ptf_images *images);
  * Adds to a failure with PTF_ARGUMENT that the images in the file 'path' are
  * of another shape than the net's usual input, if they are; returns 'status'.
  */
-ptf_status tool_inputs_explain(const char *path, const ptf_shape *found,
+ptf_status tool_inputs_explain(const char *path, const tool_inputs *inputs,
                                const tool_net *net, ptf_status status,
                                ptf_error *err);
 
-/* Sample 'index' in C order.  PTF_ARGUMENT when it has another shape. */
-ptf_status tool_inputs_get(const tool_inputs *inputs, int64_t index, float *out,
-                           ptf_error *err);
+/*
+ * Sample 'index' in C order, input k to out[k].  PTF_ARGUMENT when it has
+ * another shape.
+ */
+ptf_status tool_inputs_get(const tool_inputs *inputs, int64_t index,
+                           float *const *out, ptf_error *err);
+
+/* Arrays for 'count' samples of each shape; free them with tool_room_free(). */
+float **tool_room(const ptf_shape *shapes, size_t shape_count, int64_t count);
+void tool_room_free(float **room, size_t shape_count);
+
+/* Samples index .. index + count - 1, one after the other for each input. */
+ptf_status tool_inputs_fill(const tool_inputs *inputs, int64_t index,
+                            int64_t count, float *const *out, ptf_error *err);
 
 /* Hands all samples to 'run', a batch at a time, with progress. */
-typedef ptf_status tool_batch_function(void *to, const float *in, int64_t count,
-                                       ptf_error *err);
+typedef ptf_status tool_batch_function(void *to, const float *const *in,
+                                       int64_t count, ptf_error *err);
 ptf_status tool_inputs_each(const tool_inputs *inputs, const char *what,
                             tool_batch_function *run, void *to, ptf_error *err);
 
-/* SHA-256 of all samples as f32 in C order, one after the other. */
+/* "3x32x32", or "3x32x32, 4" of several. */
+enum { TOOL_SHAPES_TEXT = 256 };
+const char *tool_inputs_shape_text(const tool_inputs *inputs,
+                                   char text[TOOL_SHAPES_TEXT]);
+
+/* SHA-256 of all samples as f32 in C order, input after input. */
 ptf_status tool_inputs_sha256(const tool_inputs *inputs, char hex[65],
                               ptf_error *err);
 
 /* --------------------------------------------------------------- comparison */
 
 /*
- * Runs both nets on all samples and adds the outputs to 'verdict'.  Threads:
- * 0 for the default.
+ * Runs both nets on all samples and adds each output to the verdict of its
+ * number.  Threads: 0 for the default.
  */
 ptf_status tool_compare(const ptf_net *a, const ptf_net *b,
                         const tool_inputs *inputs, int threads,
-                        ptf_verdict *verdict, ptf_error *err);
+                        ptf_verdict *verdicts, ptf_error *err);
 
 /*
  * The name of the first layer that gives NaN or infinity on a sample, borrowed
@@ -342,7 +427,7 @@ ptf_status tool_find_not_finite(const ptf_net *net, const tool_inputs *inputs,
 
 /* ptf_check_make(), which works long on large nets, with progress. */
 ptf_status tool_check_make(const ptf_net *a, const ptf_net *b,
-                           const ptf_shape *input,
+                           const tool_inputs *inputs,
                            const ptf_check_options *options, ptf_check **check,
                            ptf_error *err);
 
@@ -365,6 +450,9 @@ ptf_status tool_compare_crops(const ptf_net *net, const ptf_net *slid,
 const char *tool_count_text(int64_t n, char text[32]);
 
 bool tool_same_shape(const ptf_shape *a, const ptf_shape *b);
+
+/* "2x3x224x224", of an array with its batch. */
+const char *tool_array_shape(const ptf_tensor *array, char text[192]);
 
 /* "3x32x32"; "one number" of no axes. */
 enum { TOOL_SHAPE_TEXT = 22 * PTF_SHAPE_MAX };
@@ -426,6 +514,9 @@ void tool_print_remarks(const ptf_net *net, FILE *out);
 /* The figures of a verdict, indented by two. */
 void tool_print_verdict(const ptf_verdict *verdict, FILE *out);
 
+/* A row for each of several outputs; nothing for one. */
+void tool_print_outputs(const ptf_net *net, const ptf_verdict *each, FILE *out);
+
 /* The figures of a certificate, indented by two. */
 void tool_print_certificate(const ptf_check *check, FILE *out);
 
@@ -452,6 +543,9 @@ void json_hex(tool_json *json, const char *key, double value);
 /* 'level' names the verdict's own or, with a certificate, the check's. */
 void tool_json_verdict(tool_json *json, const char *key,
                        const ptf_verdict *verdict, const char *level);
+/* An array with the verdict of each output. */
+void tool_json_outputs(tool_json *json, const char *key, const ptf_net *net,
+                       const ptf_verdict *each);
 void tool_json_certificate(tool_json *json, const char *key,
                            const ptf_check *check);
 void tool_json_layers(tool_json *json, const char *key, const ptf_net *net);

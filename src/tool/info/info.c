@@ -47,7 +47,6 @@ typedef struct options {
     tool_source source;
     const char *stage; /* NULL: a description */
     int64_t batch;
-    const char *model; /* of a program's archive */
     bool verify, json, keep_prefix, graph, dot, mermaid, supported;
     tool_description what;
 } options;
@@ -164,7 +163,7 @@ static ptf_status print_program(const options *o, ptf_error *err)
                           "%s: expected a network for --dot and --mermaid, got "
                           "a program; --graph shows it as text",
                           o->source.path);
-    const ptf_program_options open = {sizeof(open), o->model};
+    const ptf_program_options open = {sizeof(open), o->source.model};
     ptf_status status = ptf_program_open(o->source.path, &open, &program, err);
     if (status == PTF_OK && o->verify)
         status = ptf_program_verify(program, err);
@@ -191,7 +190,7 @@ static ptf_status check_options(const options *o, bool program, ptf_error *err)
                           "--verify for a "
                           "torch.export archive, got options for checkpoints",
                           o->source.path);
-    if (!program && o->model != NULL)
+    if (!program && o->source.model != NULL)
         return tool_error(err, PTF_ARGUMENT,
                           "%s: expected a torch.export archive (.pt2) for "
                           "--model",
@@ -218,7 +217,7 @@ static ptf_status print_stage(const options *o, ptf_error *err)
                           "--stage, got %d",
                           forms);
     bool drawn = o->graph || o->dot || o->mermaid;
-    if (o->stage == NULL && !drawn && o->model == NULL)
+    if (o->stage == NULL && !drawn && o->source.model == NULL)
         return print_file(o, err);
     bool program = ptf_program_is(o->source.path);
     ptf_status status = check_options(o, program, err);
@@ -268,7 +267,7 @@ int tool_info(int argc, char **argv)
         {"keep-prefix", 0, OPTION_FLAG, &o.keep_prefix, 0, 0},
         {"key", 0, OPTION_TEXT, &o.source.key, 0, 0},
         {"mermaid", 0, OPTION_FLAG, &o.mermaid, 0, 0},
-        {"model", 0, OPTION_TEXT, &o.model, 0, 0},
+        {"model", 0, OPTION_TEXT, &o.source.model, 0, 0},
         {"sha256", 0, OPTION_FLAG, &o.what.sha256, 0, 0},
         {"stage", 0, OPTION_TEXT, &o.stage, 0, 0},
         {"supported", 0, OPTION_FLAG, &o.supported, 0, 0},

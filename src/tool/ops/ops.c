@@ -25,6 +25,8 @@ static const char help[] =
     "                     printed: your word for a class that is not\n"
     "                     nn.Sequential; all results carry it\n"
     "  --key PATH         the state dict inside the file\n"
+    "  --model NAME       of a .pt2 with several programs: which one\n"
+    "  --model-b NAME     the same of OTHER\n"
     "  -v, --verbose     list all tensors that do not fit, not only the first\n"
     "  --help, --version\n"
     "\n"
@@ -32,7 +34,7 @@ static const char help[] =
 
 typedef struct options {
     tool_source source;
-    const char *convention, *compare;
+    const char *convention, *compare, *model_b;
     int64_t batch;
     bool backward, json, csv, md;
 } options;
@@ -142,6 +144,7 @@ static int run(const options *o, const ptf_convention *convention)
     ptf_status status = add_net(&report, &o->source, &err);
     if (status == PTF_OK && o->compare != NULL) {
         tool_source other = {.path = o->compare,
+                             .model = o->model_b,
                              .input = o->source.input,
                              .in_order = o->source.in_order};
         status = add_net(&report, &other, &err);
@@ -181,6 +184,8 @@ int tool_ops(int argc, char **argv)
         {"json", 0, OPTION_FLAG, &o.json, 0, 0},
         {"key", 0, OPTION_TEXT, &o.source.key, 0, 0},
         {"md", 0, OPTION_FLAG, &o.md, 0, 0},
+        {"model", 0, OPTION_TEXT, &o.source.model, 0, 0},
+        {"model-b", 0, OPTION_TEXT, &o.model_b, 0, 0},
         {0},
     };
     char **operands;

@@ -68,13 +68,10 @@ static void compare(session *s, int64_t count)
 static ptf_status run_some(session *s, int64_t first, int64_t count,
                            ptf_error *err)
 {
-    ptf_status status = PTF_OK;
     const ptf_net *net = s->net->net;
     const ptf_shape *shape = &s->inputs->shape;
     int64_t room = count * s->out_size;
-    for (int64_t i = 0; status == PTF_OK && i < count; i++)
-        status =
-            tool_inputs_get(s->inputs, first + i, s->in + i * s->in_size, err);
+    ptf_status status = tool_inputs_fill(s->inputs, first, count, &s->in, err);
     if (status == PTF_OK)
         status = ptf_plan_run(s->plan, s->in, count, s->y, err);
     if (status == PTF_OK)

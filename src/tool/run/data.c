@@ -12,11 +12,11 @@ typedef struct data_job {
     const run_options *o;
     const ptf_net *net;
     ptf_plan *plan;
+    tool_inputs from_file;
     size_t inputs, outputs;
-    int64_t count, batch; /* samples */
-    ptf_shape *shapes;    /* of the inputs, without the batch */
-    float *numbers;       /* of all inputs */
-    float **in, **out;
+    int64_t count, batch;    /* samples */
+    const ptf_shape *shapes; /* of the inputs, without the batch */
+    float **out;
     const float **from; /* those of a batch */
     float **to;
     ptf_tensor *arrays; /* the outputs under all their names */
@@ -27,115 +27,6 @@ typedef struct data_job {
 static ptf_status out_of_memory(ptf_error *err)
 {
     return tool_error(err, PTF_MEMORY, "out of memory");
-}
-
-/* "2x3x224x224", with the batch. */
-static const char *array_shape(const ptf_tensor *array, char text[192])
-{
-    size_t used = 0;
-    snprintf(text, 192, "%s", array->rank == 0 ? "one number" : "");
-    for (int d = 0; d < array->rank; d++)
-        used += (size_t)snprintf(text + used, 192 - used, "%s%lld",
-                                 d > 0 ? "x" : "", (long long)array->shape[d]);
-    return text;
-}
-
-/* ------------------------------------------------------------------- inputs */
-
-/* The array of that name; the only one may have any. */
-static const ptf_tensor *find_array(const data_job *j, const char *name,
-                                    const ptf_tensor *arrays, size_t count)
-{
-    for (size_t i = 0; i < count; i++) {
-        if (strcmp(arrays[i].name, name) == 0)
-            return &arrays[i];
-    }
-    return j->inputs == 1 && count == 1 ? arrays : NULL;
-}
-
-/* The first axis is the batch, which all inputs have alike. */
-static ptf_status take_shape(data_job *j, size_t k, const ptf_port *port,
-                             const ptf_tensor *array, ptf_error *err)
-{
-    int batch = ptf_net_is_whole(j->net) ? 0 : 1;
-    int rank = array->rank - batch;
-    bool fits = rank >= 0 && rank <= PTF_SHAPE_MAX &&
-                (!port->has_shape || rank == port->shape.rank);
-    char shape[192];
-    array_shape(array, shape);
-    if (!fits)
-        return tool_error(err, PTF_ARGUMENT,
-                          "%s: input '%s': expected %d axes%s, got %s",
-                          j->o->data, port->name, port->shape.rank + batch,
-                          batch > 0 ? " with the batch" : "", shape);
-    int64_t count = batch > 0 ? array->shape[0] : 1;
-    if (count < 1 || (k > 0 && count != j->count))
-        return tool_error(err, PTF_ARGUMENT,
-                          "%s: input '%s': expected %lld samples, got %lld",
-                          j->o->data, port->name,
-                          (long long)(k > 0 ? j->count : 1), (long long)count);
-    j->count = count;
-    j->shapes[k].rank = rank;
-    for (int d = 0; d < rank; d++)
-        j->shapes[k].dim[d] = array->shape[batch + d];
-    return PTF_OK;
-}
-
-static ptf_status take_shapes(data_job *j, const ptf_tensor *arrays,
-                              size_t count, ptf_error *err)
-{
-    ptf_status status = PTF_OK;
-    for (size_t k = 0; k < j->inputs && status == PTF_OK; k++) {
-        ptf_port port;
-        ptf_net_input(j->net, k, &port);
-        const ptf_tensor *array = find_array(j, port.name, arrays, count);
-        if (array == NULL)
-            return tool_error(err, PTF_ARGUMENT,
-                              "%s: expected an array for the input '%s', got "
-                              "none; write all inputs with numpy.savez()",
-                              j->o->data, port.name);
-        status = take_shape(j, k, &port, array, err);
-    }
-    return status;
-}
-
-/* All inputs into one block, one after the other. */
-static ptf_status take_numbers(data_job *j, const ptf_tensor *arrays,
-                               size_t count, ptf_error *err)
-{
-    ptf_status status = PTF_OK;
-    size_t total = 1;
-    for (size_t k = 0; k < j->inputs; k++)
-        total += (size_t)(j->count * ptf_shape_numel(&j->shapes[k]));
-    float *at = j->numbers = calloc(total, sizeof(float));
-    if (at == NULL)
-        return out_of_memory(err);
-    for (size_t k = 0; k < j->inputs && status == PTF_OK; k++) {
-        ptf_port port;
-        ptf_net_input(j->net, k, &port);
-        j->in[k] = at;
-        status = ptf_net_read_input(
-            j->net, k, find_array(j, port.name, arrays, count), at, err);
-        at += j->count * ptf_shape_numel(&j->shapes[k]);
-    }
-    return status;
-}
-
-static ptf_status read_inputs(data_job *j, ptf_error *err)
-{
-    ptf_arrays *file;
-    size_t count;
-    ptf_status status = ptf_arrays_open(j->o->data, &file, err);
-    if (status != PTF_OK)
-        return status;
-    const ptf_tensor *arrays = ptf_arrays_tensors(file, &count);
-    status = take_shapes(j, arrays, count, err);
-    if (status == PTF_OK)
-        status = take_numbers(j, arrays, count, err);
-    if (status == PTF_OK)
-        status = ptf_arrays_check(file, err);
-    ptf_arrays_close(file);
-    return status;
 }
 
 /* ------------------------------------------------------------------ running */
@@ -165,7 +56,8 @@ static ptf_status run_batches(data_job *j, ptf_error *err)
     for (int64_t n = 0; n < j->count && status == PTF_OK; n += j->batch) {
         int64_t left = j->count - n;
         for (size_t k = 0; k < j->inputs; k++)
-            j->from[k] = j->in[k] + n * ptf_shape_numel(&j->shapes[k]);
+            j->from[k] = tool_inputs_numbers(&j->from_file, k) +
+                         n * ptf_shape_numel(&j->shapes[k]);
         for (size_t k = 0; k < j->outputs; k++) {
             ptf_shape shape = ptf_plan_output(j->plan, k);
             j->to[k] = j->out[k] + n * ptf_shape_numel(&shape);
@@ -218,7 +110,7 @@ static void print_arrays(const data_job *j)
     printf("%-32s %-8s %s\n", "output", "dtype", "shape");
     for (size_t i = 0; i < j->array_count; i++) {
         char shape[192];
-        array_shape(&j->arrays[i], shape);
+        tool_array_shape(&j->arrays[i], shape);
         tool_print_name(stdout, j->arrays[i].name, 32);
         printf(" %-8s %s\n", ptf_dtype_name(j->arrays[i].dtype), shape);
     }
@@ -233,12 +125,12 @@ static void print_json(const data_job *j)
     json_text(&json, "checkpoint", j->o->source.path);
     json_text(&json, "network", ptf_net_name(j->net));
     tool_json_assumption(&json, j->net, NULL);
-    json_text(&json, "data", j->o->data);
+    json_text(&json, "data", tool_inputs_source(&j->from_file, j->o->data));
     json_int(&json, "samples", j->count);
     json_open(&json, "outputs", '[');
     for (size_t i = 0; i < j->array_count; i++) {
         char shape[192];
-        array_shape(&j->arrays[i], shape);
+        tool_array_shape(&j->arrays[i], shape);
         json_open(&json, NULL, '{');
         json_text(&json, "name", j->arrays[i].name);
         json_text(&json, "dtype", ptf_dtype_name(j->arrays[i].dtype));
@@ -269,26 +161,33 @@ static ptf_status give_outputs(data_job *j, const tool_net *net, ptf_error *err)
 
 /* --------------------------------------------------------------------- all */
 
+static ptf_status read_inputs(data_job *j, const tool_net *net, ptf_error *err)
+{
+    const run_options *o = j->o;
+    ptf_status status =
+        o->sample ? tool_inputs_sample(net, &o->source, &j->from_file, err)
+                  : tool_inputs_arrays(o->data, net, &j->from_file, err);
+    j->count = j->from_file.count;
+    j->shapes = j->from_file.shapes;
+    return status;
+}
+
 static ptf_status allocate(data_job *j, ptf_error *err)
 {
-    j->shapes = calloc(j->inputs, sizeof(*j->shapes));
-    j->in = calloc(j->inputs, sizeof(*j->in));
     j->from = calloc(j->inputs, sizeof(*j->from));
     j->out = calloc(j->outputs, sizeof(*j->out));
     j->to = calloc(j->outputs, sizeof(*j->to));
     j->arrays = calloc(2 * j->outputs, sizeof(*j->arrays));
-    bool ok = j->shapes != NULL && j->in != NULL && j->from != NULL &&
-              j->out != NULL && j->to != NULL && j->arrays != NULL;
+    bool ok =
+        j->from != NULL && j->out != NULL && j->to != NULL && j->arrays != NULL;
     return ok ? PTF_OK : out_of_memory(err);
 }
 
 static void release(data_job *j)
 {
-    free(j->numbers);
+    tool_inputs_free(&j->from_file);
     for (size_t k = 0; j->out != NULL && k < j->outputs; k++)
         free(j->out[k]);
-    free(j->shapes);
-    free(j->in);
     free(j->from);
     free(j->out);
     free(j->to);
@@ -313,7 +212,7 @@ ptf_status run_data(const run_options *o, const tool_net *net, int *code,
     if (status == PTF_OK)
         status = allocate(&j, err);
     if (status == PTF_OK)
-        status = read_inputs(&j, err);
+        status = read_inputs(&j, net, err);
     if (status == PTF_OK)
         status = prepare(&j, err);
     if (status == PTF_OK)

@@ -10,7 +10,7 @@
 
 static const char help[] =
     "usage: ptfold run [options] CHECKPOINT INPUT...\n"
-    "       ptfold run [options] CHECKPOINT --data FILE\n"
+    "       ptfold run [options] CHECKPOINT --data FILE | --sample\n"
     "\n"
     "Runs a network on images: PNG, JPEG, PPM, PGM, arrays (.npy, .npz),\n"
     "CIFAR-10 (binary files, Python batches), folders of these, - for stdin.\n"
@@ -24,14 +24,15 @@ static const char help[] =
     "  --beta B          softmax(B x), and nu_B(x) = log(sum exp(B x)) / B;\n"
     "                    0, inf (the largest) or from 1e-30 to 1e30\n"
     "  --data FILE       the inputs as arrays: a .npy, or a .npz by their names\n"
+    "  --sample          the inputs that a program was exported with, from its .pt2\n"
     "  --npy FILE        all outputs as an array\n"
-    "  --npz FILE        with --data: the outputs by their names\n"
+    "  --npz FILE        with --data or --sample: the outputs by their names\n"
     "  --expect FILE     hold the outputs against those that PyTorch gave: a .npy,\n"
     "                    or a .npz by names (output, y; layers for theirs); exit\n"
     "                    status 1 if outside of 16 times the network's rounding\n"
     "  --json            the report as JSON\n"
     "  --arch FILE|NAME  the text of print(model), or a built-in network\n" TOOL_IN_ORDER_HELP
-    "  --key PATH        the state dict inside the file (model_state_dict)\n"
+    "  --key PATH        the state dict inside the file (model_state_dict)\n" TOOL_MODEL_HELP
     "  --input CxHxW     shape of one input; default: what the text says\n"
     "  --batch N         images at once; --threads N\n"
     "  --verify          compare the checkpoint's checksums first\n"
@@ -90,21 +91,22 @@ static int check_overlay(const run_options *o)
 /* Arrays are neither ranked, named nor painted. */
 static int check_data(run_options *o, bool labels)
 {
-    if (o->data == NULL && o->npz != NULL)
-        return tool_usage_error("--npz: expected --data, too");
-    if (o->data == NULL && o->input_count == 0)
-        return tool_usage_error("expected images, or --data FILE");
-    if (o->data == NULL)
+    bool arrays = o->data != NULL || o->sample;
+    if (!arrays && o->npz != NULL)
+        return tool_usage_error("--npz: expected --data or --sample, too");
+    if (!arrays && o->input_count == 0)
+        return tool_usage_error("expected images, --data FILE or --sample");
+    if (!arrays)
         return TOOL_GO_ON;
-    if (o->input_count > 0)
-        return tool_usage_error("expected images or --data FILE, got both");
+    if ((o->input_count > 0) + (o->data != NULL) + o->sample > 1)
+        return tool_usage_error("expected images, --data FILE or --sample, got "
+                                "more than one of them");
     if (o->npy != NULL && o->npz != NULL)
         return tool_usage_error("expected --npy or --npz, got both");
     if (labels || o->has_beta || o->top > 0 || o->slide || o->expect != NULL)
-        return tool_usage_error("--data: --labels, --beta, --top, --slide, "
-                                "--map and --expect are for images; ptfold "
-                                "check holds arrays against others");
-    o->source.several = true;
+        return tool_usage_error("--data, --sample: --labels, --beta, --top, "
+                                "--slide, --map and --expect are for images; "
+                                "ptfold check holds arrays against others");
     return TOOL_GO_ON;
 }
 
@@ -149,10 +151,12 @@ static int parse(int argc, char **argv, run_options *o, image_texts *t,
         {"key", 0, OPTION_TEXT, &o->source.key, 0, 0},
         {"labels", 0, OPTION_TEXT, labels, 0, 0},
         {"map", 0, OPTION_TEXT, &o->map, 0, 0},
+        {"model", 0, OPTION_TEXT, &o->source.model, 0, 0},
         {"npy", 0, OPTION_TEXT, &o->npy, 0, 0},
         {"npz", 0, OPTION_TEXT, &o->npz, 0, 0},
         {"overlay", 0, OPTION_REAL, &o->overlay, 0, 1},
         {"quiet", 'q', OPTION_FLAG, &o->quiet, 0, 0},
+        {"sample", 0, OPTION_FLAG, &o->sample, 0, 0},
         {"slide", 0, OPTION_FLAG, &o->slide, 0, 0},
         {"strict", 0, OPTION_FLAG, &o->strict, 0, 0},
         {"threads", 0, OPTION_COUNT, &o->threads, 1, 1024},
@@ -205,6 +209,7 @@ static ptf_status hold_against(run *r, tool_expect *expect, ptf_error *err)
 {
     const run_options *o = r->options;
     tool_inputs inputs = {.count = ptf_images_count(r->images),
+                          .input_count = 1,
                           .images = r->images};
     ptf_image_info info;
     ptf_status status = ptf_images_info(r->images, 0, &info, err);
@@ -232,10 +237,12 @@ static ptf_status open_and_run(run_options *o, const tool_net *net,
     tool_finite finite = {.in_layer = false};
     tool_expect expect = {0};
     run r = {.options = o, .net = net, .names = names, .finite = &finite};
+    ptf_status status = tool_need_single(net, &o->source, "images", err);
+    if (status != PTF_OK)
+        return status;
     tool_fit_images(net, &o->image);
-    ptf_status status =
-        ptf_images_open((const char *const *)o->inputs, o->input_count,
-                        &o->image, &r.images, err);
+    status = ptf_images_open((const char *const *)o->inputs, o->input_count,
+                             &o->image, &r.images, err);
     if (status != PTF_OK)
         return status;
     names->images = r.images;
@@ -273,8 +280,9 @@ int tool_run(int argc, char **argv)
     if (status == PTF_OK)
         status = tool_net_open(&o.source, &net, &err);
     if (status == PTF_OK)
-        status = o.data != NULL ? run_data(&o, &net, &code, &err)
-                                : open_and_run(&o, &net, &names, &code, &err);
+        status = o.data != NULL || o.sample
+                     ? run_data(&o, &net, &code, &err)
+                     : open_and_run(&o, &net, &names, &code, &err);
     status = tool_net_unchanged(&net, status, &err);
     tool_net_close(&net);
     run_names_free(&names);

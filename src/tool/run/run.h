@@ -19,7 +19,8 @@ typedef struct run_options {
     double beta;
     bool has_beta, json, force, quiet, verify, strict;
     const char *expect;          /* outputs that were recorded, or NULL */
-    const char *data;            /* inputs as arrays, or NULL */
+    const char *data;            /* inputs as arrays, or NULL; */
+    bool sample;                 /* or those that a program was exported with */
     const char *npy, *npz;       /* where the outputs go, or NULL */
     const char *map, *map_class; /* the heat map, and of which class */
     double overlay;              /* its weight over the image; 0: none */
