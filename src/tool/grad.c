@@ -164,10 +164,42 @@ static int64_t parse_channel(const char *text)
     return end != text && *end == '\0' && channel >= 0 ? channel : -1;
 }
 
-/* Integers and bools change by steps, or not at all. */
-static ptf_status check_output(const gradient *d, ptf_error *err)
+/* "I", "NAME" or "NAME:I"; *channel is -1 for the largest. */
+static bool parse_output(const ptf_net *net, const char *text, size_t *output,
+                         int64_t *channel)
 {
+    char name[512];
+    const char *colon = strrchr(text, ':');
+    size_t size = colon != NULL ? (size_t)(colon - text) : 0;
+    *output = 0;
+    *channel = colon != NULL ? -1 : parse_channel(text);
+    if (*channel >= 0 && ptf_net_output_count(net) == 1)
+        return true; /* though a layer may be called so */
+    *channel = -1;
+    if (ptf_net_find_output(net, text, output))
+        return true;
+    *channel = colon != NULL ? parse_channel(colon + 1) : -1;
+    if (*channel < 0 || size >= sizeof(name))
+        return false;
+    memcpy(name, text, size);
+    name[size] = '\0';
+    return ptf_net_find_output(net, name, output);
+}
+
+static ptf_status find_output(gradient *d, ptf_error *err)
+{
+    const char *text = d->options->output;
     ptf_port port;
+    d->which = -1;
+    if (text != NULL && !parse_output(d->net, text, &d->output, &d->which)) {
+        ptf_net_output(d->net, 0, &port);
+        return tool_error(
+            err, PTF_ARGUMENT,
+            "--output: expected a number%s%.100s\", got \"%.60s\"",
+            d->output_count == 1 ? ", or the name \""
+                                 : " after a name, such as \"",
+            port.name, text);
+    }
     ptf_net_output(d->net, d->output, &port);
     if (tool_is_float(port.dtype))
         return PTF_OK;
@@ -176,38 +208,10 @@ static ptf_status check_output(const gradient *d, ptf_error *err)
                       port.name, ptf_dtype_name(port.dtype));
 }
 
-/* "I", "NAME" or "NAME:I"; *channel is -1 for the largest. */
-static ptf_status find_output(gradient *d, int64_t *channel, ptf_error *err)
-{
-    const char *text = d->options->output;
-    char name[512];
-    *channel = -1;
-    if (text == NULL || ptf_net_find_output(d->net, text, &d->output))
-        return check_output(d, err);
-    *channel = parse_channel(text);
-    if (*channel >= 0 && d->output_count == 1)
-        return check_output(d, err);
-    const char *colon = strrchr(text, ':');
-    if (colon != NULL && (size_t)(colon - text) < sizeof(name)) {
-        memcpy(name, text, (size_t)(colon - text));
-        name[colon - text] = '\0';
-        *channel = parse_channel(colon + 1);
-        if (*channel >= 0 && ptf_net_find_output(d->net, name, &d->output))
-            return check_output(d, err);
-    }
-    ptf_port port;
-    ptf_net_output(d->net, 0, &port);
-    return tool_error(err, PTF_ARGUMENT,
-                      "--output: expected a number%s%.100s\", got \"%.60s\"",
-                      d->output_count == 1 ? ", or the name \""
-                                           : " behind a name, such as \"",
-                      port.name, text);
-}
-
 /* Forward, the choice of an output, and back. */
 static ptf_status differentiate(gradient *d, ptf_error *err)
 {
-    ptf_status status = find_output(d, &d->which, err);
+    ptf_status status = find_output(d, err);
     if (status == PTF_OK)
         status = ptf_gradient_run_all(d->g, (const float *const *)d->in, 1,
                                       d->out, err);

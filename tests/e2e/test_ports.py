@@ -168,7 +168,7 @@ class Others(Command):
         self.assertEqual(names(PORTS, "--output", "parts.1:2")[:2],
                          ("parts.1", 2))
         self.assertEqual(names(MIXED)[2], ["input.x"])
-        for output, say in (("7", 'behind a name, such as "logits", got "7"'),
+        for output, say in (("7", 'after a name, such as "logits", got "7"'),
                             ("none:1", 'such as "logits", got "none:1"'),
                             ("next", "'next' is int64, which has no deriv"),
                             ("logits:3", "one of the outputs 0 to 2, got 3")):
