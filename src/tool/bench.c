@@ -377,7 +377,7 @@ static ptf_status open_inputs(bench *b, const tool_net *net, ptf_error *err)
     const options *o = b->options;
     const tool_choice choice = {
         .data = o->data, .random = MOST_DRAWN, .seed = 1};
-    ptf_shape shape;
+    ptf_shape shape = {0};
     if (o->input != NULL) {
         ptf_status status = tool_need_single(net, &o->source, "--input", err);
         if (status == PTF_OK && !ptf_shape_parse(o->input, &shape))

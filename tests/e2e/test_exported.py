@@ -198,9 +198,6 @@ class Ports(ProgramTest):
         self.refuse(USAGE, ["expected 2 axes with the batch, got 2x3x12x12"],
                     "ptfold", "run", "--data", PROGRAMS / "residual.in.npy",
                     PROGRAMS / "tuple.pt2")
-        self.refuse(UNSUPPORTED, ["one input and one output here, got 2 and 6"],
-                    "ptfold", "bench", ports)
-        self.assertEqual(self.contents(), {})
 
     def test_all_inputs_and_outputs_are_counted_and_drawn(self):
         ports = PROGRAMS / "ports.pt2"
