@@ -13,8 +13,11 @@
 
 #include "kernel/direct.inc"
 
+#include "kernel/lines.inc"
+
 const ptf_kernels ptf_kernels_avx2 = {
     .isa = PTF_ISA_AVX2,
     PTF_SCALAR,
     PTF_PRODUCTS,
+    PTF_LINES,
 };

@@ -13,8 +13,11 @@
 
 #include "kernel/direct.inc"
 
+#include "kernel/lines.inc"
+
 const ptf_kernels ptf_kernels_avx512 = {
     .isa = PTF_ISA_AVX512,
     PTF_SCALAR,
     PTF_PRODUCTS,
+    PTF_LINES,
 };

@@ -13,8 +13,11 @@
 
 #include "kernel/direct.inc"
 
+#include "kernel/lines.inc"
+
 const ptf_kernels ptf_kernels_neon = {
     .isa = PTF_ISA_NEON,
     PTF_SCALAR,
     PTF_PRODUCTS,
+    PTF_LINES,
 };

@@ -212,4 +212,5 @@ void ptf_ref_conv_weights(const ptf_conv *conv, const float *x, const float *d,
     }
 }
 
-const ptf_kernels ptf_kernels_ref = {.isa = PTF_ISA_REF, PTF_SCALAR};
+const ptf_kernels ptf_kernels_ref = {
+    .isa = PTF_ISA_REF, PTF_SCALAR, .pool = pool, .softmax = softmax};
