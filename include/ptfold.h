@@ -10,9 +10,9 @@
  * ptf_error last; NULL is allowed there.  An object is read-only once it is
  * made, so threads may share it (a plan is the exception: it owns a
  * workspace).  What is reached through an object is borrowed and dies with
- * it: a checkpoint outlives the nets made from it, a net its plans.  The
- * library never prints unless it is given a FILE, never exits, and never
- * aborts on input.
+ * it.  An object keeps alive what it was made from: a net its checkpoint, a
+ * plan its net; so they may be freed in any order.  The library never prints
+ * unless it is given a FILE, never exits, and never aborts on input.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -523,7 +523,10 @@ PTF_API const char *ptf_arch_text(const char *name);
 PTF_API ptf_status ptf_arch_recognise(const ptf_checkpoint *ckpt,
                                       const char **name, ptf_error *err);
 
-/* Options of ptf_net_make; all zero but 'size' means the defaults. */
+/*
+ * Options of ptf_net_open and ptf_net_make; all zero but 'size' means the
+ * defaults.
+ */
 typedef struct ptf_net_options {
     size_t size; /* sizeof(ptf_net_options) */
     /*
@@ -531,7 +534,28 @@ typedef struct ptf_net_options {
      * module once, as printed, with nothing between them.
      */
     bool in_order;
+    /* The rest is for ptf_net_open() alone. */
+    bool unverified;       /* leave the checksums of the tensor data alone */
+    const char *text;      /* print(model), for a state dict; NULL: the text in
+                              the file, or the built-in one that fits */
+    const char *text_name; /* for messages, "net.txt"; NULL: "the text" */
+    const char *key;       /* see ptf_open_options */
+    const char *model;     /* see ptf_program_options */
 } ptf_net_options;
+
+/*
+ * Opens the network in a file of any kind that ptfold reads: an exported
+ * program (.pt2), a whole model, what ptf_net_save() wrote, or a state dict
+ * with a text that says what its tensors are for.  'options' may be NULL.
+ * Checksums are compared, which reads the file once.
+ *
+ * Errors are those of ptf_program_open() and ptf_net_from_program(), or of
+ * ptf_checkpoint_open(), ptf_arch_recognise() and ptf_net_make(); an option
+ * that does not apply to the file is PTF_ARGUMENT.
+ */
+PTF_API ptf_status ptf_net_open(const char *path,
+                                const ptf_net_options *options, ptf_net **out,
+                                ptf_error *err);
 
 /*
  * Writes how the layers of a text and the tensors of 'ckpt' disagree, a line
@@ -565,7 +589,8 @@ PTF_API ptf_status ptf_net_print_mismatch(const char *text,
  *
  * 'ckpt' gives the parameters; every key and shape must agree, and the error
  * lists each one that does not.  With NULL the net has no numbers: it can be
- * printed and counted, not run.  The net borrows the checkpoint's tensors.
+ * printed and counted, not run.  The net uses the checkpoint's tensors in
+ * place, and keeps it.
  *
  * Anything in the text that is not understood is refused by name and line
  * (PTF_UNSUPPORTED, or PTF_FORMAT when it is no such text at all); a
@@ -577,7 +602,7 @@ PTF_API ptf_status ptf_net_make(const char *text, const char *text_name,
                                 ptf_error *err);
 /*
  * The net of a program that torch.export wrote: its whole graph, so that
- * nothing is assumed.  The program must outlive it.  PTF_UNSUPPORTED names the
+ * nothing is assumed.  It keeps the program.  PTF_UNSUPPORTED names the
  * first call that ptfold does not compute, with its node and module.
  */
 PTF_API ptf_status ptf_net_from_program(const ptf_program *program,
@@ -810,10 +835,10 @@ PTF_API const ptf_rewrite *ptf_rewrite_at(size_t index);
 PTF_API const ptf_rewrite *ptf_rewrite_find(const char *name);
 
 /*
- * Applies 'rewrite' wherever it is possible and gives a new net, which
- * borrows from the old one and must be freed first.  'inputs' are the shapes
- * that the net is meant for; only rewrites that depend on feature map sizes
- * (linear_to_conv) need it, others take NULL.
+ * Applies 'rewrite' wherever it is possible and gives a new net, which uses
+ * the old one and keeps it.  'inputs' are the shapes that the net is meant for;
+ * only rewrites that depend on feature map sizes (linear_to_conv) need it,
+ * others take NULL.
  *
  * A batch norm that cannot be moved (after a ReLU, before all convolutions,
  * without running statistics, ...) stays in the new net, which computes the
@@ -931,9 +956,9 @@ typedef struct ptf_plan_options {
 /*
  * Prepares 'net' to run on batches of up to 'batch' samples, whose inputs have
  * these shapes, as many as the net has inputs: checks all shapes, chooses
- * kernels, packs weights where that pays.  The result is the same bits whatever
- * the options say.  One plan is for one thread at a time.  The plan borrows the
- * net.
+ * kernels, packs weights where that pays.  Here and wherever a net's inputs
+ * have shapes, NULL stands for those that its source says.  The result is the
+ * same bits whatever the options say.  One plan is for one thread at a time.
  *
  * Weights of a layer beyond 128 MB are used where they are, unless there will
  * be so many runs that a second copy, which each run reads faster, pays for
@@ -1214,8 +1239,8 @@ typedef struct ptf_gradient_options {
 } ptf_gradient_options;
 
 /*
- * Prepares runs of up to 'batch' samples of these inputs.  The net, which is
- * borrowed, is that of evaluation: batch norms use their running statistics,
+ * Prepares runs of up to 'batch' samples of these inputs.  The net is that of
+ * evaluation: batch norms use their running statistics,
  * and dropout passes everything.  'options' may be NULL.  Errors are those of
  * ptf_plan_make().  One object is for one thread at a time.
  */
@@ -1285,8 +1310,8 @@ PTF_API ptf_status ptf_gradient_save(const ptf_gradient *gradient,
 typedef struct ptf_enclosure ptf_enclosure;
 
 /*
- * Prepares 'net' for inputs of these shapes.  The enclosure borrows the net
- * and copies its parameters; it is for one thread at a time.  PTF_ARGUMENT for
+ * Prepares 'net' for inputs of these shapes.  The enclosure copies the net's
+ * parameters; it is for one thread at a time.  PTF_ARGUMENT for
  * a net without numbers or a shape that does not fit.
  */
 PTF_API ptf_status ptf_enclosure_make(const ptf_net *net,
@@ -1469,8 +1494,9 @@ typedef struct ptf_check_options {
 } ptf_check_options;
 
 /*
- * The check borrows the nets.  PTF_ARGUMENT when they cannot take inputs of
- * these shapes, or differ in inputs, outputs, or the numbers that these have.
+ * 'options' may be NULL: all zero.  PTF_ARGUMENT when the nets cannot take
+ * inputs of these shapes, or differ in inputs, outputs, or the numbers that
+ * these have.
  */
 PTF_API ptf_status ptf_check_make(const ptf_net *a, const ptf_net *b,
                                   const ptf_shape *inputs,
@@ -1649,7 +1675,7 @@ typedef struct ptf_expect ptf_expect;
  * An array is samples x output in C order; sizes of 1 do not count.  It has
  * f32, f64, the dtype of that output, or f16, whose own rounding is then
  * allowed for.  'source' stands in
- * messages for their file.  Net, arrays and 'source' are borrowed.  'threads'
+ * messages for their file.  Arrays and 'source' are borrowed.  'threads'
  * 0: the CPUs that this process may use.
  *
  * PTF_ARGUMENT for an unknown name, another shape, and when an output of the

@@ -24,10 +24,10 @@ example() {
     shift
     "$@" -Wall -Wextra -Werror -o "$work/$name"
     said=$(LD_LIBRARY_PATH=$libraries "$work/$name" \
-        checkpoints/fixtures/small_net.pt checkpoints/fixtures/small_net.txt)
+        checkpoints/fixtures/programs/residual.pt2 "$work/$name.safetensors")
     echo "$name: $said"
-    echo "$said" | awk -F '[:,]' '{ off = ($2 - $4) / $2 }
-        END { exit !($2 != 0 && off < 1e-5 && off > -1e-5) }'
+    echo "$said" | grep -q '^CERTIFIED, output 0: -*[0-9]'
+    test -s "$work/$name.safetensors"
 }
 
 libraries=$library

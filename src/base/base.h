@@ -12,6 +12,7 @@
 
 #include <signal.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <string.h>
 
 /* Of a feature map: depth, height, width.  Those it has not are of size 1. */
@@ -111,6 +112,25 @@ void *ptf_alloc_aligned(size_t size, size_t alignment); /* ptf_free() it */
  * Negative: never.
  */
 void ptf_alloc_fail_after(long n);
+
+/*
+ * The count of those who use an object: who makes it, and each object that
+ * borrows from it.  It lies in the object, which is destroyed when the last of
+ * them lets go: so they may be freed in any order, by any thread.
+ */
+typedef struct ptf_users {
+    atomic_int others; /* beside the first one */
+    void *object;
+    void (*destroy)(void *object);
+} ptf_users;
+
+/* Sets the count of a new object to its maker alone; returns 'users'. */
+ptf_users *ptf_users_init(ptf_users *users, void *object,
+                          void (*destroy)(void *object));
+/* One more; returns 'users'.  NULL, here and below, is nobody's object. */
+ptf_users *ptf_users_add(ptf_users *users);
+/* One less. */
+void ptf_users_drop(ptf_users *users);
 
 /* Memory that is released all at once. */
 typedef struct ptf_arena {

@@ -170,3 +170,27 @@ void ptf_arena_free(ptf_arena *arena)
         arena->blocks = next;
     }
 }
+
+/* ------------------------------------------------------------------- users */
+
+ptf_users *ptf_users_init(ptf_users *users, void *object,
+                          void (*destroy)(void *object))
+{
+    atomic_init(&users->others, 0);
+    users->object = object;
+    users->destroy = destroy;
+    return users;
+}
+
+ptf_users *ptf_users_add(ptf_users *users)
+{
+    if (users != NULL)
+        atomic_fetch_add(&users->others, 1);
+    return users;
+}
+
+void ptf_users_drop(ptf_users *users)
+{
+    if (users != NULL && atomic_fetch_sub(&users->others, 1) == 0)
+        users->destroy(users->object);
+}

@@ -339,8 +339,9 @@ ptf_status ptf_check_make(const ptf_net *a, const ptf_net *b,
     ptf_check *c = ptf_alloc(sizeof(*c));
     if (c == NULL)
         return ptf_fail_memory(err);
-    c->options = *options;
-    ptf_verdict_init(&c->verdict, options->atol, options->rtol);
+    if (options != NULL)
+        c->options = *options;
+    ptf_verdict_init(&c->verdict, c->options.atol, c->options.rtol);
     call how = {c, a, b, inputs};
     ptf_status status = ptf_call_ieee(make, &how, err);
     if (status == PTF_OK)

@@ -250,12 +250,28 @@ static ptf_status read_file(ptf_checkpoint *ckpt,
     return PTF_OK;
 }
 
+static void destroy(void *object)
+{
+    ptf_checkpoint *ckpt = object;
+    for (size_t i = 0; i < ckpt->shard_count; i++)
+        ptf_checkpoint_close(ckpt->shards[i]);
+    ptf_text_table_free(&ckpt->by_name);
+    ptf_text_table_free(&ckpt->storages);
+    ptf_text_table_free(&ckpt->views);
+    ptf_text_table_free(&ckpt->metadata_by_key);
+    ptf_archive_close(&ckpt->archive);
+    ptf_file_close(&ckpt->file);
+    ptf_arena_free(&ckpt->arena);
+    ptf_free(ckpt);
+}
+
 /* The name is copied: messages may need it when the caller's is gone. */
 static ptf_checkpoint *make_checkpoint(const char *name, const char **copy)
 {
     ptf_checkpoint *ckpt = ptf_alloc(sizeof(*ckpt));
     if (ckpt == NULL)
         return NULL;
+    ckpt->users = ptf_users_init(&ckpt->counted, ckpt, destroy);
     ckpt->file.fd = -1;
     *copy = ptf_arena_copy(&ckpt->arena, name, strlen(name));
     if (*copy == NULL) {
@@ -314,18 +330,13 @@ ptf_status ptf_checkpoint_open_memory(const void *data, size_t size,
 
 void ptf_checkpoint_close(ptf_checkpoint *ckpt)
 {
-    if (ckpt == NULL)
-        return;
-    for (size_t i = 0; i < ckpt->shard_count; i++)
-        ptf_checkpoint_close(ckpt->shards[i]);
-    ptf_text_table_free(&ckpt->by_name);
-    ptf_text_table_free(&ckpt->storages);
-    ptf_text_table_free(&ckpt->views);
-    ptf_text_table_free(&ckpt->metadata_by_key);
-    ptf_archive_close(&ckpt->archive);
-    ptf_file_close(&ckpt->file);
-    ptf_arena_free(&ckpt->arena);
-    ptf_free(ckpt);
+    if (ckpt != NULL)
+        ptf_users_drop(ckpt->users);
+}
+
+ptf_users *ptf_checkpoint_users(const ptf_checkpoint *ckpt)
+{
+    return ckpt->users;
 }
 
 /* ------------------------------------------------------------ what is there */

@@ -10,6 +10,9 @@
 
 #include "tensor/tensor.h"
 
+/* Who use a checkpoint: its opener, and the nets made from it. */
+ptf_users *ptf_checkpoint_users(const ptf_checkpoint *ckpt);
+
 /* The mapped file behind a checkpoint. */
 const ptf_file *ptf_checkpoint_file(const ptf_checkpoint *ckpt);
 

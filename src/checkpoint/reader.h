@@ -20,6 +20,7 @@ typedef struct ptf_held_storage {
 } ptf_held_storage;
 
 struct ptf_checkpoint {
+    ptf_users *users, counted;
     ptf_file file;
     ptf_arena arena;
     ptf_archive archive;

@@ -120,6 +120,7 @@ ptf_status ptf_enclosure_make_with(const ptf_net *net,
     if (!enc)
         return ptf_fail_memory(err);
     enc->net = net;
+    ptf_users_add(net->users);
     enc->numbers = numbers;
     enc->threads = threads > 0 ? threads : ptf_thread_count();
     ptf_status status = prepare(enc, inputs, err);
@@ -143,6 +144,7 @@ void ptf_enclosure_free(ptf_enclosure *enc)
     for (int i = 0; enc->workers && i < enc->threads; i++)
         ptf_free(enc->workers[i].room.bytes);
     ptf_arena_free(&enc->arena);
+    ptf_users_drop(enc->net->users);
     ptf_free(enc);
 }
 

@@ -220,6 +220,7 @@ ptf_status ptf_gradient_make(const ptf_net *net, const ptf_shape *inputs,
     if (o->isa != NULL)
         ptf_isa_parse(o->isa, &isa); /* the plan refuses what is none */
     g->net = net;
+    ptf_users_add(net->users);
     g->batch = batch;
     g->by = o->by != 0 ? o->by : PTF_WRT_INPUT | PTF_WRT_PARAMETERS;
     g->threads = o->threads > 0 ? o->threads : ptf_thread_count();
@@ -245,6 +246,7 @@ void ptf_gradient_free(ptf_gradient *g)
     }
     ptf_plan_free(g->plan);
     ptf_arena_free(&g->arena);
+    ptf_users_drop(g->net->users);
     ptf_free(g);
 }
 

@@ -377,7 +377,7 @@ ptf_status ptf_net_parse(const char *text, const char *text_name,
                          const ptf_reading *how, ptf_net **out, ptf_error *err)
 {
     *out = NULL;
-    ptf_net *net = ptf_alloc(sizeof(*net));
+    ptf_net *net = ptf_net_new();
     if (net == NULL)
         return ptf_fail_memory(err);
     maker m = {.net = net, .how = how, .err = err};
@@ -453,22 +453,30 @@ ptf_status ptf_net_read(const char *text, const char *text_name,
     return ptf_net_parse(text, text_name, &how, out, err);
 }
 
+ptf_net_options ptf_net_options_of(const ptf_net_options *options)
+{
+    ptf_net_options all = {.size = sizeof(all)};
+    size_t size = options == NULL ? 0 : options->size;
+    if (size > 0)
+        memcpy(&all, options, size < sizeof(all) ? size : sizeof(all));
+    return all;
+}
+
 ptf_status ptf_net_make(const char *text, const char *text_name,
                         const ptf_checkpoint *ckpt,
                         const ptf_net_options *options, ptf_net **out,
                         ptf_error *err)
 {
-    ptf_net_options all = {.size = sizeof(all)};
+    const ptf_net_options all = ptf_net_options_of(options);
     *out = NULL;
     if (text == NULL && ckpt == NULL)
         return ptf_fail(err, PTF_ARGUMENT, NULL, PTF_NO_OFFSET,
                         "expected a text or a checkpoint, got neither");
-    if (options != NULL) /* a caller of another version knows more or less */
-        memcpy(&all, options,
-               options->size < sizeof(all) ? options->size : sizeof(all));
     ptf_status status = ckpt != NULL ? ptf_model_check(ckpt, err) : PTF_OK;
     if (status == PTF_OK)
         status = ptf_net_read(text, text_name, ckpt, all.in_order, out, err);
+    if (status == PTF_OK && ckpt != NULL)
+        (*out)->source = ptf_users_add(ptf_checkpoint_users(ckpt));
     if (status != PTF_OK || ckpt == NULL)
         return status;
     status = ptf_net_bind(*out, ckpt, err);

@@ -19,10 +19,15 @@ ptf_status ptf_net_edit_begin(const ptf_net *net, ptf_net_edit *out,
                               ptf_error *err)
 {
     *out = (ptf_net_edit){NULL, NULL, NULL};
-    ptf_net *copy = ptf_alloc(sizeof(*copy));
+    ptf_net *copy = ptf_net_new();
     if (copy == NULL)
         return ptf_fail_memory(err);
+    ptf_users *users = copy->users;
     *copy = *net;
+    copy->users = ptf_users_init(users, copy, users->destroy);
+    ptf_users_add(net->users); /* it is the parent, and has the source */
+    copy->parent = net;
+    copy->source = NULL;
     copy->arena = (ptf_arena){NULL};
     ptf_arena *arena = &copy->arena;
     copy->nodes =
@@ -40,7 +45,6 @@ ptf_status ptf_net_edit_begin(const ptf_net *net, ptf_net_edit *out,
     }
     for (int i = 0; net->output_count > 1 && i < net->output_count; i++)
         copy->outputs[i].name = ptf_net_output_name(net, &net->outputs[i]);
-    copy->parent = net;
     copy->remarks = NULL;
     copy->remark_count = 0;
     copy->doubt_count = 0; /* they are about the text */

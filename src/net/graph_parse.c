@@ -691,7 +691,7 @@ ptf_status ptf_graph_parse(const char *text, const char *text_name,
                            ptf_net **out, ptf_error *err)
 {
     *out = NULL;
-    ptf_net *net = ptf_alloc(sizeof(*net));
+    ptf_net *net = ptf_net_new();
     if (net == NULL)
         return ptf_fail_memory(err);
     parser p = {.net = net};

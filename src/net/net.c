@@ -280,10 +280,25 @@ ptf_status ptf_net_complete(ptf_net *net, ptf_error *err)
     return status == PTF_OK ? ptf_net_collect(net, err) : status;
 }
 
+static void destroy(void *object)
+{
+    ptf_net *net = object;
+    ptf_arena_free(&net->arena);
+    ptf_users_drop(net->source);
+    ptf_users_drop(net->parent != NULL ? net->parent->users : NULL);
+    ptf_free(net);
+}
+
+ptf_net *ptf_net_new(void)
+{
+    ptf_net *net = ptf_alloc(sizeof(*net));
+    if (net != NULL)
+        net->users = ptf_users_init(&net->counted, net, destroy);
+    return net;
+}
+
 void ptf_net_free(ptf_net *net)
 {
-    if (net == NULL)
-        return;
-    ptf_arena_free(&net->arena);
-    ptf_free(net);
+    if (net != NULL)
+        ptf_users_drop(net->users);
 }

@@ -66,6 +66,8 @@ typedef struct ptf_output {
 } ptf_output;
 
 struct ptf_net {
+    ptf_users *users, counted; /* its maker, nets and plans made from it */
+    ptf_users *source;         /* what its tensors are borrowed from, or NULL */
     ptf_arena arena;
     const char *name; /* of a net without containers, or NULL */
     ptf_node *nodes;  /* the inputs first */
@@ -97,6 +99,9 @@ struct ptf_net {
 };
 
 /* ------------------------------------------------------------- whole graphs */
+
+/* An empty net; NULL when out of memory. */
+ptf_net *ptf_net_new(void);
 
 /* The metadata that holds a saved net's assumption, "" for none. */
 #define PTF_ASSUMES "assumes"

@@ -178,16 +178,20 @@ static int most_inputs(const ptf_net *net)
 ptf_status ptf_net_shapes(const ptf_net *net, const ptf_shape *inputs,
                           ptf_shape *shapes, ptf_error *err)
 {
-    for (int i = 0; i < net->input_count; i++) {
-        ptf_status status = check_input(net, i, &inputs[i], err);
-        if (status != PTF_OK)
-            return status;
+    ptf_status status = PTF_OK;
+    for (int i = 0; i < net->input_count && status == PTF_OK; i++) {
+        if (inputs == NULL && !net->inputs[i].has_shape)
+            return ptf_node_fail(err, PTF_ARGUMENT, &net->nodes[i],
+                                 "its source does not say its shape, and no "
+                                 "shape is given");
+        shapes[i] = inputs != NULL ? inputs[i] : net->inputs[i].shape;
+        status = check_input(net, i, &shapes[i], err);
     }
+    if (status != PTF_OK)
+        return status;
     ptf_shape *in = ptf_alloc((size_t)most_inputs(net) * sizeof(*in));
     if (in == NULL)
         return ptf_fail_memory(err);
-    ptf_status status = PTF_OK;
-    memmove(shapes, inputs, (size_t)net->input_count * sizeof(*shapes));
     for (int i = net->input_count; i < net->node_count && status == PTF_OK;
          i++) {
         const ptf_node *node = &net->nodes[i];

@@ -225,6 +225,7 @@ static ptf_status make(ptf_plan *plan, const ptf_net *net,
         return ptf_net_fail(err, PTF_ARGUMENT, net,
                             "the net has no parameters: it cannot run");
     plan->net = net;
+    ptf_users_add(net->users);
     plan->most = plan->batch = batch;
     ptf_status status = choose_kernels(plan, options, err);
     if (status == PTF_OK)
@@ -258,6 +259,7 @@ void ptf_plan_free(ptf_plan *plan)
         ptf_free(plan->blocks[i]);
     ptf_free(plan->blocks);
     ptf_arena_free(&plan->arena);
+    ptf_users_drop(plan->net != NULL ? plan->net->users : NULL);
     ptf_free(plan);
 }
 

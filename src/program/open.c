@@ -122,11 +122,23 @@ static ptf_status read_file(ptf_program *p, const ptf_program_options *options,
     return PTF_OK;
 }
 
+static void destroy(void *object)
+{
+    ptf_program *program = object;
+    for (size_t i = 0; i < PTF_ARRAY_SIZE(program->parts); i++)
+        ptf_checkpoint_close(program->parts[i]);
+    ptf_archive_close(&program->archive);
+    ptf_file_close(&program->file);
+    ptf_arena_free(&program->arena);
+    ptf_free(program);
+}
+
 static ptf_program *make_program(const char *name, const char **copy)
 {
     ptf_program *p = ptf_alloc(sizeof(*p));
     if (p == NULL)
         return NULL;
+    p->users = ptf_users_init(&p->counted, p, destroy);
     p->file.fd = -1;
     *copy = ptf_arena_copy(&p->arena, name, strlen(name));
     if (*copy == NULL) {
@@ -169,14 +181,8 @@ ptf_status ptf_program_open_memory(const void *data, size_t size,
 
 void ptf_program_close(ptf_program *program)
 {
-    if (program == NULL)
-        return;
-    for (size_t i = 0; i < PTF_ARRAY_SIZE(program->parts); i++)
-        ptf_checkpoint_close(program->parts[i]);
-    ptf_archive_close(&program->archive);
-    ptf_file_close(&program->file);
-    ptf_arena_free(&program->arena);
-    ptf_free(program);
+    if (program != NULL)
+        ptf_users_drop(program->users);
 }
 
 bool ptf_program_is(const char *path)

@@ -153,6 +153,7 @@ typedef enum ptf_program_layout {
 } ptf_program_layout;
 
 struct ptf_program {
+    ptf_users *users, counted;
     ptf_arena arena;
     ptf_file file;
     ptf_archive archive;

@@ -29,7 +29,7 @@ static inline void fuzz_facts(const ptf_checkpoint *ckpt)
 {
     ptf_facts facts;
     ptf_slice slice;
-    const ptf_net_options options = {sizeof(options), true};
+    const ptf_net_options options = {.size = sizeof(options), .in_order = true};
     ptf_net *net;
     size_t entries = 0, opaque = 0;
     ptf_checkpoint_facts(ckpt, &facts);

@@ -30,7 +30,8 @@ static char *print(const ptf_net *net)
 }
 
 /* Half of the inputs have classes whose forward() is not known. */
-static const ptf_net_options in_order = {sizeof(in_order), true};
+static const ptf_net_options in_order = {.size = sizeof(in_order),
+                                         .in_order = true};
 
 static void check_round_trip(const ptf_net *net)
 {

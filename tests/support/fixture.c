@@ -5,7 +5,8 @@
  */
 #include "fixture.h"
 
-const ptf_net_options fixture_in_order = {sizeof(fixture_in_order), true};
+const ptf_net_options fixture_in_order = {.size = sizeof(fixture_in_order),
+                                          .in_order = true};
 
 static float next_number(uint32_t *state)
 {

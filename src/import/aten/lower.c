@@ -546,9 +546,10 @@ ptf_status ptf_net_from_program(const ptf_program *program, ptf_net **out,
     ptf_status status = PTF_UNSUPPORTED;
     *out = NULL;
     while (status != PTF_OK && mixes && batch >= 0) {
-        ptf_net *net = ptf_alloc(sizeof(*net));
+        ptf_net *net = ptf_net_new();
         if (net == NULL)
             return ptf_fail_memory(err);
+        net->source = ptf_users_add(program->users);
         status = lower_for(program, batch, net, &mixes, err);
         if (status == PTF_OK)
             *out = net;

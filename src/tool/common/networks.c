@@ -138,7 +138,8 @@ static ptf_status find_input(const tool_source *source, tool_net *net,
 static ptf_status make_net(const tool_source *source, tool_net *out,
                            ptf_error *err)
 {
-    const ptf_net_options options = {sizeof(options), source->in_order};
+    const ptf_net_options options = {.size = sizeof(options),
+                                     .in_order = source->in_order};
     const char *text, *name;
     ptf_status status = find_text(source, out, &text, &name, err);
     if (status == PTF_OK)
@@ -217,7 +218,8 @@ ptf_status tool_checkpoint_open(const char *path,
  */
 static ptf_net *read_arch(const char *arch, tool_net *out)
 {
-    const ptf_net_options in_order = {sizeof(in_order), true};
+    const ptf_net_options in_order = {.size = sizeof(in_order),
+                                      .in_order = true};
     ptf_net *net = NULL;
     const char *text = arch != NULL ? ptf_arch_text(arch) : NULL;
     if (arch != NULL && text == NULL &&

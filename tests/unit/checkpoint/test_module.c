@@ -344,7 +344,8 @@ static void wrappers_are_looked_through(void **state)
 static void classes_of_others_are_refused_or_believed(void **state)
 {
     (void)state;
-    const ptf_net_options in_order = {sizeof(in_order), true};
+    const ptf_net_options in_order = {.size = sizeof(in_order),
+                                      .in_order = true};
     for (size_t i = 0; i < PTF_ARRAY_SIZE(strangers); i++) {
         ptf_checkpoint *ckpt =
             open_pickle(strangers[i].pickle, strangers[i].size);
@@ -368,7 +369,8 @@ static void classes_of_others_are_refused_or_believed(void **state)
 static void what_no_text_shows_is_looked_for(void **state)
 {
     (void)state;
-    const ptf_net_options in_order = {sizeof(in_order), true};
+    const ptf_net_options in_order = {.size = sizeof(in_order),
+                                      .in_order = true};
     static const char *const texts[] = {
         NULL, "Linear(in_features=3, out_features=2, bias=False)"};
     for (size_t i = 0; i < PTF_ARRAY_SIZE(deciders); i++) {

@@ -26,7 +26,7 @@
 static ptf_status make(const char *text, bool in_order, ptf_net **net,
                        ptf_error *err)
 {
-    ptf_net_options options = {sizeof(options), in_order};
+    ptf_net_options options = {.size = sizeof(options), .in_order = in_order};
     return ptf_net_make(text, "net.txt", NULL, &options, net, err);
 }
 
@@ -446,7 +446,7 @@ static ptf_status open_saved(const char *metadata, bool in_order, ptf_net **net,
     memcpy(bytes, &padded, 8);
     memcpy(bytes + 8, header, (size_t)size);
     memset(bytes + 8 + padded, 0, 8);
-    ptf_net_options options = {sizeof(options), in_order};
+    ptf_net_options options = {.size = sizeof(options), .in_order = in_order};
     ptf_checkpoint *ckpt;
     ptf_status status = ptf_checkpoint_open_memory(bytes, (size_t)padded + 16,
                                                    "saved", NULL, &ckpt, err);
@@ -489,8 +489,9 @@ static void options_of_other_versions_are_read(void **state)
     struct {
         ptf_net_options options;
         int more;
-    } later = {{sizeof(later), true}, 1};
-    ptf_net_options earlier = {offsetof(ptf_net_options, in_order), true};
+    } later = {{.size = sizeof(later), .in_order = true}, 1};
+    ptf_net_options earlier = {.size = offsetof(ptf_net_options, in_order),
+                               .in_order = true};
     ptf_net *net;
     assert_int_equal(
         ptf_net_make(FNET(""), "t", NULL, &later.options, &net, NULL), PTF_OK);
