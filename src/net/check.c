@@ -228,7 +228,7 @@ static ptf_status check_names(const ptf_net *net, ptf_error *err)
 
 static bool has_ports(const ptf_net *net)
 {
-    bool ok = net->input_count > 0 && net->output_count > 0;
+    bool ok = net->output_count > 0 && (net->input_count > 0 || net->whole);
     for (int i = 0; ok && i < net->node_count; i++)
         ok = (net->nodes[i].op == PTF_OP_INPUT) == (i < net->input_count);
     for (int i = 0; ok && i < net->output_count; i++)

@@ -171,8 +171,8 @@ static ptf_status take_size(parser *p, int64_t *out)
         ok = raw.text[i] >= '0' && raw.text[i] <= '9' && size <= INT32_MAX;
         size = 10 * size + (raw.text[i] - '0');
     }
-    if (!ok || size < 1 || size > INT32_MAX)
-        return ptf_scan_expected(&p->s, "a size of 1 to 2147483647");
+    if (!ok || size > INT32_MAX)
+        return ptf_scan_expected(&p->s, "a size of 0 to 2147483647");
     *out = size;
     return ptf_scan_next(&p->s);
 }
@@ -610,6 +610,7 @@ static ptf_status parse_lines(parser *p)
     }
     if (status == PTF_OK && p->net->output_count == 0)
         return ptf_scan_expected(&p->s, "the output");
+    p->net->whole = p->net->whole || p->net->input_count == 0;
     return status;
 }
 

@@ -151,6 +151,10 @@ ptf_tensor ptf_node_rows(const ptf_node *node);
 bool ptf_node_read(ptf_arena *arena, ptf_node *node, int count,
                    const int *inputs);
 
+/* Sizes that are not negative, of not too many numbers even if those that are 0
+ * were 1. */
+bool ptf_shape_is_sane(const ptf_shape *shape);
+
 /*
  * The output shape of every node for inputs of these shapes, a shape each, into
  * shapes[node_count].  PTF_ARGUMENT names the layer that does not fit.

@@ -106,7 +106,7 @@ static void close_containers(const ptf_net *net, int from, int to, FILE *out)
 
 void ptf_net_print_text(const ptf_net *net, FILE *out)
 {
-    if (net->inputs[0].has_shape) {
+    if (net->input_count > 0 && net->inputs[0].has_shape) {
         char shape[PTF_SHAPE_TEXT];
         ptf_shape_text(&net->inputs[0].shape, shape);
         fprintf(out, "# input: %s\n", shape);

@@ -48,17 +48,28 @@ void ptf_shape_text(const ptf_shape *shape, char text[PTF_SHAPE_TEXT])
     }
 }
 
-static bool is_sane(const ptf_shape *shape)
+bool ptf_shape_is_sane(const ptf_shape *shape)
 {
     int64_t count = 1;
     if (shape->rank < 0 || shape->rank > PTF_SHAPE_MAX)
         return false;
     for (int d = 0; d < shape->rank; d++) {
-        if (shape->dim[d] < 1 || !ptf_mul_i64(count, shape->dim[d], &count) ||
+        int64_t size = ptf_max_i64(shape->dim[d], 1);
+        if (shape->dim[d] < 0 || !ptf_mul_i64(count, size, &count) ||
             count > PTF_VALUE_MAX)
             return false;
     }
     return true;
+}
+
+/* A value without elements is an input or a constant: no op makes or reads
+ * one, so that none has to know of them. */
+static bool have_elements(const ptf_shape *shapes, int count)
+{
+    bool all = true;
+    for (int k = 0; k < count; k++)
+        all = all && ptf_shape_numel(&shapes[k]) > 0;
+    return all;
 }
 
 /* A constant's own shape, which has no batch. */
@@ -68,7 +79,7 @@ static bool constant_shape(const ptf_tensor *tensor, ptf_shape *out)
         return false;
     out->rank = tensor->rank;
     memcpy(out->dim, tensor->shape, (size_t)out->rank * sizeof(*out->dim));
-    return is_sane(out);
+    return ptf_shape_is_sane(out);
 }
 
 /* "64x56x56 and 64x28x28" into 'text': the shapes that a node reads. */
@@ -93,11 +104,15 @@ static ptf_status node_shape(const ptf_node *node, const ptf_shape *in,
             return PTF_OK;
         return ptf_node_fail(err, PTF_ARGUMENT, node, "has no usable shape");
     }
-    const char *wrong =
-        ptf_op_shape(node->op, &node->attrs, in, node->input_count, out);
-    bool large = wrong == NULL && !is_sane(out);
+    const char *wrong = "there are no elements in it";
+    if (have_elements(in, node->input_count))
+        wrong =
+            ptf_op_shape(node->op, &node->attrs, in, node->input_count, out);
+    bool large = wrong == NULL && !ptf_shape_is_sane(out);
     if (large)
         wrong = "its output is too large";
+    else if (wrong == NULL && !have_elements(out, 1))
+        wrong = "there are no elements in its output";
     if (wrong == NULL)
         return PTF_OK;
     int axis = node->op == PTF_OP_LINEAR && in->rank > 0 ? in->rank - 1 : 0;
@@ -121,9 +136,9 @@ static ptf_status check_input(const ptf_net *net, int i, const ptf_shape *input,
     const ptf_input *in = &net->inputs[i];
     char want[PTF_SHAPE_TEXT], got[PTF_SHAPE_TEXT];
     bool alone = in->has_shape && in->shape.rank == 0; /* one number */
-    if (!is_sane(input) || (input->rank < 1 && !alone))
+    if (!ptf_shape_is_sane(input) || (input->rank < 1 && !alone))
         return ptf_net_fail(err, PTF_ARGUMENT, net,
-                            "an input shape has 1 to %d sizes, all positive",
+                            "an input shape has 1 to %d sizes, none negative",
                             PTF_SHAPE_MAX);
     if (!in->has_shape || same_shape(input, &in->shape) ||
         (!in->fixed && input->rank == in->shape.rank))

@@ -123,12 +123,12 @@ static const char *reshape(const ptf_attrs *attrs, const ptf_shape *in,
         out->dim[d] = size;
         if (size == -1 && open < 0)
             open = d;
-        else if (size < 1 || !ptf_mul_i64(known, size, &known))
+        else if (size < 0 || !ptf_mul_i64(known, size, &known))
             return "its sizes must be positive, and one of them may be -1";
     }
-    if (open >= 0 && all % known == 0)
+    bool fits = open < 0 ? all == known : known > 0 && all % known == 0;
+    if (open >= 0 && fits)
         out->dim[open] = all / known;
-    bool fits = open >= 0 ? all % known == 0 : all == known;
     return fits ? NULL : "its sizes have room for another number of elements";
 }
 
@@ -161,7 +161,7 @@ static const char *expand(const ptf_attrs *attrs, const ptf_shape *in,
         int64_t old = d < more ? 1 : in->dim[d - more];
         if (size == -1 && d >= more)
             size = old;
-        if (size < 1)
+        if (size < 0)
             return "its sizes must be positive, or -1 where its input has one";
         if (old != size && old != 1)
             return "only dimensions of size 1 can grow";

@@ -1,6 +1,6 @@
 /*
  * Copies: of an input that is the output, of a view, and of a constant where
- * each image has to have its own.
+ * each image has to have its own.  These alone may have no elements.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -9,6 +9,8 @@
 static void run_copy(const ptf_plan *plan, const ptf_step *step,
                      const ptf_piece *piece)
 {
+    if (plan->values[step->out].numel == 0)
+        return;
     ptf_nest nest =
         ptf_nest_over(&plan->values[step->out], piece, ptf_nest_copy);
     ptf_nest_write(&nest, plan, piece, step->out);
@@ -20,6 +22,8 @@ static void run_constant(const ptf_plan *plan, const ptf_step *step,
                          const ptf_piece *piece)
 {
     const ptf_plan_value *out = &plan->values[step->out];
+    if (out->numel == 0)
+        return;
     ptf_plan_value whole = *out;
     whole.first = 0;
     whole.rows = whole.shape.rank == 3 ? whole.shape.dim[1] : 1;

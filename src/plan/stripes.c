@@ -14,9 +14,10 @@ enum { STRIPE_BYTES = 256 << 20 };
 
 enum { WHOLE = -1 }; /* in plan->shown[1] */
 
+/* 1 also of a map that has no elements. */
 static int64_t height_of(const ptf_plan_value *value)
 {
-    return value->shape.rank == 3 ? value->shape.dim[1] : 1;
+    return value->shape.rank == 3 ? ptf_max_i64(value->shape.dim[1], 1) : 1;
 }
 
 /* The one that there is when an image is cut. */

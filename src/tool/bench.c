@@ -230,7 +230,7 @@ static ptf_status make_room(const bench *b, const ptf_plan *plan, int64_t batch,
     size_t inputs = ptf_net_input_count(b->net);
     size_t outputs = ptf_net_output_count(b->net);
     ptf_shape *out = calloc(outputs, sizeof(*out));
-    float **at = calloc(inputs, sizeof(*at));
+    float **at = calloc(inputs + 1, sizeof(*at));
     for (size_t k = 0; out != NULL && k < outputs; k++)
         out[k] = ptf_plan_output(plan, k);
     r->in = tool_room(in, inputs, batch);

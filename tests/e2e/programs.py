@@ -4,12 +4,15 @@ The folder with the built programs is in PTF_PROGRAMS.
 
 SPDX-License-Identifier: Apache-2.0
 """
+import ast
 import json
 import os
+import struct
 import subprocess
 import sys
 import tempfile
 import unittest
+import zipfile
 from pathlib import Path
 
 SOURCE = Path(__file__).resolve().parents[2]
@@ -49,6 +52,20 @@ def registration(pid):
     """The file that LLVM's OpenMP has while a process runs, and SIGKILL leaves:
     it is the trouble of the next process that gets the number."""
     return Path(f"/dev/shm/__KMP_REGISTERED_LIB_{pid}_{os.getuid()}")
+
+
+def read_npz(path):
+    """{name: (shape, numbers)} of arrays of floating point."""
+    arrays = {}
+    with zipfile.ZipFile(path) as file:
+        for entry in file.namelist():
+            data = file.read(entry)
+            size = struct.unpack("<H", data[8:10])[0]
+            head = ast.literal_eval(data[10:10 + size].decode())
+            kind = {"<f4": "<f", "<f8": "<d"}[head["descr"]]
+            numbers = [x for x, in struct.iter_unpack(kind, data[10 + size:])]
+            arrays[entry.removesuffix(".npy")] = head["shape"], numbers
+    return arrays
 
 
 class ProgramTest(unittest.TestCase):

@@ -5,13 +5,12 @@ the files.
 
 SPDX-License-Identifier: Apache-2.0
 """
-import ast
 import json
-import struct
 import unittest
 import zipfile
 
-from programs import DAMAGED, FIXTURES, UNSUPPORTED, USAGE, ProgramTest
+from programs import (DAMAGED, FIXTURES, UNSUPPORTED, USAGE, ProgramTest,
+                      read_npz)
 
 PROGRAMS = FIXTURES / "programs"
 
@@ -134,19 +133,6 @@ class Runs(ProgramTest):
         self.refuse(USAGE, ["expected an input of 3x12x12, for which it was "
                             "exported, got 3x16x16"], "ptfold", "ops",
                     "--input", "3x16x16", PROGRAMS / "residual.pt2")
-
-
-def read_npz(path):
-    """{name: (shape, numbers)} of f32 arrays."""
-    arrays = {}
-    with zipfile.ZipFile(path) as file:
-        for entry in file.namelist():
-            data = file.read(entry)
-            size = struct.unpack("<H", data[8:10])[0]
-            head = ast.literal_eval(data[10:10 + size].decode())
-            numbers = [x for x, in struct.iter_unpack("<f", data[10 + size:])]
-            arrays[entry.removesuffix(".npy")] = head["shape"], numbers
-    return arrays
 
 
 class Ports(ProgramTest):

@@ -17,6 +17,9 @@
  * samples: the program is then lowered again with no batch at all (batch 0),
  * as a function of arrays of just these sizes.
  *
+ * A value without elements is a constant, since it depends on no input, and so
+ * is what reads it: a sum of nothing.  So no op of a net has to know of them.
+ *
  * SPDX-License-Identifier: Apache-2.0
  */
 #ifndef PTF_ATEN_H
@@ -89,10 +92,11 @@ static inline const ptf_program_value *ptf_lower_value(const ptf_lowering *l,
     return &l->graph->values[value];
 }
 
-/* The recorded dtype of the call's first result. */
+/* The recorded dtype of the call's first result; f32 where there is no call. */
 static inline ptf_dtype ptf_lower_result_dtype(const ptf_lowering *l)
 {
-    int result = l->call->result_count > 0 ? l->call->results[0] : -1;
+    int result =
+        l->call != NULL && l->call->result_count > 0 ? l->call->results[0] : -1;
     return result >= 0 ? ptf_lower_value(l, result)->dtype : PTF_DTYPE_F32;
 }
 
@@ -199,9 +203,20 @@ ptf_status ptf_lower_add(ptf_lowering *l, ptf_op op, const ptf_attrs *attrs,
                          const ptf_tensor *const tensors[PTF_ROLE_COUNT],
                          int *out);
 
+/* A constant of that shape, all of it one number. */
+ptf_status ptf_lower_filled(ptf_lowering *l, const ptf_shape *shape,
+                            double number, int *out);
+
 /* One that reads one node and has no tensors. */
 ptf_status ptf_lower_add_one(ptf_lowering *l, ptf_op op, const ptf_attrs *attrs,
                              int input, int *out);
+
+/* Elements of so many sizes; -1 when they are too many, even if sizes of 0 were
+ * 1, so that products of some of them are none that overflow. */
+int64_t ptf_lower_count(const int64_t *sizes, int rank);
+
+/* No position of an axis that the shape of the node has. */
+ptf_status ptf_lower_cut(ptf_lowering *l, int axis, int *node);
 
 /* A RESHAPE; the node itself when it has that shape. */
 ptf_status ptf_lower_reshape(ptf_lowering *l, int input, const ptf_shape *shape,
@@ -268,6 +283,9 @@ ptf_tensor *ptf_lower_tensor_of(ptf_lowering *l, const float *data,
 ptf_status ptf_lower_check_made(ptf_lowering *l, ptf_dtype dtype,
                                 const ptf_tensor *numbers);
 
+/* Refuses a constant of float64 with numbers that f32 has not. */
+ptf_status ptf_lower_check_double(ptf_lowering *l, const ptf_tensor *tensor);
+
 /* A constant that calls may write to: its number in *out. */
 ptf_status ptf_lower_remember(ptf_lowering *l, float *data, int64_t numel,
                               int *out);
@@ -293,6 +311,16 @@ ptf_status ptf_lower_floats(ptf_lowering *l, const ptf_tensor *tensor,
 
 /* Memory for a constant of so many numbers. */
 ptf_status ptf_lower_room(ptf_lowering *l, int64_t numel, float **out);
+
+/* ------------------------------------------------- values.c to nothing.c */
+
+/* True when a value that the node reads has no elements. */
+bool ptf_lower_reads_nothing(const ptf_lowering *l, const ptf_node *node);
+
+/* The constant that such a node is, or one that itself has none; its shape is
+ * known. */
+ptf_status ptf_lower_add_of_nothing(ptf_lowering *l, const ptf_node *node,
+                                    const ptf_shape *shape, int *out);
 
 /* ----------------------------------------------- values.c for lower.c alone */
 

@@ -152,7 +152,7 @@ static ptf_status group_heads(ptf_lowering *l, int in[3])
     int64_t heads = axis < 0 ? 1 : l->shapes[in[1]].dim[axis];
     if (axis < 0 || q.dim[axis] == heads)
         return PTF_OK;
-    if (q.rank == PTF_SHAPE_MAX || q.dim[axis] % heads != 0)
+    if (q.rank == PTF_SHAPE_MAX || heads == 0 || q.dim[axis] % heads != 0)
         return ptf_lower_refuse(l, "%lld heads of the query cannot share %lld",
                                 (long long)q.dim[axis], (long long)heads);
     ptf_status status = PTF_OK;

@@ -19,6 +19,19 @@ static ptf_status give_joined(ptf_lowering *l, int axis, int count,
     return status == PTF_OK ? ptf_lower_give(l, node) : status;
 }
 
+/* PyTorch joins [0] to whatever there is, from the days when that was how a
+ * tensor without elements looked. */
+static int drop_empty(const ptf_lowering *l, int count, int *in)
+{
+    int left = 0;
+    for (int i = 0; i < count; i++) {
+        const ptf_shape *s = &l->shapes[in[i]];
+        if (l->rank == 1 || s->rank != 1 || s->dim[0] != 0)
+            in[left++] = in[i];
+    }
+    return left;
+}
+
 static ptf_status lower_cat(ptf_lowering *l, const ptf_aten_row *row)
 {
     (void)row;
@@ -29,6 +42,8 @@ static ptf_status lower_cat(ptf_lowering *l, const ptf_aten_row *row)
         status = ptf_lower_axis(l, l->rank, dim, &axis);
     if (status == PTF_OK)
         status = ptf_lower_nodes(l, "tensors", &in, &count);
+    if (status == PTF_OK)
+        count = drop_empty(l, count, in);
     return status == PTF_OK ? give_joined(l, axis, count, in) : status;
 }
 

@@ -39,6 +39,23 @@ static bool are_exact(const float *x, int64_t numel)
     return true;
 }
 
+ptf_status ptf_lower_check_double(ptf_lowering *l, const ptf_tensor *tensor)
+{
+    int64_t numel = ptf_tensor_numel(tensor);
+    double *x = ptf_alloc((size_t)numel * sizeof(*x) + 1);
+    bool same = true;
+    if (x == NULL)
+        return ptf_fail_memory(l->err);
+    ptf_status status = ptf_tensor_read_f64(tensor, x, l->err);
+    for (int64_t i = 0; i < numel && status == PTF_OK; i++)
+        same = same && !(fabs((double)(float)x[i] - x[i]) > 0);
+    ptf_free(x);
+    return status != PTF_OK || same
+               ? status
+               : ptf_lower_refuse(l, "a constant of float64 has numbers that "
+                                     "float32 has not");
+}
+
 ptf_status ptf_lower_floats(ptf_lowering *l, const ptf_tensor *tensor,
                             const float **out)
 {
@@ -51,6 +68,9 @@ ptf_status ptf_lower_floats(ptf_lowering *l, const ptf_tensor *tensor,
     *out = data;
     if (status == PTF_OK)
         status = ptf_tensor_read_f32(tensor, data, l->err);
+    if (status == PTF_OK && tensor->dtype == PTF_DTYPE_F64 &&
+        ptf_lower_result_dtype(l) != PTF_DTYPE_F32)
+        status = ptf_lower_check_double(l, tensor);
     if (status == PTF_OK && !ptf_dtype_is_float(tensor->dtype) &&
         !are_exact(data, numel))
         status = ptf_lower_refuse(l, "a constant of %s is beyond 2^24",
@@ -80,7 +100,7 @@ static bool are_of(ptf_dtype dtype, const float *x, int64_t numel)
 ptf_status ptf_lower_check_made(ptf_lowering *l, ptf_dtype dtype,
                                 const ptf_tensor *numbers)
 {
-    if (dtype == PTF_DTYPE_F32)
+    if (dtype == PTF_DTYPE_F32 || dtype == PTF_DTYPE_F64)
         return PTF_OK;
     if (!ptf_dtype_is_integer(dtype) && dtype != PTF_DTYPE_BOOL)
         return ptf_lower_refuse(l, "computes in %s; ptfold computes in float32",

@@ -14,10 +14,12 @@ static ptf_status expand_raw(ptf_lowering *l, const ptf_tensor *raw,
     if (status != PTF_OK)
         return status;
     t->rank = count;
+    if (ptf_lower_count(sizes, count) < 0)
+        return ptf_lower_refuse(l, "its output is too large");
     for (int d = 0; d < count; d++) {
         int from = d - (count - raw->rank);
         bool keeps = from >= 0 && raw->shape[from] == sizes[d];
-        if (sizes[d] < 1 || (from >= 0 && !keeps && raw->shape[from] != 1))
+        if ((from >= 0 && !keeps && raw->shape[from] != 1))
             return ptf_lower_refuse(l, "expected sizes that its tensor can "
                                        "grow to");
         t->shape[d] = sizes[d];
@@ -84,11 +86,13 @@ static ptf_status repeat_axis(ptf_lowering *l, int axis, int64_t times,
                               int *node)
 {
     ptf_attrs a = ptf_lower_defaults(PTF_OP_CONCAT);
-    if (times < 1 || times > PTF_OPERANDS_MAX)
-        return ptf_lower_refuse(l, "expected 1 to %d repetitions, got %lld",
+    if (times < 0 || times > PTF_OPERANDS_MAX)
+        return ptf_lower_refuse(l, "expected 0 to %d repetitions, got %lld",
                                 PTF_OPERANDS_MAX, (long long)times);
     if (times == 1)
         return PTF_OK;
+    if (times == 0)
+        return ptf_lower_cut(l, ptf_lower_net_axis(l, axis) - 1, node);
     int *in = ptf_alloc((size_t)times * sizeof(*in));
     if (in == NULL)
         return ptf_fail_memory(l->err);

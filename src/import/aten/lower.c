@@ -301,7 +301,8 @@ static bool is_users(const ptf_program_input *input)
     return input->kind == PTF_PROGRAM_USER && input->value >= 0;
 }
 
-/* The size that all inputs have in front, or 0. */
+/* The size that all inputs have in front, or 0; one without elements has no
+ * samples. */
 static int64_t common_batch(const ptf_program *p)
 {
     int64_t batch = -1;
@@ -310,6 +311,8 @@ static int64_t common_batch(const ptf_program *p)
             continue;
         const ptf_program_value *v = &p->graph.values[p->inputs[i].value];
         int64_t size = v->rank > 0 && v->sizes[0].known ? v->sizes[0].value : 0;
+        for (int d = 1; d < v->rank; d++)
+            size = v->sizes[d].known && v->sizes[d].value == 0 ? 0 : size;
         batch = batch < 0 || batch == size ? size : 0;
     }
     return batch > 0 ? batch : 0;
@@ -332,12 +335,14 @@ static ptf_status take_input(ptf_lowering *l, const ptf_program_input *input)
                     v->rank);
     ptf_shape shape = {.rank = v->rank - more};
     for (int d = 0; d < v->rank; d++) {
-        if (!v->sizes[d].known || v->sizes[d].value < 1)
+        if (!v->sizes[d].known || v->sizes[d].value < 0)
             return fail(l, "input '%s': the size of axis %d is not recorded",
                         input->name, d);
         if (d >= more)
             shape.dim[d - more] = v->sizes[d].value;
     }
+    if (!ptf_shape_is_sane(&shape))
+        return fail(l, "input '%s': has too many numbers", input->name);
     const ptf_input port = {.dtype = v->dtype,
                             .has_shape = true,
                             .fixed = true,
@@ -353,6 +358,16 @@ static ptf_status take_input(ptf_lowering *l, const ptf_program_input *input)
     return status;
 }
 
+/* A parameter or constant; one without elements may have any other sizes. */
+static ptf_status take_tensor(ptf_lowering *l, const ptf_program_input *input)
+{
+    const ptf_tensor *t = input->tensor;
+    l->values[input->value].tensor = t;
+    return ptf_lower_count(t->shape, t->rank) >= 0
+               ? PTF_OK
+               : fail(l, "'%s' is too large", input->name);
+}
+
 static ptf_status take_inputs(ptf_lowering *l)
 {
     const ptf_program *p = l->program;
@@ -360,15 +375,13 @@ static ptf_status take_inputs(ptf_lowering *l)
     for (int i = 0; i < p->input_count && status == PTF_OK; i++) {
         const ptf_program_input *input = &p->inputs[i];
         if (input->tensor != NULL && input->value >= 0)
-            l->values[input->value].tensor = input->tensor;
+            status = take_tensor(l, input);
         else if (is_users(input))
             status = take_input(l, input);
         else if (input->kind == PTF_PROGRAM_CUSTOM ||
                  input->kind == PTF_PROGRAM_TOKEN)
             status = fail(l, "input '%s' is no tensor", input->name);
     }
-    if (status == PTF_OK && l->net->node_count == 0)
-        status = fail(l, "has no input that is a tensor");
     return status;
 }
 
@@ -411,7 +424,11 @@ static ptf_status take_output(ptf_lowering *l, const ptf_program_output *o)
                       .name = o->name,
                       .dtype = ptf_lower_value(l, o->what->value)->dtype};
     l->batched = v->batched;
-    ptf_status status = ptf_lower_value_node(l, o->what->value, &out.node);
+    ptf_status status = PTF_OK;
+    if (v->tensor != NULL && v->tensor->dtype == PTF_DTYPE_F64)
+        status = ptf_lower_check_double(l, v->tensor);
+    if (status == PTF_OK)
+        status = ptf_lower_value_node(l, o->what->value, &out.node);
     if (status == PTF_OK)
         status = hold_to_demands(l, &out.node);
     if (status != PTF_OK)
@@ -447,6 +464,7 @@ static ptf_status take_outputs(ptf_lowering *l)
 {
     const ptf_program *p = l->program;
     ptf_status status = PTF_OK;
+    l->call = NULL; /* what is refused now is no call's fault */
     for (int i = 0; i < p->output_count && status == PTF_OK; i++) {
         const ptf_program_output *o = &p->outputs[i];
         if (o->kind == PTF_PROGRAM_BUFFER_MUTATION && is_count(o->target))

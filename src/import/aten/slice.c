@@ -40,6 +40,8 @@ static ptf_status add_slice(ptf_lowering *l, int node, int axis, int64_t first,
     a.step = step;
     a.length = length;
     *out = node;
+    if (length == 0)
+        return ptf_lower_cut(l, axis - 1, out);
     if (first == 0 && step == 1 && length == l->shapes[node].dim[axis - 1])
         return PTF_OK;
     return ptf_lower_add_one(l, PTF_OP_SLICE, &a, node, out);
@@ -124,12 +126,12 @@ static ptf_status lower_slice(ptf_lowering *l, const ptf_aten_row *row)
     end = limit(end, sizes[dim]);
     if (start == 0 && end == sizes[dim] && step == 1)
         return ptf_lower_same(l, row);
-    if (step < 1 || end <= start)
-        return ptf_lower_refuse(l, "is a slice of nothing");
+    if (step < 1)
+        return ptf_lower_refuse(l, "expected a step of at least 1");
+    int64_t length = end > start ? (end - start - 1) / step + 1 : 0;
     status = read_cut(l, &c);
-    return status == PTF_OK
-               ? give_slice(l, &c, 0, start, step, (end - start - 1) / step + 1)
-               : status;
+    return status == PTF_OK ? give_slice(l, &c, 0, start, step, length)
+                            : status;
 }
 
 static ptf_status lower_narrow(ptf_lowering *l, const ptf_aten_row *row)
@@ -145,7 +147,7 @@ static ptf_status lower_narrow(ptf_lowering *l, const ptf_aten_row *row)
     if (status != PTF_OK)
         return status;
     start += start < 0 ? c.size : 0;
-    if (start < 0 || length < 1 || start > c.size - length)
+    if (start < 0 || length < 0 || start > c.size - length)
         return ptf_lower_refuse(l, "expected positions of %lld",
                                 (long long)c.size);
     return give_slice(l, &c, 0, start, 1, length);
@@ -200,7 +202,7 @@ static ptf_status give_pieces(ptf_lowering *l, const ptf_argument *sizes,
             return status;
         if (sizes == NULL && length > c.size - at)
             length = c.size - at;
-        if (length < 1 || length > c.size - at)
+        if (length < 0 || length > c.size - at)
             return ptf_lower_refuse(l, "expected pieces that add up to %lld",
                                     (long long)c.size);
         if (l->call->results[i] >= 0)
@@ -247,7 +249,7 @@ static ptf_status lower_chunk(ptf_lowering *l, const ptf_aten_row *row)
     if (status == PTF_OK && chunks < 1)
         status = ptf_lower_refuse(l, "expected at least one chunk");
     return status == PTF_OK
-               ? give_pieces(l, NULL, (sizes[dim] - 1) / chunks + 1)
+               ? give_pieces(l, NULL, ptf_ceil_div(sizes[dim], chunks))
                : status;
 }
 
@@ -267,10 +269,9 @@ static ptf_status lower_split_at(ptf_lowering *l, const ptf_aten_row *row)
         if (!last && at->integers[i].value >= 0)
             return ptf_lower_refuse(l, "expected positions that are numbers");
         to = last ? c.size : limit(at->integers[i].number, c.size);
-        if (to <= from)
-            return ptf_lower_refuse(l, "is a piece of nothing");
         if (l->call->results[i] >= 0)
-            status = give_slice(l, &c, (int)i, from, 1, to - from);
+            status =
+                give_slice(l, &c, (int)i, from, 1, ptf_max_i64(to - from, 0));
         from = to;
     }
     return status;
@@ -285,10 +286,9 @@ static ptf_status lower_sections(ptf_lowering *l, const ptf_aten_row *row)
     ptf_status status = read_cut(l, &c);
     if (status == PTF_OK)
         status = ptf_lower_int(l, "sections", &sections);
-    if (status == PTF_OK &&
-        (sections != l->call->result_count || sections > c.size))
-        status = ptf_lower_refuse(l, "expected %d pieces of at most %lld",
-                                  l->call->result_count, (long long)c.size);
+    if (status == PTF_OK && sections != l->call->result_count)
+        status = ptf_lower_refuse(l, "expected %d pieces, got %lld",
+                                  l->call->result_count, (long long)sections);
     for (int i = 0; status == PTF_OK && i < sections; i++) {
         int64_t length = c.size / sections + (i < c.size % sections);
         if (l->call->results[i] >= 0)
@@ -327,6 +327,8 @@ static ptf_status roll_axis(ptf_lowering *l, int axis, int64_t shift, int *node)
     ptf_attrs a = ptf_lower_defaults(PTF_OP_CONCAT);
     int64_t size = l->shapes[*node].dim[axis - 1];
     int parts[2];
+    if (size == 0)
+        return PTF_OK;
     shift = (shift % size + size) % size;
     if (shift == 0)
         return PTF_OK;

@@ -11,19 +11,33 @@
 
 /* --------------------------------------------------------------- constants */
 
+/* What is made in float64 must be f32, and may be given out. */
+static ptf_status check_double(ptf_lowering *l, double number)
+{
+    return ptf_lower_result_dtype(l) == PTF_DTYPE_F64 &&
+                   fabs((double)(float)number - number) > 0
+               ? ptf_lower_refuse(l, "makes a number that float32 does not "
+                                     "hold")
+               : PTF_OK;
+}
+
 ptf_status ptf_lower_give_filled(ptf_lowering *l, const int64_t *sizes,
                                  int rank, double number)
 {
     ptf_shape shape = {.rank = rank};
     float *data;
-    int64_t n = 1;
-    for (int d = 0; d < rank; d++) {
-        if (d >= PTF_SHAPE_MAX || sizes[d] < 1 || !ptf_mul_i64(n, sizes[d], &n))
-            return ptf_lower_refuse(l, "expected at most %d positive sizes",
-                                    PTF_SHAPE_MAX);
+    bool fits = rank <= PTF_SHAPE_MAX;
+    for (int d = 0; d < rank && fits; d++)
         shape.dim[d] = sizes[d];
-    }
-    ptf_status status = ptf_lower_room(l, n, &data);
+    if (!fits || !ptf_shape_is_sane(&shape))
+        return ptf_lower_refuse(l,
+                                "expected at most %d sizes, none negative, "
+                                "of not too many numbers",
+                                PTF_SHAPE_MAX);
+    int64_t n = ptf_shape_numel(&shape);
+    ptf_status status = check_double(l, number);
+    if (status == PTF_OK)
+        status = ptf_lower_room(l, n, &data);
     for (int64_t i = 0; i < n && status == PTF_OK; i++)
         data[i] = (float)number;
     return status == PTF_OK ? ptf_lower_give_constant(l, data, &shape) : status;
@@ -114,12 +128,15 @@ static ptf_status lower_arange(ptf_lowering *l, const ptf_aten_row *row)
     if (status != PTF_OK)
         return status;
     double count = ceil((end - start) / step);
-    if (!(count >= 1 && count <= 16777216))
-        return ptf_lower_refuse(l, "expected 1 to 2^24 numbers");
+    if (!(count >= 0 && count <= 16777216))
+        return ptf_lower_refuse(l, "expected 0 to 2^24 numbers");
     ptf_shape shape = {.rank = 1, .dim = {(int64_t)count}};
     status = ptf_lower_room(l, shape.dim[0], &data);
-    for (int64_t i = 0; i < shape.dim[0] && status == PTF_OK; i++)
-        data[i] = (float)(start + (double)i * step);
+    for (int64_t i = 0; i < shape.dim[0] && status == PTF_OK; i++) {
+        double number = start + (double)i * step;
+        data[i] = (float)number;
+        status = check_double(l, number);
+    }
     return status == PTF_OK ? ptf_lower_give_constant(l, data, &shape) : status;
 }
 
@@ -136,17 +153,20 @@ static ptf_status lower_linspace(ptf_lowering *l, const ptf_aten_row *row)
         status = ptf_lower_number(l, "end", &end);
     if (status == PTF_OK)
         status = ptf_lower_int(l, "steps", &steps);
-    if (status == PTF_OK && (steps < 1 || steps > 1 << 24))
-        status = ptf_lower_refuse(l, "expected 1 to 2^24 numbers");
+    if (status == PTF_OK && (steps < 0 || steps > 1 << 24))
+        status = ptf_lower_refuse(l, "expected 0 to 2^24 numbers");
     if (status != PTF_OK)
         return status;
     ptf_shape shape = {.rank = 1, .dim = {steps}};
     double step = steps > 1 ? (end - start) / (double)(steps - 1) : 0;
     status = ptf_lower_room(l, steps, &data);
-    for (int64_t i = 0; i < steps && status == PTF_OK; i++)
-        data[i] = (float)(i < steps / 2 || steps == 1
-                              ? start + step * (double)i
-                              : end - step * (double)(steps - 1 - i));
+    for (int64_t i = 0; i < steps && status == PTF_OK; i++) {
+        double number = i < steps / 2 || steps == 1
+                            ? start + step * (double)i
+                            : end - step * (double)(steps - 1 - i);
+        data[i] = (float)number;
+        status = check_double(l, number);
+    }
     return status == PTF_OK ? ptf_lower_give_constant(l, data, &shape) : status;
 }
 
@@ -156,14 +176,13 @@ static ptf_status lower_eye(ptf_lowering *l, const ptf_aten_row *row)
     (void)row;
     bool square = ptf_program_argument(l->call, "m") == NULL;
     ptf_shape shape = {.rank = 2};
-    int64_t numel = 0;
     float *data;
     ptf_status status = ptf_lower_int(l, "n", &shape.dim[0]);
     if (status == PTF_OK)
         status = ptf_lower_int(l, square ? "n" : "m", &shape.dim[1]);
-    if (status == PTF_OK && (shape.dim[0] < 1 || shape.dim[1] < 1 ||
-                             !ptf_mul_i64(shape.dim[0], shape.dim[1], &numel)))
-        status = ptf_lower_refuse(l, "expected positive sizes");
+    if (status == PTF_OK && !ptf_shape_is_sane(&shape))
+        status = ptf_lower_refuse(l, "expected sizes that are not negative");
+    int64_t numel = status == PTF_OK ? ptf_shape_numel(&shape) : 0;
     if (status == PTF_OK)
         status = ptf_lower_room(l, numel, &data);
     for (int64_t i = 0; status == PTF_OK && i < numel; i++)

@@ -41,6 +41,8 @@ static const char *name_of(const ptf_lowering *l, ptf_op op)
 {
     const ptf_program_node *call = l->call;
     const char *class_name = ptf_op_info(op)->class_name;
+    if (call == NULL)
+        return "output";
     bool is_module = call->module != NULL && call->module[0] != '\0' &&
                      call->class != NULL && class_name[0] != '\0' &&
                      strcmp(ptf_path_last(call->class), class_name) == 0;
@@ -118,6 +120,8 @@ static ptf_status check_shape(ptf_lowering *l, ptf_node *node, ptf_shape *out)
     const char *wrong = ptf_op_settle(node->op, &node->attrs);
     if (wrong == NULL)
         wrong = ptf_op_shape(node->op, &node->attrs, in, count, out);
+    if (wrong == NULL && !ptf_shape_is_sane(out))
+        wrong = "its output is too large";
     char text[PTF_REFUSAL_TEXT];
     ptf_status status = PTF_OK;
     if (wrong != NULL)
@@ -172,6 +176,9 @@ ptf_status ptf_lower_add(ptf_lowering *l, ptf_op op, const ptf_attrs *attrs,
         memcpy(node.tensors, tensors, sizeof(node.tensors));
     if (status == PTF_OK)
         status = check_parameters(l, &node);
+    if (status == PTF_OK &&
+        (ptf_shape_numel(&shape) == 0 || ptf_lower_reads_nothing(l, &node)))
+        return ptf_lower_add_of_nothing(l, &node, &shape, out);
     if (status == PTF_OK)
         status = ptf_lower_append(l, &node, &shape, out);
     if (status == PTF_OK && ptf_lower_is_constant(l, *out))
@@ -246,12 +253,7 @@ ptf_status ptf_lower_constant(ptf_lowering *l, const float *data,
 ptf_status ptf_lower_scalar(ptf_lowering *l, double number, int *out)
 {
     const ptf_shape shape = {.rank = 0};
-    float *data;
-    ptf_status status = ptf_lower_room(l, 1, &data);
-    if (status != PTF_OK)
-        return status;
-    *data = (float)number;
-    return ptf_lower_constant(l, data, &shape, out);
+    return ptf_lower_filled(l, &shape, number, out);
 }
 
 static bool is_expanded(const ptf_tensor *t)
@@ -677,6 +679,24 @@ static ptf_status at_position(ptf_lowering *l, ptf_op op,
     return status == PTF_OK ? ptf_lower_reshape(l, *out, &shape, out) : status;
 }
 
+/* What the op gives for samples, of which there are none. */
+static ptf_status no_position(ptf_lowering *l, ptf_op op,
+                              const ptf_attrs *attrs, int input, int *out)
+{
+    ptf_node node = {.op = op, .attrs = *attrs, .name = ""};
+    ptf_shape shape = without_first(l->shapes[input]);
+    int sample;
+    ptf_status status = ptf_lower_filled(l, &shape, 0, &sample);
+    if (status == PTF_OK && !ptf_node_read(&l->net->arena, &node, 1, &sample))
+        status = ptf_fail_memory(l->err);
+    if (status == PTF_OK)
+        status = check_shape(l, &node, &shape);
+    if (status == PTF_OK)
+        status = add_first(l, &shape);
+    shape.dim[0] = 0;
+    return status == PTF_OK ? ptf_lower_filled(l, &shape, 0, out) : status;
+}
+
 static ptf_status each_position(ptf_lowering *l, ptf_op op,
                                 const ptf_attrs *attrs, int input,
                                 const ptf_tensor *const tensors[PTF_ROLE_COUNT],
@@ -689,6 +709,8 @@ static ptf_status each_position(ptf_lowering *l, ptf_op op,
                                 "works on %lld samples of its own, more "
                                 "than %d",
                                 (long long)count, PTF_OPERANDS_MAX);
+    if (count == 0)
+        return no_position(l, op, attrs, input, out);
     int *parts = ptf_alloc((size_t)count * sizeof(*parts));
     ptf_status status = parts != NULL ? PTF_OK : ptf_fail_memory(l->err);
     for (int64_t i = 0; i < count && status == PTF_OK; i++)

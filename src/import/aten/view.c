@@ -51,16 +51,6 @@ static bool stride_sizes(ptf_tensor *t, const int64_t *sizes, int rank)
 
 /* ------------------------------------------------------------------- shapes */
 
-static int64_t count_of(const int64_t *sizes, int rank)
-{
-    int64_t n = 1;
-    for (int d = 0; d < rank; d++) {
-        if (!ptf_mul_i64(n, sizes[d], &n))
-            return -1;
-    }
-    return n;
-}
-
 /*
  * Gives the node in these sizes, all axes counted, in the form that the first
  * of them allows.
@@ -88,8 +78,9 @@ static ptf_status give_reshaped(ptf_lowering *l, const int64_t *sizes, int rank)
     int64_t old[PTF_LOWER_LIST];
     int old_rank, node;
     ptf_status status = ptf_lower_sizes(l, "self", old, &old_rank);
-    if (status == PTF_OK && (count_of(sizes, rank) < 1 ||
-                             count_of(sizes, rank) != count_of(old, old_rank)))
+    if (status == PTF_OK &&
+        (ptf_lower_count(sizes, rank) < 0 ||
+         ptf_lower_count(sizes, rank) != ptf_lower_count(old, old_rank)))
         status = ptf_lower_refuse(l, "its sizes have room for another number "
                                      "of elements");
     if (status != PTF_OK)
@@ -120,14 +111,14 @@ static ptf_status lower_reshape(ptf_lowering *l, const ptf_aten_row *row)
     for (int d = 0; status == PTF_OK && d < rank; d++) {
         if (sizes[d] == -1 && open < 0)
             open = d;
-        else if (sizes[d] < 1 || !ptf_mul_i64(known, sizes[d], &known))
+        else if (sizes[d] < 0 || !ptf_mul_i64(known, sizes[d], &known))
             status = ptf_lower_refuse(l,
                                       "expected positive sizes and at most "
                                       "one -1, got %lld",
                                       (long long)sizes[d]);
     }
     if (status == PTF_OK && open >= 0)
-        sizes[open] = count_of(old, old_rank) / known;
+        sizes[open] = known > 0 ? ptf_lower_count(old, old_rank) / known : -1;
     return status == PTF_OK ? give_reshaped(l, sizes, rank) : status;
 }
 
@@ -189,11 +180,11 @@ static ptf_status lower_unflatten(ptf_lowering *l, const ptf_aten_row *row)
     for (int i = 0; i < count; i++) {
         if (parts[i] == -1)
             open = i;
-        else if (parts[i] < 1 || !ptf_mul_i64(known, parts[i], &known))
+        else if (parts[i] < 0 || !ptf_mul_i64(known, parts[i], &known))
             return ptf_lower_refuse(l, "expected positive sizes");
     }
     if (open >= 0)
-        parts[open] = sizes[dim] / known;
+        parts[open] = known > 0 ? sizes[dim] / known : -1;
     if (rank - 1 + count > PTF_LOWER_LIST)
         return ptf_lower_refuse_rank(l, rank - 1 + count, PTF_LOWER_LIST);
     memcpy(all, sizes, (size_t)dim * sizeof(*all));

@@ -135,7 +135,7 @@ static ptf_status open_matrix(matrix *m, ptf_error *err)
     ptf_plan_free(plan);
     m->in = tool_room(m->shapes, m->input_count, m->count);
     m->out = calloc((size_t)m->numbers, sizeof(*m->out));
-    m->from = calloc(m->input_count, sizeof(*m->from));
+    m->from = calloc(m->input_count + 1, sizeof(*m->from));
     m->to = calloc(m->output_count, sizeof(*m->to));
     if (!m->in || !m->out || !m->from || !m->to)
         return tool_error(err, PTF_MEMORY, "out of memory");

@@ -95,8 +95,9 @@ static ptf_status take_all(const source *s, tool_inputs *to, ptf_error *err)
 {
     ptf_status status = PTF_OK;
     to->input_count = ptf_net_input_count(s->net);
-    to->own = calloc(to->input_count, sizeof(*to->own));
+    to->own = calloc(to->input_count + 1, sizeof(*to->own));
     to->shapes = to->own;
+    to->count = 1; /* where there is no input that says it */
     if (to->own == NULL)
         return out_of_memory(err);
     for (size_t k = 0; k < to->input_count && status == PTF_OK; k++)
@@ -144,7 +145,7 @@ ptf_status tool_inputs_arrays(const char *path, const tool_net *net,
                 .what = "input",
                 .wrong = PTF_ARGUMENT,
                 .net = net->net,
-                .arrays = calloc(count, sizeof(*s.arrays))};
+                .arrays = calloc(count + 1, sizeof(*s.arrays))};
     ptf_arrays *file = NULL;
     *out = (tool_inputs){0};
     ptf_status status = s.arrays != NULL ? ptf_arrays_open(path, &file, err)
@@ -206,7 +207,7 @@ ptf_status tool_inputs_sample(const tool_net *net, const tool_source *from,
                 .what = "sample input",
                 .wrong = PTF_FORMAT,
                 .net = net->net,
-                .arrays = calloc(count, sizeof(*s.arrays))};
+                .arrays = calloc(count + 1, sizeof(*s.arrays))};
     if (s.arrays == NULL)
         return out_of_memory(err);
     for (size_t k = 0; k < count; k++) {

@@ -237,10 +237,10 @@ ptf_status tool_inputs_get(const tool_inputs *inputs, int64_t index,
 
 float **tool_room(const ptf_shape *shapes, size_t shape_count, int64_t count)
 {
-    float **room = calloc(shape_count, sizeof(*room));
+    float **room = calloc(shape_count + 1, sizeof(*room));
     for (size_t k = 0; room != NULL && k < shape_count; k++) {
         size_t size = (size_t)ptf_shape_numel(&shapes[k]);
-        room[k] = calloc((size_t)count, size * sizeof(float));
+        room[k] = calloc((size_t)count, size * sizeof(float) + (size == 0));
         if (room[k] == NULL) {
             tool_room_free(room, shape_count);
             return NULL;
@@ -260,7 +260,7 @@ ptf_status tool_inputs_fill(const tool_inputs *inputs, int64_t index,
                             int64_t count, float *const *out, ptf_error *err)
 {
     const ptf_shape *shapes = tool_inputs_shapes(inputs);
-    float **at = calloc(inputs->input_count, sizeof(*at));
+    float **at = calloc(inputs->input_count + 1, sizeof(*at));
     ptf_status status =
         at != NULL ? PTF_OK : tool_error(err, PTF_MEMORY, "out of memory");
     for (int64_t i = 0; status == PTF_OK && i < count; i++) {
@@ -279,8 +279,8 @@ ptf_status tool_inputs_sha256(const tool_inputs *inputs, char hex[65],
     int64_t total = 0;
     for (size_t k = 0; k < inputs->input_count; k++)
         total += inputs->count * ptf_shape_numel(&shapes[k]);
-    float *all = calloc((size_t)total, sizeof(*all));
-    float **at = calloc(inputs->input_count, sizeof(*at));
+    float *all = calloc((size_t)total + 1, sizeof(*all));
+    float **at = calloc(inputs->input_count + 1, sizeof(*at));
     ptf_status status = all != NULL && at != NULL
                             ? PTF_OK
                             : tool_error(err, PTF_MEMORY, "out of memory");

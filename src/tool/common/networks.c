@@ -111,7 +111,7 @@ static ptf_status find_input(const tool_source *source, tool_net *net,
 {
     const char *input = source->input;
     size_t inputs = ptf_net_input_count(net->net);
-    net->inputs = calloc(inputs, sizeof(*net->inputs));
+    net->inputs = calloc(inputs + 1, sizeof(*net->inputs));
     if (net->inputs == NULL)
         return tool_error(err, PTF_MEMORY, "out of memory");
     net->has_input = true;
@@ -121,7 +121,7 @@ static ptf_status find_input(const tool_source *source, tool_net *net,
         net->has_input = net->has_input && port.has_shape;
         net->inputs[i] = port.shape;
     }
-    if (input != NULL && inputs > 1)
+    if (input != NULL && inputs != 1)
         return tool_error(err, PTF_ARGUMENT,
                           "--input: %s has %zu inputs, and says their shapes",
                           source->path, inputs);

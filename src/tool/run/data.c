@@ -174,7 +174,7 @@ static ptf_status read_inputs(data_job *j, const tool_net *net, ptf_error *err)
 
 static ptf_status allocate(data_job *j, ptf_error *err)
 {
-    j->from = calloc(j->inputs, sizeof(*j->from));
+    j->from = calloc(j->inputs + 1, sizeof(*j->from));
     j->out = calloc(j->outputs, sizeof(*j->out));
     j->to = calloc(j->outputs, sizeof(*j->to));
     j->arrays = calloc(2 * j->outputs, sizeof(*j->arrays));

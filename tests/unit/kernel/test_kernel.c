@@ -712,7 +712,7 @@ static void check_ref_binary(void)
     for (int left = 0; left < 2; left++) {
         float a = left == 0 ? nan : 1.0F, b = left == 0 ? INFINITY : nan;
         for (int f = 0; f < PTF_BINARY_COUNT; f++) {
-            if (f == PTF_BINARY_POWER) /* a NaN to the power of 0 is 1 */
+            if (f == PTF_BINARY_POWER) /* 1 to the power of NaN is 1 */
                 continue;
             bool is_truth = f >= PTF_BINARY_EQ && f <= PTF_BINARY_LOGICAL_XOR;
             bool is_true = f == PTF_BINARY_NE || f == PTF_BINARY_LOGICAL_AND ||
