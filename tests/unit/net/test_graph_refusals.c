@@ -39,7 +39,7 @@ static const struct {
      AT(4, 12) "expected a dtype"},
     {HEAD "net a\nnet b\n", PTF_FORMAT, AT(4, 5) "expected one name"},
     {"ptfold graph 1\ninput x real\n", PTF_FORMAT, AT(2, 9) "expected a dtype"},
-    {"ptfold graph 1\ninput x f32 [N,0]\n", PTF_FORMAT,
+    {"ptfold graph 1\ninput x f32 [N,K]\n", PTF_FORMAT,
      AT(2, 16) "expected a size"},
     {"ptfold graph 1\ninput x f32 [N,1,1,1,1,1,1,1,1,1]\n", PTF_FORMAT,
      "at most 7"},
