@@ -46,10 +46,10 @@ class Nothing(ProgramTest):
         self.assertIn("2x2", self.succeed("ptfold", "ops", "x.pt2"))
         self.assertIn("digraph", self.succeed("ptfold", "info", "--dot",
                                               "x.pt2"))
-        for command in ("bench", "check"):
-            self.refuse(UNSUPPORTED, ["one input and one output here, got 0 "
-                                      "and 2"], "ptfold", command, "x.pt2",
-                        *["x.pt2"] * (command == "check"))
+        text = self.succeed("ptfold", "check", "x.pt2", "x.pt2")
+        self.assertIn("verdict: BITWISE", text)
+        self.assertIn("output.1", self.succeed("ptfold", "run", "--sample",
+                                               "x.pt2"))
         self.refuse(USAGE, ["expected images, or --data FILE"], "ptfold",
                     "run", "x.pt2")
 
