@@ -50,7 +50,7 @@ class Nothing(ProgramTest):
         self.assertIn("verdict: BITWISE", text)
         self.assertIn("output.1", self.succeed("ptfold", "run", "--sample",
                                                "x.pt2"))
-        self.refuse(USAGE, ["expected images, or --data FILE"], "ptfold",
+        self.refuse(USAGE, ["expected images, --data FILE or"], "ptfold",
                     "run", "x.pt2")
 
     def test_a_text_may_have_no_input_but_then_constants_alone(self):
