@@ -109,6 +109,7 @@ struct ptf_step {
     int64_t taps_plane; /* floats between channels that taps are made for */
     /* The padded input, and what of it is in front; all 0: not padded. */
     int64_t padded[PTF_MAP_AXES], before[PTF_MAP_AXES];
+    int64_t runs; /* each row of it as so many runs of columns; see product.c */
     ptf_phase *phases; /* of a transposed convolution; NULL: ref runs it */
     int phase_count;
     int64_t phase_floats;  /* of the largest, before they go where they belong;

@@ -54,6 +54,36 @@ static bool is_padded(const ptf_step *step)
     return step->padded[2] > 0;
 }
 
+/*
+ * A row into its place in a padded one, whose first columns are those that
+ * 'runs' divides, behind them those that leave 1, and so on: column c is number
+ * c / runs of run c % runs.
+ */
+static inline void pad_row(int64_t runs, const float *x, int64_t width,
+                           float *y, int64_t columns, int64_t left)
+{
+    for (int64_t i = 0; i < runs; i++) {
+        int64_t first = (i + runs - left % runs) % runs;
+        float *to = y + i * (columns / runs) + (left + first) / runs;
+        for (int64_t k = first; k < width; k += runs)
+            *to++ = x[k];
+    }
+}
+
+static void pad_columns(const ptf_step *s, const float *x, float *y)
+{
+    int64_t columns = s->padded[2], left = s->before[2];
+    int64_t width = ptf_min_i64(s->conv.in.width, columns - left);
+    if (width <= 0)
+        return;
+    if (s->runs == 1)
+        memcpy(y + left, x, (size_t)width * sizeof(float));
+    else if (s->runs == 2) /* known, so that it makes a better loop */
+        pad_row(2, x, width, y, columns, left);
+    else
+        pad_row(s->runs, x, width, y, columns, left);
+}
+
 /* One slice of a padded channel, from the operand's, or with NULL zeros. */
 static void pad_slice(const ptf_step *s, const float *x, float *y)
 {
@@ -61,13 +91,10 @@ static void pad_slice(const ptf_step *s, const float *x, float *y)
     int64_t rows = s->padded[1], columns = s->padded[2];
     int64_t top =
         in->first + s->before[1] - s->conv.out.first * s->conv.window.stride[1];
-    int64_t left = s->before[2];
-    int64_t width = ptf_min_i64(in->width, columns - left);
     for (int64_t row = 0; row < rows; row++, y += columns) {
         memset(y, 0, (size_t)columns * sizeof(float));
-        if (x != NULL && row >= top && row - top < in->rows && width > 0)
-            memcpy(y + left, x + (row - top) * in->width,
-                   (size_t)width * sizeof(float));
+        if (x != NULL && row >= top && row - top < in->rows)
+            pad_columns(s, x + (row - top) * in->width, y);
     }
 }
 
@@ -229,6 +256,7 @@ static void run_product(const ptf_plan *plan, const ptf_step *step,
         .out = {v->out.depth, v->out.rows, v->out.width},
         .y = ptf_plan_at(plan, piece, step->out, piece->first)};
     memcpy(run.stride, v->window.stride, sizeof(run.stride));
+    run.stride[2] /= step->runs;
     ptf_product_pad(&run);
     if (step->side_by_side && pixels_of(&run) <= plan->kernels->direct_pixels)
         ptf_piece_each(plan, piece, direct_parts(&run), direct_part, &run);
@@ -307,26 +335,40 @@ void ptf_step_taps(ptf_step *step)
             int64_t z = i / area * w->dilation[0];
             int64_t row = i % area / w->kernel[2] * w->dilation[1];
             int64_t column = i % w->kernel[2] * w->dilation[2];
+            column = column % step->runs * (width / step->runs) +
+                     column / step->runs;
             *taps++ = (int32_t)(c * plane + (z * rows + row) * width + column);
         }
     }
     step->taps_plane = plane;
 }
 
+/*
+ * Of few channels whose windows are a stride apart vectors may run across
+ * pixels where these are side by side.
+ */
+static bool has_runs(const ptf_plan *plan, const ptf_conv *v)
+{
+    return v->window.stride[2] > 1 && v->out.width > 1 &&
+           v->out.channels / v->groups <= plan->kernels->lanes;
+}
+
 /* The padded input of a convolution, where it is needed. */
-static void set_padding(ptf_step *step)
+static void set_padding(const ptf_plan *plan, ptf_step *step)
 {
     const ptf_conv *v = &step->conv;
     const ptf_window *w = &v->window;
     const int64_t in[] = {v->in.depth, v->in.height, v->in.width};
     const int64_t out[] = {v->out.depth, v->out.height, v->out.width};
-    bool pads = false;
+    bool pads = has_runs(plan, v);
+    step->runs = pads ? w->stride[2] : 1;
     for (int i = 0; i < PTF_MAP_AXES; i++)
         pads |= w->padding[i] > 0 || reach(w, i, out[i]) > in[i];
     for (int i = 0; i < PTF_MAP_AXES && pads; i++) {
         step->padded[i] = reach(w, i, out[i]);
         step->before[i] = w->padding[i];
     }
+    step->padded[2] = ptf_ceil_div(step->padded[2], step->runs) * step->runs;
 }
 
 /* The geometry of the node as a convolution. */
@@ -347,9 +389,10 @@ static void set_geometry(const ptf_plan *plan, ptf_step *step)
         v->groups = a->groups;
         v->transposed = ptf_op_is_transposed(step->node->op);
     }
+    step->runs = 1;
     if (v->transposed)
         return;
-    set_padding(step);
+    set_padding(plan, step);
     const ptf_window *w = &v->window;
     step->side_by_side = v->groups == 1 && ptf_map_pixels(&v->out) == 1 &&
                          !is_padded(step) && w->kernel[0] == v->in.depth &&
