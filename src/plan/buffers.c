@@ -133,15 +133,34 @@ static size_t floats_of(int64_t a, int64_t b, int64_t c)
     return (size_t)n;
 }
 
-/* Room for 'size' floats of each thread that has pieces of its own. */
+/* Room for 'size' floats of each thread. */
+static void grow_each(const ptf_plan *plan, ptf_region *buffer, size_t size)
+{
+    grow(&buffer->apart, (size + LINE - 1) / LINE * LINE);
+    grow(&buffer->floats, floats_of((int64_t)buffer->apart, plan->threads, 1));
+}
+
+/* Of each thread that has pieces of its own, or of all together. */
 static void grow_own(const ptf_plan *plan, ptf_region *buffer,
                      const ptf_step *step, size_t size)
 {
-    if (step->apart) {
-        grow(&buffer->apart, (size + LINE - 1) / LINE * LINE);
-        size = floats_of((int64_t)buffer->apart, plan->threads, 1);
-    }
-    grow(&buffer->floats, size);
+    if (step->apart)
+        grow_each(plan, buffer, size);
+    else
+        grow(&buffer->floats, size);
+}
+
+/* The padded input of a step. */
+static void grow_padded(ptf_plan *plan, const ptf_step *s)
+{
+    int64_t plane =
+        (int64_t)floats_of(s->padded[0], s->padded[1], s->padded[2]);
+    int64_t channels = s->conv.in.channels;
+    if (s->by_groups)
+        grow_each(plan, &plan->padded,
+                  floats_of(plane, channels / s->conv.groups, 1));
+    else
+        grow_own(plan, &plan->padded, s, floats_of(plane, channels, s->group));
 }
 
 static void assign_step(ptf_plan *plan, int i)
@@ -164,10 +183,7 @@ static void assign_step(ptf_plan *plan, int i)
         grow_own(plan, &plan->buffers[v->buffer], s,
                  floats_of(v->numel, s->group, 1));
     if (s->padded[2] > 0)
-        grow_own(plan, &plan->padded, s,
-                 floats_of((int64_t)floats_of(s->padded[0], s->padded[1],
-                                              s->padded[2]),
-                           s->conv.in.channels, s->group));
+        grow_padded(plan, s);
     grow_own(plan, &plan->phased, s, floats_of(s->phase_floats, s->group, 1));
 }
 

@@ -110,6 +110,7 @@ struct ptf_step {
     /* The padded input, and what of it is in front; all 0: not padded. */
     int64_t padded[PTF_MAP_AXES], before[PTF_MAP_AXES];
     int64_t runs; /* each row of it as so many runs of columns; see product.c */
+    bool by_groups;    /* a thread pads one group at a time */
     ptf_phase *phases; /* of a transposed convolution; NULL: ref runs it */
     int phase_count;
     int64_t phase_floats;  /* of the largest, before they go where they belong;

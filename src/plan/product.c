@@ -99,26 +99,37 @@ static void pad_slice(const ptf_step *s, const float *x, float *y)
 }
 
 /*
- * Copies channel c of image n into the padded input, zeros around it: the
- * rows that the output's rows reach.
+ * Copies channel c of image n, zeros around it: the rows that the output's rows
+ * reach.
  */
-static void pad_plane(void *context, int64_t i, int thread)
+static void pad_channel(const ptf_product_run *r, int64_t n, int64_t c,
+                        float *y)
 {
-    const ptf_product_run *r = context;
-    (void)thread;
     const ptf_step *s = r->step;
     const ptf_map *in = &s->conv.in;
     int64_t slice = s->padded[1] * s->padded[2];
-    const float *x = ptf_plan_read(r->plan, r->piece, s->in[0],
-                                   r->piece->first + i / in->channels) +
-                     i % in->channels * ptf_map_pixels(in);
-    float *y =
-        ptf_plan_own(&r->plan->padded, r->piece) + i * s->padded[0] * slice;
+    const float *x =
+        ptf_plan_read(r->plan, r->piece, s->in[0], n) + c * ptf_map_pixels(in);
     for (int64_t z = 0; z < s->padded[0]; z++, y += slice) {
         int64_t from = z - s->before[0];
         bool inside = from >= 0 && from < in->depth;
         pad_slice(s, inside ? x + from * in->rows * in->width : NULL, y);
     }
+}
+
+static int64_t padded_plane(const ptf_step *s)
+{
+    return s->padded[0] * s->padded[1] * s->padded[2];
+}
+
+static void pad_plane(void *context, int64_t i, int thread)
+{
+    const ptf_product_run *r = context;
+    int64_t channels = r->step->conv.in.channels;
+    (void)thread;
+    pad_channel(r, r->piece->first + i / channels, i % channels,
+                ptf_plan_own(&r->plan->padded, r->piece) +
+                    i * padded_plane(r->step));
 }
 
 void ptf_product_pad(ptf_product_run *run)
@@ -228,6 +239,27 @@ static void direct_part(void *context, int64_t i, int thread)
         kernels->direct(&q, c0, c1, 0, pixels_of(r), scratch_of(r, thread));
 }
 
+/* A group of an image, from padding to its outputs in one thread's caches. */
+static void group_part(void *context, int64_t i, int thread)
+{
+    const ptf_product_run *r = context;
+    const ptf_step *s = r->step;
+    int64_t image = i / s->conv.groups, group = i % s->conv.groups;
+    int64_t channels = s->conv.in.channels / s->conv.groups;
+    int64_t plane = padded_plane(s);
+    float *x = r->plan->padded.data + (size_t)thread * r->plan->padded.apart;
+    for (int64_t c = 0; c < channels; c++)
+        pad_channel(r, r->piece->first + image, group * channels + c,
+                    x + c * plane);
+    for (int64_t z = 0; z < r->out[0]; z++) {
+        ptf_product q = group_product(r, group * r->out[0] + z);
+        q.x = x + z * r->stride[0] * s->padded[1] * s->padded[2];
+        q.y += image * q.y_image;
+        r->plan->kernels->product(&q, 0, q.channels, 0, r->out[1] * r->out[2],
+                                  scratch_of(r, thread));
+    }
+}
+
 void ptf_product_groups(ptf_product_run *run)
 {
     const ptf_conv *v = &run->step->conv;
@@ -257,6 +289,10 @@ static void run_product(const ptf_plan *plan, const ptf_step *step,
         .y = ptf_plan_at(plan, piece, step->out, piece->first)};
     memcpy(run.stride, v->window.stride, sizeof(run.stride));
     run.stride[2] /= step->runs;
+    if (step->by_groups) {
+        ptf_piece_each(plan, piece, piece->count * v->groups, group_part, &run);
+        return;
+    }
     ptf_product_pad(&run);
     if (step->side_by_side && pixels_of(&run) <= plan->kernels->direct_pixels)
         ptf_piece_each(plan, piece, direct_parts(&run), direct_part, &run);
@@ -265,6 +301,9 @@ static void run_product(const ptf_plan *plan, const ptf_step *step,
 }
 
 /* -------------------------------------------------------------------- make */
+
+/* So many groups that threads which take one after the other end together. */
+enum { GROUPS_OF_THREAD = 4 };
 
 static ptf_status allocate_taps(ptf_plan *plan, ptf_step *step, ptf_error *err)
 {
@@ -444,6 +483,8 @@ ptf_status ptf_plan_product(ptf_plan *plan, ptf_step *step, ptf_error *err)
     if (step->conv.transposed)
         return status == PTF_OK ? ptf_plan_transposed(plan, step, err) : status;
     step->run = run_product;
+    step->by_groups = is_padded(step) &&
+                      step->conv.groups >= GROUPS_OF_THREAD * plan->threads;
     bool direct =
         step->side_by_side && plan->most <= plan->kernels->direct_pixels / rows;
     step->kernel = direct ? "direct" : "product";
