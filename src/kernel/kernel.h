@@ -111,6 +111,9 @@ typedef struct ptf_epilogue {
     bool relu;
 } ptf_epilogue;
 
+/* The most floats of a vector. */
+enum { PTF_BEYOND = 16 };
+
 /*
  * A product: every output pixel against every output channel (of a group).  Of
  * maps that have a depth, one slice of the output.
@@ -138,6 +141,7 @@ typedef struct ptf_product {
     int64_t channels;
     int64_t out_height, out_width;
     int64_t x_image, x_row, x_column;
+    bool beyond; /* PTF_BEYOND floats may be read from each term on */
     float *y;
     int64_t y_image, y_channel;
     ptf_epilogue epilogue;

@@ -150,7 +150,7 @@ static void grow_own(const ptf_plan *plan, ptf_region *buffer,
         grow(&buffer->floats, size);
 }
 
-/* The padded input of a step. */
+/* The padded input of a step, and what vectors read beyond its end. */
 static void grow_padded(ptf_plan *plan, const ptf_step *s)
 {
     int64_t plane =
@@ -158,9 +158,10 @@ static void grow_padded(ptf_plan *plan, const ptf_step *s)
     int64_t channels = s->conv.in.channels;
     if (s->by_groups)
         grow_each(plan, &plan->padded,
-                  floats_of(plane, channels / s->conv.groups, 1));
+                  floats_of(plane, channels / s->conv.groups, 1) + PTF_BEYOND);
     else
-        grow_own(plan, &plan->padded, s, floats_of(plane, channels, s->group));
+        grow_own(plan, &plan->padded, s,
+                 floats_of(plane, channels, s->group) + PTF_BEYOND);
 }
 
 static void assign_step(ptf_plan *plan, int i)

@@ -189,6 +189,7 @@ static ptf_product group_product(const ptf_product_run *r, int64_t i)
         .x_image = v->in.channels * in_map,
         .x_row = r->stride[1] * size[2],
         .x_column = r->stride[2],
+        .beyond = is_padded(r->step),
         .y = r->y + first * map + z * plane,
         .y_image = v->out.channels * map,
         .y_channel = map,
