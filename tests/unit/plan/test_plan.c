@@ -69,6 +69,33 @@ static void nets_have_one_result_however_they_run(void **unused)
     assert_int_equal(hash, 0x1c6aa1f68a280423u);
 }
 
+/*
+ * Groups that a thread pads one by one, and those that are padded together;
+ * windows that are a stride apart, padded or not, and rows of part of a vector.
+ */
+static void grouped_convolutions_have_one_result(void **unused)
+{
+    (void)unused;
+    static const struct {
+        int64_t groups, of_group, height, width;
+        int64_t kernel, stride, padding, dilation;
+    } cases[] = {{16, 1, 9, 37, 3, 2, 1, 1},  {16, 2, 7, 21, 3, 1, 1, 1},
+                 {12, 1, 23, 11, 5, 3, 2, 2}, {14, 1, 12, 40, 2, 2, 0, 1},
+                 {3, 4, 10, 19, 3, 2, 1, 1},  {13, 1, 8, 8, 1, 3, 0, 1},
+                 {1, 5, 11, 34, 7, 2, 3, 1},  {20, 1, 7, 7, 7, 1, 3, 1}};
+    for (size_t i = 0; i < PTF_ARRAY_SIZE(cases); i++) {
+        build b;
+        int64_t channels = cases[i].groups * cases[i].of_group;
+        start(&b, 3, channels, cases[i].height, cases[i].width);
+        add_conv(&b, channels, cases[i].kernel, cases[i].stride,
+                 cases[i].padding, cases[i].dilation, cases[i].groups);
+        add_norm(&b);
+        add_plain(&b, PTF_OP_RELU);
+        check_all_ways(&b, 3);
+        finish(&b);
+    }
+}
+
 /* -------------------------------------------------------------- invariants */
 
 static void a_slid_net_gives_the_bits_of_its_crops(void **unused)
@@ -367,6 +394,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(nets_have_one_result_however_they_run),
+        cmocka_unit_test(grouped_convolutions_have_one_result),
         cmocka_unit_test(a_slid_net_gives_the_bits_of_its_crops),
         cmocka_unit_test(an_epilogue_gives_the_bits_of_the_batch_norm_alone),
         cmocka_unit_test(plans_agree_with_an_evaluation_written_apart),
