@@ -79,7 +79,7 @@ class Runs(ProgramTest):
         self.assertIn("AGREES with the recorded outputs", text)
 
     def test_outputs_are_those_that_were_recorded(self):
-        refused = {"stale", "overflow"}
+        refused = {"stale", "overflow", "hidden"}
         names = {path.name.removesuffix(".in.npy")
                  for path in PROGRAMS.glob("*.in.npy")}
         self.assertGreater(len(names), 8)
@@ -128,6 +128,30 @@ class Runs(ProgramTest):
         self.refuse(UNSUPPORTED, ["node 'mul_1' (aten.mul.Tensor): computes "
                                   "integers that may be beyond 2^24"],
                     "ptfold", "ops", PROGRAMS / "overflow.pt2")
+
+    def test_masks_of_infinity_are_no_fault_of_the_network(self):
+        net = PROGRAMS / "causal.pt2"
+        text = self.succeed("ptfold", "check", net, net)
+        self.assertIn("verdict: BITWISE", text)
+        text = self.succeed("ptfold", "check", net, "--expect",
+                            PROGRAMS / "causal.out.npy")
+        self.assertRegex(text, r"\n  proved +recorded outputs are within")
+        self.succeed("ptfold", "run", "--sample", "--strict", net)
+
+    def test_a_mask_that_hides_a_whole_row_keeps_its_infinities(self):
+        net = PROGRAMS / "hidden.pt2"
+        done = self.run_program("ptfold", "run", "--sample", net, "--npy",
+                                "y.npy")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn(b"NaN or infinity", done.stderr)
+        got, want = self.path("y.npy").read_bytes(), (
+            PROGRAMS / "hidden.out.npy").read_bytes()
+        rows = [struct.unpack("<18f", data[-72:]) for data in (got, want)]
+        for a, b in zip(*rows, strict=True):
+            self.assertTrue(abs(a - b) < 1e-6 or a != a and b != b)
+        self.assertNotEqual(rows[1][0], rows[1][0])
+        self.refuse(DAMAGED, ["add: element 0 is NaN or infinite"], "ptfold",
+                    "check", net, net)
 
     def test_another_size_is_refused(self):
         self.refuse(USAGE, ["expected an input of 3x12x12, for which it was "

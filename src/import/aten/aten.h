@@ -29,6 +29,9 @@
 #include "op/attrs.h"
 #include "program/program.h"
 
+#include <float.h>
+#include <math.h>
+
 /* A number that the sizes of the inputs decide. */
 typedef struct ptf_lowered_number {
     bool known;
@@ -321,6 +324,24 @@ bool ptf_lower_reads_nothing(const ptf_lowering *l, const ptf_node *node);
  * known. */
 ptf_status ptf_lower_add_of_nothing(ptf_lowering *l, const ptf_node *node,
                                     const ptf_shape *shape, int *out);
+
+/* -------------------------------------------------------------------- masks */
+
+/*
+ * What a mask before a softmax has in place of -infinity: its exponential is 0
+ * too, but bounds of it can be computed.  What is to be seen beside it has a
+ * mask of a smaller size than PTF_MASK_VISIBLE.
+ */
+#define PTF_HIDDEN       (-FLT_MAX)
+#define PTF_MASK_VISIBLE 1e30F
+
+static inline bool ptf_mask_hides(float number)
+{
+    return isinf(number) && number < 0;
+}
+
+/* hide.c: puts it into constants that are nothing but such masks. */
+ptf_status ptf_lower_hide(ptf_lowering *l);
 
 /* ----------------------------------------------- values.c for lower.c alone */
 

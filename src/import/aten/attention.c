@@ -6,14 +6,7 @@
  */
 #include "import/aten/aten.h"
 
-#include <float.h>
 #include <math.h>
-
-/*
- * What is added where a mask hides a number: its exponential is 0 whatever the
- * number was, as with -infinity, but bounds of it can be computed.
- */
-#define HIDDEN (-FLT_MAX)
 
 static ptf_status add_two(ptf_lowering *l, ptf_op op, int a, int b, int *out)
 {
@@ -45,7 +38,7 @@ static ptf_status add_causal(ptf_lowering *l, int scores, int *out)
     int mask;
     ptf_status status = ptf_lower_room(l, ptf_shape_numel(&shape), &data);
     for (int64_t i = 0; status == PTF_OK && i < ptf_shape_numel(&shape); i++)
-        data[i] = i % shape.dim[1] <= i / shape.dim[1] ? 0.0F : HIDDEN;
+        data[i] = i % shape.dim[1] <= i / shape.dim[1] ? 0.0F : PTF_HIDDEN;
     if (status == PTF_OK)
         status = ptf_lower_constant(l, data, &shape, &mask);
     return status == PTF_OK ? add_two(l, PTF_OP_ADD, scores, mask, out)
@@ -55,7 +48,14 @@ static ptf_status add_causal(ptf_lowering *l, int scores, int *out)
 /* What a mask hides: false in one of bools, -infinity in one that is added. */
 static bool hides(float number, bool is_bool)
 {
-    return is_bool ? !(number > 0) : isinf(number) && number < 0;
+    return is_bool ? !(number > 0) : ptf_mask_hides(number);
+}
+
+/* The same, or as good as that: another number hides what has a larger one
+ * beside it. */
+static bool shows(float number, bool is_bool)
+{
+    return is_bool ? number > 0 : number > -PTF_MASK_VISIBLE;
 }
 
 /* True for a constant that has to be another one to be added. */
@@ -74,7 +74,7 @@ static bool see_some(const float *mask, const ptf_shape *shape, bool is_bool)
     for (int64_t i = 0; i < ptf_shape_numel(shape); i += row) {
         bool some = false;
         for (int64_t k = i; k < i + row; k++)
-            some = some || !hides(mask[k], is_bool);
+            some = some || shows(mask[k], is_bool);
         if (!some)
             return false;
     }
@@ -94,7 +94,7 @@ static ptf_status additive(ptf_lowering *l, int mask, bool is_bool, int *out)
     if (status == PTF_OK)
         status = ptf_lower_room(l, ptf_shape_numel(&shape), &data);
     for (int64_t i = 0; status == PTF_OK && i < ptf_shape_numel(&shape); i++)
-        data[i] = hides(numbers[i], is_bool) ? HIDDEN
+        data[i] = hides(numbers[i], is_bool) ? PTF_HIDDEN
                   : is_bool                  ? 0.0F
                                              : numbers[i];
     return status == PTF_OK ? ptf_lower_constant(l, data, &shape, out) : status;

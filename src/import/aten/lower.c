@@ -531,6 +531,8 @@ static ptf_status lower(ptf_lowering *l)
     if (status == PTF_OK)
         status = take_outputs(l);
     if (status == PTF_OK)
+        status = ptf_lower_hide(l);
+    if (status == PTF_OK)
         status = drop_unread(l);
     return status;
 }
