@@ -205,6 +205,9 @@ PTF_API int64_t ptf_tensor_numel(const ptf_tensor *tensor);
 PTF_API ptf_status ptf_tensor_read_f32(const ptf_tensor *tensor, float *out,
                                        ptf_error *err);
 
+/* True when that rounds a number: of tensors of f64. */
+PTF_API bool ptf_tensor_rounds(const ptf_tensor *tensor);
+
 /* The same as doubles; exact except for 64-bit integers. */
 PTF_API ptf_status ptf_tensor_read_f64(const ptf_tensor *tensor, double *out,
                                        ptf_error *err);
@@ -1077,6 +1080,12 @@ PTF_API const char *ptf_isa_name(void);
  */
 typedef struct ptf_images ptf_images;
 
+/* How pixels are resized: Pillow's filters of these names. */
+typedef enum ptf_filter {
+    PTF_FILTER_BILINEAR,
+    PTF_FILTER_BICUBIC,
+} ptf_filter;
+
 /* What happens to an image, in this order; all zero means the defaults. */
 typedef struct ptf_image_options {
     int rank;           /* dimensions of one input in an array; 0: 3 */
@@ -1084,8 +1093,9 @@ typedef struct ptf_image_options {
     const char *array;  /* which array of an .npz; NULL: the only one fit */
     int64_t channels;   /* 1: grey, 3: RGB, as Pillow converts; 0: as it is */
     int64_t resize[2];  /* height, width; {n, 0}: the shorter side; {0, 0} */
-    int64_t crop[2];    /* height, width of the middle; {0, 0}: all */
-    float scale;        /* divides the numbers; 0: 255 for bytes, else 1 */
+    ptf_filter filter;
+    int64_t crop[2]; /* height, width of the middle; {0, 0}: all */
+    float scale;     /* divides the numbers; 0: 255 for bytes, else 1 */
     int mean_count, std_count; /* 0, 1 or one for each channel */
     const float *mean, *std;   /* (x - mean) / std */
 } ptf_image_options;
@@ -1098,8 +1108,8 @@ typedef struct ptf_image_options {
  * does not end the run of thousands: pictures in folders are decoded once when
  * they are listed.  'options' may be NULL, and is copied.
  *
- * Resizing has the bits of Pillow's bilinear filter, and dividing, mean and
- * std those of torchvision's ToTensor and Normalize.
+ * Resizing has the bits of Pillow's filters, and dividing, mean and std those
+ * of torchvision's ToTensor and Normalize.
  *
  * The list is for one thread at a time.  Release it with ptf_images_close().
  * Errors: PTF_IO, PTF_MEMORY, PTF_FORMAT for damaged files, PTF_UNSUPPORTED

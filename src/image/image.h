@@ -136,8 +136,8 @@ ptf_status ptf_samples_picture(const ptf_samples *samples, int64_t index,
 /*
  * How the numbers along one side come from those of another size: output i
  * is the weighted sum of the 'count[i]' inputs from 'first[i]' on.  Pillow's
- * bilinear filter, whose width grows with the reduction; its weights are
- * doubles, and for bytes those times 2^22, rounded.
+ * filters, whose width grows with the reduction; their weights are doubles, and
+ * for bytes those times 2^22, rounded.
  */
 typedef struct ptf_resampler {
     int64_t in, out;
@@ -147,8 +147,9 @@ typedef struct ptf_resampler {
     int32_t *fixed;
 } ptf_resampler;
 
-ptf_status ptf_resampler_make(int64_t in, int64_t out, ptf_arena *arena,
-                              ptf_resampler *r, ptf_error *err);
+ptf_status ptf_resampler_make(ptf_filter filter, int64_t in, int64_t out,
+                              ptf_arena *arena, ptf_resampler *r,
+                              ptf_error *err);
 
 /*
  * One output of channel-interleaved numbers that lie 'step' apart; bytes are

@@ -1,8 +1,8 @@
 /*
- * Resizing with the bits of Pillow's BILINEAR: a triangle as wide as the
- * reduction, weights normalised to 1, bytes in fixed point with 22 bits.
- * (Pillow, src/libImaging/Resample.c: precompute_coeffs and the 8bpc and 32bpc
- * passes.)
+ * Resizing with the bits of Pillow's BILINEAR and BICUBIC: a triangle or a cubic
+ * as wide as the reduction, weights normalised to 1, bytes in fixed point with
+ * 22 bits.  (Pillow, src/libImaging/Resample.c: precompute_coeffs and the 8bpc
+ * and 32bpc passes.)
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -17,6 +17,25 @@ static double triangle(double x)
     x = fabs(x);
     return x < 1.0 ? 1.0 - x : 0.0;
 }
+
+/* Keys' cubic convolution with a slope of -1/2 at 1. */
+static double cubic(double x)
+{
+    static const double a = -0.5;
+    x = fabs(x);
+    if (x < 1.0)
+        return ((a + 2.0) * x - (a + 3.0)) * x * x + 1;
+    return x < 2.0 ? (((x - 5) * x + 8) * x - 4) * a : 0.0;
+}
+
+/* What a filter gives, and how far from its middle that is not 0. */
+static const struct {
+    double (*weight)(double x);
+    double support;
+} filters[] = {
+    [PTF_FILTER_BILINEAR] = {triangle, 1},
+    [PTF_FILTER_BICUBIC] = {cubic, 2},
+};
 
 static ptf_status allocate(ptf_resampler *r, ptf_arena *arena, ptf_error *err)
 {
@@ -34,8 +53,11 @@ static ptf_status allocate(ptf_resampler *r, ptf_arena *arena, ptf_error *err)
 }
 
 /* The window and weights of output 'i'; conversions truncate as in Pillow. */
-static void set_weights(ptf_resampler *r, int64_t i, double scale, double wide)
+static void set_weights(ptf_resampler *r, ptf_filter filter, int64_t i,
+                        double scale)
 {
+    double step = scale < 1.0 ? 1.0 : scale;
+    double wide = filters[filter].support * step;
     double centre = ((double)i + 0.5) * scale, sum = 0.0;
     int64_t first = (int64_t)(centre - wide + 0.5);
     int64_t end = (int64_t)(centre + wide + 0.5);
@@ -45,26 +67,29 @@ static void set_weights(ptf_resampler *r, int64_t i, double scale, double wide)
     r->count[i] = end - first;
     double *w = r->weights + i * r->most;
     for (int64_t x = 0; x < r->count[i]; x++) {
-        w[x] = triangle(((double)(x + first) - centre + 0.5) * (1.0 / wide));
+        double at = ((double)(x + first) - centre + 0.5) * (1.0 / step);
+        w[x] = filters[filter].weight(at);
         sum += w[x];
     }
     for (int64_t x = 0; x < r->count[i]; x++) {
         if (sum > 0.0)
             w[x] /= sum;
-        r->fixed[i * r->most + x] = (int32_t)(0.5 + w[x] * (1 << FIXED_BITS));
+        double half = w[x] < 0 ? -0.5 : 0.5;
+        r->fixed[i * r->most + x] = (int32_t)(half + w[x] * (1 << FIXED_BITS));
     }
 }
 
-ptf_status ptf_resampler_make(int64_t in, int64_t out, ptf_arena *arena,
-                              ptf_resampler *r, ptf_error *err)
+ptf_status ptf_resampler_make(ptf_filter filter, int64_t in, int64_t out,
+                              ptf_arena *arena, ptf_resampler *r,
+                              ptf_error *err)
 {
     double scale = (double)in / (double)out;
-    double wide = scale < 1.0 ? 1.0 : scale; /* half the triangle's base */
+    double wide = filters[filter].support * (scale < 1.0 ? 1.0 : scale);
     *r = (ptf_resampler){
         .in = in, .out = out, .most = (int64_t)ceil(wide) * 2 + 1};
     ptf_status status = allocate(r, arena, err);
     for (int64_t i = 0; status == PTF_OK && i < out; i++)
-        set_weights(r, i, scale, wide);
+        set_weights(r, filter, i, scale);
     return status;
 }
 

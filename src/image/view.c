@@ -130,6 +130,7 @@ static void *take_rows(ptf_view *v, int64_t rows, int64_t width,
 static ptf_status allocate(ptf_view *v, ptf_error *err)
 {
     const ptf_picture *p = v->picture;
+    const ptf_filter filter = v->options->filter;
     ptf_status status = PTF_OK;
     v->raw = take_rows(v, 1, p->width, p->channels);
     v->row = take_rows(v, 1, p->width, v->channels);
@@ -140,10 +141,11 @@ static ptf_status allocate(ptf_view *v, ptf_error *err)
         (v->along && v->between == NULL))
         return ptf_fail_memory(err);
     if (v->across)
-        status = ptf_resampler_make(p->width, v->width, &v->arena, &v->x, err);
+        status = ptf_resampler_make(filter, p->width, v->width, &v->arena,
+                                    &v->x, err);
     if (v->along && status == PTF_OK)
-        status =
-            ptf_resampler_make(p->height, v->height, &v->arena, &v->y, err);
+        status = ptf_resampler_make(filter, p->height, v->height, &v->arena,
+                                    &v->y, err);
     return status;
 }
 

@@ -321,6 +321,34 @@ static void print_tensors(const ptf_program *p, ptf_program_input_kind kind,
                 (long long)numbers);
 }
 
+/* Of what float32 does not hold: how many there are, and the first. */
+static void print_rounded(const ptf_program *p, FILE *out)
+{
+    const char *first = NULL;
+    int count = 0;
+    for (int i = 0; i < p->input_count; i++) {
+        const ptf_tensor *t = p->inputs[i].tensor;
+        if (t == NULL || !ptf_tensor_rounds(t))
+            continue;
+        first = count++ == 0 ? p->inputs[i].name : first;
+    }
+    if (count == 0)
+        return;
+    fprintf(out, "rounded     %d of float64 to float32, the first: ", count);
+    print_text(out, first);
+    fputc('\n', out);
+}
+
+static void print_mode(const ptf_program *p, FILE *out)
+{
+    const ptf_program_node *node = ptf_program_training(p);
+    if (node == NULL)
+        return;
+    fputs("mode        training: see ", out);
+    print_text(out, node->name);
+    fputs("; export after model.eval()\n", out);
+}
+
 static int compare_targets(const void *a, const void *b)
 {
     const ptf_program_node *const *x = a, *const *y = b;
@@ -390,9 +418,11 @@ void ptf_program_print(const ptf_program *program, FILE *out)
         print_bound(p->symbols[i].most, "any", out);
         fputc('\n', out);
     }
+    print_mode(p, out);
     print_tensors(p, PTF_PROGRAM_PARAMETER, "parameters", out);
     print_tensors(p, PTF_PROGRAM_BUFFER, "buffers", out);
     print_tensors(p, PTF_PROGRAM_CONSTANT, "constants", out);
+    print_rounded(p, out);
     for (size_t i = 0; i < p->extra_count; i++) {
         fputs("extra file  ", out);
         print_text(out, strchr(p->extras[i]->name, '/') + 1);

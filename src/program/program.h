@@ -186,6 +186,13 @@ const ptf_argument *ptf_program_argument(const ptf_program_node *node,
                                          const char *name);
 
 /*
+ * The first call that no program in evaluation mode has, or NULL: then it was
+ * exported without model.eval(), and its outputs are not those of a trained
+ * model in use.
+ */
+const ptf_program_node *ptf_program_training(const ptf_program *program);
+
+/*
  * Fails with "FILE: node 'conv2d_3' (aten.conv2d.default in layer1.0): ..."
  */
 ptf_status ptf_program_fail(const ptf_program *program,

@@ -5,6 +5,8 @@
  */
 #include "tensor/tensor.h"
 
+#include <math.h>
+
 /* Converts 'n' elements that lie 'step' bytes apart. */
 typedef void row_function(const uint8_t *in, size_t step, size_t n, void *out);
 
@@ -193,6 +195,24 @@ ptf_status ptf_tensor_read_f32(const ptf_tensor *tensor, float *out,
     else
         for_rows(tensor, conversions[tensor->dtype].to_f32, sizeof(*out), out);
     return PTF_OK;
+}
+
+static void find_rounded(const uint8_t *in, size_t step, size_t n, void *out)
+{
+    bool *some = out;
+    for (size_t i = 0; i < n && !*some; i++) {
+        double x;
+        memcpy(&x, in + i * step, sizeof(x));
+        *some = fabs((double)(float)x - x) > 0;
+    }
+}
+
+bool ptf_tensor_rounds(const ptf_tensor *tensor)
+{
+    bool some = false;
+    if (tensor->dtype == PTF_DTYPE_F64)
+        for_rows(tensor, find_rounded, 0, &some);
+    return some;
 }
 
 ptf_status ptf_tensor_read_f64(const ptf_tensor *tensor, double *out,

@@ -173,12 +173,23 @@ static void print_check(const options *o, const report *r)
                                                     : "rounds weights");
 }
 
+static void print_rounded(const ptf_net *net)
+{
+    const char *first;
+    size_t count = tool_net_rounded(net, &first);
+    if (count > 0)
+        tool_print_row(stdout, "rounded to float32",
+                       "%zu tensor%s of float64, the first: %s", count,
+                       count == 1 ? "" : "s", first);
+}
+
 static void print_text(const options *o, const report *r)
 {
     char n[32];
     tool_print_file(o->source.path);
     printf("%s, %s tensors\n\n", ptf_net_name(r->before),
            tool_count_text((int64_t)ptf_net_tensor_count(r->before), n));
+    print_rounded(r->before);
     tool_print_layers(r->before, r->after, stdout);
     tool_print_remarks(r->after, stdout);
     if (o->expect != NULL) {
@@ -205,6 +216,7 @@ static void print_json(const options *o, const report *r)
     json_text(&j, "key", ptf_net_key(r->before, NULL, NULL));
     json_text(&j, "network", ptf_net_name(r->before));
     tool_json_assumption(&j, r->before, NULL);
+    tool_json_rounded(&j, "rounded_to_float32", r->before);
     json_text(&j, "rewrite", o->rewrite->name);
     json_text(&j, "output", r->reached ? o->output : NULL);
     json_bool(&j, "checked", r->check != NULL);

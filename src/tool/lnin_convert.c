@@ -311,6 +311,7 @@ static void print_json(const options *o, const report *r)
     json_text(&j, "key", ptf_net_key(r->before->net, NULL, NULL));
     json_text(&j, "network", ptf_net_name(r->before->net));
     tool_json_assumption(&j, r->before->net, NULL);
+    tool_json_rounded(&j, "rounded_to_float32", r->before->net);
     json_text(&j, "rewrite", "linear_to_conv");
     json_text(&j, "output", r->reached ? o->output : NULL);
     json_bool(&j, "checked", r->same[0].samples > 0);

@@ -153,6 +153,20 @@ class Runs(ProgramTest):
         self.refuse(DAMAGED, ["add: element 0 is NaN or infinite"], "ptfold",
                     "check", net, net)
 
+    def test_training_mode_is_said(self):
+        for name, node in (("bn", "batch_norm"), ("drop", "dropout"),
+                           ("bn_core", "_native_batch_norm_legit_functional"),
+                           ("drop_core", "native_dropout")):
+            net = PROGRAMS / f"trained_{name}.pt2"
+            text = self.succeed("ptfold", "info", net)
+            self.assertIn(f"mode        training: see {node}; export after "
+                          "model.eval()\n", text)
+            self.refuse(UNSUPPORTED, [f"node '{node}'", "was exported in "
+                                      "training mode; call model.eval()"],
+                        "ptfold", "run", "--sample", net)
+        self.assertNotIn("mode", self.succeed("ptfold", "info",
+                                              PROGRAMS / "net.pt2"))
+
     def test_another_size_is_refused(self):
         self.refuse(USAGE, ["expected an input of 3x12x12, for which it was "
                             "exported, got 3x16x16"], "ptfold", "ops",

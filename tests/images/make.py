@@ -3,8 +3,8 @@
 
 usage: make.py FOLDER [SEED]
 
-cases.tsv has one line per case: file, rank, channels, resize, crop, layout
-and the .npy file with the expected numbers.  The committed cases were made
+cases.tsv has one line per case: file, rank, channels, resize, crop, layout,
+the .npy file with the expected numbers, and the filter.  The committed cases were made
 with seed 0 by Pillow 9.4.0; tests/pillow.sh makes fresh ones with the Pillow
 that is there.
 
@@ -40,12 +40,12 @@ class Cases:
         return np.clip(wave + noise, 0, 255).astype(np.uint8)
 
     def expect(self, name, array, rank=3, channels=0, resize=(0, 0),
-               crop=(0, 0), layout="nchw"):
+               crop=(0, 0), layout="nchw", filter="bilinear"):
         number = f"{len(self.lines):02d}.npy"
         np.save(self.folder / number, np.ascontiguousarray(array, "<f4"))
         self.lines.append(f"{name}\t{rank}\t{channels}\t"
                           f"{resize[0]}x{resize[1]}\t{crop[0]}x{crop[1]}\t"
-                          f"{layout}\t{number}")
+                          f"{layout}\t{number}\t{filter}")
 
     def expect_image(self, name, mode, turn=1, **options):
         """The file as Pillow reads, turns, converts and resizes it."""
@@ -56,7 +56,9 @@ class Cases:
         image = turned.convert(mode)
         resize = options.get("resize", (0, 0))
         if resize[0] and resize[1]:
-            image = image.resize((resize[1], resize[0]), Image.BILINEAR)
+            image = image.resize(
+                (resize[1], resize[0]),
+                getattr(Image, options.get("filter", "bilinear").upper()))
         array = np.asarray(image)
         if options.get("crop"):
             height, width = options["crop"]
@@ -202,6 +204,18 @@ class Cases:
             self.expect_image(name, "RGB", turn)
         self.expect_image("exif6.jpg", "L", 6, crop=(4, 5))
 
+    def cubics(self):
+        """As sizes(), made last, so that the pictures stay what they were."""
+        for size in ((36, 38), (4, 3), (11 * self.big, 9), (3, 29)):
+            self.expect_image("rgb.png", "RGB", resize=size, filter="bicubic")
+        self.expect_image("grey.png", "L", resize=(5, 20), filter="bicubic")
+        self.expect_image("rgb.jpg", "RGB", resize=(20, 21), crop=(7, 8),
+                          filter="bicubic")
+        plane = np.load(self.folder / "one.npy")
+        first = np.stack([np.asarray(Image.fromarray(p).resize(
+            (3, 9), Image.BICUBIC)) for p in plane])
+        self.expect("one.npy", first, resize=(9, 3), filter="bicubic")
+
     def make(self):
         self.folder.mkdir(parents=True, exist_ok=True)
         self.pictures()
@@ -209,6 +223,7 @@ class Cases:
         self.arrays()
         self.cifar()
         self.orientations()
+        self.cubics()
         text = "\n".join(self.lines) + "\n"
         (self.folder / "cases.tsv").write_text(text)
 

@@ -66,25 +66,14 @@ static bool is_moderate(const ptf_lowering *l, int node)
     return x != NULL && i == count;
 }
 
-/* What may be done to scores with constants. */
-static bool is_arithmetic(ptf_op op)
-{
-    static const ptf_op ops[] = {PTF_OP_ADD, PTF_OP_SUB, PTF_OP_MUL,
-                                 PTF_OP_DIV};
-    bool is = false;
-    for (size_t i = 0; i < PTF_ARRAY_SIZE(ops); i++)
-        is = is || ops[i] == op;
-    return is;
-}
-
-/* Products, moved about, scaled and shifted by constants. */
+/* Products, moved about, and with constants scaled, shifted and so on. */
 static bool are_scores(const ptf_lowering *l, int at, int depth)
 {
     const ptf_node *node = &l->net->nodes[at];
     bool product = ptf_op_is(node->op, PTF_FAMILY_PRODUCT) ||
                    ptf_op_is(node->op, PTF_FAMILY_MATMUL);
-    bool moves =
-        ptf_op_is(node->op, PTF_FAMILY_VIEW) || is_arithmetic(node->op);
+    bool moves = ptf_op_is(node->op, PTF_FAMILY_VIEW) ||
+                 ptf_op_is(node->op, PTF_FAMILY_BINARY);
     if (product || !moves || depth == MOST_DEPTH)
         return product;
     for (int k = 0; k < node->input_count; k++) {

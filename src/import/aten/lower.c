@@ -486,6 +486,16 @@ static ptf_status take_outputs(ptf_lowering *l)
 
 /* -------------------------------------------------------------------- nets */
 
+static ptf_status check_mode(const ptf_lowering *l)
+{
+    const ptf_program_node *node = ptf_program_training(l->program);
+    return node == NULL
+               ? PTF_OK
+               : ptf_program_fail(l->program, node, l->err, PTF_UNSUPPORTED,
+                                  "was exported in training mode; call "
+                                  "model.eval() before torch.export.export()");
+}
+
 /* Constants went into others, and views that nobody reads were made. */
 static ptf_status drop_unread(ptf_lowering *l)
 {
@@ -522,6 +532,8 @@ static ptf_status lower(ptf_lowering *l)
         l->values[i] = (ptf_lowered){.node = -1, .other = -1};
     int file; /* memory 0 is the file's, which nobody writes to */
     ptf_status status = ptf_lower_remember(l, NULL, 0, &file);
+    if (status == PTF_OK)
+        status = check_mode(l);
     if (status == PTF_OK)
         status = ptf_program_check_writes(l->program, l->err);
     if (status == PTF_OK)

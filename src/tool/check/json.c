@@ -72,6 +72,8 @@ static void json_evidence(tool_json *j, const check_report *r)
     json_text(j, "b", e->path_b);
     json_text(j, "b_sha256", e->sha256_b);
     json_text(j, "b_key", e->key_b);
+    tool_json_rounded(j, "a_rounded_to_float32", r->a);
+    tool_json_rounded(j, "b_rounded_to_float32", r->b);
     json_text(j, "inputs", e->from);
     json_text(j, "inputs_sha256", e->sha256_inputs);
     json_text(j, "input", e->shapes);

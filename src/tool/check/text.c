@@ -142,13 +142,25 @@ static void print_file(const char *which, const char *sha256, const char *path,
     fprintf(out, "\n           %s\n", sha256);
 }
 
+static void print_rounded(const ptf_net *net, FILE *out)
+{
+    const char *first;
+    size_t count = tool_net_rounded(net, &first);
+    if (count > 0)
+        tool_print_row(out, "  rounded",
+                       "%zu of float64 to float32, the first: %s", count,
+                       first);
+}
+
 static void print_evidence(const check_report *r, FILE *out)
 {
     const check_evidence *e = &r->evidence;
     char n[32];
     fprintf(out, "\nevidence\n");
     print_file("A", e->sha256_a, e->path_a, out);
+    print_rounded(r->a, out);
     print_file("B", e->sha256_b, e->path_b, out);
+    print_rounded(r->b, out);
     fprintf(out, "  inputs   %s x %s, ", tool_count_text(e->samples, n),
             e->shapes);
     if (e->data != NULL)

@@ -44,8 +44,54 @@ static int refuse_text(const char *option, const char *expected,
                             text);
 }
 
+/* What a preset says where nothing is given. */
+typedef struct preset {
+    const char *name, *resize, *crop, *mean, *std;
+} preset;
+
+/* ImageClassification of torchvision/transforms/_presets.py. */
+static const preset presets[] = {
+    {"imagenet", "256", "224x224", "0.485,0.456,0.406", "0.229,0.224,0.225"},
+};
+
+static const char *given(const char *text, const char *usual)
+{
+    return text != NULL ? text : usual;
+}
+
+static int apply_preset(image_texts *t)
+{
+    if (t->preset == NULL)
+        return TOOL_GO_ON;
+    for (size_t i = 0; i < sizeof(presets) / sizeof(presets[0]); i++) {
+        const preset *p = &presets[i];
+        if (strcmp(t->preset, p->name) != 0)
+            continue;
+        t->resize = given(t->resize, p->resize);
+        t->crop = given(t->crop, p->crop);
+        t->mean = given(t->mean, p->mean);
+        t->std = given(t->std, p->std);
+        return TOOL_GO_ON;
+    }
+    return refuse_text("preset", "imagenet", t->preset);
+}
+
+static int read_filter(const char *text, ptf_filter *out)
+{
+    if (text != NULL && strcmp(text, "bicubic") == 0)
+        *out = PTF_FILTER_BICUBIC;
+    else if (text != NULL && strcmp(text, "bilinear") != 0)
+        return refuse_text("filter", "bilinear or bicubic", text);
+    return TOOL_GO_ON;
+}
+
 int image_options_read(image_texts *t, ptf_image_options *image)
 {
+    int code = apply_preset(t);
+    if (code == TOOL_GO_ON)
+        code = read_filter(t->filter, &image->filter);
+    if (code != TOOL_GO_ON)
+        return code;
     if (t->resize != NULL && !parse_size(t->resize, true, image->resize))
         return refuse_text("resize", "WIDTHxHEIGHT or a number", t->resize);
     if (t->crop != NULL && !parse_size(t->crop, false, image->crop))

@@ -15,7 +15,7 @@ enum { IMAGE_LIST = 8 };
 
 /* The options as they are given, and the lists in them as numbers. */
 typedef struct image_texts {
-    const char *resize, *crop, *mean, *std, *layout, *array;
+    const char *resize, *crop, *filter, *mean, *std, *layout, *array, *preset;
     double scale; /* NaN: not given */
     float mean_list[IMAGE_LIST], std_list[IMAGE_LIST];
 } image_texts;
@@ -28,18 +28,24 @@ typedef struct image_texts {
 #define IMAGE_OPTIONS(texts)                              \
     IMAGE_ROW(texts, array, OPTION_TEXT, 0),              \
         IMAGE_ROW(texts, crop, OPTION_TEXT, 0),           \
+        IMAGE_ROW(texts, filter, OPTION_TEXT, 0),         \
         IMAGE_ROW(texts, layout, OPTION_TEXT, 0),         \
         IMAGE_ROW(texts, mean, OPTION_TEXT, 0),           \
+        IMAGE_ROW(texts, preset, OPTION_TEXT, 0),         \
         IMAGE_ROW(texts, resize, OPTION_TEXT, 0),         \
         IMAGE_ROW(texts, scale, OPTION_REAL, 1000000000), \
         IMAGE_ROW(texts, std, OPTION_TEXT, 0)
-#define IMAGE_HELP                                                        \
-    "Of an image, in this order (bytes are divided by 255):\n"            \
-    "  --resize WxH|N    Pillow's bilinear filter; N: the shorter side\n" \
-    "  --crop WxH        the middle\n"                                    \
-    "  --scale S         divide numbers by S instead\n"                   \
-    "  --mean A,B,C      subtract, then divide by\n"                      \
-    "  --std A,B,C\n"                                                     \
+#define IMAGE_HELP                                                               \
+    "Of an image, in this order (bytes are divided by 255):\n"                   \
+    "  --resize WxH|N    with Pillow's filter; N: the shorter side\n"            \
+    "  --filter bilinear|bicubic\n"                                              \
+    "  --crop WxH        the middle\n"                                           \
+    "  --scale S         divide numbers by S instead\n"                          \
+    "  --mean A,B,C      subtract, then divide by\n"                             \
+    "  --std A,B,C\n"                                                            \
+    "  --preset imagenet torchvision's transforms for evaluation: resize\n"      \
+    "                    256, crop 224x224, mean and std of ImageNet; options\n" \
+    "                    that are given hold instead\n"                          \
     "  --layout nchw|nhwc, --array NAME   of .npy; which of .npz\n"
 
 /* TOOL_GO_ON or the code to exit with.  'out' borrows from 'texts'. */

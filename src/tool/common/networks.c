@@ -243,6 +243,31 @@ static void tell_choice(const tool_source *source, const tool_net *net)
                   key, left_out, left_out == 1 ? "" : "s", example);
 }
 
+size_t tool_net_rounded(const ptf_net *net, const char **first)
+{
+    size_t count = 0;
+    *first = NULL;
+    for (size_t i = 0; i < ptf_net_tensor_count(net); i++) {
+        const ptf_tensor *t = ptf_net_tensor(net, i);
+        if (t->data == NULL || !ptf_tensor_rounds(t))
+            continue;
+        *first = count++ == 0 ? t->name : *first;
+    }
+    return count;
+}
+
+/* A reader of results should know that the network had more digits. */
+static void tell_rounding(const tool_source *source, const tool_net *net)
+{
+    const char *first;
+    size_t count = tool_net_rounded(net->net, &first);
+    if (count > 0)
+        tool_note("%s: %zu tensor%s of float64 %s rounded to float32, the "
+                  "first: '%.100s'",
+                  source->path, count, count == 1 ? "" : "s",
+                  count == 1 ? "is" : "are", first);
+}
+
 /* A .pt2 says itself all that there is to say about the network. */
 static ptf_status open_program(const tool_source *source, tool_net *out,
                                ptf_error *err)
@@ -272,7 +297,9 @@ static ptf_status open_program(const tool_source *source, tool_net *out,
     if (status == PTF_OK)
         status = find_input(source, out, err);
     status = status != PTF_OK ? tool_net_unchanged(out, status, err) : status;
-    if (status != PTF_OK)
+    if (status == PTF_OK)
+        tell_rounding(source, out);
+    else
         tool_net_close(out);
     return status;
 }
@@ -303,10 +330,12 @@ ptf_status tool_net_open(const tool_source *source, tool_net *out,
     if (status == PTF_OK)
         status = make_net(source, out, err);
     status = status != PTF_OK ? tool_net_unchanged(out, status, err) : status;
-    if (status == PTF_OK)
+    if (status == PTF_OK) {
         tell_choice(source, out);
-    else
+        tell_rounding(source, out);
+    } else {
         tool_net_close(out);
+    }
     return status;
 }
 

@@ -59,3 +59,12 @@ const char *tool_inputs_shape_text(const tool_inputs *inputs,
     }
     return text;
 }
+
+void tool_json_rounded(tool_json *j, const char *key, const ptf_net *net)
+{
+    const char *first;
+    json_open(j, key, '{');
+    json_int(j, "count", (int64_t)tool_net_rounded(net, &first));
+    json_text(j, "first", first);
+    json_close(j, '}');
+}

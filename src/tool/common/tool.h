@@ -251,6 +251,8 @@ ptf_status tool_checkpoint_open(const char *path,
  */
 ptf_status tool_net_open(const tool_source *source, tool_net *out,
                          ptf_error *err);
+/* How many of its tensors float32 does not hold, and the first one's name. */
+size_t tool_net_rounded(const ptf_net *net, const char **first);
 /* The SHA-256 of its file. */
 ptf_status tool_net_sha256(const tool_net *net, char hex[65], ptf_error *err);
 /*
@@ -543,6 +545,8 @@ void json_hex(tool_json *json, const char *key, double value);
 /* 'level' names the verdict's own or, with a certificate, the check's. */
 void tool_json_verdict(tool_json *json, const char *key,
                        const ptf_verdict *verdict, const char *level);
+/* {"count": 2, "first": "fc.weight"}, of tool_net_rounded(). */
+void tool_json_rounded(tool_json *json, const char *key, const ptf_net *net);
 /* An array with the verdict of each output. */
 void tool_json_outputs(tool_json *json, const char *key, const ptf_net *net,
                        const ptf_verdict *each);

@@ -157,6 +157,31 @@ static void print_totals(const ptf_checkpoint *ckpt)
     putchar('\n');
 }
 
+/* What no net has as it is in the file. */
+static size_t count_rounded(const ptf_checkpoint *ckpt, const char **first)
+{
+    size_t count = 0;
+    *first = NULL;
+    for (size_t i = 0; i < ptf_checkpoint_tensor_count(ckpt); i++) {
+        const ptf_tensor *t = ptf_checkpoint_tensor(ckpt, i);
+        if (ptf_tensor_rounds(t))
+            *first = count++ == 0 ? t->name : *first;
+    }
+    return count;
+}
+
+static void print_rounded(const ptf_checkpoint *ckpt)
+{
+    const char *first;
+    size_t count = count_rounded(ckpt, &first);
+    if (count == 0)
+        return;
+    tool_line line = {stdout, 0};
+    put(&line, "a network rounds %zu of float64 to float32, the first:", count);
+    tool_print_wrapped(&line, first);
+    putchar('\n');
+}
+
 static void print_relations(const ptf_checkpoint *ckpt,
                             const tool_relation *relations)
 {
@@ -268,6 +293,7 @@ ptf_status tool_describe(const ptf_checkpoint *ckpt, const char *path,
         return tool_error(err, PTF_MEMORY, "out of memory");
     print_facts(ckpt, path);
     print_totals(ckpt);
+    print_rounded(ckpt);
     print_place(ckpt);
     print_relations(ckpt, relations);
     free(relations);
@@ -372,6 +398,9 @@ static void json_facts(tool_json *j, const ptf_checkpoint *ckpt,
     const char *key = ptf_checkpoint_key(ckpt, &left_out, NULL);
     json_text(j, "key", key);
     json_int(j, "left_out", (int64_t)left_out);
+    const char *first;
+    json_int(j, "rounded_to_float32", (int64_t)count_rounded(ckpt, &first));
+    json_text(j, "first_rounded", first);
 }
 
 ptf_status tool_describe_json(const ptf_checkpoint *ckpt, const char *path,

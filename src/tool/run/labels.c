@@ -53,10 +53,35 @@ static ptf_status cifar10_names(run_names *names, ptf_error *err)
     return PTF_OK;
 }
 
+/* Those that lie in 'table', which the program has. */
+static ptf_status copy_names(const char *const *table, int64_t count,
+                             run_names *names, ptf_error *err)
+{
+    names->count = count;
+    names->names = calloc((size_t)count, sizeof(*names->names));
+    if (names->names == NULL)
+        return tool_error(err, PTF_MEMORY, "out of memory");
+    memcpy(names->names, table, (size_t)count * sizeof(*names->names));
+    return PTF_OK;
+}
+
+/* Without --labels those of the images that a preset is for. */
+static ptf_status suppose_names(run_names *names, int64_t outputs,
+                                ptf_error *err)
+{
+    bool imagenet = names->preset != NULL &&
+                    strcmp(names->preset, "imagenet") == 0 &&
+                    outputs == RUN_IMAGENET && names->names == NULL;
+    return imagenet ? copy_names(run_imagenet, RUN_IMAGENET, names, err)
+                    : PTF_OK;
+}
+
 ptf_status run_names_read(const char *path, run_names *names, ptf_error *err)
 {
     if (strcmp(path, "cifar10") == 0)
         return cifar10_names(names, err);
+    if (strcmp(path, "imagenet") == 0)
+        return copy_names(run_imagenet, RUN_IMAGENET, names, err);
     ptf_status status =
         tool_read_text(path, "names, one a line", &names->text, err);
     if (status != PTF_OK)
@@ -160,6 +185,9 @@ static ptf_status match(run_names *names, int64_t outputs, bool quiet,
 ptf_status run_names_match(run_names *names, int64_t outputs, bool quiet,
                            ptf_error *err)
 {
+    ptf_status status = suppose_names(names, outputs, err);
+    if (status != PTF_OK)
+        return status;
     if (names->names == NULL || names->count == outputs)
         return match(names, outputs, quiet, err);
     return tool_error(err, PTF_ARGUMENT,

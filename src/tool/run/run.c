@@ -19,8 +19,9 @@ static const char help[] =
     "turned as their EXIF orientation says; alpha is dropped.\n"
     "\n"
     "  --top K           classes shown per image (default 5, or 1 for many)\n"
-    "  --labels FILE     names of the classes, one a line, or cifar10 (a file of\n"
-    "                    that name: ./cifar10)\n"
+    "  --labels FILE     names of the classes, one a line; or cifar10 or imagenet\n"
+    "                    (a file of that name: ./cifar10); with --preset imagenet\n"
+    "                    1000 outputs have ImageNet's\n"
     "  --beta B          softmax(B x), and nu_B(x) = log(sum exp(B x)) / B;\n"
     "                    0, inf (the largest) or from 1e-30 to 1e30\n"
     "  --data FILE       the inputs as arrays: a .npy, or a .npz by their names\n"
@@ -273,7 +274,7 @@ int tool_run(int argc, char **argv)
         return code;
     static ptf_error err;
     tool_net net = {0};
-    run_names names = {0};
+    run_names names = {.preset = texts.preset};
     ptf_status status = check_targets(&o, labels, &err);
     if (status == PTF_OK && labels != NULL)
         status = run_names_read(labels, &names, &err);

@@ -33,12 +33,17 @@ typedef struct run_names {
     int64_t count;
     char *text;               /* that they lie in, or NULL */
     const ptf_images *images; /* else these may know; NULL: they do not */
+    const char *preset;       /* of the images, or NULL */
 
     /* set by run_names_match() */
     int64_t known;     /* classes of the images */
     int64_t *class_of; /* which output each is; NULL: that of its number */
     bool unlabelled;   /* they are no classes of the network */
 } run_names;
+
+/* The names of ImageNet-1k's classes. */
+enum { RUN_IMAGENET = 1000 };
+extern const char *const run_imagenet[RUN_IMAGENET];
 
 /* Reads --labels FILE; zero them before.  Free them also after a failure. */
 ptf_status run_names_read(const char *path, run_names *names, ptf_error *err);

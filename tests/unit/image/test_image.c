@@ -70,7 +70,17 @@ static void parse_pair(const char *text, int64_t out[2])
 /* One line of cases.tsv: see tests/images/make.py. */
 static void check_case(char *line)
 {
-    enum { FILE_NAME, RANK, CHANNELS, RESIZE, CROP, LAYOUT, EXPECTED, FIELDS };
+    enum {
+        FILE_NAME,
+        RANK,
+        CHANNELS,
+        RESIZE,
+        CROP,
+        LAYOUT,
+        EXPECTED,
+        FILTER,
+        FIELDS
+    };
     const char *field[FIELDS];
     for (int i = 0; i < FIELDS; i++) {
         field[i] = strsep(&line, "\t\n");
@@ -80,6 +90,8 @@ static void check_case(char *line)
         .rank = (int)strtol(field[RANK], NULL, 10),
         .channels = strtol(field[CHANNELS], NULL, 10),
         .channels_last = strcmp(field[LAYOUT], "nhwc") == 0,
+        .filter = strcmp(field[FILTER], "bicubic") == 0 ? PTF_FILTER_BICUBIC
+                                                        : PTF_FILTER_BILINEAR,
     };
     parse_pair(field[RESIZE], options.resize);
     parse_pair(field[CROP], options.crop);
