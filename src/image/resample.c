@@ -1,8 +1,8 @@
 /*
- * Resizing with the bits of Pillow's BILINEAR and BICUBIC: a triangle or a cubic
- * as wide as the reduction, weights normalised to 1, bytes in fixed point with
- * 22 bits.  (Pillow, src/libImaging/Resample.c: precompute_coeffs and the 8bpc
- * and 32bpc passes.)
+ * Resizing with the bits of Pillow's BILINEAR and BICUBIC: a triangle or a
+ * cubic as wide as the reduction, weights normalised to 1, bytes in fixed point
+ * with 22 bits.  (Pillow, src/libImaging/Resample.c: precompute_coeffs and the
+ * 8bpc and 32bpc passes.)
  *
  * SPDX-License-Identifier: Apache-2.0
  */

@@ -6,6 +6,7 @@ the files.
 SPDX-License-Identifier: Apache-2.0
 """
 import json
+import struct
 import unittest
 import zipfile
 

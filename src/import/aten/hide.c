@@ -105,7 +105,7 @@ static bool find_overlay(const ptf_lowering *l, const ptf_node *node,
     return false;
 }
 
-/* The number of a constant that is broadcast to 'shape', at one of its places. */
+/* The number of a constant that is broadcast to 'shape', at a place there. */
 static float number_at(const ptf_lowering *l, int node, const ptf_shape *shape,
                        int64_t at)
 {

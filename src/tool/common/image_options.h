@@ -35,17 +35,17 @@ typedef struct image_texts {
         IMAGE_ROW(texts, resize, OPTION_TEXT, 0),         \
         IMAGE_ROW(texts, scale, OPTION_REAL, 1000000000), \
         IMAGE_ROW(texts, std, OPTION_TEXT, 0)
-#define IMAGE_HELP                                                               \
-    "Of an image, in this order (bytes are divided by 255):\n"                   \
-    "  --resize WxH|N    with Pillow's filter; N: the shorter side\n"            \
-    "  --filter bilinear|bicubic\n"                                              \
-    "  --crop WxH        the middle\n"                                           \
-    "  --scale S         divide numbers by S instead\n"                          \
-    "  --mean A,B,C      subtract, then divide by\n"                             \
-    "  --std A,B,C\n"                                                            \
-    "  --preset imagenet torchvision's transforms for evaluation: resize\n"      \
-    "                    256, crop 224x224, mean and std of ImageNet; options\n" \
-    "                    that are given hold instead\n"                          \
+#define IMAGE_HELP                                                           \
+    "Of an image, in this order (bytes are divided by 255):\n"               \
+    "  --resize WxH|N    with Pillow's filter; N: the shorter side\n"        \
+    "  --filter bilinear|bicubic\n"                                          \
+    "  --crop WxH        the middle\n"                                       \
+    "  --scale S         divide numbers by S instead\n"                      \
+    "  --mean A,B,C      subtract, then divide by\n"                         \
+    "  --std A,B,C\n"                                                        \
+    "  --preset imagenet torchvision's transforms for evaluation: resize\n"  \
+    "                    256, crop 224x224, ImageNet's mean and std, each\n" \
+    "                    unless it is given\n"                               \
     "  --layout nchw|nhwc, --array NAME   of .npy; which of .npz\n"
 
 /* TOOL_GO_ON or the code to exit with.  'out' borrows from 'texts'. */
