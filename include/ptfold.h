@@ -479,6 +479,16 @@ PTF_API void ptf_program_sha256(const ptf_program *program, char hex[65]);
 PTF_API ptf_status ptf_program_unchanged(const ptf_program *program,
                                          ptf_error *err);
 
+/*
+ * Writes the program to 'path' as PyTorch 2.13 lays it out, whatever release
+ * wrote it: torch.export.load() takes the file.  Graph, names, stack traces,
+ * signature, parameters, example and extra files stay as they are; of several
+ * models in the archive the one that was opened is written, under the name
+ * "model".  The file is complete or absent, and equal input gives equal bytes.
+ */
+PTF_API ptf_status ptf_program_save(const ptf_program *program,
+                                    const char *path, ptf_error *err);
+
 /* Inputs, outputs, operators with how often they are called, parameters. */
 PTF_API void ptf_program_print(const ptf_program *program, FILE *out);
 

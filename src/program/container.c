@@ -175,12 +175,15 @@ static ptf_status list_extras(ptf_program *p, ptf_error *err)
         ptf_arena_array(&p->arena, p->archive.count, sizeof(*p->extras));
     if (p->extras == NULL)
         return ptf_fail_memory(err);
-    for (size_t i = 0; i < p->archive.count; i++) {
-        const ptf_entry *e = &p->archive.entries[i];
-        if (strncmp(e->name, folder, strlen(folder)) == 0)
-            p->extras[p->extra_count++] = e;
+    ptf_status status = PTF_OK;
+    for (size_t i = 0; i < p->archive.count && status == PTF_OK; i++) {
+        ptf_entry *e = &p->archive.entries[i];
+        if (strncmp(e->name, folder, strlen(folder)) != 0)
+            continue;
+        p->extras[p->extra_count++] = e;
+        status = ptf_archive_load(&p->archive, e, err);
     }
-    return PTF_OK;
+    return status;
 }
 
 /* The entry 'HEAD MODEL TAIL', or NULL. */
@@ -230,6 +233,7 @@ static ptf_status open_payload(ptf_program_reader *r, int part,
 static ptf_status open_samples(ptf_program_reader *r, ptf_entry *entry)
 {
     ptf_program *p = r->program;
+    p->samples = entry;
     if (entry == NULL || entry->size == 0)
         return PTF_OK;
     ptf_status status = open_torch(p, entry, 2, r->source.err);

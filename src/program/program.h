@@ -172,9 +172,12 @@ struct ptf_program {
     const char *const *guards; /* Python conditions on the inputs */
     int guard_count;
     const char *in_spec, *out_spec; /* pytrees, JSON as in the file */
-    const ptf_entry **extras;       /* extra_files, by their whole names */
+    const ptf_entry **extras;       /* extra_files, by their whole names;
+                                       loaded */
     size_t extra_count;
     ptf_entry *json; /* the graph as it stands in the file, for writers */
+    const ptf_entry *samples; /* the example's inputs, a file of torch.save();
+                                 or NULL */
     ptf_checkpoint *parts[3]; /* zips in the zip: weights, constants, samples */
 };
 
@@ -184,6 +187,9 @@ struct ptf_program {
  */
 const ptf_argument *ptf_program_argument(const ptf_program_node *node,
                                          const char *name);
+
+/* A dtype's number in these files, 0 for one that has none. */
+int ptf_program_dtype_number(ptf_dtype dtype);
 
 /*
  * The first call that no program in evaluation mode has, or NULL: then it was

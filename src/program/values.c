@@ -44,6 +44,15 @@ ptf_status ptf_program_read_dtype(const ptf_tree_source *source,
                          (long long)number);
 }
 
+int ptf_program_dtype_number(ptf_dtype dtype)
+{
+    for (size_t i = 0; i < PTF_ARRAY_SIZE(dtypes); i++) {
+        if (dtypes[i].dtype == dtype)
+            return (int)dtypes[i].number;
+    }
+    return 0;
+}
+
 /* ------------------------------------------------------------------ symbols */
 
 /* The number of a symbol, which is added when it is new. */

@@ -30,12 +30,16 @@ static int compare_members(const void *a, const void *b)
     return x->index < y->index ? -1 : 1;
 }
 
+static bool has_storage(const ptf_tensor *t)
+{
+    return t->storage != NULL && ptf_tensor_numel(t) > 0;
+}
+
 /* True when both may be views of one payload. */
 static bool same_group(const ptf_tensor *a, const ptf_tensor *b)
 {
-    return a->storage != NULL && a->storage == b->storage &&
-           a->dtype == b->dtype && ptf_tensor_numel(a) > 0 &&
-           ptf_tensor_numel(b) > 0;
+    return has_storage(a) && has_storage(b) && a->storage == b->storage &&
+           a->dtype == b->dtype;
 }
 
 /* Bytes from the first element to the end of the last. */
@@ -112,7 +116,7 @@ static ptf_status share_all(const ptf_save *save, ptf_payloads *out,
         for (n = 1; i + n < save->count &&
                     same_group(sorted[i].tensor, sorted[i + n].tensor);)
             n++;
-        if (n > 1)
+        if (n > 1 || (save->keep_strides && has_storage(sorted[i].tensor)))
             share_group(&sorted[i], n, sorted[i].index, out);
     }
     ptf_free(sorted);

@@ -201,19 +201,16 @@ static ptf_status find_format(const char *path, ptf_save_format **out,
                     "or in .bin or .safetensors");
 }
 
-static ptf_status open_output(const ptf_save *save,
-                              const ptf_checkpoint *source,
-                              ptf_save_format **write, ptf_output **out,
+static ptf_status open_output(const ptf_save *save, const ptf_file *input,
+                              const ptf_checkpoint *source, ptf_output **out,
                               ptf_error *err)
 {
-    ptf_status status = find_format(save->path, write, err);
-    if (status == PTF_OK)
-        status = check_names(save, err);
+    ptf_status status = check_names(save, err);
     if (status == PTF_OK)
         status = check_names_differ(save, err);
     if (status == PTF_OK && source != NULL)
         status = ptf_checkpoint_check_output(source, save->path, err);
-    return status == PTF_OK ? ptf_output_open(save->path, NULL, out, err)
+    return status == PTF_OK ? ptf_output_open(save->path, input, out, err)
                             : status;
 }
 
@@ -334,12 +331,12 @@ static ptf_status write_held(const ptf_save *save, const ptf_checkpoint *source,
     return status;
 }
 
-static ptf_status save_all(const ptf_save *save, const ptf_checkpoint *source,
-                           ptf_error *err)
+ptf_status ptf_save_file(const ptf_save *save, ptf_save_format *write,
+                         const ptf_file *input, const ptf_checkpoint *source,
+                         ptf_error *err)
 {
-    ptf_save_format *write = NULL;
     ptf_output *out = NULL;
-    ptf_status status = open_output(save, source, &write, &out, err);
+    ptf_status status = open_output(save, input, source, &out, err);
     if (status != PTF_OK)
         return status;
     status = write_held(save, source, write, out, err);
@@ -347,6 +344,15 @@ static ptf_status save_all(const ptf_save *save, const ptf_checkpoint *source,
         return commit(source, out, err);
     ptf_output_abort(out);
     return status;
+}
+
+static ptf_status save_all(const ptf_save *save, const ptf_checkpoint *source,
+                           ptf_error *err)
+{
+    ptf_save_format *write = NULL;
+    ptf_status status = find_format(save->path, &write, err);
+    return status == PTF_OK ? ptf_save_file(save, write, NULL, source, err)
+                            : status;
 }
 
 ptf_status ptf_tensors_save(const ptf_tensor *const *tensors, size_t count,

@@ -207,11 +207,8 @@ static ptf_status save_entries(const ptf_save *save,
     return status == PTF_OK ? ptf_zip_write_finish(zip, err) : status;
 }
 
-/*
- * The zip's folder is the file's name up to its last dot, as PyTorch has it;
- * 'archive' where that would not be a plain name.
- */
-static char *root_of(const char *path)
+/* 'archive' where the file's name would not be a plain one. */
+char *ptf_save_root(const char *path)
 {
     const char *slash = strrchr(path, '/');
     const char *name = slash != NULL ? slash + 1 : path;
@@ -234,7 +231,7 @@ static char *root_of(const char *path)
 
 ptf_status ptf_save_torch(const ptf_save *save, ptf_output *out, ptf_error *err)
 {
-    char *root = root_of(save->path);
+    char *root = ptf_save_root(save->path);
     if (root == NULL)
         return ptf_fail_memory(err);
     ptf_payloads payloads;

@@ -47,9 +47,11 @@ typedef struct ptf_save {
     size_t metadata_count;
     const char *path;
     bool share; /* tensors of one storage stay so, where the format can */
+    bool keep_strides;   /* with 'share': also the strides of those alone */
     uint64_t *digest_at; /* gets the place of the source's digest, if asked */
     const ptf_copies *copies;
     ptf_written *written;
+    const void *more; /* what the format alone knows of */
 } ptf_save;
 
 /* Which payload of the file has a tensor's elements. */
@@ -80,8 +82,22 @@ uint64_t ptf_payloads_size(const ptf_payloads *payloads);
 typedef ptf_status ptf_save_format(const ptf_save *save, ptf_output *out,
                                    ptf_error *err);
 
+/*
+ * The folder in a zip that all entries are in, as PyTorch calls it: the file's
+ * name up to its last dot.  To be released; NULL when out of memory.
+ */
+char *ptf_save_root(const char *path);
+
 ptf_save_format ptf_save_torch;
 ptf_save_format ptf_save_safetensors;
+
+/*
+ * Writes a file of that format to save->path, which must not be 'input'.
+ * 'source' is the checkpoint that the tensors are from.  Both may be NULL.
+ */
+ptf_status ptf_save_file(const ptf_save *save, ptf_save_format *write,
+                         const ptf_file *input, const ptf_checkpoint *source,
+                         ptf_error *err);
 
 /*
  * Writes the tensor's elements in C order: copied by the kernel when they lie

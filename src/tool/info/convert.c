@@ -1,5 +1,6 @@
 /*
- * ptfold convert: a checkpoint's tensors into a file of another format.
+ * ptfold convert: a checkpoint's tensors, or an exported program, into a file
+ * of another format.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -17,8 +18,14 @@ static const char help[] =
     "safetensors gets copies and a note.  Other values than tensors are left\n"
     "out.\n"
     "\n"
+    "An exported program (.pt2) becomes one as PyTorch 2.13 writes it, whatever\n"
+    "release wrote IN, when OUT ends in .pt2.  Graph, names, stack traces,\n"
+    "signature, example and extra files stay as they are.  As safetensors it\n"
+    "carries the text of its graph, and as .pt the network's parameters.\n"
+    "\n"
     "  --key PATH        the state dict inside the file (model_state_dict);\n"
     "                    '' for all tensors under their full names\n"
+    "  --model NAME      which of several programs in IN\n"
     "  --strip-prefix    leave out 'module.' where every name has it\n"
     "  --force           replace OUT if it exists\n"
     "  --json            what was done, as JSON\n"
@@ -28,7 +35,7 @@ static const char help[] =
     "Example: ptfold convert net1.pt net1.safetensors\n";
 
 typedef struct options {
-    const char *in, *out, *key;
+    const char *in, *out, *key, *model;
     bool strip, force, json, quiet;
 } options;
 
@@ -89,16 +96,17 @@ static void print_json(const options *o, const ptf_checkpoint *ckpt,
     json_close(&j, '}');
 }
 
-static ptf_status convert(const options *o, ptf_error *err)
+static ptf_status convert_checkpoint(const options *o, ptf_error *err)
 {
     ptf_checkpoint *ckpt = NULL;
     figures f = {0};
     ptf_open_options open = {.key = o->key, .keep_prefix = !o->strip};
-    const char *const read[] = {o->in}, *const written[] = {o->out};
-    ptf_status status = tool_check_targets(TOOL_PATHS(read),
-                                           TOOL_PATHS(written), o->force, err);
-    if (status == PTF_OK)
-        status = tool_checkpoint_open(o->in, &open, &ckpt, err);
+    if (o->model != NULL)
+        return tool_error(err, PTF_ARGUMENT,
+                          "--model: expected an exported program (.pt2), got "
+                          "%s",
+                          o->in);
+    ptf_status status = tool_checkpoint_open(o->in, &open, &ckpt, err);
     if (status == PTF_OK)
         status = count(ckpt, &f, err);
     if (status == PTF_OK)
@@ -111,6 +119,62 @@ static ptf_status convert(const options *o, ptf_error *err)
     return status;
 }
 
+/* As a program, or what is left of one as a net. */
+static ptf_status save_program(const options *o, const ptf_program *program,
+                               ptf_error *err)
+{
+    const char *dot = strrchr(o->out, '.');
+    ptf_net *net = NULL;
+    if (dot != NULL && strcmp(dot, ".pt2") == 0)
+        return ptf_program_save(program, o->out, err);
+    ptf_status status = ptf_net_from_program(program, &net, err);
+    if (status == PTF_OK)
+        status = ptf_net_save(net, o->out, NULL, NULL, err);
+    ptf_net_free(net);
+    return status;
+}
+
+static ptf_status convert_program(const options *o, ptf_error *err)
+{
+    const ptf_program_options open = {sizeof(open), o->model};
+    ptf_program *program = NULL;
+    if (o->key != NULL || o->strip)
+        return tool_error(err, PTF_ARGUMENT,
+                          "%s: --key and --strip-prefix are for state dicts; "
+                          "an exported program has its own graph",
+                          o->in);
+    ptf_status status = ptf_program_open(o->in, &open, &program, err);
+    if (status == PTF_OK)
+        status = ptf_program_verify(program, err);
+    if (status == PTF_OK)
+        status = save_program(o, program, err);
+    ptf_program_close(program);
+    if (status != PTF_OK)
+        return status;
+    if (!o->json) {
+        tool_print_file(o->out);
+        puts("written");
+        return PTF_OK;
+    }
+    tool_json j = {.out = stdout};
+    json_open(&j, NULL, '{');
+    json_text(&j, "input", o->in);
+    json_text(&j, "output", o->out);
+    json_close(&j, '}');
+    return PTF_OK;
+}
+
+static ptf_status convert(const options *o, ptf_error *err)
+{
+    const char *const read[] = {o->in}, *const written[] = {o->out};
+    ptf_status status = tool_check_targets(TOOL_PATHS(read),
+                                           TOOL_PATHS(written), o->force, err);
+    if (status != PTF_OK)
+        return status;
+    return ptf_program_is(o->in) ? convert_program(o, err)
+                                 : convert_checkpoint(o, err);
+}
+
 int tool_convert(int argc, char **argv)
 {
     options o = {0};
@@ -118,6 +182,7 @@ int tool_convert(int argc, char **argv)
         {"force", 0, OPTION_FLAG, &o.force, 0, 0},
         {"json", 0, OPTION_FLAG, &o.json, 0, 0},
         {"key", 0, OPTION_TEXT, &o.key, 0, 0},
+        {"model", 0, OPTION_TEXT, &o.model, 0, 0},
         {"quiet", 'q', OPTION_FLAG, &o.quiet, 0, 0},
         {"strip-prefix", 0, OPTION_FLAG, &o.strip, 0, 0},
         {0},
