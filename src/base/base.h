@@ -315,6 +315,12 @@ ptf_status ptf_output_write_at(ptf_output *out, uint64_t offset,
 /* The checksum of bytes that were written, read back from the file. */
 ptf_status ptf_output_crc32(const ptf_output *out, uint64_t offset,
                             uint64_t size, uint32_t *crc, ptf_error *err);
+/*
+ * A name by which what was written can be opened before it is committed; where
+ * the file has none, one is made in 'room'.
+ */
+enum { PTF_OUTPUT_NAME = 40 };
+const char *ptf_output_name(const ptf_output *out, char room[PTF_OUTPUT_NAME]);
 /* File systems share bytes in units of this size. */
 enum { PTF_PAGE = 4096 };
 uint64_t ptf_output_offset(const ptf_output *out);

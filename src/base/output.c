@@ -125,9 +125,9 @@ static char *folder_of(const char *path)
 }
 
 /* Where a nameless file can be reached in order to name it. */
-static void descriptor_path(int fd, char text[40])
+static void descriptor_path(int fd, char text[PTF_OUTPUT_NAME])
 {
-    snprintf(text, 40, "/proc/self/fd/%d", fd);
+    snprintf(text, PTF_OUTPUT_NAME, "/proc/self/fd/%d", fd);
 }
 
 /* A nameless file in the target's folder, or -1. */
@@ -342,6 +342,14 @@ ptf_status ptf_output_crc32(const ptf_output *out, uint64_t offset,
     }
     ptf_free(bytes);
     return status;
+}
+
+const char *ptf_output_name(const ptf_output *out, char room[PTF_OUTPUT_NAME])
+{
+    if (out->named)
+        return out->temporary;
+    descriptor_path(out->fd, room);
+    return room;
 }
 
 uint64_t ptf_output_offset(const ptf_output *out)

@@ -26,6 +26,11 @@ json_t *ptf_draft_specs(const ptf_draft *draft, const char *key)
     return json_object_get(json_object_get(module_of(draft), "signature"), key);
 }
 
+json_t *ptf_draft_calls(const ptf_draft *draft)
+{
+    return json_object_get(module_of(draft), "module_call_graph");
+}
+
 static const struct {
     const char *key, *name;
     bool is_parameter, is_constant;
@@ -53,6 +58,26 @@ bool ptf_draft_tensor_input(const json_t *spec, ptf_draft_input *out)
     return false;
 }
 
+json_t *ptf_draft_sizes(const int64_t *at, int count)
+{
+    json_t *list = json_array();
+    for (int i = 0; i < count; i++)
+        json_array_append_new(list,
+                              json_pack("{s:I}", "as_int", (json_int_t)at[i]));
+    return list;
+}
+
+json_t *ptf_draft_meta(const ptf_tensor *t, int64_t offset, bool trained)
+{
+    return json_pack("{s:i, s:o, s:b, s:{s:s, s:n}, s:o, s:{s:I}, s:i}",
+                     "dtype", ptf_program_dtype_number(t->dtype), "sizes",
+                     ptf_draft_sizes(t->shape, t->rank), "requires_grad",
+                     trained, "device", "type", "cpu", "index", "strides",
+                     ptf_draft_sizes(t->stride, t->rank), "storage_offset",
+                     "as_int", (json_int_t)offset, "layout",
+                     PTF_PROGRAM_STRIDED);
+}
+
 /* ------------------------------------------------------------------ reading */
 
 /* No deeper than what the parser takes. */
@@ -78,10 +103,14 @@ static bool take_tensors(ptf_draft *draft)
     bool ok = true;
     for (int i = 0; i < p->input_count && ok; i++) {
         const ptf_program_input *input = &p->inputs[i];
-        void *tensor = (void *)(uintptr_t)input->tensor;
-        if (tensor != NULL &&
-            ptf_text_table_find(&draft->tensors, input->name) == NULL)
-            ok = ptf_text_table_add(&draft->tensors, input->name, tensor);
+        if (input->tensor == NULL ||
+            ptf_text_table_find(&draft->tensors, input->name) != NULL)
+            continue;
+        ptf_draft_tensor *held = ptf_arena_alloc(&draft->arena, sizeof(*held));
+        ok = held != NULL &&
+             ptf_text_table_add(&draft->tensors, input->name, held);
+        if (ok)
+            held->tensor = input->tensor;
     }
     return ok;
 }

@@ -15,11 +15,17 @@
 /* What PyTorch 2.13 writes; readers compare the major number. */
 enum { PTF_DRAFT_MAJOR = 8, PTF_DRAFT_MINOR = 20 };
 
+/* Under its name in the state dict. */
+typedef struct ptf_draft_tensor {
+    const ptf_tensor *tensor;
+    bool dropped; /* no input of the graph is this one any more */
+} ptf_draft_tensor;
+
 typedef struct ptf_draft {
     ptf_arena arena;
     const ptf_program *program; /* that it is of */
     json_t *root;               /* as in models/NAME.json */
-    ptf_text_table tensors;     /* ptf_tensor, by the state dict's name */
+    ptf_text_table tensors;     /* ptf_draft_tensor, by name */
 } ptf_draft;
 
 /* The program as it is, which must outlive the draft; free it in any case. */
@@ -27,12 +33,20 @@ ptf_status ptf_draft_read(const ptf_program *program, ptf_draft *out,
                           ptf_error *err);
 void ptf_draft_free(ptf_draft *draft);
 
-/* Writes it, with the program's example and extra files. */
+/*
+ * Writes it, with the program's example and extra files.  Before the file
+ * appears it is read again by 'check', unless that is NULL.
+ */
+typedef ptf_status ptf_draft_check(const void *context, const char *path,
+                                   ptf_error *err);
 ptf_status ptf_draft_save(const ptf_draft *draft, const char *path,
+                          ptf_draft_check *check, const void *context,
                           ptf_error *err);
 
-/* The lists that the signature and the graph have in parallel. */
 json_t *ptf_draft_graph(const ptf_draft *draft);
+/* The modules that are called. */
+json_t *ptf_draft_calls(const ptf_draft *draft);
+/* "input_specs" or "output_specs", parallel to the graph's lists. */
 json_t *ptf_draft_specs(const ptf_draft *draft, const char *key);
 
 /*
@@ -47,5 +61,9 @@ typedef struct ptf_draft_input {
 } ptf_draft_input;
 
 bool ptf_draft_tensor_input(const json_t *spec, ptf_draft_input *out);
+
+/* A TensorMeta of PyTorch's, and its list of sizes; NULL without memory. */
+json_t *ptf_draft_meta(const ptf_tensor *tensor, int64_t offset, bool trained);
+json_t *ptf_draft_sizes(const int64_t *sizes, int count);
 
 #endif

@@ -61,7 +61,9 @@ static ptf_status list_groups(const ptf_draft *draft, ptf_arena *arena,
         if (!ptf_draft_tensor_input(json_array_get(specs, i), &input))
             continue;
         group *g = &groups[input.in_state ? WEIGHTS : CONSTANTS];
-        g->tensors[g->count] = ptf_text_table_find(&draft->tensors, input.name);
+        const ptf_draft_tensor *held =
+            ptf_text_table_find(&draft->tensors, input.name);
+        g->tensors[g->count] = held->tensor;
         g->recorded[g->count] = json_object_get(values, input.value);
         g->are_parameters[g->count++] = input.is_parameter;
     }
@@ -70,29 +72,15 @@ static ptf_status list_groups(const ptf_draft *draft, ptf_arena *arena,
 
 /* ------------------------------------------------------------------- config */
 
-static json_t *numbers(const int64_t *at, int count)
-{
-    json_t *list = json_array();
-    for (int i = 0; i < count; i++)
-        json_array_append_new(list,
-                              json_pack("{s:I}", "as_int", (json_int_t)at[i]));
-    return list;
-}
-
 static json_t *meta_of(const ptf_tensor *t, const json_t *recorded,
                        const ptf_view *view)
 {
     ptf_tensor own = *t;
-    json_t *grad = json_object_get(recorded, "requires_grad");
     if (!view->shared)
         ptf_tensor_set_strides(&own);
-    return json_pack("{s:i, s:o, s:b, s:{s:s, s:n}, s:o, s:{s:I}, s:i}",
-                     "dtype", ptf_program_dtype_number(t->dtype), "sizes",
-                     numbers(own.shape, own.rank), "requires_grad",
-                     json_is_true(grad), "device", "type", "cpu", "index",
-                     "strides", numbers(own.stride, own.rank), "storage_offset",
-                     "as_int", (json_int_t)view->offset, "layout",
-                     PTF_PROGRAM_STRIDED);
+    return ptf_draft_meta(
+        &own, view->offset,
+        json_is_true(json_object_get(recorded, "requires_grad")));
 }
 
 static json_t *config_of(const group *g, const ptf_payloads *payloads)
@@ -263,6 +251,8 @@ typedef struct content {
     const ptf_draft *draft;
     group *groups;
     ptf_arena *arena;
+    ptf_draft_check *check;
+    const void *context;
 } content;
 
 static ptf_status write_draft(const ptf_save *save, ptf_output *out,
@@ -286,6 +276,9 @@ static ptf_status write_draft(const ptf_save *save, ptf_output *out,
         status = ptf_zip_write_finish(&w.zip, err);
     if (status == PTF_OK)
         status = ptf_program_unchanged(c->draft->program, err);
+    char room[PTF_OUTPUT_NAME];
+    if (status == PTF_OK && c->check != NULL)
+        status = c->check(c->context, ptf_output_name(out, room), err);
     ptf_zip_write_free(&w.zip);
     ptf_free(root);
     return status;
@@ -309,11 +302,12 @@ static ptf_status join_groups(ptf_arena *arena, const group groups[GROUPS],
 }
 
 ptf_status ptf_draft_save(const ptf_draft *draft, const char *path,
+                          ptf_draft_check *check, const void *context,
                           ptf_error *err)
 {
     ptf_arena arena = {NULL};
     group groups[GROUPS];
-    const content all = {draft, groups, &arena};
+    const content all = {draft, groups, &arena, check, context};
     ptf_save save = {
         .path = path, .share = true, .keep_strides = true, .more = &all};
     ptf_status status = list_groups(draft, &arena, groups, err);
@@ -332,7 +326,7 @@ ptf_status ptf_program_save(const ptf_program *program, const char *path,
     ptf_draft draft;
     ptf_status status = ptf_draft_read(program, &draft, err);
     if (status == PTF_OK)
-        status = ptf_draft_save(&draft, path, err);
+        status = ptf_draft_save(&draft, path, NULL, NULL, err);
     ptf_draft_free(&draft);
     return status;
 }

@@ -4,6 +4,7 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
+#include "export/export.h"
 #include "net/graph.h"
 #include "save/save.h"
 
@@ -13,6 +14,12 @@ static bool is_network(const char *path)
     const char *dot = strrchr(path, '.');
     return dot != NULL &&
            (strcmp(dot, ".bin") == 0 || strcmp(dot, ".safetensors") == 0);
+}
+
+static bool is_program(const char *path)
+{
+    const char *dot = strrchr(path, '.');
+    return dot != NULL && strcmp(dot, ".pt2") == 0;
 }
 
 /* A FILE that writes into memory of ours. */
@@ -166,6 +173,29 @@ static ptf_status save(ptf_arena *arena, const ptf_net *net, const char *path,
                             source, err);
 }
 
+static ptf_status check_written(const void *net, const char *path,
+                                ptf_error *err)
+{
+    return ptf_net_check_written(net, path, err);
+}
+
+static ptf_status save_program(const ptf_net *net, const char *path,
+                               ptf_error *err)
+{
+    ptf_draft draft;
+    if (net->program == NULL)
+        return ptf_net_fail(err, PTF_UNSUPPORTED, net,
+                            "only a network that was read from a .pt2 can be "
+                            "written as one; write .safetensors");
+    ptf_status status = ptf_draft_read(net->program, &draft, err);
+    if (status == PTF_OK)
+        status = ptf_draft_rewrite(&draft, net, err);
+    if (status == PTF_OK)
+        status = ptf_draft_save(&draft, path, check_written, net, err);
+    ptf_draft_free(&draft);
+    return status;
+}
+
 ptf_status ptf_net_save(const ptf_net *net, const char *path,
                         const ptf_checkpoint *source, const ptf_metadata *notes,
                         ptf_error *err)
@@ -173,6 +203,8 @@ ptf_status ptf_net_save(const ptf_net *net, const char *path,
     if (!net->has_tensors)
         return ptf_net_fail(err, PTF_ARGUMENT, net, "%s has no numbers to save",
                             ptf_net_name(net));
+    if (is_program(path))
+        return save_program(net, path, err);
     ptf_arena arena = {NULL};
     char *text = NULL;
     ptf_status status =

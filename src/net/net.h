@@ -32,6 +32,7 @@ typedef struct ptf_node {
     const char *file; /* for messages: the text's, and the checkpoint's when
                          the layer has its tensors from there */
     int origin; /* the node of the net before the rewrite that this one is */
+    int call;   /* of a net's program, that the node is of; or -1 */
 } ptf_node;
 
 /*
@@ -88,6 +89,7 @@ struct ptf_net {
     const char *key;       /* where the checkpoint had them, or NULL */
     const char *left_name; /* ptf_net_key() */
     size_t left_out;
+    const ptf_program *program;  /* that the net was made from, or NULL */
     const ptf_net *parent;       /* the net before the last rewrite, or NULL */
     const char *const *rewrites; /* names, in the order applied */
     int rewrite_count;

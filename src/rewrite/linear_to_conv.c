@@ -25,17 +25,33 @@ static bool is_plain(ptf_op op)
     return ptf_op_is(op, PTF_FAMILY_UNARY) || ptf_op_is_identity(op);
 }
 
-static bool flattens_all(const ptf_node *node)
+/* To one axis: all of a value that is flat already, and of a map if ... */
+static bool flattens(const ptf_node *node)
 {
-    return node->op == PTF_OP_FLATTEN && node->attrs.start_dim == 1 &&
-           node->attrs.end_dim == -1;
+    return node->op == PTF_OP_RESHAPE
+               ? node->attrs.size.count == 1
+               : node->op == PTF_OP_FLATTEN && node->attrs.start_dim == 1;
+}
+
+/*
+ * ... it goes up to the last axis.  A reshape of one channel takes a row out
+ * of several.
+ */
+static bool flattens_all(const walk *w, const ptf_node *node)
+{
+    if (!flattens(node))
+        return false;
+    const ptf_shape *map = &w->maps[node->inputs[0]];
+    int end = (int)node->attrs.end_dim;
+    return node->op == PTF_OP_RESHAPE ? map->dim[0] > 1
+                                      : end == -1 || end == map->rank;
 }
 
 static void find_leading(walk *w)
 {
     for (int i = w->edit->net->node_count - 1; i > 0; i--) {
         const ptf_node *node = &w->edit->nodes[i];
-        bool passes = is_plain(node->op) || flattens_all(node);
+        bool passes = is_plain(node->op) || flattens_all(w, node);
         bool leads = node->op == PTF_OP_LINEAR || (passes && w->leads[i]);
         for (int k = 0; k < node->input_count; k++)
             w->leads[node->inputs[k]] |= leads;
@@ -129,7 +145,7 @@ static ptf_status convert_node(walk *w, int index)
         return convert_linear(w, node, map);
     if (is_plain(node->op))
         return PTF_OK;
-    if (flattens_all(node)) {
+    if (flattens(node)) {
         w->edit->dead[index] = true;
         return PTF_OK;
     }
@@ -161,7 +177,7 @@ static ptf_status visit(walk *w, int index)
         return PTF_OK;
     int from = node->inputs[0];
     int rank = w->maps[from].rank;
-    if (!flattens_all(node) || !w->leads[index] || rank < 2 ||
+    if (!flattens_all(w, node) || !w->leads[index] || rank < 2 ||
         rank > 1 + PTF_MAP_AXES)
         return PTF_OK;
     w->edit->dead[index] = true;

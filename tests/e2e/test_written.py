@@ -15,7 +15,7 @@ import zipfile
 from pathlib import Path
 
 import pt2
-from programs import (DAMAGED, FIXTURES, USAGE, ProgramTest,
+from programs import (DAMAGED, FIXTURES, UNSUPPORTED, USAGE, ProgramTest,
                       quiet_threads)
 
 PROGRAMS = FIXTURES / "programs"
@@ -196,6 +196,256 @@ class Unchanged(ProgramTest):
     def test_pytorch_takes_what_it_refuses_in_the_old_layout(self):
         load(self, "--rewritten", PROGRAMS / "net.pt2",
              self.convert(PROGRAMS / "old_a.pt2"))
+
+
+def calls(path):
+    return graph_of(path)["graph_module"]["graph"]["nodes"]
+
+
+def state(path):
+    """What the state dict has: name -> the entry that it is in."""
+    config = json.loads(entries(path)["data/weights/model_weights_config.json"])
+    return {name: own["path_name"] for name, own in config["config"].items()}
+
+
+class Rewritten(ProgramTest):
+    """Programs whose network was rewritten; the writer has read each again."""
+
+    def fold(self, source, out="out.pt2"):
+        text = self.succeed("bnfuse", "--force", "-q", source, out)
+        self.assertIn("verdict: ", text)
+        return self.path(out)
+
+    def convert(self, source, out="out.pt2"):
+        self.succeed("lnin-convert", "--force", "-q", source, "-o", out)
+        return self.path(out)
+
+    def same_bits(self, a, b, data):
+        for net, out in ((a, "a.npz"), (b, "b.npz")):
+            self.succeed("ptfold", "run", "--force", net, "--data", data,
+                         "--npz", out)
+        self.assertEqual(self.path("a.npz").read_bytes(),
+                         self.path("b.npz").read_bytes())
+
+    def test_a_fold_changes_convolutions_and_what_batch_norms_had(self):
+        source, data = PROGRAMS / "residual.pt2", PROGRAMS / "residual.in.npy"
+        out = self.fold(source)
+        before = {c["name"]: c for c in calls(source)}
+        after = {c["name"]: c for c in calls(out)}
+        gone = {n for n, c in before.items() if "batch_norm" in c["target"]}
+        self.assertEqual(set(before) - set(after), gone)
+        self.assertEqual(list(after), [n for n in before if n not in gone])
+        for name, call in after.items():
+            old = before[name]
+            self.assertEqual(call["metadata"], old["metadata"])
+            self.assertEqual(call["target"], old["target"])
+            if "conv" in call["target"]:
+                self.assertEqual(call["inputs"][3:], old["inputs"][3:])
+                self.assertIn("as_tensor", call["inputs"][2]["arg"])
+        kept = {n for n in state(source)
+                if n.rpartition(".")[0] + ".running_mean" not in state(source)}
+        added = {n.rpartition(".")[0] + ".bias" for n in kept
+                 if n.endswith(".weight")}
+        self.assertEqual(set(state(out)), kept | added)
+        self.succeed("bnfuse", "-q", source, "out.safetensors")
+        self.same_bits(out, "out.safetensors", data)
+        text = self.succeed("ptfold", "check", source, out, "--require",
+                            "certified")
+        self.assertIn("verdict: CERTIFIED", text)
+
+    def test_equal_input_gives_equal_bytes(self):
+        first = self.fold(PROGRAMS / "residual.pt2").read_bytes()
+        self.assertEqual(self.fold(PROGRAMS / "residual.pt2").read_bytes(),
+                         first)
+
+    def test_programs_of_all_forms_are_folded(self):
+        for name in ("core", "functional", "counted", "slides", "old_a",
+                     "old_b"):
+            with self.subTest(name):
+                source = PROGRAMS / f"{name}.pt2"
+                out = self.fold(source)
+                targets = {c["target"] for c in calls(out)}
+                self.assertFalse(any("batch_norm" in t for t in targets))
+                self.assertFalse(any("running" in n or "tracked" in n
+                                     for n in state(out)))
+                specs = graph_of(out)["graph_module"]["signature"]
+                self.assertFalse(any("buffer_mutation" in s
+                                     for s in specs["output_specs"]))
+
+    def test_a_linear_layer_becomes_a_convolution_of_the_same_bytes(self):
+        for name in ("net", "core", "functional", "residual"):
+            with self.subTest(name):
+                source = PROGRAMS / f"{name}.pt2"
+                out = self.convert(source)
+                before, after = calls(source), calls(out)
+                self.assertNotIn("linear", {c["target"].split(".")[3]
+                                            for c in after})
+                self.assertFalse({"addmm", "flatten"} & {
+                    c["target"].split(".")[3] for c in after})
+                call = after[-1]
+                self.assertEqual(call["target"],
+                                 "torch.ops.aten.conv2d.default")
+                self.assertEqual(call["outputs"], before[-1]["outputs"])
+                self.assertEqual(set(state(out)), set(state(source)))
+                graph = graph_of(out)["graph_module"]["graph"]
+                result = call["outputs"][0]["as_tensor"]["name"]
+                sizes = [s["as_int"]
+                         for s in graph["tensor_values"][result]["sizes"]]
+                self.assertEqual(sizes[2:], [1, 1])
+                self.succeed("ptfold", "check", source, out, "--require",
+                             "bitwise")
+
+    def linear(self, *between):
+        """A map that is flattened for two linear layers, calls in between."""
+        p = pt2.Program()
+        p.input("x", [2, 3, 4, 4])
+        p.parameter("a.weight", [5, 48], [i / 240 for i in range(240)])
+        p.parameter("b.weight", [2, 5], [i / 10 for i in range(10)])
+        p.call("torch.ops.aten.flatten.using_ints", {"flat": [2, 48]},
+               {"self": "x", "start_dim": 1})
+        p.call("torch.ops.aten.linear.default", {"y": [2, 5]},
+               {"input": "flat", "weight": "a.weight"})
+        name = "y"
+        for i, (target, more) in enumerate(between):
+            p.call(f"torch.ops.aten.{target}", {f"v{i}": [2, 5]},
+                   {"self" if "drop" not in target else "input": name, **more})
+            name = f"v{i}"
+        p.call("torch.ops.aten.linear.default", {"z": [2, 2]},
+               {"input": name, "weight": "b.weight"})
+        p.output("z")
+        return p.save(self.path("in.pt2"))
+
+    def test_what_stands_between_linear_layers_has_their_shapes(self):
+        source = self.linear(
+            ("relu.default", {}), ("dropout.default", {"p": .5, "train": False}),
+            ("flatten.using_ints", {"start_dim": 1}),
+            ("view.default", {"size": [2, 5]}), ("clone.default", {}))
+        out = self.convert(source)
+        values = graph_of(out)["graph_module"]["graph"]["tensor_values"]
+        for name in ("y", "v0", "v1", "v4"):
+            self.assertEqual([s["as_int"] for s in values[name]["sizes"]],
+                             [2, 5, 1, 1], name)
+        self.assertFalse({"flat", "v2", "v3"} & set(values))
+        self.succeed("ptfold", "check", source, out, "--require", "bitwise")
+
+    def test_what_reads_a_map_and_is_no_layer_is_refused(self):
+        source = self.linear(("alias.default", {}),
+                             ("expand.default", {"size": [2, 5]}))
+        self.refuse(UNSUPPORTED, ["node 'v1'", "reads what became a map",
+                                  "write .safetensors"],
+                    "lnin-convert", "--no-check", source, "-o", "out.pt2")
+
+    def norm(self, p, name, source, result, channels=2):
+        for role, numbers in (("weight", [2., 3.]), ("bias", [.5, .25]),
+                              ("running_mean", [.1, .2]),
+                              ("running_var", [1., 2.])):
+            if f"{name}.{role}" not in p.parameters:
+                p.parameter(f"{name}.{role}", [channels], numbers)
+        p.call("torch.ops.aten.batch_norm.default", {result: [1, 2, 4, 4]},
+               {"input": source, "weight": f"{name}.weight",
+                "bias": f"{name}.bias", "running_mean": f"{name}.running_mean",
+                "running_var": f"{name}.running_var", "training": False,
+                "momentum": .1, "eps": 1e-5, "cudnn_enabled": False})
+
+    def conv(self, p, source, result):
+        p.call("torch.ops.aten.conv2d.default", {result: [1, 2, 4, 4]},
+               {"input": source, "weight": "c.weight"})
+
+    def test_a_weight_that_others_have_too_gets_a_name_of_its_own(self):
+        p = pt2.Program()
+        p.input("x", [1, 2, 4, 4])
+        p.parameter("c.weight", [2, 2, 1, 1], [1., 2., 3., 4.])
+        self.conv(p, "x", "a")
+        self.norm(p, "n", "a", "b")
+        self.conv(p, "b", "c")
+        self.norm(p, "n", "c", "d")
+        self.conv(p, "d", "y")
+        p.output("y")
+        source = p.save(self.path("in.pt2"))
+        out = self.fold(source)
+        self.assertEqual(len(state(out)), 5)
+        self.assertIn("c.weight", state(out))
+        self.assertEqual(len(set(state(out).values())), 5)
+        last = calls(out)[-1]["inputs"][1]["arg"]["as_tensor"]["name"]
+        self.assertEqual(last, "c.weight")
+        self.assertEqual(len(calls(out)), 3)
+
+    def test_what_only_a_replaced_weight_needed_goes_with_it(self):
+        p = pt2.Program()
+        p.input("x", [1, 2, 4, 4])
+        p.parameter("w", [2, 2, 1, 1], [1., 2., 3., 4.])
+        p.call("torch.ops.aten.mul.Tensor", {"scaled": [2, 2, 1, 1]},
+               {"self": "w", "other": 2.0})
+        p.call("torch.ops.aten.neg.default", {"c.weight": [2, 2, 1, 1]},
+               {"self": "scaled"})
+        self.conv(p, "x", "a")
+        self.norm(p, "n", "a", "b")
+        p.output("b")
+        out = self.fold(p.save(self.path("in.pt2")))
+        self.assertEqual(sorted(state(out)), ["a.bias", "a.weight"])
+        self.assertEqual([c["outputs"][0]["as_tensor"]["name"]
+                          for c in calls(out)], ["a"])
+        outputs = graph_of(out)["graph_module"]["graph"]["outputs"]
+        self.assertEqual(outputs, [{"as_tensor": {"name": "a"}}])
+
+    def test_a_long_chain_of_constants_goes(self):
+        p = pt2.Program()
+        p.input("x", [1, 2, 4, 4])
+        p.parameter("w0", [2, 2, 1, 1], [1., 2., 3., 4.])
+        for i in range(2000):
+            p.call("torch.ops.aten.neg.default", {f"w{i + 1}": [2, 2, 1, 1]},
+                   {"self": f"w{i}"})
+        p.call("torch.ops.aten.neg.default", {"c.weight": [2, 2, 1, 1]},
+               {"self": "w2000"})
+        self.conv(p, "x", "a")
+        self.norm(p, "n", "a", "b")
+        p.output("b")
+        self.assertEqual(len(calls(self.fold(p.save(self.path("in.pt2"))))), 1)
+
+    def test_what_a_pt2_cannot_say_is_refused(self):
+        source = PROGRAMS / "residual.pt2"
+        self.refuse(UNSUPPORTED, ["has a scale and a shift",
+                                  "write .safetensors"],
+                    "bnfuse", "--fold", "epilogue", "--no-check", source,
+                    "out.pt2")
+        self.refuse(UNSUPPORTED, ["only a network that was read from a .pt2"],
+                    "bnfuse", "--no-check", "--arch", FIXTURES / "small_net.txt",
+                    FIXTURES / "small_net.pt", "out.pt2")
+
+    def test_a_layer_in_a_region_is_refused(self):
+        p = pt2.Program()
+        p.input("x", [1, 2, 4, 4])
+        p.parameter("c.weight", [2, 2, 1, 1], [1., 2., 3., 4.])
+        inner = pt2.Program()
+        inner.input("x", [1, 2, 4, 4])
+        inner.parameter("c.weight", [2, 2, 1, 1])
+        self.conv(inner, "x", "a")
+        inner.output("a")
+        graph = inner.json()["graph_module"]["graph"]
+        p.call("torch.ops.higher_order.wrap_with_set_grad_enabled",
+               [{"as_tensors": [{"name": "a"}]}], {})
+        p.values["a"] = pt2.meta([1, 2, 4, 4])
+        p.calls[-1]["inputs"] = [
+            {"name": "", "arg": pt2.argument(False)},
+            {"name": "", "arg": {"as_graph": {"name": "inner",
+                                              "graph": graph}}},
+            {"name": "", "arg": pt2.argument("x")},
+            {"name": "", "arg": pt2.argument("c.weight")}]
+        self.norm(p, "n", "a", "b")
+        p.output("b")
+        self.refuse(UNSUPPORTED, ["inside of a region", "write .safetensors"],
+                    "bnfuse", "--no-check", p.save(self.path("in.pt2")),
+                    "out.pt2")
+
+    def test_pytorch_takes_what_was_rewritten(self):
+        pairs = []
+        for name in ("residual", "core", "counted", "slides"):
+            pairs += [PROGRAMS / f"{name}.pt2",
+                      self.fold(PROGRAMS / f"{name}.pt2", f"{name}.f.pt2")]
+        for name in ("net", "core", "residual"):
+            pairs += [PROGRAMS / f"{name}.pt2",
+                      self.convert(PROGRAMS / f"{name}.pt2", f"{name}.l.pt2")]
+        load(self, "--rewritten", *pairs)
 
 
 class Hostile(ProgramTest):

@@ -82,6 +82,7 @@ typedef struct ptf_lowering {
     ptf_lowered_demand *demands;
     int demand_count, demand_capacity;
     const ptf_program_node *call; /* that is being lowered */
+    int call_number;              /* its own; -1 where nodes are of no call */
     bool batched;                 /* its operands and results are */
     int rank;                     /* the highest of its operands */
     int first_node;               /* that it adds */

@@ -530,6 +530,7 @@ static ptf_status lower(ptf_lowering *l)
         return ptf_fail_memory(l->err);
     for (int i = 0; i < g->value_count; i++)
         l->values[i] = (ptf_lowered){.node = -1, .other = -1};
+    l->call_number = -1;
     int file; /* memory 0 is the file's, which nobody writes to */
     ptf_status status = ptf_lower_remember(l, NULL, 0, &file);
     if (status == PTF_OK)
@@ -562,6 +563,7 @@ static ptf_status lower_for(const ptf_program *program, int64_t batch,
                       .batch = batch,
                       .err = err};
     net->name = program->model;
+    net->program = program;
     net->has_tensors = true;
     net->whole = batch == 0;
     ptf_status status = lower(&l);

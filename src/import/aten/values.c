@@ -88,6 +88,7 @@ ptf_status ptf_lower_append(ptf_lowering *l, const ptf_node *node,
     const ptf_op_row *row = ptf_op_info(node->op);
     *n = *node;
     n->container = -1;
+    n->call = l->call_number;
     n->file = l->program->file.name;
     n->class_name = row->class_name[0] != '\0' ? row->class_name : row->name;
     n->text = row->class_name[0] != '\0'
@@ -351,6 +352,7 @@ void ptf_lower_begin(ptf_lowering *l, const ptf_program_node *call)
 {
     bool some = false, all = true;
     l->call = call;
+    l->call_number = (int)(call - l->program->graph.nodes);
     l->rank = 0;
     l->first_node = l->net->node_count;
     for (int i = 0; i < call->argument_count; i++) {
