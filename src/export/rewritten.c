@@ -251,10 +251,22 @@ static bool same_shape(const ptf_shape *a, const ptf_shape *b)
            memcmp(a->dim, b->dim, (size_t)a->rank * sizeof(*a->dim)) == 0;
 }
 
+/* What stands for a node of the first net in the last one. */
+static int survivor(const rewriting *r, int node)
+{
+    while (r->now[node] < 0)
+        node = r->base->nodes[node].inputs[0];
+    return r->now[node];
+}
+
 static ptf_status set_shape(rewriting *r, int node, int value,
                             const ptf_shape *shape)
 {
     const ptf_program_value *v = &r->program->graph.values[value];
+    if (r->now[node] < 0) { /* its readers read another value */
+        r->changed[value] = shape;
+        return PTF_OK;
+    }
     if (r->base->whole || v->rank != r->before[node].rank + 1)
         return refuse(r, node, "has no axis for the batch");
     r->changed[value] = shape;
@@ -312,8 +324,8 @@ static ptf_status set_shapes(rewriting *r)
     ptf_status status = PTF_OK;
     for (int i = 0; i < r->base->node_count && status == PTF_OK; i++) {
         const ptf_program_node *call = call_of(r, i);
-        int now = r->now[i];
-        if (now < 0 || same_shape(&r->before[i], &r->after[now]))
+        int now = survivor(r, i);
+        if (same_shape(&r->before[i], &r->after[now]))
             continue;
         if (call == NULL || r->nodes[r->base->nodes[i].call] != 1)
             return refuse(r, i, "is several layers, of which one changed");

@@ -150,6 +150,10 @@ ptf_status ptf_net_slide(const ptf_net *net, ptf_slide *out, ptf_error *err)
     if (all == NULL)
         return ptf_fail_memory(err);
     slide_nodes(net, all, out);
+    if (out->blocker == NULL && net->inputs[0].fixed) {
+        out->blocker = net->nodes[0].name;
+        out->reason = "has the size that the network was exported for";
+    }
     ptf_free(all);
     return PTF_OK;
 }
