@@ -189,10 +189,13 @@ static bool has_weight(const rewriting *r, int node)
 
 static const char *target_of(ptf_op op)
 {
-    return op == PTF_OP_LINEAR   ? "aten.linear.default"
-           : op == PTF_OP_CONV1D ? "aten.conv1d.default"
-           : op == PTF_OP_CONV2D ? "aten.conv2d.default"
-                                 : "aten.conv3d.default";
+    static const char *const targets[PTF_OP_COUNT] = {
+        [PTF_OP_LINEAR] = "aten.linear.default",
+        [PTF_OP_CONV1D] = "aten.conv1d.default",
+        [PTF_OP_CONV2D] = "aten.conv2d.default",
+        [PTF_OP_CONV3D] = "aten.conv3d.default",
+    };
+    return targets[op];
 }
 
 /* A product whose weights are others, or that is another kind of product. */
@@ -210,7 +213,8 @@ static ptf_status change_product(rewriting *r, int node)
                       "not");
     if (was->op != now->op || !has_weight(r, node)) {
         const char *input = first_argument(call_of(r, node));
-        if (was->op != PTF_OP_LINEAR || input == NULL)
+        if (was->op != PTF_OP_LINEAR || target_of(now->op) == NULL ||
+            input == NULL)
             return refuse(r, node, "has no weights of its own");
         ptf_draft_edit_retarget(&r->edit, json, target_of(now->op), input);
     }

@@ -25,26 +25,24 @@ static bool is_plain(ptf_op op)
     return ptf_op_is(op, PTF_FAMILY_UNARY) || ptf_op_is_identity(op);
 }
 
-/* To one axis: all of a value that is flat already, and of a map if ... */
+/* A value that is flat already is so again. */
 static bool flattens(const ptf_node *node)
 {
-    return node->op == PTF_OP_RESHAPE
-               ? node->attrs.size.count == 1
-               : node->op == PTF_OP_FLATTEN && node->attrs.start_dim == 1;
+    bool reshapes = node->op == PTF_OP_RESHAPE && node->attrs.size.count == 1;
+    return reshapes ||
+           (node->op == PTF_OP_FLATTEN && node->attrs.start_dim == 1);
 }
 
-/*
- * ... it goes up to the last axis.  A reshape of one channel takes a row out
- * of several.
- */
+/* A map becomes flat; a reshape of one channel takes a row out of several. */
 static bool flattens_all(const walk *w, const ptf_node *node)
 {
     if (!flattens(node))
         return false;
     const ptf_shape *map = &w->maps[node->inputs[0]];
     int end = (int)node->attrs.end_dim;
-    return node->op == PTF_OP_RESHAPE ? map->dim[0] > 1
-                                      : end == -1 || end == map->rank;
+    if (node->op == PTF_OP_RESHAPE)
+        return map->dim[0] > 1;
+    return end == -1 || end == map->rank;
 }
 
 static void find_leading(walk *w)
