@@ -541,6 +541,7 @@ static ptf_status lower(ptf_lowering *l)
         status = take_inputs(l);
     if (status == PTF_OK)
         status = ptf_lower_graph(l, g);
+    l->call_number = -1;
     if (status == PTF_OK)
         status = take_outputs(l);
     if (status == PTF_OK)

@@ -352,7 +352,8 @@ void ptf_lower_begin(ptf_lowering *l, const ptf_program_node *call)
 {
     bool some = false, all = true;
     l->call = call;
-    l->call_number = (int)(call - l->program->graph.nodes);
+    if (l->graph == &l->program->graph) /* a branch is its call's */
+        l->call_number = (int)(call - l->graph->nodes);
     l->rank = 0;
     l->first_node = l->net->node_count;
     for (int i = 0; i < call->argument_count; i++) {
