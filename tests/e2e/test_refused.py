@@ -56,6 +56,10 @@ CALLS = (
         ("input", "five", "axes, got 1"),
         ("input", "complex", "axes, got 1"),
         ("input", 1, "expected a tensor as input"),
+        ("weight", "cube", "maps and a weight of 4 axes"),
+        ("weight", "x", "another number of elements"),
+        ("weight", "two", "expected groups of 2 channels"),
+        ("bias", "narrow", "expected a bias of one axis"),
         ("stride", [0, 1], "positive strides"),
         ("stride", [1, 1, 1], "2 integers as stride"),
         ("stride", [HUGE, 1], "strides"), ("padding", [-1, 1], "padding"),
@@ -83,7 +87,6 @@ CALLS = (
         ("running_mean", "x", "its running_mean is computed from the input"),
         ("running_var", "five", "expected a running_var of 3, got 5"),
         ("weight", "five", "expected a weight of 3, got 5"),
-        ("weight", None, "a bias without a weight"),
         ("input", "three", "node 'y'"))),
     ("_native_batch_norm_legit_no_training.default", NORM, X, (
         ("running_mean", "five", "expected 5 input channels, got 3"),)),
@@ -170,6 +173,26 @@ CALLS = (
         ("padding", [-1, 0], "paddings of at least 0"),
         ("padding", [HUGE, 0], "paddings"), ("stride", [0, 1], "steps of"),
         ("self", "five", "expected 3 or 4 axes, got 1"))),
+    ("einsum.default", {"equation": text("bcij,bcjk->bcik"),
+                        "tensors": ["x", "x"]}, X, (
+        ("equation", text("ij,jk,kl->il"), "expected 3 tensors, got 2"),
+        ("equation", text("bc..,b->c"), "is no sum of operands"),
+        ("equation", text("......,b->b"), "is no sum of operands"),
+        ("equation", text("abcdefghi,b->b"), "at most 8 axes"),
+        ("equation", text("bcij,bcjk->x"), "a letter in its result that no"),
+        ("equation", text("bcij,bcjk->bb"), "that no operand has, or twice"),
+        ("equation", text("bcij,bcd...jk->b"), "expected operands and a result"),
+        ("equation", text("bci,bcjk->b"), "an operand has"),
+        ("equation", text("bccj,bcjk->b"), "stands for axes of 3 and 4"),
+        ("equation", text("bcij,cbjk->b"), "stands for axes of"),
+        ("equation", 1, "for 'equation'", DAMAGED),
+        ("tensors", "x", "for 'tensors'", DAMAGED))),
+    ("linear.default", {"input": "x", "weight": "two_rows", "bias": None},
+     (2, 3, 4, 2), (
+        ("weight", "cube", "expected a weight of rank 2"),
+        ("weight", "three", "expected a weight of rank 2"),
+        ("weight", "w", "expected a weight of rank 2"),
+        ("bias", "narrow", "expected a bias of one axis"))),
     ("col2im.default", {"self": "cube", "output_size": [3, 3],
                         "kernel_size": [2, 2], "dilation": [1, 1],
                         "padding": [0, 0], "stride": [1, 1]}, (2, 1, 3, 3), (
@@ -368,6 +391,8 @@ class Refused(ProgramTest):
                {"self": "x", "dim": [1]})
         p.call("torch.ops.aten.slice.Tensor", {"two": (2, 2, 4, 4)},
                {"self": "x", "dim": 1, "start": 0, "end": 2})
+        p.call("torch.ops.aten.mean.dim", {"two_rows": (2, 4)},
+               {"self": "x", "dim": [1, 2]})
         results = sizes if "y" in sizes else {"y": sizes}
         if target.startswith("_native"):
             results.update(mean=(0,), rstd=(0,))
@@ -392,7 +417,7 @@ class Refused(ProgramTest):
                     path = self.program(target, *changed(arguments, sizes, key,
                                                          value))
                     place = (f"node 'y' (aten.{target}): " if not other
-                             else "graph_module.graph.nodes[4].inputs")
+                             else "graph_module.graph.nodes[5].inputs")
                     self.refuse(other[0] if other else UNSUPPORTED,
                                 [place, say], "ptfold", "ops", path)
 

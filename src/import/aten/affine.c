@@ -48,11 +48,13 @@ ptf_status ptf_lower_batch_norm(ptf_lowering *l, const ptf_aten_row *row)
     ptf_op op = ptf_batch_norm_of(rank);
     ptf_attrs a = ptf_lower_defaults(op);
     a.in_channels = a.out_channels = mean->shape[0];
-    a.affine = tensors[PTF_ROLE_WEIGHT] != NULL;
     a.has_bias = tensors[PTF_ROLE_BIAS] != NULL;
-    if (a.has_bias && !a.affine)
-        return ptf_lower_refuse(l, "a bias without a weight");
-    status = ptf_lower_number(l, "eps", &a.eps);
+    if (a.has_bias && tensors[PTF_ROLE_WEIGHT] == NULL)
+        status = ptf_lower_ones(l, tensors[PTF_ROLE_BIAS],
+                                &tensors[PTF_ROLE_WEIGHT]);
+    a.affine = tensors[PTF_ROLE_WEIGHT] != NULL;
+    if (status == PTF_OK)
+        status = ptf_lower_number(l, "eps", &a.eps);
     if (status == PTF_OK)
         status = ptf_lower_number(l, "momentum", &a.momentum);
     return status == PTF_OK

@@ -215,6 +215,10 @@ ptf_status ptf_lower_filled(ptf_lowering *l, const ptf_shape *shape,
 ptf_status ptf_lower_add_one(ptf_lowering *l, ptf_op op, const ptf_attrs *attrs,
                              int input, int *out);
 
+/* Ones in the shape of a tensor: the weight of a norm that has a bias alone. */
+ptf_status ptf_lower_ones(ptf_lowering *l, const ptf_tensor *like,
+                          const ptf_tensor **out);
+
 /* Elements of so many sizes; -1 when they are too many, even if sizes of 0 were
  * 1, so that products of some of them are none that overflow. */
 int64_t ptf_lower_count(const int64_t *sizes, int rank);
@@ -407,6 +411,13 @@ const ptf_aten_row *ptf_aten_find(const char *name, const ptf_schema *schema);
 
 /* True for an operator that writes to its first tensor, in place. */
 bool ptf_schema_writes_first(const ptf_schema *schema);
+
+/* A convolution whose weight or bias is computed: a product of its windows. */
+ptf_status ptf_lower_conv_of_values(ptf_lowering *l);
+
+/* Adds the call's bias, in this shape or as it is. */
+ptf_status ptf_lower_add_bias(ptf_lowering *l, const ptf_shape *shape,
+                              int *node);
 
 /* Lowers an operator that adds a product to 'self'. */
 ptf_status ptf_lower_add_product(ptf_lowering *l, const ptf_aten_row *row);

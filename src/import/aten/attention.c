@@ -123,21 +123,24 @@ static ptf_status add_mask(ptf_lowering *l, const char *name, int scores,
 
 /* --------------------------------------------------------------- attention */
 
-/* Whole unless query, key and value have the batch in front of matrices. */
+/* Whole unless query, key and value have the batch in front of matrices; where
+ * they have heads in common they have as many axes, too. */
 static ptf_status find_operands(ptf_lowering *l, int in[3])
 {
     static const char *const names[] = {"query", "key", "value"};
     int64_t sizes[PTF_LOWER_LIST];
-    int rank, first = 0;
+    bool shares = ptf_lower_is_true(l, "enable_gqa");
+    int rank, first = 0, least = 3;
     ptf_status status = ptf_lower_broadcast(l);
     for (int i = 0; i < 3 && status == PTF_OK; i++) {
         status = ptf_lower_sizes(l, names[i], sizes, &rank);
         first = i == 0 ? rank : first;
-        if (status == PTF_OK && (rank < 2 || rank != first))
+        least = rank < least ? rank : least;
+        if (status == PTF_OK && (rank < 2 || (shares && rank != first)))
             return ptf_lower_refuse(l, "expected query, key and value of one "
                                        "rank, at least 2");
     }
-    if (status == PTF_OK && first < 3)
+    if (status == PTF_OK && least < 3)
         status = ptf_lower_whole(l);
     for (int i = 0; i < 3 && status == PTF_OK; i++)
         status = ptf_lower_node(l, names[i], &in[i]);

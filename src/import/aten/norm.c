@@ -6,6 +6,27 @@
  */
 #include "import/aten/aten.h"
 
+ptf_status ptf_lower_ones(ptf_lowering *l, const ptf_tensor *like,
+                          const ptf_tensor **out)
+{
+    ptf_shape shape = {.rank = like->rank};
+    float *data;
+    int64_t numel = ptf_tensor_numel(like);
+    if (like->rank > PTF_SHAPE_MAX)
+        return ptf_lower_refuse_rank(l, like->rank, PTF_SHAPE_MAX);
+    memcpy(shape.dim, like->shape, (size_t)like->rank * sizeof(*shape.dim));
+    ptf_status status = ptf_lower_room(l, numel, &data);
+    for (int64_t i = 0; i < numel && status == PTF_OK; i++)
+        data[i] = 1;
+    ptf_tensor *t =
+        status == PTF_OK ? ptf_lower_tensor_of(l, data, &shape) : NULL;
+    *out = t;
+    if (t == NULL)
+        return status != PTF_OK ? status : ptf_fail_memory(l->err);
+    t->name = ptf_arena_printf(&l->net->arena, "%s.ones", l->call->name);
+    return t->name != NULL ? PTF_OK : ptf_fail_memory(l->err);
+}
+
 /* Weight and bias, where they are, and what the attributes say of them. */
 static ptf_status read_affine(ptf_lowering *l, ptf_attrs *a,
                               const ptf_tensor *tensors[PTF_ROLE_COUNT])
@@ -16,8 +37,11 @@ static ptf_status read_affine(ptf_lowering *l, ptf_attrs *a,
         status = ptf_lower_tensor(l, "bias", &tensors[PTF_ROLE_BIAS]);
     a->affine = tensors[PTF_ROLE_WEIGHT] != NULL;
     a->has_bias = tensors[PTF_ROLE_BIAS] != NULL;
-    if (status == PTF_OK && a->has_bias && !a->affine)
-        status = ptf_lower_refuse(l, "a bias without a weight");
+    if (status == PTF_OK && a->has_bias && !a->affine) {
+        const ptf_tensor *bias = tensors[PTF_ROLE_BIAS];
+        status = ptf_lower_ones(l, bias, &tensors[PTF_ROLE_WEIGHT]);
+        a->affine = true;
+    }
     return status;
 }
 

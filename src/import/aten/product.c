@@ -79,10 +79,38 @@ static ptf_status read_channels(ptf_lowering *l, const ptf_tensor *weight,
     return PTF_OK;
 }
 
+/* A weight or bias that is computed is an operand. */
+static bool is_computed(const ptf_lowering *l, const char *name)
+{
+    const ptf_argument *a = ptf_program_argument(l->call, name);
+    return a != NULL && a->kind == PTF_ARGUMENT_VALUE &&
+           ptf_lower_raw(l, name) == NULL;
+}
+
+ptf_status ptf_lower_add_bias(ptf_lowering *l, const ptf_shape *shape,
+                              int *node)
+{
+    ptf_attrs attrs = ptf_lower_defaults(PTF_OP_ADD);
+    int in[2] = {*node};
+    if (ptf_lower_is_none(l, "bias"))
+        return PTF_OK;
+    ptf_status status = ptf_lower_node(l, "bias", &in[1]);
+    if (status == PTF_OK && l->shapes[in[1]].rank != 1)
+        status = ptf_lower_refuse(l, "expected a bias of one axis");
+    if (status == PTF_OK && shape != NULL)
+        status = ptf_lower_reshape(l, in[1], shape, &in[1]);
+    return status == PTF_OK
+               ? ptf_lower_add(l, PTF_OP_ADD, &attrs, 2, in, NULL, node)
+               : status;
+}
+
 /* aten.convolution says itself whether it is transposed. */
 static ptf_status lower_conv(ptf_lowering *l, const ptf_aten_row *row)
 {
     const ptf_tensor *tensors[PTF_ROLE_COUNT] = {NULL}, *weight;
+    if (row->op == PTF_OP_CONV2D &&
+        (is_computed(l, "weight") || is_computed(l, "bias")))
+        return ptf_lower_conv_of_values(l);
     ptf_status status = ptf_lower_tensor(l, "weight", &weight);
     if (status == PTF_OK)
         status = ptf_lower_tensor(l, "bias", &tensors[PTF_ROLE_BIAS]);
@@ -120,6 +148,28 @@ static ptf_status give_linear(ptf_lowering *l, int input,
     return ptf_lower_give_node(l, PTF_OP_LINEAR, &a, input, tensors);
 }
 
+/* A product of two values, of which the second one is turned. */
+static ptf_status lower_linear_of_values(ptf_lowering *l)
+{
+    ptf_attrs attrs = ptf_lower_defaults(PTF_OP_PERMUTE);
+    int in[2], node = -1;
+    ptf_status status = ptf_lower_whole(l);
+    if (status == PTF_OK)
+        status = ptf_lower_node(l, "input", &in[0]);
+    if (status == PTF_OK)
+        status = ptf_lower_node(l, "weight", &in[1]);
+    if (status == PTF_OK && l->shapes[in[1]].rank != 2)
+        status = ptf_lower_refuse(l, "expected a weight of rank 2");
+    attrs.dims = (ptf_list){2, {2, 1}};
+    if (status == PTF_OK)
+        status = ptf_lower_add_one(l, PTF_OP_PERMUTE, &attrs, in[1], &in[1]);
+    if (status == PTF_OK)
+        status = ptf_lower_matmul(l, in[0], in[1], &node);
+    if (status == PTF_OK)
+        status = ptf_lower_add_bias(l, NULL, &node);
+    return status == PTF_OK ? ptf_lower_give(l, node) : status;
+}
+
 static ptf_status lower_linear(ptf_lowering *l, const ptf_aten_row *row)
 {
     (void)row;
@@ -127,6 +177,8 @@ static ptf_status lower_linear(ptf_lowering *l, const ptf_aten_row *row)
     int input;
     int64_t sizes[PTF_LOWER_LIST];
     int rank;
+    if (is_computed(l, "weight") || is_computed(l, "bias"))
+        return lower_linear_of_values(l);
     ptf_status status = ptf_lower_sizes(l, "input", sizes, &rank);
     if (status == PTF_OK && rank < 2) /* the only axis is that of features */
         status = ptf_lower_whole(l);
@@ -180,7 +232,7 @@ static ptf_status lower_addmm(ptf_lowering *l, const ptf_aten_row *row)
 
 const ptf_aten_row ptf_aten_product[] = {
     {.target = "aten.conv1d.default", .lower = lower_conv},
-    {.target = "aten.conv2d.default", .lower = lower_conv},
+    {"aten.conv2d.default", lower_conv, .op = PTF_OP_CONV2D},
     {.target = "aten.conv3d.default", .lower = lower_conv},
     {.target = "aten.conv1d.padding", .lower = lower_conv},
     {.target = "aten.conv2d.padding", .lower = lower_conv},

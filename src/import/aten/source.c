@@ -88,6 +88,14 @@ static bool overwrites(const ptf_program_node *call, int value)
     return fills;
 }
 
+static bool has_elements(const ptf_program_value *v)
+{
+    bool some = true;
+    for (int d = 0; d < v->rank; d++)
+        some = some && !(v->sizes[d].known && v->sizes[d].value == 0);
+    return some;
+}
+
 /* Memory as it is found: the first call that uses it must fill it. */
 static ptf_status lower_empty(ptf_lowering *l, const ptf_aten_row *row)
 {
@@ -99,6 +107,8 @@ static ptf_status lower_empty(ptf_lowering *l, const ptf_aten_row *row)
         for (int k = 0; k < node->argument_count && first == NULL; k++)
             first = reads(&node->arguments[k], value) ? node : NULL;
     }
+    if (value >= 0 && !has_elements(ptf_lower_value(l, value)))
+        return lower_full(l, row);
     if (first == NULL || !overwrites(first, value))
         return ptf_lower_refuse(l, "gives memory that is read before it is "
                                    "filled");

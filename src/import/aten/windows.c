@@ -132,11 +132,29 @@ static ptf_status add_pads(ptf_lowering *l, const int64_t pads[2], int *node)
     return ptf_lower_add_one(l, PTF_OP_PAD, &a, *node, node);
 }
 
+/* [C, H, W] behind 'lead' - 1 axes to C, kh, kw and the windows. */
+static ptf_status add_columns(ptf_lowering *l, const slide s[2],
+                              const int64_t pads[2], int lead, int *node)
+{
+    ptf_attrs a = ptf_lower_defaults(PTF_OP_PERMUTE);
+    ptf_status status = add_pads(l, pads, node);
+    if (status == PTF_OK)
+        status = add_windows(l, &s[0], lead + 1, true, node);
+    if (status == PTF_OK)
+        status = add_windows(l, &s[1], lead + 3, true, node);
+    for (int d = 1; d <= lead; d++)
+        a.dims.at[a.dims.count++] = d;
+    for (int i = 0; i < 4; i++)
+        a.dims.at[a.dims.count++] = lead + 1 + i / 2 + i % 2 * 2;
+    return status == PTF_OK
+               ? ptf_lower_add_one(l, PTF_OP_PERMUTE, &a, *node, node)
+               : status;
+}
+
 /* [C, H, W] to [C kh kw, windows]. */
 static ptf_status lower_im2col(ptf_lowering *l, const ptf_aten_row *row)
 {
     (void)row;
-    ptf_attrs a = ptf_lower_defaults(PTF_OP_PERMUTE);
     int64_t sizes[PTF_LOWER_LIST], pads[2];
     int rank, node = -1;
     slide s[2];
@@ -151,24 +169,83 @@ static ptf_status lower_im2col(ptf_lowering *l, const ptf_aten_row *row)
         status = ptf_lower_whole(l);
     if (status == PTF_OK)
         status = ptf_lower_node(l, "self", &node);
-    if (status == PTF_OK)
-        status = add_pads(l, pads, &node);
     int lead = ptf_lower_net_axis(l, rank - 2) - 1; /* axes before height */
     if (status == PTF_OK)
-        status = add_windows(l, &s[0], lead + 1, true, &node);
-    if (status == PTF_OK)
-        status = add_windows(l, &s[1], lead + 3, true, &node);
-    for (int d = 1; d <= lead; d++)
-        a.dims.at[a.dims.count++] = d;
-    for (int i = 0; i < 4; i++)
-        a.dims.at[a.dims.count++] = lead + 1 + i / 2 + i % 2 * 2;
-    if (status == PTF_OK)
-        status = ptf_lower_add_one(l, PTF_OP_PERMUTE, &a, node, &node);
+        status = add_columns(l, s, pads, lead, &node);
     if (status != PTF_OK)
         return status;
     sizes[rank - 3] *= s[0].size * s[1].size;
     sizes[rank - 2] = s[0].count * s[1].count;
     status = ptf_lower_resize(l, node, sizes, rank - 1, &node);
+    return status == PTF_OK ? ptf_lower_give(l, node) : status;
+}
+
+/* ------------------------------------------ convolutions of computed weights */
+
+/* Windows, strides and pads of a convolution; its sizes are those that are
+ * given. */
+static ptf_status read_conv(ptf_lowering *l, const int64_t *x, const int64_t *w,
+                            slide s[2], int64_t pads[2], int64_t *groups)
+{
+    int64_t step[2], dilation[2], channels;
+    ptf_status status = ptf_lower_ints(l, "stride", 2, step);
+    if (status == PTF_OK)
+        status = ptf_lower_ints(l, "dilation", 2, dilation);
+    if (status == PTF_OK)
+        status = ptf_lower_ints(l, "padding", 2, pads);
+    if (status == PTF_OK)
+        status = ptf_lower_int(l, "groups", groups);
+    for (int d = 0; d < 2 && status == PTF_OK; d++) {
+        s[d] = (slide){w[2 + d], step[d], dilation[d], 0};
+        bool fits = pads[d] >= 0 && pads[d] <= 1 << 24;
+        status = count_windows(l, &s[d], fits ? x[2 + d] + 2 * pads[d] : 0);
+    }
+    bool fits = status == PTF_OK && *groups >= 1 && w[0] % *groups == 0 &&
+                ptf_mul_i64(w[1], *groups, &channels) && channels == x[1];
+    return status != PTF_OK || fits
+               ? status
+               : ptf_lower_refuse(l, "expected groups of %lld channels",
+                                  (long long)w[1]);
+}
+
+ptf_status ptf_lower_conv_of_values(ptf_lowering *l)
+{
+    int64_t x[PTF_LOWER_LIST], w[PTF_LOWER_LIST], pads[2], groups = 1;
+    int ranks[2], in[2] = {0}, node = -1;
+    slide s[2];
+    ptf_status status = ptf_lower_sizes(l, "input", x, &ranks[0]);
+    if (status == PTF_OK)
+        status = ptf_lower_sizes(l, "weight", w, &ranks[1]);
+    if (status == PTF_OK && (ranks[0] != 4 || ranks[1] != 4))
+        status = ptf_lower_refuse(l, "its weight is computed from the input; "
+                                     "expected a parameter or constant, or "
+                                     "maps and a weight of 4 axes");
+    if (status == PTF_OK)
+        status = read_conv(l, x, w, s, pads, &groups);
+    if (status == PTF_OK)
+        status = ptf_lower_whole(l);
+    if (status == PTF_OK)
+        status = ptf_lower_node(l, "weight", &in[0]);
+    if (status == PTF_OK)
+        status = ptf_lower_node(l, "input", &in[1]);
+    if (status == PTF_OK)
+        status = add_columns(l, s, pads, 2, &in[1]);
+    if (status != PTF_OK)
+        return status;
+    int64_t terms = w[1] * w[2] * w[3], windows = s[0].count * s[1].count;
+    const ptf_shape weight = {3, {groups, w[0] / groups, terms}};
+    const ptf_shape columns = {4, {x[0], groups, terms, windows}};
+    const ptf_shape maps = {4, {x[0], w[0], s[0].count, s[1].count}};
+    const ptf_shape bias = {3, {w[0], 1, 1}};
+    status = ptf_lower_reshape(l, in[0], &weight, &in[0]);
+    if (status == PTF_OK)
+        status = ptf_lower_reshape(l, in[1], &columns, &in[1]);
+    if (status == PTF_OK)
+        status = ptf_lower_matmul(l, in[0], in[1], &node);
+    if (status == PTF_OK)
+        status = ptf_lower_reshape(l, node, &maps, &node);
+    if (status == PTF_OK)
+        status = ptf_lower_add_bias(l, &bias, &node);
     return status == PTF_OK ? ptf_lower_give(l, node) : status;
 }
 
