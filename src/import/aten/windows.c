@@ -180,7 +180,7 @@ static ptf_status lower_im2col(ptf_lowering *l, const ptf_aten_row *row)
     return status == PTF_OK ? ptf_lower_give(l, node) : status;
 }
 
-/* ------------------------------------------ convolutions of computed weights */
+/* ----------------------------------------- convolutions of computed weights */
 
 /* Windows, strides and pads of a convolution; its sizes are those that are
  * given. */
