@@ -6,8 +6,8 @@ import json
 import struct
 import zipfile
 
-UINT8, INT64, FLOAT16, FLOAT32, FLOAT64, COMPLEX64, BOOL, BFLOAT16 = (
-    1, 5, 6, 7, 8, 10, 12, 13)
+UINT8, INT32, INT64, FLOAT16, FLOAT32, FLOAT64, COMPLEX64, BOOL, BFLOAT16 = (
+    1, 4, 5, 6, 7, 8, 10, 12, 13)
 
 
 def meta(sizes, dtype=FLOAT32):

@@ -178,6 +178,19 @@ class Nothing(ProgramTest):
                                     p.save(self.path("x.pt2")))
             self.assertEqual(done.returncode, status, done.stderr)
 
+    def test_integers_that_there_are_not_are_the_least_as_on_x86(self):
+        for dtype, least in ((pt2.INT64, -2.0**63), (pt2.INT32, -2.0**31)):
+            p = pt2.Program()
+            p.input("x", (6,))
+            p.call("torch.ops.aten.to.dtype", {"i": pt2.meta((6,), dtype)},
+                   {"self": "x", "dtype": {"as_scalar_type": dtype}})
+            p.call("torch.ops.aten.to.dtype", {"y": (6,)},
+                   {"self": "i", "dtype": {"as_scalar_type": pt2.FLOAT32}})
+            p.output("y")
+            numbers = [float("inf"), float("nan"), -1e20, -0.5, 2.5, -7.9]
+            shape, got = self.run_program_on(p, x=npy((6,), numbers))["output"]
+            self.assertEqual(str(got), str([least] * 3 + [0.0, 2.0, -7.0]))
+
 
 if __name__ == "__main__":
     unittest.main()

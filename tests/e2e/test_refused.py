@@ -594,6 +594,35 @@ class Refused(ProgramTest):
                     make("v", ("torch.ops.aten.full.default", {"v": X},
                                {"size": list(X), "fill_value": 1.0})))
 
+    def test_views_follow_where_they_surely_are_views(self):
+        def make(view, sizes, arguments, write="zero_.default", **more):
+            p = pt2.Program()
+            p.input("x", X)
+            p.call("torch.ops.aten.relu.default", {"v": X}, {"self": "x"})
+            p.call(f"torch.ops.aten.{view}", {"d": sizes},
+                   {"self": "v", **arguments})
+            p.call(f"torch.ops.aten.{write}", {"r": sizes},
+                   {"self": "d", **more})
+            p.call("torch.ops.aten.add.Tensor", {"y": X},
+                   {"self": "v", "other": "x"})
+            p.output("y")
+            return p.save(self.folder / "x.pt2")
+        self.succeed("ptfold", "ops", make(
+            "slice.Tensor", (2, 1, 4, 4), {"dim": 1, "start": -1}))
+        self.succeed("ptfold", "ops", make(
+            "select.int", (2, 4, 4), {"dim": 1, "index": -1}))
+        for arguments, say in (
+                (("slice.Tensor", (2, 2, 4, 4), {"dim": 1, "step": 2}),
+                 "is a view in steps, which is written to"),
+                (("slice.Tensor", (2, 1, 4, 4), {"dim": 1, "start": 2,
+                                                 "step": 0}), "a step of at"),
+                (("permute.default", (2, 4, 4, 3), {"dims": [0, 2, 3, 1]}),
+                 "writes to 'd' in place, whose storage y reads later as"),
+                (("reshape.default", (2, 48), {"shape": [2, 48]}),
+                 "writes to 'd' in place, whose storage y reads later as"),
+                (("alias.default", X, {}), "writes a constant to a constant")):
+            self.refuse(UNSUPPORTED, [say], "ptfold", "ops", make(*arguments))
+
     def test_what_may_be_a_view_or_a_copy_is_not_written_to(self):
         """PyTorch copies here, since the rows are not contiguous."""
         p = pt2.Program()

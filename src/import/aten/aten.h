@@ -81,6 +81,7 @@ typedef struct ptf_lowering {
     int memory_count, memory_capacity;
     ptf_lowered_demand *demands;
     int demand_count, demand_capacity;
+    bool *follows;                /* by the program's calls: see writes.h */
     const ptf_program_node *call; /* that is being lowered */
     int call_number;              /* its own; -1 where nodes are of no call */
     bool batched;                 /* its operands and results are */
@@ -359,6 +360,9 @@ void ptf_lower_begin(ptf_lowering *l, const ptf_program_node *call);
 
 bool ptf_dtype_is_integer(ptf_dtype dtype);
 
+/* No number of the node is larger in size, but NaN may be; or infinity. */
+double ptf_lower_bound(const ptf_lowering *l, int node);
+
 /* Refuses a node of integers that f32 may not hold, whatever the input is. */
 ptf_status ptf_lower_check_integer(ptf_lowering *l, int node);
 
@@ -429,6 +433,16 @@ ptf_status ptf_lower_instance_norm(ptf_lowering *l, const int64_t *sizes,
 
 /* Lowers the calls of the graph that the lowering is in. */
 ptf_status ptf_lower_graph(ptf_lowering *l, const ptf_program_graph *graph);
+
+/* Lowers a call once more, now that its operands are others. */
+ptf_status ptf_lower_again(ptf_lowering *l, const ptf_program_node *call);
+
+/* After a call that writes: all names of the storage get what it wrote. */
+ptf_status ptf_lower_follow(ptf_lowering *l, const ptf_program_node *call);
+
+/* The positions of 'size' that a call of slice takes. */
+ptf_status ptf_lower_slice(ptf_lowering *l, int64_t size, int64_t *start,
+                           int64_t *end, int64_t *step);
 
 /* Lowers an operator that gives its first argument as it is. */
 ptf_status ptf_lower_same(ptf_lowering *l, const ptf_aten_row *row);

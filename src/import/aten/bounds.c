@@ -59,10 +59,41 @@ static double of_product(search *s, const ptf_node *n)
     return of_first(s, n) * of_second(s, n);
 }
 
-/* Exponents of integers are not negative. */
+/* The least and largest number of a constant; or anything. */
+static void find_range(const search *s, int node, double *least, double *most)
+{
+    const ptf_node *n = &s->l->net->nodes[node];
+    const ptf_tensor *t = n->tensors[PTF_ROLE_WEIGHT];
+    const float *x = n->op == PTF_OP_CONSTANT && ptf_tensor_is_contiguous(t)
+                         ? ptf_tensor_f32(t)
+                         : NULL;
+    *least = x != NULL ? HUGE_VAL : -HUGE_VAL;
+    *most = -*least;
+    for (int64_t i = 0; x != NULL && i < ptf_tensor_numel(t); i++) {
+        *least = fmin(*least, (double)x[i]);
+        *most = fmax(*most, (double)x[i]);
+    }
+}
+
+/* By numbers that are no nearer to 0 than some are. */
+static double of_quotient(search *s, const ptf_node *n)
+{
+    double least, most;
+    find_range(s, n->inputs[1], &least, &most);
+    double nearest = least > 0 ? least : -most;
+    return nearest > 0 ? of_first(s, n) / nearest : HUGE_VAL;
+}
+
+static double of_floor(search *s, const ptf_node *n)
+{
+    return of_quotient(s, n) + 1;
+}
+
 static double of_power(search *s, const ptf_node *n)
 {
-    return pow(fmax(of_first(s, n), 1), of_second(s, n));
+    double least, most;
+    find_range(s, n->inputs[1], &least, &most);
+    return least >= 0 ? pow(fmax(of_first(s, n), 1), most) : HUGE_VAL;
 }
 
 static double of_truth(search *s, const ptf_node *n)
@@ -146,8 +177,8 @@ static const rule of_op[PTF_OP_COUNT] = {
     [PTF_OP_ADD] = {of_sum, false},
     [PTF_OP_SUB] = {of_sum, false},
     [PTF_OP_MUL] = {of_product, false},
-    [PTF_OP_DIV] = {of_first, false}, /* no divisor is smaller than 1 */
-    [PTF_OP_FLOOR_DIVIDE] = {of_first, false},
+    [PTF_OP_DIV] = {of_quotient, false},
+    [PTF_OP_FLOOR_DIVIDE] = {of_floor, false},
     [PTF_OP_REMAINDER] = {of_second, true},
     [PTF_OP_FMOD] = {of_second, true},
     [PTF_OP_POWER] = {of_power, false},
@@ -187,6 +218,12 @@ static double bound_of(search *s, int node)
     double bound = r.bound(s, n);
     s->deep--;
     return bound;
+}
+
+double ptf_lower_bound(const ptf_lowering *l, int node)
+{
+    search s = {.l = l, .looks = MOST_LOOKS};
+    return bound_of(&s, node);
 }
 
 ptf_status ptf_lower_check_integer(ptf_lowering *l, int node)

@@ -10,10 +10,42 @@ bool ptf_dtype_is_integer(ptf_dtype dtype)
     return dtype >= PTF_DTYPE_I8 && dtype <= PTF_DTYPE_U64;
 }
 
+/*
+ * Numbers cut to integers; what those cannot hold, NaN too, becomes the least
+ * one, as x86-64 and so PyTorch there has it.  Where the numbers are known to
+ * be small a NaN stays one.
+ */
+static ptf_status cut(ptf_lowering *l, int node, ptf_dtype to, int *out)
+{
+    double least = to == PTF_DTYPE_I32 ? -0x1p31 : -0x1p63;
+    ptf_attrs a = ptf_lower_defaults(PTF_OP_TRUNC);
+    int size = -1, most, zero, in[3];
+    ptf_status status = ptf_lower_add_one(l, PTF_OP_TRUNC, &a, node, &in[1]);
+    if (status == PTF_OK)
+        status = ptf_lower_scalar(l, 0, &zero);
+    if (status == PTF_OK) /* integers have no -0 */
+        status = ptf_lower_add(l, PTF_OP_ADD, &a, 2, (const int[]){in[1], zero},
+                               NULL, &in[1]);
+    *out = in[1];
+    if (status != PTF_OK || ptf_lower_bound(l, node) < -least)
+        return status;
+    status = ptf_lower_add_one(l, PTF_OP_ABS, &a, node, &size);
+    if (status == PTF_OK)
+        status = ptf_lower_scalar(l, -least, &most);
+    if (status == PTF_OK)
+        status = ptf_lower_add(l, PTF_OP_LT, &a, 2, (const int[]){size, most},
+                               NULL, &in[0]);
+    if (status == PTF_OK)
+        status = ptf_lower_scalar(l, least, &in[2]);
+    return status == PTF_OK
+               ? ptf_lower_add(l, PTF_OP_WHERE, &a, 3, in, NULL, out)
+               : status;
+}
+
 ptf_status ptf_lower_convert(ptf_lowering *l, int node, ptf_dtype from,
                              ptf_dtype to, int *out)
 {
-    ptf_attrs a = ptf_lower_defaults(PTF_OP_TRUNC);
+    ptf_attrs a = ptf_lower_defaults(PTF_OP_NE);
     int in[2] = {node};
     *out = node;
     if (to == PTF_DTYPE_BOOL && from != PTF_DTYPE_BOOL) {
@@ -23,9 +55,7 @@ ptf_status ptf_lower_convert(ptf_lowering *l, int node, ptf_dtype from,
                    : status;
     }
     if (to == PTF_DTYPE_I64 || to == PTF_DTYPE_I32)
-        return ptf_dtype_is_float(from)
-                   ? ptf_lower_add_one(l, PTF_OP_TRUNC, &a, node, out)
-                   : PTF_OK;
+        return ptf_dtype_is_float(from) ? cut(l, node, to, out) : PTF_OK;
     if (to == from || to == PTF_DTYPE_F32 || from == PTF_DTYPE_BOOL)
         return PTF_OK;
     return ptf_lower_refuse(l, "converts to %s; ptfold computes in float32",

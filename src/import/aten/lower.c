@@ -203,7 +203,24 @@ static ptf_status lower_call(ptf_lowering *l, const ptf_program_node *call)
     if (old != NULL && result->tensor != NULL)
         return ptf_lower_write(l, written->value, call->results[0]);
     l->values[written->value] = *result;
-    return PTF_OK;
+    bool follows =
+        l->graph == &l->program->graph && l->follows[call - l->graph->nodes];
+    return follows ? ptf_lower_follow(l, call) : PTF_OK;
+}
+
+ptf_status ptf_lower_again(ptf_lowering *l, const ptf_program_node *call)
+{
+    const ptf_aten_row *row = ptf_aten_find(call->target, call->schema);
+    const ptf_lowered *of = &l->values[call->arguments[0].value];
+    if (row == NULL || (of->node < 0 && of->tensor == NULL)) /* not needed */
+        return PTF_OK;
+    for (int r = 0; r < call->result_count; r++) {
+        if (call->results[r] >= 0)
+            l->values[call->results[r]] =
+                (ptf_lowered){.node = -1, .other = -1};
+    }
+    ptf_lower_begin(l, call);
+    return row->lower(l, row);
 }
 
 /* --------------------------------------------------- what outputs depend on */
@@ -526,7 +543,9 @@ static ptf_status lower(ptf_lowering *l)
     const ptf_program_graph *g = &l->program->graph;
     l->values = ptf_arena_array(&l->net->arena, (size_t)g->value_count,
                                 sizeof(*l->values));
-    if (l->values == NULL)
+    l->follows = ptf_arena_array(&l->net->arena, (size_t)g->node_count,
+                                 sizeof(*l->follows));
+    if (l->values == NULL || l->follows == NULL)
         return ptf_fail_memory(l->err);
     for (int i = 0; i < g->value_count; i++)
         l->values[i] = (ptf_lowered){.node = -1, .other = -1};
@@ -536,7 +555,7 @@ static ptf_status lower(ptf_lowering *l)
     if (status == PTF_OK)
         status = check_mode(l);
     if (status == PTF_OK)
-        status = ptf_program_check_writes(l->program, l->err);
+        status = ptf_program_check_writes(l->program, l->follows, l->err);
     if (status == PTF_OK)
         status = take_inputs(l);
     if (status == PTF_OK)

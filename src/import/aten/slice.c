@@ -106,28 +106,39 @@ static int64_t limit(int64_t at, int64_t size)
     return at < 0 ? 0 : at > size ? size : at;
 }
 
+ptf_status ptf_lower_slice(ptf_lowering *l, int64_t size, int64_t *start,
+                           int64_t *end, int64_t *step)
+{
+    ptf_status status = PTF_OK;
+    *start = 0;
+    *end = INT64_MAX;
+    if (!ptf_lower_is_none(l, "start"))
+        status = ptf_lower_int(l, "start", start);
+    if (status == PTF_OK && !ptf_lower_is_none(l, "end"))
+        status = ptf_lower_int(l, "end", end);
+    if (status == PTF_OK)
+        status = ptf_lower_int(l, "step", step);
+    *start = limit(*start, size);
+    *end = limit(*end, size);
+    return status != PTF_OK || *step >= 1
+               ? status
+               : ptf_lower_refuse(l, "expected a step of at least 1");
+}
+
 static ptf_status lower_slice(ptf_lowering *l, const ptf_aten_row *row)
 {
-    int64_t sizes[PTF_LOWER_LIST], start = 0, end = INT64_MAX, step = 1;
+    int64_t sizes[PTF_LOWER_LIST], start, end, step;
     int rank, dim;
     cut c;
     ptf_status status = ptf_lower_sizes(l, "self", sizes, &rank);
     if (status == PTF_OK)
         status = ptf_lower_dim(l, "dim", rank, &dim);
-    if (status == PTF_OK && !ptf_lower_is_none(l, "start"))
-        status = ptf_lower_int(l, "start", &start);
-    if (status == PTF_OK && !ptf_lower_is_none(l, "end"))
-        status = ptf_lower_int(l, "end", &end);
     if (status == PTF_OK)
-        status = ptf_lower_int(l, "step", &step);
+        status = ptf_lower_slice(l, sizes[dim], &start, &end, &step);
     if (status != PTF_OK)
         return status;
-    start = limit(start, sizes[dim]);
-    end = limit(end, sizes[dim]);
     if (start == 0 && end == sizes[dim] && step == 1)
         return ptf_lower_same(l, row);
-    if (step < 1)
-        return ptf_lower_refuse(l, "expected a step of at least 1");
     int64_t length = end > start ? (end - start - 1) / step + 1 : 0;
     status = read_cut(l, &c);
     return status == PTF_OK ? give_slice(l, &c, 0, start, step, length)

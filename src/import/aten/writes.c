@@ -7,8 +7,9 @@
  *     relu_(x)         writes it; from here on x is the result
  *     add(y, 1)        reads y, which has changed under its old name: refused
  *
- * Only what depends on an input is held to that: constants have memory that
- * their views share while the net is made (constants.c).
+ * Refused, that is, unless all names are views that are surely such: then they
+ * follow (follow.c).  Only what depends on an input is held to that: constants
+ * have memory that their views share while the net is made (constants.c).
  *
  * One pass in the order of the calls: a storage keeps the two of its names so
  * far that are read last of all, so that a write can ask for one other than
@@ -174,13 +175,50 @@ static void join_results(name *names, const ptf_program_node *node,
     }
 }
 
+static bool is_of(name *names, int value, int root)
+{
+    return value >= 0 && root_of(names, value) == root;
+}
+
+/* A call that reads the storage and gives a name of it. */
+static bool gives_name(name *names, const ptf_program_node *call, int root)
+{
+    bool reads = false, gives = false;
+    for (int i = 0; i < call->argument_count; i++) {
+        const ptf_argument *a = &call->arguments[i];
+        if (a->kind == PTF_ARGUMENT_VALUE)
+            reads = reads || is_of(names, a->value, root);
+        for (int k = 0; a->kind == PTF_ARGUMENT_VALUES && k < a->count; k++)
+            reads = reads || is_of(names, a->values[k], root);
+    }
+    for (int r = 0; r < call->result_count; r++)
+        gives = gives || is_of(names, call->results[r], root);
+    return reads && gives;
+}
+
+/* All names can follow what is written to one of them. */
+static bool can_follow(const ptf_program_graph *g, name *names, int index,
+                       int value)
+{
+    int root = root_of(names, value);
+    bool all = ptf_aten_can_follow(g, value);
+    for (int i = 0; i < index && all; i++)
+        all = !gives_name(names, &g->nodes[i], root) ||
+              ptf_aten_is_followed(&g->nodes[i]);
+    return all;
+}
+
 static ptf_status check_write(const ptf_program *program, name *names,
-                              int index, int value, ptf_error *err)
+                              int index, int value, bool *follows,
+                              ptf_error *err)
 {
     const ptf_program_graph *g = &program->graph;
     const name *root = &names[root_of(names, value)];
     int other = root->latest[0] != value ? root->latest[0] : root->latest[1];
     if (other < 0 || names[other].last_use <= index)
+        return PTF_OK;
+    follows[index] = can_follow(g, names, index, value);
+    if (follows[index])
         return PTF_OK;
     int reader = names[other].last_use;
     return ptf_program_fail(
@@ -192,7 +230,7 @@ static ptf_status check_write(const ptf_program *program, name *names,
 }
 
 static ptf_status read_node(const ptf_program *program, name *names, int index,
-                            ptf_error *err)
+                            bool *follows, ptf_error *err)
 {
     const ptf_program_node *node = &program->graph.nodes[index];
     ptf_status status = PTF_OK;
@@ -207,14 +245,16 @@ static ptf_status read_node(const ptf_program *program, name *names, int index,
         if (argument->is_written && reads_computed(names, node))
             root->is_computed = true;
         if (argument->is_written && status == PTF_OK && root->is_computed)
-            status = check_write(program, names, index, given->value, err);
+            status =
+                check_write(program, names, index, given->value, follows, err);
         if (argument->alias != 0)
             join_results(names, node, argument, given->value);
     }
     return status;
 }
 
-ptf_status ptf_program_check_writes(const ptf_program *program, ptf_error *err)
+ptf_status ptf_program_check_writes(const ptf_program *program, bool *follows,
+                                    ptf_error *err)
 {
     const ptf_program_graph *g = &program->graph;
     name *names = ptf_alloc(((size_t)g->value_count + 1) * sizeof(*names));
@@ -224,7 +264,7 @@ ptf_status ptf_program_check_writes(const ptf_program *program, ptf_error *err)
     find_computed(program, names);
     ptf_status status = PTF_OK;
     for (int i = 0; status == PTF_OK && i < g->node_count; i++)
-        status = read_node(program, names, i, err);
+        status = read_node(program, names, i, follows, err);
     ptf_free(names);
     return status;
 }
