@@ -330,7 +330,7 @@ CALLS = (
     ("scaled_dot_product_attention.default", {
         "query": "x", "key": "one", "value": "one", "is_causal": True,
         "enable_gqa": True}, X, (
-        ("dropout_p", 0.5, "drops out at random"),
+        ("dropout_p", 0.5, "was exported in training mode"),
         ("attn_mask", "x", "shares heads and has a mask"),
         ("query", "five", "of one rank, at least 2"),
         ("key", "two", "heads of the query cannot share 2"),
