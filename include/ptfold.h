@@ -663,7 +663,7 @@ PTF_API const ptf_parameter *ptf_net_parameters(const ptf_net *net,
 /* An input or output of a net. */
 typedef struct ptf_port {
     const char *name;  /* "image", "boxes.0"; "" where an input has none */
-    const char *alias; /* another name of an output, or NULL */
+    const char *alias; /* another name for the same, or NULL */
     ptf_dtype dtype;   /* of the arrays that PyTorch has; ptfold computes f32 */
     bool has_shape;    /* of an input: the source says its shape, */
     bool fixed;        /* and the net runs for no other */

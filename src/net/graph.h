@@ -18,7 +18,7 @@
 enum {
     PTF_GRAPH_VERSION = 1,
     PTF_GRAPH_TEXT_MAX = 1 << 22,     /* bytes of a text */
-    PTF_GRAPH_NODES_MAX = 10000,      /* values that are computed or read */
+    PTF_GRAPH_NODES_MAX = 40000,      /* values that are computed or read */
     PTF_GRAPH_TENSORS_MAX = 80000,    /* constants and parameters */
     PTF_GRAPH_OPERANDS_MAX = 1 << 16, /* of all nodes together */
     PTF_GRAPH_NAME_MAX = 1024,        /* bytes of a name */

@@ -225,6 +225,15 @@ static ptf_status take_input_shape(parser *p, const ptf_token *name,
     return out->fixed ? ptf_scan_next(&p->s) : PTF_OK;
 }
 
+/* "also NAME" where it is there. */
+static ptf_status take_alias(parser *p, const char **out)
+{
+    if (!is_word(p, "also"))
+        return PTF_OK;
+    ptf_status status = ptf_scan_next(&p->s);
+    return status == PTF_OK ? take_name(p, out) : status;
+}
+
 static ptf_status parse_input(parser *p)
 {
     const ptf_token token = p->s.token;
@@ -243,8 +252,10 @@ static ptf_status parse_input(parser *p)
         status = ptf_scan_next(&p->s);
     if (status == PTF_OK)
         status = take_dtype(p, &input.dtype);
-    if (status == PTF_OK && !at_line_end(p))
+    if (status == PTF_OK && !at_line_end(p) && !is_word(p, "also"))
         status = take_input_shape(p, &token, &input);
+    if (status == PTF_OK)
+        status = take_alias(p, &input.alias);
     if (status == PTF_OK && !ptf_net_add_input(p->net, &input))
         status = ptf_fail_memory(p->s.err);
     return status;
@@ -497,12 +508,7 @@ static ptf_status take_output_rest(parser *p, ptf_output *out)
     ptf_status status = PTF_OK;
     if (!at_line_end(p) && !is_word(p, "also"))
         status = take_dtype(p, &out->dtype);
-    if (status == PTF_OK && is_word(p, "also")) {
-        status = ptf_scan_next(&p->s);
-        if (status == PTF_OK)
-            status = take_name(p, &out->alias);
-    }
-    return status;
+    return status == PTF_OK ? take_alias(p, &out->alias) : status;
 }
 
 /* "output logits linear_1 ...", or "output linear_1" */

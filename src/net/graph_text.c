@@ -191,6 +191,14 @@ static bool print_node(printer *p, int index)
     return print_op(p, index, &s);
 }
 
+static void print_alias(const printer *p, const char *alias)
+{
+    if (alias == NULL)
+        return;
+    fputs(" also ", p->out);
+    ptf_graph_print_name(p->out, alias);
+}
+
 static void print_input(const printer *p, int index)
 {
     const ptf_input *in = &p->net->inputs[index];
@@ -201,7 +209,10 @@ static void print_input(const printer *p, int index)
         fputc(' ', p->out);
         print_dims(&in->shape, !p->net->whole, p->out);
     }
-    fputs(in->fixed ? " fixed\n" : "\n", p->out);
+    if (in->fixed)
+        fputs(" fixed", p->out);
+    print_alias(p, in->alias);
+    fputc('\n', p->out);
 }
 
 /* A name that says more than the value's; always one before a dtype or alias,
@@ -218,10 +229,7 @@ static void print_output(const printer *p, int index)
     print_value(p, o->node);
     if (o->dtype != PTF_DTYPE_F32)
         fprintf(p->out, " %s", ptf_dtype_short(o->dtype));
-    if (o->alias != NULL) {
-        fputs(" also ", p->out);
-        ptf_graph_print_name(p->out, o->alias);
-    }
+    print_alias(p, o->alias);
     fputc('\n', p->out);
 }
 

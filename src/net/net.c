@@ -85,6 +85,7 @@ bool ptf_net_input(const ptf_net *net, size_t index, ptf_port *out)
         return false;
     const ptf_input *in = &net->inputs[index];
     *out = (ptf_port){.name = net->nodes[index].name,
+                      .alias = in->alias,
                       .dtype = in->dtype,
                       .has_shape = in->has_shape,
                       .fixed = in->fixed,
@@ -107,7 +108,9 @@ bool ptf_net_output(const ptf_net *net, size_t index, ptf_port *out)
 bool ptf_net_find_input(const ptf_net *net, const char *name, size_t *index)
 {
     for (*index = 0; *index < (size_t)net->input_count; ++*index) {
-        if (strcmp(net->nodes[*index].name, name) == 0)
+        const char *alias = net->inputs[*index].alias;
+        if (strcmp(net->nodes[*index].name, name) == 0 ||
+            (alias != NULL && strcmp(alias, name) == 0))
             return true;
     }
     return false;

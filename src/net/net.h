@@ -56,6 +56,7 @@ typedef struct ptf_input {
     bool fixed; /* it runs for no other shape: some op has it inside */
     ptf_shape shape;
     const ptf_tensor *sample; /* ptf_port */
+    const char *alias;        /* another name for the same, or NULL */
 } ptf_input;
 
 /* A node whose value is given out; several may give that of one node. */

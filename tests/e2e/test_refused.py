@@ -16,6 +16,9 @@ RESULT = "y"  # instead of an argument's name: the recorded sizes of the result
 X = (2, 3, 4, 4)
 # Numbers, and their positions.
 TOP = {"y": pt2.meta((2, 3, 2, 4)), "i": pt2.meta((2, 3, 2, 4), pt2.INT64)}
+LSTM = {"y": pt2.meta((2, 4, 2)), "h": pt2.meta((1, 4, 2)),
+        "c": pt2.meta((1, 4, 2))}
+GRU = {"y": LSTM["y"], "h": LSTM["h"]}
 MOST = {"y": pt2.meta(X[:3]), "i": pt2.meta(X[:3], pt2.INT64)}
 
 
@@ -27,6 +30,9 @@ def at(*names):
 
 
 PARAMETERS = {
+    "gates": ((8, 4), pt2.FLOAT32), "own": ((8, 2), pt2.FLOAT32),
+    "w3": ((6, 4), pt2.FLOAT32), "own3": ((6, 2), pt2.FLOAT32),
+    "state": ((1, 4, 2), pt2.FLOAT32), "one_state": ((1, 4, 1), pt2.FLOAT32),
     "w": ((5, 3, 3, 3), pt2.FLOAT32), "w2": ((5, 4), pt2.FLOAT32),
     "five": ((5,), pt2.FLOAT32), "three": ((3,), pt2.FLOAT32),
     "six": ((1,) * 6, pt2.FLOAT32), "m": ((4, 5), pt2.FLOAT32), "double": ((3,), pt2.FLOAT64),
@@ -274,6 +280,34 @@ CALLS = (
         (RESULT, pt2.meta(X, pt2.INT64), "integers that may be beyond 2^24"))),
     ("all.dim", {"self": "x", "dim": 1}, pt2.meta((2, 4, 4), pt2.BOOL), (
         ("dim", 4, "dimension of 4"), ("dim", 0, "got a recorded shape"))),
+    ("lstm.input", {"input": "cube", "hx": ["state", "state"],
+                    "params": ["gates", "own"], "has_biases": False,
+                    "num_layers": 1, "dropout": 0.5, "train": False,
+                    "bidirectional": False, "batch_first": False}, LSTM, (
+        ("input", "x", "expected an input of 3 axes"),
+        ("hx", ["state"], "expected 2 states as hx"),
+        ("hx", ["state", "w2"], "states of 1 layers for a batch of 4"),
+        ("hx", ["state", "one_state"], "states of 1 layers"),
+        ("hx", ["one_state", "state"], "node 'y'"),
+        ("params", ["gates"], "expected at least 2 params for each layer"),
+        ("params", ["three", "own"], "a matrix of the rows of 4 gates"),
+        ("params", ["gates", "three"], "a matrix of 8 rows as number 1"),
+        ("params", ["gates", "w2"], "a matrix of 8 rows as number 1"),
+        ("params", ["own", "own"], "node 'y'"),
+        ("params", ["gates", "own", "own"], "node 'y'"),
+        ("num_layers", 0, "2 params for each layer"),
+        ("num_layers", HUGE, "2 params for each layer"),
+        ("train", True, "is in training mode; call model.eval()"),
+        ("has_biases", True, "at least 4 params for each layer"),
+        ("bidirectional", True, "at least 2 params"),
+        ("batch_first", True, "for a batch of 2"))),
+    ("gru.input", {"input": "cube", "hx": "state", "params": ["w3", "own3"],
+                   "has_biases": False, "num_layers": 1, "dropout": 0.0,
+                   "train": False, "bidirectional": False,
+                   "batch_first": False}, GRU, (
+        ("hx", "w2", "states of 1 layers for a batch of 4"),
+        ("params", ["gates", "own"], "a matrix of the rows of 3 gates"),
+        ("params", ["w3", "own3", "own3"], "expected 2 params for each"))),
     ("transpose.int", {"self": "x", "dim0": 1, "dim1": -1}, (2, 4, 4, 3), (
         ("dim0", 4, "dimension of 4"), ("dim1", -HUGE, "dimension of 4"),
         ("dim0", 0, "got a recorded shape"))),

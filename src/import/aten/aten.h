@@ -227,6 +227,17 @@ int64_t ptf_lower_count(const int64_t *sizes, int rank);
 /* No position of an axis that the shape of the node has. */
 ptf_status ptf_lower_cut(ptf_lowering *l, int axis, int *node);
 
+/* The same of two nodes, and of one, where nothing is said of the op. */
+ptf_status ptf_lower_add_two(ptf_lowering *l, ptf_op op, int a, int b,
+                             int *out);
+ptf_status ptf_lower_add_plain(ptf_lowering *l, ptf_op op, int input, int *out);
+
+/* A SLICE: positions first, first + step, ... of a net's axis; the node itself
+ * when that is all. */
+ptf_status ptf_lower_add_slice(ptf_lowering *l, int node, int axis,
+                               int64_t first, int64_t step, int64_t length,
+                               int *out);
+
 /* A RESHAPE; the node itself when it has that shape. */
 ptf_status ptf_lower_reshape(ptf_lowering *l, int input, const ptf_shape *shape,
                              int *out);
@@ -394,6 +405,7 @@ typedef struct ptf_aten_row {
     TABLE(symbols)               \
     TABLE(branch)                \
     TABLE(slice)                 \
+    TABLE(recurrent)             \
     TABLE(scan)                  \
     TABLE(shuffle)               \
     TABLE(windows)               \

@@ -8,12 +8,6 @@
 
 #include <math.h>
 
-static ptf_status add_two(ptf_lowering *l, ptf_op op, int a, int b, int *out)
-{
-    ptf_attrs attrs = ptf_lower_defaults(op);
-    return ptf_lower_add(l, op, &attrs, 2, (int[]){a, b}, NULL, out);
-}
-
 /* The last two axes exchanged. */
 static ptf_status turn(ptf_lowering *l, int node, int *out)
 {
@@ -41,8 +35,9 @@ static ptf_status add_causal(ptf_lowering *l, int scores, int *out)
         data[i] = i % shape.dim[1] <= i / shape.dim[1] ? 0.0F : PTF_HIDDEN;
     if (status == PTF_OK)
         status = ptf_lower_constant(l, data, &shape, &mask);
-    return status == PTF_OK ? add_two(l, PTF_OP_ADD, scores, mask, out)
-                            : status;
+    return status == PTF_OK
+               ? ptf_lower_add_two(l, PTF_OP_ADD, scores, mask, out)
+               : status;
 }
 
 /* What a mask hides: false in one of bools, -infinity in one that is added. */
@@ -117,8 +112,9 @@ static ptf_status add_mask(ptf_lowering *l, const char *name, int scores,
     else if (is_bool)
         status = ptf_lower_refuse(l, "its mask of bools is computed from the "
                                      "input; give it as floats to add");
-    return status == PTF_OK ? add_two(l, PTF_OP_ADD, scores, mask, out)
-                            : status;
+    return status == PTF_OK
+               ? ptf_lower_add_two(l, PTF_OP_ADD, scores, mask, out)
+               : status;
 }
 
 /* --------------------------------------------------------------- attention */

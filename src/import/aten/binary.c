@@ -5,12 +5,6 @@
  */
 #include "import/aten/aten.h"
 
-static ptf_status add_two(ptf_lowering *l, ptf_op op, int a, int b, int *out)
-{
-    ptf_attrs attrs = ptf_lower_defaults(op);
-    return ptf_lower_add(l, op, &attrs, 2, (const int[]){a, b}, NULL, out);
-}
-
 /* An argument that is a tensor, or a number. */
 ptf_status ptf_lower_operand(ptf_lowering *l, const char *name, int *out)
 {
@@ -35,8 +29,9 @@ static ptf_status times(ptf_lowering *l, const char *number, int *node)
     if (status != PTF_OK || (factor >= 1 && factor <= 1))
         return status;
     status = ptf_lower_scalar(l, factor, &scale);
-    return status == PTF_OK ? add_two(l, PTF_OP_MUL, *node, scale, node)
-                            : status;
+    return status == PTF_OK
+               ? ptf_lower_add_two(l, PTF_OP_MUL, *node, scale, node)
+               : status;
 }
 
 /* Sums of bools are "or", products "and". */
@@ -60,8 +55,8 @@ static ptf_status divide(ptf_lowering *l, int a, int b, int *out)
     if (!cut && !floor && !ptf_lower_is_none(l, "rounding_mode"))
         return ptf_lower_refuse(l, "expected a rounding_mode 'floor' or "
                                    "'trunc'");
-    ptf_status status =
-        add_two(l, floor ? PTF_OP_FLOOR_DIVIDE : PTF_OP_DIV, a, b, out);
+    ptf_status status = ptf_lower_add_two(
+        l, floor ? PTF_OP_FLOOR_DIVIDE : PTF_OP_DIV, a, b, out);
     if (status == PTF_OK && cut &&
         ptf_dtype_is_integer(ptf_lower_result_dtype(l)))
         status = ptf_lower_check_integer(l, *out);
@@ -87,7 +82,7 @@ static ptf_status lower_binary(ptf_lowering *l, const ptf_aten_row *row)
     if (status == PTF_OK && row->op == PTF_OP_DIV)
         status = divide(l, a, b, &node);
     else if (status == PTF_OK)
-        status = add_two(l, op_of(l, row->op), a, b, &node);
+        status = ptf_lower_add_two(l, op_of(l, row->op), a, b, &node);
     return status == PTF_OK ? ptf_lower_give(l, node) : status;
 }
 
@@ -116,7 +111,7 @@ static ptf_status lower_clamp(ptf_lowering *l, const ptf_aten_row *row)
             continue;
         status = ptf_lower_operand(l, bounds[i].name, &bound);
         if (status == PTF_OK)
-            status = add_two(l, bounds[i].op, node, bound, &node);
+            status = ptf_lower_add_two(l, bounds[i].op, node, bound, &node);
     }
     return status == PTF_OK ? ptf_lower_give(l, node) : status;
 }
@@ -127,7 +122,7 @@ static ptf_status lower_square(ptf_lowering *l, const ptf_aten_row *row)
     int node;
     ptf_status status = ptf_lower_node(l, "self", &node);
     if (status == PTF_OK)
-        status = add_two(l, PTF_OP_MUL, node, node, &node);
+        status = ptf_lower_add_two(l, PTF_OP_MUL, node, node, &node);
     return status == PTF_OK ? ptf_lower_give(l, node) : status;
 }
 
@@ -145,9 +140,9 @@ static ptf_status lower_addcmul(ptf_lowering *l, const ptf_aten_row *row)
     if (status == PTF_OK)
         status = times(l, "value", &a);
     if (status == PTF_OK)
-        status = add_two(l, row->op, a, b, &a);
+        status = ptf_lower_add_two(l, row->op, a, b, &a);
     if (status == PTF_OK)
-        status = add_two(l, PTF_OP_ADD, self, a, &a);
+        status = ptf_lower_add_two(l, PTF_OP_ADD, self, a, &a);
     return status == PTF_OK ? ptf_lower_give(l, a) : status;
 }
 
@@ -175,12 +170,12 @@ static ptf_status lower_lerp(ptf_lowering *l, const ptf_aten_row *row)
     bool near = weight > -0.5 && weight < 0.5;
     status = ptf_lower_scalar(l, near ? weight : 1 - weight, &scale);
     if (status == PTF_OK)
-        status = add_two(l, PTF_OP_SUB, end, self, &apart);
+        status = ptf_lower_add_two(l, PTF_OP_SUB, end, self, &apart);
     if (status == PTF_OK)
-        status = add_two(l, PTF_OP_MUL, apart, scale, &apart);
+        status = ptf_lower_add_two(l, PTF_OP_MUL, apart, scale, &apart);
     if (status == PTF_OK)
-        status = near ? add_two(l, PTF_OP_ADD, self, apart, &apart)
-                      : add_two(l, PTF_OP_SUB, end, apart, &apart);
+        status = near ? ptf_lower_add_two(l, PTF_OP_ADD, self, apart, &apart)
+                      : ptf_lower_add_two(l, PTF_OP_SUB, end, apart, &apart);
     return status == PTF_OK ? ptf_lower_give(l, apart) : status;
 }
 

@@ -335,6 +335,18 @@ static int64_t common_batch(const ptf_program *p)
     return batch > 0 ? batch : 0;
 }
 
+/* The graph's name of an input that goes by another, where it is no other's. */
+static const char *input_alias(const ptf_lowering *l,
+                               const ptf_program_input *input)
+{
+    const char *name = ptf_lower_value(l, input->value)->name;
+    for (int i = 0; i < l->program->input_count; i++) {
+        if (strcmp(l->program->inputs[i].name, name) == 0)
+            return NULL;
+    }
+    return name;
+}
+
 static ptf_status take_input(ptf_lowering *l, const ptf_program_input *input)
 {
     ptf_net *net = l->net;
@@ -364,7 +376,8 @@ static ptf_status take_input(ptf_lowering *l, const ptf_program_input *input)
                             .has_shape = true,
                             .fixed = true,
                             .shape = shape,
-                            .sample = input->sample};
+                            .sample = input->sample,
+                            .alias = input_alias(l, input)};
     if (!ptf_net_add_input(net, &port))
         return ptf_fail_memory(l->err);
     ptf_node node = {.op = PTF_OP_INPUT, .name = input->name};

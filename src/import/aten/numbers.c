@@ -45,12 +45,6 @@ static ptf_status lower_item(ptf_lowering *l, const ptf_aten_row *row)
 
 /* --------------------------------------------------------------- divergence */
 
-static ptf_status add_two(ptf_lowering *l, ptf_op op, int a, int b, int *out)
-{
-    ptf_attrs attrs = ptf_lower_defaults(op);
-    return ptf_lower_add(l, op, &attrs, 2, (const int[]){a, b}, NULL, out);
-}
-
 static ptf_status add_one(ptf_lowering *l, ptf_op op, int input, int *out)
 {
     ptf_attrs attrs = ptf_lower_defaults(op);
@@ -64,11 +58,11 @@ static ptf_status add_entropy(ptf_lowering *l, int t, int *out)
     int in[3], zero;
     ptf_status status = ptf_lower_scalar(l, 0, &zero);
     if (status == PTF_OK)
-        status = add_two(l, PTF_OP_EQ, t, zero, &in[0]);
+        status = ptf_lower_add_two(l, PTF_OP_EQ, t, zero, &in[0]);
     if (status == PTF_OK)
         status = add_one(l, PTF_OP_LOG, t, &in[2]);
     if (status == PTF_OK)
-        status = add_two(l, PTF_OP_MUL, t, in[2], &in[2]);
+        status = ptf_lower_add_two(l, PTF_OP_MUL, t, in[2], &in[2]);
     in[1] = zero;
     return status == PTF_OK
                ? ptf_lower_add(l, PTF_OP_WHERE, &attrs, 3, in, NULL, out)
@@ -84,14 +78,16 @@ static ptf_status add_divergence(ptf_lowering *l, bool is_log, int self,
     if (is_log) {
         status = add_one(l, PTF_OP_EXP, target, &terms);
         if (status == PTF_OK)
-            status = add_two(l, PTF_OP_SUB, target, self, &less);
-        return status == PTF_OK ? add_two(l, PTF_OP_MUL, terms, less, out)
-                                : status;
+            status = ptf_lower_add_two(l, PTF_OP_SUB, target, self, &less);
+        return status == PTF_OK
+                   ? ptf_lower_add_two(l, PTF_OP_MUL, terms, less, out)
+                   : status;
     }
     status = add_entropy(l, target, &terms);
     if (status == PTF_OK)
-        status = add_two(l, PTF_OP_MUL, target, self, &less);
-    return status == PTF_OK ? add_two(l, PTF_OP_SUB, terms, less, out) : status;
+        status = ptf_lower_add_two(l, PTF_OP_MUL, target, self, &less);
+    return status == PTF_OK ? ptf_lower_add_two(l, PTF_OP_SUB, terms, less, out)
+                            : status;
 }
 
 /* The sum or mean of all numbers. */

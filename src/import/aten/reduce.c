@@ -64,18 +64,17 @@ static ptf_status lower_reduce(ptf_lowering *l, const ptf_aten_row *row)
 static ptf_status lower_truth(ptf_lowering *l, const ptf_aten_row *row)
 {
     ptf_attrs a = ptf_lower_defaults(row->op);
-    ptf_attrs none = ptf_lower_defaults(PTF_OP_NE);
     int64_t sizes[PTF_LOWER_LIST];
-    int rank, in[2], node;
+    int rank, node, zero;
     ptf_status status = ptf_lower_sizes(l, "self", sizes, &rank);
     if (status == PTF_OK)
         status = read_reduce(l, rank, &a);
     if (status == PTF_OK)
-        status = ptf_lower_node(l, "self", &in[0]);
+        status = ptf_lower_node(l, "self", &node);
     if (status == PTF_OK)
-        status = ptf_lower_scalar(l, 0, &in[1]);
+        status = ptf_lower_scalar(l, 0, &zero);
     if (status == PTF_OK)
-        status = ptf_lower_add(l, PTF_OP_NE, &none, 2, in, NULL, &node);
+        status = ptf_lower_add_two(l, PTF_OP_NE, node, zero, &node);
     return status != PTF_OK ? status
            : rank == 0      ? ptf_lower_give(l, node)
                             : ptf_lower_give_node(l, row->op, &a, node, NULL);

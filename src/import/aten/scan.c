@@ -12,15 +12,14 @@
 static ptf_status add_moved(ptf_lowering *l, int axis, int64_t by, int *node)
 {
     ptf_attrs pad = ptf_lower_defaults(PTF_OP_PAD);
-    ptf_attrs none = ptf_lower_defaults(PTF_OP_ADD);
-    int in[2] = {*node};
+    int moved;
     int behind = l->shapes[*node].rank - axis; /* axes behind it */
     pad.pads.count = 2 * (behind + 1);
     pad.pads.at[2 * behind] = by;
     pad.pads.at[2 * behind + 1] = -by;
-    ptf_status status = ptf_lower_add_one(l, PTF_OP_PAD, &pad, *node, &in[1]);
+    ptf_status status = ptf_lower_add_one(l, PTF_OP_PAD, &pad, *node, &moved);
     return status == PTF_OK
-               ? ptf_lower_add(l, PTF_OP_ADD, &none, 2, in, NULL, node)
+               ? ptf_lower_add_two(l, PTF_OP_ADD, *node, moved, node)
                : status;
 }
 

@@ -30,9 +30,9 @@ static ptf_status read_cut(ptf_lowering *l, cut *out)
     return status == PTF_OK ? ptf_lower_node(l, "self", &out->node) : status;
 }
 
-/* Positions first, first + step, ... of a net's axis. */
-static ptf_status add_slice(ptf_lowering *l, int node, int axis, int64_t first,
-                            int64_t step, int64_t length, int *out)
+ptf_status ptf_lower_add_slice(ptf_lowering *l, int node, int axis,
+                               int64_t first, int64_t step, int64_t length,
+                               int *out)
 {
     ptf_attrs a = ptf_lower_defaults(PTF_OP_SLICE);
     a.dim = axis;
@@ -75,7 +75,7 @@ static ptf_status give_slice(ptf_lowering *l, const cut *c, int index,
     if (c->raw != NULL)
         return give_raw(l, c, index, first, step, length, false);
     ptf_status status =
-        add_slice(l, c->node, c->axis, first, step, length, &node);
+        ptf_lower_add_slice(l, c->node, c->axis, first, step, length, &node);
     return status == PTF_OK ? ptf_lower_give_at(l, index, node) : status;
 }
 
@@ -86,7 +86,8 @@ static ptf_status give_position(ptf_lowering *l, const cut *c, int index,
     int node, axis = c->axis;
     if (c->raw != NULL)
         return give_raw(l, c, index, position, 1, 1, true);
-    ptf_status status = add_slice(l, c->node, axis, position, 1, 1, &node);
+    ptf_status status =
+        ptf_lower_add_slice(l, c->node, axis, position, 1, 1, &node);
     if (status != PTF_OK)
         return status;
     ptf_shape shape = l->shapes[node];
@@ -326,8 +327,9 @@ static ptf_status lower_flip(ptf_lowering *l, const ptf_aten_row *row)
     for (int i = 0; i < count && status == PTF_OK; i++) {
         status = ptf_lower_axis(l, rank, dims[i], &axis);
         if (status == PTF_OK && rank > 0)
-            status = add_slice(l, node, axis, l->shapes[node].dim[axis - 1] - 1,
-                               -1, l->shapes[node].dim[axis - 1], &node);
+            status = ptf_lower_add_slice(l, node, axis,
+                                         l->shapes[node].dim[axis - 1] - 1, -1,
+                                         l->shapes[node].dim[axis - 1], &node);
     }
     return status == PTF_OK ? ptf_lower_give(l, node) : status;
 }
@@ -344,9 +346,10 @@ static ptf_status roll_axis(ptf_lowering *l, int axis, int64_t shift, int *node)
     if (shift == 0)
         return PTF_OK;
     ptf_status status =
-        add_slice(l, *node, axis, size - shift, 1, shift, &parts[0]);
+        ptf_lower_add_slice(l, *node, axis, size - shift, 1, shift, &parts[0]);
     if (status == PTF_OK)
-        status = add_slice(l, *node, axis, 0, 1, size - shift, &parts[1]);
+        status =
+            ptf_lower_add_slice(l, *node, axis, 0, 1, size - shift, &parts[1]);
     a.dim = axis;
     return status == PTF_OK
                ? ptf_lower_add(l, PTF_OP_CONCAT, &a, 2, parts, NULL, node)

@@ -20,8 +20,7 @@ typedef struct sorting {
 
 static ptf_status negate(ptf_lowering *l, int *node)
 {
-    ptf_attrs none = ptf_lower_defaults(PTF_OP_NEG);
-    return ptf_lower_add_one(l, PTF_OP_NEG, &none, *node, node);
+    return ptf_lower_add_plain(l, PTF_OP_NEG, *node, node);
 }
 
 /* One number is a line of one. */
@@ -143,12 +142,21 @@ static ptf_status lower_topk(ptf_lowering *l, const ptf_aten_row *row)
 
 static ptf_status lower_sort(ptf_lowering *l, const ptf_aten_row *row)
 {
+    (void)row;
     sorting s = {.least = false};
     ptf_status status = read_dim(l, &s);
     s.attrs.descending = ptf_lower_is_true(l, "descending");
-    if (status != PTF_OK || row->means)
-        return status == PTF_OK ? give_both(l, &s) : status;
-    status = add_index(l, &s);
+    return status == PTF_OK ? give_both(l, &s) : status;
+}
+
+static ptf_status lower_argsort(ptf_lowering *l, const ptf_aten_row *row)
+{
+    (void)row;
+    sorting s = {.least = false};
+    ptf_status status = read_dim(l, &s);
+    s.attrs.descending = ptf_lower_is_true(l, "descending");
+    if (status == PTF_OK)
+        status = add_index(l, &s);
     return status == PTF_OK ? give(l, &s, 0, s.index) : status;
 }
 
@@ -158,9 +166,9 @@ const ptf_aten_row ptf_aten_sort[] = {
     {"aten.argmax.default", lower_arg_extreme, .turned = false},
     {"aten.argmin.default", lower_arg_extreme, .turned = true},
     {.target = "aten.topk.default", .lower = lower_topk},
-    {"aten.sort.default", lower_sort, .means = true},
-    {"aten.sort.stable", lower_sort, .means = true},
-    {.target = "aten.argsort.default", .lower = lower_sort},
-    {.target = "aten.argsort.stable", .lower = lower_sort},
+    {.target = "aten.sort.default", .lower = lower_sort},
+    {.target = "aten.sort.stable", .lower = lower_sort},
+    {.target = "aten.argsort.default", .lower = lower_argsort},
+    {.target = "aten.argsort.stable", .lower = lower_argsort},
     {0},
 };

@@ -5,6 +5,7 @@
  */
 #include "import/aten/aten.h"
 #include "import/text.h"
+#include "net/graph.h"
 
 static ptf_shape without_first(ptf_shape shape)
 {
@@ -79,9 +80,9 @@ ptf_status ptf_lower_append(ptf_lowering *l, const ptf_node *node,
                             const ptf_shape *shape, int *out)
 {
     ptf_net *net = l->net;
-    if (net->node_count > PTF_LAYER_MAX)
+    if (net->node_count >= PTF_GRAPH_NODES_MAX)
         return ptf_lower_refuse(l, "the net has more than %d nodes",
-                                PTF_LAYER_MAX);
+                                PTF_GRAPH_NODES_MAX);
     if (!make_room(l))
         return ptf_fail_memory(l->err);
     ptf_node *n = &net->nodes[net->node_count];
@@ -191,6 +192,18 @@ ptf_status ptf_lower_add_one(ptf_lowering *l, ptf_op op, const ptf_attrs *attrs,
                              int input, int *out)
 {
     return ptf_lower_add(l, op, attrs, 1, &input, NULL, out);
+}
+
+ptf_status ptf_lower_add_two(ptf_lowering *l, ptf_op op, int a, int b, int *out)
+{
+    ptf_attrs attrs = ptf_lower_defaults(op);
+    return ptf_lower_add(l, op, &attrs, 2, (const int[]){a, b}, NULL, out);
+}
+
+ptf_status ptf_lower_add_plain(ptf_lowering *l, ptf_op op, int input, int *out)
+{
+    ptf_attrs attrs = ptf_lower_defaults(op);
+    return ptf_lower_add_one(l, op, &attrs, input, out);
 }
 
 ptf_status ptf_lower_reshape(ptf_lowering *l, int input, const ptf_shape *shape,

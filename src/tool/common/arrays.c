@@ -110,13 +110,16 @@ static ptf_status take_all(const source *s, tool_inputs *to, ptf_error *err)
 
 /* ------------------------------------------------------------------ sources */
 
-/* The array of that name; the only one may have any. */
-static const ptf_tensor *find_array(const ptf_net *net, const char *name,
+/* The array of that name, or of the other one; the only one may have any. */
+static const ptf_tensor *find_array(const ptf_net *net, const ptf_port *port,
                                     const ptf_tensor *arrays, size_t count)
 {
-    for (size_t i = 0; i < count; i++) {
-        if (strcmp(arrays[i].name, name) == 0)
-            return &arrays[i];
+    const char *const names[] = {port->name, port->alias};
+    for (int k = 0; k < 2 && names[k] != NULL; k++) {
+        for (size_t i = 0; i < count; i++) {
+            if (strcmp(arrays[i].name, names[k]) == 0)
+                return &arrays[i];
+        }
     }
     return ptf_net_input_count(net) == 1 && count == 1 ? arrays : NULL;
 }
@@ -127,7 +130,7 @@ static ptf_status find_arrays(const source *s, ptf_arrays *file, ptf_error *err)
     const ptf_tensor *arrays = ptf_arrays_tensors(file, &count);
     ptf_port port;
     for (size_t k = 0; ptf_net_input(s->net, k, &port); k++) {
-        s->arrays[k] = find_array(s->net, port.name, arrays, count);
+        s->arrays[k] = find_array(s->net, &port, arrays, count);
         if (s->arrays[k] == NULL)
             return tool_error(err, PTF_ARGUMENT,
                               "%s: expected an array for the input '%s', got "

@@ -192,11 +192,11 @@ static void hostile_texts_are_bounded(void **state)
         const char *tail, *words;
         ptf_status status;
     } cases[] = {
-        {"y@ = relu(x)\n", 9999, "output y0\n", "", PTF_OK},
-        {"y@ = relu(x)\n", 10000, "output y0\n", "more than 10000 values",
+        {"y@ = relu(x)\n", 39999, "output y0\n", "", PTF_OK},
+        {"y@ = relu(x)\n", 40000, "output y0\n", "more than 40000 values",
          PTF_UNSUPPORTED},
-        {"const c@ f32 []\n", 9999, "y = relu(x)\noutput y\n",
-         "more than 10000 values", PTF_UNSUPPORTED},
+        {"const c@ f32 []\n", 39999, "y = relu(x)\noutput y\n",
+         "more than 40000 values", PTF_UNSUPPORTED},
         {"const c@ f32 []\n", 80001, "", "more than 80000 constants",
          PTF_UNSUPPORTED},
         {"%@ = relu(x)\n", 5000, "output %4999\n", "", PTF_OK},

@@ -19,7 +19,7 @@ enum { SAMPLES = 5, A = 6, INPUTS = 2, OUTPUTS = 4 };
 /* One value is two outputs, and an input is one. */
 static const char text[] = "ptfold graph 1\n"
                            "input a f32 [N,2,3]\n"
-                           "input b f32 [N,2,3]\n"
+                           "input b f32 [N,2,3] also c\n"
                            "y = relu(a)\n"
                            "z = add(y, b)\n"
                            "output first y\n"
@@ -80,6 +80,7 @@ static void ports_are_found_by_number_and_by_name(void **state)
     assert_false(ptf_net_output(net, OUTPUTS, &port));
     assert_true(ptf_net_find_output(net, "sum", &index) && index == 1);
     assert_true(ptf_net_find_input(net, "b", &index) && index == 1);
+    assert_true(ptf_net_find_input(net, "c", &index) && index == 1);
     assert_false(ptf_net_find_input(net, "z", &index));
     ptf_net_free(net);
 }
@@ -88,8 +89,8 @@ static void graphs_go_round(void **state)
 {
     (void)state;
     static const char whole[] = "ptfold graph 1\n"
-                                "input a i64 [3] fixed\n"
-                                "input b f32 []\n"
+                                "input a i64 [3] fixed also first\n"
+                                "input b f32 [] also \"n 1\"\n"
                                 "y = add(a, b)\n"
                                 "output count y i64\n"
                                 "output truth y bool also y\n";
