@@ -308,6 +308,17 @@ CALLS = (
         ("hx", "w2", "states of 1 layers for a batch of 4"),
         ("params", ["gates", "own"], "a matrix of the rows of 3 gates"),
         ("params", ["w3", "own3", "own3"], "expected 2 params for each"))),
+    ("slice_scatter.default", {"self": "x", "src": "one", "dim": 1,
+                               "start": 1, "end": 2, "step": 1}, X, (
+        ("src", "x", "expected a src of the sizes of the part"),
+        ("src", "cube", "a src of the sizes"), ("dim", 2, "a src of the sizes"),
+        ("end", 1, "to a slice of nothing"), ("step", 0, "a step of at least"),
+        ("dim", 4, "dimension of 4"), ("dim", 0, "a src of the sizes"))),
+    ("select_scatter.default", {"self": "x", "src": "cube", "dim": 1,
+                                "index": -1}, X, (
+        ("src", "one", "a src of the sizes"),
+        ("index", 3, "expected a position of 3, got 3"),
+        ("index", -4, "position of 3"), ("dim", -5, "dimension of 4"))),
     ("transpose.int", {"self": "x", "dim0": 1, "dim1": -1}, (2, 4, 4, 3), (
         ("dim0", 4, "dimension of 4"), ("dim1", -HUGE, "dimension of 4"),
         ("dim0", 0, "got a recorded shape"))),

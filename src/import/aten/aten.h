@@ -66,6 +66,19 @@ typedef struct ptf_lowered_demand {
     const ptf_program_node *call;
 } ptf_lowered_demand;
 
+/* What a value is a name of. */
+typedef struct ptf_lowered_name {
+    int of;                       /* the value that it is a view of, or -1 */
+    const ptf_program_node *call; /* that gave it */
+    int first, last;              /* of a root: its views, or -1 */
+} ptf_lowered_name;
+
+/* A call that gave views of a root, and the number of the next one, or -1. */
+typedef struct ptf_lowered_view {
+    const ptf_program_node *call;
+    int next;
+} ptf_lowered_view;
+
 typedef struct ptf_lowering {
     const ptf_program *program;
     const ptf_program_graph *graph; /* the program's, or one in it */
@@ -81,7 +94,10 @@ typedef struct ptf_lowering {
     int memory_count, memory_capacity;
     ptf_lowered_demand *demands;
     int demand_count, demand_capacity;
-    bool *follows;                /* by the program's calls: see writes.h */
+    ptf_lowered_name *storage; /* by the graph's number, or NULL */
+    bool *spreads; /* by call: it writes to what another name reads later */
+    ptf_lowered_view *views;
+    int view_count, view_capacity;
     const ptf_program_node *call; /* that is being lowered */
     int call_number;              /* its own; -1 where nodes are of no call */
     bool batched;                 /* its operands and results are */
@@ -188,6 +204,14 @@ ptf_status ptf_lower_broadcast(ptf_lowering *l);
  */
 ptf_status ptf_lower_axis(ptf_lowering *l, int rank, int64_t dim, int *out);
 
+/* Positions first, first + step, ... of an axis. */
+typedef struct ptf_lowered_span {
+    int64_t first, step, length;
+} ptf_lowered_span;
+
+/* What 'start', 'end' and 'step' say of an axis of that size. */
+ptf_status ptf_lower_span(ptf_lowering *l, int64_t size, ptf_lowered_span *out);
+
 /* The dimension that an argument names, counted from the front. */
 ptf_status ptf_lower_dim(ptf_lowering *l, const char *name, int rank, int *out);
 
@@ -286,6 +310,28 @@ ptf_status ptf_lower_give_filled(ptf_lowering *l, const int64_t *sizes,
 ptf_status ptf_lower_give_node(ptf_lowering *l, ptf_op op,
                                const ptf_attrs *attrs, int input,
                                const ptf_tensor *const *tensors);
+
+/* --------------------------------------------------------- parts of values */
+
+/* Notes which results are names of the call's first tensor. */
+ptf_status ptf_lower_note_views(ptf_lowering *l, const ptf_program_node *call);
+
+/* A call has written 'result' to what 'value' names: all names of it are what
+ * they are now. */
+ptf_status ptf_lower_written(ptf_lowering *l, int value, int result);
+
+/* A node with other numbers at those positions; each of them once. */
+ptf_status ptf_lower_put(ptf_lowering *l, int into, const float *positions,
+                         int numbers, int *out);
+
+/* Lowers a call by its row. */
+ptf_status ptf_lower_row(ptf_lowering *l, const ptf_program_node *call);
+
+/* True for what depends on the input. */
+bool ptf_lower_is_computed(const ptf_lowering *l, const ptf_lowered *v);
+
+/* The value is this node from now on, in the call's form. */
+ptf_status ptf_lower_become(ptf_lowering *l, ptf_lowered *v, int node);
 
 /* -------------------------------------------------- values.c to constants.c */
 
@@ -407,6 +453,7 @@ typedef struct ptf_aten_row {
     TABLE(slice)                 \
     TABLE(recurrent)             \
     TABLE(scan)                  \
+    TABLE(scatter)               \
     TABLE(shuffle)               \
     TABLE(windows)               \
     TABLE(attention)             \
@@ -445,16 +492,6 @@ ptf_status ptf_lower_instance_norm(ptf_lowering *l, const int64_t *sizes,
 
 /* Lowers the calls of the graph that the lowering is in. */
 ptf_status ptf_lower_graph(ptf_lowering *l, const ptf_program_graph *graph);
-
-/* Lowers a call once more, now that its operands are others. */
-ptf_status ptf_lower_again(ptf_lowering *l, const ptf_program_node *call);
-
-/* After a call that writes: all names of the storage get what it wrote. */
-ptf_status ptf_lower_follow(ptf_lowering *l, const ptf_program_node *call);
-
-/* The positions of 'size' that a call of slice takes. */
-ptf_status ptf_lower_slice(ptf_lowering *l, int64_t size, int64_t *start,
-                           int64_t *end, int64_t *step);
 
 /* Lowers an operator that gives its first argument as it is. */
 ptf_status ptf_lower_same(ptf_lowering *l, const ptf_aten_row *row);

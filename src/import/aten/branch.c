@@ -9,18 +9,20 @@
 typedef struct place {
     const ptf_program_graph *graph;
     ptf_lowered *values;
+    ptf_lowered_name *storage; /* NULL in a branch, which writes nothing */
     const ptf_program_node *call;
 } place;
 
 static place leave(const ptf_lowering *l)
 {
-    return (place){l->graph, l->values, l->call};
+    return (place){l->graph, l->values, l->storage, l->call};
 }
 
 static void go_to(ptf_lowering *l, const place *p)
 {
     l->graph = p->graph;
     l->values = p->values;
+    l->storage = p->storage;
     l->call = p->call;
     l->batched = false;
 }
@@ -70,7 +72,7 @@ static ptf_status enter(ptf_lowering *l, const ptf_program_graph *g,
 static ptf_status lower_graph(ptf_lowering *l, const ptf_program_graph *g,
                               const ptf_argument *operands, int *nodes)
 {
-    place inside = {g, NULL, l->call}, outside = leave(l);
+    place inside = {g, NULL, NULL, l->call}, outside = leave(l);
     int demands = l->demand_count, count = l->call->result_count;
     ptf_status status = enter(l, g, operands, &inside.values);
     if (status == PTF_OK && g->output_count != count)

@@ -173,54 +173,47 @@ static ptf_status check_wide(ptf_lowering *l, const ptf_program_node *call)
     return PTF_OK;
 }
 
-/*
- * In place or not, a call computes the same: writes.c has seen that nobody
- * reads the old value by another name.  From here on the value that was
- * written is the result.
- */
-static ptf_status lower_call(ptf_lowering *l, const ptf_program_node *call)
+ptf_status ptf_lower_row(ptf_lowering *l, const ptf_program_node *call)
 {
     const ptf_aten_row *row = ptf_aten_find(call->target, call->schema);
-    bool writes = ptf_schema_writes_first(call->schema);
     ptf_lower_begin(l, call);
     ptf_status status = check_wide(l, call);
-    if (status == PTF_OK)
-        status = row != NULL
-                     ? row->lower(l, row)
-                     : ptf_lower_refuse(l, "is an operator that ptfold does "
-                                           "not support");
-    if (status == PTF_OK && !writes)
-        status = settle_memory(l, call);
-    const ptf_argument *written = writes ? &call->arguments[0] : NULL;
-    if (status != PTF_OK || written == NULL ||
-        written->kind != PTF_ARGUMENT_VALUE || call->result_count < 1 ||
-        call->results[0] < 0)
+    if (status != PTF_OK)
         return status;
-    const ptf_lowered *result = &l->values[call->results[0]];
-    const ptf_tensor *old = l->values[written->value].tensor;
-    if (old != NULL && old == result->tensor) /* detach_ writes nothing */
-        return PTF_OK;
-    if (old != NULL && result->tensor != NULL)
-        return ptf_lower_write(l, written->value, call->results[0]);
-    l->values[written->value] = *result;
-    bool follows =
-        l->graph == &l->program->graph && l->follows[call - l->graph->nodes];
-    return follows ? ptf_lower_follow(l, call) : PTF_OK;
+    return row != NULL ? row->lower(l, row)
+                       : ptf_lower_refuse(l, "is an operator that ptfold does "
+                                             "not support");
 }
 
-ptf_status ptf_lower_again(ptf_lowering *l, const ptf_program_node *call)
+/* From here on the value that was written is the result; and so are its other
+ * names, where one is read later. */
+static ptf_status settle_write(ptf_lowering *l, const ptf_program_node *call)
 {
-    const ptf_aten_row *row = ptf_aten_find(call->target, call->schema);
-    const ptf_lowered *of = &l->values[call->arguments[0].value];
-    if (row == NULL || (of->node < 0 && of->tensor == NULL)) /* not needed */
+    int written = call->arguments[0].value, result = call->results[0];
+    const ptf_tensor *old = l->values[written].tensor;
+    const ptf_tensor *now = l->values[result].tensor;
+    if (old != NULL && old == now) /* detach_ writes nothing */
         return PTF_OK;
-    for (int r = 0; r < call->result_count; r++) {
-        if (call->results[r] >= 0)
-            l->values[call->results[r]] =
-                (ptf_lowered){.node = -1, .other = -1};
-    }
-    ptf_lower_begin(l, call);
-    return row->lower(l, row);
+    if (old != NULL && now != NULL)
+        return ptf_lower_write(l, written, result);
+    if (l->storage != NULL && l->spreads[call - l->program->graph.nodes])
+        return ptf_lower_written(l, written, result);
+    l->values[written] = l->values[result];
+    return PTF_OK;
+}
+
+/* In place or not, a call computes the same. */
+static ptf_status lower_call(ptf_lowering *l, const ptf_program_node *call)
+{
+    bool writes = ptf_schema_writes_first(call->schema);
+    const ptf_argument *first = writes ? &call->arguments[0] : NULL;
+    ptf_status status = ptf_lower_row(l, call);
+    if (status == PTF_OK && !writes)
+        status = settle_memory(l, call);
+    if (status == PTF_OK && writes && first->kind == PTF_ARGUMENT_VALUE &&
+        call->result_count > 0 && call->results[0] >= 0)
+        status = settle_write(l, call);
+    return status == PTF_OK ? ptf_lower_note_views(l, call) : status;
 }
 
 /* --------------------------------------------------- what outputs depend on */
@@ -556,19 +549,23 @@ static ptf_status lower(ptf_lowering *l)
     const ptf_program_graph *g = &l->program->graph;
     l->values = ptf_arena_array(&l->net->arena, (size_t)g->value_count,
                                 sizeof(*l->values));
-    l->follows = ptf_arena_array(&l->net->arena, (size_t)g->node_count,
-                                 sizeof(*l->follows));
-    if (l->values == NULL || l->follows == NULL)
+    l->storage = ptf_arena_array(&l->net->arena, (size_t)g->value_count,
+                                 sizeof(*l->storage));
+    l->spreads = ptf_arena_array(&l->net->arena, (size_t)g->node_count + 1,
+                                 sizeof(*l->spreads));
+    if (l->values == NULL || l->storage == NULL || l->spreads == NULL)
         return ptf_fail_memory(l->err);
-    for (int i = 0; i < g->value_count; i++)
+    for (int i = 0; i < g->value_count; i++) {
         l->values[i] = (ptf_lowered){.node = -1, .other = -1};
+        l->storage[i] = (ptf_lowered_name){-1, NULL, -1, -1};
+    }
     l->call_number = -1;
     int file; /* memory 0 is the file's, which nobody writes to */
     ptf_status status = ptf_lower_remember(l, NULL, 0, &file);
     if (status == PTF_OK)
         status = check_mode(l);
     if (status == PTF_OK)
-        status = ptf_program_check_writes(l->program, l->follows, l->err);
+        status = ptf_program_check_writes(l->program, l->spreads, l->err);
     if (status == PTF_OK)
         status = take_inputs(l);
     if (status == PTF_OK)

@@ -107,42 +107,45 @@ static int64_t limit(int64_t at, int64_t size)
     return at < 0 ? 0 : at > size ? size : at;
 }
 
-ptf_status ptf_lower_slice(ptf_lowering *l, int64_t size, int64_t *start,
-                           int64_t *end, int64_t *step)
+ptf_status ptf_lower_span(ptf_lowering *l, int64_t size, ptf_lowered_span *out)
 {
+    int64_t end = INT64_MAX;
+    *out = (ptf_lowered_span){.first = 0};
     ptf_status status = PTF_OK;
-    *start = 0;
-    *end = INT64_MAX;
     if (!ptf_lower_is_none(l, "start"))
-        status = ptf_lower_int(l, "start", start);
+        status = ptf_lower_int(l, "start", &out->first);
     if (status == PTF_OK && !ptf_lower_is_none(l, "end"))
-        status = ptf_lower_int(l, "end", end);
+        status = ptf_lower_int(l, "end", &end);
     if (status == PTF_OK)
-        status = ptf_lower_int(l, "step", step);
-    *start = limit(*start, size);
-    *end = limit(*end, size);
-    return status != PTF_OK || *step >= 1
-               ? status
-               : ptf_lower_refuse(l, "expected a step of at least 1");
+        status = ptf_lower_int(l, "step", &out->step);
+    if (status != PTF_OK)
+        return status;
+    out->first = limit(out->first, size);
+    end = limit(end, size);
+    if (out->step < 1)
+        return ptf_lower_refuse(l, "expected a step of at least 1");
+    if (end > out->first)
+        out->length = (end - out->first - 1) / out->step + 1;
+    return PTF_OK;
 }
 
 static ptf_status lower_slice(ptf_lowering *l, const ptf_aten_row *row)
 {
-    int64_t sizes[PTF_LOWER_LIST], start, end, step;
+    int64_t sizes[PTF_LOWER_LIST];
     int rank, dim;
+    ptf_lowered_span s;
     cut c;
     ptf_status status = ptf_lower_sizes(l, "self", sizes, &rank);
     if (status == PTF_OK)
         status = ptf_lower_dim(l, "dim", rank, &dim);
     if (status == PTF_OK)
-        status = ptf_lower_slice(l, sizes[dim], &start, &end, &step);
+        status = ptf_lower_span(l, sizes[dim], &s);
     if (status != PTF_OK)
         return status;
-    if (start == 0 && end == sizes[dim] && step == 1)
+    if (s.step == 1 && s.length == sizes[dim])
         return ptf_lower_same(l, row);
-    int64_t length = end > start ? (end - start - 1) / step + 1 : 0;
     status = read_cut(l, &c);
-    return status == PTF_OK ? give_slice(l, &c, 0, start, step, length)
+    return status == PTF_OK ? give_slice(l, &c, 0, s.first, s.step, s.length)
                             : status;
 }
 

@@ -334,8 +334,7 @@ static ptf_status drop_batch(ptf_lowering *l, int constant, int *out)
 
 /* ------------------------------------------------------------------- forms */
 
-/* True for what depends on the input. */
-static bool is_computed(const ptf_lowering *l, const ptf_lowered *v)
+bool ptf_lower_is_computed(const ptf_lowering *l, const ptf_lowered *v)
 {
     return v->node >= 0 && l->net->nodes[v->node].op != PTF_OP_CONSTANT;
 }
@@ -355,7 +354,7 @@ static void see_operand(ptf_lowering *l, int value, bool *some, bool *all)
     const ptf_lowered *v = &l->values[value];
     int rank = rank_of(l, v);
     l->rank = rank > l->rank ? rank : l->rank;
-    if (is_computed(l, v)) {
+    if (ptf_lower_is_computed(l, v)) {
         *some = true;
         *all = *all && v->batched;
     }
@@ -396,7 +395,7 @@ ptf_status ptf_lower_broadcast(ptf_lowering *l)
         const ptf_argument *a = &l->call->arguments[i];
         const ptf_lowered *v =
             a->kind == PTF_ARGUMENT_VALUE ? &l->values[a->value] : NULL;
-        if (v != NULL && is_computed(l, v))
+        if (v != NULL && ptf_lower_is_computed(l, v))
             aligned = aligned && rank_of(l, v) == l->rank;
     }
     return aligned ? PTF_OK : ptf_lower_whole(l);
@@ -576,6 +575,22 @@ static ptf_status keep_constant(ptf_lowering *l, ptf_lowered *v)
     return status;
 }
 
+ptf_status ptf_lower_become(ptf_lowering *l, ptf_lowered *v, int node)
+{
+    ptf_shape shape = l->shapes[node];
+    v->node = node;
+    v->batched = l->batched;
+    if (l->net->nodes[node].op == PTF_OP_CONSTANT)
+        return keep_constant(l, v);
+    /* A first axis of size 1 is the batch of a program of one sample. */
+    if (l->batched || l->batch != 1 || shape.rank == 0 || shape.dim[0] != 1)
+        return PTF_OK;
+    shape = without_first(shape);
+    v->other = node;
+    v->batched = true;
+    return ptf_lower_reshape(l, node, &shape, &v->node);
+}
+
 ptf_status ptf_lower_give_at(ptf_lowering *l, int index, int node)
 {
     const ptf_program_node *call = l->call;
@@ -591,19 +606,7 @@ ptf_status ptf_lower_give_at(ptf_lowering *l, int index, int node)
     ptf_status status = check_recorded(l, recorded, &shape);
     if (status == PTF_OK)
         status = check_dtype(l, recorded, node);
-    v->node = node;
-    v->batched = l->batched;
-    if (status == PTF_OK && constant)
-        status = keep_constant(l, v);
-    /* A first axis of size 1 is the batch of a program of one sample. */
-    if (status == PTF_OK && !constant && !l->batched && l->batch == 1 &&
-        shape.rank > 0 && shape.dim[0] == 1) {
-        shape = without_first(shape);
-        status = ptf_lower_reshape(l, node, &shape, &v->node);
-        v->other = node;
-        v->batched = true;
-    }
-    return status;
+    return status == PTF_OK ? ptf_lower_become(l, v, node) : status;
 }
 
 ptf_status ptf_lower_give(ptf_lowering *l, int node)

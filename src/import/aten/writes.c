@@ -7,9 +7,10 @@
  *     relu_(x)         writes it; from here on x is the result
  *     add(y, 1)        reads y, which has changed under its old name: refused
  *
- * Refused, that is, unless all names are views that are surely such: then they
- * follow (follow.c).  Only what depends on an input is held to that: constants
- * have memory that their views share while the net is made (constants.c).
+ * Only what depends on an input is held to that: constants have memory that
+ * their views share while the net is made (constants.c).  And only where a name
+ * may be a copy instead, as what reshape gives: names that are views for sure
+ * are made again from what was written (views.c).
  *
  * One pass in the order of the calls: a storage keeps the two of its names so
  * far that are read last of all, so that a write can ask for one other than
@@ -18,12 +19,14 @@
  * SPDX-License-Identifier: Apache-2.0
  */
 #include "import/aten/writes.h"
+#include "import/aten/aten.h"
 
 typedef struct name {
     int root;      /* another name of the storage; its own number: the root */
     int last_use;  /* the last node that reads it; node_count: an output */
     int latest[2]; /* of a root: the names that are read last, or -1 */
     bool is_computed; /* it depends on an input */
+    bool copies;      /* of a root: a name may be a copy instead */
 } name;
 
 static int root_of(name *names, int value)
@@ -57,6 +60,7 @@ static void join(name *names, int a, int b)
         return;
     names[y].root = x;
     names[x].is_computed = names[x].is_computed || names[y].is_computed;
+    names[x].copies = names[x].copies || names[y].copies;
     rank(names, &names[x], names[y].latest[0]);
     rank(names, &names[x], names[y].latest[1]);
 }
@@ -76,7 +80,7 @@ static void use_argument(name *names, const ptf_argument *a, int node)
 static void find_last_uses(const ptf_program_graph *g, name *names)
 {
     for (int v = 0; v < g->value_count; v++)
-        names[v] = (name){v, -1, {-1, -1}, false};
+        names[v] = (name){.root = v, .last_use = -1, .latest = {-1, -1}};
     for (int i = 0; i < g->node_count; i++) {
         for (int k = 0; k < g->nodes[i].argument_count; k++)
             use_argument(names, &g->nodes[i].arguments[k], i);
@@ -145,6 +149,36 @@ bool ptf_aten_may_give_view(const char *target)
     return false;
 }
 
+/* The same for operators of a table, with or without the mark in place. */
+static bool is_among(const char *target, const char *const *names, size_t count)
+{
+    static const char space[] = "aten.";
+    size_t start = sizeof(space) - 1, size;
+    if (strncmp(target, space, start) != 0)
+        return false;
+    size = strcspn(target + start, ".");
+    size -= size > 0 && target[start + size - 1] == '_';
+    for (size_t i = 0; i < count; i++) {
+        if (strlen(names[i]) == size &&
+            memcmp(names[i], target + start, size) == 0)
+            return true;
+    }
+    return false;
+}
+
+bool ptf_aten_is_view(const ptf_program_node *call)
+{
+    static const char *const views[] = {
+        "alias",     "chunk",    "detach",    "diagonal",
+        "expand",    "movedim",  "narrow",    "permute",
+        "select",    "slice",    "split",     "split_with_sizes",
+        "squeeze",   "swapaxes", "swapdims",  "t",
+        "transpose", "unbind",   "unflatten", "unfold",
+        "unsqueeze", "view"};
+    bool moves = is_among(call->target, views, PTF_ARRAY_SIZE(views));
+    return ptf_schema_writes_first(call->schema) ? !moves : moves;
+}
+
 /* The first tensor and all results may be one storage; those of a list one by
  * one. */
 static void join_all(name *names, const ptf_program_node *node)
@@ -156,8 +190,10 @@ static void join_all(name *names, const ptf_program_node *node)
             a->kind == PTF_ARGUMENT_VALUES && a->count == node->result_count;
         for (int r = 0; (is_one || is_list) && r < node->result_count; r++) {
             int value = is_one ? a->value : a->values[r];
-            if (value >= 0 && node->results[r] >= 0)
-                join(names, value, node->results[r]);
+            if (value < 0 || node->results[r] < 0)
+                continue;
+            join(names, value, node->results[r]);
+            names[root_of(names, value)].copies = true;
         }
     }
 }
@@ -169,47 +205,18 @@ static void join_results(name *names, const ptf_program_node *node,
     const ptf_schema *schema = node->schema;
     for (int r = 0; r < node->result_count; r++) {
         int row = node->returns_list || r >= schema->result_count ? 0 : r;
-        if (schema->result_count > 0 && node->results[r] >= 0 &&
-            schema->results[row].alias == argument->alias)
-            join(names, value, node->results[r]);
+        if (schema->result_count == 0 || node->results[r] < 0 ||
+            schema->results[row].alias != argument->alias)
+            continue;
+        join(names, value, node->results[r]);
+        if (!ptf_aten_is_view(node))
+            names[root_of(names, value)].copies = true;
     }
 }
 
-static bool is_of(name *names, int value, int root)
-{
-    return value >= 0 && root_of(names, value) == root;
-}
-
-/* A call that reads the storage and gives a name of it. */
-static bool gives_name(name *names, const ptf_program_node *call, int root)
-{
-    bool reads = false, gives = false;
-    for (int i = 0; i < call->argument_count; i++) {
-        const ptf_argument *a = &call->arguments[i];
-        if (a->kind == PTF_ARGUMENT_VALUE)
-            reads = reads || is_of(names, a->value, root);
-        for (int k = 0; a->kind == PTF_ARGUMENT_VALUES && k < a->count; k++)
-            reads = reads || is_of(names, a->values[k], root);
-    }
-    for (int r = 0; r < call->result_count; r++)
-        gives = gives || is_of(names, call->results[r], root);
-    return reads && gives;
-}
-
-/* All names can follow what is written to one of them. */
-static bool can_follow(const ptf_program_graph *g, name *names, int index,
-                       int value)
-{
-    int root = root_of(names, value);
-    bool all = ptf_aten_can_follow(g, value);
-    for (int i = 0; i < index && all; i++)
-        all = !gives_name(names, &g->nodes[i], root) ||
-              ptf_aten_is_followed(&g->nodes[i]);
-    return all;
-}
-
+/* Notes that another name is read later, which must be known then. */
 static ptf_status check_write(const ptf_program *program, name *names,
-                              int index, int value, bool *follows,
+                              int index, int value, bool known, bool *spreads,
                               ptf_error *err)
 {
     const ptf_program_graph *g = &program->graph;
@@ -217,10 +224,10 @@ static ptf_status check_write(const ptf_program *program, name *names,
     int other = root->latest[0] != value ? root->latest[0] : root->latest[1];
     if (other < 0 || names[other].last_use <= index)
         return PTF_OK;
-    follows[index] = can_follow(g, names, index, value);
-    if (follows[index])
-        return PTF_OK;
+    spreads[index] = true;
     int reader = names[other].last_use;
+    if (known && !root->copies)
+        return PTF_OK;
     return ptf_program_fail(
         program, &g->nodes[index], err, PTF_UNSUPPORTED,
         "writes to '%s' in place, whose storage %s reads later as '%s'",
@@ -230,10 +237,11 @@ static ptf_status check_write(const ptf_program *program, name *names,
 }
 
 static ptf_status read_node(const ptf_program *program, name *names, int index,
-                            bool *follows, ptf_error *err)
+                            bool *spreads, ptf_error *err)
 {
     const ptf_program_node *node = &program->graph.nodes[index];
     ptf_status status = PTF_OK;
+    bool known = ptf_aten_is_view(node);
     if (ptf_aten_may_give_view(node->target))
         join_all(names, node);
     for (int i = 0; node->schema != NULL && i < node->argument_count; i++) {
@@ -245,15 +253,15 @@ static ptf_status read_node(const ptf_program *program, name *names, int index,
         if (argument->is_written && reads_computed(names, node))
             root->is_computed = true;
         if (argument->is_written && status == PTF_OK && root->is_computed)
-            status =
-                check_write(program, names, index, given->value, follows, err);
+            status = check_write(program, names, index, given->value, known,
+                                 spreads, err);
         if (argument->alias != 0)
             join_results(names, node, argument, given->value);
     }
     return status;
 }
 
-ptf_status ptf_program_check_writes(const ptf_program *program, bool *follows,
+ptf_status ptf_program_check_writes(const ptf_program *program, bool *spreads,
                                     ptf_error *err)
 {
     const ptf_program_graph *g = &program->graph;
@@ -264,7 +272,7 @@ ptf_status ptf_program_check_writes(const ptf_program *program, bool *follows,
     find_computed(program, names);
     ptf_status status = PTF_OK;
     for (int i = 0; status == PTF_OK && i < g->node_count; i++)
-        status = read_node(program, names, i, follows, err);
+        status = read_node(program, names, i, spreads, err);
     ptf_free(names);
     return status;
 }
