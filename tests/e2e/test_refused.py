@@ -18,6 +18,8 @@ X = (2, 3, 4, 4)
 TOP = {"y": pt2.meta((2, 3, 2, 4)), "i": pt2.meta((2, 3, 2, 4), pt2.INT64)}
 LSTM = {"y": pt2.meta((2, 4, 2)), "h": pt2.meta((1, 4, 2)),
         "c": pt2.meta((1, 4, 2))}
+BAGS = {"y": pt2.meta((3, 3)), **{name: pt2.meta((3,), pt2.INT64)
+                                  for name in ("o", "s", "i")}}
 GRU = {"y": LSTM["y"], "h": LSTM["h"]}
 MOST = {"y": pt2.meta(X[:3]), "i": pt2.meta(X[:3], pt2.INT64)}
 
@@ -319,6 +321,19 @@ CALLS = (
         ("src", "one", "a src of the sizes"),
         ("index", 3, "expected a position of 3, got 3"),
         ("index", -4, "position of 3"), ("dim", -5, "dimension of 4"))),
+    ("embedding_bag.padding_idx", {
+        "weight": "flat", "indices": "integers", "offsets": "integers",
+        "scale_grad_by_freq": False, "mode": 1, "sparse": False,
+        "per_sample_weights": None, "include_last_offset": False,
+        "padding_idx": None}, BAGS, (
+        ("mode", 3, "expected a mode from 0 to 2, got 3"),
+        ("weight", "five", "expected a weight of two axes"),
+        ("indices", "flat", "expected indices of one axis"),
+        ("offsets", "flat", "expected offsets of one axis"),
+        ("offsets", "line", "its offsets are computed from the input"),
+        ("offsets", "seven", "expected offsets from 0 to 3 in ascending order"),
+        ("per_sample_weights", "five", "expected a weight for each index"),
+        ("include_last_offset", True, "expected 3 as the last offset"))),
     ("transpose.int", {"self": "x", "dim0": 1, "dim1": -1}, (2, 4, 4, 3), (
         ("dim0", 4, "dimension of 4"), ("dim1", -HUGE, "dimension of 4"),
         ("dim0", 0, "got a recorded shape"))),
@@ -438,6 +453,10 @@ class Refused(ProgramTest):
                {"self": "x", "dim": 1, "start": 0, "end": 2})
         p.call("torch.ops.aten.mean.dim", {"two_rows": (2, 4)},
                {"self": "x", "dim": [1, 2]})
+        p.call("torch.ops.aten.mean.dim", {"flat": (2, 3)},
+               {"self": "x", "dim": [2, 3]})
+        p.call("torch.ops.aten.mean.dim", {"line": (3,)},
+               {"self": "x", "dim": [0, 2, 3]})
         results = sizes if "y" in sizes else {"y": sizes}
         if target.startswith("_native"):
             results.update(mean=(0,), rstd=(0,))
@@ -462,7 +481,7 @@ class Refused(ProgramTest):
                     path = self.program(target, *changed(arguments, sizes, key,
                                                          value))
                     place = (f"node 'y' (aten.{target}): " if not other
-                             else "graph_module.graph.nodes[5].inputs")
+                             else "graph_module.graph.nodes[7].inputs")
                     self.refuse(other[0] if other else UNSUPPORTED,
                                 [place, say], "ptfold", "ops", path)
 

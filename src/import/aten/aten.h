@@ -457,6 +457,7 @@ typedef struct ptf_aten_row {
     TABLE(shuffle)               \
     TABLE(windows)               \
     TABLE(attention)             \
+    TABLE(bag)                   \
     TABLE(einsum)
 
 #define FAMILY(id, name) extern const ptf_aten_row ptf_aten_##name[];
