@@ -817,8 +817,11 @@ typedef struct ptf_metadata {
  * __metadata__ carries "architecture" (the text of a chain of modules) or
  * "graph" (that of any other net, as ptf_net_print_graph() has it), "assumes"
  * (ptf_net_assumption(), or nothing), "rewrites" and, when 'source' is not
- * NULL, "source_sha256".  Anything else is PTF_ARGUMENT.  'notes', which a row
- * without key ends, go there too; NULL: none.
+ * NULL, "source_sha256".  'notes', which a row without key ends, go there too;
+ * NULL: none.  ".pt2" gives the program that the net was made from, changed only
+ * as its rewrites say, without notes: see ptf_program_save().  The file is read
+ * again and must give this net; what it cannot say is PTF_UNSUPPORTED, as is a
+ * net that was made from no program.  Anything else is PTF_ARGUMENT.
  *
  * The file is complete or absent: it is written beside the target under
  * another name, synced, and renamed.  'path' must not be a file that 'source'
