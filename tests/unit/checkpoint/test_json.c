@@ -86,6 +86,7 @@ static void others_are_left_to_jansson(void **unused)
         "[\"\\u0000\"]",
         "]",
         "[1}",
+        "7",
     };
     char deep[1000];
     (void)unused;
