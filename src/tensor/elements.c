@@ -273,7 +273,7 @@ FIND_ROWS(find_f16, uint16_t, 0x7c00)
 FIND_ROWS(find_bf16, uint16_t, 0x7f80)
 
 /* A piece of a tensor without gaps, so that threads share the reading. */
-enum { PIECE = 1 << 20 };
+enum { PIECE = 1 << 16 };
 
 typedef struct pieces {
     const ptf_tensor *tensor;
