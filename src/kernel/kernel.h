@@ -17,7 +17,8 @@
  *                rows of b's column, in order; w is b's number, x is a's.
  *   epilogue     s = s + bias; s = fma(s, scale, shift); s = relu(s); each
  *                where there is one.
- *   scale_shift  fma(x, scale, shift), one scale and shift per channel.
+ *   scale_shift  fma(x, scale, shift), one scale and shift per channel; then
+ *                relu, where there is one.
  *   unary        a function of one number: functions.inc has each formula.
  *   plus, minus, times, over: a + b, a - b, a * b, a / b.
  *   maximum      the larger one; NaN where one is NaN; +0 of +0 and -0.
@@ -333,7 +334,8 @@ typedef struct ptf_kernels {
     ptf_isa isa;
 
     void (*scale_shift)(float *y, const float *x, int64_t channels,
-                        int64_t pixels, const float *scale, const float *shift);
+                        int64_t pixels, const float *scale, const float *shift,
+                        bool then_relu);
     ptf_unary_kernel *const *unary;   /* by ptf_unary */
     ptf_binary_kernel *const *binary; /* by ptf_binary */
     ptf_where_kernel *where;

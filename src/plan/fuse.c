@@ -12,7 +12,8 @@
 static bool takes_norm(const ptf_fused *root, const ptf_node *product,
                        const ptf_node *norm)
 {
-    return ptf_op_is(norm->op, PTF_FAMILY_AFFINE) && !root->relu &&
+    return ptf_op_is(norm->op, PTF_FAMILY_AFFINE) &&
+           ptf_op_is(product->op, PTF_FAMILY_PRODUCT) && !root->relu &&
            root->norm == NULL && product->tensors[PTF_ROLE_SCALE] == NULL &&
            ptf_norm_fits(product, root->flat, norm);
 }
@@ -35,8 +36,8 @@ static void find_readers(const ptf_net *net, bool all, ptf_fused *nodes)
 }
 
 /*
- * Aliases belong to their input; batch norm and ReLU to the product before them
- * when nobody else reads that.
+ * Aliases belong to their input; batch norm to the product before it, and ReLU
+ * to the product or batch norm, when nobody else reads that.
  */
 static void find_root(const ptf_net *net, int i, ptf_fused *nodes)
 {
@@ -90,7 +91,8 @@ void ptf_plan_fuse(const ptf_net *net, bool all, bool alone, ptf_fused *nodes)
     find_readers(net, all, nodes);
     for (int i = 0; i < net->node_count; i++) {
         nodes[i].open =
-            !alone && ptf_op_is(net->nodes[i].op, PTF_FAMILY_PRODUCT);
+            !alone && (ptf_op_is(net->nodes[i].op, PTF_FAMILY_PRODUCT) ||
+                       ptf_op_is(net->nodes[i].op, PTF_FAMILY_AFFINE));
         find_root(net, i, nodes);
     }
     find_copied(net, alone, nodes);

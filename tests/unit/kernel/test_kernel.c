@@ -369,9 +369,11 @@ static void check_pointwise(void)
         check(unary_names[f], want, got, n);
     }
     const float *scale = filled(channels, 9), *shift = filled(channels, 9);
-    ref->scale_shift(want, x, channels, pixels, scale, shift);
-    fast->scale_shift(got, x, channels, pixels, scale, shift);
-    check("scale_shift", want, got, n);
+    for (int then_relu = 0; then_relu < 2; then_relu++) {
+        ref->scale_shift(want, x, channels, pixels, scale, shift, then_relu);
+        fast->scale_shift(got, x, channels, pixels, scale, shift, then_relu);
+        check("scale_shift", want, got, n);
+    }
     ref->softmax(want, x, 1.0, 1, channels, pixels);
     fast->softmax(got, x, 1.0, 1, channels, pixels);
     check("softmax", want, got, n);
