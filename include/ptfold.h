@@ -1497,8 +1497,7 @@ PTF_API void ptf_difference_add(ptf_difference *difference, const float *a,
 /*
  * A network against another that should compute the same: the original A and
  * B, a rewrite of it or anything else with the same inputs and outputs.
- * Layers are paired through the log of the rewrites where B was made by them,
- * and otherwise by their order, kind and shape, then by name.
+ * Layers are paired by what they read and do, whatever their names and order.
  *
  * Between them stands the ideal I: B's graph with A's parameters, folded where
  * B has them folded, but not rounded.  That I is A is shown layer by layer, for
@@ -1512,8 +1511,7 @@ typedef struct ptf_check_options {
     double atol, rtol;    /* for WITHIN TOLERANCE */
     int64_t max_ulps;     /* for CERTIFIED_WITHIN; 0: no parameter may be off */
     bool layers;          /* figures for each layer too */
-    const ptf_net *model; /* made from A by the rewrites that B's file names:
-                             layers of B are paired as its are; or NULL */
+    bool bisect;          /* B's layers on A's values too */
 } ptf_check_options;
 
 /*
@@ -1660,6 +1658,13 @@ typedef struct ptf_layer_check {
     int64_t runs_beyond; /* outside of the f32 bound, in A or B */
     int64_t ulps;        /* how far its worst parameter is off */
     bool broken;     /* no certificate, because of this layer as a function */
+    bool plain;      /* it has no parameters */
+
+    /* With options->bisect: B's layer on the values that A's had, against what
+     * A's gives. */
+    double own;        /* largest difference of the two as real functions */
+    double own_bound;  /* the most that rounding in both can be */
+    int64_t own_apart; /* numbers in which they differ by more than rounding */
     ptf_level level; /* BITWISE, CERTIFIED, WITHIN TOLERANCE, ... */
 } ptf_layer_check;
 

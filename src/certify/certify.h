@@ -24,25 +24,27 @@ typedef struct ptf_pair_mismatch {
 } ptf_pair_mismatch;
 
 /*
- * Per node, the one that made its numbers: itself, but where it passes those of
- * another on in their order, as Dropout, Identity and Flatten do.
+ * Per node, the first that has its numbers: itself, but where it passes those
+ * of another on in their order, as Dropout, Identity and Flatten do, or does
+ * what another has done.
  */
-void ptf_find_makers(const ptf_net *net, int *makers);
+ptf_status ptf_find_makers(const ptf_net *net, int *makers, ptf_error *err);
 
-/* Two nets, and the makers of their nodes. */
+/* Two nets, the makers of their nodes, and the shapes of their values. */
 typedef struct ptf_graphs {
     const ptf_net *a, *b;
     const int *a_makers, *b_makers;
+    const ptf_shape *a_shapes, *b_shapes;
 } ptf_graphs;
 
 /*
  * Pairs each node of B.  'pairs' has room for B's nodes and 'folded' for A's:
  * those that stand for a batch norm that is inside a layer of B.  'mismatch'
  * names the first layer with parameters, of either net, that has no
- * counterpart, and where the nets are no chains the first node of B that has
- * none or reads other values than its counterpart.
+ * counterpart, else the first node of B that has none, reads other values than
+ * its counterpart, or does something else with them; its text is in 'arena'.
  */
-ptf_status ptf_pair_nets(const ptf_graphs *graphs, const ptf_net *model,
+ptf_status ptf_pair_nets(const ptf_graphs *graphs, ptf_arena *arena,
                          ptf_pair *pairs, bool *folded,
                          ptf_pair_mismatch *mismatch, ptf_error *err);
 

@@ -7,21 +7,26 @@
 
 /* -------------------------------------------------------------------- make */
 
-/* Arrays of a side that depend on the net alone. */
+/* Arrays of a side that depend on the net and the shapes alone. */
 static ptf_status make_side(ptf_check *c, int which, const ptf_net *net,
-                            ptf_error *err)
+                            const ptf_shape *inputs, ptf_error *err)
 {
     size_t nodes = (size_t)net->node_count;
     ptf_side *side = &c->sides[which];
     side->net = net;
     side->taps = ptf_arena_array(&c->arena, nodes, sizeof(*side->taps));
-    side->steps = ptf_arena_array(&c->arena, nodes, sizeof(*side->steps));
     side->inside = ptf_arena_array(&c->arena, nodes, sizeof(*side->inside));
     side->makers = ptf_arena_array(&c->arena, nodes, sizeof(*side->makers));
-    if (!side->taps || !side->steps || !side->inside || !side->makers)
+    side->shapes = ptf_arena_array(&c->arena, nodes, sizeof(*side->shapes));
+    side->held = ptf_arena_array(&c->arena, nodes, sizeof(*side->held));
+    side->beyond = ptf_arena_array(&c->arena, nodes, sizeof(*side->beyond));
+    side->radius = ptf_arena_array(&c->arena, nodes, sizeof(*side->radius));
+    if (!side->taps || !side->inside || !side->makers || !side->shapes ||
+        !side->held || !side->beyond || !side->radius)
         return ptf_fail_memory(err);
-    ptf_find_makers(net, side->makers);
-    return PTF_OK;
+    ptf_status status = ptf_find_makers(net, side->makers, err);
+    return status == PTF_OK ? ptf_net_shapes(net, inputs, side->shapes, err)
+                            : status;
 }
 
 /* Marks what lies between a layer of A and the last norm folded into it. */
@@ -36,11 +41,12 @@ static void mark_inside(const ptf_net *a, const ptf_pair *pair, bool *inside)
 
 static ptf_status pair_nets(ptf_check *c, bool *folded, ptf_error *err)
 {
-    const ptf_net *a = c->sides[PTF_SIDE_A].net, *b = c->sides[PTF_SIDE_B].net;
-    ptf_graphs graphs = {a, b, c->sides[PTF_SIDE_A].makers,
-                         c->sides[PTF_SIDE_B].makers};
-    ptf_status status = ptf_pair_nets(&graphs, c->options.model, c->pairs,
-                                      folded, &c->mismatch, err);
+    const ptf_side *from = &c->sides[PTF_SIDE_A], *to = &c->sides[PTF_SIDE_B];
+    const ptf_net *a = from->net, *b = to->net;
+    ptf_graphs graphs = {a,         b, from->makers, to->makers, from->shapes,
+                         to->shapes};
+    ptf_status status =
+        ptf_pair_nets(&graphs, &c->arena, c->pairs, folded, &c->mismatch, err);
     for (int i = b->input_count; status == PTF_OK && i < b->node_count; i++)
         mark_inside(a, &c->pairs[i], c->sides[PTF_SIDE_A].inside);
     return status;
@@ -129,7 +135,6 @@ static ptf_status make_enclosures(ptf_check *c, const ptf_shape *inputs,
                                   ptf_error *err)
 {
     ptf_status status = PTF_OK;
-    c->group = c->sides[PTF_SIDE_A].net->whole ? 1 : INT64_MAX;
     for (int i = 0; status == PTF_OK && i < PTF_SIDE_COUNT; i++) {
         if (i == PTF_SIDE_I && c->mismatch.reason != NULL)
             continue;
@@ -138,9 +143,6 @@ static ptf_status make_enclosures(ptf_check *c, const ptf_shape *inputs,
         status =
             ptf_enclosure_make_with(net, numbers[i], inputs, c->options.threads,
                                     &c->enclosures[i], err);
-        if (status == PTF_OK &&
-            ptf_enclosure_group(c->enclosures[i]) < c->group)
-            c->group = ptf_enclosure_group(c->enclosures[i]);
     }
     return status;
 }
@@ -232,9 +234,28 @@ static bool make_outs(ptf_check *c, ptf_side *side)
     return k == count;
 }
 
+/*
+ * The most inputs that run together: what both runs give in all layers is kept
+ * until it has been looked at.
+ */
+static int64_t group_of(const ptf_check *c)
+{
+    enum { MOST_NUMBERS = 1 << 26 };
+    int64_t each = 1;
+    for (int i = PTF_SIDE_A; i <= PTF_SIDE_B; i += PTF_SIDE_B - PTF_SIDE_A) {
+        const ptf_side *side = &c->sides[i];
+        for (int k = 0; k < side->net->node_count; k++)
+            each += ptf_shape_numel(&side->shapes[k]);
+    }
+    if (c->sides[PTF_SIDE_A].net->whole)
+        return 1;
+    return ptf_max_i64(ptf_min_i64(MOST_NUMBERS / each, PTF_ENCLOSE_IMAGES), 1);
+}
+
 static ptf_status make_plans(ptf_check *c, const ptf_shape *inputs,
                              ptf_error *err)
 {
+    c->group = group_of(c);
     size_t room = (size_t)(c->group * c->outputs_each);
     ptf_status status = PTF_OK;
     for (int i = PTF_SIDE_A; status == PTF_OK && i <= PTF_SIDE_B;
@@ -255,19 +276,49 @@ static ptf_status make_plans(ptf_check *c, const ptf_shape *inputs,
     return status;
 }
 
+static size_t most_operands(const ptf_net *net)
+{
+    int most = 1;
+    for (int i = 0; i < net->node_count; i++)
+        most =
+            net->nodes[i].input_count > most ? net->nodes[i].input_count : most;
+    return (size_t)most;
+}
+
+/* What layers need, one after the other. */
 static ptf_status make_room(ptf_check *c, ptf_error *err)
 {
+    const ptf_net *a = c->sides[PTF_SIDE_A].net, *b = c->sides[PTF_SIDE_B].net;
+    size_t nodes_a = (size_t)a->node_count, nodes_b = (size_t)b->node_count;
+    size_t operands = most_operands(a) + most_operands(b);
+    c->threads =
+        c->options.threads > 0 ? c->options.threads : ptf_thread_count();
+    c->operands = ptf_arena_array(&c->arena, operands, sizeof(*c->operands));
+    c->chain = ptf_arena_array(&c->arena, nodes_a, sizeof(*c->chain));
+    c->a_taps = ptf_arena_array(&c->arena, nodes_a, sizeof(*c->a_taps));
+    c->taps = ptf_arena_array(&c->arena, nodes_b, sizeof(*c->taps));
+    c->at = ptf_arena_array(&c->arena, (size_t)a->input_count, sizeof(*c->at));
+    c->sums =
+        ptf_arena_array(&c->arena, 2 * (size_t)c->threads, sizeof(*c->sums));
     c->silent = ptf_arena_array(&c->arena, (size_t)c->group, sizeof(bool));
-    if (c->silent == NULL)
+    if (!c->operands || !c->chain || !c->a_taps || !c->taps || !c->at ||
+        !c->sums || !c->silent)
         return ptf_fail_memory(err);
-    for (int i = 0; i < PTF_SIDE_COUNT; i++) {
-        if (c->enclosures[i] == NULL)
-            continue;
+    for (int i = PTF_SIDE_A; i <= PTF_SIDE_B; i += PTF_SIDE_B - PTF_SIDE_A) {
         c->outputs[i] = ptf_balls_new(&c->arena, c->group * c->outputs_each);
         if (c->outputs[i].value == NULL)
             return ptf_fail_memory(err);
     }
     return PTF_OK;
+}
+
+static bool has_numbers(const ptf_node *node)
+{
+    for (int role = 0; role < PTF_ROLE_COUNT; role++) {
+        if (node->tensors[role] != NULL)
+            return true;
+    }
+    return false;
 }
 
 static void name_layers(ptf_check *c)
@@ -278,6 +329,7 @@ static void name_layers(ptf_check *c)
         c->layers[i].name_a = value >= 0 ? a->nodes[value].name : NULL;
         c->layers[i].name_b = b->nodes[i].name;
         c->layers[i].op = b->nodes[i].class_name;
+        c->layers[i].plain = value >= 0 && !has_numbers(&b->nodes[i]);
         c->layers[i].difference.atol = c->options.atol;
         c->layers[i].difference.rtol = c->options.rtol;
     }
@@ -305,9 +357,9 @@ static ptf_status make(void *context, ptf_error *err)
         return ptf_fail_memory(err);
     ptf_status status = check_ports(a, b, err);
     if (status == PTF_OK)
-        status = make_side(c, PTF_SIDE_A, a, err);
+        status = make_side(c, PTF_SIDE_A, a, inputs, err);
     if (status == PTF_OK)
-        status = make_side(c, PTF_SIDE_B, b, err);
+        status = make_side(c, PTF_SIDE_B, b, inputs, err);
     if (status == PTF_OK)
         status = pair_nets(c, folded, err);
     if (status == PTF_OK)
@@ -360,6 +412,8 @@ void ptf_check_free(ptf_check *c)
         ptf_plan_free(c->sides[i].plan);
         ptf_plan_free(c->sides[i].kept);
     }
+    for (int i = 0; i < 2 * PTF_SIDE_COUNT; i++)
+        ptf_free(c->rooms[i].bytes);
     ptf_arena_free(&c->arena);
     ptf_free(c->open);
     ptf_free(c);

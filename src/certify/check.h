@@ -8,7 +8,8 @@
 
 #include "certify/certify.h"
 
-/* The three enclosures; I is not there when layers have no counterpart. */
+/* The three nets; I is B's with A's numbers, and not there when layers have no
+ * counterpart. */
 enum { PTF_SIDE_A, PTF_SIDE_I, PTF_SIDE_B, PTF_SIDE_COUNT };
 
 /* A net that runs. */
@@ -18,12 +19,16 @@ typedef struct ptf_side {
     ptf_plan *kept; /* the same, keeping what its layers give */
     float *out;     /* group x all outputs of a sample */
     float *kept_out;
-    float **outs;        /* group x output, per output */
-    const float **taps;  /* per node: what it gave in the last run; NULL where
-                            it is fixed */
-    const float **steps; /* the same, NULL inside of what B has folded */
-    bool *inside;        /* per node: a folded batch norm follows */
-    int *makers;         /* per node: see ptf_find_makers() */
+    float **outs; /* group x output, per output */
+    /* Per node: */
+    const float **taps; /* what it gave in the last run; NULL where it is
+                           fixed */
+    bool *inside;       /* a folded batch norm follows */
+    int *makers;        /* see ptf_find_makers() */
+    ptf_shape *shapes;
+    bool *held;      /* the last run was held against its bounds */
+    int64_t *beyond; /* numbers of all runs that were outside */
+    double *radius;  /* the widest ball, from the inputs on */
 } ptf_side;
 
 /* True when a node's value is a constant, the same for all inputs. */
@@ -46,11 +51,18 @@ struct ptf_check {
     ptf_balls outputs[PTF_SIDE_COUNT]; /* group x all outputs of a sample */
     bool *silent; /* per input: an enclosure says nothing */
     bool wide;    /* no more inputs are enclosed */
-    int64_t group;
-    int64_t *inputs, *sizes; /* numbers of each input and output, */
-    int64_t outputs_each;    /* and of all outputs together */
-    ptf_pair *pairs;         /* per node of B */
-    ptf_layer_check *layers; /* per node of B */
+    int threads;
+    int64_t group; /* the most inputs that run together */
+    ptf_room rooms[2 * PTF_SIDE_COUNT];
+    ptf_operand *operands;        /* of a node */
+    int *chain;                   /* nodes of a unit */
+    const float **a_taps, **taps; /* per node of A and B: other numbers */
+    const float **at;             /* per input */
+    int64_t *sums;                /* two for each thread */
+    int64_t *inputs, *sizes;      /* numbers of each input and output, */
+    int64_t outputs_each;         /* and of all outputs together */
+    ptf_pair *pairs;              /* per node of B */
+    ptf_layer_check *layers;      /* per node of B */
     ptf_parameter_check *parameters;
     int parameter_count;
     ptf_pair_mismatch mismatch;
@@ -68,8 +80,24 @@ struct ptf_check {
 /* True when nothing but the rounding of parameters tells B from A. */
 bool ptf_check_is_rewrite(const ptf_check *check);
 
-/* True when number k of A cannot be that of I: their balls are apart. */
-bool ptf_check_apart(ptf_balls a, ptf_balls ideal, int64_t k);
+/*
+ * A value of a net alone: a layer and the batch norms that B has folded into
+ * it, with the balls of each passed on to the next.
+ */
+typedef struct ptf_unit {
+    int slot; /* the side whose enclosure and memory it takes, */
+    int net;  /* and whose net it is: those of I are B's */
+    int value;
+    const float *const *taps; /* per node, what the first of them reads */
+    int64_t count;            /* inputs */
+    bool executed;
+    void (*visit)(ptf_check *check, const struct ptf_unit *unit, int node,
+                  ptf_balls balls); /* or NULL */
+} ptf_unit;
+
+/* '*out' is there until the next unit in this slot. */
+ptf_status ptf_unit_run(ptf_check *check, const ptf_unit *unit, ptf_balls *out,
+                        ptf_error *err);
 
 /*
  * Holds each layer of I against its counterpart in A on numbers of its own.
@@ -77,6 +105,11 @@ bool ptf_check_apart(ptf_balls a, ptf_balls ideal, int64_t k);
  * negative number, or a layer that gives zeros alone, hides what follows.
  */
 ptf_status ptf_check_probe(ptf_check *check, ptf_error *err);
+
+/* Parts 2 and 3, of the inputs that have just run. */
+ptf_status ptf_check_runs(ptf_check *check, int64_t count, ptf_error *err);
+ptf_status ptf_check_bound(ptf_check *check, const float *const *in,
+                           int64_t count, ptf_error *err);
 
 /* Runs at most a group. */
 ptf_status ptf_check_group(ptf_check *check, const float *const *in,

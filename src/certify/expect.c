@@ -42,7 +42,6 @@ struct ptf_expect {
     const char *source; /* where the arrays are from */
     ptf_plan *plan;
     ptf_enclosure *enclosure;
-    const float **taps;
     recorded *arrays; /* in the order of the nodes */
     size_t count;
     int64_t samples, done, group;
@@ -196,11 +195,8 @@ static ptf_status make_room(ptf_expect *e, ptf_error *err)
             least = ptf_min_i64(least, e->arrays[i].size);
     }
     e->alike = count_alike(e->samples, least);
-    e->taps = ptf_arena_array(&e->arena, (size_t)e->net->node_count,
-                              sizeof(*e->taps));
     e->expected = ptf_arena_array(&e->arena, (size_t)most, sizeof(double));
-    return e->taps && e->expected && make_arrays(e) ? PTF_OK
-                                                    : ptf_fail_memory(err);
+    return e->expected && make_arrays(e) ? PTF_OK : ptf_fail_memory(err);
 }
 
 static ptf_status prepare(ptf_expect *e, const ptf_shape *inputs,
@@ -337,32 +333,53 @@ static const float *run_of(const ptf_expect *e, const recorded *r)
                           &shape);
 }
 
+/* A group of samples on its way: as recorded arrays' layers get their balls. */
+typedef struct pass {
+    ptf_expect *e;
+    int64_t count, first; /* the number of the first sample, or -1 */
+    ptf_status status;
+    ptf_error *err;
+} pass;
+
+static void add_samples(pass *p, recorded *r)
+{
+    ptf_expect *e = p->e;
+    const float *run = run_of(e, r);
+    for (int64_t n = 0; p->status == PTF_OK && n < p->count; n++) {
+        ptf_balls balls = ptf_enclosure_node(e->enclosure, r->node, n);
+        add_error(r, run + n * r->size, balls);
+        if (p->first < 0)
+            continue;
+        memcpy(r->run + (p->first + n) * r->size, run + n * r->size,
+               (size_t)r->size * sizeof(*run));
+        p->status = ptf_recorded_read(&r->array, e->samples, p->first + n,
+                                      e->expected, p->err);
+        if (p->status == PTF_OK)
+            add_proof(e, r, balls, ptf_enclosure_bad(e->enclosure, n));
+    }
+}
+
+static void visit(void *context, int node)
+{
+    pass *p = context;
+    for (size_t i = 0; i < p->e->count; i++) {
+        if (p->e->arrays[i].node == node)
+            add_samples(p, &p->e->arrays[i]);
+    }
+}
+
 /* Both runs of samples at e->in; 'first' is the number of the first, or -1. */
 static ptf_status run_both(ptf_expect *e, int64_t count, int64_t first,
                            ptf_error *err)
 {
-    memcpy(e->taps, e->in, (size_t)e->net->input_count * sizeof(*e->in));
+    pass p = {e, count, first, PTF_OK, err};
     ptf_status status = ptf_plan_run_all(e->plan, e->in, count, e->out, err);
     if (status == PTF_OK)
-        status =
-            ptf_enclosure_run_taps(e->enclosure, e->taps, count, false, err);
-    for (size_t i = 0; status == PTF_OK && i < e->count; i++) {
-        recorded *r = &e->arrays[i];
-        const float *run = run_of(e, r);
-        for (int64_t n = 0; status == PTF_OK && n < count; n++) {
-            ptf_balls balls = ptf_enclosure_node(e->enclosure, r->node, n);
-            add_error(r, run + n * r->size, balls);
-            if (first < 0)
-                continue;
-            memcpy(r->run + (first + n) * r->size, run + n * r->size,
-                   (size_t)r->size * sizeof(*run));
-            status = ptf_recorded_read(&r->array, e->samples, first + n,
-                                       e->expected, err);
-            if (status == PTF_OK)
-                add_proof(e, r, balls, ptf_enclosure_bad(e->enclosure, n));
-        }
-    }
-    return status;
+        status = ptf_enclosure_run_inputs(e->enclosure, e->in, count, visit, &p,
+                                          err);
+    for (int k = 0; status == PTF_OK && k < e->net->input_count; k++)
+        visit(&p, k); /* an output may be an input */
+    return status == PTF_OK ? p.status : status;
 }
 
 /*

@@ -1,5 +1,6 @@
 /*
- * Layers by themselves: A and I on numbers that no layer before them chose.
+ * The guard on part 1 of a certificate: layers by themselves, A's and I's, on
+ * numbers that no layer before them chose.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -7,11 +8,12 @@
 
 #include <math.h>
 
-/* Numbers from -REACH to REACH, so that both sides of zero are met. */
-enum { PROBES = 4, REACH = 32, SEED = 1 };
+/* Numbers from -REACH to REACH, so that both sides of zero are met; a few
+ * images where they are small. */
+enum { PROBES = 4, ENOUGH = 1 << 16, REACH = 32, SEED = 1 };
 
 /* The subtraction itself rounds. */
-bool ptf_check_apart(ptf_balls a, ptf_balls ideal, int64_t k)
+static bool are_apart(ptf_balls a, ptf_balls ideal, int64_t k)
 {
     double gap = fabs(a.value[k] - ideal.value[k]);
     return !(gap * (1 - 4 * PTF_U) <= a.radius[k] + ideal.radius[k]);
@@ -23,70 +25,92 @@ bool ptf_check_apart(ptf_balls a, ptf_balls ideal, int64_t k)
  */
 static int64_t positions_of(const ptf_check *c, int value)
 {
-    const ptf_net *net = c->sides[PTF_SIDE_A].net;
+    const ptf_side *a = &c->sides[PTF_SIDE_A];
     int64_t least = 0;
-    for (int i = value + 1; i < net->node_count; i++) {
-        const ptf_node *node = &net->nodes[i];
-        if (!ptf_op_is(node->op, PTF_FAMILY_GATHER) || node->inputs[1] != value)
+    for (int i = value + 1; i < a->net->node_count; i++) {
+        const ptf_node *node = &a->net->nodes[i];
+        if (!ptf_op_is(node->op, PTF_FAMILY_GATHER) ||
+            a->makers[node->inputs[1]] != value)
             continue;
-        ptf_gather g = ptf_op_gather(
-            node->op, &node->attrs,
-            ptf_enclosure_shape(c->enclosures[PTF_SIDE_A], node->inputs[0]),
-            ptf_enclosure_shape(c->enclosures[PTF_SIDE_A], value));
+        ptf_gather g =
+            ptf_op_gather(node->op, &node->attrs, &a->shapes[node->inputs[0]],
+                          &a->shapes[node->inputs[1]]);
         least = least == 0 ? g.positions : ptf_min_i64(least, g.positions);
     }
     return least;
 }
 
 /*
- * Numbers for 'node' of A, the same ones whatever in B has them; indices are
+ * Numbers for a value of A, the same ones whatever in B has them; indices are
  * some of the positions that there are.
  */
-static float *draw(const ptf_check *c, ptf_arena *arena, int node,
-                   int64_t count)
+static const float *draw(const ptf_check *c, ptf_arena *arena, int value,
+                         int64_t count)
 {
-    int64_t positions = positions_of(c, node);
+    int64_t positions = positions_of(c, value);
     float *x = ptf_arena_array(arena, (size_t)count, sizeof(*x));
     if (x == NULL)
         return NULL;
-    ptf_random_fill(SEED, (uint64_t)node, x, (size_t)count);
+    ptf_random_fill(SEED, (uint64_t)value, x, (size_t)count);
     for (int64_t i = 0; i < count; i++)
         x[i] = positions > 0 ? floorf(x[i] * (float)positions)
                              : (2 * x[i] - 1) * REACH;
     return x;
 }
 
-/*
- * Every value that has a counterpart becomes such numbers, constants too, but
- * for those inside of what B has folded.  Each has its own, so that a layer
- * which reads another value than its counterpart is seen here as well.
- */
-static ptf_status set_taps(ptf_check *c, ptf_arena *arena, int64_t count,
-                           const float **a, const float **ideal, ptf_error *err)
+/* A unit of A and the node of B that stands for it. */
+typedef struct probe {
+    int layer, value, node;
+    int64_t images;
+    ptf_arena arena; /* for numbers */
+} probe;
+
+/* What a node of A or B reads, and the numbers that it has there. */
+typedef struct drawn {
+    int value; /* of A */
+    int64_t count;
+    const float *numbers;
+} drawn;
+
+/* Those that the value has already, or new ones. */
+static const float *find_numbers(const ptf_check *c, probe *p,
+                                 const drawn *list, const drawn *wanted)
 {
-    for (int i = 0; i < c->sides[PTF_SIDE_B].net->node_count; i++) {
-        int value = c->pairs[i].value;
-        if (value < 0 || c->sides[PTF_SIDE_A].inside[value])
-            continue;
-        int64_t size = ptf_shape_numel(
-            ptf_enclosure_shape(c->enclosures[PTF_SIDE_A], value));
-        if (a[value] == NULL)
-            a[value] = draw(c, arena, value, count * size);
-        if (a[value] == NULL)
-            return ptf_fail_memory(err);
-        ideal[i] = a[value];
+    for (; list < wanted; list++) {
+        if (list->value == wanted->value && list->count == wanted->count &&
+            list->numbers != NULL)
+            return list->numbers;
     }
-    return PTF_OK;
+    return draw(c, &p->arena, wanted->value, wanted->count);
 }
 
-/*
- * Where a layer bends can lie beyond all numbers, or between two of them; so
- * what says where is compared itself.
- */
-static bool bend_alike(const ptf_node *a, const ptf_node *b)
+/* What both read: each value of A its own numbers, so that a layer which reads
+ * another value than its counterpart is seen here as well. */
+static ptf_status set_taps(ptf_check *c, probe *p, ptf_error *err)
 {
-    return a->op != b->op || !ptf_op_is(a->op, PTF_FAMILY_UNARY) ||
-           memcmp(a->attrs.p, b->attrs.p, sizeof(a->attrs.p)) == 0;
+    const ptf_side *a = &c->sides[PTF_SIDE_A], *b = &c->sides[PTF_SIDE_B];
+    const ptf_node *of_a = &a->net->nodes[p->layer];
+    const ptf_node *of_b = &b->net->nodes[p->node];
+    int inputs = of_a->input_count, all = inputs + of_b->input_count;
+    drawn *list = ptf_arena_array(&p->arena, (size_t)all, sizeof(*list));
+    if (list == NULL)
+        return ptf_fail_memory(err);
+    for (int i = 0; i < all; i++) {
+        bool first = i < inputs;
+        const ptf_side *side = first ? a : b;
+        int from = first ? of_a->inputs[i] : of_b->inputs[i - inputs];
+        int maker = side->makers[from];
+        const float **tap = &(first ? c->a_taps : c->taps)[from];
+        list[i].value = first ? maker : a->makers[c->pairs[maker].value];
+        list[i].count = p->images * ptf_shape_numel(&side->shapes[from]);
+        *tap = NULL;
+        if (ptf_side_fixed(side, from))
+            continue;
+        *tap = list[i].numbers = find_numbers(c, p, list, &list[i]);
+        if (*tap == NULL)
+            return ptf_fail_memory(err);
+    }
+    return PTF_OK;
 }
 
 /* No certificate, and the layer is to blame: the first one is named. */
@@ -98,57 +122,85 @@ static void break_layer(ptf_check *c, ptf_layer_check *layer,
         c->broken = (ptf_pair_mismatch){reason, layer->name_b};
 }
 
-static void compare(ptf_check *c, int node, int64_t count)
+/*
+ * Where neither has parameters, structure has shown that they are the same, and
+ * numbers on which one of them is not defined say nothing against it.
+ */
+static void compare(ptf_check *c, const probe *p, ptf_balls a, ptf_balls ideal)
 {
-    ptf_layer_check *layer = &c->layers[node];
-    int value = c->pairs[node].value;
-    if (!bend_alike(&c->sides[PTF_SIDE_A].net->nodes[value],
-                    &c->sides[PTF_SIDE_B].net->nodes[node]))
-        break_layer(c, layer, "has another slope, beta or threshold");
-    int64_t size =
-        ptf_shape_numel(ptf_enclosure_shape(c->enclosures[PTF_SIDE_I], node));
-    for (int64_t n = 0; n < count; n++) {
-        ptf_balls a = ptf_enclosure_node(c->enclosures[PTF_SIDE_A], value, n);
-        ptf_balls ideal =
-            ptf_enclosure_node(c->enclosures[PTF_SIDE_I], node, n);
-        if (ptf_balls_first_bad(a, size) >= 0 ||
-            ptf_balls_first_bad(ideal, size) >= 0)
+    ptf_layer_check *layer = &c->layers[p->node];
+    bool plain = c->layers[p->node].plain;
+    int64_t size = ptf_shape_numel(
+        ptf_enclosure_shape(c->enclosures[PTF_SIDE_I], p->node));
+    for (int64_t n = 0; n < p->images; n++) {
+        ptf_balls x = {a.value + n * size, a.radius + n * size};
+        ptf_balls y = {ideal.value + n * size, ideal.radius + n * size};
+        bool bad = ptf_balls_first_bad(x, size) >= 0 ||
+                   ptf_balls_first_bad(y, size) >= 0;
+        if (bad && !plain)
             break_layer(c, layer, "overflows: its exact value is not known");
-        else if (!ptf_balls_sharp(a, ideal, size))
+        else if (!bad && !plain && !ptf_balls_sharp(x, y, size))
             break_layer(c, layer, "has radii so wide that a fault could hide");
-        for (int64_t k = 0; k < size; k++)
-            layer->function_apart += ptf_check_apart(a, ideal, k);
+        for (int64_t k = 0; k < size && !(bad && plain); k++)
+            layer->function_apart += are_apart(x, y, k);
     }
 }
 
-static ptf_status probe(ptf_check *c, ptf_arena *arena, ptf_error *err)
+/* Numbers of what a node of A reads, for one image. */
+static int64_t count_read(const ptf_check *c, int node)
 {
-    int64_t count = ptf_min_i64(c->group, PROBES);
-    const ptf_net *a = c->sides[PTF_SIDE_A].net, *b = c->sides[PTF_SIDE_B].net;
-    const float **taps_a =
-        ptf_arena_array(arena, (size_t)a->node_count, sizeof(*taps_a));
-    const float **taps_i =
-        ptf_arena_array(arena, (size_t)b->node_count, sizeof(*taps_i));
-    if (taps_a == NULL || taps_i == NULL)
-        return ptf_fail_memory(err);
-    ptf_status status = set_taps(c, arena, count, taps_a, taps_i, err);
+    const ptf_node *reader = &c->sides[PTF_SIDE_A].net->nodes[node];
+    int64_t numbers = 1;
+    for (int k = 0; k < reader->input_count; k++)
+        numbers += ptf_shape_numel(
+            ptf_enclosure_shape(c->enclosures[PTF_SIDE_A], reader->inputs[k]));
+    return numbers;
+}
+
+static ptf_status probe_pair(ptf_check *c, int node, ptf_error *err)
+{
+    const ptf_pair *pair = &c->pairs[node];
+    probe p = {pair->layer,
+               pair->value,
+               node,
+               ENOUGH / count_read(c, pair->layer),
+               {NULL}};
+    p.images = ptf_max_i64(ptf_min_i64(p.images, PROBES), 1);
+    ptf_unit of_a = {PTF_SIDE_A, PTF_SIDE_A, p.value, c->a_taps,
+                     p.images,   false,      NULL};
+    ptf_unit of_i = {PTF_SIDE_I, PTF_SIDE_B, p.node, c->taps,
+                     p.images,   false,      NULL};
+    ptf_balls a, ideal;
+    ptf_status status = set_taps(c, &p, err);
     if (status == PTF_OK)
-        status = ptf_enclosure_run_taps(c->enclosures[PTF_SIDE_A], taps_a,
-                                        count, false, err);
+        status = ptf_unit_run(c, &of_a, &a, err);
     if (status == PTF_OK)
-        status = ptf_enclosure_run_taps(c->enclosures[PTF_SIDE_I], taps_i,
-                                        count, false, err);
-    for (int i = b->input_count; status == PTF_OK && i < b->node_count; i++) {
-        if (c->pairs[i].value >= 0)
-            compare(c, i, count);
-    }
+        status = ptf_unit_run(c, &of_i, &ideal, err);
+    if (status == PTF_OK)
+        compare(c, &p, a, ideal);
+    ptf_arena_free(&p.arena);
     return status;
+}
+
+/* Layers that have a part in the outputs; structure has paired all of these. */
+static bool is_probed(const ptf_check *c, const int *reads, int node)
+{
+    const ptf_side *b = &c->sides[PTF_SIDE_B];
+    return reads[node] > 0 && c->pairs[node].value >= 0 &&
+           !ptf_side_fixed(b, node) && !ptf_op_is_alias(b->net->nodes[node].op);
 }
 
 ptf_status ptf_check_probe(ptf_check *c, ptf_error *err)
 {
-    ptf_arena arena = {NULL};
-    ptf_status status = probe(c, &arena, err);
-    ptf_arena_free(&arena);
+    const ptf_net *b = c->sides[PTF_SIDE_B].net;
+    int *reads = ptf_alloc((size_t)b->node_count * sizeof(*reads));
+    ptf_status status = reads != NULL ? PTF_OK : ptf_fail_memory(err);
+    if (status == PTF_OK)
+        ptf_net_count_reads(b, reads);
+    for (int i = b->input_count; status == PTF_OK && i < b->node_count; i++) {
+        if (is_probed(c, reads, i))
+            status = probe_pair(c, i, err);
+    }
+    ptf_free(reads);
     return status;
 }

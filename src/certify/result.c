@@ -143,6 +143,13 @@ bool ptf_check_parameter(const ptf_check *c, size_t index,
 
 /* ------------------------------------------------------------------- layers */
 
+/* Numbers of a layer's runs, A's too, that are outside of their bounds. */
+static int64_t runs_beyond(const ptf_check *c, int node)
+{
+    return c->sides[PTF_SIDE_A].beyond[c->pairs[node].value] +
+           c->sides[PTF_SIDE_B].beyond[node];
+}
+
 static ptf_level level_of(const ptf_check *c, int node)
 {
     const ptf_layer_check *layer = &c->layers[node];
@@ -152,7 +159,7 @@ static ptf_level level_of(const ptf_check *c, int node)
     if (d->unequal_bits == 0)
         return PTF_LEVEL_BITWISE;
     if (c->enclosures[PTF_SIDE_I] != NULL && layer->function_apart == 0 &&
-        layer->runs_beyond == 0 && !layer->broken &&
+        runs_beyond(c, node) == 0 && !layer->broken &&
         layer->ulps <= c->options.max_ulps)
         return layer->ulps == 0 ? PTF_LEVEL_CERTIFIED : PTF_CERTIFIED_WITHIN;
     return d->beyond_tolerance == 0 ? PTF_LEVEL_WITHIN_TOLERANCE
@@ -170,6 +177,7 @@ bool ptf_check_layer(const ptf_check *c, size_t index, ptf_layer_check *out)
             continue;
         *out = c->layers[i];
         out->level = level_of(c, i);
+        out->runs_beyond = runs_beyond(c, i);
         return true;
     }
     return false;

@@ -1,8 +1,6 @@
 /*
  * Enclosures of whole nets, a group of images at a time, so that weights are
- * read once for all of them.  Unless only the outputs are asked for, every
- * node keeps its balls until the next group, so that any layer can be looked
- * at.
+ * read once for all of them.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -11,7 +9,7 @@
 #include <math.h>
 
 /* Images of a group: some tiles' lanes, as far as their balls find room. */
-enum { MOST_IMAGES = 64, MOST_BALLS = 1 << 23 };
+enum { MOST_BALLS = 1 << 23 };
 
 /* -------------------------------------------------------------------- make */
 
@@ -73,18 +71,12 @@ static ptf_status allocate(ptf_enclosure *enc, ptf_error *err)
     int operands = measure(enc, &total);
     int64_t each = total + enc->most;
     int64_t room = each > 0 ? MOST_BALLS / each : 1;
-    enc->group = room < 1 ? 1 : room > MOST_IMAGES ? MOST_IMAGES : room;
-    enc->staged = ptf_balls_new(&enc->arena, enc->most * enc->group);
+    enc->large = room < 1;
+    enc->group = ptf_min_i64(ptf_max_i64(room, 1), PTF_ENCLOSE_IMAGES);
     enc->bad =
-        ptf_arena_array(&enc->arena, (size_t)enc->group, sizeof *enc->bad);
-    if (!enc->staged.value || !enc->bad)
+        ptf_arena_array(&enc->arena, PTF_ENCLOSE_IMAGES, sizeof *enc->bad);
+    if (!enc->bad)
         return ptf_fail_memory(err);
-    for (int i = 0; i < enc->net->node_count; i++) {
-        int64_t images = enc->own[i].stride > 0 ? enc->group : 1;
-        enc->own[i].balls = ptf_balls_new(&enc->arena, enc->sizes[i] * images);
-        if (!enc->own[i].balls.value)
-            return ptf_fail_memory(err);
-    }
     return allocate_workers(enc, operands, err);
 }
 
@@ -143,6 +135,8 @@ void ptf_enclosure_free(ptf_enclosure *enc)
         return;
     for (int i = 0; enc->workers && i < enc->threads; i++)
         ptf_free(enc->workers[i].room.bytes);
+    ptf_free(enc->shared.bytes);
+    ptf_free(enc->alone.bytes);
     ptf_arena_free(&enc->arena);
     ptf_users_drop(enc->net->users);
     ptf_free(enc);
@@ -207,13 +201,14 @@ static ptf_status run_group(ptf_enclosure *enc, const float *const *in,
                             double *const *radius, ptf_error *err)
 {
     const ptf_net *net = enc->net;
-    const float **taps = ptf_alloc((size_t)net->node_count * sizeof *taps);
-    if (!taps)
+    const float **at = ptf_alloc((size_t)net->input_count * sizeof *at);
+    if (!at)
         return ptf_fail_memory(err);
     for (int k = 0; k < net->input_count; k++)
-        taps[k] = in[k] + first * enc->sizes[k];
-    ptf_status status = ptf_enclosure_run_outputs(enc, taps, count, err);
-    ptf_free(taps);
+        at[k] = in[k] + first * enc->sizes[k];
+    ptf_status status =
+        ptf_enclosure_run_inputs(enc, at, count, NULL, NULL, err);
+    ptf_free(at);
     for (int k = 0; status == PTF_OK && k < net->output_count; k++) {
         int64_t size = enc->sizes[net->outputs[k].node];
         for (int64_t n = 0; n < count; n++)

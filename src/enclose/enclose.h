@@ -204,6 +204,34 @@ ptf_status ptf_enclosure_run_taps(ptf_enclosure *enclosure,
                                   const float *const *taps, int64_t count,
                                   bool executed, ptf_error *err);
 
+/*
+ * Balls from the inputs in[k] (count x shape) through the whole net.  When it
+ * is over, the outputs have theirs; those of any other node are there while
+ * 'visit' is called for it, which may be NULL.
+ */
+typedef void ptf_enclose_visit(void *context, int node);
+ptf_status ptf_enclosure_run_inputs(ptf_enclosure *enclosure,
+                                    const float *const *in, int64_t count,
+                                    ptf_enclose_visit *visit, void *context,
+                                    ptf_error *err);
+
+/*
+ * What a node reads, for all images: exact numbers, or balls.  A constant, and
+ * a view of one, is known: both are NULL.
+ */
+typedef struct ptf_operand {
+    const float *tap;
+    ptf_balls balls;
+} ptf_operand;
+
+/* At most as many images as that run together. */
+enum { PTF_ENCLOSE_IMAGES = 64 };
+
+/* One node alone, an operand for each that it reads: 'out' has count x shape. */
+ptf_status ptf_enclosure_run_node(ptf_enclosure *enclosure, int node,
+                                  const ptf_operand *operands, int64_t count,
+                                  bool executed, ptf_balls out, ptf_error *err);
+
 /* The balls of a node for image n of the last group; a constant's are the same
  * for all. */
 ptf_balls ptf_enclosure_node(const ptf_enclosure *enclosure, int node,

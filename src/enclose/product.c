@@ -239,6 +239,97 @@ static void multiply(const ptf_product *p, const panels *in, int64_t row,
     }
 }
 
+/* ---------------------------------------------------------------- depthwise */
+
+/*
+ * Groups of one channel would leave tiles empty: each of their maps goes over
+ * all positions, tap by tap.  A term goes through one rounding for each tap.
+ */
+static bool is_depthwise(const ptf_product *p)
+{
+    return p->group_in == 1 && p->groups > 1 && !p->transposed &&
+           p->terms <= TERMS;
+}
+
+/* Outputs first .. end - 1 of a row read inside through a tap. */
+static void find_inside(const ptf_product *p, int64_t tap, int64_t *first,
+                        int64_t *end)
+{
+    int64_t stride = p->window.stride[2];
+    int64_t move = tap * p->window.dilation[2] - p->window.padding[2];
+    int64_t last = p->size[2] - 1 - move;
+    *first = move < 0 ? ptf_ceil_div(-move, stride) : 0;
+    *end = last < 0 ? 0 : ptf_min_i64(last / stride + 1, p->out_size[2]);
+}
+
+/* Through tap number 'tap', each row of a map; 'w' times 'x' onto 'sum'. */
+static void slide_tap(const ptf_product *p, int64_t tap, double w,
+                      const double *x, double *sum)
+{
+    const int64_t *kernel = p->window.kernel, *out = p->out_size;
+    const int64_t *size = p->size;
+    int64_t move[] = {tap / kernel[2] / kernel[1], tap / kernel[2] % kernel[1],
+                      tap % kernel[2]};
+    int64_t first, end;
+    find_inside(p, move[2], &first, &end);
+    for (int i = 0; i < PTF_MAP_AXES; i++)
+        move[i] = move[i] * p->window.dilation[i] - p->window.padding[i];
+    for (int64_t row = 0; first < end && row < out[0] * out[1]; row++) {
+        int64_t z = row / out[1] * p->window.stride[0] + move[0];
+        int64_t y = row % out[1] * p->window.stride[1] + move[1];
+        if (z < 0 || z >= size[0] || y < 0 || y >= size[1])
+            continue;
+        const double *from = x + (z * size[1] + y) * size[2] + move[2] +
+                             first * p->window.stride[2];
+        p->tile->slide(end - first, p->window.stride[2], w, from,
+                       sum + row * out[2] + first);
+    }
+}
+
+/* Room for the sums or norms of a map, in whole vectors of lanes. */
+static int64_t depthwise_room(const ptf_product *p)
+{
+    return (out_map(p) + LANES - 1) / LANES * LANES;
+}
+
+/* The outputs of one channel from their sums and ||t||. */
+static void finish_map(const ptf_product *p, int64_t image, int64_t channel,
+                       const double *sum, const double *norms)
+{
+    int64_t map = out_map(p);
+    int64_t at = (image * p->groups * p->group_out + channel) * map;
+    for (int64_t i = 0; i < map; i += LANES) {
+        double y[LANES], r[LANES];
+        size_t size = (size_t)ptf_min_i64(map - i, LANES) * sizeof(double);
+        p->tile->finish(p, channel, sum + i, norms + i, y, r);
+        memcpy(p->out.value + at + i, y, size);
+        memcpy(p->out.radius + at + i, r, size);
+    }
+}
+
+/* All outputs of a group in one image. */
+static void depthwise_map(void *context, int64_t i, int thread)
+{
+    const ptf_product *p = context;
+    int64_t image = i / p->groups, group = i % p->groups;
+    int64_t room = depthwise_room(p);
+    double *norms = p->panels + 2 * thread * room, *sum = norms + room;
+    double *w = p->scratch[thread].w;
+    memset(norms, 0, (size_t)room * sizeof(*norms));
+    for (int64_t tap = 0; tap < p->terms; tap++)
+        slide_tap(p, tap, 1, p->squares + i * p->map, norms);
+    for (int64_t k = 0; k < room; k++)
+        norms[k] = sqrt(norms[k]) * UP;
+    for (int64_t row = 0; row < p->group_out; row++) {
+        int64_t channel = group * p->group_out + row;
+        load_weights(p, channel, 1, 0, p->terms, w);
+        memset(sum, 0, (size_t)room * sizeof(*sum));
+        for (int64_t tap = 0; tap < p->terms; tap++)
+            slide_tap(p, tap, w[tap], p->in.value + i * p->map, sum);
+        finish_map(p, image, channel, sum, norms);
+    }
+}
+
 /* ---------------------------------------------------------------------- run */
 
 /* 'count' of the panels of 'in', at most, from 'panel' on. */
@@ -367,8 +458,11 @@ static ptf_status allocate(ptf_product *p, ptf_error *err)
     int64_t room = 1 + CHUNK_BYTES / (size * (int64_t)sizeof(double));
     p->chunk = panel_count(p) < room ? panel_count(p) : room;
     int64_t count = has_whole_parts(p) ? threads * TASK_PANELS : p->chunk;
+    if (is_depthwise(p))
+        count = 0;
     size_t at = 0;
-    size_t panels_at = place(&at, count * size);
+    size_t panels_at = place(
+        &at, is_depthwise(p) ? 2 * threads * depthwise_room(p) : count * size);
     size_t norms_at = place(&at, count * LANES);
     size_t squares_at = place(&at, p->pass->images * p->groups * p->map);
     size_t scratch_at =
@@ -399,6 +493,10 @@ static ptf_status run(ptf_product *p, ptf_error *err)
         return status;
     int threads = p->pass->threads;
     ptf_each(threads, p->pass->images * p->groups, square_map, p);
+    if (is_depthwise(p)) {
+        ptf_each(threads, p->pass->images * p->groups, depthwise_map, p);
+        return PTF_OK;
+    }
     if (has_whole_parts(p)) {
         ptf_each(threads, p->groups * panel_parts(panel_count(p)), whole_part,
                  p);

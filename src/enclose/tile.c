@@ -87,6 +87,18 @@ static double dot(int64_t terms, const float *w, const double *x)
     return sum;
 }
 
+static void slide(int64_t n, int64_t stride, double w, const double *restrict x,
+                  double *restrict sum)
+{
+    if (stride == 1) {
+        for (int64_t i = 0; i < n; i++)
+            sum[i] += w * x[i];
+        return;
+    }
+    for (int64_t i = 0; i < n; i++)
+        sum[i] += w * x[i * stride];
+}
+
 static void widen(const float *restrict from, int64_t n, double *restrict to)
 {
     for (int64_t i = 0; i < n; i++)
@@ -97,4 +109,4 @@ static void widen(const float *restrict from, int64_t n, double *restrict to)
 
 #include "enclose/finish.inc"
 
-const ptf_tile PTF_TILE = {add, dot, widen, square, gather, finish};
+const ptf_tile PTF_TILE = {add, dot, slide, widen, square, gather, finish};

@@ -27,6 +27,9 @@ typedef struct ptf_tile {
      * more roundings on the way of a term than a sum one by one.
      */
     double (*dot)(int64_t terms, const float *w, const double *x);
+    /* sum[i] += w x[i stride]. */
+    void (*slide)(int64_t n, int64_t stride, double w, const double *x,
+                  double *sum);
     /* f32 numbers as doubles. */
     void (*widen)(const float *from, int64_t n, double *to);
     /* Sums of t^2 over the channels of one group of one image. */

@@ -34,6 +34,8 @@ typedef struct walk {
     bool executed, keeps; /* the balls of every node */
     int from, to;
     int64_t count;
+    ptf_enclose_visit *visit; /* as nodes get their balls */
+    void *context;
 } walk;
 
 /* Images from 'first' on; balls that are not kept lie in 'slot'. */
@@ -96,13 +98,21 @@ static void stage(const span *s, int i)
     }
 }
 
+static void tell(const walk *w, int node)
+{
+    if (w->visit != NULL)
+        w->visit(w->context, node);
+}
+
 static ptf_status walk_on(const span *s, ptf_error *err)
 {
     ptf_enclosure *enc = s->w->enc;
     ptf_status status = PTF_OK;
     for (int i = s->w->from; status == PTF_OK && i < s->w->to; i++) {
-        if (enc->root[i] != i)
+        if (enc->root[i] != i) {
+            tell(s->w, i);
             continue;
+        }
         ptf_enclose_step node = {.enc = enc,
                                  .pass = &s->pass,
                                  .node = i,
@@ -114,6 +124,8 @@ static ptf_status walk_on(const span *s, ptf_error *err)
             status = ptf_enclose_run_step(&node, err);
         else
             ptf_each(s->pass.threads, s->pass.images, ptf_enclose_note, &node);
+        if (status == PTF_OK)
+            tell(s->w, i);
     }
     return status;
 }
@@ -195,6 +207,9 @@ static ptf_status run_taps(walk *w, ptf_error *err)
     for (int64_t n = 0; n < w->count; n++)
         enc->bad[n] = -1;
     share_balls(enc, w->taps);
+    status = ptf_enclose_place(enc, w->keeps, err);
+    if (status != PTF_OK)
+        return status;
     take_sources(w);
     for (w->to = enc->net->input_count; status == PTF_OK && w->to < nodes;) {
         w->from = w->to++;
@@ -220,10 +235,26 @@ ptf_status ptf_enclosure_run_taps(ptf_enclosure *enc, const float *const *taps,
     return ptf_call_ieee(call_taps, &w, err);
 }
 
-ptf_status ptf_enclosure_run_outputs(ptf_enclosure *enc,
-                                     const float *const *taps, int64_t count,
-                                     ptf_error *err)
+/* Where threads go apart, nodes are visited when all is over. */
+ptf_status ptf_enclosure_run_inputs(ptf_enclosure *enc, const float *const *in,
+                                    int64_t count, ptf_enclose_visit *visit,
+                                    void *context, ptf_error *err)
 {
-    walk w = {enc, taps, .count = count};
-    return ptf_call_ieee(call_taps, &w, err);
+    const ptf_net *net = enc->net;
+    const float **taps = ptf_alloc((size_t)net->node_count * sizeof *taps);
+    if (taps == NULL)
+        return ptf_fail_memory(err);
+    memcpy(taps, in, (size_t)net->input_count * sizeof *taps);
+    walk w = {.enc = enc,
+              .taps = taps,
+              .keeps = visit != NULL && !enc->large,
+              .count = count,
+              .visit = enc->large ? visit : NULL,
+              .context = context};
+    ptf_status status = ptf_call_ieee(call_taps, &w, err);
+    for (int i = net->input_count;
+         w.keeps && status == PTF_OK && i < net->node_count; i++)
+        visit(context, i);
+    ptf_free(taps);
+    return status;
 }

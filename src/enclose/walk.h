@@ -33,6 +33,10 @@ struct ptf_enclosure {
     ptf_enclose_value *own; /* per node: [image][size], or [size] */
     int *root;        /* per node: the one whose balls it has, or passes on */
     bool *passing;    /* per root: nobody reads it once a walk is over */
+    bool large;       /* balls of all values are too much to keep */
+    bool apart;       /* each value has memory of its own */
+    ptf_room shared;  /* what values share otherwise */
+    ptf_room alone;   /* operands of a node that runs alone */
     ptf_balls staged; /* operands that are copied: [image][most] */
     int *bad;         /* per image: the first node that says nothing, or -1 */
     const ptf_numbers *numbers;  /* per node */
@@ -138,9 +142,7 @@ ptf_status ptf_enclose_run_step(ptf_enclose_step *step, ptf_error *err);
 /* Notes it of image first + n: a task. */
 void ptf_enclose_note(void *step, int64_t n, int thread);
 
-/* ptf_enclosure_run_taps() when only the output's balls are looked at. */
-ptf_status ptf_enclosure_run_outputs(ptf_enclosure *enc,
-                                     const float *const *taps, int64_t count,
-                                     ptf_error *err);
+/* Gives all values their places, for a walk that keeps all balls or not. */
+ptf_status ptf_enclose_place(ptf_enclosure *enc, bool keeps, ptf_error *err);
 
 #endif

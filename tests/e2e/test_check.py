@@ -286,7 +286,6 @@ class Reports(ProgramTest):
                 evidence[f"{side}_sha256"],
                 hashlib.sha256(self.path(name).read_bytes()).hexdigest())
         self.assertEqual((evidence["seed"], evidence["threads"]), (5, 2))
-        self.assertEqual(evidence["paired_by"], "log")
         other = self.check("--seed", "6")[1]["evidence"]
         self.assertNotEqual(evidence["inputs_sha256"], other["inputs_sha256"])
         self.assertEqual(self.check("--seed", "6")[1]["evidence"], other)

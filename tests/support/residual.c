@@ -31,7 +31,7 @@ static const char *const places[FAULTS] = {
     [JOIN_SWAPPED] = "join",
     [JOIN_TWICE] = "join",
     [JOIN_ACROSS] = "tall",
-    [BRANCHES_SWAPPED] = "left.weight",
+    [BRANCHES_SWAPPED] = "join",
     [CONSTANT_SWAPPED] = "mul",
     [CONSTANT_ONCE] = "div",
     [CONSTANT_OFF] = "shift",
@@ -51,9 +51,8 @@ const char *residual_place(residual_fault fault)
 
 bool residual_has_other_numbers(residual_fault fault)
 {
-    return fault == BRANCHES_SWAPPED || fault == CONSTANT_OFF ||
-           fault == NORM_OF_OTHERS || fault == NORM_WITHOUT_EPS ||
-           fault == NORM_LEFT_OUT || fault == JOIN_ACROSS;
+    return fault == CONSTANT_OFF || fault == NORM_OF_OTHERS ||
+           fault == NORM_WITHOUT_EPS || fault == NORM_LEFT_OUT;
 }
 
 /* ------------------------------------------------------------------ folding */

@@ -26,6 +26,8 @@ static const char help[] =
     "                    (default 4); if given, certified accepts that, too\n"
     "  --atol X, --rtol X\n"
     "                    tolerance (default 1e-6, 1e-5)\n"
+    "  --bisect          also run B's layers on A's values, and name the first one\n"
+    "                    that by itself differs by more than rounding\n"
     "  --data PATH       compare on images: a file or a folder; several inputs,\n"
     "                    or integers: a .npz with the inputs' names, or a .npy\n"
     "  --expect FILE     hold one network against the outputs that PyTorch gave\n"
@@ -81,7 +83,7 @@ typedef struct options {
     check_require require;
     int64_t threads, max_ulps; /* max_ulps: -1 if not given */
     double atol, rtol;
-    bool json, invariance, force, quiet;
+    bool json, bisect, invariance, force, quiet;
 } options;
 
 static const char *const require_names[REQUIRE_COUNT] = {
@@ -134,6 +136,8 @@ static int check_options(options *o)
     if (o->oracle != NULL && strcmp(o->oracle, "libtorch") != 0)
         return tool_usage_error("--oracle: expected libtorch, got \"%s\"",
                                 o->oracle);
+    if (alone && o->bisect)
+        return tool_usage_error("--bisect is for two networks");
     if (alone && o->enclosures != NULL)
         return tool_usage_error("--enclosures is for two networks");
     if (alone && o->junit != NULL && o->expect == NULL)
@@ -157,6 +161,7 @@ static int parse(int argc, char **argv, options *o)
         {"arch", 0, OPTION_TEXT, &o->a.arch, 0, 0},
         {"arch-b", 0, OPTION_TEXT, &o->b.arch, 0, 0},
         {"atol", 0, OPTION_REAL, &o->atol, 0, INT64_MAX},
+        {"bisect", 0, OPTION_FLAG, &o->bisect, 0, 0},
         {"data", 0, OPTION_TEXT, &o->inputs.data, 0, 0},
         {"enclosures", 0, OPTION_TEXT, &o->enclosures, 0, 0},
         {"expect", 0, OPTION_TEXT, &o->expect, 0, 0},
@@ -193,55 +198,11 @@ static int parse(int argc, char **argv, options *o)
     return code == TOOL_GO_ON ? set_require(require, &o->require) : code;
 }
 
-/* ---------------------------------------------------------------- the log */
-
-/* Nets made from A one after the other; each borrows from the one before. */
-enum { MOST_REWRITES = 8 };
-
-typedef struct replay {
-    ptf_net *nets[MOST_REWRITES];
-    int count;
-} replay;
-
-static void replay_free(replay *r)
-{
-    while (r->count > 0)
-        ptf_net_free(r->nets[--r->count]);
-}
-
-/*
- * Does to A what B's file says was done.  When that is not possible, layers
- * are paired without it; a wrong log can make no wrong pair look right.
- */
-static const ptf_net *replay_log(const tool_net *a, const tool_net *b,
-                                 replay *r)
-{
-    const char *log =
-        b->ckpt != NULL ? ptf_checkpoint_metadata(b->ckpt, "rewrites") : NULL;
-    const ptf_net *net = a->net;
-    while (log != NULL && *log != '\0') {
-        char name[64];
-        size_t size = strcspn(log, ",");
-        if (size >= sizeof(name) || r->count == MOST_REWRITES)
-            return NULL;
-        memcpy(name, log, size);
-        name[size] = '\0';
-        const ptf_rewrite *rewrite = ptf_rewrite_find(name);
-        if (rewrite == NULL ||
-            ptf_net_rewrite(net, rewrite, a->has_input ? a->inputs : NULL,
-                            &r->nets[r->count], NULL) != PTF_OK)
-            return NULL;
-        net = r->nets[r->count++];
-        log += size + (log[size] == ',');
-    }
-    return r->count > 0 ? net : NULL;
-}
-
 /* ------------------------------------------------------------------ results */
 
 static check_first find_first(const ptf_check *check)
 {
-    check_first first = {NULL, NULL, NULL};
+    check_first first = {NULL, NULL, NULL, {.own = 0}};
     ptf_layer_check layer;
     for (size_t i = 0; ptf_check_layer(check, i, &layer); i++) {
         if (first.bit == NULL && layer.difference.unequal_bits > 0)
@@ -250,6 +211,8 @@ static check_first find_first(const ptf_check *check)
             first.bound = layer.name_b;
         if (first.tolerance == NULL && layer.difference.beyond_tolerance > 0)
             first.tolerance = layer.name_b;
+        if (first.own.name_b == NULL && layer.own_apart > 0)
+            first.own = layer;
     }
     return first;
 }
@@ -345,8 +308,8 @@ static ptf_status compare(const options *o, const tool_net *a,
                           const tool_net *b, const tool_inputs *inputs,
                           bool *met, ptf_error *err)
 {
-    replay log = {.count = 0};
-    check_report r = {.a = a->net,
+    check_report r = {.bisect = o->bisect,
+                      .a = a->net,
                       .b = b->net,
                       .require = o->require,
                       .allow_ulps = o->max_ulps >= 0};
@@ -357,7 +320,7 @@ static ptf_status compare(const options *o, const tool_net *a,
                              .max_ulps =
                                  o->max_ulps >= 0 ? o->max_ulps : TOOL_MAX_ULPS,
                              .layers = true,
-                             .model = replay_log(a, b, &log)};
+                             .bisect = o->bisect};
     ptf_status status =
         tool_check_make(a->net, b->net, inputs, &how, &check, err);
     if (status == PTF_OK)
@@ -369,13 +332,11 @@ static ptf_status compare(const options *o, const tool_net *a,
             check_write_enclosures(a->net, b->net, inputs, o->enclosures, err);
     if (status == PTF_OK) {
         r.check = check;
-        r.from_log = how.model != NULL;
         find_result(&r);
         *met = r.result.met;
         status = report(o, &r, err);
     }
     ptf_check_free(check);
-    replay_free(&log);
     return status;
 }
 

@@ -32,9 +32,10 @@ typedef struct check_evidence {
     char shapes[TOOL_SHAPES_TEXT]; /* of the inputs */
 } check_evidence;
 
-/* The first layer that diverges, in three senses; NULL where none does. */
+/* The first layer that diverges, in four senses; NULL where none does. */
 typedef struct check_first {
     const char *bit, *bound, *tolerance;
+    ptf_layer_check own; /* on A's values; without a name where none does */
 } check_first;
 
 /* What came out, found once: all reports and the exit status go by it. */
@@ -51,7 +52,7 @@ typedef struct check_report {
     const ptf_net *a, *b;
     check_require require;
     bool allow_ulps; /* --max-ulps was given: "certified" may be within it */
-    bool from_log;   /* layers were paired by the log in B's file */
+    bool bisect;     /* B's layers were run on A's values */
     check_result result;
     check_evidence evidence;
 } check_report;

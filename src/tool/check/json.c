@@ -15,7 +15,7 @@ static void json_ulps(tool_json *j, const int64_t ulps[PTF_ULP_BINS])
     json_close(j, '}');
 }
 
-static void json_layer(tool_json *j, const ptf_layer_check *l)
+static void json_layer(tool_json *j, const ptf_layer_check *l, bool bisect)
 {
     const ptf_difference *d = &l->difference;
     char level[64];
@@ -42,6 +42,11 @@ static void json_layer(tool_json *j, const ptf_layer_check *l)
     json_number(j, "evaluation_a", l->evaluation_a);
     json_number(j, "evaluation_b", l->evaluation_b);
     json_number(j, "inherited", l->inherited);
+    if (bisect) {
+        json_number(j, "own", l->own);
+        json_number(j, "own_bound", l->own_bound);
+        json_int(j, "own_apart", l->own_apart);
+    }
     json_close(j, '}');
 }
 
@@ -85,7 +90,6 @@ static void json_evidence(tool_json *j, const check_report *r)
     json_text(j, "isa", ptf_isa_name());
     json_int(j, "threads", e->threads);
     json_text(j, "version", ptf_version());
-    json_text(j, "paired_by", r->from_log ? "log" : "order");
     json_close(j, '}');
 }
 
@@ -107,9 +111,11 @@ void check_print_json(const check_report *r, FILE *out)
     json_text(&j, "first_bit", first->bit);
     json_text(&j, "first_beyond_bound", first->bound);
     json_text(&j, "first_beyond_tolerance", first->tolerance);
+    if (r->bisect)
+        json_text(&j, "first_by_itself", first->own.name_b);
     json_open(&j, "layers", '[');
     for (size_t i = 0; ptf_check_layer(r->check, i, &layer); i++)
-        json_layer(&j, &layer);
+        json_layer(&j, &layer, r->bisect);
     json_close(&j, ']');
     json_open(&j, "parameters", '[');
     for (size_t i = 0; ptf_check_parameter(r->check, i, &parameter); i++)

@@ -126,12 +126,18 @@ static void print_parameters(const ptf_check *check, FILE *out)
     }
 }
 
-static void print_first(const check_first *first, FILE *out)
+static void print_first(const check_first *first, bool bisect, FILE *out)
 {
     fprintf(out, "\nfirst layer\n");
     tool_print_row(out, "with another bit", "%s", named(first->bit));
     tool_print_row(out, "that is not certified", "%s", named(first->bound));
     tool_print_row(out, "beyond the tolerance", "%s", named(first->tolerance));
+    if (bisect && first->own.name_b == NULL)
+        tool_print_row(out, "on A's values", "-");
+    else if (bisect)
+        tool_print_row(
+            out, "on A's values", "%s: %.3e apart, where rounding allows %.3e",
+            named(first->own.name_b), first->own.own, first->own.own_bound);
 }
 
 static void print_file(const char *which, const char *sha256, const char *path,
@@ -173,9 +179,8 @@ static void print_evidence(const check_report *r, FILE *out)
         fprintf(out, "; %lld left out", (long long)e->left_out);
     putc('\n', out);
     fprintf(out, "           %s\n", e->sha256_inputs);
-    fprintf(out, "  ptfold %s, %s, %lld threads, pairs by %s\n", ptf_version(),
-            ptf_isa_name(), (long long)e->threads,
-            r->from_log ? "B's log" : "order, kind and shape");
+    fprintf(out, "  ptfold %s, %s, %lld threads\n", ptf_version(),
+            ptf_isa_name(), (long long)e->threads);
     fprintf(out,
             "  tolerance, of outputs and layers: %g + %g * largest |A| of an "
             "input\n",
@@ -190,7 +195,7 @@ void check_print_text(const check_report *r, FILE *out)
     print_parts(r->check, out);
     print_distances(r->check, out);
     print_parameters(r->check, out);
-    print_first(&found->first, out);
+    print_first(&found->first, r->bisect, out);
     fprintf(out, "\noutputs\n");
     tool_print_outputs(r->a, ptf_check_outputs(r->check), out);
     tool_print_verdict(v, out);

@@ -18,18 +18,24 @@
 /* -------------------------------------------------------------------- pairs */
 
 static ptf_pair pairs[GRAPH_NODES];
+static ptf_arena texts; /* of mismatches */
 
 static ptf_pair_mismatch pair_up(const ptf_net *a, const ptf_net *b)
 {
     static bool folded[GRAPH_NODES];
+    static ptf_shape a_shapes[GRAPH_NODES], b_shapes[GRAPH_NODES];
     int a_makers[GRAPH_NODES], b_makers[GRAPH_NODES];
-    ptf_graphs graphs = {a, b, a_makers, b_makers};
+    ptf_graphs graphs = {a, b, a_makers, b_makers, a_shapes, b_shapes};
     ptf_pair_mismatch mismatch;
     memset(folded, 0, sizeof(folded));
-    ptf_find_makers(a, a_makers);
-    ptf_find_makers(b, b_makers);
+    assert_int_equal(ptf_find_makers(a, a_makers, NULL), PTF_OK);
+    assert_int_equal(ptf_find_makers(b, b_makers, NULL), PTF_OK);
+    assert_int_equal(ptf_net_shapes(a, &a->inputs[0].shape, a_shapes, NULL),
+                     PTF_OK);
+    assert_int_equal(ptf_net_shapes(b, &b->inputs[0].shape, b_shapes, NULL),
+                     PTF_OK);
     assert_int_equal(
-        ptf_pair_nets(&graphs, NULL, pairs, folded, &mismatch, NULL), PTF_OK);
+        ptf_pair_nets(&graphs, &texts, pairs, folded, &mismatch, NULL), PTF_OK);
     return mismatch;
 }
 
@@ -297,5 +303,7 @@ int main(void)
         cmocka_unit_test(one_unit_of_a_constant_is_a_distance),
         cmocka_unit_test(recorded_values_of_graphs_are_held_against_runs),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    int failed = cmocka_run_group_tests(tests, NULL, NULL);
+    ptf_arena_free(&texts);
+    return failed;
 }

@@ -281,6 +281,91 @@ static void enclose_knot(const graph *g, int threads, bool keeps, outputs *out)
     ptf_enclosure_free(enc);
 }
 
+/* A net of which all balls are kept, and one of which they are not. */
+typedef struct kept {
+    const ptf_enclosure *all, *other;
+    int visited;
+} kept;
+
+static void compare_balls(void *context, int node)
+{
+    kept *k = context;
+    size_t size = (size_t)ptf_shape_numel(ptf_enclosure_shape(k->all, node)) *
+                  sizeof(double);
+    ptf_balls x = ptf_enclosure_node(k->all, node, 0);
+    ptf_balls y = ptf_enclosure_node(k->other, node, 0);
+    assert_memory_equal(x.value, y.value, size);
+    assert_memory_equal(x.radius, y.radius, size);
+    k->visited++;
+}
+
+/* As in a net whose balls are too many to keep. */
+static void values_that_share_memory_are_the_same(void **unused)
+{
+    (void)unused;
+    static graph g;
+    fill_inputs();
+    build_knot(&g);
+    ptf_enclosure *all = enclosure_of(&g, 2), *other = enclosure_of(&g, 2);
+    other->large = true;
+    other->group = 1;
+    for (int n = 0; n < MANY; n++) {
+        const float *taps[GRAPH_NODES] = {inputs + n * INPUTS};
+        kept k = {all, other, 0};
+        assert_int_equal(ptf_enclosure_run_taps(all, taps, 1, false, NULL),
+                         PTF_OK);
+        assert_int_equal(
+            ptf_enclosure_run_inputs(other, taps, 1, compare_balls, &k, NULL),
+            PTF_OK);
+        assert_int_equal(k.visited, g.net.node_count - 1);
+    }
+    assert_false(other->apart);
+    ptf_enclosure_free(all);
+    ptf_enclosure_free(other);
+    graph_free(&g);
+}
+
+static void a_node_alone_is_as_in_its_net(void **unused)
+{
+    (void)unused;
+    static graph g;
+    static double value[MANY * OUTPUTS], radius[MANY * OUTPUTS];
+    const float *taps[GRAPH_NODES] = {inputs};
+    ptf_operand operands[GRAPH_NODES];
+    fill_inputs();
+    build_knot(&g);
+    ptf_enclosure *all = enclosure_of(&g, 2);
+    assert_int_equal(ptf_enclosure_run_taps(all, taps, MANY, false, NULL),
+                     PTF_OK);
+    for (int i = 1; i < g.net.node_count; i++) {
+        const ptf_node *node = &g.nodes[i];
+        int64_t size = ptf_shape_numel(ptf_enclosure_shape(all, i));
+        if (node->op == PTF_OP_CONSTANT)
+            continue;
+        assert_true(size <= OUTPUTS);
+        for (int k = 0; k < node->input_count; k++) {
+            int from = node->inputs[k];
+            bool constant = g.nodes[from].op == PTF_OP_CONSTANT;
+            operands[k] = (ptf_operand){from == 0 ? inputs : NULL,
+                                        ptf_enclosure_node(all, from, 0)};
+            if (constant || from == 0)
+                operands[k].balls = (ptf_balls){NULL, NULL};
+        }
+        assert_int_equal(ptf_enclosure_run_node(all, i, operands, MANY, false,
+                                                (ptf_balls){value, radius},
+                                                NULL),
+                         PTF_OK);
+        for (int n = 0; n < MANY; n++) {
+            ptf_balls balls = ptf_enclosure_node(all, i, n);
+            size_t bytes = (size_t)size * sizeof(double);
+            assert_memory_equal(balls.value, value + n * size, bytes);
+            assert_memory_equal(balls.radius, radius + n * size, bytes);
+        }
+    }
+    ptf_enclosure_free(all);
+    graph_free(&g);
+}
+
 /* Each node is the output once, so that what it reads passes by. */
 static void threads_and_slots_change_no_ball(void **unused)
 {
@@ -448,6 +533,8 @@ int main(void)
         cmocka_unit_test(nan_says_nothing_on_either_side),
         cmocka_unit_test(what_underflows_is_inside),
         cmocka_unit_test(exact_values_of_every_node_are_inside),
+        cmocka_unit_test(values_that_share_memory_are_the_same),
+        cmocka_unit_test(a_node_alone_is_as_in_its_net),
         cmocka_unit_test(threads_and_slots_change_no_ball),
         cmocka_unit_test(taps_of_any_node_replace_its_balls),
         cmocka_unit_test(a_constant_in_double_is_rounded_in_runs_alone),
