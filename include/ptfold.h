@@ -1507,11 +1507,11 @@ PTF_API void ptf_difference_add(ptf_difference *difference, const float *a,
 typedef struct ptf_check ptf_check;
 
 typedef struct ptf_check_options {
-    int threads;          /* 0: the CPUs that this process may use */
-    double atol, rtol;    /* for WITHIN TOLERANCE */
-    int64_t max_ulps;     /* for CERTIFIED_WITHIN; 0: no parameter may be off */
-    bool layers;          /* figures for each layer too */
-    bool bisect;          /* B's layers on A's values too */
+    int threads;       /* 0: the CPUs that this process may use */
+    double atol, rtol; /* for WITHIN TOLERANCE */
+    int64_t max_ulps;  /* for CERTIFIED_WITHIN; 0: no parameter may be off */
+    bool layers;       /* figures for each layer too */
+    bool bisect;       /* B's layers on A's values too */
 } ptf_check_options;
 
 /*
@@ -1657,15 +1657,15 @@ typedef struct ptf_layer_check {
     double inherited;    /* from different inputs of the layer */
     int64_t runs_beyond; /* outside of the f32 bound, in A or B */
     int64_t ulps;        /* how far its worst parameter is off */
-    bool broken;     /* no certificate, because of this layer as a function */
-    bool plain;      /* it has no parameters */
+    bool broken; /* no certificate, because of this layer as a function */
+    bool plain;  /* it has no parameters */
 
     /* With options->bisect: B's layer on the values that A's had, against what
      * A's gives. */
     double own;        /* largest difference of the two as real functions */
     double own_bound;  /* the most that rounding in both can be */
     int64_t own_apart; /* numbers in which they differ by more than rounding */
-    ptf_level level; /* BITWISE, CERTIFIED, WITHIN TOLERANCE, ... */
+    ptf_level level;   /* BITWISE, CERTIFIED, WITHIN TOLERANCE, ... */
 } ptf_layer_check;
 
 /* With options->layers: by number in B's order; false after the last. */

@@ -62,7 +62,7 @@ static bool is_idle(const ptf_field *f)
     return false;
 }
 
-/* What nobody said is what is usual; paddings are numbers, whatever the text. */
+/* What nobody said is what is usual; padding is numbers, whatever its text. */
 static ptf_attrs settled(const ptf_node *node)
 {
     ptf_attrs attrs = node->attrs;
@@ -275,10 +275,13 @@ static bool same_range(const ptf_node *a, const ptf_node *b)
 /* Means of maps; x is the operand's shape. */
 static bool is_map_mean(const ptf_node *node, const ptf_shape *x)
 {
+    static const bool adaptive[PTF_OP_COUNT] = {
+        [PTF_OP_ADAPTIVE_AVGPOOL1D] = true,
+        [PTF_OP_ADAPTIVE_AVGPOOL2D] = true,
+        [PTF_OP_ADAPTIVE_AVGPOOL3D] = true,
+    };
     int axes = ptf_op_map_axes(node->op);
-    bool same = node->op == PTF_OP_ADAPTIVE_AVGPOOL1D ||
-                node->op == PTF_OP_ADAPTIVE_AVGPOOL2D ||
-                node->op == PTF_OP_ADAPTIVE_AVGPOOL3D;
+    bool same = adaptive[node->op];
     for (int d = 0; same && d < axes; d++)
         same = node->attrs.output_size[PTF_MAP_AXES - axes + d] == 1;
     if (node->op != PTF_OP_MEAN)
