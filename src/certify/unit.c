@@ -29,7 +29,8 @@ static ptf_status take_room(ptf_check *c, const ptf_unit *u, int turn,
                             int64_t balls, ptf_balls *out, ptf_error *err)
 {
     ptf_room *room = &c->rooms[2 * u->slot + turn % 2];
-    double *bytes = ptf_room_take(room, 2 * (size_t)balls * sizeof(*bytes));
+    double *bytes =
+        ptf_room_take(room, (2 * (size_t)balls + 1) * sizeof(*bytes));
     *out = (ptf_balls){bytes, bytes + balls};
     return bytes != NULL ? PTF_OK : ptf_fail_memory(err);
 }

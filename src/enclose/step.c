@@ -74,7 +74,7 @@ static ptf_status stage(const alone *a, ptf_enclose_value *in, ptf_error *err)
     bool whole = ptf_enclose_family_of(node)->step != NULL;
     int64_t balls = room_of(a);
     double *bytes =
-        ptf_room_take(&enc->alone, 2 * (size_t)balls * sizeof(double));
+        ptf_room_take(&enc->alone, (2 * (size_t)balls + 1) * sizeof(double));
     if (bytes == NULL)
         return ptf_fail_memory(err);
     ptf_balls room = {bytes, bytes + balls};
