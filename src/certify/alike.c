@@ -327,6 +327,12 @@ static bool takes_extended(const ptf_node *b)
            ptf_op_is(b->op, PTF_FAMILY_SOFTMAX);
 }
 
+/* What is told where there is nobody to tell more, or no memory for it. */
+static const char *or_plain(const char *text)
+{
+    return text != NULL ? text : "does something else than in the original";
+}
+
 /* Same, but for the shapes of what is read; what is told of it, or NULL. */
 static const char *other_op(const ptf_pairing *p, int a, int b)
 {
@@ -338,14 +344,20 @@ static const char *other_op(const ptf_pairing *p, int a, int b)
         (is_map_mean(from, x) && is_map_mean(to, y)))
         return NULL;
     if (from->op != to->op && !affine)
-        return ptf_arena_printf(p->arena, "is %s, and is %s in the original",
-                                ptf_op_info(to->op)->name,
-                                ptf_op_info(from->op)->name);
+        return or_plain(
+            p->arena == NULL
+                ? NULL
+                : ptf_arena_printf(p->arena, "is %s, and is %s in the original",
+                                   ptf_op_info(to->op)->name,
+                                   ptf_op_info(from->op)->name));
     const char *field = ptf_attrs_other(from, to);
     bool windows = field != NULL && strcmp(field, "ceil_mode") == 0;
     if (field != NULL && !windows)
-        return ptf_arena_printf(p->arena, "has another %s than in the original",
-                                field);
+        return or_plain(
+            p->arena == NULL
+                ? NULL
+                : ptf_arena_printf(
+                      p->arena, "has another %s than in the original", field));
     if (!same_statistics(from, to))
         return "has running statistics in one of the networks only";
     if (ptf_op_is(to->op, PTF_FAMILY_PRODUCT) && !same_weight_shape(from, to))

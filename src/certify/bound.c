@@ -22,7 +22,7 @@ static void add_width(void *context, int node)
     const widths *w = context;
     const ptf_enclosure *enc = w->check->enclosures[w->which];
     double *widest = &w->check->sides[w->which].radius[node];
-    int64_t size = ptf_shape_numel(ptf_enclosure_shape(enc, node));
+    int64_t size = ptf_balls_each(enc, node);
     for (int64_t n = 0; n < w->count; n++) {
         ptf_balls balls = ptf_enclosure_node(enc, node, n);
         for (int64_t k = 0; k < size; k++) {

@@ -72,6 +72,11 @@ ptf_status ptf_check_parameters(const ptf_node *a, const ptf_node *b,
                                 ptf_parameter_check *out, int *count,
                                 ptf_error *err);
 
+static inline void ptf_raise_to(double *most, double x)
+{
+    *most = fmax(*most, x);
+}
+
 /* What is known of the outputs for one input. */
 typedef struct ptf_outcome {
     int outputs;

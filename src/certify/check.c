@@ -47,6 +47,10 @@ static ptf_status pair_nets(ptf_check *c, bool *folded, ptf_error *err)
                          to->shapes};
     ptf_status status =
         ptf_pair_nets(&graphs, &c->arena, c->pairs, folded, &c->mismatch, err);
+    if (a->whole != b->whole && c->mismatch.reason == NULL)
+        c->mismatch =
+            (ptf_pair_mismatch){"has a batch axis in one of the networks only",
+                                b->nodes[b->outputs[0].node].name};
     for (int i = b->input_count; status == PTF_OK && i < b->node_count; i++)
         mark_inside(a, &c->pairs[i], c->sides[PTF_SIDE_A].inside);
     return status;
@@ -177,11 +181,6 @@ static ptf_status check_ports(const ptf_net *a, const ptf_net *b,
     return PTF_OK;
 }
 
-static int64_t numel_of(const ptf_enclosure *enc, int node)
-{
-    return ptf_shape_numel(ptf_enclosure_shape(enc, node));
-}
-
 /* Both nets must give as many numbers, at layers that pair too. */
 static ptf_status check_sizes(ptf_check *c, ptf_error *err)
 {
@@ -197,11 +196,11 @@ static ptf_status check_sizes(ptf_check *c, ptf_error *err)
     if (c->inputs == NULL || c->sizes == NULL || c->each == NULL)
         return ptf_fail_memory(err);
     for (int i = 0; i < a->input_count; i++)
-        c->inputs[i] = numel_of(in_a, i);
+        c->inputs[i] = ptf_balls_each(in_a, i);
     for (int i = 0; i < a->output_count; i++) {
-        int64_t other = numel_of(in_b, b->outputs[i].node);
+        int64_t other = ptf_balls_each(in_b, b->outputs[i].node);
         ptf_verdict_init(&c->each[i], c->options.atol, c->options.rtol);
-        c->sizes[i] = numel_of(in_a, a->outputs[i].node);
+        c->sizes[i] = ptf_balls_each(in_a, a->outputs[i].node);
         c->outputs_each += c->sizes[i];
         if (c->sizes[i] != other)
             return ptf_fail(err, PTF_ARGUMENT, NULL, PTF_NO_OFFSET,
@@ -210,7 +209,7 @@ static ptf_status check_sizes(ptf_check *c, ptf_error *err)
     }
     for (int i = b->input_count; i < b->node_count; i++) {
         int value = c->pairs[i].value;
-        if (value < 0 || numel_of(in_a, value) == numel_of(in_b, i))
+        if (value < 0 || ptf_balls_each(in_a, value) == ptf_balls_each(in_b, i))
             continue;
         c->pairs[i].value = -1;
         if (c->mismatch.reason == NULL)

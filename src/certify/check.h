@@ -37,6 +37,12 @@ static inline bool ptf_side_fixed(const ptf_side *side, int node)
     return side->net->nodes[side->makers[node]].op == PTF_OP_CONSTANT;
 }
 
+/* Balls of a node for one input. */
+static inline int64_t ptf_balls_each(const ptf_enclosure *enclosure, int node)
+{
+    return ptf_shape_numel(ptf_enclosure_shape(enclosure, node));
+}
+
 /* An input whose prediction is not certified. */
 typedef struct ptf_open {
     int64_t sample;

@@ -20,18 +20,13 @@ bool ptf_balls_sharp(ptf_balls a, ptf_balls b, int64_t count)
 
 /* ---------------------------------------------------------------- functions */
 
-static void raise_to(double *most, double x)
-{
-    *most = fmax(*most, x);
-}
-
 static void add_output(ptf_certificate *c, const ptf_outcome *o, int64_t k)
 {
-    raise_to(&c->largest, fabs(o->a.value[k]));
-    raise_to(&c->radius, (o->a.radius[k] + o->b.radius[k]) * PTF_UP);
-    raise_to(&c->parameter_effect, fabs(o->b.value[k] - o->a.value[k]));
-    raise_to(&c->evaluation_a, fabs((double)o->run_a[k] - o->a.value[k]));
-    raise_to(&c->evaluation_b, fabs((double)o->run_b[k] - o->b.value[k]));
+    ptf_raise_to(&c->largest, fabs(o->a.value[k]));
+    ptf_raise_to(&c->radius, (o->a.radius[k] + o->b.radius[k]) * PTF_UP);
+    ptf_raise_to(&c->parameter_effect, fabs(o->b.value[k] - o->a.value[k]));
+    ptf_raise_to(&c->evaluation_a, fabs((double)o->run_a[k] - o->a.value[k]));
+    ptf_raise_to(&c->evaluation_b, fabs((double)o->run_b[k] - o->b.value[k]));
 }
 
 /* -------------------------------------------------------------- predictions */

@@ -46,12 +46,13 @@ ptf_status ptf_pair_nets(const ptf_graphs *g, ptf_arena *arena, ptf_pair *pairs,
                          ptf_error *err)
 {
     size_t nodes = (size_t)g->a->node_count;
-    ptf_pairing p = {g, arena, pairs, ptf_alloc(nodes * sizeof(bool)), folded};
+    ptf_pairing p = {g, NULL, pairs, ptf_alloc(nodes * sizeof(bool)), folded};
     if (p.used == NULL)
         return ptf_fail_memory(err);
     ptf_status status = ptf_find_pairs(&p, err);
     for (int i = 0; status == PTF_OK && i < g->b->node_count; i++)
         fold(&p, &pairs[i]);
+    p.arena = arena;
     if (status == PTF_OK)
         status = ptf_find_mismatch(&p, mismatch, err);
     ptf_free(p.used);

@@ -11,7 +11,7 @@
 /* A pairing under way. */
 typedef struct ptf_pairing {
     const ptf_graphs *g;
-    ptf_arena *arena; /* for texts */
+    ptf_arena *arena; /* for texts; NULL while pairs are found */
     ptf_pair *pairs;  /* per node of B */
     bool *used;       /* per node of A: it has a counterpart */
     bool *folded;     /* per node of A: as in ptf_pair_nets() */

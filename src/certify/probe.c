@@ -130,8 +130,7 @@ static void compare(ptf_check *c, const probe *p, ptf_balls a, ptf_balls ideal)
 {
     ptf_layer_check *layer = &c->layers[p->node];
     bool plain = c->layers[p->node].plain;
-    int64_t size = ptf_shape_numel(
-        ptf_enclosure_shape(c->enclosures[PTF_SIDE_I], p->node));
+    int64_t size = ptf_balls_each(c->enclosures[PTF_SIDE_I], p->node);
     for (int64_t n = 0; n < p->images; n++) {
         ptf_balls x = {a.value + n * size, a.radius + n * size};
         ptf_balls y = {ideal.value + n * size, ideal.radius + n * size};
@@ -152,8 +151,7 @@ static int64_t count_read(const ptf_check *c, int node)
     const ptf_node *reader = &c->sides[PTF_SIDE_A].net->nodes[node];
     int64_t numbers = 1;
     for (int k = 0; k < reader->input_count; k++)
-        numbers += ptf_shape_numel(
-            ptf_enclosure_shape(c->enclosures[PTF_SIDE_A], reader->inputs[k]));
+        numbers += ptf_balls_each(c->enclosures[PTF_SIDE_A], reader->inputs[k]);
     return numbers;
 }
 

@@ -9,11 +9,6 @@
 
 #include <math.h>
 
-static int64_t numel_of(const ptf_enclosure *enc, int node)
-{
-    return ptf_shape_numel(ptf_enclosure_shape(enc, node));
-}
-
 /* ------------------------------------------------------------------- bounds */
 
 /* Numbers of a run, and the balls that f32 allows them, in parts. */
@@ -46,7 +41,7 @@ static void hold_part(void *context, int64_t part, int thread)
 static void hold_run(ptf_check *c, const ptf_unit *u, int node, ptf_balls balls)
 {
     const ptf_side *side = &c->sides[u->net];
-    int64_t count = u->count * numel_of(c->enclosures[u->slot], node);
+    int64_t count = u->count * ptf_balls_each(c->enclosures[u->slot], node);
     held h = {side->taps[node], balls, count, c->sums, c->sums + c->threads};
     int64_t beyond = 0, not_finite = 0;
     if (side->held[node])
@@ -86,11 +81,6 @@ static double largest_rounding(const float *run, const double *m, int64_t n)
     return most;
 }
 
-static void raise_to(double *most, double x)
-{
-    *most = fmax(*most, x);
-}
-
 /*
  * run B - run A = (run B - B(y)) + (B(y) - I(y)) + (I(y) - A(x))
  *                 - (run A - A(x)),
@@ -100,19 +90,20 @@ static void attribute(ptf_check *c, int node, int64_t count, ptf_balls a,
                       ptf_balls ideal, ptf_balls b)
 {
     ptf_layer_check *layer = &c->layers[node];
-    int64_t size = numel_of(c->enclosures[PTF_SIDE_B], node);
+    int64_t size = ptf_balls_each(c->enclosures[PTF_SIDE_B], node);
     const float *run_a = c->sides[PTF_SIDE_A].taps[c->pairs[node].value];
     const float *run_b = c->sides[PTF_SIDE_B].taps[node];
     for (int64_t n = 0; n < count; n++)
         ptf_difference_add(&layer->difference, run_a + n * size,
                            run_b + n * size, size);
     size *= count;
-    raise_to(&layer->evaluation_a, largest_rounding(run_a, a.value, size));
-    raise_to(&layer->evaluation_b, largest_rounding(run_b, b.value, size));
+    ptf_raise_to(&layer->evaluation_a, largest_rounding(run_a, a.value, size));
+    ptf_raise_to(&layer->evaluation_b, largest_rounding(run_b, b.value, size));
     if (ideal.value == NULL)
         return;
-    raise_to(&layer->parameter_effect, largest_gap(b.value, ideal.value, size));
-    raise_to(&layer->inherited, largest_gap(ideal.value, a.value, size));
+    ptf_raise_to(&layer->parameter_effect,
+                 largest_gap(b.value, ideal.value, size));
+    ptf_raise_to(&layer->inherited, largest_gap(ideal.value, a.value, size));
 }
 
 /* ---------------------------------------------------------------- bisection */
@@ -138,12 +129,12 @@ static ptf_status bisect(ptf_check *c, int node, int64_t count, ptf_balls a,
             return PTF_OK;
     }
     ptf_status status = ptf_unit_run(c, &u, &b, err);
-    int64_t size = count * numel_of(c->enclosures[PTF_SIDE_B], node);
+    int64_t size = count * ptf_balls_each(c->enclosures[PTF_SIDE_B], node);
     for (int64_t k = 0; status == PTF_OK && k < size; k++) {
         double own = fabs(b.value[k] - a.value[k]);
         double bound = (a.radius[k] + b.radius[k]) * PTF_UP;
-        raise_to(&layer->own, own);
-        raise_to(&layer->own_bound, bound);
+        ptf_raise_to(&layer->own, own);
+        ptf_raise_to(&layer->own_bound, bound);
         layer->own_apart += !(own * (1 - 4 * PTF_U) <= bound);
     }
     return status;

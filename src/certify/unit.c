@@ -6,11 +6,6 @@
  */
 #include "certify/check.h"
 
-static int64_t numel_of(const ptf_enclosure *enc, int node)
-{
-    return ptf_shape_numel(ptf_enclosure_shape(enc, node));
-}
-
 /* Its nodes into c->chain, the last one first; how many. */
 static int find_chain(ptf_check *c, const ptf_unit *u)
 {
@@ -49,7 +44,8 @@ ptf_status ptf_unit_run(ptf_check *c, const ptf_unit *u, ptf_balls *out,
             c->operands[k] =
                 i > 0 ? (ptf_operand){NULL, *out}
                       : (ptf_operand){u->taps[node->inputs[k]], {NULL, NULL}};
-        status = take_room(c, u, i, u->count * numel_of(enc, at), out, err);
+        status =
+            take_room(c, u, i, u->count * ptf_balls_each(enc, at), out, err);
         if (status == PTF_OK)
             status = ptf_enclosure_run_node(enc, at, c->operands, u->count,
                                             u->executed, *out, err);
