@@ -227,7 +227,7 @@ typedef struct ptf_operand {
 /* At most as many images as that run together. */
 enum { PTF_ENCLOSE_IMAGES = 64 };
 
-/* One node alone, with an operand for each that it reads, into count x shape. */
+/* One node alone, with operands for all that it reads, into count x shape. */
 ptf_status ptf_enclosure_run_node(ptf_enclosure *enclosure, int node,
                                   const ptf_operand *operands, int64_t count,
                                   bool executed, ptf_balls out, ptf_error *err);
