@@ -133,7 +133,7 @@ static inline ball lipschitz(double y, double error, double slope, double r,
 static inline ball clamped(double m, double r, double low, double high,
                            bool executed)
 {
-    double y = fmin(fmax(m, low), high);
+    double above = m > low ? m : low, y = above < high ? above : high;
     bool flat = m + r < low || m - r > high;
     double moved = flat && low <= high ? 0.0 : r;
     return (ball){y, moved + ptf_executed(executed, y, moved)};
