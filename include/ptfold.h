@@ -622,6 +622,26 @@ PTF_API ptf_status ptf_net_from_program(const ptf_program *program,
                                         ptf_net **out, ptf_error *err);
 
 /*
+ * The same for inputs of other sizes than the example's: 'inputs' are arrays of
+ * these shapes, one for each of the net's inputs, with all their axes; only
+ * their shapes are looked at, and -1 stands for the example's size.  Sizes that
+ * the exporter left open may be any within their bounds (PTF_ARGUMENT names the
+ * one that is not, or the program's condition that does not hold).  Others may
+ * be those for which the net is proved to be the same function; PTF_UNSUPPORTED
+ * names the call that fixes them.
+ */
+PTF_API ptf_status ptf_net_from_program_for(const ptf_program *program,
+                                            const ptf_tensor *const *inputs,
+                                            size_t count, ptf_net **out,
+                                            ptf_error *err);
+
+/*
+ * Two lines that say for which batches a program runs, and for which sizes, as
+ * far as some are tried, or which call fixes them.
+ */
+PTF_API void ptf_program_print_sizes(const ptf_program *program, FILE *out);
+
+/*
  * The operators of ATen that programs are known to call, in the order of their
  * names, by number until NULL: "aten.add.Tensor".  Of those that are supported
  * a net can be made; where a call of one is refused, the message says why.
@@ -710,6 +730,13 @@ PTF_API ptf_status ptf_net_write_output(const ptf_net *net, size_t index,
  * there is of them, and a run has one sample.
  */
 PTF_API bool ptf_net_is_whole(const ptf_net *net);
+
+/*
+ * True when such a net is of one sample, so that others are runs of their own:
+ * the first axis of the inputs, which is 1, and of outputs that have it, is
+ * where samples lie side by side.
+ */
+PTF_API bool ptf_net_stacks(const ptf_net *net);
 
 /* Of the model: the class name of its root, "smallNetTrain". */
 PTF_API const char *ptf_net_name(const ptf_net *net);

@@ -79,6 +79,11 @@ bool ptf_net_is_whole(const ptf_net *net)
     return net->whole;
 }
 
+bool ptf_net_stacks(const ptf_net *net)
+{
+    return net->stacks;
+}
+
 bool ptf_net_input(const ptf_net *net, size_t index, ptf_port *out)
 {
     if (index >= (size_t)net->input_count)

@@ -216,7 +216,7 @@ static ptf_status make(ptf_plan *plan, const ptf_net *net,
         return ptf_fail(err, PTF_ARGUMENT, NULL, PTF_NO_OFFSET,
                         "a batch of %lld: it must be at least 1",
                         (long long)batch);
-    if (net->whole && batch > 1)
+    if (net->whole && !net->stacks && batch > 1)
         return ptf_net_fail(err, PTF_ARGUMENT, net,
                             "its inputs have no batch: expected 1 sample at a "
                             "time, got %lld",

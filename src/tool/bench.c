@@ -413,6 +413,17 @@ static ptf_status prepare(bench *b, const tool_net *net, ptf_net **slid,
     return open_inputs(b, net, err);
 }
 
+/* A program is lowered again for the sizes of what is given. */
+static ptf_status fit(const options *o, tool_net *net, ptf_error *err)
+{
+    ptf_shape shape;
+    if (o->data != NULL)
+        return tool_net_fit_arrays(net, o->data, err);
+    return o->input != NULL && ptf_shape_parse(o->input, &shape)
+               ? tool_net_fit(net, &shape, -1, err)
+               : PTF_OK;
+}
+
 static bool known_format(const char *format)
 {
     return strcmp(format, "text") == 0 || strcmp(format, "md") == 0 ||
@@ -456,6 +467,8 @@ int tool_bench(int argc, char **argv)
     ptf_net *slid = NULL;
     tool_finite finite = {.in_layer = false};
     status = tool_finite_weights(&finite, net.net, &err);
+    if (status == PTF_OK && !o.slide)
+        status = fit(&o, &net, &err);
     if (status == PTF_OK)
         status = prepare(&b, &net, &slid, &err);
     if (status == PTF_OK)

@@ -69,6 +69,7 @@ class Program:
         self.numbers = {kind: {} for kind in ("int", "bool", "float")}
         self.inputs, self.users, self.outputs, self.calls = [], [], [], []
         self.parameters = {}  # name -> (meta, bytes)
+        self.constants = set()  # those of them that were made in forward()
 
     def input(self, name, sizes, dtype=FLOAT32):
         self.values[name] = meta(sizes, dtype)
@@ -87,6 +88,12 @@ class Program:
         self.parameters[name] = (self.values[name], data)
         self.inputs.append({"parameter": {"arg": {"name": name},
                                           "parameter_name": name}})
+
+    def constant(self, name, sizes, numbers):
+        self.parameter(name, sizes, numbers)
+        self.constants.add(name)
+        self.inputs[-1] = {"tensor_constant": {"arg": {"name": name},
+                                               "tensor_constant_name": name}}
 
     def call(self, target, results, arguments):
         """'results' are shapes of tensors by name, or the outputs' JSON."""
@@ -134,18 +141,22 @@ class Program:
             "opset_version": {"aten": 10}, "range_constraints": {},
             "schema_version": {"major": 8, "minor": 20}, "guards_code": []}
 
-    def save(self, path):
-        config = {}
+    def save(self, path, program=None):
+        """'program' is its JSON where that was changed."""
+        config = {"weights": {}, "constants": {}}
         with zipfile.ZipFile(path, "w") as out:
             for i, (name, (own, data)) in enumerate(self.parameters.items()):
-                out.writestr(f"a/data/weights/weight_{i}", data)
-                config[name] = {"path_name": f"weight_{i}", "is_param": True,
-                                "use_pickle": False, "tensor_meta": own}
-            for folder, content in (("weights", config), ("constants", {})):
+                folder = "constants" if name in self.constants else "weights"
+                out.writestr(f"a/data/{folder}/weight_{i}", data)
+                config[folder][name] = {
+                    "path_name": f"weight_{i}", "is_param": True,
+                    "use_pickle": False, "tensor_meta": own}
+            for folder, content in config.items():
                 out.writestr(
                     f"a/data/{folder}/model_{folder}_config.json",
                     json.dumps({"config": content}))
-            out.writestr("a/models/model.json", json.dumps(self.json()))
+            out.writestr("a/models/model.json",
+                         json.dumps(program or self.json()))
             out.writestr("a/archive_format", "pt2")
             out.writestr("a/byteorder", "little")
         return path

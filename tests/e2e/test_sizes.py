@@ -10,7 +10,7 @@ import unittest
 import zipfile
 
 import pt2
-from programs import FIXTURES, UNSUPPORTED, ProgramTest
+from programs import FIXTURES, UNSUPPORTED, USAGE, ProgramTest
 
 PROGRAMS = FIXTURES / "programs"
 X = (2, 3)
@@ -69,6 +69,267 @@ class Conditions(SizeTest):
         self.assertEqual(set(got), {"wide", "narrow"})
         self.agree(got["narrow"], "wide.0.out")
         self.agree(got["wide"], "wide.0.wide")
+
+
+def npy(shape):
+    """An array of zeros."""
+    head = (f"{{'descr': '<f4', 'fortran_order': False, "
+            f"'shape': {tuple(shape)}, }}").ljust(117) + "\n"
+    count = 1
+    for size in shape:
+        count *= size
+    return (b"\x93NUMPY\1\0" + struct.pack("<H", len(head)) + head.encode()
+            + bytes(4 * count))
+
+
+class OpenSizes(SizeTest):
+    """Sizes that the exporter left open."""
+
+    def test_outputs_are_those_of_pytorch(self):
+        for number in range(4):
+            got = self.run_case("free", number)
+            self.agree(got["output.0"], f"free.{number}.out")
+            self.agree(got["output.1"], f"free.{number}.means")
+        for number in range(2):
+            got = self.run_case("bounded", number)["output"]
+            self.agree(got, f"bounded.{number}.out")
+
+    def test_bounds_and_conditions_are_held(self):
+        for name, shape, status, say in (
+                ("bounded", (5, 2, 6, 3), USAGE,
+                 "input 'x': expected a size from 1 to 4 for axis 0 (s77), "
+                 "got 5"),
+                ("bounded", (2, 2, 12, 3), USAGE,
+                 "input 'x': expected a size from 4 to 10 for axis 2 (2*s44), "
+                 "got 12"),
+                ("bounded", (2, 2, 7, 3), USAGE, "axis 2 cannot be 7"),
+                ("bounded", (2, 2, 6, 7), USAGE,
+                 "does not meet the program's condition L['x'].size()[3] <= "
+                 "L['x'].size()[2]"),
+                ("bounded", (2, 3, 6, 3), UNSUPPORTED, "node 'floordiv'"),
+                ("bounded", (2, 2, 6), USAGE, "expected 4 axes with the batch, got 3"),
+                ("free", (2, 2, 8, 2), USAGE,
+                 "a size from 3 to any for axis 3 (s0), got 2"),
+                ("free", (2, 2, 2, 9), USAGE, "condition")):
+            with self.subTest(say):
+                self.write("in.npy", npy(shape))
+                self.refuse(status, [say], "ptfold", "run", "--data", "in.npy",
+                            PROGRAMS / f"{name}.pt2")
+
+    def test_conditions_are_evaluated(self):
+        """Those that hold for 5 x 7, and those that do not."""
+        height, width = "L['x'].size()[0]", "L['x'].size()[1]"
+        rows = ((f"{height} == 5", f"{height} == 6"),
+                (f"{width} % 2 == 1", f"{width} % 2 == 0"),
+                (f"{width} // 2 == 3", f"not {width} // 2 == 3"),
+                (f"-{width} // 2 == -4", f"-{width} // 2 == -3"),
+                (f"3 < {height} < {width}", f"3 < {height} < 4"),
+                (f"({height} + 2)*{width} >= 49", f"{height}*{width} > 35"),
+                (f"max(2, {height}) != 2", f"min(2, {height}) != 2"),
+                (f"{height} == 1 or {width} == 7",
+                 f"{height} == 5 and {width} == 1"),
+                ("Eq(s1, 5)", "Ne(s1, 5)"), ("2**s1 == 32", "2**s1 == 31"),
+                ("Mod(s2, 4) == 3", "FloorDiv(s2, 4) == 2"),
+                ("Not(s1 > s2)", "Or(s1 > s2, s1 < 1)"))
+        for holds, fails in rows:
+            with self.subTest(holds):
+                self.succeed("ptfold", "run", "--data",
+                             *self.conditioned(holds))
+                self.refuse(USAGE, ["does not meet the program's condition"],
+                            "ptfold", "run", "--data",
+                            *self.conditioned(fails))
+        for odd in ("s9 == 1", "s1 / 2 == 2", "s1 == ", "(s1", "1 // 0 == 0",
+                    "2**-1 == 0", "s1 == 1.5", "L['y'].size()[0] == 1", "f(s1)",
+                    "L['x'].size()[2] == 1", "L['x'].stride()[0] == 1",
+                    "9" * 30, "(" * 9000, "-" * 9000, "s1 s2", "Eq(s1)",
+                    "s1 * 9000000000000000000 > 1", "L['x"):
+            with self.subTest(odd):
+                self.refuse(UNSUPPORTED, ["cannot be judged for other sizes"],
+                            "ptfold", "run", "--data", *self.conditioned(odd))
+
+    def conditioned(self, guard):
+        """A program with that condition, for 5 x 7 in place of 4 x 6."""
+        p = pt2.Program()
+        p.input("x", (4, 6))
+        p.values["x"] = pt2.meta((4, 6))
+        sizes = [{"as_expr": {"expr_str": f"Symbol('s{i}', positive=True, "
+                              "integer=True)", "hint": {"as_int": n}}}
+                 for i, n in ((1, 4), (2, 6))]
+        p.values["x"]["sizes"] = sizes
+        p.call("torch.ops.aten.relu.default", {"y": (4, 6)}, {"self": "x"})
+        p.values["y"]["sizes"] = sizes
+        p.output("y")
+        json = p.json()
+        json["guards_code"] = [guard]
+        self.write("in.npy", npy((5, 7)))
+        return "in.npy", p.save(self.folder / "x.pt2", json)
+
+
+class FixedSizes(SizeTest):
+    """Programs for one size that are run at others."""
+
+    def test_outputs_are_those_of_pytorch(self):
+        for number in range(4):
+            got = self.run_case("shuffled", number)["output"]
+            self.agree(got, f"shuffled.{number}.out")
+
+    def test_one_sample_is_run_by_itself_where_several_would_be_mixed(self):
+        got = self.run_case("mixing", 0)
+        self.agree(got["output.0"], "mixing.0.out")
+        self.agree(got["output.1"], "mixing.0.most")
+        self.write("in.npy", npy((3, 2, 3)))
+        self.refuse(UNSUPPORTED, ["node 'sum_1' (aten.sum.default): mixes the "
+                                  "samples of a batch: it runs for a batch of "
+                                  "2 alone, got 3"],
+                    "ptfold", "run", "--data", "in.npy",
+                    self.of_two("sum.default", {"self": "x"}, ()))
+
+    def of_two(self, target, arguments, result):
+        p = pt2.Program()
+        p.input("x", (2, 2, 3))
+        p.call(f"torch.ops.aten.{target}", {"sum_1": result}, arguments)
+        p.output("sum_1")
+        return p.save(self.folder / "x.pt2")
+
+    def test_the_input_may_be_said_by_an_option(self):
+        residual = PROGRAMS / "residual.pt2"
+        for program, *options in (("ops",), ("bench", "--format", "csv"),
+                                  ("check", "--random", "2", residual)):
+            self.succeed("ptfold", program, "--input", "3x15x16", *options,
+                         residual)
+        self.refuse(UNSUPPORTED, ["node 'conv2d'"], "ptfold", "ops", "--input",
+                    "2x12x12", residual)
+
+    def test_what_is_known_of_batch_and_size_is_told(self):
+        for name, batch, size in (
+                ("residual", "any", "others too, such as those of the example "
+                 "plus 1"),
+                ("mixing", "any, each sample by itself; they may be mixed by "
+                 "'mean'", "others too, such as those of the example plus 1"),
+                ("condition", "2, fixed by 'sum_1'", "the example's"),
+                ("free", "any within the bounds of its symbol, all at once",
+                 "others too, such as those of the example plus 1"),
+                ("bounded", "any within the bounds of its symbol",
+                 "others too, such as those of the example plus 2"),
+                ("windows", "any, each sample by itself; they may be mixed by "
+                 "'reshape_1'", "the example's, fixed by 'new_zeros'")):
+            text = self.succeed("ptfold", "info", PROGRAMS / f"{name}.pt2")
+            self.assertEqual(text.splitlines()[-2:],
+                             [f"batch       {batch}", f"size        {size}"])
+        text = self.succeed("ptfold", "info", PROGRAMS / "stale.pt2")
+        self.assertRegex(text, r"\nrefused     ")
+
+    # An operator on x, 1 x 3 x 8 x 8, its arguments, what it gives, and what is
+    # said of another size; or nothing, where it is run.
+    TRAPS = (
+        ("mul.Tensor", {"self": "x", "other": 8}, (1, 3, 8, 8), "its other, 8"),
+        ("div.Tensor", {"self": "x", "other": 64}, (1, 3, 8, 8), "other, 64"),
+        ("div.Tensor", {"self": "x", "other": 7}, (1, 3, 8, 8), "other, 7"),
+        ("mul.Tensor", {"self": "x", "other": 0.125}, (1, 3, 8, 8), "0.125"),
+        ("mul.Tensor", {"self": "x", "other": 0.3}, (1, 3, 8, 8), None),
+        ("clamp.default", {"self": "x", "min": 0, "max": 8}, (1, 3, 8, 8),
+         "its max, 8"),
+        ("avg_pool2d.default", {"self": "x", "kernel_size": [8, 8]},
+         (1, 3, 1, 1), "its kernel_size, 8"),
+        ("avg_pool2d.default", {"self": "x", "kernel_size": [4, 4]},
+         (1, 3, 2, 2), "its kernel_size, 4"),
+        ("avg_pool2d.default", {"self": "x", "kernel_size": [2, 2]},
+         (1, 3, 4, 4), None),
+        ("adaptive_avg_pool2d.default", {"self": "x", "output_size": [4, 4]},
+         (1, 3, 4, 4), "its output_size, 4"),
+        ("adaptive_avg_pool2d.default", {"self": "x", "output_size": [1, 1]},
+         (1, 3, 1, 1), None),
+        ("view.default", {"self": "x", "size": [1, 192]}, (1, 192), None),
+        ("view.default", {"self": "x", "size": [1, 3, 64]}, (1, 3, 64), None),
+        ("view.default", {"self": "x", "size": [1, -1, 64]}, (1, 3, 64),
+         "[1, -1, 64] can be meant in several ways"),
+        ("view.default", {"self": "x", "size": [1, 24, 8]}, (1, 24, 8),
+         "[1, 24, 8] can be meant in several ways"),
+        ("view.default", {"self": "x", "size": [1, 3, 4, 16]}, (1, 3, 4, 16),
+         "[1, 3, 4, 16] fixes the size of its input"),
+        ("unflatten.int", {"self": "x", "dim": 2, "sizes": [2, 4]},
+         (1, 3, 2, 4, 8), "[2, 4] fixes the size"),
+        ("slice.Tensor", {"self": "x", "dim": 2, "start": 0, "end": 4},
+         (1, 3, 4, 8), "its end, 4, may be computed"),
+        ("slice.Tensor", {"self": "x", "dim": 2, "start": 1, "end": -1},
+         (1, 3, 6, 8), None),
+        ("slice.Tensor", {"self": "x", "dim": 1, "start": 0, "end": 2},
+         (1, 2, 8, 8), None),
+        ("select.int", {"self": "x", "dim": 2, "index": 4}, (1, 3, 8),
+         "its index, 4"),
+        ("select.int", {"self": "x", "dim": 2, "index": 0}, (1, 3, 8), None),
+        ("roll.default", {"self": "x", "shifts": [4], "dims": [2]},
+         (1, 3, 8, 8), "its lengths may be computed"),
+        ("roll.default", {"self": "x", "shifts": [1], "dims": [1]},
+         (1, 3, 8, 8), None),
+        ("narrow.default", {"self": "x", "dim": 2, "start": 0, "length": 4},
+         (1, 3, 4, 8), "its lengths may be computed"),
+        ("pad.default", {"self": "x", "pad": [0, 0]}, (1, 3, 8, 8),
+         "its pads may be computed"),
+        ("pad.default", {"self": "x", "pad": [0, 0, 0, 1]}, (1, 3, 9, 8),
+         "its pads may be computed"),
+        ("pad.default", {"self": "x", "pad": [0, 0, 0, 0, 1, 1]},
+         (1, 5, 8, 8), None),
+        ("upsample_nearest2d.vec", {"input": "x", "output_size": [16, 16],
+                                    "scale_factors": None}, (1, 3, 16, 16),
+         "its output_size may be"),
+        ("upsample_nearest2d.vec", {"input": "x", "output_size": None,
+                                    "scale_factors": [2.0, 2.0]},
+         (1, 3, 16, 16), None),
+        ("repeat.default", {"self": "x", "repeats": [1, 1, 1, 8]},
+         (1, 3, 8, 64), "its repeats, 8"),
+        ("new_zeros.default", {"self": "x", "size": [1, 3]}, (1, 3),
+         "its size may be"),
+        ("sum.dim_IntList", {"self": "x", "dim": [2, 3]}, (1, 3), None),
+        ("flatten.using_ints", {"self": "x", "start_dim": 2}, (1, 3, 64), None))
+
+    def test_numbers_that_may_be_sizes_are_refused(self):
+        self.write("in.npy", npy((1, 3, 16, 8)))
+        for target, arguments, result, say in self.TRAPS:
+            with self.subTest(target=target, arguments=arguments):
+                p = pt2.Program()
+                p.input("x", (1, 3, 8, 8))
+                p.call(f"torch.ops.aten.{target}", {"y": result}, arguments)
+                p.output("y")
+                path = p.save(self.folder / "x.pt2")
+                self.succeed("ptfold", "ops", path)
+                run = ("ptfold", "run", "--data", "in.npy", path)
+                if say is None:
+                    self.succeed(*run)
+                else:
+                    self.refuse(UNSUPPORTED, ["node 'y' (aten.", say], *run)
+
+    def test_settings_of_modules_are_numbers(self):
+        self.write("in.npy", npy((1, 3, 16, 8)))
+        for module, status in (("AvgPool2d", 0), ("Mine", UNSUPPORTED)):
+            p = pt2.Program()
+            p.input("x", (1, 3, 8, 8))
+            p.call("torch.ops.aten.avg_pool2d.default", {"y": (1, 3, 1, 1)},
+                   {"self": "x", "kernel_size": [8, 8]})
+            of = "torch.nn.modules.pooling" if module == "AvgPool2d" else "my"
+            p.calls[0]["metadata"]["nn_module_stack"] = (
+                f"L__self__,,my.Net;L__self__pool,pool,{of}.{module}")
+            p.output("y")
+            done = self.run_program("ptfold", "run", "--data", "in.npy",
+                                    p.save(self.folder / "x.pt2"))
+            self.assertEqual(done.returncode, status, done.stderr)
+
+    def test_constants_may_be_sizes_too(self):
+        self.write("in.npy", npy((1, 3, 16, 8)))
+        for sizes, numbers, say in (((), [8], "has 8"), ((), [0.3], None),
+                                    ((8,), [0.3] * 8, "has 8")):
+            p = pt2.Program()
+            p.input("x", (1, 3, 8, 8))
+            p.constant("k", sizes, numbers)
+            p.call("torch.ops.aten.mul.Tensor", {"y": (1, 3, 8, 8)},
+                   {"self": "x", "other": "k"})
+            p.output("y")
+            run = ("ptfold", "run", "--data", "in.npy",
+                   p.save(self.folder / "x.pt2"))
+            if say is None:
+                self.succeed(*run)
+            else:
+                self.refuse(UNSUPPORTED, ["the constant 'k'", say], *run)
 
 
 def number(value):

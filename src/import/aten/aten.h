@@ -25,6 +25,7 @@
 #ifndef PTF_ATEN_H
 #define PTF_ATEN_H
 
+#include "import/aten/sizes.h"
 #include "net/net.h"
 #include "op/attrs.h"
 #include "program/program.h"
@@ -82,15 +83,17 @@ typedef struct ptf_lowered_view {
 typedef struct ptf_lowering {
     const ptf_program *program;
     const ptf_program_graph *graph; /* the program's, or one in it */
+    const ptf_sizes *sizes;
     ptf_net *net;
     ptf_lowered *values; /* by the graph's number */
     ptf_shape *shapes;   /* by node, for the program's example */
     int node_capacity, shape_capacity;
-    ptf_text_table names;         /* of nodes */
-    int64_t batch;                /* of the example; 0: no value is batched */
-    bool mixes;                   /* refused since it would mix samples */
-    size_t evaluated;             /* bytes of constants made so far */
-    ptf_lowered_memory *memories; /* from 1 on */
+    ptf_text_table names;          /* of nodes */
+    int64_t batch;                 /* 0: no value is batched */
+    bool mixes;                    /* refused since it would mix samples */
+    const ptf_program_node *mixer; /* the first that may, of one sample */
+    size_t evaluated;              /* bytes of constants made so far */
+    ptf_lowered_memory *memories;  /* from 1 on */
     int memory_count, memory_capacity;
     ptf_lowered_demand *demands;
     int demand_count, demand_capacity;
@@ -185,6 +188,16 @@ bool ptf_lower_is_tensor(const ptf_lowering *l, const char *name);
  */
 ptf_status ptf_lower_sizes(ptf_lowering *l, const char *name,
                            int64_t out[PTF_LOWER_LIST], int *rank);
+/* The same of a value that is lowered; of more axes than that, only 'rank'. */
+void ptf_lower_value_sizes(const ptf_lowering *l, int value,
+                           int64_t out[PTF_LOWER_LIST], int *rank);
+
+/*
+ * True for a list of sizes that begins with a number where the batch's size is
+ * open: what has it in front is no batch.
+ */
+bool ptf_lower_leads_with_number(const ptf_lowering *l,
+                                 const ptf_argument *list);
 
 /*
  * The call works along the first axis, or has no use for it: from here on its
@@ -491,8 +504,22 @@ ptf_status ptf_lower_batch_norm(ptf_lowering *l, const ptf_aten_row *row);
 ptf_status ptf_lower_instance_norm(ptf_lowering *l, const int64_t *sizes,
                                    int rank);
 
+/* What stood in the way, or might have: calls of the program, or NULL. */
+typedef struct ptf_lower_outcome {
+    const ptf_program_node *failed; /* it was refused */
+    const ptf_program_node *mixer; /* it may mix samples, of which there is one,
+                                       or does, so that others are refused */
+} ptf_lower_outcome;
+
+/* The net for these sizes. */
+ptf_status ptf_lower_program(const ptf_sizes *sizes, ptf_net **out,
+                             ptf_lower_outcome *outcome, ptf_error *err);
+
 /* Lowers the calls of the graph that the lowering is in. */
 ptf_status ptf_lower_graph(ptf_lowering *l, const ptf_program_graph *graph);
+
+/* True for an operator that makes a tensor of nothing. */
+bool ptf_aten_is_made(const char *target);
 
 /* Lowers an operator that gives its first argument as it is. */
 ptf_status ptf_lower_same(ptf_lowering *l, const ptf_aten_row *row);

@@ -137,7 +137,7 @@ static ptf_status lower_cond(ptf_lowering *l, const ptf_aten_row *row)
     enum { MOST = 64 };
     const ptf_argument *a = l->call->arguments;
     ptf_lowered_number known;
-    int condition, nodes[2][MOST];
+    int condition = -1, nodes[2][MOST];
     if (l->call->argument_count != 4 || a[1].kind != PTF_ARGUMENT_GRAPH ||
         a[2].kind != PTF_ARGUMENT_GRAPH || a[3].kind != PTF_ARGUMENT_VALUES ||
         l->call->result_count > MOST)

@@ -165,6 +165,14 @@ static ptf_status known_number(ptf_lowering *l, int value, double *out)
     return status;
 }
 
+bool ptf_lower_leads_with_number(const ptf_lowering *l,
+                                 const ptf_argument *list)
+{
+    return l->sizes->is_free && list != NULL &&
+           list->kind == PTF_ARGUMENT_INTS && list->count > 0 &&
+           list->integers[0].value < 0 && list->integers[0].number != -1;
+}
+
 ptf_status ptf_lower_number(ptf_lowering *l, const char *name, double *out)
 {
     const ptf_argument *a = find(l, name);

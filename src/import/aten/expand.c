@@ -3,7 +3,7 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
-#include "import/aten/aten.h"
+#include "import/aten/literals.h"
 
 /* Axes that grow have stride 0. */
 static ptf_status expand_raw(ptf_lowering *l, const ptf_tensor *raw,
@@ -68,7 +68,13 @@ static ptf_status lower_expand(ptf_lowering *l, const ptf_aten_row *row)
     (void)row;
     int64_t sizes[PTF_LOWER_LIST];
     int count;
+    const ptf_argument *list = ptf_program_argument(l->call, "size");
     ptf_status status = ptf_lower_list(l, "size", sizes, &count);
+    if (status != PTF_OK)
+        return status;
+    ptf_lower_follow(l, list, sizes, count);
+    if (ptf_lower_leads_with_number(l, list))
+        status = ptf_lower_whole(l);
     return status == PTF_OK ? give_expanded(l, sizes, count) : status;
 }
 

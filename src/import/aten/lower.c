@@ -3,7 +3,7 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
-#include "import/aten/aten.h"
+#include "import/aten/literals.h"
 #include "import/aten/writes.h"
 #include "import/text.h"
 
@@ -280,10 +280,16 @@ ptf_status ptf_lower_graph(ptf_lowering *l, const ptf_program_graph *g)
         needed != NULL && live != NULL ? PTF_OK : ptf_fail_memory(l->err);
     if (status == PTF_OK)
         find_needed(l, needed, live);
-    for (int i = 0; i < g->node_count && status == PTF_OK; i++) {
-        if (live[i])
-            status = lower_call(l, &g->nodes[i]);
+    int count = 0;
+    for (; count < g->node_count && status == PTF_OK; count++) {
+        if (live[count])
+            status = lower_call(l, &g->nodes[count]);
     }
+    /* Sizes that do not fit are what a call before has fixed. */
+    bool fits = status == PTF_OK, top = g == &l->program->graph;
+    if (top && (fits || (status == PTF_UNSUPPORTED && !l->mixes)))
+        status = ptf_lower_check_literals(l, live, count - !fits);
+    status = fits || status != PTF_OK ? status : PTF_UNSUPPORTED;
     ptf_free(needed);
     ptf_free(live);
     return status;
@@ -311,21 +317,17 @@ static bool is_users(const ptf_program_input *input)
     return input->kind == PTF_PROGRAM_USER && input->value >= 0;
 }
 
-/* The size that all inputs have in front, or 0; one without elements has no
- * samples. */
-static int64_t common_batch(const ptf_program *p)
+/*
+ * What an axis of an input has in this lowering.  The net of one sample, or of
+ * as many as in the example, does for any batch.
+ */
+static int64_t size_of(const ptf_lowering *l, const ptf_program_value *v,
+                       int axis)
 {
-    int64_t batch = -1;
-    for (int i = 0; i < p->input_count; i++) {
-        if (!is_users(&p->inputs[i]))
-            continue;
-        const ptf_program_value *v = &p->graph.values[p->inputs[i].value];
-        int64_t size = v->rank > 0 && v->sizes[0].known ? v->sizes[0].value : 0;
-        for (int d = 1; d < v->rank; d++)
-            size = v->sizes[d].known && v->sizes[d].value == 0 ? 0 : size;
-        batch = batch < 0 || batch == size ? size : 0;
-    }
-    return batch > 0 ? batch : 0;
+    const ptf_sizes *s = l->sizes;
+    bool batch = axis == 0 && s->batch > 0 && !s->is_free;
+    return batch ? s->batch
+                 : ptf_sizes_of(s, (size_t)l->net->input_count, v, axis);
 }
 
 /* The graph's name of an input that goes by another, where it is no other's. */
@@ -361,7 +363,7 @@ static ptf_status take_input(ptf_lowering *l, const ptf_program_input *input)
             return fail(l, "input '%s': the size of axis %d is not recorded",
                         input->name, d);
         if (d >= more)
-            shape.dim[d - more] = v->sizes[d].value;
+            shape.dim[d - more] = size_of(l, v, d);
     }
     if (!ptf_shape_is_sane(&shape))
         return fail(l, "input '%s': has too many numbers", input->name);
@@ -582,13 +584,16 @@ static ptf_status lower(ptf_lowering *l)
 
 /*
  * As a function of one sample where that is what the program is, or else of
- * the sizes that it was exported with.
+ * all sizes that it was exported with.
  */
-static ptf_status lower_for(const ptf_program *program, int64_t batch,
-                            ptf_net *net, bool *mixes, ptf_error *err)
+static ptf_status lower_for(const ptf_sizes *sizes, int64_t batch, ptf_net *net,
+                            ptf_lower_outcome *outcome, bool *mixes,
+                            ptf_error *err)
 {
+    const ptf_program *program = sizes->program;
     ptf_lowering l = {.program = program,
                       .graph = &program->graph,
+                      .sizes = sizes,
                       .net = net,
                       .batch = batch,
                       .err = err};
@@ -596,30 +601,79 @@ static ptf_status lower_for(const ptf_program *program, int64_t batch,
     net->program = program;
     net->has_tensors = true;
     net->whole = batch == 0;
+    net->stacks = net->whole && sizes->batch == 1 && !sizes->is_free;
     ptf_status status = lower(&l);
     ptf_text_table_free(&l.names);
     *mixes = l.mixes;
+    outcome->failed = status != PTF_OK ? l.call : NULL;
+    if (outcome->mixer == NULL)
+        outcome->mixer = l.mixes && l.mixer == NULL ? l.call : l.mixer;
     return status == PTF_OK ? ptf_net_complete(net, err) : status;
+}
+
+static ptf_status make(const ptf_sizes *sizes, int64_t batch, ptf_net **out,
+                       ptf_lower_outcome *outcome, bool *mixes, ptf_error *err)
+{
+    ptf_net *net = ptf_net_new();
+    if (net == NULL)
+        return ptf_fail_memory(err);
+    net->source = ptf_users_add(sizes->program->users);
+    ptf_status status = lower_for(sizes, batch, net, outcome, mixes, err);
+    if (status == PTF_OK)
+        *out = net;
+    else
+        ptf_net_free(net);
+    return status;
+}
+
+/* The number of samples that the inputs have, where they have a batch. */
+static int64_t samples_of(const ptf_sizes *s)
+{
+    return s->batch > 0 && s->given != NULL && s->given[0]->shape[0] >= 0
+               ? s->given[0]->shape[0]
+               : s->batch;
+}
+
+/*
+ * What mixes samples is a function of the sizes that it was exported for: of
+ * those that are there where the batch is open, and of one sample where that
+ * is what the example had.
+ */
+ptf_status ptf_lower_program(const ptf_sizes *s, ptf_net **out,
+                             ptf_lower_outcome *outcome, ptf_error *err)
+{
+    int64_t samples = samples_of(s), batch = s->is_free ? samples : s->batch;
+    bool mixes = false;
+    *outcome = (ptf_lower_outcome){NULL, NULL};
+    ptf_status status = make(s, batch, out, outcome, &mixes, err);
+    if (status == PTF_OK || !mixes || batch == 0)
+        return status;
+    if (batch == 1 || samples == batch)
+        return make(s, 0, out, outcome, &mixes, err);
+    if (err == NULL)
+        return status;
+    const ptf_error cause = *err;
+    return ptf_fail(err, PTF_UNSUPPORTED, NULL, PTF_NO_OFFSET,
+                    "%.230s: it runs for a batch of %lld alone, got %lld",
+                    cause.message, (long long)batch, (long long)samples);
+}
+
+ptf_status ptf_net_from_program_for(const ptf_program *program,
+                                    const ptf_tensor *const *inputs,
+                                    size_t count, ptf_net **out, ptf_error *err)
+{
+    ptf_sizes sizes;
+    ptf_lower_outcome outcome;
+    *out = NULL;
+    ptf_status status = ptf_sizes_open(&sizes, program, inputs, count, err);
+    if (status == PTF_OK)
+        status = ptf_lower_program(&sizes, out, &outcome, err);
+    ptf_sizes_close(&sizes);
+    return status;
 }
 
 ptf_status ptf_net_from_program(const ptf_program *program, ptf_net **out,
                                 ptf_error *err)
 {
-    int64_t batch = common_batch(program);
-    bool mixes = true;
-    ptf_status status = PTF_UNSUPPORTED;
-    *out = NULL;
-    while (status != PTF_OK && mixes && batch >= 0) {
-        ptf_net *net = ptf_net_new();
-        if (net == NULL)
-            return ptf_fail_memory(err);
-        net->source = ptf_users_add(program->users);
-        status = lower_for(program, batch, net, &mixes, err);
-        if (status == PTF_OK)
-            *out = net;
-        else
-            ptf_net_free(net);
-        batch = batch > 0 ? 0 : -1;
-    }
-    return status;
+    return ptf_net_from_program_for(program, NULL, 0, out, err);
 }

@@ -226,11 +226,18 @@ const ptf_aten_row ptf_aten_source[] = {
     {0},
 };
 
-bool ptf_aten_is_source(const char *target)
+bool ptf_aten_is_made(const char *target)
 {
     for (const ptf_aten_row *r = ptf_aten_source; r->target != NULL; r++) {
         if (strcmp(r->target, target) == 0)
             return true;
     }
-    return strncmp(target, "aten.sym_", strlen("aten.sym_")) == 0;
+    return false;
+}
+
+bool ptf_aten_is_source(const char *target)
+{
+    static const char sizes[] = "aten.sym_";
+    return ptf_aten_is_made(target) ||
+           strncmp(target, sizes, sizeof(sizes) - 1) == 0;
 }

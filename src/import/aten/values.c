@@ -308,6 +308,11 @@ static ptf_status drop_batch(ptf_lowering *l, int constant, int *out)
     const ptf_node *node = &l->net->nodes[constant];
     ptf_tensor t = *node->tensors[PTF_ROLE_WEIGHT];
     int64_t samples = t.shape[0];
+    if (samples != 1 && l->sizes->is_free) {
+        l->mixes = true;
+        return ptf_lower_refuse(l, "a constant is for a batch of %lld",
+                                (long long)samples);
+    }
     if (samples != 1 && samples != l->batch)
         return ptf_lower_refuse(
             l, "expected a constant for a batch of %lld, got one of %lld",
@@ -384,6 +389,8 @@ ptf_status ptf_lower_whole(ptf_lowering *l)
         l->mixes = true;
         return ptf_lower_refuse(l, "mixes the samples of a batch");
     }
+    if (l->batched && l->mixer == NULL)
+        l->mixer = l->call;
     l->batched = false;
     return PTF_OK;
 }
@@ -500,15 +507,22 @@ ptf_status ptf_lower_sizes(ptf_lowering *l, const char *name,
     if (v->node < 0 && v->tensor == NULL)
         return ptf_lower_refuse(l, "reads '%s', which ptfold does not compute",
                                 ptf_lower_value(l, a->value)->name);
-    *rank = rank_of(l, v);
-    if (*rank > PTF_LOWER_LIST)
-        return ptf_lower_refuse_rank(l, *rank, PTF_LOWER_LIST);
+    ptf_lower_value_sizes(l, a->value, out, rank);
+    return *rank <= PTF_LOWER_LIST
+               ? PTF_OK
+               : ptf_lower_refuse_rank(l, *rank, PTF_LOWER_LIST);
+}
+
+void ptf_lower_value_sizes(const ptf_lowering *l, int value,
+                           int64_t out[PTF_LOWER_LIST], int *rank)
+{
+    const ptf_lowered *v = &l->values[value];
     const int64_t *dim =
         v->node >= 0 ? l->shapes[v->node].dim : v->tensor->shape;
+    *rank = rank_of(l, v);
     out[0] = l->batch;
-    for (int d = v->batched; d < *rank; d++)
+    for (int d = v->batched; d < *rank && d < PTF_LOWER_LIST; d++)
         out[d] = dim[d - v->batched];
-    return PTF_OK;
 }
 
 /* ----------------------------------------------------------------- results */
@@ -532,8 +546,12 @@ static ptf_status check_recorded(ptf_lowering *l, const ptf_program_value *v,
     int more = l->batched;
     bool same = v->rank == shape->rank + more;
     for (int d = 0; same && d < v->rank; d++) {
-        int64_t want = d < more ? l->batch : shape->dim[d - more];
-        same = v->sizes[d].known && v->sizes[d].value == want;
+        const ptf_program_size *size = &v->sizes[d];
+        int64_t want = d < more ? l->batch : shape->dim[d - more], recorded;
+        bool known = ptf_sizes_recorded(l->sizes, size, &recorded);
+        bool open =
+            size->expr != NULL ? l->sizes->other && !known : l->sizes->moved;
+        same = open || (known && recorded == want);
     }
     if (same)
         return PTF_OK;

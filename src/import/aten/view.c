@@ -7,7 +7,7 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
-#include "import/aten/aten.h"
+#include "import/aten/literals.h"
 
 /* ---------------------------------------------------------------- constants */
 
@@ -105,9 +105,14 @@ static ptf_status lower_reshape(ptf_lowering *l, const ptf_aten_row *row)
         ptf_program_argument(l->call, "shape") != NULL ? "shape" : "size";
     int64_t sizes[PTF_LOWER_LIST], old[PTF_LOWER_LIST], known = 1;
     int rank, old_rank, open = -1;
+    const ptf_argument *list = ptf_program_argument(l->call, name);
     ptf_status status = ptf_lower_list(l, name, sizes, &rank);
     if (status == PTF_OK)
         status = ptf_lower_sizes(l, "self", old, &old_rank);
+    if (status == PTF_OK)
+        status = ptf_lower_read_view(l, list, 0, old_rank, sizes, rank);
+    if (status == PTF_OK && ptf_lower_leads_with_number(l, list))
+        status = ptf_lower_whole(l);
     for (int d = 0; status == PTF_OK && d < rank; d++) {
         if (sizes[d] == -1 && open < 0)
             open = d;
@@ -175,6 +180,9 @@ static ptf_status lower_unflatten(ptf_lowering *l, const ptf_aten_row *row)
         status = ptf_lower_dim(l, "dim", rank, &dim);
     if (status == PTF_OK)
         status = ptf_lower_list(l, "sizes", parts, &count);
+    if (status == PTF_OK)
+        status = ptf_lower_read_view(l, ptf_program_argument(l->call, "sizes"),
+                                     dim, 1, parts, count);
     if (status != PTF_OK)
         return status;
     for (int i = 0; i < count; i++) {

@@ -375,6 +375,23 @@ static ptf_status ask_oracle(const options *o, const tool_net *net,
                             : status;
 }
 
+/* Programs are lowered again for the sizes of what is given. */
+static ptf_status choose_inputs(const options *o, tool_net *a, tool_net *b,
+                                tool_inputs *inputs, ptf_error *err)
+{
+    tool_net *const nets[] = {a, b};
+    ptf_status status = PTF_OK;
+    for (int i = 0; i < 2 && o->inputs.data != NULL && status == PTF_OK; i++)
+        status = tool_net_fit_arrays(nets[i], o->inputs.data, err);
+    if (status == PTF_OK)
+        status = tool_inputs_choose(&o->inputs, a, &o->a, inputs, err);
+    for (int i = 0; i < 2 && inputs->images != NULL && status == PTF_OK; i++)
+        status = tool_net_fit(nets[i], &inputs->shape, inputs->count, err);
+    if (status == PTF_OK && o->a.input != NULL)
+        status = tool_net_fit(b, &inputs->shape, -1, err);
+    return status;
+}
+
 /* Opens what the command works on, and closes it. */
 static ptf_status run(const options *o, int *code, ptf_error *err)
 {
@@ -391,7 +408,7 @@ static ptf_status run(const options *o, int *code, ptf_error *err)
     if (status == PTF_OK && b.net != NULL)
         status = ptf_net_check_numbers(b.net, err);
     if (status == PTF_OK)
-        status = tool_inputs_choose(&o->inputs, &a, &o->a, &inputs, err);
+        status = choose_inputs(o, &a, &b, &inputs, err);
     if (status == PTF_OK && o->expect != NULL)
         status = expect(o, &a, &inputs, &met, err);
     else if (status == PTF_OK && o->invariance)

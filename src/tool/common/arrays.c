@@ -31,13 +31,35 @@ const char *tool_array_shape(const ptf_tensor *array, char text[192])
 
 /* ------------------------------------------------------------------- shapes */
 
+/* Samples lie side by side along the first axis; of a net that stacks it is one
+ * of the sample's own, which has 1 there. */
+static int batch_axes(const ptf_net *net)
+{
+    return ptf_net_is_whole(net) && !ptf_net_stacks(net) ? 0 : 1;
+}
+
+void tool_set_shape(const ptf_net *net, const ptf_shape *sample, int64_t count,
+                    ptf_tensor *t)
+{
+    bool stacks = ptf_net_stacks(net);
+    bool own =
+        stacks && (count == 1 || (sample->rank > 0 && sample->dim[0] == 1));
+    int batch = own ? 0 : batch_axes(net);
+    t->rank = sample->rank + batch;
+    t->shape[0] = count;
+    memcpy(t->shape + batch, sample->dim,
+           (size_t)sample->rank * sizeof(*sample->dim));
+    if (own && count > 1)
+        t->shape[0] = count;
+}
+
 /* The first axis is the batch, which all inputs have alike. */
 static ptf_status take_shape(const source *s, size_t k, tool_inputs *to,
                              ptf_error *err)
 {
     const ptf_tensor *array = s->arrays[k];
-    int batch = ptf_net_is_whole(s->net) ? 0 : 1;
-    int rank = array->rank - batch;
+    int batch = batch_axes(s->net), kept = ptf_net_stacks(s->net);
+    int rank = array->rank - batch + kept;
     ptf_port port;
     ptf_net_input(s->net, k, &port);
     bool fits = rank >= 0 && rank <= PTF_SHAPE_MAX &&
@@ -46,7 +68,7 @@ static ptf_status take_shape(const source *s, size_t k, tool_inputs *to,
     if (!fits)
         return tool_error(
             err, s->wrong, "%s: %s '%s': expected %d axes%s, got %s", s->path,
-            s->what, port.name, port.shape.rank + batch,
+            s->what, port.name, port.shape.rank + batch - kept,
             batch > 0 ? " with the batch" : "", tool_array_shape(array, shape));
     int64_t count = batch > 0 ? array->shape[0] : 1;
     if (count < 1 || (k > 0 && count != to->count))
@@ -56,8 +78,9 @@ static ptf_status take_shape(const source *s, size_t k, tool_inputs *to,
                           (long long)(k > 0 ? to->count : 1), (long long)count);
     to->count = count;
     to->own[k].rank = rank;
-    for (int d = 0; d < rank; d++)
-        to->own[k].dim[d] = array->shape[batch + d];
+    to->own[k].dim[0] = 1; /* of one that is kept */
+    for (int d = kept; d < rank; d++)
+        to->own[k].dim[d] = array->shape[batch - kept + d];
     return PTF_OK;
 }
 
@@ -110,9 +133,8 @@ static ptf_status take_all(const source *s, tool_inputs *to, ptf_error *err)
 
 /* ------------------------------------------------------------------ sources */
 
-/* The array of that name, or of the other one; the only one may have any. */
-static const ptf_tensor *find_array(const ptf_net *net, const ptf_port *port,
-                                    const ptf_tensor *arrays, size_t count)
+const ptf_tensor *tool_find_array(const ptf_net *net, const ptf_port *port,
+                                  const ptf_tensor *arrays, size_t count)
 {
     const char *const names[] = {port->name, port->alias};
     for (int k = 0; k < 2 && names[k] != NULL; k++) {
@@ -130,7 +152,7 @@ static ptf_status find_arrays(const source *s, ptf_arrays *file, ptf_error *err)
     const ptf_tensor *arrays = ptf_arrays_tensors(file, &count);
     ptf_port port;
     for (size_t k = 0; ptf_net_input(s->net, k, &port); k++) {
-        s->arrays[k] = find_array(s->net, &port, arrays, count);
+        s->arrays[k] = tool_find_array(s->net, &port, arrays, count);
         if (s->arrays[k] == NULL)
             return tool_error(err, PTF_ARGUMENT,
                               "%s: expected an array for the input '%s', got "

@@ -134,6 +134,63 @@ static ptf_status find_input(const tool_source *source, tool_net *net,
     return PTF_OK;
 }
 
+/* Takes the place of the net for the example's sizes. */
+static ptf_status fit(tool_net *net, const ptf_tensor *const *inputs,
+                      size_t count, ptf_error *err)
+{
+    ptf_net *fitted;
+    ptf_port port;
+    ptf_status status =
+        ptf_net_from_program_for(net->program, inputs, count, &fitted, err);
+    if (status != PTF_OK)
+        return status;
+    ptf_net_free(net->net);
+    net->net = fitted;
+    for (size_t i = 0; i < count && ptf_net_input(net->net, i, &port); i++)
+        net->inputs[i] = port.shape;
+    net->input = net->inputs[0];
+    return PTF_OK;
+}
+
+ptf_status tool_net_fit(tool_net *net, const ptf_shape *input, int64_t count,
+                        ptf_error *err)
+{
+    if (net->program == NULL || ptf_net_input_count(net->net) != 1)
+        return PTF_OK;
+    int batch = ptf_net_is_whole(net->net) ? 0 : 1;
+    ptf_tensor given = {.rank = input->rank + batch, .shape = {count}};
+    const ptf_tensor *inputs[] = {&given};
+    memcpy(given.shape + batch, input->dim,
+           (size_t)input->rank * sizeof(*input->dim));
+    return fit(net, inputs, 1, err);
+}
+
+ptf_status tool_net_fit_arrays(tool_net *net, const char *path, ptf_error *err)
+{
+    struct stat st;
+    ptf_arrays *file;
+    size_t count, found = 0, inputs;
+    if (net->program == NULL || stat(path, &st) != 0 || !S_ISREG(st.st_mode) ||
+        ptf_arrays_open(path, &file, NULL) != PTF_OK)
+        return PTF_OK; /* who reads it says what is wrong */
+    inputs = ptf_net_input_count(net->net);
+    const ptf_tensor *arrays = ptf_arrays_tensors(file, &count);
+    const ptf_tensor **at = calloc(inputs + 1, sizeof(*at));
+    ptf_status status =
+        at != NULL ? PTF_OK : tool_error(err, PTF_MEMORY, "out of memory");
+    for (size_t k = 0; status == PTF_OK && k < inputs; k++) {
+        ptf_port port;
+        ptf_net_input(net->net, k, &port);
+        at[k] = tool_find_array(net->net, port.name, arrays, count);
+        found += at[k] != NULL;
+    }
+    if (status == PTF_OK && found == inputs && inputs > 0)
+        status = fit(net, at, inputs, err);
+    free(at);
+    ptf_arrays_close(file);
+    return status;
+}
+
 /* The net of what 'source' names, with the checkpoint that is open, if any. */
 static ptf_status make_net(const tool_source *source, tool_net *out,
                            ptf_error *err)
@@ -296,6 +353,8 @@ static ptf_status open_program(const tool_source *source, tool_net *out,
         status = ptf_net_from_program(out->program, &out->net, err);
     if (status == PTF_OK)
         status = find_input(source, out, err);
+    if (status == PTF_OK && source->input != NULL)
+        status = tool_net_fit(out, &out->input, -1, err);
     status = status != PTF_OK ? tool_net_unchanged(out, status, err) : status;
     if (status == PTF_OK)
         tell_rounding(source, out);

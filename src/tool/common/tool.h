@@ -251,6 +251,14 @@ ptf_status tool_checkpoint_open(const char *path,
  */
 ptf_status tool_net_open(const tool_source *source, tool_net *out,
                          ptf_error *err);
+/*
+ * A program is lowered again for 'count' samples (-1: as many as its example
+ * has) of one input of that shape, or for the arrays in a file, if that is what they
+ * are and there is one for each input; nothing else changes.
+ */
+ptf_status tool_net_fit(tool_net *net, const ptf_shape *input, int64_t count,
+                        ptf_error *err);
+ptf_status tool_net_fit_arrays(tool_net *net, const char *path, ptf_error *err);
 /* How many of its tensors float32 does not hold, and the first one's name. */
 size_t tool_net_rounded(const ptf_net *net, const char **first);
 /* The SHA-256 of its file. */
@@ -341,6 +349,14 @@ bool tool_has_sample(const tool_net *net);
 /* The arrays of a file, by the inputs' names; the only one may have any. */
 ptf_status tool_inputs_arrays(const char *path, const tool_net *net,
                               tool_inputs *out, ptf_error *err);
+
+/* The array of that name; the only one may have any. */
+const ptf_tensor *tool_find_array(const ptf_net *net, const char *name,
+                                  const ptf_tensor *arrays, size_t count);
+
+/* Sets the shape of an array of 'count' samples of that shape. */
+void tool_set_shape(const ptf_net *net, const ptf_shape *sample, int64_t count,
+                    ptf_tensor *t);
 
 /* The rank of arrays, and whether pictures become grey or RGB. */
 void tool_fit_images(const tool_net *net, ptf_image_options *image);

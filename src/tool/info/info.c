@@ -11,7 +11,8 @@ static const char help[] =
     "       ptfold info --supported aten\n"
     "\n"
     "Shows what is in a checkpoint, or in a program that torch.export.save()\n"
-    "wrote (.pt2): its inputs, outputs, calls.  Nothing in it is executed.\n"
+    "wrote (.pt2): its inputs, outputs, calls, and which batches and sizes it\n"
+    "runs for.  Nothing in it is executed.\n"
     "\n"
     "  --tensors         also dtype, shape, strides, place of every tensor\n"
     "  --sha256          also the digest of every tensor's elements (C order,\n"
@@ -171,6 +172,8 @@ static ptf_status print_program(const options *o, ptf_error *err)
         ptf_program_print_graph(program, tool_is_verbose(), stdout);
     else if (status == PTF_OK)
         ptf_program_print(program, stdout);
+    if (status == PTF_OK && !o->graph)
+        ptf_program_print_sizes(program, stdout);
     if (status == PTF_OK)
         status = ptf_program_unchanged(program, err);
     ptf_program_close(program);

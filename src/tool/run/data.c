@@ -80,11 +80,9 @@ static ptf_status make_array(data_job *j, size_t k, ptf_error *err)
     ptf_port port;
     ptf_shape shape = ptf_plan_output(j->plan, k);
     int64_t numbers = j->count * ptf_shape_numel(&shape);
-    int batch = ptf_net_is_whole(j->net) ? 0 : 1;
     ptf_net_output(j->net, k, &port);
-    ptf_tensor t = {.name = port.name, .rank = shape.rank + batch};
-    t.shape[0] = j->count;
-    memcpy(t.shape + batch, shape.dim, (size_t)shape.rank * sizeof(int64_t));
+    ptf_tensor t = {.name = port.name};
+    tool_set_shape(j->net, &shape, j->count, &t);
     int64_t stride = 1;
     for (int d = t.rank - 1; d >= 0; stride *= t.shape[d--])
         t.stride[d] = stride;

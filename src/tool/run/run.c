@@ -24,7 +24,8 @@ static const char help[] =
     "                    1000 outputs have ImageNet's\n"
     "  --beta B          softmax(B x), and nu_B(x) = log(sum exp(B x)) / B;\n"
     "                    0, inf (the largest) or from 1e-30 to 1e30\n"
-    "  --data FILE       the inputs as arrays: a .npy, or a .npz by their names\n"
+    "  --data FILE       the inputs as arrays: a .npy, or a .npz by their names;\n"
+    "                    a .pt2 is made for their sizes\n"
     "  --sample          the inputs that a program was exported with, from its .pt2\n"
     "  --npy FILE        all outputs as an array\n"
     "  --npz FILE        with --data or --sample: the outputs by their names\n"
@@ -34,7 +35,8 @@ static const char help[] =
     "  --json            the report as JSON\n"
     "  --arch FILE|NAME  the text of print(model), or a built-in network\n" TOOL_IN_ORDER_HELP
     "  --key PATH        the state dict inside the file (model_state_dict)\n" TOOL_MODEL_HELP
-    "  --input CxHxW     shape of one input; default: what the text says\n"
+    "  --input CxHxW     shape of one input; default: what the text says, or the\n"
+    "                    example's of a .pt2\n"
     "  --batch N         images at once; --threads N\n"
     "  --verify          compare the checkpoint's checksums first\n"
     "  --strict          exit with 1, and write no file, where weights or layers\n"
@@ -280,6 +282,8 @@ int tool_run(int argc, char **argv)
         status = run_names_read(labels, &names, &err);
     if (status == PTF_OK)
         status = tool_net_open(&o.source, &net, &err);
+    if (status == PTF_OK && o.data != NULL)
+        status = tool_net_fit_arrays(&net, o.data, &err);
     if (status == PTF_OK)
         status = o.data != NULL || o.sample
                      ? run_data(&o, &net, &code, &err)
