@@ -1390,6 +1390,59 @@ PTF_API ptf_status ptf_enclosure_run(ptf_enclosure *enclosure, const float *in,
                                      double *radius, ptf_error *err);
 PTF_API const char *ptf_enclosure_undecided(const ptf_enclosure *enclosure);
 
+/* ------------------------------------------------------------- fixed point */
+
+/*
+ * A third evaluation of a net, in fixed point of as many bits as are asked for,
+ * apart from plans and enclosures of doubles: sums of products are exact, and
+ * what the few cuts of each layer can come to is known.  See
+ * docs/equivalence.md.
+ */
+typedef struct ptf_exact ptf_exact;
+
+enum { PTF_EXACT_BITS_MOST = 510 };
+
+/*
+ * Prepares 'net' for inputs of these shapes, to be evaluated with at least
+ * 'bits' bits, 1 to PTF_EXACT_BITS_MOST; 'threads' 0 is all.  It borrows the
+ * net and is for one thread at a time.  PTF_UNSUPPORTED for parameters that no
+ * such number holds.
+ */
+PTF_API ptf_status ptf_exact_make(const ptf_net *net, const ptf_shape *inputs,
+                                  int bits, int threads, ptf_exact **out,
+                                  ptf_error *err);
+PTF_API void ptf_exact_free(ptf_exact *exact);
+/* Those that are used: the next multiple of 51. */
+PTF_API int ptf_exact_bits(const ptf_exact *exact);
+PTF_API ptf_shape ptf_exact_output(const ptf_exact *exact, size_t index);
+
+/*
+ * Evaluates one sample: in[k] is input k; value[k] and radius[k] are output k:
+ * the net's exact output, as a real function, is within the radius of the
+ * value, which is a double.  Where a number is not finite or beyond 2^200,
+ * nothing is known: values are NaN, radii infinite, and
+ * ptf_exact_undecided() names the layer ("": the input; NULL: none).
+ * PTF_UNSUPPORTED names a layer that is not evaluated in fixed point.
+ */
+PTF_API ptf_status ptf_exact_run(ptf_exact *exact, const float *const *in,
+                                 double *const *value, double *const *radius,
+                                 ptf_error *err);
+PTF_API const char *ptf_exact_undecided(const ptf_exact *exact);
+
+/*
+ * Of the last sample, number i of an output: the f32 nearest to the exact
+ * number (ties to even) is *low or *high, which are the same when the bits were
+ * enough to tell, or -infinity and infinity where nothing is known.
+ */
+PTF_API void ptf_exact_rounded(const ptf_exact *exact, size_t index, int64_t i,
+                               float *low, float *high);
+
+/*
+ * The largest radius of an output of the last sample around the number of all
+ * its bits, of which ptf_exact_run() gives a double.
+ */
+PTF_API double ptf_exact_radius(const ptf_exact *exact, size_t index);
+
 /* ----------------------------------------------------------------- softmax */
 
 /*

@@ -1,0 +1,11 @@
+/*
+ * Numbers around those of a map, or less of them.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "exact/taps.h"
+
+ptf_status ptf_exact_family_pad(const ptf_exact_step *s, ptf_error *err)
+{
+    return ptf_exact_taps(s, err);
+}

@@ -1,0 +1,267 @@
+/*
+ * Functions of one number.  What is made of straight lines is done in digits;
+ * the others by enclose's balls, which are exact where they decide or count.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "exact/exact.h"
+
+/* y = the number nearest to x between two bounds, either of which may be
+ * infinite; the bounds are on the output's grid or off by 'lost'. */
+typedef struct clamp {
+    double low, high, scale, lost;
+    ptf_align align;
+    int64_t bound[2][PTF_LIMBS_MOST];
+    bool has[2];
+} clamp;
+
+static void clamp_lane(const clamp *c, ptf_exact_lanes *lanes, int i)
+{
+    int n = lanes->step->exact->n;
+    double m = ptf_lane_double(lanes->in[0], n, i, c->scale);
+    double r = ldexp(lanes->r[0][i], -PTF_DIGIT_BITS * n) * PTF_UP +
+               8 * PTF_U * fabs(m);
+    bool below = m + r<c->low, above = m - r> c->high;
+    for (int k = 0; k < 2; k++) {
+        int64_t *own = lanes->out + i;
+        bool less = ptf_digits_less(own, PTF_LANES, c->bound[k], 1, n);
+        bool more = ptf_digits_less(c->bound[k], 1, own, PTF_LANES, n);
+        if (c->has[k] && (k == 0 ? less : more))
+            for (int l = 0; l < n; l++)
+                own[l * PTF_LANES] = c->bound[k][l];
+    }
+    lanes->radius[i] =
+        (below || above ? 0.0 : lanes->r[0][i] + c->align.lost) + c->lost;
+}
+
+static void clamp_lanes(const void *context, ptf_exact_lanes *lanes)
+{
+    const clamp *c = context;
+    ptf_align_lanes(lanes->step->exact, c->align, lanes->in[0], lanes->out);
+    for (int i = 0; i < PTF_LANES; i++)
+        clamp_lane(c, lanes, i);
+}
+
+/* A bound beyond all numbers has no part in it. */
+static void run_clamp(const ptf_exact_step *s, const ptf_strides *strides,
+                      double low, double high)
+{
+    clamp c = {.low = low, .high = high, .scale = ptf_fixed_scale(s->in[0])};
+    double most = s->in[0]->most, bound[2] = {low, high};
+    bool exact = true;
+    c.has[0] = low > -most;
+    c.has[1] = high < most || high < low;
+    s->out->exponent = s->in[0]->exponent;
+    for (int k = 0; k < 2; k++)
+        if (c.has[k] && ptf_exponent_of(fabs(bound[k])) > s->out->exponent)
+            s->out->exponent = ptf_exponent_of(fabs(bound[k]));
+    for (int k = 0; k < 2; k++)
+        if (c.has[k])
+            ptf_digits_of(bound[k], s->out->exponent, s->exact->n, c.bound[k],
+                          &exact);
+    c.align = ptf_align_to(s->exact, s->in[0], s->out);
+    c.lost = exact ? 0 : ldexp(0.5, s->out->exponent);
+    s->out->norm = (s->in[0]->norm +
+                    sqrt((double)s->out->count) * (c.lost + c.align.lost)) *
+                   PTF_UP_STEP;
+    ptf_exact_each(s, 1, strides, clamp_lanes, &c);
+}
+
+/* ------------------------------------------------------------------- slopes */
+
+/* y = x, or slope x below 0; the slope is a double, two digits. */
+typedef struct bend {
+    double slope, lost;
+    ptf_align align;
+    int64_t shift, digits[2 * PTF_LANES];
+} bend;
+
+static void bend_lanes(const void *context, ptf_exact_lanes *lanes)
+{
+    const bend *b = context;
+    const ptf_exact *exact = lanes->step->exact;
+    int n = exact->n;
+    int64_t product[PTF_DIGITS_MOST * PTF_LANES], below[PTF_LANE_DIGITS];
+    int64_t zero[PTF_LIMBS_MOST] = {0};
+    ptf_align_lanes(exact, b->align, lanes->in[0], lanes->out);
+    exact->limbs->multiply(n, lanes->in[0], 2, b->digits, product);
+    exact->limbs->cut(n + 2, product, b->shift, NULL, n, below);
+    for (int i = 0; i < PTF_LANES; i++) {
+        bool less = ptf_digits_less(lanes->in[0] + i, PTF_LANES, zero, 1, n);
+        for (int l = 0; less && l < n; l++)
+            lanes->out[l * PTF_LANES + i] = below[l * PTF_LANES + i];
+        lanes->radius[i] =
+            (lanes->r[0][i] * fmax(1, fabs(b->slope)) + b->lost) * PTF_UP;
+    }
+}
+
+static void run_bend(const ptf_exact_step *s, const ptf_strides *strides,
+                     double slope)
+{
+    const ptf_fixed *in = s->in[0];
+    double steep = fmax(1, fabs(slope));
+    int own = ptf_exponent_of(fabs(slope));
+    int e = ptf_exponent_of(in->most * steep);
+    int least = in->exponent + own - 2 * PTF_DIGIT_BITS;
+    least = least > in->exponent ? least : in->exponent;
+    s->out->exponent = e > least ? e : least;
+    int64_t digits[2];
+    bool exact = true;
+    bend b = {.slope = slope,
+              .lost = ldexp(0.5, s->out->exponent),
+              .align = ptf_align_to(s->exact, in, s->out),
+              .shift =
+                  s->out->exponent - in->exponent - own + 2 * PTF_DIGIT_BITS};
+    ptf_digits_of(slope, own, 2, digits, &exact);
+    ptf_lanes_of(2, digits, b.digits);
+    s->out->norm =
+        (in->norm * steep + sqrt((double)s->out->count) * b.lost) * PTF_UP_STEP;
+    ptf_exact_each(s, 1, strides, bend_lanes, &b);
+}
+
+/* ------------------------------------------------------------------ hard ones */
+
+/*
+ * hardsigmoid, clamp(x + 3, 0, 6) / 6, and hardswish, x times that.  x + 3, on
+ * a grid that holds 6, is exact or moved by h / 2; the division is a product
+ * with n + 1 digits of 1/6, off by less than a unit of them.
+ */
+typedef struct hard {
+    bool swish;
+    double lost;
+    int sum; /* the exponent of x + 3 */
+    ptf_align align;
+    int64_t three[PTF_LIMBS_MOST], six[PTF_LIMBS_MOST], shift;
+    int64_t sixth[(PTF_LIMBS_MOST + 1) * PTF_LANES];
+} hard;
+
+enum { WIDE = (PTF_LIMBS_MOST + 1) * PTF_LANES };
+
+static void clamp_sum(const hard *h, int n, int64_t *lanes)
+{
+    int64_t zero[PTF_LIMBS_MOST] = {0};
+    for (int i = 0; i < PTF_LANES; i++) {
+        bool below = ptf_digits_less(lanes + i, PTF_LANES, zero, 1, n);
+        bool above = ptf_digits_less(h->six, 1, lanes + i, PTF_LANES, n);
+        for (int l = 0; (below || above) && l < n; l++)
+            lanes[l * PTF_LANES + i] = below ? 0 : h->six[l];
+    }
+}
+
+static void hard_lanes(const void *context, ptf_exact_lanes *lanes)
+{
+    const hard *h = context;
+    const ptf_limbs *limbs = lanes->step->exact->limbs;
+    int n = lanes->step->exact->n, wide = n;
+    int64_t sum[PTF_LANE_DIGITS], product[PTF_DIGITS_MOST * PTF_LANES];
+    int64_t kept[WIDE];
+    limbs->cut(n, lanes->in[0], h->align.shift, h->three, n, sum);
+    clamp_sum(h, n, sum);
+    memcpy(kept, sum, sizeof(sum));
+    if (h->swish) { /* one digit more than x has */
+        wide = n + 1;
+        limbs->multiply(n, sum, n, lanes->in[0], product);
+        limbs->cut(2 * n, product, PTF_DIGIT_BITS * (n - 1), NULL, wide, kept);
+    }
+    limbs->multiply(wide, kept, n + 1, h->sixth, product);
+    limbs->cut(wide + n + 1, product, h->shift, NULL, n, lanes->out);
+    double slope = h->swish ? 1.5 : 1.0 / 6 * PTF_UP;
+    for (int i = 0; i < PTF_LANES; i++)
+        lanes->radius[i] = (lanes->r[0][i] * slope + h->lost) * PTF_UP;
+}
+
+static void run_hard(const ptf_exact_step *s, const ptf_strides *strides,
+                     bool swish)
+{
+    const ptf_fixed *in = s->in[0];
+    int n = s->exact->n;
+    ptf_fixed sum = {.exponent = ptf_exponent_of(fmax(in->most + 3, 6))};
+    bool exact = true;
+    int64_t sixth[PTF_LIMBS_MOST + 1];
+    sum.exponent = in->exponent > sum.exponent ? in->exponent : sum.exponent;
+    hard h = {.swish = swish,
+              .sum = sum.exponent,
+              .align = ptf_align_to(s->exact, in, &sum)};
+    ptf_digits_of(3, sum.exponent, n, h.three, &exact);
+    ptf_digits_of(6, sum.exponent, n, h.six, &exact);
+    ptf_digits_ratio(1, 6, 0, n + 1, sixth);
+    ptf_lanes_of(n + 1, sixth, h.sixth);
+    /* 1/6 is below 2^-1 on a grid of exponent 0: see shift */
+    s->out->exponent = swish ? ptf_exponent_of(in->most) : 2;
+    int from = sum.exponent + (swish ? in->exponent : 0);
+    if (s->out->exponent < from - PTF_DIGIT_BITS)
+        s->out->exponent = from - PTF_DIGIT_BITS;
+    h.shift = PTF_DIGIT_BITS * ((swish ? n + 1 : n) + n + 1 - n) +
+              s->out->exponent - from;
+    /* of x + 3, times x / 6; then the cut, and the rest is far below it */
+    double unit = ldexp(1.0, s->out->exponent);
+    double factor = swish ? in->most / 6 : 1.0 / 6;
+    double moved = h.align.lost + (exact ? 0 : ldexp(8, sum.exponent));
+    h.lost = moved * factor * PTF_UP + 1.25 * unit;
+    s->out->norm = (in->norm * (swish ? 1.5 : 0.167) +
+                    sqrt((double)s->out->count) * h.lost) *
+                   PTF_UP_STEP;
+    ptf_exact_each(s, 1, strides, hard_lanes, &h);
+}
+
+/* ------------------------------------------------------------------ the rest */
+
+static void absolute(const void *context, ptf_exact_lanes *lanes)
+{
+    const ptf_exact *exact = lanes->step->exact;
+    const bool *always = context; /* negates */
+    int64_t zero[PTF_LIMBS_MOST] = {0}, turned[PTF_LANE_DIGITS];
+    for (int i = 0; i < exact->n * PTF_LANES; i++) {
+        int lane = i % PTF_LANES;
+        bool turn = *always || ptf_digits_less(lanes->in[0] + lane, PTF_LANES,
+                                               zero, 1, exact->n);
+        turned[i] = turn ? -lanes->in[0][i] : lanes->in[0][i];
+    }
+    exact->limbs->cut(exact->n, turned, 0, NULL, exact->n, lanes->out);
+    memcpy(lanes->radius, lanes->r[0], sizeof(lanes->radius));
+}
+
+static void run_sign(const ptf_exact_step *s, const ptf_strides *strides,
+                     bool negates)
+{
+    s->out->exponent = s->in[0]->exponent;
+    s->out->norm = s->in[0]->norm;
+    ptf_exact_each(s, 1, strides, absolute, &negates);
+}
+
+static ptf_status by_balls(const ptf_exact_step *s, ptf_error *err)
+{
+    const ptf_node *node = ptf_exact_node(s);
+    int64_t count = s->out->count;
+    double *room = ptf_alloc((size_t)count * 2 * sizeof(*room));
+    if (room == NULL)
+        return ptf_fail_memory(err);
+    ptf_balls balls = {room, room + count};
+    ptf_exact_give_balls(s->exact, s->in[0], balls);
+    ptf_enclose_function(node->op, node->attrs.p, count, false, balls, balls);
+    ptf_exact_take_balls(s, balls);
+    ptf_free(room);
+    return PTF_OK;
+}
+
+ptf_status ptf_exact_family_unary(const ptf_exact_step *s, ptf_error *err)
+{
+    const ptf_node *node = ptf_exact_node(s);
+    const double *p = node->attrs.p;
+    ptf_strides strides = ptf_strides_plain(ptf_exact_out(s));
+    if (node->op == PTF_OP_RELU)
+        run_clamp(s, &strides, 0, HUGE_VAL);
+    else if (node->op == PTF_OP_RELU6)
+        run_clamp(s, &strides, 0, 6);
+    else if (node->op == PTF_OP_HARDTANH || node->op == PTF_OP_CLAMP)
+        run_clamp(s, &strides, p[0], p[1]);
+    else if (node->op == PTF_OP_LEAKY_RELU)
+        run_bend(s, &strides, p[0]);
+    else if (node->op == PTF_OP_HARDSIGMOID || node->op == PTF_OP_HARDSWISH)
+        run_hard(s, &strides, node->op == PTF_OP_HARDSWISH);
+    else if (node->op == PTF_OP_ABS || node->op == PTF_OP_NEG)
+        run_sign(s, &strides, node->op == PTF_OP_NEG);
+    else
+        return by_balls(s, err);
+    return PTF_OK;
+}
