@@ -158,43 +158,61 @@ static ptf_status by_balls(const ptf_exact_step *s, const ptf_strides *strides,
 
 /* ---------------------------------------------------------------------- run */
 
-/* No result is larger. */
-static double largest(const ptf_exact_step *s, ptf_op op)
+/* No result is larger, for operands no larger than a and b. */
+static double largest_sum(double a, double b)
 {
-    double a = s->in[0]->most, b = s->in[1]->most;
-    return op == PTF_OP_MUL                       ? a * b * PTF_UP
-           : op == PTF_OP_ADD || op == PTF_OP_SUB ? (a + b) * PTF_UP
-                                                  : fmax(a, b);
+    return (a + b) * PTF_UP;
+}
+
+static double largest_product(double a, double b)
+{
+    return a * b * PTF_UP;
+}
+
+static const struct row {
+    ptf_exact_apply *apply;
+    double (*largest)(double a, double b);
+    bool multiplies;
+} rows[PTF_OP_COUNT] = {
+    [PTF_OP_ADD] = {add, largest_sum, false},
+    [PTF_OP_SUB] = {add, largest_sum, false},
+    [PTF_OP_MUL] = {multiply, largest_product, true},
+    [PTF_OP_MAXIMUM] = {choose, fmax, false},
+    [PTF_OP_MINIMUM] = {choose, fmax, false},
+};
+
+/* Sums and extremes are on the coarser grid of both, so that moving to it cuts
+ * no more than it does. */
+static void set_grid(const ptf_exact_step *s, const struct row *row)
+{
+    const ptf_fixed *a = s->in[0], *b = s->in[1];
+    int e = ptf_exponent_of(row->largest(a->most, b->most));
+    int least = a->exponent > b->exponent ? a->exponent : b->exponent;
+    if (row->multiplies)
+        least = a->exponent + b->exponent - PTF_DIGIT_BITS * s->exact->n;
+    s->out->exponent = e > least ? e : least;
 }
 
 ptf_status ptf_exact_family_binary(const ptf_exact_step *s, ptf_error *err)
 {
-    static ptf_exact_apply *const applies[PTF_OP_COUNT] = {
-        [PTF_OP_ADD] = add,        [PTF_OP_SUB] = add,
-        [PTF_OP_MUL] = multiply,   [PTF_OP_MAXIMUM] = choose,
-        [PTF_OP_MINIMUM] = choose,
-    };
-    ptf_op op = ptf_exact_node(s)->op;
-    const ptf_shape *shape = ptf_exact_out(s);
+    const ptf_fixed *a = s->in[0], *b = s->in[1];
+    const struct row *row = &rows[ptf_exact_node(s)->op];
     ptf_strides strides[2];
     for (int k = 0; k < 2; k++)
-        strides[k] = ptf_strides_broadcast(ptf_exact_in(s, k), shape);
-    if (applies[op] == NULL)
+        strides[k] =
+            ptf_strides_broadcast(ptf_exact_in(s, k), ptf_exact_out(s));
+    if (row->apply == NULL)
         return by_balls(s, strides, err);
-    const ptf_fixed *a = s->in[0], *b = s->in[1];
-    int e = ptf_exponent_of(largest(s, op)), n = s->exact->n;
-    int least = a->exponent > b->exponent ? a->exponent : b->exponent;
-    if (op == PTF_OP_MUL)
-        least = a->exponent + b->exponent - PTF_DIGIT_BITS * n;
-    s->out->exponent = e > least ? e : least;
+    set_grid(s, row);
+    int bits = PTF_DIGIT_BITS * s->exact->n;
     pair p = {
-        op,
+        ptf_exact_node(s)->op,
         {ptf_align_to(s->exact, a, s->out), ptf_align_to(s->exact, b, s->out)},
         {ptf_fixed_scale(a), ptf_fixed_scale(b)},
-        ldexp(1.0, PTF_DIGIT_BITS * n),
-        PTF_DIGIT_BITS * n + s->out->exponent - a->exponent - b->exponent};
-    ptf_exact_each(s, 2, strides, applies[op], &p);
-    if (op == PTF_OP_MUL)
+        ldexp(1.0, bits),
+        bits + s->out->exponent - a->exponent - b->exponent};
+    ptf_exact_each(s, 2, strides, row->apply, &p);
+    if (row->multiplies)
         return product_norm(s, strides, err);
     double copies[2], count = (double)s->out->count;
     for (int k = 0; k < 2; k++)

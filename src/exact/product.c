@@ -14,7 +14,7 @@
 
 enum { PLANES_MOST = 8 };
 
-/* ------------------------------------------------------------------- weights */
+/* ------------------------------------------------------------------ weights */
 
 typedef struct reading {
     const ptf_node *node;
@@ -90,7 +90,7 @@ ptf_status ptf_exact_product_read(ptf_arena *arena, const ptf_node *node,
     return PTF_OK;
 }
 
-/* -------------------------------------------------------------------- layer */
+/* ------------------------------------------------------------------- layer */
 
 typedef struct layer {
     const ptf_exact_step *step;
@@ -217,7 +217,7 @@ static bool allocate(layer *l)
            l->window_r != NULL;
 }
 
-/* ------------------------------------------------------------------- windows */
+/* ------------------------------------------------------------------ windows */
 
 enum { CHUNK = 256 }; /* positions of one task */
 
@@ -282,7 +282,7 @@ static double largest_sum(const layer *l)
     return most * PTF_UP_STEP;
 }
 
-/* -------------------------------------------------------------------- biases */
+/* ------------------------------------------------------------------- biases */
 
 /* bias scale + shift as two doubles, which are exact for f32 and f32. */
 static void bias_of(const ptf_numbers *n, int64_t row, double part[2])
@@ -321,7 +321,7 @@ static double set_biases(const layer *l)
     return exact ? 0 : 1;
 }
 
-/* ----------------------------------------------------------------------- run */
+/* ---------------------------------------------------------------------- run */
 
 /* A grid on which the sums, times a power of two, are integers or coarser. */
 static void set_grid(layer *l)

@@ -6,9 +6,17 @@
 #include "enclose/spread.h"
 #include "exact/exact.h"
 
+/* What a reduction gives of its terms. */
+typedef enum kind { REFUSED, SUM, MEAN, LARGEST, SMALLEST } kind;
+
+static const kind kinds[PTF_OP_COUNT] = {[PTF_OP_SUM] = SUM,
+                                         [PTF_OP_MEAN] = MEAN,
+                                         [PTF_OP_AMAX] = LARGEST,
+                                         [PTF_OP_AMIN] = SMALLEST};
+
 typedef struct work {
     const ptf_exact_step *step;
-    ptf_op op;
+    kind kind;
     ptf_axes kept, terms;
     int64_t count, shift; /* terms; bits that a sum is cut by */
 } work;
@@ -32,7 +40,7 @@ static int64_t add_up(const work *w, int64_t base, ptf_mean *mean, int lane,
 {
     const ptf_fixed *in = w->step->in[0];
     int n = w->step->exact->n;
-    bool extreme = w->op == PTF_OP_AMAX || w->op == PTF_OP_AMIN;
+    bool extreme = w->kind >= LARGEST;
     int64_t best = -1;
     double sum = 0, widest = 0;
     for (int64_t k = 0; k < w->count; k++) {
@@ -40,7 +48,7 @@ static int64_t add_up(const work *w, int64_t base, ptf_mean *mean, int lane,
         sum += in->radius[at];
         widest = fmax(widest, in->radius[at]);
         int64_t low = best, high = at;
-        if (w->op == PTF_OP_AMIN)
+        if (w->kind == SMALLEST)
             low = at, high = best;
         if (extreme &&
             (best < 0 || ptf_digits_less(in->digits + low, in->room,
@@ -65,16 +73,16 @@ static void finish(const work *w, int64_t first, int64_t left, ptf_mean *mean,
     const ptf_exact *exact = s->exact;
     int64_t lanes[PTF_LANE_DIGITS];
     double by = 1, lost = 0;
-    if (w->op == PTF_OP_MEAN) {
+    if (w->kind == MEAN) {
         ptf_mean_lanes(exact, mean, lanes);
         by = 1 / (double)w->count;
         lost = ldexp(PTF_MEAN_LOST, s->out->exponent);
-    } else if (w->op == PTF_OP_SUM) {
+    } else if (w->kind == SUM) {
         exact->limbs->cut(exact->n + 1, mean->sum, w->shift, NULL, exact->n,
                           lanes);
         lost = ldexp(0.5, s->out->exponent);
     }
-    bool extreme = w->op == PTF_OP_AMAX || w->op == PTF_OP_AMIN;
+    bool extreme = w->kind >= LARGEST;
     for (int64_t i = 0; i < left; i++) {
         double *r = &s->out->radius[first + i];
         *r = (*r * by + lost) * PTF_UP_STEP;
@@ -108,12 +116,12 @@ static void set_output(work *w)
     const ptf_fixed *in = s->in[0];
     double count = (double)w->count, norm = in->norm, lost = 0;
     s->out->exponent = in->exponent;
-    if (w->op == PTF_OP_SUM) {
+    if (w->kind == SUM) {
         int e = ptf_exponent_of(in->most * count * PTF_UP);
         s->out->exponent = e > in->exponent ? e : in->exponent;
         norm *= sqrt(count);
         lost = 0.5;
-    } else if (w->op == PTF_OP_MEAN) {
+    } else if (w->kind == MEAN) {
         norm /= sqrt(count);
         lost = PTF_MEAN_LOST;
     }
@@ -128,9 +136,8 @@ ptf_status ptf_exact_family_reduce(const ptf_exact_step *s, ptf_error *err)
     const ptf_node *node = ptf_exact_node(s);
     const ptf_shape *shape = ptf_exact_in(s, 0);
     bool reduced[PTF_SHAPE_MAX];
-    work w = {.step = s, .op = node->op};
-    if (w.op != PTF_OP_SUM && w.op != PTF_OP_MEAN && w.op != PTF_OP_AMAX &&
-        w.op != PTF_OP_AMIN)
+    work w = {.step = s, .kind = kinds[node->op]};
+    if (w.kind == REFUSED)
         return ptf_exact_refuse(s, err);
     ptf_reduced_axes(&node->attrs, shape->rank, reduced);
     split(shape, reduced, &w.kept, &w.terms);

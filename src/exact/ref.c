@@ -6,6 +6,7 @@
 #include "exact/limbs.h"
 
 __extension__ typedef __int128 wide;
+__extension__ typedef unsigned __int128 unsigned_wide;
 
 static void pack_row(int64_t terms, const double *weights, uint64_t *to)
 {
@@ -87,15 +88,15 @@ static void add_bit(words *x, int64_t bit)
     }
 }
 
-/* Bit by bit; beyond the highest word they are all the sign. */
-static int64_t bits_from(const words *x, int64_t first, int count)
+/* The 51 bits from 'first' on; beyond the highest word all are the sign. */
+static int64_t bits_from(const words *x, int64_t first)
 {
-    uint64_t y = 0;
-    for (int b = 0; b < count; b++) {
-        int64_t at = ptf_min_i64(first + b, WORDS * 32 - 1);
-        y |= (uint64_t)(x->at[at / 32] >> at % 32 & 1) << b;
+    wide y = 0;
+    for (int64_t i = first / 32 + 2; i >= first / 32; i--) {
+        uint32_t sign = x->at[WORDS - 1] >> 31 == 1 ? UINT32_MAX : 0;
+        y = (wide)((unsigned_wide)y << 32) | (i < WORDS ? x->at[i] : sign);
     }
-    return (int64_t)y;
+    return (int64_t)(y >> first % 32) & PTF_DIGIT_MASK;
 }
 
 static void cut_lane(int count, const int64_t *digits, int64_t shift,
@@ -108,7 +109,7 @@ static void cut_lane(int count, const int64_t *digits, int64_t shift,
     if (shift > 0)
         add_bit(&x, shift - 1);
     for (int l = 0; l < limbs; l++) {
-        int64_t d = bits_from(&x, shift + l * PTF_DIGIT_BITS, PTF_DIGIT_BITS);
+        int64_t d = bits_from(&x, shift + l * PTF_DIGIT_BITS);
         d += more + (addend != NULL ? addend[l] : 0);
         int64_t low = ((d + PTF_DIGIT_HALF) & PTF_DIGIT_MASK) - PTF_DIGIT_HALF;
         more = (d - low) / (PTF_DIGIT_MASK + 1);

@@ -67,7 +67,7 @@ static void run_clamp(const ptf_exact_step *s, const ptf_strides *strides,
     ptf_exact_each(s, 1, strides, clamp_lanes, &c);
 }
 
-/* ------------------------------------------------------------------- slopes */
+/* ------------------------------------------------------------------ slopes */
 
 /* y = x, or slope x below 0; the slope is a double, two digits. */
 typedef struct bend {
@@ -119,7 +119,7 @@ static void run_bend(const ptf_exact_step *s, const ptf_strides *strides,
     ptf_exact_each(s, 1, strides, bend_lanes, &b);
 }
 
-/* ------------------------------------------------------------------ hard ones */
+/* ---------------------------------------------------------------- hard ones */
 
 /*
  * hardsigmoid, clamp(x + 3, 0, 6) / 6, and hardswish, x times that.  x + 3, on
@@ -204,7 +204,7 @@ static void run_hard(const ptf_exact_step *s, const ptf_strides *strides,
     ptf_exact_each(s, 1, strides, hard_lanes, &h);
 }
 
-/* ------------------------------------------------------------------ the rest */
+/* ----------------------------------------------------------------- the rest */
 
 static void absolute(const void *context, ptf_exact_lanes *lanes)
 {
@@ -244,24 +244,69 @@ static ptf_status by_balls(const ptf_exact_step *s, ptf_error *err)
     return PTF_OK;
 }
 
+/* ---------------------------------------------------------------------- run */
+
+typedef void run(const ptf_exact_step *s, const ptf_strides *strides);
+
+static void relu(const ptf_exact_step *s, const ptf_strides *strides)
+{
+    run_clamp(s, strides, 0, HUGE_VAL);
+}
+
+static void relu6(const ptf_exact_step *s, const ptf_strides *strides)
+{
+    run_clamp(s, strides, 0, 6);
+}
+
+static void between(const ptf_exact_step *s, const ptf_strides *strides)
+{
+    const double *p = ptf_exact_node(s)->attrs.p;
+    run_clamp(s, strides, p[0], p[1]);
+}
+
+static void leaky_relu(const ptf_exact_step *s, const ptf_strides *strides)
+{
+    run_bend(s, strides, ptf_exact_node(s)->attrs.p[0]);
+}
+
+static void hardsigmoid(const ptf_exact_step *s, const ptf_strides *strides)
+{
+    run_hard(s, strides, false);
+}
+
+static void hardswish(const ptf_exact_step *s, const ptf_strides *strides)
+{
+    run_hard(s, strides, true);
+}
+
+static void negative(const ptf_exact_step *s, const ptf_strides *strides)
+{
+    run_sign(s, strides, true);
+}
+
+static void magnitude(const ptf_exact_step *s, const ptf_strides *strides)
+{
+    run_sign(s, strides, false);
+}
+
+static run *const runs[PTF_OP_COUNT] = {
+    [PTF_OP_RELU] = relu,
+    [PTF_OP_RELU6] = relu6,
+    [PTF_OP_HARDTANH] = between,
+    [PTF_OP_CLAMP] = between,
+    [PTF_OP_LEAKY_RELU] = leaky_relu,
+    [PTF_OP_HARDSIGMOID] = hardsigmoid,
+    [PTF_OP_HARDSWISH] = hardswish,
+    [PTF_OP_NEG] = negative,
+    [PTF_OP_ABS] = magnitude,
+};
+
 ptf_status ptf_exact_family_unary(const ptf_exact_step *s, ptf_error *err)
 {
-    const ptf_node *node = ptf_exact_node(s);
-    const double *p = node->attrs.p;
     ptf_strides strides = ptf_strides_plain(ptf_exact_out(s));
-    if (node->op == PTF_OP_RELU)
-        run_clamp(s, &strides, 0, HUGE_VAL);
-    else if (node->op == PTF_OP_RELU6)
-        run_clamp(s, &strides, 0, 6);
-    else if (node->op == PTF_OP_HARDTANH || node->op == PTF_OP_CLAMP)
-        run_clamp(s, &strides, p[0], p[1]);
-    else if (node->op == PTF_OP_LEAKY_RELU)
-        run_bend(s, &strides, p[0]);
-    else if (node->op == PTF_OP_HARDSIGMOID || node->op == PTF_OP_HARDSWISH)
-        run_hard(s, &strides, node->op == PTF_OP_HARDSWISH);
-    else if (node->op == PTF_OP_ABS || node->op == PTF_OP_NEG)
-        run_sign(s, &strides, node->op == PTF_OP_NEG);
-    else
+    run *of = runs[ptf_exact_node(s)->op];
+    if (of == NULL)
         return by_balls(s, err);
+    of(s, &strides);
     return PTF_OK;
 }

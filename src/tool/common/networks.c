@@ -181,7 +181,7 @@ ptf_status tool_net_fit_arrays(tool_net *net, const char *path, ptf_error *err)
     for (size_t k = 0; status == PTF_OK && k < inputs; k++) {
         ptf_port port;
         ptf_net_input(net->net, k, &port);
-        at[k] = tool_find_array(net->net, port.name, arrays, count);
+        at[k] = tool_find_array(net->net, &port, arrays, count);
         found += at[k] != NULL;
     }
     if (status == PTF_OK && found == inputs && inputs > 0)

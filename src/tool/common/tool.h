@@ -350,8 +350,8 @@ bool tool_has_sample(const tool_net *net);
 ptf_status tool_inputs_arrays(const char *path, const tool_net *net,
                               tool_inputs *out, ptf_error *err);
 
-/* The array of that name; the only one may have any. */
-const ptf_tensor *tool_find_array(const ptf_net *net, const char *name,
+/* The array of the input's name, or its other one; the only one may have any. */
+const ptf_tensor *tool_find_array(const ptf_net *net, const ptf_port *port,
                                   const ptf_tensor *arrays, size_t count);
 
 /* Sets the shape of an array of 'count' samples of that shape. */

@@ -22,6 +22,7 @@ typedef struct data_job {
     ptf_tensor *arrays; /* the outputs under all their names */
     size_t array_count;
     tool_finite *finite;
+    run_exact exact; /* of --exact */
 } data_job;
 
 static ptf_status out_of_memory(ptf_error *err)
@@ -136,6 +137,14 @@ static void print_json(const data_job *j)
         json_close(&json, '}');
     }
     json_close(&json, ']');
+    if (j->o->exact) {
+        json_open(&json, "exact", '{');
+        json_int(&json, "bits", j->exact.bits);
+        json_number(&json, "radius", j->exact.radius);
+        json_int(&json, "not_decided", j->exact.unknown);
+        json_text(&json, "not_finite_layer", j->exact.layer);
+        json_close(&json, '}');
+    }
     tool_json_finite(&json, j->finite);
     json_close(&json, '}');
 }
@@ -154,6 +163,8 @@ static ptf_status give_outputs(data_job *j, const tool_net *net, ptf_error *err)
                                  o->npz != NULL, err);
     if (status == PTF_OK)
         (o->json ? print_json : print_arrays)(j);
+    if (status == PTF_OK && !o->json && o->exact)
+        run_exact_print(&j->exact, stdout);
     return status;
 }
 
@@ -214,7 +225,9 @@ ptf_status run_data(const run_options *o, const tool_net *net, int *code,
     if (status == PTF_OK)
         status = prepare(&j, err);
     if (status == PTF_OK)
-        status = run_batches(&j, err);
+        status = o->exact ? run_exact_samples(o, net->net, &j.from_file, j.out,
+                                              &j.exact, err)
+                          : run_batches(&j, err);
     if (status == PTF_OK)
         status = give_outputs(&j, net, err);
     if (status == PTF_OK && !o->json)

@@ -29,6 +29,9 @@ static const char help[] =
     "  --sample          the inputs that a program was exported with, from its .pt2\n"
     "  --npy FILE        all outputs as an array\n"
     "  --npz FILE        with --data or --sample: the outputs by their names\n"
+    "  --exact           with them: outputs of the network as a function of real\n"
+    "                    numbers, each rounded once to f32\n"
+    "  --bits N          of N bits, at most 510; default: as many as decide all\n"
     "  --expect FILE     hold the outputs against those that PyTorch gave: a .npy,\n"
     "                    or a .npz by names (output, y; layers for theirs); exit\n"
     "                    status 1 if outside of 16 times the network's rounding\n"
@@ -97,6 +100,10 @@ static int check_data(run_options *o, bool labels)
     bool arrays = o->data != NULL || o->sample;
     if (!arrays && o->npz != NULL)
         return tool_usage_error("--npz: expected --data or --sample, too");
+    if (!arrays && o->exact)
+        return tool_usage_error("--exact: expected --data or --sample, too");
+    if (o->bits > 0 && !o->exact)
+        return tool_usage_error("--bits: expected --exact, too");
     if (!arrays && o->input_count == 0)
         return tool_usage_error("expected images, --data FILE or --sample");
     if (!arrays)
@@ -144,8 +151,10 @@ static int parse(int argc, char **argv, run_options *o, image_texts *t,
         {"arch", 0, OPTION_TEXT, &o->source.arch, 0, 0},
         {"batch", 0, OPTION_COUNT, &o->batch, 1, 1 << 20},
         {"beta", 0, OPTION_TEXT, &beta, 0, 0},
+        {"bits", 0, OPTION_COUNT, &o->bits, 1, PTF_EXACT_BITS_MOST},
         {"class", 0, OPTION_TEXT, &o->map_class, 0, 0},
         {"data", 0, OPTION_TEXT, &o->data, 0, 0},
+        {"exact", 0, OPTION_FLAG, &o->exact, 0, 0},
         {"expect", 0, OPTION_TEXT, &o->expect, 0, 0},
         {"force", 0, OPTION_FLAG, &o->force, 0, 0},
         {"in-order", 0, OPTION_FLAG, &o->source.in_order, 0, 0},
