@@ -1412,6 +1412,9 @@ PTF_API ptf_status ptf_exact_make(const ptf_net *net, const ptf_shape *inputs,
                                   int bits, int threads, ptf_exact **out,
                                   ptf_error *err);
 PTF_API void ptf_exact_free(ptf_exact *exact);
+/* Takes as many bits from now on; what does not depend on them stays. */
+PTF_API ptf_status ptf_exact_set_bits(ptf_exact *exact, int bits,
+                                      ptf_error *err);
 /* Those that are used: the next multiple of 51. */
 PTF_API int ptf_exact_bits(const ptf_exact *exact);
 PTF_API ptf_shape ptf_exact_output(const ptf_exact *exact, size_t index);

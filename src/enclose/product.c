@@ -47,7 +47,7 @@ double ptf_gamma(int64_t n, double u)
     return nu < 0x1p-6 ? nu / (1.0 - nu) * (1.0 + 0x1p-50) : HUGE_VAL;
 }
 
-static const ptf_tile *choose_tile(void)
+const ptf_tile *ptf_tile_default(void)
 {
     ptf_isa isa = ptf_isa_default();
 #if defined(__x86_64__)
@@ -485,7 +485,7 @@ static ptf_status run(ptf_product *p, ptf_error *err)
                         (long long)p->terms);
     p->map = p->size[0] * p->size[1] * p->size[2];
     p->pixels = p->pass->images * out_map(p);
-    p->tile = choose_tile();
+    p->tile = ptf_tile_default();
     p->g = growth(p);
     p->tiny = p->pass->executed ? PTF_TINY_F : PTF_TINY;
     ptf_status status = allocate(p, err);

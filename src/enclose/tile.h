@@ -46,4 +46,7 @@ typedef struct ptf_tile {
 extern const ptf_tile ptf_tile_plain, ptf_tile_neon, ptf_tile_avx2,
     ptf_tile_avx512;
 
+/* The best one here, which the environment variable PTF_ISA may lower. */
+const ptf_tile *ptf_tile_default(void);
+
 #endif

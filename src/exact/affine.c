@@ -3,7 +3,9 @@
  *
  * s and t are known to n + 1 digits.  s is off by 2^-(51 n + 27) of itself,
  * which moves y by less than 2^-20 h; t is rounded to the grid, h / 2, and so
- * is the product.
+ * is the product.  Behind a product W both are one linear map: the norm of the
+ * errors grows by norm(D W), D the scales, and never more than by their
+ * product.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -107,9 +109,10 @@ static void set_grid(const work *w)
     }
     int e = ptf_exponent_of(most);
     s->out->exponent = e > least ? e : least;
-    s->out->norm = (steepest * in->norm + sqrt((double)s->out->count) *
-                                              ldexp(1.25, s->out->exponent)) *
-                   PTF_UP_STEP;
+    double own = sqrt((double)s->out->count) * ldexp(1.25, s->out->exponent);
+    double both =
+        s->exact->numbers[s->node].lipschitz * in->before + steepest * in->own;
+    s->out->norm = (fmin(steepest * in->norm, both) + own) * PTF_UP_STEP;
 }
 
 ptf_status ptf_exact_family_affine(const ptf_exact_step *s, ptf_error *err)

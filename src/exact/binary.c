@@ -71,7 +71,7 @@ static void choose(const void *context, ptf_exact_lanes *lanes)
     }
 }
 
-/* ------------------------------------------------------------------- norms */
+/* ------------------------------------------------------------ norms */
 
 /*
  * The largest Euclidean norm of the numbers |m| + r of 'in' that one number of
@@ -123,7 +123,7 @@ static ptf_status product_norm(const ptf_exact_step *s,
     return status;
 }
 
-/* ----------------------------------------------------------------- by balls */
+/* ------------------------------------------------------------ by balls */
 
 static ptf_status by_balls(const ptf_exact_step *s, const ptf_strides *strides,
                            ptf_error *err)
@@ -156,7 +156,7 @@ static ptf_status by_balls(const ptf_exact_step *s, const ptf_strides *strides,
     return PTF_OK;
 }
 
-/* ---------------------------------------------------------------------- run */
+/* ------------------------------------------------------------ run */
 
 /* No result is larger, for operands no larger than a and b. */
 static double largest_sum(double a, double b)

@@ -12,7 +12,35 @@ static ptf_exact_family *const families[PTF_FAMILY_COUNT] = {
 #undef FAMILY
 };
 
-/* --------------------------------------------------------------------- make */
+/* ------------------------------------------------------------ make */
+
+/* The batch norm that alone reads product i and scales its channels; or -1. */
+static int norm_behind(const ptf_exact *exact, int i)
+{
+    const ptf_net *net = exact->net;
+    int only = ptf_net_only_consumer(net, i);
+    bool fits =
+        only >= 0 && !ptf_net_is_output(net, i) &&
+        ptf_op_is(net->nodes[only].op, PTF_FAMILY_AFFINE) &&
+        exact->shapes[i].dim[0] == net->nodes[i].attrs.out_channels &&
+        (exact->shapes[i].rank == 1 || ptf_op_map_axes(net->nodes[i].op) > 0);
+    return fits ? only : -1;
+}
+
+/* Scales are off by less than what lipschitz.c takes for granted. */
+static ptf_status read_norms(ptf_exact *exact, int i, ptf_error *err)
+{
+    const ptf_node *node = &exact->net->nodes[i];
+    ptf_exact_numbers *numbers = &exact->numbers[i];
+    if (!ptf_op_is(node->op, PTF_FAMILY_PRODUCT))
+        return PTF_OK;
+    int behind = norm_behind(exact, i);
+    const double *scale =
+        behind >= 0 ? exact->numbers[behind].plain.scale.value : NULL;
+    return ptf_exact_lipschitz(
+        node, numbers, scale,
+        &exact->numbers[behind >= 0 ? behind : i].lipschitz, err);
+}
 
 static ptf_status read_numbers(void *context, ptf_error *err)
 {
@@ -21,10 +49,13 @@ static ptf_status read_numbers(void *context, ptf_error *err)
     for (int i = 0; status == PTF_OK && i < exact->net->node_count; i++) {
         const ptf_node *node = &exact->net->nodes[i];
         ptf_exact_numbers *numbers = &exact->numbers[i];
+        numbers->lipschitz = HUGE_VAL;
         status = ptf_numbers_read(&exact->arena, node, &numbers->plain, err);
         if (status == PTF_OK && ptf_op_is(node->op, PTF_FAMILY_PRODUCT))
             status = ptf_exact_product_read(&exact->arena, node, numbers, err);
     }
+    for (int i = 0; status == PTF_OK && i < exact->net->node_count; i++)
+        status = read_norms(exact, i, err);
     return status;
 }
 
@@ -63,10 +94,6 @@ ptf_status ptf_exact_make(const ptf_net *net, const ptf_shape *inputs, int bits,
                           int threads, ptf_exact **out, ptf_error *err)
 {
     *out = NULL;
-    if (bits < 1 || bits > PTF_LIMBS_MOST * PTF_DIGIT_BITS)
-        return ptf_fail(err, PTF_ARGUMENT, NULL, PTF_NO_OFFSET,
-                        "%d bits of fixed point; expected 1 to %d", bits,
-                        PTF_LIMBS_MOST * PTF_DIGIT_BITS);
     if (!net->has_tensors)
         return ptf_fail(err, PTF_ARGUMENT, NULL, PTF_NO_OFFSET,
                         "a net without numbers has no outputs");
@@ -74,11 +101,12 @@ ptf_status ptf_exact_make(const ptf_net *net, const ptf_shape *inputs, int bits,
     if (exact == NULL)
         return ptf_fail_memory(err);
     exact->net = net;
-    exact->n = (int)ptf_ceil_div(bits, PTF_DIGIT_BITS);
     exact->threads = threads > 0 ? threads : ptf_thread_count();
     exact->limbs = ptf_limbs_default();
     exact->bad = -1;
-    ptf_status status = prepare(exact, inputs, err);
+    ptf_status status = ptf_exact_set_bits(exact, bits, err);
+    if (status == PTF_OK)
+        status = prepare(exact, inputs, err);
     if (status == PTF_OK)
         *out = exact;
     else
@@ -86,7 +114,7 @@ ptf_status ptf_exact_make(const ptf_net *net, const ptf_shape *inputs, int bits,
     return status;
 }
 
-/* ------------------------------------------------------------------- values */
+/* ------------------------------------------------------------ values */
 
 static void free_value(ptf_fixed *v)
 {
@@ -99,6 +127,17 @@ static void free_values(ptf_exact *exact)
 {
     for (int i = 0; exact->values != NULL && i < exact->net->node_count; i++)
         free_value(&exact->values[i]);
+}
+
+ptf_status ptf_exact_set_bits(ptf_exact *exact, int bits, ptf_error *err)
+{
+    if (bits < 1 || bits > PTF_EXACT_BITS_MOST)
+        return ptf_fail(err, PTF_ARGUMENT, NULL, PTF_NO_OFFSET,
+                        "%d bits of fixed point; expected 1 to %d", bits,
+                        PTF_EXACT_BITS_MOST);
+    free_values(exact);
+    exact->n = (int)ptf_ceil_div(bits, PTF_DIGIT_BITS);
+    return PTF_OK;
 }
 
 void ptf_exact_free(ptf_exact *exact)
@@ -115,13 +154,14 @@ static bool allocate(const ptf_exact *exact, int node, ptf_fixed *v)
     int64_t count = ptf_shape_numel(&exact->shapes[node]);
     int64_t room = ptf_ceil_div(count, PTF_LANES) * PTF_LANES;
     size_t size = (size_t)room * sizeof(double);
-    *v = (ptf_fixed){.count = count, .room = room, .norm = HUGE_VAL};
+    *v = (ptf_fixed){
+        .count = count, .room = room, .norm = HUGE_VAL, .before = HUGE_VAL};
     v->digits = ptf_alloc_aligned(size * (size_t)exact->n, 64);
     v->radius = ptf_alloc_aligned(size, 64);
     return v->digits != NULL && v->radius != NULL;
 }
 
-/* ------------------------------------------------------------------ measure */
+/* ------------------------------------------------------------ measure */
 
 enum { MEASURED = 4096 }; /* numbers of one task */
 
@@ -182,7 +222,7 @@ static ptf_status measure(const ptf_exact *exact, ptf_fixed *v, ptf_error *err)
     return PTF_OK;
 }
 
-/* --------------------------------------------------------------------- walk */
+/* ------------------------------------------------------------ walk */
 
 ptf_status ptf_exact_refuse(const ptf_exact_step *s, ptf_error *err)
 {
@@ -315,7 +355,7 @@ ptf_status ptf_exact_run(ptf_exact *exact, const float *const *in,
     return status;
 }
 
-/* ------------------------------------------------------------------ queries */
+/* ------------------------------------------------------------ queries */
 
 int ptf_exact_bits(const ptf_exact *exact)
 {

@@ -40,6 +40,8 @@ typedef struct ptf_fixed {
     double *radius;      /* [room] */
     double most;         /* no |m| is larger */
     double norm;         /* R */
+    double before, own;  /* of a product: R of its operand, and the norm of its
+                            own errors */
 } ptf_fixed;
 
 /* Parameters of a node, which do not depend on n and are read once. */
@@ -47,7 +49,8 @@ typedef struct ptf_exact_numbers {
     ptf_numbers plain;
     /* Of a product: its weights, with the scale of an epilogue, are 0 or less
      * than 2^exponent in their row, and integers of 'planes' digits; norms of
-     * rows; and that of all as a linear map. */
+     * rows; and that of all as a linear map.  Of a batch norm that alone reads
+     * a product: that of both as one. */
     int *exponent, planes;
     double *norms, lipschitz;
 } ptf_exact_numbers;
@@ -100,6 +103,13 @@ static inline const ptf_shape *ptf_exact_out(const ptf_exact_step *s)
 /* What is asked of a product's weights, once for a net. */
 ptf_status ptf_exact_product_read(ptf_arena *arena, const ptf_node *node,
                                   ptf_exact_numbers *numbers, ptf_error *err);
+
+/* A bound of the 2-norm of a product, its rows times 'scale' where that is not
+ * NULL, as a linear map. */
+ptf_status ptf_exact_lipschitz(const ptf_node *node,
+                               const ptf_exact_numbers *numbers,
+                               const double *scale, double *bound,
+                               ptf_error *err);
 
 /* PTF_UNSUPPORTED, naming the node: what it does is not done in fixed point. */
 ptf_status ptf_exact_refuse(const ptf_exact_step *s, ptf_error *err);

@@ -49,7 +49,7 @@ void ptf_fixed_load(const ptf_fixed *v, int n, int64_t first, int64_t *lanes)
                PTF_LANES * sizeof(*lanes));
 }
 
-/* ------------------------------------------------------------------ strides */
+/* ------------------------------------------------------------ strides */
 
 ptf_strides ptf_strides_broadcast(const ptf_shape *in, const ptf_shape *out)
 {
@@ -92,7 +92,7 @@ void ptf_strides_at(const ptf_strides *s, int64_t first, int64_t at[PTF_LANES])
     }
 }
 
-/* --------------------------------------------------------------------- each */
+/* ------------------------------------------------------------ each */
 
 typedef struct work {
     const ptf_exact_step *step;
@@ -177,7 +177,7 @@ void ptf_align_lanes(const ptf_exact *exact, ptf_align align, const int64_t *in,
         exact->limbs->cut(exact->n, in, align.shift, NULL, exact->n, out);
 }
 
-/* ---------------------------------------------------------------- constants */
+/* ------------------------------------------------------------ constants */
 
 /* From the highest digit on, by long division, then balanced. */
 void ptf_digits_ratio(int64_t p, int64_t q, int exponent, int n,
@@ -235,7 +235,7 @@ void ptf_mean_lanes(const ptf_exact *exact, ptf_mean *mean, int64_t *out)
     exact->limbs->cut(2 * k, product, PTF_DIGIT_BITS * k - 2, NULL, n, out);
 }
 
-/* ------------------------------------------------------------------- balls */
+/* ------------------------------------------------------------ balls */
 
 typedef struct conversion {
     const ptf_exact_step *step;

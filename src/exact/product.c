@@ -14,7 +14,7 @@
 
 enum { PLANES_MOST = 8 };
 
-/* ------------------------------------------------------------------ weights */
+/* ------------------------------------------------------------ weights */
 
 typedef struct reading {
     const ptf_node *node;
@@ -86,11 +86,10 @@ ptf_status ptf_exact_product_read(ptf_arena *arena, const ptf_node *node,
         return ptf_node_fail(err, PTF_UNSUPPORTED, node,
                              "its weights are not finite, or differ by more "
                              "than 2^400 in one row");
-    numbers->lipschitz = HUGE_VAL;
     return PTF_OK;
 }
 
-/* ------------------------------------------------------------------- layer */
+/* ------------------------------------------------------------ layer */
 
 typedef struct layer {
     const ptf_exact_step *step;
@@ -217,7 +216,7 @@ static bool allocate(layer *l)
            l->window_r != NULL;
 }
 
-/* ------------------------------------------------------------------ windows */
+/* ------------------------------------------------------------ windows */
 
 enum { CHUNK = 256 }; /* positions of one task */
 
@@ -282,7 +281,7 @@ static double largest_sum(const layer *l)
     return most * PTF_UP_STEP;
 }
 
-/* ------------------------------------------------------------------- biases */
+/* ------------------------------------------------------------ biases */
 
 /* bias scale + shift as two doubles, which are exact for f32 and f32. */
 static void bias_of(const ptf_numbers *n, int64_t row, double part[2])
@@ -321,7 +320,7 @@ static double set_biases(const layer *l)
     return exact ? 0 : 1;
 }
 
-/* ---------------------------------------------------------------------- run */
+/* ------------------------------------------------------------ run */
 
 /* A grid on which the sums, times a power of two, are integers or coarser. */
 static void set_grid(layer *l)
@@ -361,9 +360,10 @@ static ptf_status run(layer *l, ptf_error *err)
     s->row_a = l->numbers->norms;
     s->pixel_a = l->window_r;
     s->lost = ldexp(0.5 + set_biases(l), s->out->exponent);
-    s->out->norm = (l->numbers->lipschitz * s->in->norm +
-                    sqrt((double)s->out->count) * s->lost) *
-                   PTF_UP_STEP;
+    s->out->before = s->in->norm;
+    s->out->own = sqrt((double)s->out->count) * s->lost * PTF_UP;
+    s->out->norm =
+        (l->numbers->lipschitz * s->in->norm + s->out->own) * PTF_UP_STEP;
     return ptf_sums_run(s, err);
 }
 

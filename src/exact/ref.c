@@ -57,7 +57,7 @@ static void multiply(int na, const int64_t *a, int nb, const int64_t *b,
     }
 }
 
-/* -------------------------------------------------------------------- words */
+/* ------------------------------------------------------------ words */
 
 /* An integer in 32-bit words, the lowest first, as two's complement. */
 enum { WORDS = (PTF_DIGITS_MOST + 2) * 2 };

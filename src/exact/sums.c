@@ -44,7 +44,7 @@ static int64_t *digits_of(const task *t, int64_t row, int64_t panel)
     return t->room->digits + (row * PANELS + panel) * t->w->digits * PTF_LANES;
 }
 
-/* ------------------------------------------------------------------- panels */
+/* ------------------------------------------------------------ panels */
 
 /* Digit l of term (channel, tap) for the lanes of a panel. */
 static void copy_lanes(const int64_t *plane, const int64_t *at, uint64_t *to)
@@ -82,7 +82,7 @@ static void fill_panels(const task *t, int64_t from, int64_t terms)
         }
 }
 
-/* ----------------------------------------------------------------- multiply */
+/* ------------------------------------------------------------ multiply */
 
 /* Rows row .. row + rows - 1 of the task by all panels, for one plane. */
 static void multiply_rows(const task *t, int plane, int64_t row, int64_t rows,
@@ -128,7 +128,7 @@ static void add_terms(const task *t, int64_t from, int64_t terms)
     }
 }
 
-/* ------------------------------------------------------------------- finish */
+/* ------------------------------------------------------------ finish */
 
 /*
  * Units of the sum are 2^(exponent + E - 51 n), of the output 2^(E' - 51 n).

@@ -1,10 +1,11 @@
 /*
- * Functions of one number.  What is made of straight lines is done in digits;
- * the others by enclose's balls, which are exact where they decide or count.
+ * Functions of one number.  What is made of straight lines is done in digits,
+ * and so are sigmoid, SiLU and tanh (functions.h); the others by enclose's
+ * balls, which are exact where they decide or count.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
-#include "exact/exact.h"
+#include "exact/functions.h"
 
 /* y = the number nearest to x between two bounds, either of which may be
  * infinite; the bounds are on the output's grid or off by 'lost'. */
@@ -67,7 +68,7 @@ static void run_clamp(const ptf_exact_step *s, const ptf_strides *strides,
     ptf_exact_each(s, 1, strides, clamp_lanes, &c);
 }
 
-/* ------------------------------------------------------------------ slopes */
+/* ------------------------------------------------------------ slopes */
 
 /* y = x, or slope x below 0; the slope is a double, two digits. */
 typedef struct bend {
@@ -119,7 +120,7 @@ static void run_bend(const ptf_exact_step *s, const ptf_strides *strides,
     ptf_exact_each(s, 1, strides, bend_lanes, &b);
 }
 
-/* ---------------------------------------------------------------- hard ones */
+/* ------------------------------------------------------------ hard ones */
 
 /*
  * hardsigmoid, clamp(x + 3, 0, 6) / 6, and hardswish, x times that.  x + 3, on
@@ -204,7 +205,7 @@ static void run_hard(const ptf_exact_step *s, const ptf_strides *strides,
     ptf_exact_each(s, 1, strides, hard_lanes, &h);
 }
 
-/* ----------------------------------------------------------------- the rest */
+/* ------------------------------------------------------------ the rest */
 
 static void absolute(const void *context, ptf_exact_lanes *lanes)
 {
@@ -244,7 +245,77 @@ static ptf_status by_balls(const ptf_exact_step *s, ptf_error *err)
     return PTF_OK;
 }
 
-/* ---------------------------------------------------------------------- run */
+/* ------------------------------------------------------------ smooth */
+
+typedef void lanes_function(const ptf_functions *f, const ptf_lane_numbers *x,
+                            int64_t *y);
+
+/* A function, or x times it, and the steepest slope of that. */
+static const struct smooth_row {
+    lanes_function *of;
+    bool times;
+    double slope;
+} smooth_rows[PTF_OP_COUNT] = {
+    [PTF_OP_SIGMOID] = {ptf_lanes_sigmoid, false, 0.25},
+    [PTF_OP_SILU] = {ptf_lanes_sigmoid, true, 1.1},
+    [PTF_OP_TANH] = {ptf_lanes_tanh, false, 1.0},
+};
+
+typedef struct smooth {
+    const struct smooth_row *row;
+    ptf_functions *functions;
+    double scale, lost;
+    int64_t shift;
+} smooth;
+
+static void smooth_lanes(const void *context, ptf_exact_lanes *lanes)
+{
+    const smooth *s = context;
+    const ptf_exact *exact = lanes->step->exact;
+    int n = exact->n, k = n + 1;
+    int64_t y[WIDE], product[PTF_DIGITS_MOST * PTF_LANES];
+    ptf_lane_numbers x = {lanes->in[0], lanes->step->in[0]->exponent, {0}};
+    for (int i = 0; i < PTF_LANES; i++)
+        x.m[i] = ptf_lane_double(x.digits, n, i, s->scale);
+    s->row->of(s->functions, &x, y);
+    if (s->row->times)
+        exact->limbs->multiply(n, x.digits, k, y, product);
+    exact->limbs->cut(s->row->times ? n + k : k, s->row->times ? product : y,
+                      s->shift, NULL, n, lanes->out);
+    for (int i = 0; i < PTF_LANES; i++)
+        lanes->radius[i] = (lanes->r[0][i] * s->row->slope + s->lost) * PTF_UP;
+}
+
+/* The cut loses h / 2, and what the function is off by is far below that. */
+static ptf_status run_smooth(const ptf_exact_step *step,
+                             const ptf_strides *strides, ptf_error *err)
+{
+    const ptf_fixed *in = step->in[0];
+    ptf_fixed *out = step->out;
+    int n = step->exact->n;
+    smooth s = {.row = &smooth_rows[ptf_exact_node(step)->op],
+                .functions = ptf_functions_make(step->exact->limbs, n),
+                .scale = ptf_fixed_scale(in)};
+    if (s.functions == NULL)
+        return ptf_fail_memory(err);
+    out->exponent = 2;
+    s.shift = PTF_DIGIT_BITS + out->exponent - PTF_FUNCTION_EXPONENT;
+    if (s.row->times) {
+        int e = ptf_exponent_of(in->most);
+        int least = in->exponent - PTF_DIGIT_BITS;
+        out->exponent = e > least ? e : least;
+        s.shift = (int64_t)PTF_DIGIT_BITS * (n + 1) + out->exponent -
+                  in->exponent - PTF_FUNCTION_EXPONENT;
+    }
+    s.lost = ldexp(0.75, out->exponent);
+    out->norm = (in->norm * s.row->slope + sqrt((double)out->count) * s.lost) *
+                PTF_UP_STEP;
+    ptf_exact_each(step, 1, strides, smooth_lanes, &s);
+    ptf_free(s.functions);
+    return PTF_OK;
+}
+
+/* ------------------------------------------------------------ run */
 
 typedef void run(const ptf_exact_step *s, const ptf_strides *strides);
 
@@ -304,7 +375,10 @@ static run *const runs[PTF_OP_COUNT] = {
 ptf_status ptf_exact_family_unary(const ptf_exact_step *s, ptf_error *err)
 {
     ptf_strides strides = ptf_strides_plain(ptf_exact_out(s));
-    run *of = runs[ptf_exact_node(s)->op];
+    ptf_op op = ptf_exact_node(s)->op;
+    run *of = runs[op];
+    if (smooth_rows[op].of != NULL && s->in[0]->exponent <= 60)
+        return run_smooth(s, &strides, err);
     if (of == NULL)
         return by_balls(s, err);
     of(s, &strides);

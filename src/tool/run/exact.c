@@ -10,24 +10,12 @@ enum { FIRST_BITS = 102 };
 
 typedef struct exact_job {
     const ptf_net *net;
-    const ptf_shape *shapes;
-    int threads, bits;
+    int bits;
     bool automatic;
     ptf_exact *exact;
     double **value, **radius;
     size_t outputs;
 } exact_job;
-
-static ptf_status remake(exact_job *j, int bits, ptf_error *err)
-{
-    ptf_exact_free(j->exact);
-    j->exact = NULL;
-    ptf_status status =
-        ptf_exact_make(j->net, j->shapes, bits, j->threads, &j->exact, err);
-    if (status == PTF_OK)
-        j->bits = ptf_exact_bits(j->exact);
-    return status;
-}
 
 static ptf_status prepare(exact_job *j, ptf_error *err)
 {
@@ -92,6 +80,7 @@ static ptf_status run_sample(exact_job *j, const float *const *in,
         run_exact before = *report;
         ptf_status status =
             ptf_exact_run(j->exact, in, j->value, j->radius, err);
+        j->bits = ptf_exact_bits(j->exact);
         if (status != PTF_OK)
             return status;
         int64_t unknown = round_all(j, sample, out, report);
@@ -105,7 +94,7 @@ static ptf_status run_sample(exact_job *j, const float *const *in,
             return PTF_OK;
         }
         *report = before;
-        status = remake(j, j->bits + 51, err);
+        status = ptf_exact_set_bits(j->exact, j->bits + 51, err);
         if (status != PTF_OK)
             return status;
     }
@@ -115,15 +104,14 @@ ptf_status run_exact_samples(const run_options *o, const ptf_net *net,
                              const tool_inputs *in, float *const *out,
                              run_exact *report, ptf_error *err)
 {
-    exact_job j = {.net = net,
-                   .shapes = in->shapes,
-                   .threads = (int)o->threads,
-                   .automatic = o->bits == 0};
+    exact_job j = {.net = net, .automatic = o->bits == 0};
     size_t inputs = ptf_net_input_count(net);
     const float **from = calloc(inputs, sizeof(*from));
     ptf_status status =
         from == NULL ? tool_error(err, PTF_MEMORY, "out of memory")
-                     : remake(&j, o->bits > 0 ? (int)o->bits : FIRST_BITS, err);
+                     : ptf_exact_make(net, in->shapes,
+                                      o->bits > 0 ? (int)o->bits : FIRST_BITS,
+                                      (int)o->threads, &j.exact, err);
     if (status == PTF_OK)
         status = prepare(&j, err);
     tool_progress progress;

@@ -63,7 +63,7 @@ static bool balanced(int count, const int64_t *digits)
     return true;
 }
 
-/* --------------------------------------------------------------- reference */
+/* ------------------------------------------------------------ reference */
 
 static void multiplies(void **unused)
 {
