@@ -649,6 +649,12 @@ PTF_API void ptf_program_print_sizes(const ptf_program *program, FILE *out);
 PTF_API const char *ptf_operator_name(size_t index);
 PTF_API bool ptf_operator_is_supported(const char *name);
 
+/*
+ * Writes the families of ops in Markdown: the ops of each, their classes of
+ * torch.nn, and the operators of ATen that they are read from.
+ */
+PTF_API void ptf_ops_print(FILE *out);
+
 PTF_API void ptf_net_free(ptf_net *net);
 
 /*

@@ -60,6 +60,14 @@ class Help(unittest.TestCase):
                 self.assertGreater(text.count("\n"), 30)
                 self.assertLessEqual(max(map(len, text.split("\n"))), 80)
 
+    def test_the_page_of_ops_is_what_the_program_says(self):
+        """Else: ptfold info --supported ops >docs/ops.md"""
+        said = subprocess.run([PROGRAMS / "ptfold", "info", "--supported",
+                               "ops"], check=True, stdout=subprocess.PIPE,
+                              text=True).stdout
+        page = (SOURCE / "docs" / "ops.md").read_text()
+        self.assertEqual(page.split("\n"), said.split("\n"))
+
     def test_it_names_the_options_that_there_are(self):
         for words, path in commands():
             text = path.read_text()

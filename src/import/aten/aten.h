@@ -480,6 +480,17 @@ typedef struct ptf_aten_row {
 PTF_ATEN_COMPOSED(TABLE)
 #undef TABLE
 
+/* All of them, those of families first. */
+typedef struct ptf_aten_table {
+    const char *name;
+    const ptf_aten_row *rows;
+} ptf_aten_table;
+
+#define TABLE(name) +1
+enum { PTF_ATEN_TABLES = PTF_FAMILY_COUNT PTF_ATEN_COMPOSED(TABLE) };
+#undef TABLE
+extern const ptf_aten_table ptf_aten_tables[PTF_ATEN_TABLES];
+
 /*
  * The row of an operator; NULL: there is none.  That of "aten.relu_.default"
  * is the row of "aten.relu.default".

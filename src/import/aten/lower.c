@@ -9,19 +9,20 @@
 
 /* --------------------------------------------------------------- operators */
 
-static const ptf_aten_row *const tables[] = {
-#define FAMILY(id, name) ptf_aten_##name,
+const ptf_aten_table ptf_aten_tables[PTF_ATEN_TABLES] = {
+#define FAMILY(id, name) {#name, ptf_aten_##name},
 #include "op/families.inc"
 #undef FAMILY
-#define TABLE(name) ptf_aten_##name,
+#define TABLE(name) {#name, ptf_aten_##name},
     PTF_ATEN_COMPOSED(TABLE)
 #undef TABLE
 };
 
 static const ptf_aten_row *find(const char *target)
 {
-    for (size_t t = 0; t < PTF_ARRAY_SIZE(tables); t++) {
-        for (const ptf_aten_row *r = tables[t]; r->target != NULL; r++) {
+    for (int t = 0; t < PTF_ATEN_TABLES; t++) {
+        for (const ptf_aten_row *r = ptf_aten_tables[t].rows; r->target != NULL;
+             r++) {
             if (strcmp(r->target, target) == 0)
                 return r;
         }

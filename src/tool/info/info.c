@@ -8,7 +8,7 @@
 static const char help[] =
     "usage: ptfold info [options] CHECKPOINT\n"
     "       ptfold info --graph|--dot|--mermaid [options] CHECKPOINT|TEXT|NAME\n"
-    "       ptfold info --supported aten\n"
+    "       ptfold info --supported aten|ops\n"
     "\n"
     "Shows what is in a checkpoint, or in a program that torch.export.save()\n"
     "wrote (.pt2): its inputs, outputs, calls, and which batches and sizes it\n"
@@ -36,8 +36,8 @@ static const char help[] =
     "                    ptfold reads back; of a .pt2 its program\n"
     "  --dot, --mermaid  the network for Graphviz, for Mermaid\n"
     "  --model NAME      of a .pt2 with several programs: which one\n"
-    "  --supported       the operators of a vocabulary (aten) that ptfold runs,\n"
-    "                    an overload a line\n"
+    "  --supported       'aten': the operators that ptfold runs, an overload a\n"
+    "                    line; 'ops': its ops, and what they are read from\n"
     "  -v, --verbose     list all tensors that do not fit, not only the first;\n"
     "                    with --graph show also arguments at their default\n"
     "  --help, --version\n"
@@ -246,9 +246,14 @@ static ptf_status print_stage(const options *o, ptf_error *err)
 static ptf_status print_supported(const char *vocabulary, ptf_error *err)
 {
     const char *name;
+    if (strcmp(vocabulary, "ops") == 0) {
+        ptf_ops_print(stdout);
+        return PTF_OK;
+    }
     if (strcmp(vocabulary, "aten") != 0)
         return tool_error(err, PTF_ARGUMENT,
-                          "--supported: expected aten, got \"%s\"", vocabulary);
+                          "--supported: expected aten or ops, got \"%s\"",
+                          vocabulary);
     for (size_t i = 0; (name = ptf_operator_name(i)) != NULL; i++) {
         if (ptf_operator_is_supported(name))
             printf("%s\n", name);
