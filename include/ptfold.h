@@ -139,7 +139,7 @@ PTF_API bool ptf_mapping_fault(const void *address, char *text, size_t size);
 
 /* ----------------------------------------------------------------- tensors */
 
-#define PTF_MAX_RANK 8
+#define PTF_MAX_RANK 9
 
 typedef enum ptf_dtype {
     PTF_DTYPE_F32,
@@ -501,7 +501,7 @@ PTF_API void ptf_program_print_graph(const ptf_program *program, bool defaults,
 
 /* --------------------------------------------------------------------- net */
 
-enum { PTF_SHAPE_MAX = 7 }; /* with the batch, as many as tensors have */
+enum { PTF_SHAPE_MAX = PTF_MAX_RANK - 1 }; /* the batch is one more */
 
 /*
  * A shape without the batch dimension: (features), (channels, length),

@@ -190,7 +190,7 @@ static ptf_status take_sizes(parser *p, bool *batch, ptf_shape *out)
         status = ptf_scan_next(&p->s);
     while (status == PTF_OK && !ptf_scan_is(&p->s, ']')) {
         if (out->rank == PTF_SHAPE_MAX)
-            return ptf_scan_expected(&p->s, "']': a shape has at most 7 sizes");
+            return ptf_scan_expected(&p->s, "']': a shape has at most 8 sizes");
         if (*batch || out->rank > 0)
             status = expect(p, ',');
         if (status == PTF_OK)

@@ -42,7 +42,7 @@ static const struct {
     {"ptfold graph 1\ninput x f32 [N,K]\n", PTF_FORMAT,
      AT(2, 16) "expected a size"},
     {"ptfold graph 1\ninput x f32 [N,1,1,1,1,1,1,1,1,1]\n", PTF_FORMAT,
-     "at most 7"},
+     "at most 8"},
     {"ptfold graph 1\ninput \"\" f32\n", PTF_FORMAT,
      AT(2, 7) "expected the name"},
     {"ptfold graph 1\ninput %1 f32\n", PTF_FORMAT, AT(2, 7) "expected %0"},

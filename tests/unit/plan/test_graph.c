@@ -416,12 +416,12 @@ static void build_pieces(build *b)
     add_pool(b, PTF_OP_MAXPOOL2D, 2, 2, 0, false);
 }
 
-static void build_seven_axes(build *b)
+static void build_eight_axes(build *b)
 {
     start(b, 3, 2, 1, 2);
-    b->input = (ptf_shape){7, {2, 1, 2, 1, 3, 1, 4}};
+    b->input = (ptf_shape){8, {2, 1, 2, 1, 3, 1, 4, 2}};
     b->shapes[0] = b->shape = b->input;
-    int c = add_constant(b, 7, (int64_t[]){1, 3, 1, 2, 3, 1, 1});
+    int c = add_constant(b, 8, (int64_t[]){1, 3, 1, 2, 3, 1, 1, 2});
     int x = add_binary(b, PTF_OP_SUB, c, 0);
     int scalar = add_constant(b, 0, NULL);
     x = add_binary(b, PTF_OP_DIV, scalar, x);
@@ -481,7 +481,7 @@ static void graphs_made_by_hand_give_the_bits_of_plain_loops(void **unused)
         build_crossing_rows,
         build_unlike_strides,
         build_pieces,
-        build_seven_axes,
+        build_eight_axes,
         build_last_axis_of_one,
         build_long,
         build_wide_concat,

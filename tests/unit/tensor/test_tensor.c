@@ -111,8 +111,8 @@ static const struct {
     /* 16 MiB each, and too much together */
     {ONE("(" REPEATED "q\1" FOUR(FOUR(FOUR("h\1"))) "t"), PTF_FORMAT,
      "in all tensors"},
-    {V2("(K\1K\1K\1K\1K\1K\1K\1K\1K\1t", "(K\1K\1K\1K\1K\1K\1K\1K\1K\1t"),
-     PTF_UNSUPPORTED, "8 dimensions"},
+    {V2("(K\1K\1K\1K\1K\1K\1K\1K\1K\1K\1t", "(K\1K\1K\1K\1K\1K\1K\1K\1K\1K\1t"),
+     PTF_UNSUPPORTED, "9 dimensions"},
     /* storages */
     {ONE(FORGE_TENSOR(FORGE_STORAGE("FloatStorage", "0", "\5"), "K\0",
                       "K\2\x85", "K\1\x85")),
