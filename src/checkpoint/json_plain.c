@@ -183,8 +183,7 @@ struct json_t *ptf_json_plain(const void *text, size_t size)
     if (texts == NULL)
         return NULL;
     reader r = {text, (const char *)text + size, texts, 0};
-    bool nests = next(&r) == '{' || next(&r) == '[';
-    json_t *root = nests ? read_value(&r) : NULL;
+    json_t *root = read_value(&r);
     if (root != NULL && (next(&r) != '\0' || r.at < r.end)) {
         json_decref(root);
         root = NULL;
