@@ -50,9 +50,7 @@ ptf_status ptf_json_parse(const ptf_origin *origin, const void *text,
     if (count_values(text, size) > most)
         return ptf_fail(err, PTF_FORMAT, origin, PTF_NO_OFFSET,
                         "expected at most %zu values in JSON, got more", most);
-    json_t *root = ptf_json_plain(text, size);
-    if (root == NULL)
-        root = json_loadb(text, size, JSON_REJECT_DUPLICATES, &error);
+    json_t *root = json_loadb(text, size, JSON_REJECT_DUPLICATES, &error);
     if (root == NULL)
         return fail_syntax(origin, &error, err);
     if (!json_is_object(root)) {

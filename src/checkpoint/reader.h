@@ -302,11 +302,6 @@ ptf_status ptf_json_parse(const ptf_origin *origin, const void *text,
                           size_t size, size_t most, struct json_t **out,
                           ptf_error *err);
 /*
- * jansson's value, or NULL where the text is not as plain as those that
- * programs write, or no JSON, or has a key twice, or memory is out.
- */
-struct json_t *ptf_json_plain(const void *text, size_t size);
-/*
  * Parses an entry that must be a JSON object without a key twice.  *out is
  * jansson's, NULL on failure.
  */
