@@ -14,9 +14,9 @@
  * 2^(2.3 (N + 1)) from N = 11 on, that is below 2^(1 - 11.7 (4 k + 5)) =
  * 2^(-46.8 k - 57), and that below 2^(-51 k) for all k up to 11.  Horner's rule
  * is on the grid of numbers below 4, of unit v = 2^(3 - 51 k): each step loses
- * v / 2 and what its coefficient is off by, v, and multiplies what was lost by s: 2
- * v in all.  Each of the 8 squares doubles what is lost and adds v / 2: less
- * than 2^10 v.  With r that is 2^20 v, and 2^q is 1 at most.
+ * v / 2 and what its coefficient is off by, v, and multiplies what was lost by
+ * s: 2 v in all.  Each of the 8 squares doubles what is lost and adds v / 2:
+ * less than 2^10 v.  With r that is 2^20 v, and 2^q is 1 at most.
  *
  * y = 1 / (1 + e) by Newton's steps y += y (1 - (1 + e) y) from a double, for
  * which 1 - (1 + e) y is below 2^-49; each squares it, and loses 4 v.  So all

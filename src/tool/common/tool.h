@@ -253,8 +253,8 @@ ptf_status tool_net_open(const tool_source *source, tool_net *out,
                          ptf_error *err);
 /*
  * A program is lowered again for 'count' samples (-1: as many as its example
- * has) of one input of that shape, or for the arrays in a file, if that is what they
- * are and there is one for each input; nothing else changes.
+ * has) of one input of that shape, or for the arrays in a file, if that is what
+ * they are and there is one for each input; nothing else changes.
  */
 ptf_status tool_net_fit(tool_net *net, const ptf_shape *input, int64_t count,
                         ptf_error *err);
@@ -350,7 +350,7 @@ bool tool_has_sample(const tool_net *net);
 ptf_status tool_inputs_arrays(const char *path, const tool_net *net,
                               tool_inputs *out, ptf_error *err);
 
-/* The array of the input's name, or its other one; the only one may have any. */
+/* The array of an input's name or alias; the only one may have any. */
 const ptf_tensor *tool_find_array(const ptf_net *net, const ptf_port *port,
                                   const ptf_tensor *arrays, size_t count);
 
