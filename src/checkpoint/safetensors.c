@@ -81,7 +81,7 @@ static ptf_status read_shape(reader *r, const json_t *value, ptf_tensor *out,
         return fail(r, PTF_FORMAT, out->name, "expected a shape");
     if (rank > PTF_MAX_RANK)
         return fail(r, PTF_UNSUPPORTED, out->name,
-                    "has more than 8 dimensions");
+                    "has more than 9 dimensions");
     out->rank = (int)rank;
     bool sound = true;
     for (size_t i = 0; i < rank; i++)

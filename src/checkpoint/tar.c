@@ -308,7 +308,7 @@ static ptf_status take_tensor(tar_parts *t)
     rank &= UINT32_MAX; /* what stands behind it was never set */
     if (s == NULL || rank > PTF_MAX_RANK)
         return fail(t, "expected a tensor of a storage that is there, with at "
-                       "most 8 dimensions");
+                       "most 9 dimensions");
     ptf_object *size = take_dims(t, (uint32_t)rank, &status);
     ptf_object *stride =
         status == PTF_OK ? take_dims(t, (uint32_t)rank, &status) : NULL;

@@ -102,7 +102,7 @@ static ptf_status take_dim(reader *r)
 {
     int64_t n = 0;
     if (r->rank == PTF_MAX_RANK)
-        return fail(r, PTF_UNSUPPORTED, "at most 8 dimensions");
+        return fail(r, PTF_UNSUPPORTED, "at most 9 dimensions");
     if (peek(r) < '0' || peek(r) > '9')
         return fail(r, PTF_FORMAT, "a size");
     while (r->c.pos < r->c.size && r->c.data[r->c.pos] >= '0' &&

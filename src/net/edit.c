@@ -22,9 +22,10 @@ ptf_status ptf_net_edit_begin(const ptf_net *net, ptf_net_edit *out,
     ptf_net *copy = ptf_net_new();
     if (copy == NULL)
         return ptf_fail_memory(err);
-    ptf_users *users = copy->users;
+    ptf_users *users = copy->users, counted = copy->counted;
     *copy = *net;
-    copy->users = ptf_users_init(users, copy, users->destroy);
+    copy->users = users;
+    copy->counted = counted;
     ptf_users_add(net->users); /* it is the parent, and has the source */
     copy->parent = net;
     copy->source = NULL;

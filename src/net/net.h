@@ -78,7 +78,7 @@ struct ptf_net {
     int input_count, input_room;
     ptf_output *outputs;
     int output_count, output_room;
-    bool whole; /* no axis of an input or output is a batch: one run is one
+    bool whole;  /* no axis of an input or output is a batch: one run is one
                    sample, which has all of their axes */
     bool stacks; /* and these are of one sample: others are runs of their own */
     ptf_container *containers; /* none when the root is a layer */

@@ -197,8 +197,9 @@ static ptf_status find_format(const char *path, ptf_save_format **out,
         }
     }
     return ptf_fail(err, PTF_ARGUMENT, &origin, PTF_NO_OFFSET,
-                    "expected an output that ends in .pt or .pth (for PyTorch), "
-                    "in .bin or .safetensors, or of a program in .pt2");
+                    "expected an output that ends in .pt or .pth (for "
+                    "PyTorch), in .bin or .safetensors, or of a program in "
+                    ".pt2");
 }
 
 static ptf_status open_output(const ptf_save *save, const ptf_file *input,

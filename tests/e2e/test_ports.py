@@ -125,7 +125,7 @@ class Check(Command):
                 ({"tokens": npy((2, 5), counted[:10], "<i8", "q")},
                  "input 'keep': expected 2 samples, got 3"),
                 ({"tokens": npy((3, 5, 1), counted, "<i8", "q")},
-                 "input 'tokens': expected 2 axes with the batch, got 3x5x1")):
+                 "input 'tokens': expected 2 axes with the batch, got 3")):
             with self.subTest(say):
                 for command in (("run", MIXED), ("check", MIXED, MIXED)):
                     self.refuse(USAGE, [say], "ptfold", command[0], "--data",

@@ -160,7 +160,7 @@ CALLS = (
         ("size", [2, 3, 4], "at least 4 sizes, got 3"),
         ("size", [2, 6, 4, 4], "only dimensions of size 1 can grow"),
         ("size", [2, 3, 4, 1 << 62], "node 'y'"),
-        ("size", [HUGE] * 4 + [2, 3, 4, 4], "at most 8 can be"),
+        ("size", [HUGE] * 5 + [2, 3, 4, 4], "at most 8 can be"),
         ("size", [2, 3, 4, -2], "node 'y'"))),
     ("repeat_interleave.self_int", {"self": "x", "repeats": 2, "dim": 1},
      (2, 6, 4, 4), (
@@ -186,7 +186,7 @@ CALLS = (
         ("equation", text("ij,jk,kl->il"), "expected 3 tensors, got 2"),
         ("equation", text("bc..,b->c"), "is no sum of operands"),
         ("equation", text("......,b->b"), "is no sum of operands"),
-        ("equation", text("abcdefghi,b->b"), "at most 8 axes"),
+        ("equation", text("abcdefghij,b->b"), "at most 8 axes"),
         ("equation", text("bcij,bcjk->x"), "a letter in its result that no"),
         ("equation", text("bcij,bcjk->bb"), "that no operand has, or twice"),
         ("equation", text("bcij,bcd...jk->b"), "expected operands and a result"),
@@ -378,7 +378,7 @@ CALLS = (
         ("src", "five", "grow"), ("src", "six", "more dimensions than it states"),
         ("src", "complex", "a constant is complex64"))),
     ("new_full.default", {"self": "x", "size": [4], "fill_value": 2.5}, (4,), (
-        ("size", [0], "expected 0 from its inputs"), ("size", [1] * 8, "7 sizes"),
+        ("size", [0], "expected 0 from its inputs"), ("size", [1] * 9, "8 sizes"),
         ("size", [HUGE, 2], "too many numbers"), ("size", [-1], "negative"),
         ("size", [1 << 39], "take more than 1024 MiB"))),
     ("arange.start_step", {"start": 0, "end": 4, "step": 1}, (4,), (
@@ -675,16 +675,16 @@ class Refused(ProgramTest):
             "slice.Tensor", (2, 1, 4, 4), {"dim": 1, "start": -1}))
         self.succeed("ptfold", "ops", make(
             "select.int", (2, 4, 4), {"dim": 1, "index": -1}))
+        self.succeed("ptfold", "ops", make(
+            "slice.Tensor", (2, 2, 4, 4), {"dim": 1, "step": 2}))
+        self.succeed("ptfold", "ops", make(
+            "permute.default", (2, 4, 4, 3), {"dims": [0, 2, 3, 1]}))
+        self.succeed("ptfold", "ops", make("alias.default", X, {}))
         for arguments, say in (
-                (("slice.Tensor", (2, 2, 4, 4), {"dim": 1, "step": 2}),
-                 "is a view in steps, which is written to"),
                 (("slice.Tensor", (2, 1, 4, 4), {"dim": 1, "start": 2,
                                                  "step": 0}), "a step of at"),
-                (("permute.default", (2, 4, 4, 3), {"dims": [0, 2, 3, 1]}),
-                 "writes to 'd' in place, whose storage y reads later as"),
                 (("reshape.default", (2, 48), {"shape": [2, 48]}),
-                 "writes to 'd' in place, whose storage y reads later as"),
-                (("alias.default", X, {}), "writes a constant to a constant")):
+                 "writes to 'd' in place, whose storage y reads later as")):
             self.refuse(UNSUPPORTED, [say], "ptfold", "ops", make(*arguments))
 
     def test_what_may_be_a_view_or_a_copy_is_not_written_to(self):

@@ -96,29 +96,6 @@ static void print_json(const options *o, const ptf_checkpoint *ckpt,
     json_close(&j, '}');
 }
 
-static ptf_status convert_checkpoint(const options *o, ptf_error *err)
-{
-    ptf_checkpoint *ckpt = NULL;
-    figures f = {0};
-    ptf_open_options open = {.key = o->key, .keep_prefix = !o->strip};
-    if (o->model != NULL)
-        return tool_error(err, PTF_ARGUMENT,
-                          "--model: expected an exported program (.pt2), got "
-                          "%s",
-                          o->in);
-    ptf_status status = tool_checkpoint_open(o->in, &open, &ckpt, err);
-    if (status == PTF_OK)
-        status = count(ckpt, &f, err);
-    if (status == PTF_OK)
-        status = ptf_checkpoint_save(ckpt, o->out, err);
-    if (status == PTF_OK && o->json)
-        print_json(o, ckpt, &f);
-    else if (status == PTF_OK)
-        print_text(o, ckpt, &f);
-    ptf_checkpoint_close(ckpt);
-    return status;
-}
-
 /* As a program, or what is left of one as a net. */
 static ptf_status save_program(const options *o, const ptf_program *program,
                                ptf_error *err)
@@ -164,6 +141,31 @@ static ptf_status convert_program(const options *o, ptf_error *err)
     return PTF_OK;
 }
 
+static ptf_status convert_checkpoint(const options *o, ptf_error *err)
+{
+    ptf_checkpoint *ckpt = NULL;
+    figures f = {0};
+    ptf_open_options open = {.key = o->key, .keep_prefix = !o->strip};
+    ptf_status status = tool_checkpoint_open(o->in, &open, &ckpt, err);
+    if (status == PTF_UNSUPPORTED && ptf_program_is(o->in))
+        return convert_program(o, err);
+    if (status == PTF_OK && o->model != NULL)
+        status = tool_error(err, PTF_ARGUMENT,
+                            "--model: expected an exported program (.pt2), got "
+                            "%s",
+                            o->in);
+    if (status == PTF_OK)
+        status = count(ckpt, &f, err);
+    if (status == PTF_OK)
+        status = ptf_checkpoint_save(ckpt, o->out, err);
+    if (status == PTF_OK && o->json)
+        print_json(o, ckpt, &f);
+    else if (status == PTF_OK)
+        print_text(o, ckpt, &f);
+    ptf_checkpoint_close(ckpt);
+    return status;
+}
+
 static ptf_status convert(const options *o, ptf_error *err)
 {
     const char *const read[] = {o->in}, *const written[] = {o->out};
@@ -171,8 +173,7 @@ static ptf_status convert(const options *o, ptf_error *err)
                                            TOOL_PATHS(written), o->force, err);
     if (status != PTF_OK)
         return status;
-    return ptf_program_is(o->in) ? convert_program(o, err)
-                                 : convert_checkpoint(o, err);
+    return convert_checkpoint(o, err);
 }
 
 int tool_convert(int argc, char **argv)

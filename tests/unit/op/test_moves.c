@@ -278,7 +278,7 @@ static void what_does_not_fit_is_refused(void **unused)
         {PTF_OP_RESHAPE, {.size = {2, {5, 5}}}, "its sizes have room"},
         {PTF_OP_RESHAPE, {.size = {2, {7, -1}}}, "its sizes have room"},
         {PTF_OP_RESHAPE, {.size = {3, {-1, 2, -1}}}, "its sizes must be"},
-        {PTF_OP_RESHAPE, {.size = {2, {0, -1}}}, "its sizes must be"},
+        {PTF_OP_RESHAPE, {.size = {2, {0, -1}}}, "its sizes have room"},
         {PTF_OP_RESHAPE,
          {.size = {2, {INT64_MAX, INT64_MAX}}},
          "its sizes must be"},
