@@ -370,7 +370,7 @@ static ptf_status take_diagonals(ptf_lowering *l, word *w, int *node)
             ptf_status status = take_diagonal(l, a, b, w, node);
             if (status != PTF_OK)
                 return status;
-            a = b = -1; /* the axes have moved */
+            a = -1; /* the axes have moved */
             break;
         }
     }
@@ -495,7 +495,7 @@ static ptf_status lower_einsum(ptf_lowering *l, const ptf_aten_row *row)
     equation e = {.count = 0};
     sum s = {.count = 0};
     const ptf_argument *tensors;
-    int nodes[MOST];
+    int nodes[MOST] = {0};
     (void)row;
     ptf_status status = read_equation(l, &tensors, &e);
     if (status == PTF_OK)
