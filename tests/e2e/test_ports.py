@@ -8,6 +8,7 @@ import struct
 import unittest
 import zipfile
 
+import checkpoint
 from programs import (DAMAGED, DIFFERENT, FIXTURES, SANITIZED, UNSUPPORTED,
                       USAGE, ProgramTest)
 
@@ -89,17 +90,27 @@ class Check(Command):
         self.assertRegex(text, r"\n  parts\.1 +BITWISE +9 ")
         self.assertIn("5, the sample inputs in A\n", text)
 
+    def balls(self, *net):
+        self.succeed("ptfold", "check", "--random", "1", "--enclosures",
+                     "balls.txt", *net)
+        lines = self.path("balls.txt").read_text().splitlines()[1:]
+        return [float.fromhex(value) for side, _, _, value, _ in
+                map(str.split, lines) if side == "A"]
+
     def test_several_inputs_are_drawn_apart(self):
-        """Else inputs of one shape would be the same."""
-        self.succeed("ptfold", "check", PORTS, PORTS, "--random", "1",
-                     "--enclosures", "balls.txt")
-        lines = [line.split() for line in
-                 self.path("balls.txt").read_text().splitlines()[1:]]
-        self.assertEqual(len(lines), 2 * (3 * 105 + 5 + 3 + 3))
-        given = [float.fromhex(v) for side, _, k, v, _ in lines
-                 if side == "A" and 315 <= int(k) < 320]
+        checkpoint.write_safetensors(self.path("none.safetensors"), {}, {})
+        self.write("net.txt", b"ptfold graph 1\nnet Two\ninput x f32 [N,4]\n"
+                   b"input y f32 [N,4]\nd = sub(x, y)\noutput d\n")
+        apart = self.balls("--arch", "net.txt", "--arch-b", "net.txt",
+                           "none.safetensors", "none.safetensors")
+        self.assertEqual(len(apart), 4)
+        self.assertNotIn(0.0, apart)
+
+    def test_enclosures_are_those_of_all_outputs(self):
+        numbers = self.balls(PORTS, PORTS)
+        self.assertEqual(len(numbers), 3 * 105 + 5 + 3 + 3)
+        given = numbers[315:320]  # an input, which is exact
         self.assertTrue(all(0 <= x < 1 for x in given))
-        self.assertEqual(len(set(given)), 5)
 
     def test_integers_are_not_drawn(self):
         for program, args in (("ptfold check", (MIXED, MIXED, "--random", "2")),
