@@ -387,6 +387,8 @@ CALLS = (
     ("stack.default", {"tensors": ["x", "x"], "dim": 1}, (2, 2, 3, 4, 4), (
         ("dim", 5, "dimension"),
         ("tensors", ["x", "narrow"], "node 'y'"))),
+    ("stack.default", {"tensors": ["x", "x"], "dim": 4}, (2, 3, 4, 4, 2), (
+        ("tensors", ["x", "five"], "expected tensors of as many axes"),)),
     ("scaled_dot_product_attention.default", {
         "query": "x", "key": "one", "value": "one", "is_causal": True,
         "enable_gqa": True}, X, (

@@ -62,6 +62,8 @@ static ptf_status lower_stack(ptf_lowering *l, const ptf_aten_row *row)
         int at = axis - 1;
         if (shape.rank == PTF_SHAPE_MAX)
             return ptf_lower_refuse_rank(l, shape.rank + 1, PTF_SHAPE_MAX);
+        if (shape.rank < at)
+            return ptf_lower_refuse(l, "expected tensors of as many axes");
         memmove(shape.dim + at + 1, shape.dim + at,
                 (size_t)(shape.rank - at) * sizeof(*shape.dim));
         shape.dim[at] = 1;
