@@ -260,7 +260,11 @@ static void find_all(matching *m)
 ptf_status ptf_find_pairs(ptf_pairing *p, ptf_error *err)
 {
     const ptf_graphs *g = p->g;
-    matching m = {p, g->a, g->b, g->a_makers, g->b_makers, {NULL}};
+    matching m = {.p = p,
+                  .a = g->a,
+                  .b = g->b,
+                  .a_makers = g->a_makers,
+                  .b_makers = g->b_makers};
     if (!make_readers(m.a, m.a_makers, &m.read))
         return ptf_fail_memory(err);
     find_all(&m);

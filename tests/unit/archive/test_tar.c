@@ -266,7 +266,7 @@ static const struct {
     {WITH_TENSORS(TENSOR("K\2", "K\7", "\0\0\0\0\0\0\0\0" Q("\0"))),
      "that is there"},
     {WITH_TENSORS(TENSOR("K\2", "K\1", "\xff\xff\xff\xff\0\0\0\0" Q("\0"))),
-     "at most 8"},
+     "at most 9"},
     {WITH_TENSORS(TENSOR("K\1", "K\1", "\0\0\0\0\0\0\0\0" Q("\0"))),
      "every number once"},
     {WITH_TENSORS(TENSOR("N", "K\1", "\0\0\0\0\0\0\0\0" Q("\0"))),
