@@ -253,7 +253,8 @@ ptf_status ptf_enclosure_run_inputs(ptf_enclosure *enc, const float *const *in,
               .context = context};
     ptf_status status = ptf_call_ieee(call_taps, &w, err);
     for (int i = net->input_count;
-         w.keeps && status == PTF_OK && i < net->node_count; i++)
+         visit != NULL && w.keeps && status == PTF_OK && i < net->node_count;
+         i++)
         visit(context, i);
     ptf_free(taps);
     return status;

@@ -71,7 +71,7 @@ static void finish(const work *w, int64_t first, int64_t left, ptf_mean *mean,
 {
     const ptf_exact_step *s = w->step;
     const ptf_exact *exact = s->exact;
-    int64_t lanes[PTF_LANE_DIGITS];
+    int64_t lanes[PTF_LANE_DIGITS] = {0};
     double by = 1, lost = 0;
     if (w->kind == MEAN) {
         ptf_mean_lanes(exact, mean, lanes);

@@ -136,7 +136,7 @@ static const char *first_argument(const ptf_program_node *call)
 
 static ptf_status bypass(rewriting *r, int node)
 {
-    json_t *json;
+    json_t *json = NULL;
     const char *input = NULL;
     ptf_status status = find_call(r, node, &json);
     if (status == PTF_OK)
@@ -203,7 +203,7 @@ static ptf_status change_product(rewriting *r, int node)
 {
     const ptf_node *was = &r->base->nodes[node];
     const ptf_node *now = &r->net->nodes[r->now[node]];
-    json_t *json;
+    json_t *json = NULL;
     ptf_status status = find_call(r, node, &json);
     if (status != PTF_OK)
         return status;
@@ -225,7 +225,7 @@ static ptf_status change(rewriting *r, int node)
 {
     const ptf_node *was = &r->base->nodes[node];
     const ptf_node *now = &r->net->nodes[r->now[node]];
-    json_t *json;
+    json_t *json = NULL;
     if (!is_changed(was, now))
         return PTF_OK;
     if (ptf_op_is(was->op, PTF_FAMILY_PRODUCT) &&

@@ -340,6 +340,7 @@ static ptf_status read_parameters(ptf_lowering *l, recurrence *r)
     int64_t sets, least = r->has_biases ? 4 : 2;
     bool fits = a != NULL && a->kind == PTF_ARGUMENT_VALUES &&
                 ptf_mul_i64(r->layers, r->directions, &sets) && sets > 0 &&
+                sets <= a->count &&
                 (a->count == sets * least ||
                  (a->count == sets * (least + 1) && r->states == 2));
     for (int i = 0; fits && i < a->count; i++)

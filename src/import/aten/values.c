@@ -226,8 +226,8 @@ ptf_status ptf_lower_resize(ptf_lowering *l, int node, const int64_t *sizes,
     ptf_shape shape = {.rank = rank - l->batched};
     if (shape.rank > PTF_SHAPE_MAX)
         return ptf_lower_refuse_rank(l, rank, PTF_SHAPE_MAX);
-    memcpy(shape.dim, sizes + l->batched,
-           (size_t)shape.rank * sizeof(*shape.dim));
+    for (int d = 0; d < shape.rank; d++) /* of one number there are none */
+        shape.dim[d] = sizes[d + l->batched];
     return ptf_lower_reshape(l, node, &shape, out);
 }
 
