@@ -4,6 +4,7 @@ assert, held against what PyTorch gives.
 SPDX-License-Identifier: Apache-2.0
 """
 import ast
+import json
 import math
 import struct
 import unittest
@@ -332,8 +333,9 @@ class FixedSizes(SizeTest):
                 self.refuse(UNSUPPORTED, ["the constant 'k'", say], *run)
 
 
-def number(value):
-    return {f"as_sym_{'bool' if value == 'b' else 'int'}": {"as_name": value}}
+def number(value, kind=None):
+    kind = kind or ("bool" if value == "b" else "int")
+    return {f"as_sym_{kind}": {"as_name": value}}
 
 
 class Assertions(ProgramTest):
@@ -377,6 +379,75 @@ class Assertions(ProgramTest):
                 self.refuse(UNSUPPORTED, ["node '", "_assert_scalar", "its "
                                           "assertion fails: as said"],
                             "ptfold", "ops", self.asserts(target, "n", fails))
+
+    def test_real_numbers_that_sizes_decide(self):
+        """0.5 is a fourth of the first size of x."""
+        rows = (("_operator.sub", "float", {"a": "f", "b": 0.25}, 0.25),
+                ("_operator.mul", "float", {"a": "f", "b": 3.0}, 1.5),
+                ("torch.sym_max", "float", {"a": "f", "b": 1.5}, 1.5),
+                ("torch.sym_min", "float", {"a": "f", "b": 0.25}, 0.25),
+                ("_operator.neg", "float", {"a": "f"}, -0.5),
+                ("_operator.add", "float", {"a": "f", "b": 1}, 1.5),
+                ("torch.sym_float", "float", {"a": "n"}, 2.0),
+                ("torch.sym_int", "int", {"a": "f"}, 0),
+                ("math.floor", "int", {"a": "f"}, 0),
+                ("math.ceil", "int", {"a": "f"}, 1),
+                ("aten.sym_numel.default", "int", {"self": {
+                    "as_tensor": {"name": "x"}}}, math.prod(X)),
+                ("torch.sym_ite", "int", {"b": "two", "t": 7, "f": 8}, 7),
+                ("torch.sym_ite", "int", {"b": "three", "t": 7, "f": 8}, 8))
+        kinds = {"n": "int", "f": "float", "two": "bool", "three": "bool"}
+
+        def asserts(target, kind, arguments, value):
+            def fill(p):
+                p.number("int", "n", "torch.ops.aten.sym_size.int",
+                         {"self": "x", "dim": 0})
+                p.number("float", "f", "_operator.truediv",
+                         {"a": number("n"), "b": 4})
+                for name, size in (("two", 2), ("three", 3)):
+                    p.number("bool", name, "_operator.eq",
+                             {"a": number("n"), "b": size})
+                where = "torch.ops." if target.startswith("aten") else ""
+                p.number(kind, "g", where + target, {
+                    name: number(a, kinds[a]) if isinstance(a, str) else a
+                    for name, a in arguments.items()})
+                p.number("bool", "b", "_operator.eq",
+                         {"a": number("g", kind), "b": value})
+                p.call("torch.ops.aten._assert_scalar.default", [],
+                       {"self": number("b", "bool"),
+                        "assert_msg": pt2.text("as said")})
+            return self.program(fill)
+        for target, kind, arguments, value in rows:
+            with self.subTest(target):
+                self.succeed("ptfold", "ops",
+                             asserts(target, kind, arguments, value))
+                self.refuse(UNSUPPORTED, ["as said"], "ptfold", "ops",
+                            asserts(target, kind, arguments, value + 1))
+
+    def test_branches_fit_their_call(self):
+        with zipfile.ZipFile(PROGRAMS / "condition.pt2") as archive:
+            model = json.loads(archive.read("condition/models/model.json"))
+        call, = (node for node in model["graph_module"]["graph"]["nodes"]
+                 if "cond" in node["target"])
+        branch = call["inputs"][1]["arg"]
+
+        def chosen(operands, results=("z",), taken=True):
+            def fill(p):
+                p.call(call["target"], {name: X for name in results}, {})
+                p.calls[-1]["inputs"] = [
+                    {"name": "", "arg": arg} for arg in (
+                        {"as_sym_bool": {"as_bool": taken}}, branch,
+                        call["inputs"][2]["arg"], pt2.argument(operands))]
+            return self.program(fill)
+        for operands, results, say in (
+                ([1], ("z",), "expected a condition, two branches"),
+                (["x", "x"], ("z",), "expected a branch of 2 inputs, got 1"),
+                (["x"], ("z", "w"), "expected a branch of 2 outputs, got 1")):
+            with self.subTest(say):
+                self.refuse(UNSUPPORTED, [say], "ptfold", "ops",
+                            chosen(operands, results))
+        for taken in (True, False):
+            self.succeed("ptfold", "ops", chosen(["x"], taken=taken))
 
     def test_numbers_that_are_none_are_refused(self):
         for target, a, b, say in (

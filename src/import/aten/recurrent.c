@@ -86,7 +86,7 @@ static ptf_status reshape(ptf_lowering *l, int node, int rank,
 static ptf_status parameter(ptf_lowering *l, const recurrence *r,
                             int64_t number, int which, bool matrix, int *out)
 {
-    int nodes[2];
+    int nodes[2] = {0};
     ptf_status status = PTF_OK;
     bool free = which == (r->has_biases ? 4 : 2); /* it has rows of its own */
     for (int d = 0; d < r->directions && status == PTF_OK; d++) {

@@ -173,7 +173,7 @@ ptf_status ptf_lower_put(ptf_lowering *l, int into, const float *positions,
     ptf_attrs a = ptf_lower_defaults(PTF_OP_CONCAT);
     int64_t n = ptf_shape_numel(&shape);
     int64_t part = ptf_shape_numel(&l->shapes[numbers]);
-    int in[2];
+    int in[2] = {0};
     float *from;
     if (n + part > POSITIONS_MOST)
         return ptf_lower_refuse(l,

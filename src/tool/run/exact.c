@@ -138,8 +138,8 @@ void run_exact_print(const run_exact *report, FILE *out)
                 report->layer[0] != '\0' ? report->layer : "the input");
     else if (report->unknown > 0)
         fprintf(out,
-                "not decided       %lld outputs are one of two f32; the lower "
-                "is given\n",
+                "not decided       %lld outputs are not known to one f32; the "
+                "least that\n                  they can be is given\n",
                 (long long)report->unknown);
     else
         fprintf(out, "rounding          all outputs are the exact ones, "
