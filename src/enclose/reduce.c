@@ -6,19 +6,6 @@
 #include "enclose/spread.h"
 #include "enclose/walk.h"
 
-static void split(const ptf_shape *shape, const bool *reduced, ptf_axes *kept,
-                  ptf_axes *terms)
-{
-    int64_t stride = ptf_shape_numel(shape);
-    kept->rank = terms->rank = 0;
-    for (int d = 0; d < shape->rank; d++) {
-        ptf_axes *to = reduced[d] ? terms : kept;
-        stride /= shape->dim[d];
-        to->size[to->rank] = shape->dim[d];
-        to->stride[to->rank++] = stride;
-    }
-}
-
 /* What an output is made from. */
 typedef struct sums {
     double value, magnitude, radius; /* sums of m, |m| and r */
@@ -160,7 +147,7 @@ static void image(const ptf_enclose_step *s, int64_t n)
     bool reduced[PTF_SHAPE_MAX];
     ptf_axes kept, terms;
     ptf_reduced_axes(&node->attrs, shape->rank, reduced);
-    split(shape, reduced, &kept, &terms);
+    ptf_axes_split(shape, reduced, &kept, &terms);
     int64_t outputs = ptf_axes_count(&kept);
     for (int64_t i = 0; i < outputs; i++) {
         int64_t at = ptf_axes_at(&kept, i);

@@ -24,6 +24,19 @@
  */
 #include "enclose/spread.h"
 
+void ptf_axes_split(const ptf_shape *shape, const bool *reduced, ptf_axes *kept,
+                    ptf_axes *terms)
+{
+    int64_t stride = ptf_shape_numel(shape);
+    kept->rank = terms->rank = 0;
+    for (int d = 0; d < shape->rank; d++) {
+        ptf_axes *to = reduced[d] ? terms : kept;
+        stride /= shape->dim[d];
+        to->size[to->rank] = shape->dim[d];
+        to->stride[to->rank++] = stride;
+    }
+}
+
 /* Sums over the terms. */
 typedef struct sums {
     double value, magnitude, radius, square, radius_square;

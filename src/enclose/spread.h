@@ -1,6 +1,6 @@
 /*
- * spread: what families need that take numbers around their mean, or their
- * Euclidean norm.
+ * spread: axes of reductions, and what families need that take numbers around
+ * their mean, or their Euclidean norm.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -31,6 +31,10 @@ static inline int64_t ptf_axes_at(const ptf_axes *a, int64_t i)
         at += i % a->size[d] * a->stride[d];
     return at;
 }
+
+/* The axes of a dense array that a reduction keeps, and those of its terms. */
+void ptf_axes_split(const ptf_shape *shape, const bool *reduced, ptf_axes *kept,
+                    ptf_axes *terms);
 
 /*
  * n numbers x around their mean, each within r of m: number i is, exactly and,

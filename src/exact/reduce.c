@@ -21,19 +21,6 @@ typedef struct work {
     int64_t count, shift; /* terms; bits that a sum is cut by */
 } work;
 
-static void split(const ptf_shape *shape, const bool *reduced, ptf_axes *kept,
-                  ptf_axes *terms)
-{
-    int64_t stride = ptf_shape_numel(shape);
-    kept->rank = terms->rank = 0;
-    for (int d = 0; d < shape->rank; d++) {
-        ptf_axes *to = reduced[d] ? terms : kept;
-        stride /= shape->dim[d];
-        to->size[to->rank] = shape->dim[d];
-        to->stride[to->rank++] = stride;
-    }
-}
-
 /* Of one output: the sum of its terms' digits, or its extreme. */
 static int64_t add_up(const work *w, int64_t base, ptf_mean *mean, int lane,
                       double *radius)
@@ -140,7 +127,7 @@ ptf_status ptf_exact_family_reduce(const ptf_exact_step *s, ptf_error *err)
     if (w.kind == REFUSED)
         return ptf_exact_refuse(s, err);
     ptf_reduced_axes(&node->attrs, shape->rank, reduced);
-    split(shape, reduced, &w.kept, &w.terms);
+    ptf_axes_split(shape, reduced, &w.kept, &w.terms);
     w.count = ptf_axes_count(&w.terms);
     set_output(&w);
     ptf_each(s->exact->threads, ptf_ceil_div(s->out->count, PTF_LANES),

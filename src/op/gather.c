@@ -14,8 +14,7 @@ static const char *shape(ptf_op op, const ptf_attrs *attrs, const ptf_shape *in,
     int axis = ptf_axis_of(attrs->dim, in->rank + 1);
     const ptf_shape *index = &in[1];
     if (axis <= 0)
-        return axis == 0 ? "it would mix the samples of a batch"
-                         : "its input has no such dimension";
+        return ptf_axis_refusal(axis);
     *out = *index;
     if (op == PTF_OP_GATHER) {
         bool fits = index->rank == in->rank;

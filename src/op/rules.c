@@ -25,6 +25,13 @@ int ptf_axis_of(int64_t dim, int rank)
     return axis < 0 || axis >= rank ? -1 : (int)axis;
 }
 
+const char *ptf_axis_refusal(int axis)
+{
+    if (axis < 0)
+        return "its input has no such dimension";
+    return axis == 0 ? "it would mix the samples of a batch" : NULL;
+}
+
 const char *ptf_broadcast_shape(ptf_op op, const ptf_attrs *attrs,
                                 const ptf_shape *in, int count, ptf_shape *out)
 {

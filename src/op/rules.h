@@ -11,6 +11,9 @@
 /* Dimension 'dim' of 'rank', counted from the end when negative; or -1. */
 int ptf_axis_of(int64_t dim, int rank);
 
+/* NULL, or why an op cannot work along that axis, which counts the batch. */
+const char *ptf_axis_refusal(int axis);
+
 /*
  * The shape of a function of several numbers with broadcasting: that of the
  * longest operand, where an axis of size 1, or none, is any size.

@@ -12,19 +12,12 @@ int ptf_softmax_axis(const ptf_attrs *attrs, int rank)
     return ptf_axis_of(attrs->dim, rank);
 }
 
-static const char *check_axis(int axis)
-{
-    if (axis < 0)
-        return "its input has no such dimension";
-    return axis == 0 ? "it would mix the samples of a batch" : NULL;
-}
-
 static const char *shape(ptf_op op, const ptf_attrs *attrs, const ptf_shape *in,
                          int count, ptf_shape *out)
 {
     (void)op, (void)count;
     *out = *in;
-    return check_axis(ptf_softmax_axis(attrs, in->rank + 1));
+    return ptf_axis_refusal(ptf_softmax_axis(attrs, in->rank + 1));
 }
 
 static const char *partial(ptf_op op, const ptf_attrs *attrs,
@@ -32,7 +25,8 @@ static const char *partial(ptf_op op, const ptf_attrs *attrs,
 {
     (void)op;
     *out = in;
-    return in.rank == 0 ? NULL : check_axis(ptf_softmax_axis(attrs, in.rank));
+    return in.rank == 0 ? NULL
+                        : ptf_axis_refusal(ptf_softmax_axis(attrs, in.rank));
 }
 
 static ptf_reach reach(ptf_op op, const ptf_attrs *attrs, int rank, int axis)

@@ -10,19 +10,12 @@
 
 enum { MOST = 1 << 24 };
 
-static const char *check_axis(int axis)
-{
-    if (axis < 0)
-        return "its input has no such dimension";
-    return axis == 0 ? "it would mix the samples of a batch" : NULL;
-}
-
 static const char *shape(ptf_op op, const ptf_attrs *attrs, const ptf_shape *in,
                          int count, ptf_shape *out)
 {
     (void)op, (void)count;
     int axis = ptf_axis_of(attrs->dim, in->rank + 1);
-    const char *wrong = check_axis(axis);
+    const char *wrong = ptf_axis_refusal(axis);
     if (wrong != NULL)
         return wrong;
     *out = *in;
@@ -45,7 +38,7 @@ static const char *partial(ptf_op op, const ptf_attrs *attrs,
     int axis = ptf_axis_of(attrs->dim, in.rank);
     if (axis == 1 && attrs->length > 0)
         out->channels = attrs->length;
-    return check_axis(axis);
+    return ptf_axis_refusal(axis);
 }
 
 static ptf_reach reach(ptf_op op, const ptf_attrs *attrs, int rank, int axis)

@@ -13,6 +13,7 @@
  * SPDX-License-Identifier: Apache-2.0
  */
 #include "program/expression.h"
+#include "program/arithmetic.h"
 
 #include <ctype.h>
 #include <stdlib.h>
@@ -49,24 +50,6 @@ static bool take(parser *p, const char *word)
 
 /* ------------------------------------------------------------- arithmetic */
 
-static bool add(int64_t a, int64_t b, int64_t *out)
-{
-    return !__builtin_add_overflow(a, b, out);
-}
-
-static bool multiply(int64_t a, int64_t b, int64_t *out)
-{
-    return !__builtin_mul_overflow(a, b, out);
-}
-
-/* Python's quotient, rounded down. */
-static bool divide(int64_t a, int64_t b, int64_t *out)
-{
-    bool ok = b != 0 && a != INT64_MIN;
-    *out = ok ? a / b - (a % b != 0 && (a < 0) != (b < 0)) : 0;
-    return ok;
-}
-
 static bool divide_up(int64_t a, int64_t b, int64_t *out)
 {
     bool ok = b != 0 && a != INT64_MIN;
@@ -77,35 +60,7 @@ static bool divide_up(int64_t a, int64_t b, int64_t *out)
 /* Where nothing is left. */
 static bool divide_exactly(int64_t a, int64_t b, int64_t *out)
 {
-    return divide(a, b, out) && a % b == 0;
-}
-
-static bool modulo(int64_t a, int64_t b, int64_t *out)
-{
-    bool ok = divide(a, b, out);
-    *out = ok ? a - b * *out : 0;
-    return ok;
-}
-
-static bool power(int64_t a, int64_t b, int64_t *out)
-{
-    bool ok = b >= 0 && b < 64;
-    *out = 1;
-    for (int64_t i = 0; i < b && ok; i++)
-        ok = multiply(*out, a, out);
-    return ok;
-}
-
-static bool largest(int64_t a, int64_t b, int64_t *out)
-{
-    *out = a > b ? a : b;
-    return true;
-}
-
-static bool least(int64_t a, int64_t b, int64_t *out)
-{
-    *out = a < b ? a : b;
-    return true;
+    return ptf_integer_divide(a, b, out) && a % b == 0;
 }
 
 static bool equal(int64_t a, int64_t b, int64_t *out)
@@ -162,21 +117,21 @@ static const struct {
     bool (*compute)(int64_t a, int64_t b, int64_t *out);
     bool any;
 } functions[] = {
-    {"Add", add, true},
-    {"Mul", multiply, true},
-    {"Max", largest, true},
-    {"Min", least, true},
-    {"max", largest, true},
-    {"min", least, true},
+    {"Add", ptf_integer_add, true},
+    {"Mul", ptf_integer_multiply, true},
+    {"Max", ptf_integer_largest, true},
+    {"Min", ptf_integer_least, true},
+    {"max", ptf_integer_largest, true},
+    {"min", ptf_integer_least, true},
     {"And", both, true},
     {"Or", either, true},
-    {"Pow", power, false},
-    {"PowByNatural", power, false},
-    {"FloorDiv", divide, false},
+    {"Pow", ptf_integer_power, false},
+    {"PowByNatural", ptf_integer_power, false},
+    {"FloorDiv", ptf_integer_divide, false},
     {"CleanDiv", divide_exactly, false},
     {"CeilDiv", divide_up, false},
-    {"Mod", modulo, false},
-    {"PythonMod", modulo, false},
+    {"Mod", ptf_integer_modulo, false},
+    {"PythonMod", ptf_integer_modulo, false},
     {"Eq", equal, false},
     {"Equality", equal, false},
     {"Ne", unequal, false},
@@ -301,11 +256,11 @@ static bool read_factor(parser *p, int64_t *out)
     if (++p->depth > MOST_DEEP)
         return false;
     if (take(p, "-"))
-        ok = read_factor(p, out) && multiply(*out, -1, out);
+        ok = read_factor(p, out) && ptf_integer_multiply(*out, -1, out);
     else
         ok = read_atom(p, out) &&
-             (!take(p, "**") ||
-              (read_factor(p, &exponent) && power(*out, exponent, out)));
+             (!take(p, "**") || (read_factor(p, &exponent) &&
+                                 ptf_integer_power(*out, exponent, out)));
     p->depth--;
     return ok;
 }
@@ -316,8 +271,9 @@ typedef struct infix {
     bool (*compute)(int64_t a, int64_t b, int64_t *out);
 } infix;
 
-static const infix products[] = {
-    {"//", divide}, {"*", multiply}, {"%", modulo}};
+static const infix products[] = {{"//", ptf_integer_divide},
+                                 {"*", ptf_integer_multiply},
+                                 {"%", ptf_integer_modulo}};
 static const infix comparisons[] = {{"==", equal},   {"!=", unequal},
                                     {"<=", at_most}, {">=", at_least},
                                     {"<", less},     {">", more}};
@@ -347,8 +303,9 @@ static bool read_sum(parser *p, int64_t *out)
     int64_t next;
     bool ok = read_product(p, out), minus = false;
     while (ok && ((minus = take(p, "-")) || take(p, "+")))
-        ok = read_product(p, &next) && (!minus || multiply(next, -1, &next)) &&
-             add(*out, next, out);
+        ok = read_product(p, &next) &&
+             (!minus || ptf_integer_multiply(next, -1, &next)) &&
+             ptf_integer_add(*out, next, out);
     return ok;
 }
 

@@ -6,6 +6,7 @@
  * SPDX-License-Identifier: Apache-2.0
  */
 #include "import/aten/aten.h"
+#include "program/arithmetic.h"
 
 #include <math.h>
 
@@ -55,60 +56,9 @@ static ptf_status lower_numel(ptf_lowering *l, const ptf_aten_row *row)
 
 /* ----------------------------------------------------------- known numbers */
 
-static bool add(int64_t a, int64_t b, int64_t *out)
-{
-    return !__builtin_add_overflow(a, b, out);
-}
-
-static bool subtract(int64_t a, int64_t b, int64_t *out)
-{
-    return !__builtin_sub_overflow(a, b, out);
-}
-
 static bool negate(int64_t a, int64_t b, int64_t *out)
 {
-    return subtract(b, a, out); /* there is no b: it is 0 */
-}
-
-static bool multiply(int64_t a, int64_t b, int64_t *out)
-{
-    return !__builtin_mul_overflow(a, b, out);
-}
-
-static bool power(int64_t a, int64_t b, int64_t *out)
-{
-    bool ok = b >= 0 && b < 64;
-    *out = 1;
-    for (int64_t i = 0; i < b && ok; i++)
-        ok = multiply(*out, a, out);
-    return ok;
-}
-
-/* Python's quotient, rounded down. */
-static bool divide(int64_t a, int64_t b, int64_t *out)
-{
-    bool ok = b != 0 && a != INT64_MIN;
-    *out = ok ? a / b - (a % b != 0 && (a < 0) != (b < 0)) : 0;
-    return ok;
-}
-
-static bool modulo(int64_t a, int64_t b, int64_t *out)
-{
-    bool ok = divide(a, b, out);
-    *out = ok ? a - b * *out : 0;
-    return ok;
-}
-
-static bool largest(int64_t a, int64_t b, int64_t *out)
-{
-    *out = a > b ? a : b;
-    return true;
-}
-
-static bool least(int64_t a, int64_t b, int64_t *out)
-{
-    *out = a < b ? a : b;
-    return true;
+    return ptf_integer_subtract(b, a, out); /* there is no b: it is 0 */
 }
 
 static bool both(int64_t a, int64_t b, int64_t *out)
@@ -131,7 +81,7 @@ static bool invert(int64_t a, int64_t b, int64_t *out)
 
 static bool same(int64_t a, int64_t b, int64_t *out)
 {
-    return add(a, b, out);
+    return ptf_integer_add(a, b, out);
 }
 
 static double add_real(double a, double b)
@@ -188,13 +138,13 @@ typedef struct arithmetic {
 } arithmetic;
 
 static const arithmetic operators[] = {
-    {"_operator.add", 2, add, add_real, .is_exact = true},
-    {"_operator.sub", 2, subtract, subtract_real, .is_exact = true},
-    {"_operator.mul", 2, multiply, multiply_real, .is_exact = true},
+    {"_operator.add", 2, ptf_integer_add, add_real, .is_exact = true},
+    {"_operator.sub", 2, ptf_integer_subtract, subtract_real, .is_exact = true},
+    {"_operator.mul", 2, ptf_integer_multiply, multiply_real, .is_exact = true},
     {"_operator.truediv", 2, .real = divide_real},
-    {"_operator.floordiv", 2, .whole = divide},
-    {"_operator.mod", 2, .whole = modulo},
-    {"_operator.pow", 2, power, .real = pow},
+    {"_operator.floordiv", 2, .whole = ptf_integer_divide},
+    {"_operator.mod", 2, .whole = ptf_integer_modulo},
+    {"_operator.pow", 2, ptf_integer_power, .real = pow},
     {"_operator.eq", 2, .order = EQUAL, .is_exact = true},
     {"_operator.ne", 2, .order = LESS | MORE, .is_exact = true},
     {"_operator.lt", 2, .order = LESS, .is_exact = true},
@@ -204,8 +154,8 @@ static const arithmetic operators[] = {
     {"_operator.and_", 2, both, .is_exact = true},
     {"_operator.or_", 2, either, .is_exact = true},
     {"_operator.neg", 1, negate, negate_real, .is_exact = true},
-    {"torch.sym_max", 2, largest, largest_real, .is_exact = true},
-    {"torch.sym_min", 2, least, least_real, .is_exact = true},
+    {"torch.sym_max", 2, ptf_integer_largest, largest_real, .is_exact = true},
+    {"torch.sym_min", 2, ptf_integer_least, least_real, .is_exact = true},
     {"torch.sym_not", 1, invert, .is_exact = true},
     {"torch.sym_float", 1, .real = add_real},
     {"torch.sym_int", 1, same, .round = trunc},
