@@ -11,6 +11,7 @@ typedef struct source {
     const char *path, *what; /* "x.npz", "input"; "net.pt2", "sample input" */
     ptf_status wrong;
     const ptf_net *net;
+    size_t count;              /* of the inputs */
     const ptf_tensor **arrays; /* one for each input */
 } source;
 
@@ -117,7 +118,7 @@ static ptf_status take_numbers(const source *s, tool_inputs *to, ptf_error *err)
 static ptf_status take_all(const source *s, tool_inputs *to, ptf_error *err)
 {
     ptf_status status = PTF_OK;
-    to->input_count = ptf_net_input_count(s->net);
+    to->input_count = s->count;
     to->own = calloc(to->input_count + 1, sizeof(*to->own));
     to->shapes = to->own;
     to->count = 1; /* where there is no input that says it */
@@ -150,8 +151,9 @@ static ptf_status find_arrays(const source *s, ptf_arrays *file, ptf_error *err)
 {
     size_t count;
     const ptf_tensor *arrays = ptf_arrays_tensors(file, &count);
-    ptf_port port;
-    for (size_t k = 0; ptf_net_input(s->net, k, &port); k++) {
+    for (size_t k = 0; k < s->count; k++) {
+        ptf_port port;
+        ptf_net_input(s->net, k, &port);
         s->arrays[k] = tool_find_array(s->net, &port, arrays, count);
         if (s->arrays[k] == NULL)
             return tool_error(err, PTF_ARGUMENT,
@@ -170,6 +172,7 @@ ptf_status tool_inputs_arrays(const char *path, const tool_net *net,
                 .what = "input",
                 .wrong = PTF_ARGUMENT,
                 .net = net->net,
+                .count = count,
                 .arrays = calloc(count + 1, sizeof(*s.arrays))};
     ptf_arrays *file = NULL;
     *out = (tool_inputs){0};
@@ -232,6 +235,7 @@ ptf_status tool_inputs_sample(const tool_net *net, const tool_source *from,
                 .what = "sample input",
                 .wrong = PTF_FORMAT,
                 .net = net->net,
+                .count = count,
                 .arrays = calloc(count + 1, sizeof(*s.arrays))};
     if (s.arrays == NULL)
         return out_of_memory(err);
