@@ -8,7 +8,7 @@ _ptfold_options() {
     "$@" --help 2>/dev/null | grep -oE -- '--[a-z][a-z0-9-]*' | sort -u
 }
 
-# What --help has behind an option, in small letters: "--fold weights",
+# What --help has after an option, in small letters: "--fold weights",
 # "--format text|md".
 _ptfold_values() {
     local option=$1

@@ -14,7 +14,7 @@ function __ptfold_options
         string match -ra -- '--[a-z][a-z0-9-]*' | sort -u
 end
 
-# What --help has behind an option, in small letters: "--fold weights".
+# What --help has after an option, in small letters: "--fold weights".
 function __ptfold_values
     set -l words (commandline -opc)
     string match -q -- '--*' "$words[-1]"; or return

@@ -100,15 +100,15 @@ PTF_API ptf_status ptf_input_open(const char *path, int *fd, ptf_error *err);
  * "verifying" or "writing" (constants of the library): 'done' of 'total'
  * bytes.  It must return soon and call nothing of the library.
  */
-typedef void ptf_watch_function(void *to, const char *what, uint64_t done,
-                                uint64_t total);
+typedef void ptf_progress_function(void *to, const char *what, uint64_t done,
+                                   uint64_t total);
 
 /*
  * From now on, functions that this thread calls and that take long tell
- * 'watch' how far they are, in this thread, as far as it has a part in the
+ * 'progress' how far they are, in this thread, as far as it has a part in the
  * work; NULL: nobody.  'to' is handed on, and must live as long.
  */
-PTF_API void ptf_watch(ptf_watch_function *watch, void *to);
+PTF_API void ptf_set_progress(ptf_progress_function *progress, void *to);
 
 /*
  * With 'keep', functions that this thread calls refuse (PTF_ARGUMENT) to
@@ -127,7 +127,7 @@ PTF_API void ptf_remove_temporaries(void);
 
 /*
  * For a handler of SIGBUS.  Files are used where they are mapped, and whoever
- * reads a page behind the end of one that was cut meanwhile gets that signal,
+ * reads a page after the end of one that was cut meanwhile gets that signal,
  * with the address in si_addr; so does whose disk fails.  The library installs
  * no handler: the process is yours.  When 'address' lies in a file that the
  * library has mapped, true is returned, and 'text' gets "FILE: was truncated
@@ -213,7 +213,7 @@ PTF_API ptf_status ptf_tensor_read_f64(const ptf_tensor *tensor, double *out,
                                        ptf_error *err);
 
 /* Where a tensor's bytes lie. */
-typedef struct ptf_place {
+typedef struct ptf_location {
     size_t size;         /* bytes of all elements */
     const char *storage; /* the storage's key in the file; "" without one */
     size_t storage_size; /* bytes */
@@ -221,10 +221,10 @@ typedef struct ptf_place {
     const char *file;    /* NULL when the bytes are not in a file as they are
                             (compressed, big-endian, dequantized) */
     uint64_t file_offset;
-} ptf_place;
+} ptf_location;
 
 /* Tensors that share memory have the same 'storage' pointer. */
-PTF_API void ptf_tensor_locate(const ptf_tensor *tensor, ptf_place *out);
+PTF_API void ptf_tensor_locate(const ptf_tensor *tensor, ptf_location *out);
 
 /*
  * SHA-256 of all elements in C order, least significant byte first, as 64
@@ -349,7 +349,7 @@ PTF_API const char *ptf_checkpoint_metadata_key(const ptf_checkpoint *ckpt,
                                                 size_t index);
 
 /* What a checkpoint says about its container. */
-typedef struct ptf_facts {
+typedef struct ptf_checkpoint_info {
     const char *kind;      /* "torch zip", "legacy torch stream", ... */
     const char *root;      /* the zip's folder, "" in other kinds */
     const char *byteorder; /* of tensors in the file: "little" or "big" */
@@ -368,23 +368,24 @@ typedef struct ptf_facts {
      * among the tensors.  torch.jit.freeze() makes weights such.
      */
     size_t constant_count;
-} ptf_facts;
+} ptf_checkpoint_info;
 
-PTF_API void ptf_checkpoint_facts(const ptf_checkpoint *ckpt, ptf_facts *out);
+PTF_API void ptf_checkpoint_describe(const ptf_checkpoint *ckpt,
+                                     ptf_checkpoint_info *out);
 
 /* A named part of a file: an entry of a zip, the header of safetensors. */
-typedef struct ptf_slice {
+typedef struct ptf_file_entry {
     const char *file, *name;
     uint64_t offset; /* of its bytes in the file */
     size_t size;     /* of the plain bytes */
     size_t packed;   /* of the bytes in the file */
     uint32_t crc;    /* CRC-32 of the plain bytes, when has_crc */
     bool has_crc;
-} ptf_slice;
+} ptf_file_entry;
 
 /* The entries in the order of the file; false after the last. */
 PTF_API bool ptf_checkpoint_entry(const ptf_checkpoint *ckpt, size_t index,
-                                  ptf_slice *out);
+                                  ptf_file_entry *out);
 
 /*
  * Classes and functions ("argparse.Namespace") that the file mentions and
@@ -699,7 +700,7 @@ typedef struct ptf_port {
 } ptf_port;
 
 /*
- * The inputs and outputs by number, in the order of forward(); false behind the
+ * The inputs and outputs by number, in the order of forward(); false after the
  * last.  One value may be several outputs, and an input may be one.
  */
 PTF_API size_t ptf_net_input_count(const ptf_net *net);
@@ -1083,7 +1084,7 @@ PTF_API void ptf_plan_print(const ptf_plan *plan, FILE *out);
 /* What one step of a plan did in the last run. */
 typedef struct ptf_step_info {
     const char *name;    /* of the layer */
-    const char *kernel;  /* "product", "direct", "pool", ... */
+    const char *kernel;  /* "product", "gemv", "pool", ... */
     double seconds;      /* in the last run */
     double flops;        /* multiplications and additions of weights, and */
     double weight_bytes; /* the bytes of these weights, as that run had them */
@@ -1174,7 +1175,7 @@ PTF_API int64_t ptf_images_skipped(const ptf_images *images);
 /*
  * Files in folders that were left out because they cannot be read: damaged
  * ones, and images of a kind that is not read.  Each with its error, "FILE:
- * ..."; NULL behind the last.
+ * ..."; NULL after the last.
  */
 PTF_API const char *ptf_images_left_out(const ptf_images *images, size_t index);
 
@@ -1845,7 +1846,7 @@ typedef struct ptf_expect_result {
 
 /*
  * The arrays in the order of the layers, when all inputs were run; false
- * behind the last.  The first one that differs tells where the nets part.
+ * after the last.  The first one that differs tells where the nets part.
  */
 PTF_API bool ptf_expect_at(const ptf_expect *expect, size_t index,
                            ptf_expect_result *out);

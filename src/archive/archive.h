@@ -29,9 +29,9 @@ const char *ptf_archive_kind_name(ptf_archive_kind kind);
 #define PTF_OLD_PROGRAM_ENTRY "serialized_exported_program.json"
 
 /*
- * One slice.  In zips 'name' is what stands behind the root and its slash
+ * One slice.  In zips 'name' is what stands after the root and its slash
  * ("data/0"); folders end with a slash.  A legacy stream is one entry named
- * "stream", which starts behind the magic number; a safetensors file has
+ * "stream", which starts after the magic number; a safetensors file has
  * "header" and "data", a tar its members, an index is one entry "index".
  */
 typedef struct ptf_entry {
@@ -107,7 +107,7 @@ typedef enum ptf_sniffed {
 
 /*
  * Recognises a file by its first bytes; one that is not ours fails with its
- * name and what to do.  '*start' is where a legacy stream goes on behind its
+ * name and what to do.  '*start' is where a legacy stream goes on after its
  * magic number.
  */
 ptf_status ptf_sniff(const ptf_file *file, ptf_sniffed *out, size_t *start,

@@ -59,7 +59,7 @@ static const signature signatures[] = {
 
 /*
  * The magic number 0x1950a86a20f9469cfc6c as the pickle protocols write it:
- * a long of ten bytes behind the protocol and, since 4, a frame; text before
+ * a long of ten bytes after the protocol and, since 4, a frame; text before
  * protocol 2.  Only these spellings count: a pickle that computes the number
  * is an attack on scanners.
  */

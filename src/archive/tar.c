@@ -152,7 +152,7 @@ static ptf_status take_member(tar_reader *tar, const uint8_t *header)
     }
 }
 
-/* Members up to a block of zeros, behind which there is nothing else. */
+/* Members up to a block of zeros, after which there is nothing else. */
 static ptf_status take_members(tar_reader *tar)
 {
     ptf_status status = PTF_OK;

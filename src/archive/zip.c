@@ -3,7 +3,7 @@
  * bytes lie, and two readers that must agree are harder to fool than one.
  * The format is PKWARE's APPNOTE 6.3; what PyTorch writes differs from the
  * usual in that local headers carry no sizes (they stand in the directory
- * and in a descriptor behind the data) and that a padding field in the local
+ * and in a descriptor after the data) and that a padding field in the local
  * header aligns the data.
  *
  * Files of PyTorch, Info-ZIP and Python's zipfile have no byte that belongs
@@ -166,7 +166,7 @@ static ptf_status check_local_sizes(zip_reader *zip, const header *h,
     return PTF_OK;
 }
 
-/* Compares the local header with the directory; *data is behind it. */
+/* Compares the local header with the directory; *data is after it. */
 static ptf_status read_local(zip_reader *zip, const header *h, uint64_t *data)
 {
     uint64_t left =
@@ -294,7 +294,7 @@ static ptf_status check_header(zip_reader *zip, uint64_t at, const header *h,
     return PTF_OK;
 }
 
-/* One header at the cursor; the name is copied, with a zero behind. */
+/* One header at the cursor; the name is copied, with a zero after. */
 static ptf_status take_header(zip_reader *zip, ptf_cursor *c, header *h)
 {
     uint64_t at = c->pos;

@@ -1,6 +1,6 @@
 /*
  * Writing a zip file as torch.save() lays it out: entries stored, payloads
- * aligned by an extra field of the local header, sizes and checksum behind
+ * aligned by an extra field of the local header, sizes and checksum after
  * the payload and in the directory, a zip64 end record always, no times.
  *
  * libzip is not used here, because it cannot do what the format needs: it
@@ -82,7 +82,7 @@ static void add_version_to_time(const ptf_zip_writer *zip, ptf_buffer *b)
 }
 
 /*
- * Bytes of padding behind 'at' so that the payload has the place in its page
+ * Bytes of padding after 'at' so that the payload has the place in its page
  * that 'like' has, or is at least aligned.
  */
 static size_t padding(uint64_t at, uint64_t like)

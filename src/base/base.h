@@ -141,9 +141,9 @@ typedef struct ptf_arena {
 void *ptf_arena_alloc(ptf_arena *arena, size_t size);
 /* The same for 'count' elements; NULL on overflow too. */
 void *ptf_arena_array(ptf_arena *arena, size_t count, size_t size);
-/* A copy of 'size' bytes with a zero behind. */
+/* A copy of 'size' bytes with a zero after. */
 /*
- * Makes room for one more element behind 'count'.  The array moves when it is
+ * Makes room for one more element after 'count'.  The array moves when it is
  * full, to twice the capacity; the old one stays in the arena.  False when out
  * of memory.
  */
@@ -243,7 +243,7 @@ bool ptf_is_shown(const char *text, size_t size);
  *
  * Others may write to the file meanwhile.  Where that must not pass unseen,
  * what is used is compared with a checksum, and ptf_file_check() is called at
- * the end.  Pages behind the end of a file that was cut raise SIGBUS, which a
+ * the end.  Pages after the end of a file that was cut raise SIGBUS, which a
  * program can have told apart: see ptf_mapping_fault().
  */
 typedef struct ptf_file {
@@ -344,7 +344,7 @@ void ptf_signals_release(const sigset_t *old);
 /* "text" with escapes as in messages, cut to 'size'; for signal handlers. */
 void ptf_escape(char *out, size_t size, const char *text);
 
-/* Tells the watcher of this thread, if it has one; see ptf_watch(). */
+/* Tells the watcher of this thread, if it has one; see ptf_set_progress(). */
 void ptf_report(const char *what, uint64_t done, uint64_t total);
 
 /* CRC-32 as zip has it, of 'size' more bytes after 'crc' (0 at the start). */

@@ -63,7 +63,7 @@ static bool was_cut(int fd, size_t size)
     return fstat(fd, &st) == 0 && (size_t)st.st_size < size;
 }
 
-/* Puts 'more' behind the text, as far as there is room. */
+/* Puts 'more' after the text, as far as there is room. */
 static void append(char *text, size_t size, const char *more)
 {
     size_t n = strlen(text), left = size - n - 1, k = strlen(more);

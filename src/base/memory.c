@@ -75,7 +75,7 @@ enum { ARENA_ALIGNMENT = 16, ARENA_BLOCK_SIZE = 16384 };
 
 struct ptf_arena_block {
     struct ptf_arena_block *next;
-    size_t size; /* of the bytes behind the header */
+    size_t size; /* of the bytes after the header */
     size_t used;
     size_t unused_pad; /* keeps the bytes aligned */
 };

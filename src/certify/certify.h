@@ -13,7 +13,7 @@
 /* What a node of B stands for in A. */
 typedef struct ptf_pair {
     int layer; /* the node that does the same work, or -1 */
-    int value; /* the node whose value it has: behind the batch norms that B
+    int value; /* the node whose value it has: after the batch norms that B
                   has folded into it; -1 with 'layer' */
 } ptf_pair;
 
@@ -48,18 +48,18 @@ ptf_status ptf_pair_nets(const ptf_graphs *graphs, ptf_arena *arena,
                          ptf_pair *pairs, bool *folded,
                          ptf_pair_mismatch *mismatch, ptf_error *err);
 
-/* The next node of A behind 'node' that is folded into it, or -1. */
+/* The next node of A after 'node' that is folded into it, or -1. */
 int ptf_next_folded(const ptf_net *a, const bool *folded, int node);
 
 /*
  * The numbers of the ideal, per node of B, from those of A, per node of A:
- * A's weights as they are, with its batch norms behind them as scale and
+ * A's weights as they are, with its batch norms after them as scale and
  * shift.
  */
 ptf_status ptf_ideal_numbers(ptf_arena *arena, const ptf_net *a,
                              const ptf_net *b, const ptf_pair *pairs,
-                             const bool *folded, const ptf_numbers *numbers,
-                             ptf_numbers *ideal, ptf_error *err);
+                             const bool *folded, const ptf_parameters *numbers,
+                             ptf_parameters *ideal, ptf_error *err);
 
 /*
  * Holds the parameters of node 'b' against the ideal.  'a' is its
@@ -68,7 +68,7 @@ ptf_status ptf_ideal_numbers(ptf_arena *arena, const ptf_net *a,
  * 'max_ulps' off.
  */
 ptf_status ptf_check_parameters(const ptf_node *a, const ptf_node *b,
-                                const ptf_numbers *ideal, int64_t max_ulps,
+                                const ptf_parameters *ideal, int64_t max_ulps,
                                 ptf_parameter_check *out, int *count,
                                 ptf_error *err);
 

@@ -57,9 +57,9 @@ static ptf_status pair_nets(ptf_check *c, bool *folded, ptf_error *err)
 }
 
 static ptf_status read_numbers(ptf_check *c, const ptf_net *net,
-                               const ptf_numbers **out, ptf_error *err)
+                               const ptf_parameters **out, ptf_error *err)
 {
-    ptf_numbers *numbers =
+    ptf_parameters *numbers =
         ptf_arena_array(&c->arena, (size_t)net->node_count, sizeof(*numbers));
     if (numbers == NULL)
         return ptf_fail_memory(err);
@@ -90,7 +90,7 @@ static void add_parameter(ptf_check *c, int node)
     c->parameter_count++;
 }
 
-static ptf_status check_parameters(ptf_check *c, const ptf_numbers *ideal,
+static ptf_status check_parameters(ptf_check *c, const ptf_parameters *ideal,
                                    ptf_error *err)
 {
     const ptf_net *a = c->sides[PTF_SIDE_A].net, *b = c->sides[PTF_SIDE_B].net;
@@ -114,11 +114,11 @@ static ptf_status check_parameters(ptf_check *c, const ptf_numbers *ideal,
 
 /* The numbers of all three, and B's parameters against the ideal. */
 static ptf_status make_numbers(ptf_check *c, const bool *folded,
-                               const ptf_numbers *numbers[PTF_SIDE_COUNT],
+                               const ptf_parameters *numbers[PTF_SIDE_COUNT],
                                ptf_error *err)
 {
     const ptf_net *a = c->sides[PTF_SIDE_A].net, *b = c->sides[PTF_SIDE_B].net;
-    ptf_numbers *ideal =
+    ptf_parameters *ideal =
         ptf_arena_array(&c->arena, (size_t)b->node_count, sizeof(*ideal));
     if (ideal == NULL)
         return ptf_fail_memory(err);
@@ -135,7 +135,7 @@ static ptf_status make_numbers(ptf_check *c, const bool *folded,
 }
 
 static ptf_status make_enclosures(ptf_check *c, const ptf_shape *inputs,
-                                  const ptf_numbers *const *numbers,
+                                  const ptf_parameters *const *numbers,
                                   ptf_error *err)
 {
     ptf_status status = PTF_OK;
@@ -346,7 +346,7 @@ static ptf_status make(void *context, ptf_error *err)
     ptf_check *c = how->check;
     const ptf_net *a = how->a, *b = how->b;
     const ptf_shape *inputs = how->inputs;
-    const ptf_numbers *numbers[PTF_SIDE_COUNT] = {NULL};
+    const ptf_parameters *numbers[PTF_SIDE_COUNT] = {NULL};
     size_t nodes = (size_t)b->node_count;
     bool *folded =
         ptf_arena_array(&c->arena, (size_t)a->node_count, sizeof(*folded));
@@ -412,7 +412,7 @@ void ptf_check_free(ptf_check *c)
         ptf_plan_free(c->sides[i].kept);
     }
     for (int i = 0; i < 2 * PTF_SIDE_COUNT; i++)
-        ptf_free(c->rooms[i].bytes);
+        ptf_free(c->scratch[i].bytes);
     ptf_arena_free(&c->arena);
     ptf_free(c->open);
     ptf_free(c);

@@ -59,7 +59,7 @@ struct ptf_check {
     bool wide;    /* no more inputs are enclosed */
     int threads;
     int64_t group; /* the most inputs that run together */
-    ptf_room rooms[2 * PTF_SIDE_COUNT];
+    ptf_scratch scratch[2 * PTF_SIDE_COUNT];
     ptf_operand *operands;        /* of a node */
     int *chain;                   /* nodes of a unit */
     const float **a_taps, **taps; /* per node of A and B: other numbers */

@@ -41,7 +41,7 @@ static int64_t first_largest(const float *x, int64_t n)
 
 /*
  * True when output 'top' is proved to be the first of the largest: above those
- * before it, and not below those behind it, which exact zeros behind a ReLU
+ * before it, and not below those after it, which exact zeros after a ReLU
  * can be.
  */
 static bool is_top(ptf_balls balls, int64_t n, int64_t top)

@@ -6,7 +6,7 @@
  *     B: conv1 ------- relu - conv2 ------- add - relu_1
  *
  * Nodes of B are taken in their order, each with a node of A that reads the
- * values that B's reads: behind batch norms that B may have folded, and without
+ * values that B's reads: after batch norms that B may have folded, and without
  * what only passes numbers on.  Of several, the one is taken that does the same
  * with like numbers, then that of the same name, then the first.  This only
  * finds pairs; that they are right is checked when all are known, and with them
@@ -77,7 +77,7 @@ static bool is_new_constant(const matching *m, int b)
 }
 
 /* Whether node 'at' of A may be what B has as its value of 'wanted': that, or
- * a batch norm behind it that can have been folded. */
+ * a batch norm after it that can have been folded. */
 static bool leads_to(const matching *m, int at, int wanted)
 {
     while (at != wanted && !m->p->used[at]) {

@@ -12,8 +12,8 @@
 #include <math.h>
 
 /* Balls (1, 0) and (0, 0) for every channel. */
-static ptf_status identity(ptf_arena *arena, int64_t channels, ptf_numbers *out,
-                           ptf_error *err)
+static ptf_status identity(ptf_arena *arena, int64_t channels,
+                           ptf_parameters *out, ptf_error *err)
 {
     out->scale = ptf_balls_new(arena, channels);
     out->shift = ptf_balls_new(arena, channels);
@@ -25,7 +25,8 @@ static ptf_status identity(ptf_arena *arena, int64_t channels, ptf_numbers *out,
 }
 
 /* z = (x scale + shift) s + t = x (scale s) + (shift s + t) per channel. */
-static void compose(ptf_numbers *n, ptf_balls s, ptf_balls t, int64_t channels)
+static void compose(ptf_parameters *n, ptf_balls s, ptf_balls t,
+                    int64_t channels)
 {
     for (int64_t c = 0; c < channels; c++) {
         ptf_ball_scale_shift(n->scale.value[c], n->scale.radius[c], s.value[c],
@@ -37,8 +38,9 @@ static void compose(ptf_numbers *n, ptf_balls s, ptf_balls t, int64_t channels)
     }
 }
 
-static ptf_status copy_scale(ptf_arena *arena, const ptf_numbers *from,
-                             int64_t channels, ptf_numbers *out, ptf_error *err)
+static ptf_status copy_scale(ptf_arena *arena, const ptf_parameters *from,
+                             int64_t channels, ptf_parameters *out,
+                             ptf_error *err)
 {
     ptf_status status = identity(arena, channels, out, err);
     if (status == PTF_OK && from->scale.value != NULL)
@@ -47,11 +49,11 @@ static ptf_status copy_scale(ptf_arena *arena, const ptf_numbers *from,
 }
 
 /*
- * A layer's bias, with its own scale and shift behind it.  'terms' are the
+ * A layer's bias, with its own scale and shift after it.  'terms' are the
  * largest that are added up on the way: where they cancel, a bias that is
  * folded in f32 is as far off as their last places are.
  */
-static ptf_status start_bias(ptf_arena *arena, const ptf_numbers *from,
+static ptf_status start_bias(ptf_arena *arena, const ptf_parameters *from,
                              int64_t channels, ptf_balls *bias, double **terms,
                              ptf_error *err)
 {
@@ -80,8 +82,8 @@ static ptf_status start_bias(ptf_arena *arena, const ptf_numbers *from,
  * to u |mean scale| only, which is much where b is near the mean, as it is in
  * a channel that died in training.
  */
-static void fold_bias(const ptf_numbers *norm, int64_t channels, ptf_balls bias,
-                      double *terms)
+static void fold_bias(const ptf_parameters *norm, int64_t channels,
+                      ptf_balls bias, double *terms)
 {
     for (int64_t c = 0; c < channels; c++) {
         double off = bias.value[c] - norm->mean[c];
@@ -96,7 +98,7 @@ static void fold_bias(const ptf_numbers *norm, int64_t channels, ptf_balls bias,
 
 /* The scale goes into the weights.  That of two norms in a row may be too small
  * for the bounds of the products with it. */
-static void fold_scale(int64_t channels, ptf_balls bias, ptf_numbers *n)
+static void fold_scale(int64_t channels, ptf_balls bias, ptf_parameters *n)
 {
     for (int64_t c = 0; c < channels; c++) {
         double size = fabs(n->scale.value[c]);
@@ -112,8 +114,9 @@ static void fold_scale(int64_t channels, ptf_balls bias, ptf_numbers *n)
  * them. */
 static ptf_status ideal_product(ptf_arena *arena, const ptf_net *a,
                                 const bool *folded, int node,
-                                const ptf_numbers *numbers, const ptf_node *b,
-                                ptf_numbers *out, ptf_error *err)
+                                const ptf_parameters *numbers,
+                                const ptf_node *b, ptf_parameters *out,
+                                ptf_error *err)
 {
     int64_t channels = a->nodes[node].attrs.out_channels;
     bool epilogue = b->tensors[PTF_ROLE_SCALE] != NULL;
@@ -141,7 +144,7 @@ static ptf_status ideal_product(ptf_arena *arena, const ptf_net *a,
 
 /* A's statistics with B's eps: another eps is another function. */
 static ptf_status ideal_norm(ptf_arena *arena, const ptf_node *a,
-                             const ptf_node *b, ptf_numbers *out,
+                             const ptf_node *b, ptf_parameters *out,
                              ptf_error *err)
 {
     ptf_node node = *a;
@@ -151,13 +154,13 @@ static ptf_status ideal_norm(ptf_arena *arena, const ptf_node *a,
 
 ptf_status ptf_ideal_numbers(ptf_arena *arena, const ptf_net *a,
                              const ptf_net *b, const ptf_pair *pairs,
-                             const bool *folded, const ptf_numbers *numbers,
-                             ptf_numbers *ideal, ptf_error *err)
+                             const bool *folded, const ptf_parameters *numbers,
+                             ptf_parameters *ideal, ptf_error *err)
 {
     ptf_status status = PTF_OK;
     for (int i = b->input_count; status == PTF_OK && i < b->node_count; i++) {
         int from = pairs[i].layer;
-        ideal[i] = (ptf_numbers){0};
+        ideal[i] = (ptf_parameters){0};
         if (from < 0)
             continue;
         if (numbers[from].norms != NULL)
@@ -181,7 +184,7 @@ typedef struct wanted {
     ptf_balls balls;
     ptf_balls scale;     /* for weights: multiplies row c, or no value */
     int64_t row;         /* numbers of a row */
-    const double *terms; /* of ptf_numbers.bias_terms, or NULL */
+    const double *terms; /* of ptf_parameters.bias_terms, or NULL */
     int64_t max_ulps;
 } wanted;
 
@@ -380,7 +383,7 @@ static ptf_status plain(ptf_arena *arena, const ptf_tensor *from,
 
 /* What 'role' of a product should be. */
 static ptf_status want_product(ptf_arena *arena, const ptf_node *b,
-                               ptf_role role, const ptf_numbers *ideal,
+                               ptf_role role, const ptf_parameters *ideal,
                                wanted *out, ptf_error *err)
 {
     int64_t channels = b->attrs.out_channels;
@@ -421,7 +424,7 @@ static ptf_status check_absent(const ptf_node *node, float constant,
 
 static ptf_status check_role(ptf_arena *arena, const ptf_node *a,
                              const ptf_node *b, ptf_role role,
-                             const ptf_numbers *ideal, int64_t max_ulps,
+                             const ptf_parameters *ideal, int64_t max_ulps,
                              ptf_parameter_check *out, int *count,
                              ptf_error *err)
 {
@@ -450,7 +453,7 @@ static ptf_status check_role(ptf_arena *arena, const ptf_node *a,
 }
 
 ptf_status ptf_check_parameters(const ptf_node *a, const ptf_node *b,
-                                const ptf_numbers *ideal, int64_t max_ulps,
+                                const ptf_parameters *ideal, int64_t max_ulps,
                                 ptf_parameter_check *out, int *count,
                                 ptf_error *err)
 {

@@ -22,7 +22,7 @@ int ptf_next_folded(const ptf_net *a, const bool *folded, int node)
     return norm >= 0 && folded[norm] ? norm : -1;
 }
 
-/* Batch norms behind the pair's layer that have no counterpart in B. */
+/* Batch norms after the pair's layer that have no counterpart in B. */
 static void fold(const ptf_pairing *p, ptf_pair *pair)
 {
     const ptf_net *a = p->g->a;

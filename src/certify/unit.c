@@ -19,13 +19,13 @@ static int find_chain(ptf_check *c, const ptf_unit *u)
     }
 }
 
-/* Memory for the balls of a node; units of one slot take turns in two rooms. */
+/* Memory for a node's balls; units of one slot take turns in two blocks. */
 static ptf_status take_room(ptf_check *c, const ptf_unit *u, int turn,
                             int64_t balls, ptf_balls *out, ptf_error *err)
 {
-    ptf_room *room = &c->rooms[2 * u->slot + turn % 2];
+    ptf_scratch *scratch = &c->scratch[2 * u->slot + turn % 2];
     double *bytes =
-        ptf_room_take(room, (2 * (size_t)balls + 1) * sizeof(*bytes));
+        ptf_scratch_take(scratch, (2 * (size_t)balls + 1) * sizeof(*bytes));
     *out = (ptf_balls){bytes, bytes + balls};
     return bytes != NULL ? PTF_OK : ptf_fail_memory(err);
 }

@@ -69,7 +69,7 @@ size_t ptf_module_child_count(const ptf_module *module);
 const ptf_module *ptf_module_child(const ptf_module *module, size_t index,
                                    ptf_text_span *name);
 
-/* The names of all its attributes; false behind the last. */
+/* The names of all its attributes; false after the last. */
 bool ptf_module_attribute(const ptf_module *module, size_t index,
                           ptf_text_span *name);
 

@@ -26,9 +26,10 @@ static size_t count_constants(const ptf_archive *archive)
     return count;
 }
 
-void ptf_checkpoint_facts(const ptf_checkpoint *ckpt, ptf_facts *out)
+void ptf_checkpoint_describe(const ptf_checkpoint *ckpt,
+                             ptf_checkpoint_info *out)
 {
-    *out = (ptf_facts){
+    *out = (ptf_checkpoint_info){
         .kind = ptf_archive_kind_name(ckpt->archive.kind),
         .root = ckpt->archive.root,
         .byteorder = ckpt->big_endian ? "big" : "little",
@@ -45,7 +46,7 @@ void ptf_checkpoint_facts(const ptf_checkpoint *ckpt, ptf_facts *out)
 }
 
 bool ptf_checkpoint_entry(const ptf_checkpoint *ckpt, size_t index,
-                          ptf_slice *out)
+                          ptf_file_entry *out)
 {
     size_t file = 0;
     while (file <= ckpt->shard_count &&
@@ -55,7 +56,7 @@ bool ptf_checkpoint_entry(const ptf_checkpoint *ckpt, size_t index,
         return false;
     const ptf_checkpoint *at = file_at(ckpt, file);
     const ptf_entry *e = &at->archive.entries[index];
-    *out = (ptf_slice){
+    *out = (ptf_file_entry){
         .file = at->file.name,
         .name = e->name,
         .offset = e->offset,
@@ -87,10 +88,10 @@ const ptf_metadata *ptf_checkpoint_texts(const ptf_checkpoint *ckpt,
 
 /* ---------------------------------------------------------- where bytes lie */
 
-void ptf_tensor_locate(const ptf_tensor *tensor, ptf_place *out)
+void ptf_tensor_locate(const ptf_tensor *tensor, ptf_location *out)
 {
     const ptf_storage *s = tensor->storage;
-    *out = (ptf_place){.storage = "", .size = ptf_tensor_bytes(tensor)};
+    *out = (ptf_location){.storage = "", .size = ptf_tensor_bytes(tensor)};
     if (s == NULL)
         return;
     out->storage = s->key;

@@ -1,5 +1,5 @@
 /*
- * The stream that torch.save() wrote up to 1.5, behind its magic number:
+ * The stream that torch.save() wrote up to 1.5, after its magic number:
  * four pickles (protocol version, machine, object, storage keys), then for
  * each key the number of elements and the elements.
  *

@@ -1,7 +1,7 @@
 /*
  * Where in a file are the tensors of a known network?
  *
- * Its parameters have names; in the file the same names stand behind a common
+ * Its parameters have names; in the file the same names stand after a common
  * prefix, the place: keys of dicts ("state_dict."), and attributes of modules
  * around the network ("model.", "encoder_q.").  A place is a candidate when
  * every parameter is there.  First names are compared as they are, then
@@ -41,7 +41,7 @@ typedef struct match {
 
 /* -------------------------------------------------------------------- names */
 
-/* 'name' without the parts of wrappers behind its first 'own' bytes. */
+/* 'name' without the parts of wrappers after its first 'own' bytes. */
 static const char *unwrap(ptf_arena *arena, const char *name, size_t own)
 {
     size_t size = strlen(name);
@@ -187,7 +187,7 @@ static void try_names(match *m)
     }
 }
 
-/* True where a wrapper stands behind the place, not in front of it. */
+/* True where a wrapper stands after the place, not in front of it. */
 static bool has_inner_wrapper(const match *m, const found_place *place)
 {
     for (size_t w = 0; w < m->wanted_count; w++) {

@@ -357,7 +357,7 @@ static bool sets_numbers(const ptf_object *state)
     return found;
 }
 
-/* A state is a dict of attributes, or two: those of __slots__ behind. */
+/* A state is a dict of attributes, or two: those of __slots__ after. */
 static ptf_status check_attributes(rebuild *r, const ptf_object *state)
 {
     bool found = sets_numbers(state);

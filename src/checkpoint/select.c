@@ -23,7 +23,7 @@ static const char **name_at(const names *n, size_t i)
 
 /* ------------------------------------------------------------------ by key */
 
-/* The name's part behind 'key' and a dot; NULL when it is not below. */
+/* The name's part after 'key' and a dot; NULL when it is not below. */
 static const char *part_below(const char *name, const char *key)
 {
     size_t size = strlen(key);

@@ -1,7 +1,7 @@
 /*
  * The tar that PyTorch 0.1 saved: 'storages' has pickles, each with a count
- * and the elements behind it; 'tensors' has pickles, each with sizes and
- * strides behind it; in 'pickle', the object, a persistent id is the number
+ * and the elements after it; 'tensors' has pickles, each with sizes and
+ * strides after it; in 'pickle', the object, a persistent id is the number
  * of a tensor or storage.  The ids become what later versions write there,
  * calls of _rebuild_tensor, and the rest of the reader sees no difference.
  *
@@ -305,7 +305,7 @@ static ptf_status take_tensor(tar_parts *t)
     if (status != PTF_OK)
         return status;
     const tar_storage *s = ptf_text_table_find(&t->storages, storage);
-    rank &= UINT32_MAX; /* what stands behind it was never set */
+    rank &= UINT32_MAX; /* what stands after it was never set */
     if (s == NULL || rank > PTF_MAX_RANK)
         return fail(t, "expected a tensor of a storage that is there, with at "
                        "most 9 dimensions");

@@ -89,12 +89,12 @@ static int64_t count_taps(tally *t, const ptf_node *node, const ptf_shape *in,
 static int64_t mac_count(tally *t, const ptf_node *node, const ptf_shape *in,
                          const ptf_shape *out)
 {
-    bool turned = ptf_op_is_transposed(node->op);
+    bool transposed = ptf_op_is_transposed(node->op);
     int64_t weights = parameter_count(t, node, PTF_ROLE_WEIGHT);
-    return turned ? times(t, ptf_shape_numel(in),
-                          weights / node->attrs.in_channels)
-                  : times(t, ptf_shape_numel(out),
-                          weights / node->attrs.out_channels);
+    return transposed ? times(t, ptf_shape_numel(in),
+                              weights / node->attrs.in_channels)
+                      : times(t, ptf_shape_numel(out),
+                              weights / node->attrs.out_channels);
 }
 
 /* Of one sample; 'in' is the shape of the first operand. */

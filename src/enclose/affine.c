@@ -24,7 +24,7 @@ void ptf_ball_scale_shift(double x, double x_radius, double scale,
 }
 
 /* In a run both numbers may have been rounded first, and one fma follows. */
-void ptf_enclose_scale_shift(const ptf_numbers *numbers, bool executed,
+void ptf_enclose_scale_shift(const ptf_parameters *numbers, bool executed,
                              int64_t channels, int64_t pixels, ptf_balls in,
                              ptf_balls out)
 {

@@ -17,7 +17,8 @@ static ptf_status read_numbers(void *context, ptf_error *err)
 {
     ptf_enclosure *enc = context;
     size_t nodes = (size_t)enc->net->node_count;
-    ptf_numbers *numbers = ptf_arena_array(&enc->arena, nodes, sizeof *numbers);
+    ptf_parameters *numbers =
+        ptf_arena_array(&enc->arena, nodes, sizeof *numbers);
     if (!numbers)
         return ptf_fail_memory(err);
     ptf_status status = PTF_OK;
@@ -100,7 +101,7 @@ static ptf_status prepare(ptf_enclosure *enc, const ptf_shape *inputs,
 }
 
 ptf_status ptf_enclosure_make_with(const ptf_net *net,
-                                   const ptf_numbers *numbers,
+                                   const ptf_parameters *numbers,
                                    const ptf_shape *inputs, int threads,
                                    ptf_enclosure **out, ptf_error *err)
 {
@@ -134,7 +135,7 @@ void ptf_enclosure_free(ptf_enclosure *enc)
     if (!enc)
         return;
     for (int i = 0; enc->workers && i < enc->threads; i++)
-        ptf_free(enc->workers[i].room.bytes);
+        ptf_free(enc->workers[i].scratch.bytes);
     ptf_free(enc->shared.bytes);
     ptf_free(enc->alone.bytes);
     ptf_arena_free(&enc->arena);

@@ -72,7 +72,7 @@ int64_t ptf_balls_first_bad(ptf_balls balls, int64_t count);
  * by the sample has weights and a bias, a constant one of the two arrays, and
  * nothing else.
  */
-typedef struct ptf_numbers {
+typedef struct ptf_parameters {
     const float *f32;
     const double *f64;
     double *norms; /* of a product: bounds of the Euclidean norms of the
@@ -83,7 +83,7 @@ typedef struct ptf_numbers {
     double *bias_terms; /* the largest term of each bias that is a sum of some,
                            or NULL */
     bool rounded;       /* the kernels round these numbers to f32 before use */
-} ptf_numbers;
+} ptf_parameters;
 
 /* Memory for 'count' balls; 'value' is NULL when there is none. */
 ptf_balls ptf_balls_new(ptf_arena *arena, int64_t count);
@@ -94,7 +94,7 @@ ptf_balls ptf_balls_new(ptf_arena *arena, int64_t count);
  * statistics.
  */
 ptf_status ptf_numbers_read(ptf_arena *arena, const ptf_node *node,
-                            ptf_numbers *out, ptf_error *err);
+                            ptf_parameters *out, ptf_error *err);
 
 /* z = x scale + shift for one ball each, in double. */
 void ptf_ball_scale_shift(double x, double x_radius, double scale,
@@ -107,20 +107,20 @@ void ptf_ball_scale_shift(double x, double x_radius, double scale,
  * Memory that layers use one after the other, so that it does not come anew
  * from the system for each.  Starts as zeros; whoever has it frees 'bytes'.
  */
-typedef struct ptf_room {
+typedef struct ptf_scratch {
     void *bytes;
     size_t size;
-} ptf_room;
+} ptf_scratch;
 
 /* 'size' bytes at least, aligned to 64, of any contents; or NULL. */
-void *ptf_room_take(ptf_room *room, size_t size);
+void *ptf_scratch_take(ptf_scratch *scratch, size_t size);
 
 /* How a layer is to be run: on how many images, with what in the balls. */
 typedef struct ptf_enclose_pass {
     int64_t images;
     int threads;
     bool executed;
-    ptf_room *room;
+    ptf_scratch *scratch;
 } ptf_enclose_pass;
 
 /*
@@ -131,16 +131,16 @@ typedef struct ptf_enclose_pass {
 ptf_status ptf_enclose_conv(const ptf_enclose_pass *pass, ptf_op op,
                             const ptf_attrs *attrs, const ptf_shape *in_shape,
                             const ptf_shape *out_shape,
-                            const ptf_numbers *numbers, ptf_balls in,
+                            const ptf_parameters *numbers, ptf_balls in,
                             ptf_balls out, ptf_error *err);
 ptf_status ptf_enclose_linear(const ptf_enclose_pass *pass, int64_t inputs,
-                              int64_t outputs, const ptf_numbers *numbers,
+                              int64_t outputs, const ptf_parameters *numbers,
                               ptf_balls in, ptf_balls out, ptf_error *err);
 
 /*
  * The rest takes one image.  Affine and unary layers may work in place.
  */
-void ptf_enclose_scale_shift(const ptf_numbers *numbers, bool executed,
+void ptf_enclose_scale_shift(const ptf_parameters *numbers, bool executed,
                              int64_t channels, int64_t pixels, ptf_balls in,
                              ptf_balls out);
 /* The op is of the family unary, and p are its parameters. */
@@ -185,7 +185,7 @@ double ptf_enclose_log(double x, double *error);
  * the default.
  */
 ptf_status ptf_enclosure_make_with(const ptf_net *net,
-                                   const ptf_numbers *numbers,
+                                   const ptf_parameters *numbers,
                                    const ptf_shape *inputs, int threads,
                                    ptf_enclosure **out, ptf_error *err);
 

@@ -40,7 +40,7 @@ static double number_at(const float *f32, const double *f64, int64_t i)
  * most (q + |c| e / s) / s'.  Then two roundings of the product, one of the sum
  * and, in a run, the last to f32.
  */
-static void normalise(const ptf_numbers *numbers, int64_t channel,
+static void normalise(const ptf_parameters *numbers, int64_t channel,
                       bool executed, const divisor *d, double c, double q,
                       double *value, double *radius)
 {
@@ -65,7 +65,7 @@ static void normalise(const ptf_numbers *numbers, int64_t channel,
 static void image(const ptf_enclose_step *s, int64_t image)
 {
     const ptf_node *node = ptf_enclose_node_of(s);
-    const ptf_numbers *numbers = &s->enc->numbers[s->node];
+    const ptf_parameters *numbers = &s->enc->numbers[s->node];
     ptf_balls in = ptf_enclose_in(s, 0, image), out = ptf_enclose_out(s, image);
     ptf_norm_cut cut =
         ptf_op_norm_cut(node->op, &node->attrs, ptf_enclose_shape_of(s, 0));

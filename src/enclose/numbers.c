@@ -75,7 +75,7 @@ static void set_norm(int64_t channels, const ptf_norm_numbers *n, double eps,
 }
 
 static ptf_status read_norm(ptf_arena *arena, const ptf_node *node,
-                            ptf_numbers *out, ptf_error *err)
+                            ptf_parameters *out, ptf_error *err)
 {
     ptf_norm_numbers n;
     ptf_status status = ptf_norm_numbers_read(arena, node, &n, err);
@@ -96,7 +96,7 @@ static ptf_status read_norm(ptf_arena *arena, const ptf_node *node,
 /* ----------------------------------------------------------------- weights */
 
 typedef struct rows {
-    const ptf_numbers *numbers;
+    const ptf_parameters *numbers;
     int64_t terms;
 } rows;
 
@@ -109,7 +109,7 @@ typedef struct rows {
 static void measure_row(void *context, int64_t row, int thread)
 {
     const rows *r = context;
-    const ptf_numbers *n = r->numbers;
+    const ptf_parameters *n = r->numbers;
     double floor = n->rounded ? 0x1p-125 : 0, sum[8] = {0};
     (void)thread;
     for (int64_t k = 0; k < r->terms; k++) {
@@ -125,7 +125,7 @@ static void measure_row(void *context, int64_t row, int thread)
 
 /* Where they lie as f32, or else copied. */
 static ptf_status read_plain(ptf_arena *arena, const ptf_tensor *tensor,
-                             ptf_numbers *out, ptf_error *err)
+                             ptf_parameters *out, ptf_error *err)
 {
     double *copy = NULL;
     out->f32 = ptf_tensor_f32(tensor);
@@ -137,7 +137,7 @@ static ptf_status read_plain(ptf_arena *arena, const ptf_tensor *tensor,
 }
 
 static ptf_status read_weights(ptf_arena *arena, const ptf_node *node,
-                               ptf_numbers *out, ptf_error *err)
+                               ptf_parameters *out, ptf_error *err)
 {
     int64_t count = node->attrs.out_channels;
     ptf_tensor weight = ptf_node_rows(node);
@@ -152,9 +152,9 @@ static ptf_status read_weights(ptf_arena *arena, const ptf_node *node,
 }
 
 ptf_status ptf_numbers_read(ptf_arena *arena, const ptf_node *node,
-                            ptf_numbers *out, ptf_error *err)
+                            ptf_parameters *out, ptf_error *err)
 {
-    *out = (ptf_numbers){0};
+    *out = (ptf_parameters){0};
     if (ptf_op_is(node->op, PTF_FAMILY_AFFINE))
         return read_norm(arena, node, out, err);
     if (node->tensors[PTF_ROLE_WEIGHT] == NULL)

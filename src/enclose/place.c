@@ -76,8 +76,8 @@ static ptf_status place_shared(ptf_enclosure *enc, ptf_error *err)
     if (list != NULL && at != NULL && last != NULL) {
         find_last(enc, last);
         most = share(enc, last, list, at);
-        bytes = ptf_room_take(&enc->shared,
-                              (2 * (size_t)most + 1) * sizeof(double));
+        bytes = ptf_scratch_take(&enc->shared,
+                                 (2 * (size_t)most + 1) * sizeof(double));
     }
     for (size_t i = 0; bytes != NULL && i < nodes; i++) {
         ptf_balls all = {bytes, bytes + most};

@@ -85,11 +85,11 @@ static void multiply_row(double *w, int64_t count, double scale)
 
 /*
  * Rows are far apart, and a stretch of one is too short for the processor to
- * see what comes next: asks for the stretch from term 'from' on of rows i,
+ * see what comes next: prefetches the stretch from term 'from' on of rows i,
  * i + step, ... of a tile's 'rows'.
  */
-static void ask(const ptf_product *p, int64_t row, int64_t rows, int64_t from,
-                int64_t i, int64_t step)
+static void prefetch(const ptf_product *p, int64_t row, int64_t rows,
+                     int64_t from, int64_t i, int64_t step)
 {
     if (p->numbers->f32 == NULL || from >= p->terms)
         return;
@@ -210,8 +210,8 @@ static void add_products(const ptf_product *p, const panels *in, int64_t row,
         for (int64_t j = 0; j < rows; j += ROWS) {
             load_weights(p, channel + j, rows - j, from, n, s->w);
             for (int64_t i = 0; i < in->count; i++) {
-                ask(p, channel + j, ptf_min_i64(rows - j, ROWS), from + n, i,
-                    in->count);
+                prefetch(p, channel + j, ptf_min_i64(rows - j, ROWS), from + n,
+                         i, in->count);
                 p->tile->add(n, p->pixels - in->first - i * LANES, s->w,
                              in->x + (i * p->terms + from) * LANES,
                              s->sum[i] + j * LANES);
@@ -434,17 +434,17 @@ static bool has_whole_parts(const ptf_product *p)
                (int64_t)p->pass->threads * PARTS_OF_THREAD;
 }
 
-void *ptf_room_take(ptf_room *room, size_t size)
+void *ptf_scratch_take(ptf_scratch *memory, size_t size)
 {
-    if (room->size >= size)
-        return room->bytes;
-    ptf_free(room->bytes);
-    room->bytes = ptf_alloc_aligned(size, 64);
-    room->size = room->bytes != NULL ? size : 0;
-    return room->bytes;
+    if (memory->size >= size)
+        return memory->bytes;
+    ptf_free(memory->bytes);
+    memory->bytes = ptf_alloc_aligned(size, 64);
+    memory->size = memory->bytes != NULL ? size : 0;
+    return memory->bytes;
 }
 
-/* The place of 'count' doubles behind 'at', which moves on. */
+/* The place of 'count' doubles after 'at', which moves on. */
 static size_t place(size_t *at, int64_t count)
 {
     size_t here = *at;
@@ -467,7 +467,7 @@ static ptf_status allocate(ptf_product *p, ptf_error *err)
     size_t squares_at = place(&at, p->pass->images * p->groups * p->map);
     size_t scratch_at =
         place(&at, threads * (int64_t)(sizeof(scratch) / sizeof(double)));
-    double *numbers = ptf_room_take(p->pass->room, at * sizeof(*numbers));
+    double *numbers = ptf_scratch_take(p->pass->scratch, at * sizeof(*numbers));
     if (numbers == NULL)
         return ptf_fail_memory(err);
     p->panels = numbers + panels_at;
@@ -509,7 +509,7 @@ static ptf_status run(ptf_product *p, ptf_error *err)
 }
 
 ptf_status ptf_enclose_linear(const ptf_enclose_pass *pass, int64_t inputs,
-                              int64_t outputs, const ptf_numbers *numbers,
+                              int64_t outputs, const ptf_parameters *numbers,
                               ptf_balls in, ptf_balls out, ptf_error *err)
 {
     ptf_product p = {
@@ -531,7 +531,7 @@ ptf_status ptf_enclose_linear(const ptf_enclose_pass *pass, int64_t inputs,
 ptf_status ptf_enclose_conv(const ptf_enclose_pass *pass, ptf_op op,
                             const ptf_attrs *attrs, const ptf_shape *in_shape,
                             const ptf_shape *out_shape,
-                            const ptf_numbers *numbers, ptf_balls in,
+                            const ptf_parameters *numbers, ptf_balls in,
                             ptf_balls out, ptf_error *err)
 {
     ptf_product p = {
@@ -561,7 +561,7 @@ static ptf_status step(const ptf_enclose_step *s, ptf_error *err)
 {
     const ptf_enclosure *enc = s->enc;
     const ptf_attrs *attrs = &ptf_enclose_node_of(s)->attrs;
-    const ptf_numbers *numbers = &enc->numbers[s->node];
+    const ptf_parameters *numbers = &enc->numbers[s->node];
     if (ptf_enclose_node_of(s)->op == PTF_OP_LINEAR) {
         ptf_enclose_pass rows = *s->pass; /* each is like an image */
         rows.images *= enc->sizes[s->node] / attrs->out_channels;

@@ -18,7 +18,7 @@ enum { LANES = PTF_TILE_LANES };
 /* One layer on a group of images; a linear layer has maps of 1x1. */
 struct ptf_product {
     const ptf_enclose_pass *pass;
-    const ptf_numbers *numbers;
+    const ptf_parameters *numbers;
     ptf_balls in, out;
     struct {
         int64_t kernel[PTF_MAP_AXES], stride[PTF_MAP_AXES];

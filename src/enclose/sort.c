@@ -4,7 +4,7 @@
  *
  * Of two balls, one surely comes first when its upper end is before the other's
  * lower one (equal ends are in the order of their positions, as equal numbers
- * are).  So as many balls as surely come before a position, or behind it, bound
+ * are).  So as many balls as surely come before a position, or after it, bound
  * its place; a place may be that of any position whose bounds hold it.  With
  * the ends sorted, each count is a search.
  *

@@ -9,8 +9,8 @@
  * Exact where f32 holds the numbers.  Others were read into double, which an
  * integer may not fit into, and a run rounds them once.
  */
-void ptf_enclose_constant(const ptf_numbers *numbers, int64_t n, bool executed,
-                          ptf_balls out)
+void ptf_enclose_constant(const ptf_parameters *numbers, int64_t n,
+                          bool executed, ptf_balls out)
 {
     for (int64_t i = 0; i < n; i++) {
         double x =

@@ -74,7 +74,7 @@ static ptf_status stage(const alone *a, ptf_enclose_value *in, ptf_error *err)
     bool whole = ptf_enclose_family_of(node)->step != NULL;
     int64_t balls = room_of(a);
     double *bytes =
-        ptf_room_take(&enc->alone, (2 * (size_t)balls + 1) * sizeof(double));
+        ptf_scratch_take(&enc->alone, (2 * (size_t)balls + 1) * sizeof(double));
     if (bytes == NULL)
         return ptf_fail_memory(err);
     ptf_balls room = {bytes, bytes + balls};
@@ -100,7 +100,8 @@ static ptf_status run_alone(void *context, ptf_error *err)
     const alone *a = context;
     ptf_enclosure *enc = a->enc;
     ptf_enclose_worker *own = &enc->workers[0];
-    ptf_enclose_pass pass = {a->count, enc->threads, a->executed, &own->room};
+    ptf_enclose_pass pass = {a->count, enc->threads, a->executed,
+                             &own->scratch};
     ptf_enclose_step step = {.enc = enc,
                              .pass = &pass,
                              .node = a->node,

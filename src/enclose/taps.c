@@ -30,7 +30,7 @@ typedef struct place {
     ptf_balls in;
 } place;
 
-/* Along axis d and those behind it, of 'floats' numbers from 'first' on. */
+/* Along axis d and those after it, of 'floats' numbers from 'first' on. */
 static sums sum_up(const place *p, int d, int64_t first, int64_t floats)
 {
     sums s = {0, 0, 0, 0};

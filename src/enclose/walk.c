@@ -48,7 +48,7 @@ typedef struct span {
 
 /*
  * Whose balls no image needs any more once it has gone through the walk: those
- * that come to be in it and that no node behind it reads.
+ * that come to be in it and that no node after it reads.
  */
 static void find_passing(const walk *w)
 {
@@ -134,7 +134,7 @@ static void walk_image(void *context, int64_t n, int thread)
 {
     const walk *w = context;
     ptf_enclose_worker *own = &w->enc->workers[thread];
-    span one = {w, own, n, thread, {1, 1, w->executed, &own->room}};
+    span one = {w, own, n, thread, {1, 1, w->executed, &own->scratch}};
     if (own->status == PTF_OK)
         own->status = walk_on(&one, &own->err);
 }
@@ -202,7 +202,7 @@ static ptf_status run_taps(walk *w, ptf_error *err)
     int nodes = enc->net->node_count;
     ptf_enclose_worker *first = &enc->workers[0];
     span all = {
-        w, first, 0, 0, {w->count, enc->threads, w->executed, &first->room}};
+        w, first, 0, 0, {w->count, enc->threads, w->executed, &first->scratch}};
     ptf_status status = PTF_OK;
     for (int64_t n = 0; n < w->count; n++)
         enc->bad[n] = -1;

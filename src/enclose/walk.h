@@ -8,7 +8,7 @@
 
 #include "enclose/enclose.h"
 
-/* A value's balls; those of image n are n * 'stride' behind the first. */
+/* A value's balls; those of image n are n * 'stride' after the first. */
 typedef struct ptf_enclose_value {
     ptf_balls balls;
     int64_t stride; /* 0: a constant, the same for all images */
@@ -16,7 +16,7 @@ typedef struct ptf_enclose_value {
 
 /* What a thread has of its own. */
 typedef struct ptf_enclose_worker {
-    ptf_room room;
+    ptf_scratch scratch;
     ptf_enclose_value *operands; /* of a node, as many as any has */
     ptf_status status;
     ptf_error err;
@@ -31,16 +31,16 @@ struct ptf_enclosure {
     int64_t *sizes;         /* balls of one image, per node */
     int64_t most;           /* that a node reads, or gives */
     ptf_enclose_value *own; /* per node: [image][size], or [size] */
-    int *root;        /* per node: the one whose balls it has, or passes on */
-    bool *passing;    /* per root: nobody reads it once a walk is over */
-    bool large;       /* balls of all values are too much to keep */
-    bool apart;       /* each value has memory of its own */
-    ptf_room shared;  /* what values share otherwise */
-    ptf_room alone;   /* operands of a node that runs alone */
-    ptf_balls staged; /* operands that are copied: [image][most] */
-    int *bad;         /* per image: the first node that says nothing, or -1 */
-    const ptf_numbers *numbers;  /* per node */
-    ptf_enclose_worker *workers; /* per thread */
+    int *root;          /* per node: the one whose balls it has, or passes on */
+    bool *passing;      /* per root: nobody reads it once a walk is over */
+    bool large;         /* balls of all values are too much to keep */
+    bool apart;         /* each value has memory of its own */
+    ptf_scratch shared; /* what values share otherwise */
+    ptf_scratch alone;  /* operands of a node that runs alone */
+    ptf_balls staged;   /* operands that are copied: [image][most] */
+    int *bad;           /* per image: the first node that says nothing, or -1 */
+    const ptf_parameters *numbers; /* per node */
+    ptf_enclose_worker *workers;   /* per thread */
     const char *undecided;
 };
 
@@ -133,8 +133,8 @@ ptf_status ptf_enclose_taps(const ptf_enclose_step *step, ptf_error *err);
 const ptf_enclose_family *ptf_enclose_family_of(const ptf_node *node);
 
 /* A constant, exactly, or as a run may have rounded it. */
-void ptf_enclose_constant(const ptf_numbers *numbers, int64_t n, bool executed,
-                          ptf_balls out);
+void ptf_enclose_constant(const ptf_parameters *numbers, int64_t n,
+                          bool executed, ptf_balls out);
 
 /* Runs the node, and notes which images' balls say nothing. */
 ptf_status ptf_enclose_run_step(ptf_enclose_step *step, ptf_error *err);

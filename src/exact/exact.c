@@ -15,7 +15,7 @@ static ptf_exact_family *const families[PTF_FAMILY_COUNT] = {
 /* ------------------------------------------------------------ make */
 
 /* The batch norm that alone reads product i and scales its channels; or -1. */
-static int norm_behind(const ptf_exact *exact, int i)
+static int norm_after(const ptf_exact *exact, int i)
 {
     const ptf_net *net = exact->net;
     int only = ptf_net_only_consumer(net, i);
@@ -34,12 +34,12 @@ static ptf_status read_norms(ptf_exact *exact, int i, ptf_error *err)
     ptf_exact_numbers *numbers = &exact->numbers[i];
     if (!ptf_op_is(node->op, PTF_FAMILY_PRODUCT))
         return PTF_OK;
-    int behind = norm_behind(exact, i);
+    int after = norm_after(exact, i);
     const double *scale =
-        behind >= 0 ? exact->numbers[behind].plain.scale.value : NULL;
+        after >= 0 ? exact->numbers[after].plain.scale.value : NULL;
     return ptf_exact_lipschitz(
-        node, numbers, scale,
-        &exact->numbers[behind >= 0 ? behind : i].lipschitz, err);
+        node, numbers, scale, &exact->numbers[after >= 0 ? after : i].lipschitz,
+        err);
 }
 
 static ptf_status read_numbers(void *context, ptf_error *err)

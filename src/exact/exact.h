@@ -46,7 +46,7 @@ typedef struct ptf_fixed {
 
 /* Parameters of a node, which do not depend on n and are read once. */
 typedef struct ptf_exact_numbers {
-    ptf_numbers plain;
+    ptf_parameters plain;
     /* Of a product: its weights, with the scale of an epilogue, are 0 or less
      * than 2^exponent in their row, and integers of 'planes' digits; norms of
      * rows; and that of all as a linear map.  Of a batch norm that alone reads

@@ -15,8 +15,8 @@
  * They are counted modulo 2^64, and what comes out fits: of each term the low
  * half is below 2^52, and 2 floor(V X / 2^52) - X - v / 2, as V X / 2^51 is v x
  * / 2^51 + v / 2 + X, within 2 of v x / 2^51, which is 2^49 at most; for 256
- * terms that is below 2^61 and 2^58.  sum X stands behind the panel, sum v
- * behind the row.
+ * terms that is below 2^61 and 2^58.  sum X stands after the panel, sum v
+ * after the row.
  *
  * SPDX-License-Identifier: Apache-2.0
  */

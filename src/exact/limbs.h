@@ -36,7 +36,7 @@ typedef struct ptf_limbs {
     /*
      * Makes words of 'terms' weights, integers of magnitude 2^50 at most, and
      * of the balanced digits in the first 'terms' rows of a panel, in place.
-     * Both have room behind them for what an instruction set wants to know of
+     * Both have room after them for what an instruction set wants to know of
      * all terms.
      */
     void (*pack_row)(int64_t terms, const double *weights,
@@ -45,7 +45,7 @@ typedef struct ptf_limbs {
     /*
      * For each of 'rows' rows of words, which are PTF_ROW_WORDS apart: adds the
      * sum of its products with the panel to the digits at 'sums', of which
-     * those of each row are 'step' behind the last: below 2^61 to the lowest
+     * those of each row are 'step' after the last: below 2^61 to the lowest
      * and 2^59 to the next, either sign.
      */
     void (*dot)(int64_t rows, int64_t terms, const uint64_t *weights,
@@ -71,7 +71,7 @@ extern const ptf_limbs ptf_limbs_ref, ptf_limbs_neon, ptf_limbs_avx2,
 
 /* The best one here, which the environment variable PTF_ISA may lower. */
 const ptf_limbs *ptf_limbs_default(void);
-/* The i-th that can run here, from plain to best; NULL behind the last. */
+/* The i-th that can run here, from plain to best; NULL after the last. */
 const ptf_limbs *ptf_limbs_here(int i);
 
 #endif

@@ -121,7 +121,7 @@ static bool factor_rows(double *work, int64_t n, int64_t first, int64_t end)
     return true;
 }
 
-/* Takes the products of these rows off all that is behind them. */
+/* Takes the products of these rows off all that is after them. */
 typedef struct trailing {
     double *work;
     int64_t n, first, end;
@@ -224,18 +224,18 @@ typedef struct unfolding {
 
 static double weight_of(const unfolding *u, int64_t row, int64_t term)
 {
-    const ptf_numbers *n = &u->numbers->plain;
+    const ptf_parameters *n = &u->numbers->plain;
     int64_t i = row * u->channels * u->taps + term;
     double w = n->f32 != NULL ? (double)n->f32[i] : n->f64[i];
     w *= n->scale.value != NULL ? n->scale.value[row] : 1;
     return u->scale != NULL ? w * u->scale[row] : w;
 }
 
-/* (outputs) x (inputs * taps), or 'turned' (inputs) x (outputs * taps); the
+/* (outputs) x (inputs * taps), or 'transposed' (inputs) x (outputs * taps); the
  * side that is shorter is the rows. */
-static void fill(const unfolding *u, int64_t group, bool turned, matrix *x)
+static void fill(const unfolding *u, int64_t group, bool transposed, matrix *x)
 {
-    int64_t high = turned ? u->channels : u->rows;
+    int64_t high = transposed ? u->channels : u->rows;
     int64_t wide = u->rows * u->channels * u->taps / high;
     bool flip = high > wide;
     x->n = flip ? wide : high;
@@ -243,8 +243,8 @@ static void fill(const unfolding *u, int64_t group, bool turned, matrix *x)
     for (int64_t j = 0; j < u->rows; j++)
         for (int64_t k = 0; k < u->channels; k++)
             for (int64_t t = 0; t < u->taps; t++) {
-                int64_t row = turned ? k : j;
-                int64_t column = (turned ? j : k) * u->taps + t;
+                int64_t row = transposed ? k : j;
+                int64_t column = (transposed ? j : k) * u->taps + t;
                 x->a[flip ? column * x->m + row : row * x->m + column] =
                     weight_of(u, group * u->rows + j, k * u->taps + t);
             }
@@ -267,7 +267,7 @@ static double overlap(const ptf_attrs *a, bool strided)
     return c;
 }
 
-static bool bound_by(const unfolding *u, bool turned, double copies,
+static bool bound_by(const unfolding *u, bool transposed, double copies,
                      double *bound)
 {
     int64_t groups = u->node->attrs.out_channels / u->rows;
@@ -277,7 +277,7 @@ static bool bound_by(const unfolding *u, bool turned, double copies,
     bool ok = x.a != NULL;
     for (int64_t g = 0; ok && g < groups; g++) {
         double norm = 0;
-        fill(u, g, turned, &x);
+        fill(u, g, transposed, &x);
         ok = norm_of(&x, &norm);
         most = fmax(most, norm);
     }
@@ -314,12 +314,12 @@ ptf_status ptf_exact_lipschitz(const ptf_node *node,
     u.rows /= a->groups;
     u.channels /= a->groups;
     u.taps = ptf_tensor_numel(&weight) / a->out_channels / u.channels;
-    bool turned = ptf_op_is_transposed(node->op), plain = true;
+    bool transposed = ptf_op_is_transposed(node->op), plain = true;
     for (int i = 0; i < PTF_MAP_AXES; i++)
         plain = plain && a->stride[i] == 1;
-    bool ok = bound_by(&u, turned, overlap(a, true), bound);
+    bool ok = bound_by(&u, transposed, overlap(a, true), bound);
     if (ok && plain && u.taps > 1)
-        ok = bound_by(&u, !turned, overlap(a, false), bound);
+        ok = bound_by(&u, !transposed, overlap(a, false), bound);
     if (u.rows == 1 && u.channels == 1)
         *bound = fmin(*bound, sum_of_taps(&u));
     return ok ? PTF_OK : ptf_fail_memory(err);

@@ -24,7 +24,7 @@ typedef struct reading {
 } reading;
 
 /* Weight i, exactly: a scale is only taken of f32 by f32. */
-static inline double weight_at(const ptf_numbers *n, int64_t row, int64_t i)
+static inline double weight_at(const ptf_parameters *n, int64_t row, int64_t i)
 {
     double w = n->f32 != NULL ? (double)n->f32[i] : n->f64[i];
     return n->scale.value != NULL ? w * n->scale.value[row] : w;
@@ -33,7 +33,7 @@ static inline double weight_at(const ptf_numbers *n, int64_t row, int64_t i)
 static void read_row(void *context, int64_t row, int thread)
 {
     const reading *r = context;
-    const ptf_numbers *n = &r->numbers->plain;
+    const ptf_parameters *n = &r->numbers->plain;
     double most = 0;
     int exponent = 0, planes = 1;
     (void)thread;
@@ -107,7 +107,7 @@ static bool weights(const void *context, int64_t row, int plane, int64_t from,
                     int64_t count, double *to)
 {
     const layer *l = context;
-    const ptf_numbers *n = &l->numbers->plain;
+    const ptf_parameters *n = &l->numbers->plain;
     int64_t first = row * l->sums.channels * l->sums.taps + from;
     double scale = ldexp(1.0, PTF_DIGIT_BITS - 1 - l->numbers->exponent[row]);
     bool any = plane == 0;
@@ -284,7 +284,7 @@ static double largest_sum(const layer *l)
 /* ------------------------------------------------------------ biases */
 
 /* bias scale + shift as two doubles, which are exact for f32 and f32. */
-static void bias_of(const ptf_numbers *n, int64_t row, double part[2])
+static void bias_of(const ptf_parameters *n, int64_t row, double part[2])
 {
     part[0] = n->bias.value != NULL ? n->bias.value[row] : 0.0;
     part[1] = n->shift.value != NULL ? n->shift.value[row] : 0.0;

@@ -8,7 +8,7 @@
 /* As doubles, which hold all but integers beyond 2^53, and u of those. */
 ptf_status ptf_exact_family_source(const ptf_exact_step *s, ptf_error *err)
 {
-    const ptf_numbers *numbers = &s->exact->numbers[s->node].plain;
+    const ptf_parameters *numbers = &s->exact->numbers[s->node].plain;
     int64_t count = s->out->count;
     double *room = ptf_alloc((size_t)count * 2 * sizeof(*room));
     if (room == NULL)

@@ -211,14 +211,14 @@ static void absolute(const void *context, ptf_exact_lanes *lanes)
 {
     const ptf_exact *exact = lanes->step->exact;
     const bool *always = context; /* negates */
-    int64_t zero[PTF_LIMBS_MOST] = {0}, turned[PTF_LANE_DIGITS];
+    int64_t zero[PTF_LIMBS_MOST] = {0}, negated[PTF_LANE_DIGITS];
     for (int i = 0; i < exact->n * PTF_LANES; i++) {
         int lane = i % PTF_LANES;
         bool turn = *always || ptf_digits_less(lanes->in[0] + lane, PTF_LANES,
                                                zero, 1, exact->n);
-        turned[i] = turn ? -lanes->in[0][i] : lanes->in[0][i];
+        negated[i] = turn ? -lanes->in[0][i] : lanes->in[0][i];
     }
-    exact->limbs->cut(exact->n, turned, 0, NULL, exact->n, lanes->out);
+    exact->limbs->cut(exact->n, negated, 0, NULL, exact->n, lanes->out);
     memcpy(lanes->radius, lanes->r[0], sizeof(lanes->radius));
 }
 

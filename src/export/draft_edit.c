@@ -384,7 +384,7 @@ static bool hold(ptf_draft_edit *e, const char *name, const ptf_tensor *tensor)
     return !is_new || ptf_text_table_add(&e->draft->tensors, name, held);
 }
 
-/* Parameters stand in front: behind the last one that is left. */
+/* Parameters stand in front: after the last one that is left. */
 static size_t place_of_parameter(const ptf_draft_edit *e, const json_t *spec)
 {
     size_t i, place = 0;
@@ -399,7 +399,7 @@ static size_t place_of_parameter(const ptf_draft_edit *e, const json_t *spec)
     return place;
 }
 
-/* A new parameter, behind the one of 'before', if that is one. */
+/* A new parameter, after the one of 'before', if that is one. */
 static value *add_parameter(ptf_draft_edit *e, const char *wanted,
                             const ptf_tensor *tensor, const value *before)
 {

@@ -60,7 +60,7 @@ void ptf_draft_edit_retarget(ptf_draft_edit *edit, json_t *call,
 void ptf_draft_edit_tensor(ptf_draft_edit *edit, json_t *call, const char *name,
                            const ptf_tensor *tensor, const char *wanted);
 
-/* A value has this shape behind its first axis. */
+/* A value has this shape after its first axis. */
 void ptf_draft_edit_shape(ptf_draft_edit *edit, const char *name,
                           const ptf_shape *shape);
 

@@ -199,7 +199,7 @@ static ptf_status put_group(writing *w, const ptf_save *all, const group *g)
     return status;
 }
 
-/* Extra files go by what is behind the name of their folder. */
+/* Extra files go by what is after the name of their folder. */
 static ptf_status put_extra(writing *w, const ptf_entry *extra)
 {
     const ptf_program *p = w->draft->program;

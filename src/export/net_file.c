@@ -25,7 +25,7 @@ static bool is_program(const char *path)
 /* A FILE that writes into memory of ours. */
 typedef struct sink {
     char *text;
-    size_t size, capacity; /* a zero behind the text is not counted */
+    size_t size, capacity; /* a zero after the text is not counted */
 } sink;
 
 static ssize_t sink_write(void *cookie, const char *bytes, size_t size)

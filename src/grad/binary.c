@@ -48,7 +48,7 @@ static void add_axis(axes *to, const axis *a)
     to->positions *= a->size;
 }
 
-/* True when 'outer' goes on where the axis behind it ends. */
+/* True when 'outer' goes on where the axis after it ends. */
 static bool goes_on(const axis *outer, const axis *inner)
 {
     return outer->step[0] == inner->step[0] * inner->size &&

@@ -147,7 +147,7 @@ ptf_status ptf_back_product(ptf_gradient *g, int i, ptf_error *err)
     ptf_back *n = &g->nodes[i];
     const ptf_conv *v = &n->conv;
     need(&g->zero_floats, v->in.channels);
-    if (!is_plain(v) && group_out(v) > 1 && n->turned == NULL)
+    if (!is_plain(v) && group_out(v) > 1 && n->transposed == NULL)
         need(&g->reached_floats,
              ptf_max_i64(taps_of(v), up_to(REACHED_FLOATS, filter_floats(v),
                                            g->batch * pixels_of(&v->out))));

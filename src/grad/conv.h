@@ -71,10 +71,10 @@ static inline bool is_linear(const ptf_conv *v)
            w->kernel[2] == v->in.width;
 }
 
-static inline void run_products(const ptf_gradient *g, ptf_products products)
+static inline void run_products(const ptf_gradient *g, ptf_gemms products)
 {
     products.scratch = g->scratch;
-    ptf_products_run(g->kernels, g->threads, &products);
+    ptf_gemms_run(g->kernels, g->threads, &products);
 }
 
 #endif

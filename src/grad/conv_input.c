@@ -28,21 +28,21 @@ static int64_t piece_pixels(const piece *p)
     return p->images * p->part.rows * p->part.columns;
 }
 
-static ptf_product reached_product(const void *context, int64_t unused)
+static ptf_gemm reached_product(const void *context, int64_t unused)
 {
     const piece *p = context;
     (void)unused;
     const ptf_conv *v = &p->n->conv;
     int64_t out = group_out(v), row = group_in(v) * taps_of(v);
     int64_t plane = pixels_of(&v->out), image = v->out.channels * plane;
-    return (ptf_product){
+    return (ptf_gemm){
         .x = p->n->d + p->first * image + p->group * out * plane +
              p->part.row * v->out.width + p->part.column,
         .taps = p->n->channel_offset,
         .terms = out,
         .weights =
             p->n->weights + p->group * out * row + p->channel * taps_of(v),
-        .turned = row,
+        .transposed = row,
         .channels = p->channels * taps_of(v),
         .out_height = p->part.rows,
         .out_width = p->part.columns,
@@ -128,11 +128,11 @@ static void piece_back(piece *p)
         ptf_max_i64(1, (int64_t)p->g->reached_floats / taps / piece_pixels(p));
     for (p->channel = 0; p->channel < all; p->channel += most) {
         p->channels = ptf_min_i64(all - p->channel, most);
-        run_products(p->g, (ptf_products){.of = reached_product,
-                                          .context = p,
-                                          .groups = 1,
-                                          .channels = p->channels * taps,
-                                          .pixels = piece_pixels(p)});
+        run_products(p->g, (ptf_gemms){.of = reached_product,
+                                       .context = p,
+                                       .groups = 1,
+                                       .channels = p->channels * taps,
+                                       .pixels = piece_pixels(p)});
         ptf_each(p->g->threads, p->images * p->channels, add_reached, p);
     }
 }
@@ -187,7 +187,7 @@ static void alone_back(piece *p)
 }
 
 /* Straight into dx; adding +0 makes of -0 what adding to +0 does. */
-static ptf_product plain_product(const void *context, int64_t group)
+static ptf_gemm plain_product(const void *context, int64_t group)
 {
     const piece *p = context;
     const ptf_conv *v = &p->n->conv;
@@ -196,7 +196,7 @@ static ptf_product plain_product(const void *context, int64_t group)
     whole.part = (ptf_part){0, v->out.height, 0, v->out.width};
     whole.group = group;
     whole.channels = group_in(v);
-    ptf_product q = reached_product(&whole, 0);
+    ptf_gemm q = reached_product(&whole, 0);
     q.y = p->dx + group * group_in(v) * pixels_of(&v->in);
     q.y_image = v->in.channels * pixels_of(&v->in);
     q.y_channel = pixels_of(&v->in);
@@ -220,20 +220,20 @@ void ptf_back_conv_input(const ptf_gradient *g, int i, int operand, float *dx)
     const ptf_conv *v = &g->nodes[i].conv;
     piece p = {.g = g, .n = &g->nodes[i], .dx = dx};
     int64_t images = g->count * ptf_gradient_rows(g, i);
-    if (p.n->turned != NULL) {
-        ptf_plan_run(p.n->turned, p.n->d, g->count, dx, NULL);
+    if (p.n->transposed != NULL) {
+        ptf_plan_run(p.n->transposed, p.n->d, g->count, dx, NULL);
         return;
     }
-    if (g->kernels->product == NULL) {
+    if (g->kernels->gemm == NULL) {
         ptf_each(g->threads, images, ref_input, &p);
         return;
     }
     if (is_plain(v)) {
-        run_products(g, (ptf_products){.of = plain_product,
-                                       .context = &p,
-                                       .groups = v->groups,
-                                       .channels = group_in(v),
-                                       .pixels = images * pixels_of(&v->out)});
+        run_products(g, (ptf_gemms){.of = plain_product,
+                                    .context = &p,
+                                    .groups = v->groups,
+                                    .channels = group_in(v),
+                                    .pixels = images * pixels_of(&v->out)});
         return;
     }
     int64_t planes = g->count * v->in.channels;

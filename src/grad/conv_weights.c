@@ -50,7 +50,7 @@ static void pad_plane(void *context, int64_t i, int thread)
 }
 
 /* Of one group of channels, and one slice of the kernels. */
-static ptf_product weights_product(const void *context, int64_t i)
+static ptf_gemm weights_product(const void *context, int64_t i)
 {
     const weights_run *r = context;
     const ptf_conv *v = &r->n->conv;
@@ -62,7 +62,7 @@ static ptf_product weights_product(const void *context, int64_t i)
     int64_t plane = slice * (padded ? r->n->padded[0] : v->in.depth);
     int64_t taps = taps_of(v), pixels = pixels_of(&v->out);
     bool one = taps == 1; /* the input channels are the columns of one row */
-    return (ptf_product){
+    return (ptf_gemm){
         .x = (padded ? r->g->padded : r->x) + group * group_in(v) * plane +
              z * w->dilation[0] * slice,
         .taps = r->n->pixel_offset,
@@ -88,11 +88,11 @@ static ptf_product weights_product(const void *context, int64_t i)
  * Threads take its blocks of 256 terms, all filters' blocks in a row, and the
  * sums of the blocks are then added in order.
  */
-static ptf_product block_product(const void *context, int64_t i)
+static ptf_gemm block_product(const void *context, int64_t i)
 {
     const weights_run *r = context;
     int64_t blocks = blocks_of(&r->n->conv), block = r->first + i;
-    ptf_product q = weights_product(r, block / blocks);
+    ptf_gemm q = weights_product(r, block / blocks);
     int64_t begin = block % blocks * PTF_BLOCK_TERMS;
     q.taps += begin;
     q.weights += begin;
@@ -122,18 +122,18 @@ static void filters_alone(weights_run *r)
     int64_t most = (int64_t)r->g->reached_floats / filter_floats(v), count;
     for (r->first = 0; r->first < all; r->first += count) {
         count = ptf_min_i64(all - r->first, most);
-        run_products(r->g, (ptf_products){.of = block_product,
-                                          .context = r,
-                                          .groups = count,
-                                          .channels = 1,
-                                          .pixels = filter_floats(v)});
+        run_products(r->g, (ptf_gemms){.of = block_product,
+                                       .context = r,
+                                       .groups = count,
+                                       .channels = 1,
+                                       .pixels = filter_floats(v)});
         add_blocks(r, count);
     }
 }
 
 /* ------------------------------------------------------------------ images */
 
-/* The cotangent's rows, turned, times those of the input. */
+/* The cotangent's rows, transposed, times those of the input. */
 static ptf_matmul rows_product(const void *context, int64_t unused)
 {
     const weights_run *r = context;
@@ -160,7 +160,7 @@ static void image_weights(weights_run *r)
                         &(ptf_matmuls){rows_product, r, 1, r->g->scratch});
         return;
     }
-    if (r->g->kernels->product == NULL) {
+    if (r->g->kernels->gemm == NULL) {
         ptf_ref_conv_weights(v, r->x, r->d, r->by);
         return;
     }
@@ -171,11 +171,11 @@ static void image_weights(weights_run *r)
         filters_alone(r);
         return;
     }
-    run_products(r->g, (ptf_products){.of = weights_product,
-                                      .context = r,
-                                      .groups = v->groups * slices,
-                                      .channels = group_out(v),
-                                      .pixels = filter_floats(v) / slices});
+    run_products(r->g, (ptf_gemms){.of = weights_product,
+                                   .context = r,
+                                   .groups = v->groups * slices,
+                                   .channels = group_out(v),
+                                   .pixels = filter_floats(v) / slices});
 }
 
 /* Output channel i of one image's gradient to that of the images before. */

@@ -27,7 +27,7 @@ typedef struct ptf_back {
                       transposed convolution what it transposes, whose 'in'
                       is the output */
     const float *weights;
-    ptf_plan *turned; /* the layer that takes cotangents back to the input,
+    ptf_plan *transposed; /* the layer that takes cotangents back to the input,
                          where that is no work for 2-D maps */
     int64_t padded[PTF_MAP_AXES]; /* the padded input, or 0 */
     int32_t *channel_offset;      /* of the output's channels, from the first */
@@ -45,7 +45,7 @@ typedef struct ptf_back {
     /* softmax */
     int64_t outer, length, inner;
 
-    ptf_tapping *tapping; /* pads and resizes: turned */
+    ptf_tapping *tapping; /* pads and resizes: transposed */
 } ptf_back;
 
 struct ptf_gradient {

@@ -242,7 +242,7 @@ void ptf_gradient_free(ptf_gradient *g)
         return;
     for (int i = 0; g->nodes != NULL && i < g->net->node_count; i++) {
         ptf_plan_free(g->nodes[i].plain);
-        ptf_plan_free(g->nodes[i].turned);
+        ptf_plan_free(g->nodes[i].transposed);
     }
     ptf_plan_free(g->plan);
     ptf_arena_free(&g->arena);

@@ -38,7 +38,7 @@ static int64_t product_at(const matmul_run *r, int64_t own)
     return at;
 }
 
-/* By a, d times b turned; by b, a turned times d. */
+/* By a, d times b transposed; by b, a transposed times d. */
 static ptf_matmul product_of(const void *context, int64_t i)
 {
     const matmul_run *r = context;

@@ -55,8 +55,9 @@ static ptf_status make_plain(ptf_gradient *g, int i,
  * weights, and a transposed one as a convolution.  Both take the sizes that
  * there are, whatever the window leaves over.
  */
-static ptf_status make_turned(ptf_gradient *g, int i,
-                              const ptf_plan_options *options, ptf_error *err)
+static ptf_status make_transposed(ptf_gradient *g, int i,
+                                  const ptf_plan_options *options,
+                                  ptf_error *err)
 {
     static const ptf_op ops[][2] = {
         {PTF_OP_CONV_TRANSPOSE1D, PTF_OP_CONV1D},
@@ -66,10 +67,10 @@ static ptf_status make_turned(ptf_gradient *g, int i,
     ptf_node node = g->net->nodes[i];
     const ptf_shape *in = &g->shapes[node.inputs[0]], *out = &g->shapes[i];
     ptf_attrs *a = &node.attrs;
-    bool turned = ptf_op_is_transposed(node.op);
-    if (!turned && node.op != PTF_OP_CONV3D)
+    bool transposed = ptf_op_is_transposed(node.op);
+    if (!transposed && node.op != PTF_OP_CONV3D)
         return PTF_OK;
-    node.op = ops[ptf_op_map_axes(node.op) - 1][turned];
+    node.op = ops[ptf_op_map_axes(node.op) - 1][transposed];
     a->in_channels = out->dim[0];
     a->out_channels = in->dim[0];
     a->has_bias = false;
@@ -78,14 +79,14 @@ static ptf_status make_turned(ptf_gradient *g, int i,
         a->more[axis] = a->output_padding[axis] = 0;
     for (int d = 1; d < in->rank; d++) {
         int axis = d + PTF_MAP_AXES - in->rank;
-        int64_t small = turned ? in->dim[d] : out->dim[d];
-        int64_t large = turned ? out->dim[d] : in->dim[d];
+        int64_t small = transposed ? in->dim[d] : out->dim[d];
+        int64_t large = transposed ? out->dim[d] : in->dim[d];
         int64_t exact = (small - 1) * a->stride[axis] +
                         (a->kernel[axis] - 1) * a->dilation[axis] + 1 -
                         2 * a->padding[axis];
         a->more[axis] = exact - large;
     }
-    return make_alone(g, &node, out, options, &g->nodes[i].turned, err);
+    return make_alone(g, &node, out, options, &g->nodes[i].transposed, err);
 }
 
 static ptf_status make(ptf_gradient *g, int i, const ptf_plan_options *options,
@@ -101,7 +102,7 @@ static ptf_status make(ptf_gradient *g, int i, const ptf_plan_options *options,
     if (status == PTF_OK && n->by[PTF_ROLE_SCALE] != NULL)
         status = make_plain(g, i, options, err);
     if (status == PTF_OK)
-        status = make_turned(g, i, options, err);
+        status = make_transposed(g, i, options, err);
     return status == PTF_OK ? ptf_back_product(g, i, err) : status;
 }
 

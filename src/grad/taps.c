@@ -38,19 +38,19 @@ ptf_status ptf_back_make_taps(ptf_gradient *g, int i,
 {
     const ptf_node *node = &g->net->nodes[i];
     const ptf_shape *in = &g->shapes[node->inputs[0]];
-    ptf_taps taps, turned;
+    ptf_taps taps, transposed;
     ptf_tapping *t = ptf_arena_alloc(&g->arena, sizeof(*t));
     (void)options;
     if (t == NULL ||
         !ptf_op_taps(&g->arena, node->op, &node->attrs, in, &g->shapes[i],
                      &taps) ||
-        !ptf_taps_turn(&g->arena, &taps, &turned))
+        !ptf_taps_transpose(&g->arena, &taps, &transposed))
         return ptf_fail_memory(err);
-    *t = (ptf_tapping){.planes = 1, .rank = turned.rank - turned.first};
-    for (int d = 0; d < turned.first; d++)
+    *t = (ptf_tapping){.planes = 1, .rank = transposed.rank - transposed.first};
+    for (int d = 0; d < transposed.first; d++)
         t->planes *= in->dim[d];
     for (int d = 0; d < t->rank; d++) {
-        const ptf_axis_taps *from = &turned.axes[turned.first + d];
+        const ptf_axis_taps *from = &transposed.axes[transposed.first + d];
         t->axes[d] = (ptf_tap_axis){from->in, from->out, from->begin,
                                     from->index, from->rounded};
     }

@@ -13,7 +13,7 @@
 /* Encoders make about ten scans; a file with thousands is an attack. */
 enum { MOST_SCANS = 200 };
 
-/* In front of XMP's text, with the zero behind it. */
+/* In front of XMP's text, with the zero after it. */
 #define XMP_NAME "http://ns.adobe.com/xap/1.0/"
 
 typedef struct jpeg_picture {

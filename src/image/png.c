@@ -69,7 +69,7 @@ static void on_free(png_structp png, png_voidp block)
 
 /* ------------------------------------------------------------- orientation */
 
-/* The last chunk eXIf, which may also stand behind the pixels. */
+/* The last chunk eXIf, which may also stand after the pixels. */
 static int chunk_orientation(const ptf_file *file)
 {
     enum { SIGNATURE = 8, FRAME = 12 };

@@ -14,7 +14,7 @@ static const char *const descriptions[] = {
     [PTF_DTYPE_U32] = "<u4", [PTF_DTYPE_U64] = "<u8", [PTF_DTYPE_BOOL] = "|b1",
 };
 
-/* NumPy aligns the elements to 64 bytes with spaces behind the dict. */
+/* NumPy aligns the elements to 64 bytes with spaces after the dict. */
 void ptf_npy_header(ptf_buffer *out, ptf_dtype dtype, int rank,
                     const int64_t *shape)
 {

@@ -43,8 +43,8 @@ static ptf_status compare_arch(const ptf_arch *arch, const ptf_checkpoint *ckpt,
 static bool is_torchscript(const ptf_checkpoint *ckpt)
 {
     static const char kind[] = "TorchScript";
-    ptf_facts facts;
-    ptf_checkpoint_facts(ckpt, &facts);
+    ptf_checkpoint_info facts;
+    ptf_checkpoint_describe(ckpt, &facts);
     return strncmp(facts.kind, kind, strlen(kind)) == 0;
 }
 

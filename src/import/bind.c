@@ -226,8 +226,8 @@ ptf_status ptf_net_print_mismatch(const char *text, const char *text_name,
 ptf_status ptf_net_need_tensors(const ptf_checkpoint *ckpt, ptf_error *err)
 {
     ptf_origin origin = {ptf_checkpoint_file(ckpt)->name, NULL};
-    ptf_facts facts;
-    ptf_checkpoint_facts(ckpt, &facts);
+    ptf_checkpoint_info facts;
+    ptf_checkpoint_describe(ckpt, &facts);
     if (ptf_checkpoint_tensor_count(ckpt) > 0 || facts.constant_count == 0)
         return PTF_OK;
     return ptf_fail(err, PTF_UNSUPPORTED, &origin, PTF_NO_OFFSET,

@@ -1,5 +1,5 @@
 /*
- * The forward() that torch.fx generates, and print() shows behind the modules:
+ * The forward() that torch.fx generates, and print() shows after the modules:
  *
  *     def forward(self, input):
  *         input_1 = input

@@ -42,13 +42,13 @@ static bool is_norm(const ptf_net *net, int index)
 /* -------------------------------------------------------------------- rules */
 
 /* Each looks at one layer, and says in *other which one it belongs to. */
-static bool norm_behind_norm(const ptf_net *net, int index, int *other)
+static bool norm_after_norm(const ptf_net *net, int index, int *other)
 {
     *other = before(net, index);
     return is_norm(net, index) && is_norm(net, *other);
 }
 
-static bool weights_behind_weights(const ptf_net *net, int index, int *other)
+static bool weights_after_weights(const ptf_net *net, int index, int *other)
 {
     *other = index - 1;
     while (*other > 0 && is_affine(&net->nodes[*other]))
@@ -119,8 +119,8 @@ static const struct {
     bool (*applies)(const ptf_net *net, int index, int *other);
     const char *lead, *between, *tail;
 } rules[] = {
-    {norm_behind_norm, "batch norm ", " stands right before batch norm ", ""},
-    {weights_behind_weights, "", " and ", " have no activation between them"},
+    {norm_after_norm, "batch norm ", " stands right before batch norm ", ""},
+    {weights_after_weights, "", " and ", " have no activation between them"},
     {norm_before_weights, "batch norm ", " stands before ", ", not after it"},
     {second_path, "the name ", NULL, " speaks of a second path"},
     {block_name, "the class around ", NULL,

@@ -57,7 +57,7 @@ ptf_status ptf_order_settle(ptf_net *net, const ptf_reading *how,
 ptf_status ptf_order_doubt(ptf_net *net, ptf_error *err);
 
 /*
- * Reads the forward() that torch.fx prints behind a module's text, which must
+ * Reads the forward() that torch.fx prints after a module's text, which must
  * be the lines from 'first' on.  It must run the layers of the net one after
  * the other, as the text has them.
  */

@@ -9,9 +9,9 @@
 #define PTF_FMA  __builtin_fma
 #include "kernel/scalar.inc"
 
-#include "kernel/product.inc"
+#include "kernel/gemm.inc"
 
-#include "kernel/direct.inc"
+#include "kernel/gemv.inc"
 
 #include "kernel/lines.inc"
 

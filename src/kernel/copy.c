@@ -76,7 +76,7 @@ static void transpose(int64_t rows, int64_t columns, const float *x,
 }
 
 /* The axis along which x is contiguous while y is along the last one, or -1. */
-static int turned_axis(const ptf_strides *s)
+static int transposed_axis(const ptf_strides *s)
 {
     int last = s->rank - 1;
     if (last < 1 || s->to[last] != 1 || s->from[last] <= 1)
@@ -97,14 +97,14 @@ static void swap(int64_t *a, int i, int k)
 
 /* Two axes in the inner loops, all others by their count. */
 static void copy_planes(const ptf_strides *s, const float *x, float *y,
-                        bool turned)
+                        bool transposed)
 {
     int a = s->rank - 2, b = s->rank - 1;
     int64_t planes = ptf_strides_count(s, a);
     for (int64_t p = 0; p < planes; p++) {
         int64_t from, to;
         ptf_strides_at(s, a, p, &from, &to);
-        if (turned) {
+        if (transposed) {
             transpose(s->size[a], s->size[b], x + from, s->from[b], y + to,
                       s->to[a]);
             continue;
@@ -142,11 +142,11 @@ void ptf_copy(const ptf_strides *s, int64_t part, int64_t parts, const float *x,
     x += begin * own.from[first];
     y += begin * own.to[first];
     own.size[first] = end - begin;
-    int turned = turned_axis(&own), beside = own.rank - 2;
-    if (turned >= 0 && turned != beside) {
-        swap(own.size, turned, beside);
-        swap(own.from, turned, beside);
-        swap(own.to, turned, beside);
+    int transposed = transposed_axis(&own), beside = own.rank - 2;
+    if (transposed >= 0 && transposed != beside) {
+        swap(own.size, transposed, beside);
+        swap(own.from, transposed, beside);
+        swap(own.to, transposed, beside);
     }
-    copy_planes(&own, x, y, turned >= 0);
+    copy_planes(&own, x, y, transposed >= 0);
 }

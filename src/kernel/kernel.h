@@ -49,8 +49,8 @@
  *                (x < m) or x is NaN.
  *   mix          Sums axis by axis, the last axis inside: acc = +0;
  *                acc = fma(w, t, acc) over the taps of an axis in order, where
- *                t is that sum along the axes behind it, or x.  With the taps
- *                turned it is the gradient, of pick as well.
+ *                t is that sum along the axes after it, or x.  With the taps
+ *                transposed it is the gradient, of pick as well.
  *   norm         norm.inc; var, std, vector_norm, logsumexp: moments.inc.
  *
  * A NaN in an output is always the word 0x7fc00000, because which NaN an
@@ -131,14 +131,15 @@ enum { PTF_BEYOND = 16 };
  * A linear layer is the product of 1x1 maps: pixels are the batch, taps count
  * up.  Either y_channel is 1 and the maps are 1x1, or y_channel is anything.
  */
-typedef struct ptf_product {
+typedef struct ptf_gemm {
     const float *x;
     const int32_t *taps; /* NULL: the terms of a pixel lie side by side */
     int64_t terms;
     const int32_t *ends;  /* of each term's block; NULL: every 256 terms */
     const float *weights; /* [channels][terms], rows 'terms' apart */
     const float *panels;  /* the same as pack() leaves it, or NULL */
-    int64_t turned; /* 0, or the weights are [terms][...], rows so far apart */
+    int64_t
+        transposed; /* 0, or the weights are [terms][...], rows so far apart */
     int64_t channels;
     int64_t out_height, out_width;
     int64_t x_image, x_row, x_column;
@@ -146,7 +147,7 @@ typedef struct ptf_product {
     float *y;
     int64_t y_image, y_channel;
     ptf_epilogue epilogue;
-} ptf_product;
+} ptf_gemm;
 
 /* The functions of one number, and how many parameters one may have. */
 typedef enum ptf_unary {
@@ -202,7 +203,7 @@ typedef struct ptf_strides {
     int64_t size[PTF_AXES], from[PTF_AXES], to[PTF_AXES];
 } ptf_strides;
 
-/* Puts an axis behind the others, or makes the last one longer where that is
+/* Puts an axis after the others, or makes the last one longer where that is
  * the same. */
 void ptf_strides_add(ptf_strides *s, int64_t size, int64_t from, int64_t to);
 
@@ -369,10 +370,10 @@ typedef struct ptf_kernels {
     int64_t lanes;          /* floats in a vector */
     int64_t panel_channels; /* channels of a full panel */
     int64_t tile_pixels;    /* pixels that the inner loop takes at once */
-    int64_t chunk_pixels;   /* most pixels that product() has in work, and */
+    int64_t chunk_pixels;   /* most pixels that gemm() has in work, and */
     int64_t sums;           /* sums of theirs that it keeps */
-    int64_t direct_pixels;  /* most pixels that direct() takes */
-    size_t scratch_size;    /* bytes that product(), direct() need */
+    int64_t gemv_pixels;    /* most pixels that gemv() takes */
+    size_t scratch_size;    /* bytes that gemm(), gemv() need */
 
     /*
      * Weight rows 'row_stride' apart into a panel [terms][width], where width
@@ -384,15 +385,15 @@ typedef struct ptf_kernels {
      * Channels c0 .. c1 - 1 of pixels p0 .. p1 - 1.  c0 is a multiple of
      * panel_channels.  'scratch' is aligned to 64.
      */
-    void (*product)(const ptf_product *product, int64_t c0, int64_t c1,
-                    int64_t p0, int64_t p1, void *scratch);
+    void (*gemm)(const ptf_gemm *gemm, int64_t c0, int64_t c1, int64_t p0,
+                 int64_t p1, void *scratch);
     /*
      * The same for few pixels, whose weights or panels it reads once.  1x1
      * maps, no taps, y_channel 1.  Without panels c0 is a multiple of 'lanes'.
      * y may hold sums of some of the terms meanwhile.
      */
-    void (*direct)(const ptf_product *product, int64_t c0, int64_t c1,
-                   int64_t p0, int64_t p1, void *scratch);
+    void (*gemv)(const ptf_gemm *product, int64_t c0, int64_t c1, int64_t p0,
+                 int64_t p1, void *scratch);
     /* For measuring: 'rounds' times spin_flops operations in registers. */
     void (*spin)(int64_t rounds, float *out);
     double spin_flops;
@@ -405,16 +406,16 @@ const ptf_kernels *ptf_kernels_get(ptf_isa isa);
  * Products of one size, one for each group of channels.  'scratch' has
  * scratch_size bytes for each thread.
  */
-typedef struct ptf_products {
-    ptf_product (*of)(const void *context, int64_t group);
+typedef struct ptf_gemms {
+    ptf_gemm (*of)(const void *context, int64_t group);
     const void *context;
     int64_t groups, channels, pixels; /* channels of one */
     char *scratch;
-} ptf_products;
+} ptf_gemms;
 
-/* Runs them with product(), which ref has not. */
-void ptf_products_run(const ptf_kernels *kernels, int threads,
-                      const ptf_products *products);
+/* Runs them with gemm(), which ref has not. */
+void ptf_gemms_run(const ptf_kernels *kernels, int threads,
+                   const ptf_gemms *products);
 
 /*
  * Products of matrices of one size with the same strides: one of a_term and the

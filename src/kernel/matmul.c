@@ -2,11 +2,11 @@
  * Products of matrices on threads, by the kernel that is best for their size:
  * all give the same bits.
  *
- *   - the product() of convolutions, whose pixels are the rows of a, and whose
- *     weights are b as it lies: its columns one after the other, or turned;
- *   - direct() for few rows and columns that lie so;
+ *   - the gemm() of convolutions, whose pixels are the rows of a, and whose
+ *     weights are b as it lies: its columns one after the other, or transposed;
+ *   - gemv() for few rows and columns that lie so;
  *   - where b is a single column, the same with a as the weights;
- *   - a plain loop for few rows of a turned b, whose tiles would be mostly
+ *   - a plain loop for few rows of a transposed b, whose tiles would be mostly
  *     empty, and with ref.
  *
  * SPDX-License-Identifier: Apache-2.0
@@ -32,26 +32,26 @@ static bool is_swapped(const ptf_matmul *m)
            (m->a_row == m->terms || m->rows == 1);
 }
 
-static ptf_product product_of(const void *context, int64_t i)
+static ptf_gemm product_of(const void *context, int64_t i)
 {
     const ptf_matmuls *all = context;
     ptf_matmul m = all->of(all->context, i);
-    ptf_product q = {.x = m.a,
-                     .taps = m.taps,
-                     .terms = m.terms,
-                     .weights = m.b,
-                     .turned = m.b_column == 1 ? m.b_term : 0,
-                     .channels = m.columns,
-                     .out_height = 1,
-                     .out_width = 1,
-                     .x_image = m.a_row,
-                     .y = m.y,
-                     .y_image = m.columns,
-                     .y_channel = 1};
+    ptf_gemm q = {.x = m.a,
+                  .taps = m.taps,
+                  .terms = m.terms,
+                  .weights = m.b,
+                  .transposed = m.b_column == 1 ? m.b_term : 0,
+                  .channels = m.columns,
+                  .out_height = 1,
+                  .out_width = 1,
+                  .x_image = m.a_row,
+                  .y = m.y,
+                  .y_image = m.columns,
+                  .y_channel = 1};
     if (is_swapped(&m)) {
         q.x = m.b;
         q.weights = m.a;
-        q.turned = 0;
+        q.transposed = 0;
         q.channels = m.rows;
         q.x_image = m.terms;
         q.y_image = m.rows;
@@ -78,17 +78,17 @@ static void run_strips(run *r, int threads, const ptf_matmul *m)
     ptf_each(threads, r->all->count * r->parts, strips_part, r);
 }
 
-static void direct_part(void *context, int64_t i, int thread)
+static void gemv_part(void *context, int64_t i, int thread)
 {
     const run *r = context;
     const ptf_kernels *k = r->kernels;
-    ptf_product q = product_of(r->all, i / r->parts);
+    ptf_gemm q = product_of(r->all, i / r->parts);
     ptf_matmul m = r->all->of(r->all->context, i / r->parts);
     int64_t c0, c1;
     ptf_cut(i % r->parts, r->parts, q.channels, k->lanes, &c0, &c1);
     if (c0 < c1)
-        k->direct(&q, c0, c1, 0, is_swapped(&m) ? 1 : m.rows,
-                  r->all->scratch + (size_t)thread * k->scratch_size);
+        k->gemv(&q, c0, c1, 0, is_swapped(&m) ? 1 : m.rows,
+                r->all->scratch + (size_t)thread * k->scratch_size);
 }
 
 void ptf_matmuls_run(const ptf_kernels *kernels, int threads,
@@ -96,26 +96,26 @@ void ptf_matmuls_run(const ptf_kernels *kernels, int threads,
 {
     run r = {kernels, matmuls, 1};
     ptf_matmul m = matmuls->of(matmuls->context, 0);
-    ptf_product q = product_of(matmuls, 0);
+    ptf_gemm q = product_of(matmuls, 0);
     int64_t pixels = is_swapped(&m) ? 1 : m.rows;
-    bool plain = q.taps == NULL && q.turned == 0;
-    if (kernels->product == NULL ||
+    bool plain = q.taps == NULL && q.transposed == 0;
+    if (kernels->gemm == NULL ||
         (!plain && FEW_ROWS * pixels <= kernels->tile_pixels)) {
         run_strips(&r, threads, &m);
         return;
     }
-    if (plain && pixels <= kernels->direct_pixels) {
+    if (plain && pixels <= kernels->gemv_pixels) {
         int64_t worth = ptf_ceil_div(q.channels, 1 + PART_TERMS / m.terms);
         r.parts =
             threads > 1 ? ptf_min_i64(worth, PARTS_OF_THREAD * threads) : 1;
-        ptf_each(threads, matmuls->count * r.parts, direct_part, &r);
+        ptf_each(threads, matmuls->count * r.parts, gemv_part, &r);
         return;
     }
-    ptf_products products = {.of = product_of,
-                             .context = matmuls,
-                             .groups = matmuls->count,
-                             .channels = q.channels,
-                             .pixels = pixels,
-                             .scratch = matmuls->scratch};
-    ptf_products_run(kernels, threads, &products);
+    ptf_gemms products = {.of = product_of,
+                          .context = matmuls,
+                          .groups = matmuls->count,
+                          .channels = q.channels,
+                          .pixels = pixels,
+                          .scratch = matmuls->scratch};
+    ptf_gemms_run(kernels, threads, &products);
 }

@@ -10,7 +10,7 @@ enum { PARTS_OF_THREAD = 4 };
 
 typedef struct parts {
     const ptf_kernels *kernels;
-    const ptf_products *products;
+    const ptf_gemms *products;
     int64_t channel_parts, pixel_parts;
 } parts;
 
@@ -28,7 +28,7 @@ enum { LONG_ROW = 16 }; /* vectors; longer rows may be cut */
  * Pixels that stay together: a tile; where vectors may run along rows, a row
  * or a vector.
  */
-static int64_t pixel_unit(const ptf_kernels *k, const ptf_product *q)
+static int64_t pixel_unit(const ptf_kernels *k, const ptf_gemm *q)
 {
     if (q->taps == NULL || q->channels > k->lanes)
         return k->tile_pixels;
@@ -38,18 +38,18 @@ static int64_t pixel_unit(const ptf_kernels *k, const ptf_product *q)
 static void run_part(void *context, int64_t i, int thread)
 {
     const parts *p = context;
-    const ptf_products *all = p->products;
+    const ptf_gemms *all = p->products;
     const ptf_kernels *k = p->kernels;
     int64_t count = p->channel_parts * p->pixel_parts;
-    ptf_product q = all->of(all->context, i / count);
+    ptf_gemm q = all->of(all->context, i / count);
     int64_t c0, c1, p0, p1;
     ptf_cut(i % count / p->pixel_parts, p->channel_parts, q.channels,
             k->panel_channels, &c0, &c1);
     ptf_cut(i % p->pixel_parts, p->pixel_parts, all->pixels, pixel_unit(k, &q),
             &p0, &p1);
     if (c0 < c1 && p0 < p1)
-        k->product(&q, c0, c1, p0, p1,
-                   all->scratch + (size_t)thread * k->scratch_size);
+        k->gemm(&q, c0, c1, p0, p1,
+                all->scratch + (size_t)thread * k->scratch_size);
 }
 
 /*
@@ -59,11 +59,11 @@ static void run_part(void *context, int64_t i, int thread)
  * terms of a product without taps, once for as many channels of a part as sums
  * are kept for, about an eighth of each tile.
  */
-static int64_t cost_of(const parts *p, const ptf_product *q, int threads,
+static int64_t cost_of(const parts *p, const ptf_gemm *q, int threads,
                        int64_t c, int64_t n)
 {
     const ptf_kernels *k = p->kernels;
-    bool packs = q->panels == NULL && q->turned == 0;
+    bool packs = q->panels == NULL && q->transposed == 0;
     int64_t panels = ptf_ceil_div(p->products->channels, k->panel_channels);
     int64_t of_part = ptf_ceil_div(panels, c), copies = 0;
     int64_t tiles =
@@ -82,8 +82,8 @@ static int64_t cost_of(const parts *p, const ptf_product *q, int threads,
  */
 static void choose_cut(parts *p, int threads)
 {
-    const ptf_products *all = p->products;
-    ptf_product q = all->of(all->context, 0);
+    const ptf_gemms *all = p->products;
+    ptf_gemm q = all->of(all->context, 0);
     int64_t most =
         ptf_ceil_div((int64_t)threads * PARTS_OF_THREAD, all->groups);
     int64_t panels = ptf_ceil_div(all->channels, p->kernels->panel_channels);
@@ -100,8 +100,8 @@ static void choose_cut(parts *p, int threads)
     }
 }
 
-void ptf_products_run(const ptf_kernels *kernels, int threads,
-                      const ptf_products *products)
+void ptf_gemms_run(const ptf_kernels *kernels, int threads,
+                   const ptf_gemms *products)
 {
     parts p = {kernels, products, 1, 1};
     if (threads > 1)

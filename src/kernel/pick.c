@@ -38,16 +38,15 @@ static void pick_some(const ptf_tap_axis *a, int64_t first, int64_t end,
         y[i] = has_tap(a, i) ? x[a->index[a->begin[i]]] : otherwise;
 }
 
-static void pick_row(const ptf_tap_axis *a, run side_by_side, const float *x,
+static void pick_row(const ptf_tap_axis *a, run contiguous, const float *x,
                      float otherwise, float *y)
 {
-    int64_t n = side_by_side.end - side_by_side.first;
-    pick_some(a, 0, side_by_side.first, x, otherwise, y);
+    int64_t n = contiguous.end - contiguous.first;
+    pick_some(a, 0, contiguous.first, x, otherwise, y);
     if (n > 0)
-        memcpy(y + side_by_side.first,
-               x + a->index[a->begin[side_by_side.first]],
+        memcpy(y + contiguous.first, x + a->index[a->begin[contiguous.first]],
                (size_t)n * sizeof(float));
-    pick_some(a, side_by_side.end, a->out, x, otherwise, y);
+    pick_some(a, contiguous.end, a->out, x, otherwise, y);
 }
 
 /* Where the row begins in the operand; -1: none of its numbers is there. */
@@ -68,7 +67,7 @@ void ptf_pick(const ptf_tapping *t, int64_t begin, int64_t end, const float *x,
               float *y)
 {
     const ptf_tap_axis *last = &t->axes[t->rank - 1];
-    run side_by_side = longest_run(last);
+    run contiguous = longest_run(last);
     int64_t before = -1;
     for (int64_t row = begin; row < end; row++) {
         int64_t from = row_from(t, row);
@@ -79,7 +78,7 @@ void ptf_pick(const ptf_tapping *t, int64_t begin, int64_t end, const float *x,
         } else if (from == before) {
             memcpy(to, to - last->out, (size_t)last->out * sizeof(float));
         } else {
-            pick_row(last, side_by_side, x + from, t->otherwise, to);
+            pick_row(last, contiguous, x + from, t->otherwise, to);
         }
         before = from;
     }

@@ -13,8 +13,8 @@
 #define V_LANES   8
 #define V_VECTORS 2 /* of channels */
 #define V_PIXELS  6
-/* Most pixels whose sums fit beside V_LANES turned weights. */
-#define V_FEW 6
+/* Most pixels whose sums fit beside V_LANES transposed weights. */
+#define V_SKINNY 6
 
 typedef __m256 v_float;
 

@@ -13,8 +13,8 @@
 #define V_LANES   4
 #define V_VECTORS 4 /* of channels */
 #define V_PIXELS  6
-/* Most pixels whose sums fit beside V_LANES turned weights. */
-#define V_FEW 12
+/* Most pixels whose sums fit beside V_LANES transposed weights. */
+#define V_SKINNY 12
 
 typedef float32x4_t v_float;
 

@@ -31,8 +31,8 @@ static int64_t at(const line *l, int64_t i)
     return (int64_t)l->y[i * l->step];
 }
 
-/* True when position a comes behind position b. */
-static bool is_behind(const line *l, int64_t a, int64_t b)
+/* True when position a comes after position b. */
+static bool is_after(const line *l, int64_t a, int64_t b)
 {
     int32_t p = rank_of(l->x[a * l->step]), q = rank_of(l->x[b * l->step]);
     if (p == q)
@@ -45,9 +45,9 @@ static void sift(const line *l, int64_t count, int64_t position)
 {
     int64_t i = 0;
     for (int64_t child; (child = 2 * i + 1) < count; i = child) {
-        if (child + 1 < count && is_behind(l, at(l, child + 1), at(l, child)))
+        if (child + 1 < count && is_after(l, at(l, child + 1), at(l, child)))
             child++;
-        if (!is_behind(l, at(l, child), position))
+        if (!is_after(l, at(l, child), position))
             break;
         l->y[i * l->step] = l->y[child * l->step];
     }
@@ -57,7 +57,7 @@ static void sift(const line *l, int64_t count, int64_t position)
 /* The same from its end. */
 static void rise(const line *l, int64_t i, int64_t position)
 {
-    for (; i > 0 && is_behind(l, position, at(l, (i - 1) / 2)); i = (i - 1) / 2)
+    for (; i > 0 && is_after(l, position, at(l, (i - 1) / 2)); i = (i - 1) / 2)
         l->y[i * l->step] = l->y[(i - 1) / 2 * l->step];
     l->y[i * l->step] = (float)position;
 }
@@ -67,7 +67,7 @@ static void sort_line(const line *l, int64_t size, int64_t k)
     for (int64_t i = 0; i < k; i++)
         rise(l, i, i);
     for (int64_t i = k; i < size; i++) {
-        if (is_behind(l, at(l, 0), i))
+        if (is_after(l, at(l, 0), i))
             sift(l, k, i);
     }
     for (int64_t i = k - 1; i > 0; i--) {

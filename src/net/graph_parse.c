@@ -502,7 +502,7 @@ static ptf_status parse_call(parser *p, const ptf_token *name)
 
 /* -------------------------------------------------------------------- lines */
 
-/* "i64 also argmax" behind a named output's value. */
+/* "i64 also argmax" after a named output's value. */
 static ptf_status take_output_rest(parser *p, ptf_output *out)
 {
     ptf_status status = PTF_OK;

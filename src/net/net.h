@@ -264,7 +264,7 @@ ptf_status ptf_net_check(const ptf_net *net, ptf_error *err);
 /* What is known of an input's value. */
 ptf_partial_shape ptf_net_input_partial_shape(const ptf_net *net, int input);
 
-/* The part of a module's path behind its last dot. */
+/* The part of a module's path after its last dot. */
 const char *ptf_path_last(const char *path);
 
 /*

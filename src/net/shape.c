@@ -163,7 +163,7 @@ static bool states_inputs(const ptf_net *net)
 }
 
 /*
- * Ranks decide what a batch norm behind a linear layer does, and so whether it
+ * Ranks decide what a batch norm after a linear layer does, and so whether it
  * may be folded; a net that was rewritten keeps to those that it was made for.
  */
 static ptf_status check_rank(const ptf_net *net, const ptf_node *node,

@@ -6,7 +6,7 @@
  * neither ceil_mode nor count_include_pad; both can be added to the text, and
  * the second one must be when there is padding.  Their divisor_override is not
  * printed either, and taken as absent where nothing is said.  scale_shift=True
- * says that a rewrite put a scale and a shift per channel behind the sum.
+ * says that a rewrite put a scale and a shift per channel after the sum.
  *
  * SPDX-License-Identifier: Apache-2.0
  */

@@ -39,7 +39,7 @@ enum {
 };
 
 typedef struct ptf_field {
-    const char *name; /* NULL behind the last one of a list */
+    const char *name; /* NULL after the last one of a list */
     ptf_field_kind kind;
     unsigned flags;
     size_t at;            /* in ptf_attrs */

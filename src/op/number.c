@@ -58,7 +58,7 @@ static bool reads_back(const char *text, double value)
  */
 static void shortest_text(double value, char text[32])
 {
-    int digits = 0;     /* behind the first */
+    int digits = 0;     /* after the first */
     if (isnan(value)) { /* of either sign */
         memcpy(text, "nan", sizeof("nan"));
         return;

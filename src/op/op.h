@@ -28,20 +28,20 @@ typedef enum ptf_family {
     PTF_FAMILY_COUNT,
 } ptf_family;
 
-/* Up to as many integers as a value has axes; those behind 'count' are 0. */
+/* Up to as many integers as a value has axes; those after 'count' are 0. */
 typedef struct ptf_list {
     int count;
     int64_t at[PTF_SHAPE_MAX];
 } ptf_list;
 
 /* Two for each axis, in PyTorch's order: of the last one that before and that
- * behind its positions, then those of the axis before it. */
+ * after its positions, then those of the axis before it. */
 typedef struct ptf_pads {
     int count;
     int64_t at[2 * PTF_SHAPE_MAX];
 } ptf_pads;
 
-/* As many as a map has axes behind the channels, or one for all; or none. */
+/* As many as a map has axes after the channels, or one for all; or none. */
 typedef struct ptf_factors {
     int count;
     double at[PTF_MAP_AXES];
@@ -99,7 +99,7 @@ typedef struct ptf_attrs {
     const char *padding_refused; /* why not, where anything is padded */
     int64_t groups;
     bool has_bias;    /* of a batch norm: if it is affine */
-    bool scale_shift; /* ptfold's own: an epilogue stands behind the sum */
+    bool scale_shift; /* ptfold's own: an epilogue stands after the sum */
     double eps, momentum;
     bool momentum_none; /* cumulative average; evaluation does not care */
     bool eps_none;      /* that of f32 */
@@ -158,7 +158,7 @@ typedef enum ptf_reach_kind {
 typedef struct ptf_reach {
     ptf_reach_kind kind;
     int64_t stride, before, extent; /* of a window; before is the padding */
-    int64_t after;                  /* and that behind the last position */
+    int64_t after;                  /* and that after the last position */
     bool cut;        /* the last window may end outside (ceil_mode) */
     const char *why; /* of ALL: "normalises over positions" */
 } ptf_reach;
@@ -294,7 +294,7 @@ char *ptf_op_text(ptf_arena *arena, ptf_op op, const ptf_attrs *attrs);
 void ptf_attrs_default(ptf_op op, ptf_attrs *out);
 
 /*
- * Reads what stands between a layer's parentheses, behind what its class
+ * Reads what stands between a layer's parentheses, after what its class
  * implies (ptf_op_implied()).  NULL, or what is wrong with the text, in
  * 'message'.
  */
@@ -450,12 +450,12 @@ typedef struct ptf_taps {
 
 /*
  * The taps of a pad or an upsample, for shapes such as its rule gives, and
- * turned: those of the operand in the result, in the result's order.  False
+ * transposed: those of the operand in the result, in the result's order.  False
  * when out of memory.
  */
 bool ptf_op_taps(ptf_arena *arena, ptf_op op, const ptf_attrs *attrs,
                  const ptf_shape *in, const ptf_shape *out, ptf_taps *taps);
-bool ptf_taps_turn(ptf_arena *arena, const ptf_taps *taps, ptf_taps *out);
+bool ptf_taps_transpose(ptf_arena *arena, const ptf_taps *taps, ptf_taps *out);
 
 /* How many taps that axis has in all. */
 int64_t ptf_op_tap_count(ptf_op op, const ptf_attrs *attrs, const ptf_shape *in,

@@ -186,9 +186,9 @@ static void infer(ptf_op op, const ptf_shape *const shapes[PTF_ROLE_COUNT],
     int64_t all = weight->dim[1];
     bool fits = is_linear(op) || ptf_mul_i64(all, attrs->groups, &all);
     all = fits && all <= INT32_MAX ? all : 0; /* 0: not told */
-    bool turned = ptf_op_is_transposed(op);
-    attrs->out_channels = turned ? all : weight->dim[0];
-    attrs->in_channels = turned ? weight->dim[0] : all;
+    bool transposed = ptf_op_is_transposed(op);
+    attrs->out_channels = transposed ? all : weight->dim[0];
+    attrs->in_channels = transposed ? weight->dim[0] : all;
     for (int d = 2; d < rank; d++)
         attrs->kernel[d + PTF_MAP_AXES - rank] = weight->dim[d];
 }

@@ -78,7 +78,7 @@ static const char *partial(ptf_op op, const ptf_attrs *attrs,
     return NULL;
 }
 
-/* Without keepdim the axes behind the first one that is gone have moved. */
+/* Without keepdim the axes after the first one that is gone have moved. */
 static ptf_reach reach(ptf_op op, const ptf_attrs *attrs, int rank, int axis)
 {
     (void)op;

@@ -56,7 +56,7 @@ static bool is_nearest(ptf_upsample_mode mode)
     return mode <= PTF_UPSAMPLE_NEAREST_EXACT;
 }
 
-/* The stated factor of an axis behind the channels, or 0. */
+/* The stated factor of an axis after the channels, or 0. */
 static double factor_of(const ptf_attrs *attrs, int axis)
 {
     if (attrs->scale.count == 0)

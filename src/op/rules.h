@@ -35,7 +35,7 @@ int64_t ptf_window_extent(const ptf_attrs *a, int i);
 const char *ptf_window_refusal(const ptf_attrs *a);
 
 /*
- * The reach of a window along an axis behind the channels of a value of that
+ * The reach of a window along an axis after the channels of a value of that
  * rank with the batch; EACH for the batch.
  */
 ptf_reach ptf_window_reach(const ptf_attrs *attrs, int rank, int axis);

@@ -1,7 +1,7 @@
 /*
  * The positions along an axis in the order of their numbers, all of them or
  * those that come first.  Equal numbers come in the order of their positions,
- * NaN behind all others, or before them where the order descends, as PyTorch
+ * NaN after all others, or before them where the order descends, as PyTorch
  * has it.  Positions are f32, so there are at most 2^24 of them.
  *
  * SPDX-License-Identifier: Apache-2.0

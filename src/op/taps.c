@@ -126,7 +126,7 @@ static bool turn(ptf_arena *arena, const ptf_axis_taps *t, ptf_axis_taps *out)
     return true;
 }
 
-bool ptf_taps_turn(ptf_arena *arena, const ptf_taps *taps, ptf_taps *out)
+bool ptf_taps_transpose(ptf_arena *arena, const ptf_taps *taps, ptf_taps *out)
 {
     *out = (ptf_taps){.first = taps->first, .rank = taps->rank};
     for (int d = taps->first; d < taps->rank; d++) {

@@ -2,7 +2,7 @@
  * What a call has used must not change any more.
  *
  * The unpickler keeps calls and what they are given, and the tensors are made
- * of that later.  Python calls at once.  So a list of sizes that grows behind
+ * of that later.  Python calls at once.  So a list of sizes that grows after
  * the call, or a tensor that gets other numbers when a parameter was already
  * made of it, would be one thing here and another there.  Picklers write no
  * such thing: whatever a call needs is complete before it.

@@ -94,7 +94,7 @@ static long hex_number(const char *text, size_t left, size_t n)
     return value;
 }
 
-/* One escape of repr(str) behind its backslash; returns the bytes used. */
+/* One escape of repr(str) after its backslash; returns the bytes used. */
 static size_t unescape(const char *text, size_t left, char *out)
 {
     static const char from[] = "\\'\"nrtabfv", to[] = "\\'\"\n\r\t\a\b\f\v";

@@ -136,15 +136,16 @@ static size_t floats_of(int64_t a, int64_t b, int64_t c)
 /* Room for 'size' floats of each thread. */
 static void grow_each(const ptf_plan *plan, ptf_region *buffer, size_t size)
 {
-    grow(&buffer->apart, (size + LINE - 1) / LINE * LINE);
-    grow(&buffer->floats, floats_of((int64_t)buffer->apart, plan->threads, 1));
+    grow(&buffer->thread_stride, (size + LINE - 1) / LINE * LINE);
+    grow(&buffer->floats,
+         floats_of((int64_t)buffer->thread_stride, plan->threads, 1));
 }
 
 /* Of each thread that has pieces of its own, or of all together. */
 static void grow_own(const ptf_plan *plan, ptf_region *buffer,
                      const ptf_step *step, size_t size)
 {
-    if (step->apart)
+    if (step->per_thread)
         grow_each(plan, buffer, size);
     else
         grow(&buffer->floats, size);

@@ -6,7 +6,7 @@
 #include "plan/plan.h"
 
 /*
- * A batch norm behind a product is the scale and shift of its epilogue: by
+ * A batch norm after a product is the scale and shift of its epilogue: by
  * kernel.h that gives the bits of the two steps.
  */
 static bool takes_norm(const ptf_fused *root, const ptf_node *product,

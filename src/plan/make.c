@@ -46,7 +46,7 @@ static ptf_status add_constant(ptf_plan *plan, int i, const ptf_fused *fused,
     return status;
 }
 
-/* A copy of a value, which stands behind those of the nodes. */
+/* A copy of a value, which stands after those of the nodes. */
 static ptf_status add_copy(ptf_plan *plan, int of, int *copy, ptf_error *err)
 {
     ptf_step *step = &plan->steps[plan->step_count++];
@@ -89,7 +89,7 @@ static ptf_status make_output(ptf_plan *plan, int k, const ptf_fused *fused,
     return status;
 }
 
-/* One step for each root that is needed, and copies behind them. */
+/* One step for each root that is needed, and copies after them. */
 static ptf_status make_steps(ptf_plan *plan, ptf_error *err)
 {
     const ptf_net *net = plan->net;

@@ -35,11 +35,11 @@ ptf_nest ptf_nest_over(const ptf_plan_value *over, const ptf_piece *piece,
 int64_t ptf_nest_lay(ptf_nest *nest, int array, const ptf_plan_value *value,
                      int64_t image)
 {
-    int behind = nest->over.shape.rank - value->shape.rank;
+    int after = nest->over.shape.rank - value->shape.rank;
     int64_t step = 1;
     for (int d = value->shape.rank - 1; d >= 0; d--) {
         if (value->shape.dim[d] != 1)
-            nest->axes[1 + behind + d].step[array] = step;
+            nest->axes[1 + after + d].step[array] = step;
         step *= size_of(value, d);
     }
     nest->axes[0].step[array] = image;

@@ -19,7 +19,7 @@ void ptf_piece_each(const ptf_plan *plan, const ptf_piece *piece, int64_t count,
 float *ptf_plan_own(const ptf_region *buffer, const ptf_piece *piece)
 {
     size_t thread = piece->thread > 0 ? (size_t)piece->thread : 0;
-    return buffer->data + thread * buffer->apart;
+    return buffer->data + thread * buffer->thread_stride;
 }
 
 const float *ptf_plan_read(const ptf_plan *plan, const ptf_piece *piece,

@@ -89,20 +89,20 @@ typedef void ptf_step_run(const ptf_plan *plan, const ptf_step *step,
 
 struct ptf_step {
     const ptf_node *node;
-    const char *kernel; /* for the print: "product", "direct", ... */
+    const char *kernel; /* for the print: "gemm", "gemv", ... */
     ptf_step_run *run;
     const int *in; /* values, as it reads them */
     int in_count;
     int out;
-    bool heavy;
+    bool weight_bound;
     int first, last; /* steps of its segment */
     int64_t group;   /* images of a piece */
-    bool apart;      /* each piece is one thread's */
+    bool per_thread; /* each piece is one thread's */
 
     /* products */
-    ptf_conv conv;     /* a linear layer is a convolution of 1x1 maps */
-    bool packs;        /* panels are of use to it */
-    bool side_by_side; /* the terms of a pixel lie so; no taps, 1x1 output */
+    ptf_conv conv;   /* a linear layer is a convolution of 1x1 maps */
+    bool packs;      /* panels are of use to it */
+    bool contiguous; /* the terms of a pixel lie so; no taps, 1x1 output */
     const float *weights;
     const float *panels;
     int32_t *taps;
@@ -130,8 +130,9 @@ struct ptf_step {
 /* Memory for values, some of which each thread has for itself. */
 typedef struct ptf_region {
     float *data;
-    size_t floats, apart; /* in all, and between what two threads have */
-    int written, needed;  /* of a buffer: the last step that writes it, and the
+    size_t floats,
+        thread_stride;   /* in all, and between what two threads have */
+    int written, needed; /* of a buffer: the last step that writes it, and the
                              last one at which a value in it is needed */
 } ptf_region;
 
@@ -153,7 +154,7 @@ struct ptf_plan {
 
     ptf_step *steps;
     int step_count;
-    ptf_plan_value *values; /* of the nodes, and of copies behind them */
+    ptf_plan_value *values; /* of the nodes, and of copies after them */
     int value_count;
     int *outputs;        /* values */
     ptf_buffers at;      /* where the images of the run are */
@@ -279,7 +280,7 @@ typedef struct ptf_fused {
     bool flat;            /* its value is a list of features */
     bool open;            /* nobody else reads a value between the two */
     bool copied;          /* a constant that is copied for each image */
-    const ptf_node *norm; /* of a root: the batch norm behind it */
+    const ptf_node *norm; /* of a root: the batch norm after it */
     bool relu;            /* of a root */
 } ptf_fused;
 
@@ -321,7 +322,7 @@ typedef struct ptf_product_run {
 
 /* Copies the operand with its padding, if the step wants it so. */
 void ptf_product_pad(ptf_product_run *run);
-/* Groups of channels and slices of depth, with product(). */
+/* Groups of channels and slices of depth, with gemm(). */
 void ptf_product_groups(ptf_product_run *run);
 /* One image after the other as ref.c defines them. */
 ptf_step_run ptf_product_ref;

@@ -65,7 +65,8 @@ static void print_step(const ptf_plan *plan, int i, FILE *out)
     }
     fprintf(out, "%s-> ", s->in_count > 0 ? " " : "");
     print_value(plan, s->out, out);
-    fprintf(out, "  by %lld%s", (long long)s->group, s->apart ? " apart" : "");
+    fprintf(out, "  by %lld%s", (long long)s->group,
+            s->per_thread ? " per thread" : "");
     const ptf_epilogue *e = &s->epilogue;
     fprintf(out, "%s%s%s%s%s\n", s->panels != NULL ? " packed" : "",
             s->padded[2] > 0 ? " padded" : "", e->bias != NULL ? " +bias" : "",

@@ -56,7 +56,7 @@ static bool is_padded(const ptf_step *step)
 
 /*
  * A row into its place in a padded one, whose first columns are those that
- * 'runs' divides, behind them those that leave 1, and so on: column c is number
+ * 'runs' divides, after them those that leave 1, and so on: column c is number
  * c / runs of run c % runs.
  */
 static inline void pad_row(int64_t runs, const float *x, int64_t width,
@@ -160,7 +160,7 @@ static const float *read_input(const ptf_product_run *r,
 }
 
 /* The product of one group of channels and one slice of the output. */
-static ptf_product group_product(const ptf_product_run *r, int64_t i)
+static ptf_gemm group_product(const ptf_product_run *r, int64_t i)
 {
     const ptf_conv *v = &r->step->conv;
     int64_t lanes = r->plan->kernels->lanes;
@@ -172,7 +172,7 @@ static ptf_product group_product(const ptf_product_run *r, int64_t i)
     const float *x = read_input(r, size);
     int64_t in_map = size[0] * size[1] * size[2];
     const ptf_epilogue *e = &r->step->epilogue;
-    return (ptf_product){
+    return (ptf_gemm){
         .x = x + group * (v->in.channels / v->groups) * in_map +
              z * r->stride[0] * size[1] * size[2],
         .taps = r->taps,
@@ -200,7 +200,7 @@ static ptf_product group_product(const ptf_product_run *r, int64_t i)
     };
 }
 
-static ptf_product product_of(const void *context, int64_t i)
+static ptf_gemm product_of(const void *context, int64_t i)
 {
     return group_product(context, i);
 }
@@ -217,7 +217,7 @@ static int64_t pixels_of(const ptf_product_run *r)
 }
 
 /* More than threads, so that all end at about the same time. */
-static int64_t direct_parts(const ptf_product_run *r)
+static int64_t gemv_parts(const ptf_product_run *r)
 {
     return threads_of(r) > 1 ? 4 * threads_of(r) : 1;
 }
@@ -227,17 +227,17 @@ static char *scratch_of(const ptf_product_run *r, int thread)
     return r->plan->scratch + (size_t)thread * r->plan->kernels->scratch_size;
 }
 
-static void direct_part(void *context, int64_t i, int thread)
+static void gemv_part(void *context, int64_t i, int thread)
 {
     const ptf_product_run *r = context;
     const ptf_kernels *kernels = r->plan->kernels;
-    ptf_product q = group_product(r, 0);
+    ptf_gemm q = group_product(r, 0);
     int64_t c0, c1;
-    ptf_cut(i, direct_parts(r), q.channels,
+    ptf_cut(i, gemv_parts(r), q.channels,
             q.panels != NULL ? kernels->panel_channels : kernels->lanes, &c0,
             &c1);
     if (c0 < c1)
-        kernels->direct(&q, c0, c1, 0, pixels_of(r), scratch_of(r, thread));
+        kernels->gemv(&q, c0, c1, 0, pixels_of(r), scratch_of(r, thread));
 }
 
 /* A group of an image, from padding to its outputs in one thread's caches. */
@@ -248,16 +248,17 @@ static void group_part(void *context, int64_t i, int thread)
     int64_t image = i / s->conv.groups, group = i % s->conv.groups;
     int64_t channels = s->conv.in.channels / s->conv.groups;
     int64_t plane = padded_plane(s);
-    float *x = r->plan->padded.data + (size_t)thread * r->plan->padded.apart;
+    float *x =
+        r->plan->padded.data + (size_t)thread * r->plan->padded.thread_stride;
     for (int64_t c = 0; c < channels; c++)
         pad_channel(r, r->piece->first + image, group * channels + c,
                     x + c * plane);
     for (int64_t z = 0; z < r->out[0]; z++) {
-        ptf_product q = group_product(r, group * r->out[0] + z);
+        ptf_gemm q = group_product(r, group * r->out[0] + z);
         q.x = x + z * r->stride[0] * s->padded[1] * s->padded[2];
         q.y += image * q.y_image;
-        r->plan->kernels->product(&q, 0, q.channels, 0, r->out[1] * r->out[2],
-                                  scratch_of(r, thread));
+        r->plan->kernels->gemm(&q, 0, q.channels, 0, r->out[1] * r->out[2],
+                               scratch_of(r, thread));
     }
 }
 
@@ -265,13 +266,13 @@ void ptf_product_groups(ptf_product_run *run)
 {
     const ptf_conv *v = &run->step->conv;
     int thread = run->piece->thread > 0 ? run->piece->thread : 0;
-    ptf_products products = {.of = product_of,
-                             .context = run,
-                             .groups = v->groups * run->out[0],
-                             .channels = v->out.channels / v->groups,
-                             .pixels = pixels_of(run),
-                             .scratch = scratch_of(run, thread)};
-    ptf_products_run(run->plan->kernels, threads_of(run), &products);
+    ptf_gemms products = {.of = product_of,
+                          .context = run,
+                          .groups = v->groups * run->out[0],
+                          .channels = v->out.channels / v->groups,
+                          .pixels = pixels_of(run),
+                          .scratch = scratch_of(run, thread)};
+    ptf_gemms_run(run->plan->kernels, threads_of(run), &products);
 }
 
 static void run_product(const ptf_plan *plan, const ptf_step *step,
@@ -295,8 +296,8 @@ static void run_product(const ptf_plan *plan, const ptf_step *step,
         return;
     }
     ptf_product_pad(&run);
-    if (step->side_by_side && pixels_of(&run) <= plan->kernels->direct_pixels)
-        ptf_piece_each(plan, piece, direct_parts(&run), direct_part, &run);
+    if (step->contiguous && pixels_of(&run) <= plan->kernels->gemv_pixels)
+        ptf_piece_each(plan, piece, gemv_parts(&run), gemv_part, &run);
     else
         ptf_product_groups(&run);
 }
@@ -434,14 +435,14 @@ static void set_geometry(const ptf_plan *plan, ptf_step *step)
         return;
     set_padding(plan, step);
     const ptf_window *w = &v->window;
-    step->side_by_side = v->groups == 1 && ptf_map_pixels(&v->out) == 1 &&
-                         !is_padded(step) && w->kernel[0] == v->in.depth &&
-                         w->kernel[1] == v->in.height &&
-                         w->kernel[2] == v->in.width;
+    step->contiguous = v->groups == 1 && ptf_map_pixels(&v->out) == 1 &&
+                       !is_padded(step) && w->kernel[0] == v->in.depth &&
+                       w->kernel[1] == v->in.height &&
+                       w->kernel[2] == v->in.width;
 }
 
-/* A step is heavy when a pass over its weights moves more than its maps do. */
-static bool is_heavy(const ptf_conv *v, int64_t rows)
+/* A pass over its weights moves more than its maps do. */
+static bool is_weight_bound(const ptf_conv *v, int64_t rows)
 {
     int64_t weights = ptf_conv_weights(v), out = ptf_map_pixels(&v->out);
     int64_t maps =
@@ -473,9 +474,9 @@ ptf_status ptf_plan_product(ptf_plan *plan, ptf_step *step, ptf_error *err)
 {
     set_geometry(plan, step);
     int64_t rows = ptf_step_rows(plan, step);
-    step->heavy = is_heavy(&step->conv, rows);
+    step->weight_bound = is_weight_bound(&step->conv, rows);
     ptf_status status = read_parameters(plan, step, err);
-    if (plan->kernels->product == NULL) {
+    if (plan->kernels->gemm == NULL) {
         step->kernel = "ref";
         step->run = ptf_product_ref;
         memset(step->padded, 0, sizeof(step->padded));
@@ -486,11 +487,11 @@ ptf_status ptf_plan_product(ptf_plan *plan, ptf_step *step, ptf_error *err)
     step->run = run_product;
     step->by_groups = is_padded(step) &&
                       step->conv.groups >= GROUPS_OF_THREAD * plan->threads;
-    bool direct =
-        step->side_by_side && plan->most <= plan->kernels->direct_pixels / rows;
-    step->kernel = direct ? "direct" : "product";
-    step->packs = !direct || plan->runs >= PTF_PACK_FROM;
-    if (status == PTF_OK && !step->side_by_side)
+    bool gemv =
+        step->contiguous && plan->most <= plan->kernels->gemv_pixels / rows;
+    step->kernel = gemv ? "gemv" : "gemm";
+    step->packs = !gemv || plan->runs >= PTF_PACK_FROM;
+    if (status == PTF_OK && !step->contiguous)
         status = allocate_taps(plan, step, err);
     return status;
 }

@@ -58,16 +58,17 @@ static void set_groups(ptf_plan *plan, int first, int last)
     int64_t group = clamp(GROUP_FLOATS / floats, 1, batch);
     int64_t own = clamp(CORE_FLOATS / floats, ptf_min_i64(least, group), batch);
     int64_t most = batch / (PIECES_OF_THREAD * plan->threads);
-    bool apart = plan->threads > 1 && most >= least && floats <= GROUP_FLOATS;
-    if (plan->steps[first].heavy)
+    bool per_thread =
+        plan->threads > 1 && most >= least && floats <= GROUP_FLOATS;
+    if (plan->steps[first].weight_bound)
         group = batch;
     else if (plan->threads == 1)
         group = own;
-    else if (apart)
+    else if (per_thread)
         group = clamp(own, 1, most);
     for (int i = first; i < last; i++) {
         plan->steps[i].group = group;
-        plan->steps[i].apart = apart && !plan->steps[i].heavy;
+        plan->steps[i].per_thread = per_thread && !plan->steps[i].weight_bound;
     }
 }
 
@@ -92,14 +93,14 @@ void ptf_plan_segments(ptf_plan *plan)
     int last;
     for (int i = 1; i < plan->step_count; i++) { /* light after heavy */
         ptf_step *s = &plan->steps[i];
-        if (s->run != NULL && plan->steps[i - 1].heavy &&
+        if (s->run != NULL && plan->steps[i - 1].weight_bound &&
             plan->values[s->out].numel <= 65536)
-            s->heavy = true;
+            s->weight_bound = true;
     }
     for (int first = 0; first < plan->step_count; first = last) {
         last = first + 1;
-        while (last < plan->step_count &&
-               plan->steps[last].heavy == plan->steps[first].heavy)
+        while (last < plan->step_count && plan->steps[last].weight_bound ==
+                                              plan->steps[first].weight_bound)
             last++;
         set_groups(plan, first, last);
     }

@@ -53,8 +53,9 @@ static void run_segment(segment *s)
 {
     const ptf_step *step = &s->plan->steps[s->first];
     int64_t pieces = ptf_ceil_div(s->count, step->group);
-    bool apart = step->apart && pieces >= 2 * (int64_t)s->plan->threads;
-    s->threads = apart ? s->plan->threads : 1;
+    bool per_thread =
+        step->per_thread && pieces >= 2 * (int64_t)s->plan->threads;
+    s->threads = per_thread ? s->plan->threads : 1;
     ptf_each(s->threads, pieces, run_piece, s);
 }
 

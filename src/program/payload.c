@@ -58,7 +58,7 @@ static ptf_status find_storage(ptf_program_reader *r, const ptf_payload *p,
 
 /* ------------------------------------------------------------------ tensors */
 
-/* Elements from the first to behind the last; false beyond 64 bits. */
+/* Elements from the first to after the last; false beyond 64 bits. */
 static bool reach(const ptf_tensor *t, int64_t offset, int64_t *end)
 {
     *end = offset;

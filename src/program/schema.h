@@ -96,7 +96,7 @@ typedef struct ptf_schema_argument {
     ptf_schema_type type;
     bool is_list, is_optional;
     bool has_optional_elements; /* Tensor?[] */
-    bool is_keyword;            /* stands behind the '*' */
+    bool is_keyword;            /* stands after the '*' */
     bool has_default;
     bool is_written;        /* the '!': the call writes to it */
     char alias;             /* the letter of its storage, or 0 */

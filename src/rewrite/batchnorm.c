@@ -88,7 +88,7 @@ static int find_source(const ptf_net_edit *edit, int norm, bool between,
     return at;
 }
 
-/* Why a batch norm behind 'before' stays, where numbers are not the reason. */
+/* Why a batch norm after 'before' stays, where numbers are not the reason. */
 static ptf_status remark_place(ptf_net_edit *edit, int norm, bool between,
                                const bool *flat, ptf_error *err)
 {

@@ -1,5 +1,5 @@
 /*
- * batchnorm_to_epilogue: a batch norm becomes the scale and shift behind the
+ * batchnorm_to_epilogue: a batch norm becomes the scale and shift after the
  * sum of the layer before it.  The numbers are those that the batch norm has
  * when it runs alone, so no bit of the output changes:
  *

@@ -1,5 +1,5 @@
 /*
- * fold_batchnorm: the batch norms behind a convolution or linear layer go into
+ * fold_batchnorm: the batch norms after a convolution or linear layer go into
  * its weights and bias,
  *
  *     s = gamma / sqrt(var + eps),  w' = w * s,  b' = (b - mean) * s + beta,
@@ -17,7 +17,7 @@
 /* Below that, starting threads takes longer than scaling the weights. */
 enum { WORTH_THREADS = 1 << 18 };
 
-/* The batch norms behind one layer, as one: w' = w * scale, b' = bias. */
+/* The batch norms after one layer, as one: w' = w * scale, b' = bias. */
 typedef struct fold {
     int64_t channels;
     double *scale, *bias;
@@ -283,8 +283,8 @@ typedef struct folding {
     ptf_error *err;
 } folding;
 
-/* The batch norm behind 'at' that can be folded into the layer, or -1: it is
- * behind Dropout and Identity, too. */
+/* The batch norm after 'at' that can be folded into the layer, or -1: it is
+ * after Dropout and Identity, too. */
 static int next_norm(const folding *w, int layer, int at)
 {
     const ptf_net_edit *edit = w->edit;
@@ -318,7 +318,7 @@ static ptf_status fold_numbers(folding *w, int layer, fold *f)
     return remark_shared(w->edit, layer, w->err);
 }
 
-/* Folds what is behind a layer, or says in 'too_large' why that stays. */
+/* Folds what is after a layer, or says in 'too_large' why that stays. */
 static ptf_status fold_layer(folding *w, int layer)
 {
     fold f = {0};

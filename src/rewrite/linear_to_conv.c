@@ -1,7 +1,7 @@
 /*
  * linear_to_conv: where a feature map is flattened for linear layers, the
  * flattening goes away, the first linear layer becomes a convolution with a
- * kernel as large as the map, and those behind it 1x1 convolutions.  PyTorch
+ * kernel as large as the map, and those after it 1x1 convolutions.  PyTorch
  * flattens channels, rows, columns, which is the order of a convolution's
  * weights: the weights keep their bytes and only get another shape.
  *

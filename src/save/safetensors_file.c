@@ -141,7 +141,7 @@ static uint64_t start_of(const placed *places, size_t count)
     return start == 0 ? PTF_PAGE : start % ALIGNMENT == 0 ? start : 0;
 }
 
-/* Spaces behind the header, which the format allows. */
+/* Spaces after the header, which the format allows. */
 static void pad(ptf_buffer *b, const ptf_save *save, const placed *places)
 {
     uint64_t start = start_of(places, save->count);

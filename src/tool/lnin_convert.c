@@ -203,7 +203,7 @@ static ptf_status plan_windows(report *r, ptf_error *err)
 
 /* ------------------------------------------------------------------ report */
 
-/* The next layer from *index on that has numbers; false behind the last. */
+/* The next layer from *index on that has numbers; false after the last. */
 static bool next_with_numbers(const ptf_net *net, size_t *index, ptf_layer *out)
 {
     while (*index < ptf_net_layer_count(net)) {

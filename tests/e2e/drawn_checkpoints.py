@@ -78,7 +78,7 @@ def draw_view(draw, flat_of):
     for n in shape:
         numel *= n
     how = draw.choice(["plain", "permuted", "stepped", "offset", "expanded",
-                       "overlapping", "empty", "empty behind", "sized 1"])
+                       "overlapping", "empty", "empty after", "sized 1"])
     if how == "permuted":
         order = list(range(len(shape)))
         draw.shuffle(order)
@@ -94,7 +94,7 @@ def draw_view(draw, flat_of):
         return flat_of(9).as_strided((4, 3), (draw.randrange(3), 1), 0)
     if how == "empty":
         return flat_of(0).view([0] + shape[:6])
-    if how == "empty behind":
+    if how == "empty after":
         return flat_of(9)[draw.randrange(10):][:0]
     if how == "sized 1":
         return flat_of(12).as_strided((1, 3, 1), (99, 2, 7), 1)

@@ -1,7 +1,7 @@
 """Pickles put together opcode by opcode: calls that no pickler would write.
 
 A value is a Node.  Each is emitted once, and stored in the memo where it is
-made, so that it can be changed later by what stands behind it.
+made, so that it can be changed later by what stands after it.
 
 SPDX-License-Identifier: Apache-2.0
 """
@@ -131,7 +131,7 @@ class Assembler:
 
 
 def pickle_of(root, changes):
-    """The pickle of a root, and of changes that come behind all of it."""
+    """The pickle of a root, and of changes that come after all of it."""
     a = Assembler()
     code = b"\x80\x04" + a.value(root)
     for node, how, *values in changes:

@@ -298,7 +298,7 @@ class Reports(ProgramTest):
                                     "--rtol", "0")[0], DIFFERENT)
 
     def test_equal_bits_are_no_certificate(self):
-        """A weight behind a ReLU that lets nothing through."""
+        """A weight after a ReLU that lets nothing through."""
         metadata, tensors = checkpoint.read_safetensors(
             self.path("folded.bin"))
         for name, change in (("conv1.0.bias", -1e3), ("conv2.0.weight", 0.5)):

@@ -1,9 +1,9 @@
-"""Changes that come behind the call that used what is changed.
+"""Changes that come after the call that used what is changed.
 
 Python calls at once, and what the arguments become later is nothing to the
 tensor.  A reader that keeps calls for later could take the change into it.
 Here every function that rebuilds something is called with every argument that
-can change, and each is changed behind the call in every way that it allows;
+can change, and each is changed after the call in every way that it allows;
 what PyTorch's torch.load() gives is right, and ptfold may give that or refuse.
 
 Skipped (status 77) by a Python without PyTorch.  PTF_TORCH2_PYTHON may name

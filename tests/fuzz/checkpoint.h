@@ -27,12 +27,12 @@ static inline void fuzz_tensors(const ptf_checkpoint *ckpt)
 
 static inline void fuzz_facts(const ptf_checkpoint *ckpt)
 {
-    ptf_facts facts;
-    ptf_slice slice;
+    ptf_checkpoint_info facts;
+    ptf_file_entry slice;
     const ptf_net_options options = {.size = sizeof(options), .in_order = true};
     ptf_net *net;
     size_t entries = 0, opaque = 0;
-    ptf_checkpoint_facts(ckpt, &facts);
+    ptf_checkpoint_describe(ckpt, &facts);
     while (ptf_checkpoint_entry(ckpt, entries, &slice))
         entries++;
     while (ptf_checkpoint_opaque(ckpt, opaque) != NULL)

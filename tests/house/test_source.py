@@ -215,8 +215,8 @@ class Phrases(unittest.TestCase):
         for code in ('f("expected 3,"\n  " found 4");', '"stands behind it"',
                      'g("the rank of its input is "\n"another");'):
             self.assertEqual(len(foreign(code)), 1, code)
-        for code in ('/* "found" */ f(found);', '"got 4" /* behind */ "x"',
-                     '// it\'s "behind"\n', '"foundation"'):
+        for code in ('/* "found" */ f(found);', '"got 4" /* after */ "x"',
+                     '// it\'s "after"\n', '"foundation"'):
             self.assertEqual(foreign(code), [], code)
 
 

@@ -153,7 +153,7 @@ class Cases:
                 number(8, 4) + number(1, 2) + tag + number(0, 4))
 
     def insert(self, source, target, *segments):
-        """Puts APP1 segments right behind the start of a JPEG."""
+        """Puts APP1 segments right after the start of a JPEG."""
         data = (self.folder / source).read_bytes()
         for segment in reversed(segments):
             data = (data[:2] + b"\xff\xe1" +
@@ -172,7 +172,7 @@ class Cases:
         turns["exif6.png"] = 6
         rgb.save(self.folder / "exif6.png", exif=self.exif(6, "big"))
         data = (self.folder / "exif6.png").read_bytes()
-        at = data.index(b"eXIf") - 4  # behind the pixels, where it may be, too
+        at = data.index(b"eXIf") - 4  # after the pixels, where it may be, too
         end = at + 12 + int.from_bytes(data[at:at + 4], "big")
         turns["late6.png"] = 6
         (self.folder / "late6.png").write_bytes(

@@ -58,7 +58,7 @@ void misfold(fixture *a, fixture *b, int at, mistake mistake);
 extern const char norm_first_text[], norm_last_text[], norm_gone_text[];
 extern const char shared_text[], shared_folded_text[];
 
-/* Into the convolution behind it, as if the padding had been normalised too. */
+/* Into the convolution after it, as if the padding had been normalised too. */
 void fold_through_padding(fixture *a, fixture *b);
 void fold_through_relu(fixture *a, fixture *b);
 

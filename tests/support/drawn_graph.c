@@ -152,9 +152,9 @@ static void draw_binary(build *b, bool rows)
     }
     if (right < 0 || pick(0, 3) == 0)
         right = some_constant(b, &b->shapes[left]);
-    bool turned = pick(0, 1);
-    add_binary(b, ops[pick(0, 7)], turned ? right : left,
-               turned ? left : right);
+    bool swapped = pick(0, 1);
+    add_binary(b, ops[pick(0, 7)], swapped ? right : left,
+               swapped ? left : right);
 }
 
 static bool joins(const ptf_shape *x, const ptf_shape *y, int axis)

@@ -1,6 +1,6 @@
 /*
  * Draws a body of layers for an input of one to three dimensions, and often a
- * classifier behind it.  Shapes are worked out here, by PyTorch's rules, so
+ * classifier after it.  Shapes are worked out here, by PyTorch's rules, so
  * that each layer fits the one before it.
  *
  * SPDX-License-Identifier: Apache-2.0
@@ -106,7 +106,7 @@ static window draw_window(drawn_net *r, bool pool, bool dilated)
     return w;
 }
 
-/* The shape behind it; with 'ceil' the last window must start inside. */
+/* The shape after it; with 'ceil' the last window must start inside. */
 static void slide(drawn_net *r, const window *w, bool ceil)
 {
     for (int i = 0; i < dims(r); i++) {

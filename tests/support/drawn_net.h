@@ -16,7 +16,7 @@ typedef struct drawn_net {
     size_t size;
     int depth;       /* of the container that is open; 1: the root's */
     int children[3]; /* by depth */
-    ptf_shape shape; /* behind the last layer */
+    ptf_shape shape; /* after the last layer */
     ptf_shape input;
     fixture f; /* the checkpoint and the net */
 } drawn_net;

@@ -10,7 +10,7 @@
  * rationals, as slowly as that is.
  *
  * Everything is exact but 1 / sqrt(var + eps), of which it takes 1000 bits
- * behind the point; what that can do to an output is far below 2^-500, and
+ * after the point; what that can do to an output is far below 2^-500, and
  * every ball is taken smaller by that.  For each number it prints the distance
  * from the ball's centre, rounded up, so that one can see how small the ball
  * could be.  Exit status: 0 all inside, 1 some outside, 2 not understood.
@@ -139,7 +139,7 @@ static void add_product(mpq_t sum, double x, const mpq_t y)
 
 /* ------------------------------------------------------------------- layers */
 
-/* The numbers behind "key=" in a layer's text, or 'otherwise'. */
+/* The numbers after "key=" in a layer's text, or 'otherwise'. */
 static void pair(const char *text, const char *key, long otherwise, long out[2])
 {
     char find[64];
@@ -239,7 +239,7 @@ static void multiply(value *v, const char *name, const char *text)
     convolve(v, name, same);
 }
 
-/* The root of q, of which ROOT_BITS behind the point are right. */
+/* The root of q, of which ROOT_BITS after the point are right. */
 static void set_root(mpq_t q)
 {
     mpz_t n;

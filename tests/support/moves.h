@@ -11,7 +11,7 @@
 
 enum { CHAIN = 4 };
 
-/* A chain of ops behind an input. */
+/* A chain of ops after an input. */
 typedef struct chain {
     ptf_net net;
     ptf_node nodes[CHAIN];

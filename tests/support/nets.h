@@ -33,7 +33,7 @@ void from(build *b, int node);
 /* Works out the shapes of all nodes, and reads the newest. */
 void settle(build *b);
 
-/* Each adds one layer behind the newest one; a linear one flattens first. */
+/* Each adds one layer after the newest one; a linear one flattens first. */
 ptf_node *add_conv(build *b, int64_t out, int64_t kernel, int64_t stride,
                    int64_t padding, int64_t dilation, int64_t groups);
 ptf_node *add_linear(build *b, int64_t out);

@@ -1,5 +1,5 @@
 /*
- * A norm by the sample, or a reduction in double, behind an input.
+ * A norm by the sample, or a reduction in double, after an input.
  *
  * SPDX-License-Identifier: Apache-2.0
  */

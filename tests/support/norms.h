@@ -1,5 +1,5 @@
 /*
- * norms: a norm by the sample, or a reduction in double, behind an input, with
+ * norms: a norm by the sample, or a reduction in double, after an input, with
  * numbers of its own; and which numbers of a sample it takes together.
  *
  * SPDX-License-Identifier: Apache-2.0

@@ -33,7 +33,7 @@ static void add(random_net *r, int *index, const char *fmt, ...)
     (*index)++;
 }
 
-/* The shape behind the text so far; false when its layers do not fit. */
+/* The shape after the text so far; false when its layers do not fit. */
 static bool shape_of(random_net *r, ptf_shape *out)
 {
     char text[sizeof(r->text) + 4];

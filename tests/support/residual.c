@@ -214,8 +214,8 @@ static int branches(const form *f, int from)
 static int ordered(const form *f, const char *name, ptf_op op,
                    residual_fault swapped, int a, int b)
 {
-    bool turned = f->fault == swapped;
-    return graph_two(f->g, name, op, turned ? b : a, turned ? a : b);
+    bool exchanged = f->fault == swapped;
+    return graph_two(f->g, name, op, exchanged ? b : a, exchanged ? a : b);
 }
 
 static int scaled(const form *f, int from, int join)

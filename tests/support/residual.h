@@ -23,9 +23,9 @@ typedef enum residual_fault {
     SKIP_TWICE,       /* ... or the block's value twice */
     DOWN_FROM_STEM,   /* the downsampling branch reads the stem */
     DOWN_BEFORE_RELU, /* ... or the sum before its ReLU */
-    RELU_LEFT_OUT,    /* behind the first addition */
+    RELU_LEFT_OUT,    /* after the first addition */
     RELU_TOO_MANY,
-    RELU_BEFORE_ADD, /* in place of behind it */
+    RELU_BEFORE_ADD, /* in place of after it */
     ADD_IS_SUB,
     ADD_IS_MAXIMUM,
     MAXIMUM_IS_MINIMUM,
@@ -50,7 +50,7 @@ typedef enum residual_fault {
 
 /*
  * The net as it was trained; 'fault' matters for NORM_SEEN, where the net
- * itself is another.  With 'dead' no ReLU behind a batch norm lets a number
+ * itself is another.  With 'dead' no ReLU after a batch norm lets a number
  * through, so that outputs do not show what is wrong.
  */
 void residual_trained(graph *g, bool dead, residual_fault fault);

@@ -448,7 +448,7 @@ typedef struct ptf_aten_row {
     ptf_status (*lower)(ptf_lowering *l, const struct ptf_aten_row *row);
     ptf_op op;
     const char *numbers[3]; /* arguments that are attrs.p, or operands */
-    bool turned;            /* other - self; a transposed convolution; triu */
+    bool reversed;          /* other - self; a transposed convolution; triu */
     bool means;             /* the mean is a second result */
     bool fills;             /* no number of 'self' is read, only its sizes */
 } ptf_aten_row;

@@ -77,8 +77,8 @@ static ptf_status lower_binary(ptf_lowering *l, const ptf_aten_row *row)
     if (status == PTF_OK)
         status = ptf_lower_operand(l, other, &in[1]);
     if (status == PTF_OK)
-        status = times(l, "alpha", &in[row->turned ? 0 : 1]);
-    int a = in[row->turned ? 1 : 0], b = in[row->turned ? 0 : 1];
+        status = times(l, "alpha", &in[row->reversed ? 0 : 1]);
+    int a = in[row->reversed ? 1 : 0], b = in[row->reversed ? 0 : 1];
     if (status == PTF_OK && row->op == PTF_OP_DIV)
         status = divide(l, a, b, &node);
     else if (status == PTF_OK)
@@ -188,8 +188,8 @@ static ptf_status lower_lerp(ptf_lowering *l, const ptf_aten_row *row)
 const ptf_aten_row ptf_aten_binary[] = {
     BOTH("add", lower_binary, PTF_OP_ADD),
     BOTH("sub", lower_binary, PTF_OP_SUB),
-    {"aten.rsub.Scalar", lower_binary, .op = PTF_OP_SUB, .turned = true},
-    {"aten.rsub.Tensor", lower_binary, .op = PTF_OP_SUB, .turned = true},
+    {"aten.rsub.Scalar", lower_binary, .op = PTF_OP_SUB, .reversed = true},
+    {"aten.rsub.Tensor", lower_binary, .op = PTF_OP_SUB, .reversed = true},
     BOTH("mul", lower_binary, PTF_OP_MUL),
     BOTH("div", lower_binary, PTF_OP_DIV),
     {"aten.div.Tensor_mode", lower_binary, .op = PTF_OP_DIV},

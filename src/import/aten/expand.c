@@ -207,10 +207,10 @@ static ptf_status lower_meshgrid(ptf_lowering *l, const ptf_aten_row *row)
     (void)row;
     const ptf_argument *order = ptf_program_argument(l->call, "indexing");
     bool is_text = order != NULL && order->kind == PTF_ARGUMENT_TEXT;
-    bool turned = is_text && strcmp(order->text, "xy") == 0;
+    bool swapped = is_text && strcmp(order->text, "xy") == 0;
     ptf_attrs a = ptf_lower_defaults(PTF_OP_EXPAND);
     int *nodes = NULL, count = 0;
-    if (order != NULL && !turned &&
+    if (order != NULL && !swapped &&
         (!is_text || strcmp(order->text, "ij") != 0))
         return ptf_lower_refuse(l, "expected indexing 'ij' or 'xy'");
     ptf_status status = ptf_lower_whole(l);
@@ -220,17 +220,17 @@ static ptf_status lower_meshgrid(ptf_lowering *l, const ptf_aten_row *row)
         return status;
     if (count > PTF_SHAPE_MAX)
         return ptf_lower_refuse_rank(l, count, PTF_SHAPE_MAX);
-    turned = turned && count > 1;
+    swapped = swapped && count > 1;
     a.size.count = count;
     for (int i = 0; i < count; i++) {
         if (l->shapes[nodes[i]].rank > 1)
             return ptf_lower_refuse(l, "expected tensors of one axis");
-        a.size.at[turned && i < 2 ? 1 - i : i] =
+        a.size.at[swapped && i < 2 ? 1 - i : i] =
             ptf_shape_numel(&l->shapes[nodes[i]]);
     }
     for (int i = 0; i < count && status == PTF_OK; i++) {
         int64_t sizes[PTF_SHAPE_MAX];
-        int axis = turned && i < 2 ? 1 - i : i, node = nodes[i];
+        int axis = swapped && i < 2 ? 1 - i : i, node = nodes[i];
         for (int d = 0; d < count; d++)
             sizes[d] = d == axis ? a.size.at[d] : 1;
         status = ptf_lower_resize(l, node, sizes, count, &node);

@@ -50,18 +50,20 @@ static ptf_status multiply_by_constant(ptf_lowering *l, const char *a,
                                        const ptf_tensor *b, int *out)
 {
     ptf_attrs attrs = ptf_lower_defaults(PTF_OP_LINEAR);
-    ptf_tensor *turned = ptf_arena_alloc(&l->net->arena, sizeof(*turned));
-    const ptf_tensor *tensors[PTF_ROLE_COUNT] = {[PTF_ROLE_WEIGHT] = turned};
+    ptf_tensor *transposed =
+        ptf_arena_alloc(&l->net->arena, sizeof(*transposed));
+    const ptf_tensor *tensors[PTF_ROLE_COUNT] = {[PTF_ROLE_WEIGHT] =
+                                                     transposed};
     int input;
-    if (turned == NULL)
+    if (transposed == NULL)
         return ptf_fail_memory(l->err);
-    *turned = *b;
+    *transposed = *b;
     for (int d = 0; d < 2; d++) {
-        turned->shape[d] = b->shape[1 - d];
-        turned->stride[d] = b->stride[1 - d];
+        transposed->shape[d] = b->shape[1 - d];
+        transposed->stride[d] = b->stride[1 - d];
     }
-    attrs.out_channels = turned->shape[0];
-    attrs.in_channels = turned->shape[1];
+    attrs.out_channels = transposed->shape[0];
+    attrs.in_channels = transposed->shape[1];
     attrs.has_bias = false;
     ptf_status status = ptf_lower_node(l, a, &input);
     return status == PTF_OK ? ptf_lower_add(l, PTF_OP_LINEAR, &attrs, 1, &input,

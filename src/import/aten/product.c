@@ -119,7 +119,7 @@ static ptf_status lower_conv(ptf_lowering *l, const ptf_aten_row *row)
     if (weight == NULL || weight->rank < 3 || weight->rank > 2 + PTF_MAP_AXES)
         return ptf_lower_refuse(l, "expected a weight of rank 3, 4 or 5");
     int axes = weight->rank - 2;
-    bool transposed = row->turned || ptf_lower_is_true(l, "transposed");
+    bool transposed = row->reversed || ptf_lower_is_true(l, "transposed");
     ptf_op op = conv_op(transposed, axes);
     ptf_attrs a = ptf_lower_defaults(op);
     status = read_window(l, axes, &a);
@@ -148,7 +148,7 @@ static ptf_status give_linear(ptf_lowering *l, int input,
     return ptf_lower_give_node(l, PTF_OP_LINEAR, &a, input, tensors);
 }
 
-/* A product of two values, of which the second one is turned. */
+/* A product of two values, of which the second one is transposed. */
 static ptf_status lower_linear_of_values(ptf_lowering *l)
 {
     ptf_attrs attrs = ptf_lower_defaults(PTF_OP_PERMUTE);
@@ -208,7 +208,7 @@ static ptf_status swap(ptf_lowering *l, const ptf_tensor *old, int a, int b,
 }
 
 /* self + mat1 @ mat2: a Linear where both are its parameters, the weight
- * turned. */
+ * transposed. */
 static ptf_status lower_addmm(ptf_lowering *l, const ptf_aten_row *row)
 {
     const ptf_tensor *weight = ptf_lower_raw(l, "mat2");
@@ -238,9 +238,9 @@ const ptf_aten_row ptf_aten_product[] = {
     {.target = "aten.conv2d.padding", .lower = lower_conv},
     {.target = "aten.conv3d.padding", .lower = lower_conv},
     {.target = "aten.convolution.default", .lower = lower_conv},
-    {"aten.conv_transpose1d.default", lower_conv, .turned = true},
-    {"aten.conv_transpose2d.input", lower_conv, .turned = true},
-    {"aten.conv_transpose3d.input", lower_conv, .turned = true},
+    {"aten.conv_transpose1d.default", lower_conv, .reversed = true},
+    {"aten.conv_transpose2d.input", lower_conv, .reversed = true},
+    {"aten.conv_transpose3d.input", lower_conv, .reversed = true},
     {.target = "aten.linear.default", .lower = lower_linear},
     {"aten.addmm.default", lower_addmm, .numbers = {"mat1", "mat2"}},
     {0},

@@ -5,7 +5,7 @@
  *     [D, steps, batch, features]
  *
  * and a step has one of the steps, so that both directions take it together.
- * The second one sees the steps in turned order.  What an input brings to the
+ * The second one sees the steps in reverse order.  What an input brings to the
  * gates is one product for all steps; what a state brings is one in each.
  *
  * SPDX-License-Identifier: Apache-2.0
@@ -171,7 +171,7 @@ static ptf_status gate(ptf_lowering *l, const recurrence *r, int node,
                                r->hidden, out);
 }
 
-/* The same behind a function. */
+/* The same after a function. */
 static ptf_status open_gate(ptf_lowering *l, const recurrence *r, int node,
                             int which, ptf_op op, int *out)
 {

@@ -37,7 +37,7 @@ static void print_batch(const ptf_sizes *s, const ptf_net *net,
     }
 }
 
-/* Whether the inputs may be larger by so much along all axes behind the
+/* Whether the inputs may be larger by so much along all axes after the
  * channels. */
 static bool try_size(const ptf_program *p, int64_t more, ptf_tensor *given,
                      const ptf_tensor **inputs, ptf_lower_outcome *outcome)

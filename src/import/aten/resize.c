@@ -9,7 +9,7 @@
 typedef struct kind {
     const char *prefix;
     ptf_upsample_mode mode;
-    int axes; /* behind the channels */
+    int axes; /* after the channels */
     bool antialias;
 } kind;
 

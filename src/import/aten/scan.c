@@ -13,10 +13,10 @@ static ptf_status add_moved(ptf_lowering *l, int axis, int64_t by, int *node)
 {
     ptf_attrs pad = ptf_lower_defaults(PTF_OP_PAD);
     int moved;
-    int behind = l->shapes[*node].rank - axis; /* axes behind it */
-    pad.pads.count = 2 * (behind + 1);
-    pad.pads.at[2 * behind] = by;
-    pad.pads.at[2 * behind + 1] = -by;
+    int after = l->shapes[*node].rank - axis; /* axes after it */
+    pad.pads.count = 2 * (after + 1);
+    pad.pads.at[2 * after] = by;
+    pad.pads.at[2 * after + 1] = -by;
     ptf_status status = ptf_lower_add_one(l, PTF_OP_PAD, &pad, *node, &moved);
     return status == PTF_OK
                ? ptf_lower_add_two(l, PTF_OP_ADD, *node, moved, node)

@@ -14,7 +14,7 @@ enum { MOST_SYMBOLS = 1000 };
 
 /* ------------------------------------------------------------------- inputs */
 
-/* The value of the k-th input that the caller brings; NULL behind the last. */
+/* The value of the k-th input that the caller brings; NULL after the last. */
 static const ptf_program_value *user_value(const ptf_program *p, size_t k,
                                            const char **name)
 {

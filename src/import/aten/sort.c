@@ -84,7 +84,7 @@ static ptf_status give_both(ptf_lowering *l, sorting *s)
 /* max.dim and min.dim. */
 static ptf_status lower_extreme(ptf_lowering *l, const ptf_aten_row *row)
 {
-    sorting s = {.least = row->turned};
+    sorting s = {.least = row->reversed};
     ptf_status status = read_dim(l, &s);
     s.attrs.descending = true;
     s.attrs.length = 1;
@@ -95,7 +95,7 @@ static ptf_status lower_extreme(ptf_lowering *l, const ptf_aten_row *row)
 /* Of all numbers where no dimension is named. */
 static ptf_status lower_arg_extreme(ptf_lowering *l, const ptf_aten_row *row)
 {
-    sorting s = {.least = row->turned};
+    sorting s = {.least = row->reversed};
     int64_t sizes[PTF_LOWER_LIST], numel[1] = {1};
     bool all = ptf_lower_is_none(l, "dim");
     ptf_status status = PTF_OK;
@@ -161,10 +161,10 @@ static ptf_status lower_argsort(ptf_lowering *l, const ptf_aten_row *row)
 }
 
 const ptf_aten_row ptf_aten_sort[] = {
-    {"aten.max.dim", lower_extreme, .turned = false},
-    {"aten.min.dim", lower_extreme, .turned = true},
-    {"aten.argmax.default", lower_arg_extreme, .turned = false},
-    {"aten.argmin.default", lower_arg_extreme, .turned = true},
+    {"aten.max.dim", lower_extreme, .reversed = false},
+    {"aten.min.dim", lower_extreme, .reversed = true},
+    {"aten.argmax.default", lower_arg_extreme, .reversed = false},
+    {"aten.argmin.default", lower_arg_extreme, .reversed = true},
     {.target = "aten.topk.default", .lower = lower_topk},
     {.target = "aten.sort.default", .lower = lower_sort},
     {.target = "aten.sort.stable", .lower = lower_sort},

@@ -318,8 +318,9 @@ static ptf_status lower_transpose(ptf_lowering *l, const ptf_aten_row *row)
     return status == PTF_OK ? give_permuted(l, rank, from) : status;
 }
 
-/* The last two axes exchanged, or all of them turned round (numpy_T). */
-static ptf_status lower_turned(ptf_lowering *l, const ptf_aten_row *row)
+/* The last two axes exchanged, or all of them reversed (numpy_T). */
+static ptf_status lower_matrix_transpose(ptf_lowering *l,
+                                         const ptf_aten_row *row)
 {
     int64_t sizes[PTF_LOWER_LIST];
     int rank, from[PTF_LOWER_LIST];
@@ -327,8 +328,8 @@ static ptf_status lower_turned(ptf_lowering *l, const ptf_aten_row *row)
     if (status != PTF_OK || rank < 2)
         return status == PTF_OK ? ptf_lower_same(l, row) : status;
     for (int d = 0; d < rank; d++)
-        from[d] = row->turned ? rank - 1 - d : d;
-    if (!row->turned) {
+        from[d] = row->reversed ? rank - 1 - d : d;
+    if (!row->reversed) {
         from[rank - 2] = rank - 1;
         from[rank - 1] = rank - 2;
     }
@@ -396,9 +397,11 @@ const ptf_aten_row ptf_aten_view[] = {
     {.target = "aten.transpose.int", .lower = lower_transpose},
     {.target = "aten.swapaxes.default", .lower = lower_transpose},
     {.target = "aten.swapdims.default", .lower = lower_transpose},
-    {.target = "aten.t.default", .lower = lower_turned},
-    {.target = "aten.numpy_T.default", .lower = lower_turned, .turned = true},
-    {.target = "aten.mT.default", .lower = lower_turned},
+    {.target = "aten.t.default", .lower = lower_matrix_transpose},
+    {.target = "aten.numpy_T.default",
+     .lower = lower_matrix_transpose,
+     .reversed = true},
+    {.target = "aten.mT.default", .lower = lower_matrix_transpose},
     {.target = "aten.movedim.int", .lower = lower_movedim},
     {.target = "aten.movedim.intlist", .lower = lower_movedim},
     {.target = "aten.dropout.default", .lower = lower_dropout},

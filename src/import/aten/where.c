@@ -61,7 +61,7 @@ static ptf_status lower_triangle(ptf_lowering *l, const ptf_aten_row *row)
     if (rank == 2)
         status = ptf_lower_whole(l);
     if (status == PTF_OK)
-        status = triangle(l, row->turned, &shape, &in[0]);
+        status = triangle(l, row->reversed, &shape, &in[0]);
     if (status == PTF_OK)
         status = ptf_lower_node(l, "self", &in[1]);
     if (status == PTF_OK)
@@ -79,6 +79,6 @@ const ptf_aten_row ptf_aten_where[] = {
     {.target = "aten.masked_fill.Scalar", .lower = lower_masked_fill},
     {.target = "aten.masked_fill.Tensor", .lower = lower_masked_fill},
     {.target = "aten.tril.default", .lower = lower_triangle},
-    {"aten.triu.default", lower_triangle, .turned = true},
+    {"aten.triu.default", lower_triangle, .reversed = true},
     {0},
 };

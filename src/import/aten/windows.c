@@ -32,7 +32,7 @@ static ptf_status count_windows(ptf_lowering *l, slide *s, int64_t length)
  * the other way round.
  */
 static ptf_status add_windows(ptf_lowering *l, const slide *s, int axis,
-                              bool turned, int *node)
+                              bool transposed, int *node)
 {
     ptf_attrs a = ptf_lower_defaults(PTF_OP_INDEX);
     ptf_shape shape = {.rank = 2, .dim = {s->count, s->size}};
@@ -46,10 +46,10 @@ static ptf_status add_windows(ptf_lowering *l, const slide *s, int axis,
         return status;
     for (int64_t w = 0; w < s->count; w++) {
         for (int64_t i = 0; i < s->size; i++)
-            data[turned ? i * s->count + w : w * s->size + i] =
+            data[transposed ? i * s->count + w : w * s->size + i] =
                 (float)(w * s->step + i * s->dilation);
     }
-    if (turned) {
+    if (transposed) {
         shape.dim[0] = s->size;
         shape.dim[1] = s->count;
     }
@@ -132,7 +132,7 @@ static ptf_status add_pads(ptf_lowering *l, const int64_t pads[2], int *node)
     return ptf_lower_add_one(l, PTF_OP_PAD, &a, *node, node);
 }
 
-/* [C, H, W] behind 'lead' - 1 axes to C, kh, kw and the windows. */
+/* [C, H, W] after 'lead' - 1 axes to C, kh, kw and the windows. */
 static ptf_status add_columns(ptf_lowering *l, const slide s[2],
                               const int64_t pads[2], int lead, int *node)
 {
@@ -254,7 +254,7 @@ ptf_status ptf_lower_conv_of_values(ptf_lowering *l)
 /*
  * Where position 'at' of an axis has its numbers from: window * step + place *
  * dilation is 'at'.  Up to 'most' of the places, in their order, as numbers of
- * (place, window); the others are the zero behind them all.
+ * (place, window); the others are the zero after them all.
  */
 static int64_t list_sources(const slide *s, int64_t at, int64_t most,
                             float *out)
@@ -274,7 +274,7 @@ static int64_t list_sources(const slide *s, int64_t at, int64_t most,
 }
 
 /* The positions of the map in the place of an axis of (place, window) and a
- * zero, and behind them what each is the sum of. */
+ * zero, and after them what each is the sum of. */
 static ptf_status add_sources(ptf_lowering *l, const slide *s, int64_t length,
                               int64_t pad, int axis, int *node)
 {
@@ -300,7 +300,7 @@ static ptf_status add_sources(ptf_lowering *l, const slide *s, int64_t length,
 }
 
 /* The four axes kh, kw, windows down, windows across as kh (windows down) and
- * kw (windows across), each with a zero behind it; there are 'lead' before. */
+ * kw (windows across), each with a zero after it; there are 'lead' before. */
 static ptf_status join_places(ptf_lowering *l, const slide s[2], int lead,
                               int *node)
 {

@@ -247,5 +247,5 @@ static void on_report(void *to, const char *what, uint64_t done, uint64_t total)
 void tool_progress_watch(void)
 {
     static tool_progress watched;
-    ptf_watch(on_report, &watched);
+    ptf_set_progress(on_report, &watched);
 }

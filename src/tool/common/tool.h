@@ -583,7 +583,7 @@ const char *tool_assumption(const ptf_net *a, const ptf_net *b,
 /* What speaks against --in-order, on stderr. */
 void tool_warn_of_order(const tool_source *source, const ptf_net *net);
 
-/* " if ..." behind a verdict, or nothing. */
+/* " if ..." after a verdict, or nothing. */
 void tool_print_if(const ptf_net *a, const ptf_net *b, FILE *out);
 
 /* A line "assumes ...", or nothing. */

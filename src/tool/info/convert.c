@@ -52,7 +52,7 @@ static ptf_status count(const ptf_checkpoint *ckpt, figures *out,
         return tool_error(err, PTF_MEMORY, "out of memory");
     *out = (figures){ptf_checkpoint_tensor_count(ckpt), 0, 0};
     for (size_t i = 0; i < out->tensors; i++) {
-        ptf_place place;
+        ptf_location place;
         ptf_tensor_locate(ptf_checkpoint_tensor(ckpt, i), &place);
         out->bytes += (int64_t)place.size;
         out->shared += relations[i].with != NULL;

@@ -109,9 +109,9 @@ put(tool_line *line, const char *fmt, ...)
 static void print_facts(const ptf_checkpoint *ckpt, const char *path)
 {
     enum { PATH = 48 };
-    ptf_facts f;
+    ptf_checkpoint_info f;
     char text[32];
-    ptf_checkpoint_facts(ckpt, &f);
+    ptf_checkpoint_describe(ckpt, &f);
     int width = tool_width(path);
     tool_print_short(stdout, path, PATH);
     tool_line line = {stdout, (width < PATH ? width : PATH) + 1};
@@ -136,7 +136,7 @@ static void print_totals(const ptf_checkpoint *ckpt)
     char text[32];
     size_t count = left = ptf_checkpoint_tensor_count(ckpt);
     for (size_t i = 0; i < count; i++) {
-        ptf_place place;
+        ptf_location place;
         const ptf_tensor *t = ptf_checkpoint_tensor(ckpt, i);
         ptf_tensor_locate(t, &place);
         elements += ptf_tensor_numel(t);
@@ -221,8 +221,8 @@ static void print_texts(const ptf_checkpoint *ckpt)
         put_text(name);
         putchar('\n');
     }
-    ptf_facts f;
-    ptf_checkpoint_facts(ckpt, &f);
+    ptf_checkpoint_info f;
+    ptf_checkpoint_describe(ckpt, &f);
     if (f.closed_count > 0)
         printf("not looked into: %zu objects of such classes, sets, and keys "
                "that hold tensors\n",
@@ -264,7 +264,7 @@ static void put_dims(tool_line *line, const char *what, const int64_t *dims,
 
 static ptf_status print_tensor(const ptf_tensor *t, bool sha256, ptf_error *err)
 {
-    ptf_place place;
+    ptf_location place;
     char digest[65] = "";
     ptf_tensor_locate(t, &place);
     if (sha256) {
@@ -323,7 +323,7 @@ static ptf_status json_tensor(tool_json *j, const ptf_tensor *t,
                               const tool_relation *relation, bool sha256,
                               ptf_error *err)
 {
-    ptf_place place;
+    ptf_location place;
     char digest[65];
     ptf_tensor_locate(t, &place);
     json_open(j, NULL, '{');
@@ -350,7 +350,7 @@ static ptf_status json_tensor(tool_json *j, const ptf_tensor *t,
 
 static void json_entries(tool_json *j, const ptf_checkpoint *ckpt)
 {
-    ptf_slice s;
+    ptf_file_entry s;
     json_open(j, "entries", '[');
     for (size_t i = 0; ptf_checkpoint_entry(ckpt, i, &s); i++) {
         char crc[16];
@@ -384,8 +384,8 @@ static void json_texts(tool_json *j, const ptf_checkpoint *ckpt)
 static void json_facts(tool_json *j, const ptf_checkpoint *ckpt,
                        const char *path)
 {
-    ptf_facts f;
-    ptf_checkpoint_facts(ckpt, &f);
+    ptf_checkpoint_info f;
+    ptf_checkpoint_describe(ckpt, &f);
     json_text(j, "file", path);
     json_text(j, "kind", f.kind);
     json_int(j, "version", f.version);

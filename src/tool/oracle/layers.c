@@ -7,7 +7,7 @@
 
 /* -------------------------------------------------------------------- texts */
 
-/* What stands behind "name=", or NULL. */
+/* What stands after "name=", or NULL. */
 static const char *find(const char *text, const char *name)
 {
     size_t size = strlen(name);
@@ -19,7 +19,7 @@ static const char *find(const char *text, const char *name)
     return NULL;
 }
 
-/* An integer, or None as -1; moves *at behind it. */
+/* An integer, or None as -1; moves *at after it. */
 static int64_t take_integer(const char **at)
 {
     static const char none[] = "None";
@@ -105,7 +105,7 @@ static ptf_status find_window(const oracle_walk *walk, ltc_window *out)
 
 /* ------------------------------------------------------------------- layers */
 
-/* The scale and shift that a rewrite put behind a sum; takes *y over. */
+/* The scale and shift that a rewrite put after a sum; takes *y over. */
 static ptf_status run_epilogue(oracle_walk *walk, bool magnitude,
                                ltc_tensor **y)
 {

@@ -84,7 +84,7 @@ ptf_status oracle_bound_softmax(oracle_walk *walk, const oracle_value *in,
 /* ------------------------------------------------- the texts of the layers */
 
 /*
- * What stands behind "name=" in a layer's text: one or two integers (None is
+ * What stands after "name=" in a layer's text: one or two integers (None is
  * -1; one number stands for both), True or False, a number.  'otherwise' is
  * the value when the text does not say.
  */

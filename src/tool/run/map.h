@@ -32,7 +32,7 @@ typedef struct map_job {
 
     float *scores; /* classes x stripe x columns */
     float *best;   /* one row of the picture's values */
-    float *window; /* one window's scores, and their shares behind them */
+    float *window; /* one window's scores, and their shares after them */
     map_peak *peaks;
     run_picture picture;
 } map_job;

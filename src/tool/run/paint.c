@@ -67,7 +67,7 @@ static double place(const run_picture *map, int d, int64_t at)
     return ((double)at - middle) / (double)map->stride[d];
 }
 
-/* Rows 'y' and 'y + 1' (the last one again behind it). */
+/* Rows 'y' and 'y + 1' (the last one again after it). */
 static ptf_status hold_values(painter *p, int64_t y, ptf_error *err)
 {
     ptf_status status = PTF_OK;

@@ -12,7 +12,7 @@
 
 typedef struct run_options {
     tool_source source;
-    char **inputs; /* NULL behind the last */
+    char **inputs; /* NULL after the last */
     size_t input_count;
     ptf_image_options image;
     int64_t top, threads, batch;

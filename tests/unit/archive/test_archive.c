@@ -307,7 +307,7 @@ static void an_entry_that_the_directory_hides_is_refused(void **state)
 
 /* ---------------------------------------------------- readers and checksums */
 
-/* Our reading of a sound file, changed; or the file behind it. */
+/* Our reading of a sound file, changed; or the file after it. */
 static void the_second_reader_must_agree(void **state)
 {
     (void)state;

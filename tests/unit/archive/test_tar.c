@@ -108,7 +108,7 @@ static void check_sound(const ptf_checkpoint *ckpt)
 {
     static const float a[] = {0, 3, 1, 4, 2, 5}, b[] = {4, 5};
     float out[6];
-    ptf_place first, last;
+    ptf_location first, last;
     assert_int_equal(ptf_checkpoint_tensor_count(ckpt), 3);
     const ptf_tensor *t = ptf_checkpoint_find(ckpt, "a");
     assert_int_equal(ptf_tensor_read_f32(t, out, NULL), PTF_OK);

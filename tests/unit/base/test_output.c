@@ -240,13 +240,13 @@ static void a_watcher_hears_of_every_step(void **state)
     heard h = {0};
     ptf_output *out;
     assert_int_equal(ptf_output_open(in_folder("x"), NULL, &out, NULL), PTF_OK);
-    ptf_watch(hear, &h);
+    ptf_set_progress(hear, &h);
     assert_int_equal(ptf_output_write(out, data, 100, NULL), PTF_OK);
     assert_int_equal(h.calls, 0); /* of how many? */
     ptf_output_expect(out, LARGE);
     for (int i = 0; i < 3; i++)
         assert_int_equal(ptf_output_write(out, data, LARGE / 3, NULL), PTF_OK);
-    ptf_watch(NULL, NULL);
+    ptf_set_progress(NULL, NULL);
     assert_int_equal(ptf_output_write(out, data, 100, NULL), PTF_OK);
     assert_int_equal(h.calls, 3);
     assert_int_equal(h.done, LARGE); /* never more */

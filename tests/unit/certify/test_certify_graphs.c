@@ -104,12 +104,12 @@ static void build_fork(graph *g, bool norm_first)
     graph_start(g, &(ptf_shape){3, {2, 4, 4}});
     int conv = graph_conv(g, "conv", 0, 2, 2, (graph_window){1, 1, 0}, false);
     int norm = norm_first ? graph_norm(g, "norm", conv, 2) : -1;
-    int first = norm_first ? graph_one(g, "behind", PTF_OP_RELU, norm)
+    int first = norm_first ? graph_one(g, "after", PTF_OP_RELU, norm)
                            : graph_one(g, "beside", PTF_OP_RELU, conv);
     if (!norm_first)
         norm = graph_norm(g, "norm", conv, 2);
     int second = norm_first ? graph_one(g, "beside", PTF_OP_RELU, conv)
-                            : graph_one(g, "behind", PTF_OP_RELU, norm);
+                            : graph_one(g, "after", PTF_OP_RELU, norm);
     graph_finish(g, graph_two(g, "sub", PTF_OP_SUB, norm_first ? first : second,
                               norm_first ? second : first));
 }

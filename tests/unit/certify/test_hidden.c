@@ -42,7 +42,7 @@ static void set(fixture *f, const char *name, int count, float x)
         fixture_numbers(f, name)[i] = x;
 }
 
-/* Nothing behind the first layer ever sees another number than 0. */
+/* Nothing after the first layer ever sees another number than 0. */
 static void dead(fixture *a, fixture *b)
 {
     set(a, "0.bias", 2, -100);

@@ -385,11 +385,11 @@ static void tensors_without_names_are_counted(void **state)
     forge_make_checkpoint(set, sizeof(set) - 1, forge_numbers,
                           sizeof(forge_numbers), &zip);
     ptf_checkpoint *ckpt;
-    ptf_facts facts;
+    ptf_checkpoint_info facts;
     assert_int_equal(
         ptf_checkpoint_open_memory(zip.bytes, zip.size, "f", NULL, &ckpt, NULL),
         PTF_OK);
-    ptf_checkpoint_facts(ckpt, &facts);
+    ptf_checkpoint_describe(ckpt, &facts);
     assert_int_equal(ptf_checkpoint_tensor_count(ckpt), 1);
     assert_int_equal(facts.closed_count, 2);
     ptf_checkpoint_close(ckpt);

@@ -45,7 +45,7 @@ static void put(bytes *out, const void *data, size_t size)
 
 #define PUT(out, text) put(out, text, sizeof(text) - 1)
 
-/* As PyTorch 1.5 wrote it; 'view' is None or a tuple behind the count. */
+/* As PyTorch 1.5 wrote it; 'view' is None or a tuple after the count. */
 static void make_legacy_of(bytes *out, const char *view, size_t view_size,
                            const char *keys, size_t keys_size, uint64_t count)
 {

@@ -418,8 +418,8 @@ static void objects_with_tensors_inside_are_counted(void **state)
                 FORGE_MATRIX "sb"                                         //
                 FORGE_TEXT1("c") "cx\nState\n)Ru");
     ptf_checkpoint *ckpt = open_pickle(pickle, sizeof(pickle) - 1);
-    ptf_facts facts;
-    ptf_checkpoint_facts(ckpt, &facts);
+    ptf_checkpoint_info facts;
+    ptf_checkpoint_describe(ckpt, &facts);
     assert_int_equal(ptf_checkpoint_tensor_count(ckpt), 1);
     assert_int_equal(facts.closed_count, 2);
     ptf_checkpoint_close(ckpt);

@@ -114,7 +114,7 @@ static void put_value(writer *w)
     }
 }
 
-/* "0.weight:2x3 0.bias:2", with ? behind the name of an optional one. */
+/* "0.weight:2x3 0.bias:2", with ? after the name of an optional one. */
 static size_t read_parameters(const char *text, ptf_parameter out[8],
                               char names[8][64])
 {

@@ -126,7 +126,7 @@ static void the_course_s_nets_count_as_their_layers_say(void **unused)
     }
 }
 
-/* A scale and a shift behind a sum cost what the batch norm cost. */
+/* A scale and a shift after a sum cost what the batch norm cost. */
 static void an_epilogue_counts_as_the_batch_norm_before(void **unused)
 {
     (void)unused;

@@ -72,7 +72,7 @@ static void enclose_norm(scene *s, double eps, ptf_balls out)
                                  [PTF_ROLE_BIAS] = &tensors[1],
                                  [PTF_ROLE_RUNNING_MEAN] = &tensors[2],
                                  [PTF_ROLE_RUNNING_VAR] = &tensors[3]}};
-    ptf_numbers numbers;
+    ptf_parameters numbers;
     assert_int_equal(ptf_numbers_read(&arena, &node, &numbers, NULL), PTF_OK);
     ptf_enclose_scale_shift(&numbers, false, 64, 64, before(s), out);
     ptf_arena_free(&arena);
@@ -173,7 +173,7 @@ static long double exact_pool(const scene *s, const pool_case *c,
     for (row = 0; pool_tap(c, 0, at[1], row, &y); row++)
         for (column = 0; pool_tap(c, 1, at[2], column, &x); column++) {
             bool inside = y >= 0 && y < c->in[0] && x >= 0 && x < c->in[1];
-            /* The padding counts, what ceil_mode reaches behind it not. */
+            /* The padding counts, what ceil_mode reaches after it not. */
             bool padded =
                 y < c->in[0] + c->padding[0] && x < c->in[1] + c->padding[1];
             taps += c->kind == AVG_POOL ? padded : inside;

@@ -157,7 +157,7 @@ static const graph_window same = {3, 1, 1}, apart = {3, 2, 1},
                           point = {1, 1, 0};
 
 /*
- * Values with several readers, near and far: behind products of few pixels,
+ * Values with several readers, near and far: after products of few pixels,
  * where threads share an image, and before them; views of them; a constant that
  * two nodes read, one of rank 0 and one that a product reads; a node that
  * nobody reads; the same node twice; an output that others read.
@@ -197,7 +197,7 @@ static void build_knot(graph *g)
     int mean = graph_one(g, "mean", PTF_OP_ADAPTIVE_AVGPOOL2D, rows);
     int last = graph_one(g, "last", PTF_OP_FLATTEN, mean);
     int all = graph_join(g, "all", 1, 2, (int[]){tail, last});
-    graph_one(g, "behind", PTF_OP_RELU, all);
+    graph_one(g, "after", PTF_OP_RELU, all);
     graph_finish(g, all);
 }
 
@@ -499,15 +499,15 @@ static void operands_meet_as_in_pytorch(void **unused)
         {{7, {2, 1, 2, 1, 2, 1, 3}}, {6, {2, 1, 2, 1, 3, 3}}},
     };
     for (size_t s = 0; s < PTF_ARRAY_SIZE(shapes); s++)
-        for (int turned = 0; turned < 2; turned++) {
+        for (int swapped = 0; swapped < 2; swapped++) {
             static graph g;
             static float in[256];
             const float *taps[GRAPH_NODES] = {in};
             ptf_random_fill(13, s, in, 256);
             graph_start(&g, &shapes[s][0]);
             int other = graph_constant(&g, "other", &shapes[s][1]);
-            int out = graph_two(&g, "out", PTF_OP_SUB, turned ? other : 0,
-                                turned ? 0 : other);
+            int out = graph_two(&g, "out", PTF_OP_SUB, swapped ? other : 0,
+                                swapped ? 0 : other);
             graph_finish(&g, out);
             ptf_enclosure *enc = enclosure_of(&g, 1);
             assert_int_equal(ptf_enclosure_run_taps(enc, taps, 1, false, NULL),

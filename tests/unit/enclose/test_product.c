@@ -7,8 +7,8 @@
 
 #include <gmp.h>
 
-static ptf_room room;
-static const ptf_enclose_pass one_image = {1, 2, false, &room};
+static ptf_scratch scratch;
+static const ptf_enclose_pass one_image = {1, 2, false, &scratch};
 
 /* sum += a b, exactly. */
 static void add_product(mpq_t sum, double a, double b)
@@ -32,7 +32,7 @@ static void scale_by(mpq_t sum, double by)
 }
 
 /* (sum + bias) scale + shift, as far as 'affine' has them. */
-static void finish(mpq_t sum, const ptf_numbers *numbers, int64_t channel)
+static void finish(mpq_t sum, const ptf_parameters *numbers, int64_t channel)
 {
     if (numbers->bias.value)
         add_product(sum, numbers->bias.value[channel], 1.0);
@@ -59,7 +59,7 @@ static bool inside(const mpq_t exact, double value, double radius,
 
 /* How many outputs of a linear layer lie outside. */
 static int linear_outside(scene *s, int64_t inputs, int64_t outputs,
-                          const ptf_numbers *numbers, double shrink)
+                          const ptf_parameters *numbers, double shrink)
 {
     int outside = 0;
     mpq_t sum;
@@ -78,7 +78,7 @@ static int linear_outside(scene *s, int64_t inputs, int64_t outputs,
 }
 
 /* The scene's parameters for rows of 'terms' weights. */
-static ptf_numbers numbers_of(scene *s, int64_t terms)
+static ptf_parameters numbers_of(scene *s, int64_t terms)
 {
     for (int64_t j = 0; j < MOST / terms; j++) {
         double sum = 0;
@@ -86,15 +86,15 @@ static ptf_numbers numbers_of(scene *s, int64_t terms)
             sum += s->weights[k] * s->weights[k];
         s->norms[j] = sqrt(sum) * (1 + 1e-9);
     }
-    return (ptf_numbers){.f64 = s->weights,
-                         .norms = s->norms,
-                         .bias = {s->bias, s->none},
-                         .scale = {s->scale, s->none},
-                         .shift = {s->shift, s->none}};
+    return (ptf_parameters){.f64 = s->weights,
+                            .norms = s->norms,
+                            .bias = {s->bias, s->none},
+                            .scale = {s->scale, s->none},
+                            .shift = {s->shift, s->none}};
 }
 
 /* In double, in f32, and in f32 with a batch norm folded into them. */
-static void vary_weights(scene *s, int kind, ptf_numbers *numbers)
+static void vary_weights(scene *s, int kind, ptf_parameters *numbers)
 {
     numbers->f32 = kind > 0 ? s->narrow : NULL;
     if (kind < 2)
@@ -111,7 +111,7 @@ static void the_exact_linear_layer_is_inside(void **unused)
     for (int round = 0; round < 40; round++) {
         fill(&s, round % 2 ? 0.0 : 0x1p-30);
         int64_t inputs = 1 + round * 5, outputs = 17;
-        ptf_numbers numbers = numbers_of(&s, inputs);
+        ptf_parameters numbers = numbers_of(&s, inputs);
         vary_weights(&s, round % 3, &numbers);
         assert_int_equal(ptf_enclose_linear(&one_image, inputs, outputs,
                                             &numbers, before(&s), after(&s),
@@ -129,7 +129,7 @@ static void a_weight_one_ulp_off_is_outside(void **unused)
     (void)unused;
     static scene s;
     fill(&s, 0.0);
-    ptf_numbers numbers = numbers_of(&s, 200);
+    ptf_parameters numbers = numbers_of(&s, 200);
     ptf_enclose_linear(&one_image, 200, 17, &numbers, before(&s), after(&s),
                        NULL);
     float wrong = nextafterf((float)s.weights[5 * 200 + 33], 2);
@@ -190,7 +190,7 @@ static void check_conv(scene *s, conv_case c)
     const ptf_attrs *a = &c.attrs;
     int64_t terms =
         a->in_channels / a->groups * a->kernel[0] * a->kernel[1] * a->kernel[2];
-    ptf_numbers numbers = numbers_of(s, terms);
+    ptf_parameters numbers = numbers_of(s, terms);
     c.in.dim[0] = a->in_channels;
     assert_null(ptf_op_shape(c.op, a, &c.in, 1, &c.out));
     assert_int_equal(ptf_enclose_conv(&one_image, c.op, a, &c.in, &c.out,
@@ -293,8 +293,8 @@ static void so_are_those_of_other_ranks_and_transposed_ones(void **unused)
 }
 
 /* Parameters as a layer's are read, whose norms are the library's own. */
-static ptf_numbers read_weights(ptf_arena *arena, scene *s, int64_t outputs,
-                                int64_t inputs)
+static ptf_parameters read_weights(ptf_arena *arena, scene *s, int64_t outputs,
+                                   int64_t inputs)
 {
     ptf_tensor weight = {.dtype = PTF_DTYPE_F64,
                          .rank = 2,
@@ -304,7 +304,7 @@ static ptf_numbers read_weights(ptf_arena *arena, scene *s, int64_t outputs,
     ptf_node node = {.op = PTF_OP_LINEAR,
                      .attrs = {.out_channels = weight.shape[0]},
                      .tensors = {[PTF_ROLE_WEIGHT] = &weight}};
-    ptf_numbers numbers;
+    ptf_parameters numbers;
     assert_int_equal(ptf_numbers_read(arena, &node, &numbers, NULL), PTF_OK);
     return numbers;
 }
@@ -322,7 +322,7 @@ static int outside_at(double value, double weight)
         s.point[i] = s.value[i];
         s.weights[i] *= weight;
     }
-    ptf_numbers numbers = read_weights(&arena, &s, OUT, IN);
+    ptf_parameters numbers = read_weights(&arena, &s, OUT, IN);
     assert_int_equal(ptf_enclose_linear(&one_image, IN, OUT, &numbers,
                                         before(&s), after(&s), NULL),
                      PTF_OK);
@@ -345,14 +345,14 @@ static void weights_that_a_run_makes_subnormal_are_inside(void **unused)
 {
     (void)unused;
     static scene s;
-    static const ptf_enclose_pass run = {1, 2, true, &room};
+    static const ptf_enclose_pass run = {1, 2, true, &scratch};
     ptf_arena arena = {NULL};
     fill(&s, 0.0);
     for (int i = 0; i < MOST; i++) {
         s.value[i] = s.point[i] = 0x1p40;
         s.weights[i] *= 0x1p-140;
     }
-    ptf_numbers numbers = read_weights(&arena, &s, OUT, IN);
+    ptf_parameters numbers = read_weights(&arena, &s, OUT, IN);
     assert_true(numbers.rounded);
     ptf_enclose_linear(&run, IN, OUT, &numbers, before(&s), after(&s), NULL);
     for (int i = 0; i < MOST; i++)
@@ -376,7 +376,7 @@ static void products_that_underflow_are_inside(void **unused)
         s.weights[i] *= 0x1p-570;
         s.scale[i] = copysign(0x1p-490, s.scale[i]);
     }
-    ptf_numbers numbers = read_weights(&arena, &s, OUT, IN);
+    ptf_parameters numbers = read_weights(&arena, &s, OUT, IN);
     numbers.weight_scale = (ptf_balls){s.scale, s.none};
     ptf_enclose_linear(&one_image, IN, OUT, &numbers, before(&s), after(&s),
                        NULL);
@@ -392,7 +392,7 @@ static void what_is_not_finite_is_found(void **unused)
     fill(&s, 0.0);
     assert_int_equal(ptf_balls_first_bad(before(&s), MOST), -1);
     s.value[7] = (double)NAN;
-    ptf_numbers numbers = numbers_of(&s, 20);
+    ptf_parameters numbers = numbers_of(&s, 20);
     ptf_enclose_linear(&one_image, 20, 5, &numbers, before(&s), after(&s),
                        NULL);
     assert_int_equal(ptf_balls_first_bad(after(&s), 5), 0);
@@ -406,9 +406,9 @@ static void running_out_of_memory_is_told(void **unused)
     (void)unused;
     static scene s;
     fill(&s, 0.0);
-    ptf_numbers numbers = numbers_of(&s, 20);
+    ptf_parameters numbers = numbers_of(&s, 20);
     ptf_alloc_fail_after(0);
-    ptf_room empty = {0};
+    ptf_scratch empty = {0};
     ptf_enclose_pass pass = {1, 2, false, &empty};
     ptf_status status =
         ptf_enclose_linear(&pass, 20, 5, &numbers, before(&s), after(&s), NULL);
@@ -419,7 +419,7 @@ static void running_out_of_memory_is_told(void **unused)
 static int free_room(void **unused)
 {
     (void)unused;
-    ptf_free(room.bytes);
+    ptf_free(scratch.bytes);
     return 0;
 }
 

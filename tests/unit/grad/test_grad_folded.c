@@ -141,8 +141,8 @@ static bool is_norm(const ptf_node *node)
     return node->op == PTF_OP_BATCHNORM1D || node->op == PTF_OP_BATCHNORM2D;
 }
 
-/* The norm behind layer i of a chain: all of a net's are folded, or none. */
-static const ptf_node *norm_behind(const ptf_net *net, int i)
+/* The norm after layer i of a chain: all of a net's are folded, or none. */
+static const ptf_node *norm_after(const ptf_net *net, int i)
 {
     do
         i++;
@@ -156,7 +156,7 @@ static bool has_norms_in_a_row(const ptf_net *net)
 {
     bool found = false;
     for (int i = 1; i < net->node_count; i++)
-        found |= is_norm(&net->nodes[i]) && norm_behind(net, i) != NULL;
+        found |= is_norm(&net->nodes[i]) && norm_after(net, i) != NULL;
     return found;
 }
 
@@ -186,7 +186,7 @@ static void expect_pair(pair *p)
     for (int i = 1; i < net->node_count; i++) {
         const ptf_node *node = &net->nodes[i];
         if (!is_norm(node) && node->tensors[PTF_ROLE_WEIGHT] != NULL)
-            expect_chain_rule(p, i, norm_behind(net, i));
+            expect_chain_rule(p, i, norm_after(net, i));
     }
 }
 

@@ -282,7 +282,7 @@ static void epilogues_have_the_gradients_of_loops_in_double(void **unused)
 
 /* -------------------------------------------------------------------- other */
 
-/* Layers behind the output read it, and add nothing. */
+/* Layers after the output read it, and add nothing. */
 static void values_with_several_readers_gather_their_cotangents(void **unused)
 {
     (void)unused;

@@ -424,7 +424,7 @@ static void arrays_of_another_rank_are_refused(void **state)
     ptf_images_close(images);
 }
 
-static void running_out_of_memory_leaves_nothing_behind(void **state)
+static void running_out_of_memory_leaves_nothing_after(void **state)
 {
     (void)state;
     static const char *const some[] = {"rgb.png", "rgb.jpg", "deflated.npz",
@@ -599,7 +599,7 @@ int main(int argc, char **argv)
         IN_FOLDER(no_changed_byte_does_harm),
         IN_FOLDER(sizes_that_cannot_be_are_refused),
         cmocka_unit_test(arrays_of_another_rank_are_refused),
-        cmocka_unit_test(running_out_of_memory_leaves_nothing_behind),
+        cmocka_unit_test(running_out_of_memory_leaves_nothing_after),
         IN_FOLDER(arrays_that_are_written_are_read_back),
         IN_FOLDER(pictures_that_are_written_are_read_back),
         IN_FOLDER(a_full_disk_is_an_error_without_a_trace),

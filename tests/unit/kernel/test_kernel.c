@@ -163,7 +163,7 @@ static int64_t some_channels(void)
 }
 
 /* Runs a product as a plan does: in two parts of channels and of pixels. */
-static void run_product(const ptf_product *q, int64_t pixels)
+static void run_product(const ptf_gemm *q, int64_t pixels)
 {
     void *scratch = ptf_alloc_aligned(fast->scratch_size, 64);
     if (scratch == NULL)
@@ -171,10 +171,10 @@ static void run_product(const ptf_product *q, int64_t pixels)
     int64_t full = fast->panel_channels;
     int64_t c = between(0, q->channels / full) * full;
     int64_t p = between(0, pixels);
-    fast->product(q, 0, c, 0, p, scratch);
-    fast->product(q, c, q->channels, 0, p, scratch);
-    fast->product(q, 0, c, p, pixels, scratch);
-    fast->product(q, c, q->channels, p, pixels, scratch);
+    fast->gemm(q, 0, c, 0, p, scratch);
+    fast->gemm(q, c, q->channels, 0, p, scratch);
+    fast->gemm(q, 0, c, p, pixels, scratch);
+    fast->gemm(q, c, q->channels, p, pixels, scratch);
     ptf_free(scratch);
 }
 
@@ -189,13 +189,13 @@ static float *packed(const float *weights, int64_t channels, int64_t terms)
     return panels;
 }
 
-static void run_direct(const ptf_product *q, int64_t batch)
+static void run_gemv(const ptf_gemm *q, int64_t batch)
 {
     memset(q->y, 0xee, (size_t)(batch * q->channels) * sizeof(float));
     void *scratch = ptf_alloc_aligned(fast->scratch_size, 64);
-    for (int64_t p = 0; p < batch; p += fast->direct_pixels) {
-        int64_t end = p + fast->direct_pixels;
-        fast->direct(q, 0, q->channels, p, end < batch ? end : batch, scratch);
+    for (int64_t p = 0; p < batch; p += fast->gemv_pixels) {
+        int64_t end = p + fast->gemv_pixels;
+        fast->gemv(q, 0, q->channels, p, end < batch ? end : batch, scratch);
     }
     ptf_free(scratch);
 }
@@ -209,28 +209,28 @@ static void check_linear(void)
         terms += 1024;
         channels += 256;
         batch = between(1, 8);
-    } else if (next() % 24 == 0) { /* so many that direct() cuts the terms */
-        terms += 220000 / fast->direct_pixels;
+    } else if (next() % 24 == 0) { /* so many that gemv() cuts the terms */
+        terms += 220000 / fast->gemv_pixels;
         channels = between(1, 2 * fast->panel_channels + 8);
         wild = 0; /* NaN would be all that is left */
-        batch = between(fast->direct_pixels, 2 * fast->direct_pixels);
-    } else if (next() % 48 == 0) { /* more sums than product() keeps */
+        batch = between(fast->gemv_pixels, 2 * fast->gemv_pixels);
+    } else if (next() % 48 == 0) { /* more sums than gemm() keeps */
         terms = between(257, 300);
         batch = between(fast->chunk_pixels / 2, fast->chunk_pixels + 20);
         channels = 2 * fast->sums / batch + between(1, fast->panel_channels);
     }
     snprintf(shape, sizeof(shape), "%" PRId64 " -> %" PRId64 " x %" PRId64,
              terms, channels, batch);
-    ptf_product q = {.x = filled(batch * terms, wild),
-                     .terms = terms,
-                     .weights = filled(channels * terms, wild),
-                     .channels = channels,
-                     .out_height = 1,
-                     .out_width = 1,
-                     .x_image = terms,
-                     .y_image = channels,
-                     .y_channel = 1,
-                     .epilogue = epilogue(channels, wild)};
+    ptf_gemm q = {.x = filled(batch * terms, wild),
+                  .terms = terms,
+                  .weights = filled(channels * terms, wild),
+                  .channels = channels,
+                  .out_height = 1,
+                  .out_width = 1,
+                  .x_image = terms,
+                  .y_image = channels,
+                  .y_channel = 1,
+                  .epilogue = epilogue(channels, wild)};
     float *want = guarded(batch * channels);
     for (int64_t i = 0; i < batch; i++)
         ptf_ref_linear(terms, channels, q.x + i * terms, q.weights, &q.epilogue,
@@ -242,21 +242,21 @@ static void check_linear(void)
     memset(q.y, 0xee, (size_t)(batch * channels) * sizeof(float));
     run_product(&q, batch);
     check("product (linear, packed)", want, q.y, batch * channels);
-    ptf_product t = q;
+    ptf_gemm t = q;
     t.panels = NULL;
-    t.turned = channels + between(0, 3);
-    float *turned = filled((terms - 1) * t.turned + channels, 0);
+    t.transposed = channels + between(0, 3);
+    float *transposed = filled((terms - 1) * t.transposed + channels, 0);
     for (int64_t i = 0; i < channels * terms; i++)
-        turned[i % terms * t.turned + i / terms] = q.weights[i];
-    t.weights = turned;
+        transposed[i % terms * t.transposed + i / terms] = q.weights[i];
+    t.weights = transposed;
     memset(q.y, 0xee, (size_t)(batch * channels) * sizeof(float));
     run_product(&t, batch);
-    check("product (linear, turned)", want, q.y, batch * channels);
-    run_direct(&q, batch);
-    check("direct (packed)", want, q.y, batch * channels);
+    check("product (linear, transposed)", want, q.y, batch * channels);
+    run_gemv(&q, batch);
+    check("gemv (packed)", want, q.y, batch * channels);
     q.panels = NULL;
-    run_direct(&q, batch);
-    check("direct", want, q.y, batch * channels);
+    run_gemv(&q, batch);
+    check("gemv", want, q.y, batch * channels);
     release();
 }
 
@@ -311,19 +311,19 @@ static void check_conv(void)
              "%" PRId64 " terms, %" PRId64 " channels, %" PRId64 " x %" PRId64
              "x%" PRId64 " pixels",
              terms, v.out.channels, images, v.out.height, v.out.width);
-    ptf_product q = {.x = filled(images * inputs, wild),
-                     .taps = conv_taps(&v),
-                     .terms = terms,
-                     .weights = filled(v.out.channels * terms, wild),
-                     .channels = v.out.channels,
-                     .out_height = v.out.height,
-                     .out_width = v.out.width,
-                     .x_image = inputs,
-                     .x_row = v.window.stride[1] * v.in.width,
-                     .x_column = v.window.stride[2],
-                     .y_image = outputs,
-                     .y_channel = plane,
-                     .epilogue = epilogue(v.out.channels, wild)};
+    ptf_gemm q = {.x = filled(images * inputs, wild),
+                  .taps = conv_taps(&v),
+                  .terms = terms,
+                  .weights = filled(v.out.channels * terms, wild),
+                  .channels = v.out.channels,
+                  .out_height = v.out.height,
+                  .out_width = v.out.width,
+                  .x_image = inputs,
+                  .x_row = v.window.stride[1] * v.in.width,
+                  .x_column = v.window.stride[2],
+                  .y_image = outputs,
+                  .y_channel = plane,
+                  .epilogue = epilogue(v.out.channels, wild)};
     float *want = guarded(images * outputs);
     for (int64_t i = 0; i < images; i++)
         ptf_ref_conv(&v, q.x + i * inputs, q.weights, &q.epilogue,

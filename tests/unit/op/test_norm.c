@@ -13,7 +13,7 @@
 
 #include <cmocka.h>
 
-/* By the input, the weight and the bias, one behind the other. */
+/* By the input, the weight and the bias, one after the other. */
 static float *back(const layer *l, const float *in, const float *d,
                    const char *isa, int threads, int64_t images)
 {

@@ -153,7 +153,7 @@ static void spreads_hold_what_lies_in_balls(void **unused)
     }
 }
 
-/* Layers one behind the other, whose balls grow with what a run may be off. */
+/* Layers one after the other, whose balls grow with what a run may be off. */
 static void runs_stay_in_the_balls_of_a_chain(void **unused)
 {
     (void)unused;

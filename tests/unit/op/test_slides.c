@@ -16,7 +16,7 @@
 
 enum { MOST = 384 };
 
-/* A layer with its weight behind an input. */
+/* A layer with its weight after an input. */
 typedef struct layer {
     chain chain;
     ptf_tensor weight;

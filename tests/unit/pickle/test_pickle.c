@@ -279,7 +279,7 @@ static const struct {
             "cbuiltins\nfrozenset\n)}NNs\x92."),
      "named arguments"},
     {PICKLE("\x80\2ctorch._utils\nf\n)}NNs\x92."), "named arguments"},
-    /* what a call has used must not change behind it */
+    /* what a call has used must not change after it */
     {PICKLE("\x80\2" USED_LIST "h\0K\1a."), BEHIND},
     {PICKLE("\x80\2" USED_LIST "h\0(K\1e."), BEHIND},
     {PICKLE("\x80\2ca\nb\n]]q\0a\x85R0h\0K\1a."), BEHIND},

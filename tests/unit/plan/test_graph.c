@@ -398,7 +398,7 @@ static void build_unlike_strides(build *b)
 
 /*
  * Pieces of one image, a linear layer on the batch, and pieces of one image
- * again.  The map behind the third convolution is read on both sides; behind
+ * again.  The map after the third convolution is read on both sides; after
  * its last reader, and before its maker, there are steps that need memory.
  */
 static void build_pieces(build *b)

@@ -165,7 +165,7 @@ static void epilogues_keep_every_bit(void **unused)
 
 /* --------------------------------------------------------- identity layers */
 
-/* Read twice, by one node twice, one behind the other, given out, of a
+/* Read twice, by one node twice, one after the other, given out, of a
  * constant, and between a convolution and its batch norm. */
 static void layers_that_do_nothing_are_dropped(void **unused)
 {

@@ -191,7 +191,7 @@ static int compare_folds(const drawn_net *net, const ptf_net *folded)
             continue;
         int before = neighbour(whole, i, -1), next = neighbour(whole, i, 1);
         int after = neighbour(whole, next, 1);
-        /* libtorch folds one norm, and that behind the sum. */
+        /* libtorch folds one norm, and that after the sum. */
         if (is_norm(&nodes[before]) || !is_norm(&nodes[next]) ||
             is_norm(&nodes[after]))
             continue;

@@ -287,7 +287,7 @@ static void library(void)
         now += 5;
         ptf_report("verifying", i, 5);
     }
-    ptf_watch(NULL, NULL);
+    ptf_set_progress(NULL, NULL);
 }
 
 static void what_the_library_does_is_shown(void **state)

@@ -7,13 +7,13 @@
 
 /* Of each thread, so that libraries in one process do not meet here. */
 static _Thread_local struct {
-    ptf_watch_function *call;
+    ptf_progress_function *call;
     void *to;
 } watcher;
 
-void ptf_watch(ptf_watch_function *watch, void *to)
+void ptf_set_progress(ptf_progress_function *progress, void *to)
 {
-    watcher.call = watch;
+    watcher.call = progress;
     watcher.to = to;
 }
 
