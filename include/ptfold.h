@@ -1602,7 +1602,16 @@ typedef struct ptf_check_options {
     int64_t max_ulps;  /* for CERTIFIED_WITHIN; 0: no parameter may be off */
     bool layers;       /* figures for each layer too */
     bool bisect;       /* B's layers on A's values too */
+    /* How far exact outputs may be from the known ones, over the largest of
+     * them, on all inputs; 0: PTF_BOUND, on one of the inputs that balls of
+     * doubles are too wide for. */
+    double bound;
+    /* Of fixed point, on all inputs; 0: balls of doubles, and as many bits as
+     * it takes where they are too wide. */
+    int bits;
 } ptf_check_options;
+
+#define PTF_BOUND 0x1p-20
 
 /*
  * 'options' may be NULL: all zero.  PTF_ARGUMENT when the nets cannot take
@@ -1669,11 +1678,17 @@ typedef struct ptf_certificate {
     int64_t runs_beyond; /* outside */
 
     /*
-     * 3. The exact outputs are within r_A of m_A and r_B of m_B.  Where these
-     * radii say nothing on the first inputs, others are not tried.
+     * 3. The exact outputs are within r_A of m_A and r_B of m_B: balls of
+     * doubles, or of fixed point.
      */
     int64_t bounded;         /* inputs with such bounds */
+    int64_t bounded_fixed;   /* of them, those in fixed point */
+    int bits;                /* the most that one of those took */
+    const char *unbounded;   /* why there is no fixed point; NULL: there is, or
+                                none was asked for */
     double radius;           /* largest r_A + r_B */
+    double relative;         /* the same over the largest |m_A| of its input */
+    double goal;             /* as in the options */
     double largest;          /* largest |m_A| */
     double parameter_effect; /* largest |m_B - m_A|: what B's parameters did */
     double evaluation_a;     /* largest |run of A - m_A| */
@@ -1739,6 +1754,9 @@ typedef struct ptf_layer_check {
     const char *op;
     ptf_difference difference;
     double radius;           /* largest r_A + r_B of balls through the nets */
+    double growth;           /* how many times wider, over its largest number,
+                                B's ball is than those that the layer reads; 0:
+                                they are points */
     int64_t function_apart;  /* numbers in which A and I are proved to differ,
                                 on inputs that no layer before it chose */
     double parameter_effect; /* on the inputs that B's layer had */

@@ -1,8 +1,12 @@
 /*
  * Part 3 of a certificate: how far the outputs can be from the exact ones.
  * A and B are enclosed from the inputs on; since part 1 says that they are one
- * function up to B's parameters, nothing else needs to be.  Whatever encloses a
- * net better, fills in for enclose_side().
+ * function up to B's parameters, nothing else needs to be.
+ *
+ * The rule: balls of doubles first, some inputs together.  An input for which
+ * they are too wide is evaluated in fixed point (fixed.c): the first such one,
+ * or with a bound that is asked for all.  When they say nothing of a whole
+ * group, wider than the outputs are large, doubles are not asked any more.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -10,7 +14,8 @@
 
 #include <math.h>
 
-/* The widest ball of each node, for the report on layers. */
+/* The widest ball and the largest number of each node, for the report on
+ * layers. */
 typedef struct widths {
     ptf_check *check;
     int which;
@@ -22,12 +27,14 @@ static void add_width(void *context, int node)
     const widths *w = context;
     const ptf_enclosure *enc = w->check->enclosures[w->which];
     double *widest = &w->check->sides[w->which].radius[node];
+    double *largest = &w->check->sides[w->which].largest[node];
     int64_t size = ptf_balls_each(enc, node);
     for (int64_t n = 0; n < w->count; n++) {
         ptf_balls balls = ptf_enclosure_node(enc, node, n);
         for (int64_t k = 0; k < size; k++) {
             if (!(balls.radius[k] <= *widest))
                 *widest = isnan(balls.radius[k]) ? HUGE_VAL : balls.radius[k];
+            ptf_raise_to(largest, fabs(balls.value[k]));
         }
     }
 }
@@ -55,58 +62,96 @@ static ptf_status enclose_side(ptf_check *c, int which, const float *const *in,
     return status;
 }
 
-/* True when balls are wider than the outputs are large, in each sample. */
-static bool say_nothing(const ptf_check *c, int64_t first, int64_t count)
+bool ptf_check_settled(const ptf_check *c, int64_t n)
 {
-    for (int64_t n = first; n < first + count; n++) {
-        double largest = 0, radius = 0;
-        const ptf_balls *a = &c->outputs[PTF_SIDE_A];
-        const ptf_balls *b = &c->outputs[PTF_SIDE_B];
-        int64_t end = (n + 1) * c->outputs_each;
-        for (int64_t k = n * c->outputs_each; k < end; k++) {
-            largest = fmax(largest, fabs(a->value[k]));
-            radius = fmax(radius, a->radius[k] + b->radius[k]);
-        }
-        if (!c->silent[n] && radius <= largest)
-            return false;
-    }
-    return true;
+    ptf_outcome o = ptf_check_outcome(c, n);
+    double width = ptf_outcome_width(&o);
+    return width <= c->certificate.goal &&
+           (width <= PTF_SETTLED ||
+            ptf_outcome_prediction(&o) != PTF_PREDICTION_EQUAL);
 }
 
-static void add_radii(ptf_check *c)
+/* ------------------------------------------------------------------ layers */
+
+static double relative(const ptf_side *side, int node)
 {
-    const double *a = c->sides[PTF_SIDE_A].radius;
-    const double *b = c->sides[PTF_SIDE_B].radius;
-    for (int i = 0; i < c->sides[PTF_SIDE_B].net->node_count; i++) {
+    double largest = side->largest[node];
+    return largest > 0 ? side->radius[node] / largest : 0;
+}
+
+/* How many times wider than what it reads a node's ball is, both over their
+ * largest numbers. */
+static double growth(const ptf_side *side, int node)
+{
+    const ptf_node *n = &side->net->nodes[node];
+    double before = 0;
+    for (int k = 0; k < n->input_count; k++)
+        before = fmax(before, relative(side, n->inputs[k]));
+    return before > 0 ? relative(side, node) / before : 0;
+}
+
+static void add_layers(ptf_check *c)
+{
+    const ptf_side *a = &c->sides[PTF_SIDE_A], *b = &c->sides[PTF_SIDE_B];
+    for (int i = 0; c->options.layers && i < b->net->node_count; i++) {
         int value = c->pairs[i].value;
-        if (value >= 0)
-            c->layers[i].radius = (a[value] + b[i]) * PTF_UP;
+        if (value < 0)
+            continue;
+        c->layers[i].radius = (a->radius[value] + b->radius[i]) * PTF_UP;
+        c->layers[i].growth = growth(b, i);
     }
 }
 
-/* What says nothing on some inputs would say nothing on more. */
+/* ------------------------------------------------------------------ inputs */
+
+/* Samples first .. first + count - 1 by balls of doubles. */
+static ptf_status by_doubles(ptf_check *c, const float *const *in,
+                             int64_t first, int64_t count, ptf_error *err)
+{
+    c->wide = true;
+    for (int k = 0; k < c->sides[PTF_SIDE_A].net->input_count; k++)
+        c->at[k] = in[k] + first * c->inputs[k];
+    for (int64_t n = first; n < first + count; n++)
+        c->silent[n] = false;
+    ptf_status status = enclose_side(c, PTF_SIDE_A, c->at, first, count, err);
+    if (status == PTF_OK)
+        status = enclose_side(c, PTF_SIDE_B, c->at, first, count, err);
+    for (int64_t n = first; status == PTF_OK && n < first + count; n++) {
+        ptf_outcome o = ptf_check_outcome(c, n);
+        c->silent[n] = !(ptf_outcome_width(&o) <= 1);
+        c->wide = c->wide && c->silent[n];
+    }
+    return status;
+}
+
+/* One input in fixed point, where that is asked for and possible. */
+static ptf_status by_digits(ptf_check *c, const float *const *in, int64_t n,
+                            ptf_error *err)
+{
+    bool all = c->options.bound > 0 || c->options.bits > 0;
+    if (c->over || ptf_check_settled(c, n) || (c->tried && !all))
+        return PTF_OK;
+    c->tried = true;
+    for (int k = 0; k < c->sides[PTF_SIDE_A].net->input_count; k++)
+        c->at[k] = in[k] + n * c->inputs[k];
+    return ptf_check_fixed(c, c->at, n, err);
+}
+
 ptf_status ptf_check_bound(ptf_check *c, const float *const *in, int64_t count,
                            ptf_error *err)
 {
     int64_t together =
         ptf_min_i64(ptf_enclosure_group(c->enclosures[PTF_SIDE_A]),
                     ptf_enclosure_group(c->enclosures[PTF_SIDE_B]));
-    int inputs = c->sides[PTF_SIDE_A].net->input_count;
     ptf_status status = PTF_OK;
-    int64_t first = 0;
-    for (; status == PTF_OK && !c->wide && first < count; first += together) {
-        int64_t some = ptf_min_i64(count - first, together);
-        for (int k = 0; k < inputs; k++)
-            c->at[k] = in[k] + first * c->inputs[k];
-        for (int64_t n = first; n < first + some; n++)
-            c->silent[n] = false;
-        status = enclose_side(c, PTF_SIDE_A, c->at, first, some, err);
-        if (status == PTF_OK)
-            status = enclose_side(c, PTF_SIDE_B, c->at, first, some, err);
-        c->wide = status == PTF_OK && say_nothing(c, first, some);
-    }
-    add_radii(c);
-    for (; first < count; first++)
-        c->silent[first] = true;
+    for (int64_t n = 0; n < count; n++)
+        c->silent[n] = true;
+    for (int64_t n = 0; n < count && status == PTF_OK; n += together)
+        if (!c->wide && c->options.bits == 0)
+            status =
+                by_doubles(c, in, n, ptf_min_i64(count - n, together), err);
+    for (int64_t n = 0; n < count && status == PTF_OK; n++)
+        status = by_digits(c, in, n, err);
+    add_layers(c);
     return status;
 }

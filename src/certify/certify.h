@@ -86,9 +86,16 @@ typedef struct ptf_outcome {
     bool rewritten; /* B is A up to the rounding of parameters */
 } ptf_outcome;
 
-/* Adds one input to the figures on functions; what is known of its class. */
-ptf_prediction ptf_certificate_add(ptf_certificate *certificate,
-                                   const ptf_outcome *outcome);
+/* The largest r_A + r_B over the largest |m_A|; infinite where nothing is
+ * known. */
+double ptf_outcome_width(const ptf_outcome *outcome);
+
+/* What is known of its class; of several outputs the weakest. */
+ptf_prediction ptf_outcome_prediction(const ptf_outcome *outcome);
+
+/* Adds one input to the figures on functions. */
+void ptf_certificate_add(ptf_certificate *certificate,
+                         const ptf_outcome *outcome);
 
 /*
  * True when radii are so small that a wrong formula could not hide: those of

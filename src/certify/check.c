@@ -21,8 +21,9 @@ static ptf_status make_side(ptf_check *c, int which, const ptf_net *net,
     side->held = ptf_arena_array(&c->arena, nodes, sizeof(*side->held));
     side->beyond = ptf_arena_array(&c->arena, nodes, sizeof(*side->beyond));
     side->radius = ptf_arena_array(&c->arena, nodes, sizeof(*side->radius));
+    side->largest = ptf_arena_array(&c->arena, nodes, sizeof(*side->largest));
     if (!side->taps || !side->inside || !side->makers || !side->shapes ||
-        !side->held || !side->beyond || !side->radius)
+        !side->held || !side->beyond || !side->radius || !side->largest)
         return ptf_fail_memory(err);
     ptf_status status = ptf_find_makers(net, side->makers, err);
     return status == PTF_OK ? ptf_net_shapes(net, inputs, side->shapes, err)
@@ -300,8 +301,11 @@ static ptf_status make_room(ptf_check *c, ptf_error *err)
     c->sums =
         ptf_arena_array(&c->arena, 2 * (size_t)c->threads, sizeof(*c->sums));
     c->silent = ptf_arena_array(&c->arena, (size_t)c->group, sizeof(bool));
+    size_t outputs = (size_t)a->output_count;
+    c->value = ptf_arena_array(&c->arena, outputs, sizeof(*c->value));
+    c->radius = ptf_arena_array(&c->arena, outputs, sizeof(*c->radius));
     if (!c->operands || !c->chain || !c->a_taps || !c->taps || !c->at ||
-        !c->sums || !c->silent)
+        !c->sums || !c->silent || !c->value || !c->radius)
         return ptf_fail_memory(err);
     for (int i = PTF_SIDE_A; i <= PTF_SIDE_B; i += PTF_SIDE_B - PTF_SIDE_A) {
         c->outputs[i] = ptf_balls_new(&c->arena, c->group * c->outputs_each);
@@ -392,6 +396,7 @@ ptf_status ptf_check_make(const ptf_net *a, const ptf_net *b,
         return ptf_fail_memory(err);
     if (options != NULL)
         c->options = *options;
+    c->certificate.goal = c->options.bound > 0 ? c->options.bound : PTF_BOUND;
     ptf_verdict_init(&c->verdict, c->options.atol, c->options.rtol);
     call how = {c, a, b, inputs};
     ptf_status status = ptf_call_ieee(make, &how, err);
@@ -410,6 +415,7 @@ void ptf_check_free(ptf_check *c)
         ptf_enclosure_free(c->enclosures[i]);
         ptf_plan_free(c->sides[i].plan);
         ptf_plan_free(c->sides[i].kept);
+        ptf_exact_free(c->sides[i].exact);
     }
     for (int i = 0; i < 2 * PTF_SIDE_COUNT; i++)
         ptf_free(c->scratch[i].bytes);

@@ -26,9 +26,11 @@ typedef struct ptf_side {
     bool *inside;       /* a folded batch norm follows */
     int *makers;        /* see ptf_find_makers() */
     ptf_shape *shapes;
-    bool *held;      /* the last run was held against its bounds */
-    int64_t *beyond; /* numbers of all runs that were outside */
-    double *radius;  /* the widest ball, from the inputs on */
+    bool *held;               /* the last run was held against its bounds */
+    int64_t *beyond;          /* numbers of all runs that were outside */
+    double *radius, *largest; /* the widest ball from the inputs on, and the
+                                 largest number */
+    ptf_exact *exact;         /* fixed point, once it is needed */
 } ptf_side;
 
 /* True when a node's value is a constant, the same for all inputs. */
@@ -55,8 +57,11 @@ struct ptf_check {
     ptf_side sides[PTF_SIDE_COUNT]; /* PTF_SIDE_I has none */
     ptf_enclosure *enclosures[PTF_SIDE_COUNT];
     ptf_balls outputs[PTF_SIDE_COUNT]; /* group x all outputs of a sample */
-    bool *silent; /* per input: an enclosure says nothing */
-    bool wide;    /* no more inputs are enclosed */
+    double **value, **radius; /* per output: where a sample's balls go */
+    bool *silent;             /* per input of a group: nothing is known */
+    bool wide;                /* doubles are not asked any more, */
+    bool tried, over; /* fixed point has been tried; it is not any more */
+    int bits;         /* that the last input took in fixed point */
     int threads;
     int64_t group; /* the most inputs that run together */
     ptf_scratch scratch[2 * PTF_SIDE_COUNT];
@@ -116,6 +121,20 @@ ptf_status ptf_check_probe(ptf_check *check, ptf_error *err);
 ptf_status ptf_check_runs(ptf_check *check, int64_t count, ptf_error *err);
 ptf_status ptf_check_bound(ptf_check *check, const float *const *in,
                            int64_t count, ptf_error *err);
+
+/*
+ * Of input n of a group: what runs and balls have; and whether these are as
+ * narrow as they are wanted, and settle its prediction: what is open at
+ * PTF_SETTLED, far below f32, are outputs that are the same.
+ */
+#define PTF_SETTLED 0x1p-40
+ptf_outcome ptf_check_outcome(const ptf_check *check, int64_t n);
+bool ptf_check_settled(const ptf_check *check, int64_t n);
+
+/* The balls of input n in fixed point, if they are narrower than those that
+ * there are. */
+ptf_status ptf_check_fixed(ptf_check *check, const float *const *in, int64_t n,
+                           ptf_error *err);
 
 /* Runs at most a group. */
 ptf_status ptf_check_group(ptf_check *check, const float *const *in,

@@ -20,6 +20,25 @@ bool ptf_balls_sharp(ptf_balls a, ptf_balls b, int64_t count)
 
 /* ---------------------------------------------------------------- functions */
 
+static int64_t numbers_of(const ptf_outcome *o)
+{
+    int64_t count = 0;
+    for (int k = 0; o->a.value != NULL && k < o->outputs; k++)
+        count += o->sizes[k];
+    return count;
+}
+
+double ptf_outcome_width(const ptf_outcome *o)
+{
+    double largest = 0, radius = o->a.value != NULL ? 0 : HUGE_VAL;
+    for (int64_t k = 0; k < numbers_of(o); k++) {
+        double r = (o->a.radius[k] + o->b.radius[k]) * PTF_UP;
+        radius = r <= radius ? radius : r < HUGE_VAL ? r : HUGE_VAL;
+        largest = fmax(largest, fabs(o->a.value[k]));
+    }
+    return !(radius > 0) ? 0 : largest > 0 ? radius / largest : HUGE_VAL;
+}
+
 static void add_output(ptf_certificate *c, const ptf_outcome *o, int64_t k)
 {
     ptf_raise_to(&c->largest, fabs(o->a.value[k]));
@@ -27,6 +46,15 @@ static void add_output(ptf_certificate *c, const ptf_outcome *o, int64_t k)
     ptf_raise_to(&c->parameter_effect, fabs(o->b.value[k] - o->a.value[k]));
     ptf_raise_to(&c->evaluation_a, fabs((double)o->run_a[k] - o->a.value[k]));
     ptf_raise_to(&c->evaluation_b, fabs((double)o->run_b[k] - o->b.value[k]));
+}
+
+void ptf_certificate_add(ptf_certificate *c, const ptf_outcome *o)
+{
+    c->bounded += o->a.value != NULL;
+    for (int64_t k = 0; k < numbers_of(o); k++)
+        add_output(c, o, k);
+    if (o->a.value != NULL)
+        ptf_raise_to(&c->relative, ptf_outcome_width(o));
 }
 
 /* -------------------------------------------------------------- predictions */
@@ -84,14 +112,11 @@ const char *ptf_prediction_name(ptf_prediction prediction)
     return names[prediction];
 }
 
-ptf_prediction ptf_certificate_add(ptf_certificate *c, const ptf_outcome *o)
+ptf_prediction ptf_outcome_prediction(const ptf_outcome *o)
 {
     ptf_prediction weakest = PTF_PREDICTION_CERTIFIED;
     int64_t first = 0;
-    c->bounded += o->a.value != NULL;
     for (int k = 0; k < o->outputs; first += o->sizes[k++]) {
-        for (int64_t i = 0; o->a.value != NULL && i < o->sizes[k]; i++)
-            add_output(c, o, first + i);
         ptf_prediction one = predict(o, first, o->sizes[k]);
         weakest = one > weakest ? one : weakest;
     }

@@ -70,26 +70,32 @@ static ptf_status add_prediction(ptf_check *c, int64_t sample,
     return PTF_OK;
 }
 
+ptf_outcome ptf_check_outcome(const ptf_check *c, int64_t n)
+{
+    int64_t at = n * c->outputs_each;
+    const ptf_balls *a = &c->outputs[PTF_SIDE_A], *b = &c->outputs[PTF_SIDE_B];
+    ptf_outcome outcome = {.outputs = c->sides[PTF_SIDE_A].net->output_count,
+                           .sizes = c->sizes,
+                           .run_a = c->sides[PTF_SIDE_A].out + at,
+                           .run_b = c->sides[PTF_SIDE_B].out + at,
+                           .rewritten = ptf_check_is_rewrite(c)};
+    if (!c->silent[n]) {
+        outcome.a = (ptf_balls){a->value + at, a->radius + at};
+        outcome.b = (ptf_balls){b->value + at, b->radius + at};
+    }
+    return outcome;
+}
+
 /* 'first' is the number of the group's first sample. */
 static ptf_status add_outcomes(ptf_check *c, int64_t first, int64_t count,
                                ptf_error *err)
 {
-    int64_t size = c->outputs_each;
-    const ptf_balls *a = &c->outputs[PTF_SIDE_A], *b = &c->outputs[PTF_SIDE_B];
     ptf_status status = PTF_OK;
     for (int64_t n = 0; status == PTF_OK && n < count; n++) {
-        ptf_outcome outcome = {.outputs =
-                                   c->sides[PTF_SIDE_A].net->output_count,
-                               .sizes = c->sizes,
-                               .run_a = c->sides[PTF_SIDE_A].out + n * size,
-                               .run_b = c->sides[PTF_SIDE_B].out + n * size,
-                               .rewritten = ptf_check_is_rewrite(c)};
-        if (!c->silent[n]) {
-            outcome.a = (ptf_balls){a->value + n * size, a->radius + n * size};
-            outcome.b = (ptf_balls){b->value + n * size, b->radius + n * size};
-        }
-        status = add_prediction(
-            c, first + n, ptf_certificate_add(&c->certificate, &outcome), err);
+        ptf_outcome outcome = ptf_check_outcome(c, n);
+        ptf_certificate_add(&c->certificate, &outcome);
+        status =
+            add_prediction(c, first + n, ptf_outcome_prediction(&outcome), err);
     }
     return status;
 }

@@ -80,8 +80,11 @@ static ptf_status prepare(ptf_exact *exact, const ptf_shape *inputs,
     exact->root = ptf_arena_array(arena, nodes, sizeof(*exact->root));
     exact->reads = ptf_arena_array(arena, nodes, sizeof(*exact->reads));
     exact->values = ptf_arena_array(arena, nodes, sizeof(*exact->values));
+    exact->widest = ptf_arena_array(arena, nodes, sizeof(*exact->widest));
+    exact->largest = ptf_arena_array(arena, nodes, sizeof(*exact->largest));
     if (exact->shapes == NULL || exact->numbers == NULL ||
-        exact->root == NULL || exact->reads == NULL || exact->values == NULL)
+        exact->root == NULL || exact->reads == NULL || exact->values == NULL ||
+        exact->widest == NULL || exact->largest == NULL)
         return ptf_fail_memory(err);
     find_roots(exact);
     ptf_status status = ptf_net_shapes(exact->net, inputs, exact->shapes, err);
@@ -168,14 +171,14 @@ enum { MEASURED = 4096 }; /* numbers of one task */
 typedef struct measuring {
     const ptf_exact *exact;
     ptf_fixed *v;
-    double *most, *squares; /* per task */
+    double *most, *squares, *widest; /* per task */
 } measuring;
 
 static void measure_some(void *context, int64_t i, int thread)
 {
     const measuring *m = context;
     const ptf_fixed *v = m->v;
-    double most = 0, squares = 0, scale = ptf_fixed_scale(v);
+    double most = 0, squares = 0, widest = 0, scale = ptf_fixed_scale(v);
     int64_t end = ptf_min_i64((i + 1) * MEASURED, v->count);
     (void)thread;
     for (int64_t k = i * MEASURED; k < end; k++) {
@@ -183,9 +186,12 @@ static void measure_some(void *context, int64_t i, int thread)
         double r = v->radius[k] + PTF_FLOOR;
         most = x > most ? x : most;
         squares += r * r;
+        if (!(r <= widest)) /* NaN says nothing */
+            widest = r < HUGE_VAL ? r : HUGE_VAL;
     }
     m->most[i] = most;
     m->squares[i] = squares;
+    m->widest[i] = widest;
 }
 
 static void limit_some(void *context, int64_t i, int thread)
@@ -200,24 +206,30 @@ static void limit_some(void *context, int64_t i, int thread)
 
 /* The largest number, and both bounds of errors by each other (theorem 1 of
  * docs/equivalence.md). */
-static ptf_status measure(const ptf_exact *exact, ptf_fixed *v, ptf_error *err)
+static ptf_status measure(const ptf_exact *exact, int node, ptf_error *err)
 {
+    ptf_fixed *v = &exact->values[node];
     int64_t tasks = ptf_ceil_div(v->count, MEASURED);
-    measuring m = {exact, v, NULL, NULL};
-    m.most = ptf_alloc((size_t)tasks * 2 * sizeof(double));
+    measuring m = {exact, v, NULL, NULL, NULL};
+    m.most = ptf_alloc((size_t)tasks * 3 * sizeof(double));
     if (m.most == NULL)
         return ptf_fail_memory(err);
     m.squares = m.most + tasks;
+    m.widest = m.squares + tasks;
     ptf_each(exact->threads, tasks, measure_some, &m);
-    double squares = 0;
+    double squares = 0, widest = 0;
     v->most = 0;
     for (int64_t i = 0; i < tasks; i++) {
         v->most = fmax(v->most, m.most[i] * PTF_UP);
+        widest = fmax(widest, m.widest[i]);
         squares += m.squares[i];
     }
     v->norm = fmin(v->norm, sqrt(squares) * PTF_UP_STEP);
     if (v->norm < HUGE_VAL)
         ptf_each(exact->threads, tasks, limit_some, &m);
+    exact->widest[node] =
+        ldexp(fmin(widest, v->norm), -PTF_DIGIT_BITS * exact->n);
+    exact->largest[node] = v->most;
     ptf_free(m.most);
     return PTF_OK;
 }
@@ -295,7 +307,7 @@ static ptf_status run_node(ptf_exact *exact, int i, ptf_error *err)
     ptf_status status = families[ptf_op_info(node->op)->family](&s, err);
     ptf_free(in);
     if (status == PTF_OK && exact->bad < 0)
-        status = measure(exact, out, err);
+        status = measure(exact, i, err);
     release_operands(exact, node);
     if (exact->reads[i] == 0)
         free_value(out);
@@ -322,7 +334,7 @@ static ptf_status walk(void *context, ptf_error *err)
         if (status == PTF_OK)
             status = take_input(exact, k, c->in[k]);
         if (status == PTF_OK && exact->bad < 0)
-            status = measure(exact, &exact->values[k], err);
+            status = measure(exact, k, err);
     }
     for (int i = net->input_count; i < net->node_count; i++)
         if (status == PTF_OK && exact->bad < 0 && exact->root[i] == i)

@@ -66,6 +66,7 @@ struct ptf_exact {
     int *root;                  /* per node: the one whose value it passes on */
     int *reads;                 /* per root */
     ptf_fixed *values;          /* per node; those of roots, while needed */
+    double *widest, *largest;   /* per root: radius and number, as doubles */
     int bad;                    /* the first node that says nothing, or -1 */
 };
 

@@ -34,7 +34,7 @@ static const char help[] =
     "                    with their names\n"
     "  --expect FILE     outputs that PyTorch gave for --data (.npy, or .npz by\n"
     "                    their names): OUTPUT is written only if the original\n"
-    "                    network gives them, up to 16 times its own rounding\n"
+    "                    network gives them, up to 16 times its own rounding\n" TOOL_BOUND_HELP
     "  --no-check        write without comparing\n"
     "  --force           replace OUTPUT if it exists\n"
     "  --threads N       default: the CPUs that this process may use\n"
@@ -53,7 +53,8 @@ typedef struct options {
     tool_choice inputs;
     const char *output, *expect;
     const ptf_rewrite *rewrite;
-    int64_t threads;
+    int64_t threads, bits;
+    double bound;
     bool no_check, force, quiet, json;
 } options;
 
@@ -69,10 +70,12 @@ static const ptf_rewrite *find_fold(const char *text)
 /* Returns TOOL_GO_ON or the code to exit with. */
 static int parse(int argc, char **argv, options *o)
 {
-    *o = (options){.inputs = {.usual = 8, .seed = -1}};
+    *o = (options){.inputs = {.usual = 8, .seed = -1}, .bound = TOOL_BOUND};
     const char *fold = "weights";
     const tool_option table[] = {
         {"arch", 0, OPTION_TEXT, &o->source.arch, 0, 0},
+        {"bits", 0, OPTION_AUTO, &o->bits, 1, PTF_EXACT_BITS_MOST},
+        {"bound", 0, OPTION_REAL, &o->bound, 0, 1},
         {"check", 0, OPTION_COUNT, &o->inputs.random, 1, 1000000},
         {"data", 0, OPTION_TEXT, &o->inputs.data, 0, 0},
         {"expect", 0, OPTION_TEXT, &o->expect, 0, 0},
@@ -104,7 +107,7 @@ static int parse(int argc, char **argv, options *o)
         return tool_usage_error("--fold: expected weights or epilogue, got "
                                 "\"%s\"",
                                 fold);
-    return TOOL_GO_ON;
+    return tool_check_bound(&o->bound);
 }
 
 /* ---------------------------------------------------------------- checking */
@@ -117,7 +120,9 @@ static ptf_status compare(const options *o, const tool_net *net,
     ptf_check_options how = {.threads = (int)o->threads,
                              .atol = TOOL_ATOL,
                              .rtol = TOOL_RTOL,
-                             .max_ulps = TOOL_MAX_ULPS};
+                             .max_ulps = TOOL_MAX_ULPS,
+                             .bound = o->bound,
+                             .bits = (int)o->bits};
     ptf_status status =
         tool_check_make(net->net, folded, inputs, &how, check, err);
     status = tool_inputs_explain(o->inputs.data, inputs, net, status, err);

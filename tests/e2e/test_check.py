@@ -277,7 +277,10 @@ class Reports(ProgramTest):
         self.assertIn("ideal parameter", certificate["reason"])
         self.assertEqual((certificate["part"], certificate["layer"]), (1, "1"))
         self.assertFalse(certificate["within"])
-        self.assertGreater(certificate["radius"], certificate["largest"])
+        # doubles say nothing of the output, fixed point sees the bias
+        self.assertEqual(certificate["bounded_in_fixed_point"], 1)
+        self.assertLess(certificate["radius"], 1e-9)
+        self.assertAlmostEqual(certificate["parameter_effect"], 1)
 
     def test_the_evidence_names_the_bytes(self):
         evidence = self.check("--seed", "5", "--threads", "2")[1]["evidence"]
@@ -346,12 +349,38 @@ class Reports(ProgramTest):
         self.assertEqual(report["certificate"]["layer"], "conv2.0.weight")
         self.assertEqual(report["first_beyond_bound"], "conv2.0")
         suite = ElementTree.parse(self.path("report.xml")).getroot()
-        failed = [c.get("name") for c in suite if c.find("failure") is not None]
+        cases = suite.findall("testcase")
+        failed = [c.get("name") for c in cases if c.find("failure") is not None]
         self.assertEqual(failed, ["outputs", "conv2.0"])
         self.assertEqual((suite.get("tests"), suite.get("failures")),
-                         (str(len(suite)), "2"))
-        message = suite[0].find("failure").get("message")
+                         (str(len(cases)), "2"))
+        message = cases[0].find("failure").get("message")
         self.assertIn("conv2.0.weight is not the ideal parameter", message)
+        said = {p.get("name"): p.get("value") for p in suite[0]}
+        self.assertEqual(said["predictions.certified"], "8")
+        self.assertEqual(said["bounded"], "8")
+        self.assertLess(float(said["radius_of_largest"]), 1e-8)
+
+    def test_bounds_are_asked_for(self):
+        certificate = self.check("--bound", "1e-12")[1]["certificate"]
+        self.assertEqual(certificate["bounded_in_fixed_point"], 8)
+        self.assertLess(certificate["radius_of_largest"], 1e-12)
+        self.assertEqual(certificate["bits"], 102)
+        certificate = self.check("--bits", "200")[1]["certificate"]
+        self.assertEqual(certificate["bits"], 204)
+        certificate = self.check("--bits", "auto")[1]["certificate"]
+        self.assertEqual(certificate["bits"], 0)
+        self.assertEqual(certificate["bounded"], 8)
+        said = self.succeed("ptfold", "check", "small_net.pt", "folded.bin",
+                            "--bound", "1e-12")
+        self.assertIn("fixed point of 102 bits", said)
+        self.assertIn("8 certified", said)
+        self.assertIn("bound grows most in", said)
+        for option, value in (("--bound", "0"), ("--bound", "2"),
+                              ("--bound", "nan"), ("--bits", "0"),
+                              ("--bits", "many"), ("--bits", "511")):
+            done = self.run_program("ptfold", "check", "a", "b", option, value)
+            self.assertEqual(done.returncode, USAGE, (option, value))
 
 
 class ContinuousIntegration(ProgramTest):

@@ -25,7 +25,7 @@ static const char help[] =
     "                    that parameters are n units in the last place off, n <= N\n"
     "                    (default 4); if given, certified accepts that, too\n"
     "  --atol X, --rtol X\n"
-    "                    tolerance (default 1e-6, 1e-5)\n"
+    "                    tolerance (default 1e-6, 1e-5)\n" TOOL_BOUND_HELP
     "  --bisect          also run B's layers on A's values, and name the first one\n"
     "                    that by itself differs by more than rounding\n"
     "  --data PATH       compare on images: a file or a folder; several inputs,\n"
@@ -81,8 +81,8 @@ typedef struct options {
     tool_choice inputs;
     const char *expect, *junit, *enclosures, *oracle;
     check_require require;
-    int64_t threads, max_ulps; /* max_ulps: -1 if not given */
-    double atol, rtol;
+    int64_t threads, bits, max_ulps; /* max_ulps: -1 if not given */
+    double atol, rtol, bound;
     bool json, bisect, invariance, force, quiet;
 } options;
 
@@ -145,7 +145,9 @@ static int check_options(options *o)
     o->inputs.recorded = o->expect != NULL;
     if (isinf(o->atol) || isinf(o->rtol))
         return tool_usage_error("an infinite tolerance checks nothing");
-    return TOOL_GO_ON;
+    if (alone && (o->bits > 0 || o->bound >= 0))
+        return tool_usage_error("--bound and --bits are for two networks");
+    return tool_check_bound(&o->bound);
 }
 
 /* Returns TOOL_GO_ON or the code to exit with. */
@@ -155,13 +157,16 @@ static int parse(int argc, char **argv, options *o)
                    .inputs = {.usual = 8, .seed = -1},
                    .max_ulps = -1,
                    .atol = TOOL_ATOL,
-                   .rtol = TOOL_RTOL};
+                   .rtol = TOOL_RTOL,
+                   .bound = TOOL_BOUND};
     const char *require = "certified";
     const tool_option table[] = {
         {"arch", 0, OPTION_TEXT, &o->a.arch, 0, 0},
         {"arch-b", 0, OPTION_TEXT, &o->b.arch, 0, 0},
         {"atol", 0, OPTION_REAL, &o->atol, 0, INT64_MAX},
+        {"bits", 0, OPTION_AUTO, &o->bits, 1, PTF_EXACT_BITS_MOST},
         {"bisect", 0, OPTION_FLAG, &o->bisect, 0, 0},
+        {"bound", 0, OPTION_REAL, &o->bound, 0, 1},
         {"data", 0, OPTION_TEXT, &o->inputs.data, 0, 0},
         {"enclosures", 0, OPTION_TEXT, &o->enclosures, 0, 0},
         {"expect", 0, OPTION_TEXT, &o->expect, 0, 0},
@@ -319,6 +324,8 @@ static ptf_status compare(const options *o, const tool_net *a,
                              .rtol = o->rtol,
                              .max_ulps =
                                  o->max_ulps >= 0 ? o->max_ulps : TOOL_MAX_ULPS,
+                             .bound = o->bound,
+                             .bits = (int)o->bits,
                              .layers = true,
                              .bisect = o->bisect};
     ptf_status status =

@@ -63,7 +63,7 @@ void check_print_junit(const check_report *report, FILE *out);
 
 /* The beginning of a JUnit report on one net or two, and one of its tests. */
 void check_put_suite(FILE *out, int tests, int failures, const ptf_net *a,
-                     const ptf_net *b);
+                     const ptf_net *b, const ptf_certificate *certificate);
 void check_put_case(FILE *out, const char *name, bool failed,
                     const char *message);
 

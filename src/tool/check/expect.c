@@ -41,7 +41,7 @@ static void print_junit(const tool_expect *e, FILE *out)
         tests++;
         failures += tool_expect_fails(&r);
     }
-    check_put_suite(out, tests, failures, e->net, NULL);
+    check_put_suite(out, tests, failures, e->net, NULL, NULL);
     for (size_t i = 0; ptf_expect_at(e->expect, i, &r); i++) {
         snprintf(message, sizeof(message),
                  "%s: %lld of %lld recorded outputs inside the limit %.3e, "

@@ -36,6 +36,7 @@ static void json_layer(tool_json *j, const ptf_layer_check *l, bool bisect)
     json_hex(j, "worst_a", (double)d->worst_a);
     json_hex(j, "worst_b", (double)d->worst_b);
     json_number(j, "radius", l->radius);
+    json_number(j, "growth", l->growth);
     json_int(j, "function_apart", l->function_apart);
     json_int(j, "runs_beyond", l->runs_beyond);
     json_number(j, "parameter_effect", l->parameter_effect);
@@ -145,25 +146,48 @@ static void put_xml(FILE *out, const char *text)
     }
 }
 
-static void put_assumption(FILE *out, const ptf_net *a, const ptf_net *b)
+static void put_property(FILE *out, const char *name, const char *value)
 {
-    char text[TOOL_ASSUMPTION];
-    const char *assumption = tool_assumption(a, b, text);
-    if (assumption == NULL)
-        return;
-    fputs("  <properties><property name=\"assumes\" value=\"", out);
-    put_xml(out, assumption);
-    fputs("\"/></properties>\n", out);
+    fprintf(out, "    <property name=\"%s\" value=\"", name);
+    put_xml(out, value);
+    fputs("\"/>\n", out);
+}
+
+/* What is known of the outputs of two nets, beyond the verdict. */
+static void put_bounds(FILE *out, const ptf_certificate *c)
+{
+    char text[64];
+    for (int kind = 0; kind <= PTF_PREDICTION_DIFFERENT; kind++) {
+        char name[64];
+        snprintf(name, sizeof(name), "predictions.%s",
+                 ptf_prediction_name((ptf_prediction)kind));
+        snprintf(text, sizeof(text), "%lld", (long long)c->predictions[kind]);
+        put_property(out, name, text);
+    }
+    snprintf(text, sizeof(text), "%lld", (long long)c->bounded);
+    put_property(out, "bounded", text);
+    snprintf(text, sizeof(text), "%.3e", c->relative);
+    if (c->bounded > 0)
+        put_property(out, "radius_of_largest", text);
 }
 
 void check_put_suite(FILE *out, int tests, int failures, const ptf_net *a,
-                     const ptf_net *b)
+                     const ptf_net *b, const ptf_certificate *certificate)
 {
+    char text[TOOL_ASSUMPTION];
+    const char *assumption = tool_assumption(a, b, text);
     fputs("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n", out);
     fprintf(out,
             "<testsuite name=\"ptfold check\" tests=\"%d\" failures=\"%d\">\n",
             tests, failures);
-    put_assumption(out, a, b);
+    if (assumption == NULL && certificate == NULL)
+        return;
+    fputs("  <properties>\n", out);
+    if (assumption != NULL)
+        put_property(out, "assumes", assumption);
+    if (certificate != NULL)
+        put_bounds(out, certificate);
+    fputs("  </properties>\n", out);
 }
 
 void check_put_case(FILE *out, const char *name, bool failed,
@@ -208,7 +232,7 @@ void check_print_junit(const check_report *r, FILE *out)
         tests++;
         failures += layer_fails(r, &layer);
     }
-    check_put_suite(out, tests, failures, r->a, r->b);
+    check_put_suite(out, tests, failures, r->a, r->b, c);
     snprintf(message, sizeof(message), "verdict %s, required %s%s%s%s%s",
              found->verdict, check_require_name(r->require),
              c->reason != NULL ? ": " : "", c->layer != NULL ? c->layer : "",

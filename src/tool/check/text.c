@@ -53,6 +53,29 @@ static void print_parts(const ptf_check *check, FILE *out)
     }
 }
 
+/* The layers behind which the bound is many times wider, over their numbers,
+ * than before them. */
+static void print_growth(const ptf_check *check, FILE *out)
+{
+    enum { MOST = 5 };
+    ptf_layer_check l, most[MOST] = {{.growth = 0}};
+    for (size_t i = 0; ptf_check_layer(check, i, &l); i++)
+        for (int k = 0; k < MOST; k++)
+            if (l.growth > most[k].growth && l.growth < HUGE_VAL) {
+                ptf_layer_check next = most[k];
+                most[k] = l;
+                l = next;
+            }
+    if (!(most[0].growth > 1))
+        return;
+    fprintf(out, "\n%-*s %10s %10s\n", NAME, "bound grows most in", "times",
+            "to");
+    for (int k = 0; k < MOST && most[k].growth > 1; k++) {
+        tool_print_name(out, named(most[k].name_b), NAME);
+        fprintf(out, " %10.3g %10.2e\n", most[k].growth, most[k].radius);
+    }
+}
+
 /* The bins of a distance in ULPs, some of them together. */
 static const struct {
     const char *label;
@@ -193,6 +216,7 @@ void check_print_text(const check_report *r, FILE *out)
     const check_result *found = &r->result;
     print_layers(r->check, out);
     print_parts(r->check, out);
+    print_growth(r->check, out);
     print_distances(r->check, out);
     print_parameters(r->check, out);
     print_first(&found->first, r->bisect, out);

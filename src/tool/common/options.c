@@ -82,6 +82,9 @@ static bool set_option(const tool_option *option, const char *text)
     case OPTION_FLAG: *(bool *)option->target = true; return true;
     case OPTION_TEXT: *(const char **)option->target = text; return true;
     case OPTION_COUNT: return set_count(option, text);
+    case OPTION_AUTO:
+        *(int64_t *)option->target = 0;
+        return strcmp(text, "auto") == 0 || set_count(option, text);
     case OPTION_REAL: return set_real(option, text);
     }
     return false;
@@ -122,6 +125,15 @@ static int check_count(int found, int count)
     return tool_usage_error("expected %s%d file name%s, got %d",
                             count < 0 ? "at least " : "", least,
                             least == 1 ? "" : "s", found);
+}
+
+int tool_check_bound(double *bound)
+{
+    bool given = *bound >= 0;
+    if (given && !(*bound >= 1e-14 && *bound <= 1))
+        return tool_usage_error("--bound: expected a number from 1e-14 to 1");
+    *bound = given ? *bound : 0;
+    return TOOL_GO_ON;
 }
 
 int tool_parse(int argc, char **argv, const char *help,

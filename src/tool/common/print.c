@@ -252,7 +252,12 @@ void tool_json_certificate(tool_json *j, const char *key,
     json_int(j, "runs", c->runs);
     json_int(j, "runs_beyond", c->runs_beyond);
     json_int(j, "bounded", c->bounded);
+    json_int(j, "bounded_in_fixed_point", c->bounded_fixed);
+    json_int(j, "bits", c->bits);
+    json_text(j, "no_fixed_point_because", c->unbounded);
     json_number(j, "radius", c->radius);
+    json_number(j, "radius_of_largest", c->relative);
+    json_number(j, "bound_wanted", c->goal);
     json_number(j, "largest", c->largest);
     json_number(j, "parameter_effect", c->parameter_effect);
     json_number(j, "evaluation_a", c->evaluation_a);

@@ -181,23 +181,41 @@ static void print_predictions(const ptf_check *check, const ptf_certificate *c,
         tool_print_row(out, "not certified", "%s", text);
 }
 
+/* "1.2e-09 (1 of 8 inputs; fixed point of 153 bits)" and so on. */
+static void print_known(const ptf_certificate *c, int64_t samples, FILE *out)
+{
+    char of[64] = "", bits[64] = "", n[32], m[32];
+    if (c->bounded < samples)
+        snprintf(of, sizeof(of), "%s of %s inputs",
+                 tool_count_text(c->bounded, n), tool_count_text(samples, m));
+    if (c->bounded_fixed > 0)
+        snprintf(bits, sizeof(bits), "%s%sfixed point of %d bits",
+                 c->bounded_fixed < c->bounded
+                     ? tool_count_text(c->bounded_fixed, n)
+                     : "",
+                 c->bounded_fixed < c->bounded ? " in " : "", c->bits);
+    bool both = of[0] != '\0' && bits[0] != '\0';
+    bool any = of[0] != '\0' || bits[0] != '\0';
+    tool_print_row(out, "exact outputs", "known to %.3e%s%s%s%s%s", c->radius,
+                   any ? " (" : "", of, both ? "; " : "", bits, any ? ")" : "");
+    if (c->relative > c->goal)
+        tool_print_row(out, "bound", "%.3e of the largest output; wanted %.3e",
+                       c->relative, c->goal);
+}
+
 /* How far outputs can be from the exact ones. */
 static void print_bounds(const ptf_certificate *c, int64_t samples, FILE *out)
 {
     bool wide = c->bounded == 0 || !(c->radius <= c->largest);
-    char of[64] = "", n[32], m[32];
-    if (c->bounded < samples)
-        snprintf(of, sizeof(of), " (%s of %s inputs)",
-                 tool_count_text(c->bounded, n), tool_count_text(samples, m));
-    if (wide)
+    if (wide && c->unbounded != NULL)
+        tool_print_row(out, "exact outputs", "not bounded: %s", c->unbounded);
+    else if (wide)
         tool_print_row(out, "exact outputs",
                        "not bounded: after so many layers the bounds on "
-                       "rounding say nothing%s",
-                       of);
-    else
-        tool_print_row(out, "exact outputs", "known to %.3e%s", c->radius, of);
+                       "rounding say nothing");
     if (wide)
         return;
+    print_known(c, samples, out);
     tool_print_row(
         out, c->parameters_wrong > 0 ? "B's parameters" : "rounding of weights",
         "moved the function by %.3e", c->parameter_effect);

@@ -86,6 +86,7 @@ typedef enum tool_option_kind {
     OPTION_FLAG,  /* bool: given or not */
     OPTION_TEXT,  /* const char *: the value */
     OPTION_COUNT, /* int64_t: a number in [least, most] */
+    OPTION_AUTO,  /* the same, or "auto", which is 0 */
     OPTION_REAL,  /* double: any number from least to most, or infinity */
 } tool_option_kind;
 
@@ -103,6 +104,12 @@ typedef struct tool_option {
     "  --in-order        forward() runs each module of the text once, as\n" \
     "                    printed: your word for a class that is not\n"      \
     "                    nn.Sequential; all results carry it\n"
+/* How far the outputs of two networks can be from the exact ones. */
+#define TOOL_BOUND_HELP                                                 \
+    "  --bound R         all exact outputs known to R of the largest\n" \
+    "                    (default: 1e-6, and of one input where it\n"   \
+    "                    takes fixed point)\n"                          \
+    "  --bits auto|N     of fixed point for that; N: for all inputs\n"
 #define TOOL_MODEL_HELP \
     "  --model NAME      of a .pt2 with several programs: which one\n"
 
@@ -508,6 +515,11 @@ void tool_print_layers(const ptf_net *before, const ptf_net *after, FILE *out);
 /* What decides whether outputs agree that need not be equal bit for bit. */
 #define TOOL_ATOL 1e-6
 #define TOOL_RTOL 1e-5
+
+/* --bound where it is not given, which becomes the library's, 0; balls of
+ * doubles cannot be narrower than what is refused. */
+#define TOOL_BOUND (-1.0)
+int tool_check_bound(double *bound);
 
 /* How far the parameters of another tool's fold may be off. */
 #define TOOL_MAX_ULPS 4
