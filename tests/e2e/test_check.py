@@ -371,15 +371,14 @@ class Reports(ProgramTest):
         certificate = self.check("--bits", "auto")[1]["certificate"]
         self.assertEqual(certificate["bits"], 0)
         self.assertEqual(certificate["bounded"], 8)
-        said = self.succeed("ptfold", "check", "small_net.pt", "folded.bin",
-                            "--bound", "1e-12")
+        said = self.succeed("ptfold", "check", "--bound", "1e-12", *SMALL_NET)
         self.assertIn("fixed point of 102 bits", said)
         self.assertIn("8 certified", said)
         self.assertIn("bound grows most in", said)
         for option, value in (("--bound", "0"), ("--bound", "2"),
                               ("--bound", "nan"), ("--bits", "0"),
                               ("--bits", "many"), ("--bits", "511")):
-            done = self.run_program("ptfold", "check", "a", "b", option, value)
+            done = self.run_program("ptfold", "check", option, value, *SMALL_NET)
             self.assertEqual(done.returncode, USAGE, (option, value))
 
 
