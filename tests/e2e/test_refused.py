@@ -39,7 +39,10 @@ PARAMETERS = {
     "five": ((5,), pt2.FLOAT32), "three": ((3,), pt2.FLOAT32),
     "six": ((1,) * 6, pt2.FLOAT32), "m": ((4, 5), pt2.FLOAT32), "double": ((3,), pt2.FLOAT64),
     "complex": ((3,), pt2.COMPLEX64), "integers": ((3,), pt2.INT64),
+    "four": ((4,), pt2.FLOAT32), "truth": ((), pt2.BOOL),
     "one_element": ((), pt2.FLOAT32), "bytes": ((3,), pt2.UINT8), "seven": ((3,), pt2.FLOAT32)}
+
+NUMBERS = {"seven": [7] * 3, "four": [1] * 4}  # of others: zeros
 
 NORM = {"input": "x", "weight": "three", "bias": "three",
         "running_mean": "three", "running_var": "three", "momentum": 0.1,
@@ -237,13 +240,43 @@ CALLS = (
         ("indices", at(None, None), "expected tensors of indices, got none"),
         ("indices", at(*[None] * 3, "integers", "integers"),
          "expected at most 4 indices"),
-        ("indices", at(None, "integers", "five"), "of its indices do not fit"),
-        ("indices", at(None, "integers", "bytes"), "its indices are a mask"),
-        ("indices", at(None, "integers", "narrow"), "computed from the input"),
+        ("indices", at(None, "integers", "five"), "do not fit each other"),
+        ("indices", at(None, "integers", "bytes"), "expected a mask of 4 "
+         "positions in axis 2, got 3"),
+        ("indices", at("bytes", "bytes", "bytes", "bytes", "bytes"),
+         "expected a mask of 2 positions in axis 0, got 3"),
+        ("indices", at("truth"), "its mask has no axis"),
+        ("indices", at("some"), "the input decides how many positions 'some' "
+         "has; use torch.where(mask, x, y)"),
+        ("indices", at(None, "integers", "narrow"), "got a recorded shape"),
         ("indices", at(None, "integers", "seven"), "an index is 7; expected "
          "one of 4 positions"),
         ("indices", at(None, "integers", None, "integers"),
          "got a recorded shape"))),
+    ("index_put.default", {"self": "x", "indices": at(None, "integers"),
+                           "values": "one_element"}, X, (
+        ("indices", at(None, None), "expected tensors of indices, got none"),
+        ("indices", at(None, "seven"), "expected one of 3 positions"),
+        ("indices", at(None, "line"), "writes to positions that are computed "
+         "from the input; use torch.where() with a mask"),
+        ("values", "five", "expected values of the sizes of what is written"),
+        ("values", "one", "writes several numbers to one position"))),
+    ("index_put_.default", {"self": "one", "indices": at("some"),
+                            "values": "one_element"}, (2, 1, 4, 4), (
+        ("values", "m", "the input decides how many positions 'some' has"),
+        ("indices", at(None, "some"), "the input decides how many"))),
+    ("nonzero.default", {"self": "four"}, {"y": pt2.meta((4, 1), pt2.INT64)},
+     (("self", "some", "the input decides how many positions"),
+      ("self", "three", "got a recorded shape"))),
+    ("embedding_renorm_.default", {"self": "cube_rows", "indices": "integers",
+                                   "max_norm": 1.0, "norm_type": 2.0}, (2, 16),
+     (("indices", "line", "normalises rows that the input names"),
+      ("indices", "seven", "an index is 7; expected one of 2 rows"),
+      ("norm_type", {"as_float": "NaN"}, "its order is NaN"),
+      ("self", "cube", "expected a table of two axes"))),
+    ("resize_.default", {"self": "cube", "size": [2, 8]}, (2, 8), (
+        ("size", [33], "expected at most 32 numbers"),
+        ("size", [-1], "expected at most 32 numbers"))),
     ("copy.default", {"self": "x", "src": "x"}, X, (
         (RESULT, pt2.meta(X, pt2.FLOAT64), "converts to float64"),)),
     ("full.default", {"size": [4], "fill_value": 0.5}, (4,), (
@@ -442,8 +475,7 @@ class Refused(ProgramTest):
     def program(self, target, arguments, sizes):
         p = pt2.Program()
         for name, (shape, dtype) in PARAMETERS.items():
-            p.parameter(name, shape, [7] * 3 if name == "seven" else None,
-                        dtype=dtype)
+            p.parameter(name, shape, NUMBERS.get(name), dtype=dtype)
         p.input("x", X)
         p.call("torch.ops.aten.mean.dim", {"narrow": (2, 3, 4, 1)},
                {"self": "x", "dim": [3], "keepdim": True})
@@ -459,15 +491,20 @@ class Refused(ProgramTest):
                {"self": "x", "dim": [2, 3]})
         p.call("torch.ops.aten.mean.dim", {"line": (3,)},
                {"self": "x", "dim": [0, 2, 3]})
+        p.call("torch.ops.aten.gt.Scalar",
+               {"some": pt2.meta((2, 1, 4, 4), pt2.BOOL)},
+               {"self": "one", "other": 0.5})
+        p.call("torch.ops.aten.flatten.using_ints", {"cube_rows": (2, 16)},
+               {"self": "cube", "start_dim": 1})
         results = sizes if "y" in sizes else {"y": sizes}
         if target.startswith("_native"):
             results.update(mean=(0,), rstd=(0,))
         p.call(f"torch.ops.aten.{target}", results, arguments)
         p.calls[-1]["name"] = "y"
-        if sizes == (4,):  # a constant, which is no output by itself
+        if sizes == (4,) or target == "nonzero.default":  # a constant, which is no output by itself
             p.call("torch.ops.aten.add.Tensor", {"z": X},
                    {"self": "x", "other": "y"})
-        p.output("z" if sizes == (4,) else "y")
+        p.output("z" if "z" in p.values else "y")
         return p.save(self.folder / "x.pt2")
 
     def test_calls_are_run_as_they_are(self):
@@ -483,7 +520,7 @@ class Refused(ProgramTest):
                     path = self.program(target, *changed(arguments, sizes, key,
                                                          value))
                     place = (f"node 'y' (aten.{target}): " if not other
-                             else "graph_module.graph.nodes[7].inputs")
+                             else "graph_module.graph.nodes[9].inputs")
                     self.refuse(other[0] if other else UNSUPPORTED,
                                 [place, say], "ptfold", "ops", path)
 

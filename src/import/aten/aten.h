@@ -471,6 +471,7 @@ typedef struct ptf_aten_row {
     TABLE(windows)               \
     TABLE(attention)             \
     TABLE(bag)                   \
+    TABLE(index)                 \
     TABLE(einsum)
 
 #define FAMILY(id, name) extern const ptf_aten_row ptf_aten_##name[];
@@ -509,6 +510,10 @@ ptf_status ptf_lower_add_bias(ptf_lowering *l, const ptf_shape *shape,
 
 /* Lowers an operator that adds a product to 'self'. */
 ptf_status ptf_lower_add_product(ptf_lowering *l, const ptf_aten_row *row);
+
+/* A norm over axes of a node, of none: the size of each number. */
+ptf_status ptf_lower_add_norm(ptf_lowering *l, double order,
+                              const ptf_list *dims, bool keepdim, int *node);
 
 /* What affine.c and norm.c have of each other's; 'sizes' are the input's. */
 ptf_status ptf_lower_batch_norm(ptf_lowering *l, const ptf_aten_row *row);

@@ -61,42 +61,60 @@ static bool needs_additive(const ptf_node *mask, bool is_bool)
            (is_bool || ptf_tensor_find_not_finite(t) >= 0);
 }
 
-/* False where a row of positions sees none, which PyTorch's versions differ
- * in. */
-static bool see_some(const float *mask, const ptf_shape *shape, bool is_bool)
-{
-    int64_t row = shape->rank > 0 ? shape->dim[shape->rank - 1] : 1;
-    for (int64_t i = 0; i < ptf_shape_numel(shape); i += row) {
-        bool some = false;
-        for (int64_t k = i; k < i + row; k++)
-            some = some || shows(mask[k], is_bool);
-        if (!some)
-            return false;
-    }
-    return true;
-}
-
-/* A constant mask as finite numbers that are added. */
-static ptf_status additive(ptf_lowering *l, int mask, bool is_bool, int *out)
+/* A constant mask as finite numbers that are added; where a row of it hides
+ * all, 'sees' becomes what row does not, and these numbers are 0. */
+static ptf_status additive(ptf_lowering *l, int mask, bool is_bool, int *out,
+                           int *sees)
 {
     const ptf_shape shape = l->shapes[mask];
+    ptf_shape rows = shape;
+    int64_t row = shape.rank > 0 ? shape.dim[shape.rank - 1] : 1;
     const float *numbers;
-    float *data;
+    float *data, *some;
+    bool all = true;
+    if (shape.rank > 0)
+        rows.dim[shape.rank - 1] = 1;
     ptf_status status = ptf_lower_floats(
         l, l->net->nodes[mask].tensors[PTF_ROLE_WEIGHT], &numbers);
-    if (status == PTF_OK && !see_some(numbers, &shape, is_bool))
-        status = ptf_lower_refuse(l, "its mask hides all positions from one");
     if (status == PTF_OK)
         status = ptf_lower_room(l, ptf_shape_numel(&shape), &data);
-    for (int64_t i = 0; status == PTF_OK && i < ptf_shape_numel(&shape); i++)
-        data[i] = hides(numbers[i], is_bool) ? PTF_HIDDEN
-                  : is_bool                  ? 0.0F
-                                             : numbers[i];
+    if (status == PTF_OK)
+        status = ptf_lower_room(l, ptf_shape_numel(&rows), &some);
+    for (int64_t i = 0; status == PTF_OK && i < ptf_shape_numel(&rows); i++) {
+        some[i] = 0;
+        for (int64_t k = i * row; k < (i + 1) * row; k++)
+            some[i] = shows(numbers[k], is_bool) ? 1 : some[i];
+        for (int64_t k = i * row; k < (i + 1) * row; k++)
+            data[k] = some[i] > 0 && hides(numbers[k], is_bool) ? PTF_HIDDEN
+                      : is_bool || !(some[i] > 0)               ? 0.0F
+                                                                : numbers[k];
+        all = all && some[i] > 0;
+    }
+    if (status == PTF_OK && !all)
+        status = ptf_lower_constant(l, some, &rows, sees);
     return status == PTF_OK ? ptf_lower_constant(l, data, &shape, out) : status;
 }
 
+/* A mask of bools that is computed chooses; 'sees' as above. */
+static ptf_status choose(ptf_lowering *l, int mask, int scores, int *out,
+                         int *sees)
+{
+    ptf_attrs a = ptf_lower_defaults(PTF_OP_WHERE);
+    ptf_attrs most = ptf_lower_defaults(PTF_OP_AMAX);
+    int in[3] = {mask, scores, -1};
+    most.dims = (ptf_list){1, {l->shapes[mask].rank}};
+    most.keepdim = true;
+    *sees = mask;
+    ptf_status status = ptf_lower_scalar(l, (double)PTF_HIDDEN, &in[2]);
+    if (status == PTF_OK && l->shapes[mask].rank > 0)
+        status = ptf_lower_add_one(l, PTF_OP_AMAX, &most, mask, sees);
+    return status == PTF_OK
+               ? ptf_lower_add(l, PTF_OP_WHERE, &a, 3, in, NULL, out)
+               : status;
+}
+
 static ptf_status add_mask(ptf_lowering *l, const char *name, int scores,
-                           int *out)
+                           int *out, int *sees)
 {
     *out = scores;
     if (ptf_lower_is_none(l, name))
@@ -108,12 +126,24 @@ static ptf_status add_mask(ptf_lowering *l, const char *name, int scores,
     if (status != PTF_OK)
         return status;
     if (needs_additive(&l->net->nodes[mask], is_bool))
-        status = additive(l, mask, is_bool, &mask);
+        status = additive(l, mask, is_bool, &mask, sees);
     else if (is_bool)
-        status = ptf_lower_refuse(l, "its mask of bools is computed from the "
-                                     "input; give it as floats to add");
+        return choose(l, mask, scores, out, sees);
     return status == PTF_OK
                ? ptf_lower_add_two(l, PTF_OP_ADD, scores, mask, out)
+               : status;
+}
+
+/* What PyTorch gives a row that sees nothing: no weights. */
+static ptf_status drop_blind(ptf_lowering *l, int sees, int *weights)
+{
+    ptf_attrs a = ptf_lower_defaults(PTF_OP_WHERE);
+    int in[3] = {sees, *weights, -1};
+    if (sees < 0)
+        return PTF_OK;
+    ptf_status status = ptf_lower_scalar(l, 0, &in[2]);
+    return status == PTF_OK
+               ? ptf_lower_add(l, PTF_OP_WHERE, &a, 3, in, NULL, weights)
                : status;
 }
 
@@ -172,7 +202,7 @@ static ptf_status attend(ptf_lowering *l, const char *mask, const int in[3],
     ptf_attrs attrs = ptf_lower_defaults(PTF_OP_SOFTMAX);
     const ptf_shape *q = &l->shapes[in[0]];
     double scale = 1.0 / sqrt((double)q->dim[q->rank - 1]);
-    int query, key, scores;
+    int query, key, scores, sees = -1;
     ptf_status status = PTF_OK;
     if (!ptf_lower_is_none(l, "scale"))
         status = ptf_lower_number(l, "scale", &scale);
@@ -185,12 +215,14 @@ static ptf_status attend(ptf_lowering *l, const char *mask, const int in[3],
     if (status == PTF_OK && ptf_lower_is_true(l, "is_causal"))
         status = add_causal(l, scores, &scores);
     if (status == PTF_OK)
-        status = add_mask(l, mask, scores, &scores);
+        status = add_mask(l, mask, scores, &scores, &sees);
     if (status != PTF_OK)
         return status;
     attrs.dim_none = false;
     attrs.dim = l->shapes[scores].rank;
     status = ptf_lower_add_one(l, PTF_OP_SOFTMAX, &attrs, scores, &scores);
+    if (status == PTF_OK)
+        status = drop_blind(l, sees, &scores);
     return status == PTF_OK ? ptf_lower_matmul(l, scores, in[2], out) : status;
 }
 

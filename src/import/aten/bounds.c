@@ -1,6 +1,7 @@
 /*
- * How large integers can be.  A net has them as f32, which is exact up to 2^24:
- * what is computed of them must not leave that, whatever the input is.
+ * How large integers can be.  A net has them as f32, which is exact below 2^24:
+ * what is computed of them must not leave that, whatever the input is.  2^24
+ * itself may be what the next one was rounded to.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -231,7 +232,7 @@ ptf_status ptf_lower_check_integer(ptf_lowering *l, int node)
     search s = {.l = l, .looks = MOST_LOOKS};
     if (rule_of(l->net->nodes[node].op).never_rounds)
         return PTF_OK;
-    return bound_of(&s, node) <= exact
+    return bound_of(&s, node) < exact
                ? PTF_OK
                : ptf_lower_refuse(l, "computes integers that may be beyond "
                                      "2^24, which float32 does not hold");

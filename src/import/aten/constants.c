@@ -3,7 +3,8 @@
  * kernels that would do it at run time: position tables, masks, standardised
  * weights.
  *
- * Integers and bools are f32 too while they are exact: up to 2^24.
+ * Integers and bools are f32 too while they are exact: below 2^24, which is
+ * also what the next one is rounded to.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -33,7 +34,7 @@ ptf_status ptf_lower_room(ptf_lowering *l, int64_t numel, float **out)
 static bool are_exact(const float *x, int64_t numel)
 {
     for (int64_t i = 0; i < numel; i++) {
-        if (!(fabs((double)x[i]) <= exact))
+        if (!(fabs((double)x[i]) < exact))
             return false;
     }
     return true;
@@ -73,7 +74,7 @@ ptf_status ptf_lower_floats(ptf_lowering *l, const ptf_tensor *tensor,
         status = ptf_lower_check_double(l, tensor);
     if (status == PTF_OK && !ptf_dtype_is_float(tensor->dtype) &&
         !are_exact(data, numel))
-        status = ptf_lower_refuse(l, "a constant of %s is beyond 2^24",
+        status = ptf_lower_refuse(l, "a constant of %s is not below 2^24",
                                   ptf_dtype_name(tensor->dtype));
     return status;
 }
@@ -81,7 +82,7 @@ ptf_status ptf_lower_floats(ptf_lowering *l, const ptf_tensor *tensor,
 /* What a dtype holds: PyTorch would convert any other number. */
 static bool are_of(ptf_dtype dtype, const float *x, int64_t numel)
 {
-    double least = -exact, most = exact;
+    double least = 1 - exact, most = exact - 1;
     if (dtype == PTF_DTYPE_I8 || dtype == PTF_DTYPE_I16) {
         most = dtype == PTF_DTYPE_I8 ? 127 : 32767;
         least = -most - 1;

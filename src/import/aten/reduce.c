@@ -135,35 +135,48 @@ static ptf_status add_terms(ptf_lowering *l, double order, bool raises,
 
 /* Of order 2; of 1, inf and -inf as the sum and extremes of |x|; of others as
  * the root of the sum of powers. */
+ptf_status ptf_lower_add_norm(ptf_lowering *l, double order,
+                              const ptf_list *dims, bool keepdim, int *node)
+{
+    bool is_2 = order >= 2 && order <= 2, is_1 = order >= 1 && order <= 1;
+    bool raises = dims->count > 0 && !is_1 && !isinf(order) && fabs(order) > 0;
+    ptf_op op = is_2            ? PTF_OP_VECTOR_NORM
+                : !isinf(order) ? PTF_OP_SUM
+                : order > 0     ? PTF_OP_AMAX
+                                : PTF_OP_AMIN;
+    ptf_attrs a = ptf_lower_defaults(op), root = ptf_lower_defaults(PTF_OP_POW);
+    ptf_status status = PTF_OK;
+    a.dims = *dims;
+    a.keepdim = keepdim;
+    root.p[0] = 1 / order;
+    if (isnan(order))
+        return ptf_lower_refuse(l, "its order is NaN");
+    if (!is_2 || dims->count == 0)
+        status = add_terms(l, order, raises, node);
+    if (status == PTF_OK && dims->count > 0)
+        status = ptf_lower_add_one(l, op, &a, *node, node);
+    return status == PTF_OK && raises && !is_2
+               ? ptf_lower_add_one(l, PTF_OP_POW, &root, *node, node)
+               : status;
+}
+
 static ptf_status lower_norm(ptf_lowering *l, const ptf_aten_row *row)
 {
     const char *name = row->numbers[0];
+    ptf_attrs a = ptf_lower_defaults(PTF_OP_SUM);
     int64_t sizes[PTF_LOWER_LIST];
     int rank, node;
     double order = 2;
     ptf_status status = ptf_lower_sizes(l, "self", sizes, &rank);
     if (status == PTF_OK && name != NULL && !ptf_lower_is_none(l, name))
         status = ptf_lower_number(l, name, &order);
-    if (status == PTF_OK && isnan(order))
-        status = ptf_lower_refuse(l, "its order is NaN");
-    bool is_2 = order >= 2 && order <= 2, is_1 = order >= 1 && order <= 1;
-    bool raises = rank > 0 && !is_1 && !isinf(order) && fabs(order) > 0;
-    ptf_op op = is_2            ? PTF_OP_VECTOR_NORM
-                : !isinf(order) ? PTF_OP_SUM
-                : order > 0     ? PTF_OP_AMAX
-                                : PTF_OP_AMIN;
-    ptf_attrs a = ptf_lower_defaults(op), root = ptf_lower_defaults(PTF_OP_POW);
-    root.p[0] = 1 / order;
     if (status == PTF_OK)
         status = read_reduce(l, rank, &a);
     if (status == PTF_OK)
         status = ptf_lower_node(l, "self", &node);
-    if (status == PTF_OK && (!is_2 || rank == 0))
-        status = add_terms(l, order, raises, &node);
-    if (status == PTF_OK && rank > 0)
-        status = ptf_lower_add_one(l, op, &a, node, &node);
-    if (status == PTF_OK && raises && !is_2)
-        status = ptf_lower_add_one(l, PTF_OP_POW, &root, node, &node);
+    a.dims.count = rank > 0 ? a.dims.count : 0;
+    if (status == PTF_OK)
+        status = ptf_lower_add_norm(l, order, &a.dims, a.keepdim, &node);
     return status == PTF_OK ? ptf_lower_give(l, node) : status;
 }
 

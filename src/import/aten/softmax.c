@@ -29,7 +29,8 @@ static ptf_status lower_softmax(ptf_lowering *l, const ptf_aten_row *row)
     if (status == PTF_OK && l->rank == 0) /* one number is a row of one */
         status = ptf_lower_resize(l, input, one, 1, &input);
     if (status == PTF_OK && converts(l))
-        status = ptf_lower_refuse(l, "converts to another dtype");
+        status = ptf_lower_refuse(l, "converts to another dtype; ptfold "
+                                     "computes in float32");
     a.dim_none = false;
     a.dim = axis;
     if (status == PTF_OK)

@@ -549,8 +549,7 @@ static ptf_status check_recorded(ptf_lowering *l, const ptf_program_value *v,
         const ptf_program_size *size = &v->sizes[d];
         int64_t want = d < more ? l->batch : shape->dim[d - more], recorded;
         bool known = ptf_sizes_recorded(l->sizes, size, &recorded);
-        bool open =
-            size->expr != NULL ? l->sizes->other && !known : l->sizes->moved;
+        bool open = size->expr != NULL ? !known : l->sizes->moved;
         same = open || (known && recorded == want);
     }
     if (same)

@@ -380,7 +380,62 @@ static ptf_status lower_dropout(ptf_lowering *l, const ptf_aten_row *row)
     return ptf_lower_same(l, row);
 }
 
+/* In memory its numbers are in the order of its axes, as it was recorded. */
+static bool is_row_major(const ptf_program_value *v)
+{
+    int64_t stride = 1;
+    bool all = true;
+    for (int d = v->rank - 1; d >= 0; d--) {
+        int64_t size = v->sizes[d].value;
+        all = all && v->sizes[d].known && v->strides[d].known &&
+              (size == 1 || v->strides[d].value == stride);
+        stride *= size;
+    }
+    return all;
+}
+
+/* Other sizes for the same memory, of which there must be enough. */
+static ptf_status lower_resize(ptf_lowering *l, const ptf_aten_row *row)
+{
+    const ptf_argument *self = ptf_program_argument(l->call, "self");
+    int64_t sizes[PTF_LOWER_LIST], old[PTF_LOWER_LIST], have[1];
+    int rank, count, node;
+    ptf_status status = ptf_lower_sizes(l, "self", old, &rank);
+    if (status == PTF_OK)
+        status = row->numbers[0] != NULL
+                     ? ptf_lower_sizes(l, row->numbers[0], sizes, &count)
+                     : ptf_lower_list(l, "size", sizes, &count);
+    if (status != PTF_OK)
+        return status;
+    int64_t numel = ptf_lower_count(sizes, count);
+    have[0] = ptf_lower_count(old, rank);
+    if (l->storage != NULL && l->call_number >= 0 && l->spreads[l->call_number])
+        return ptf_lower_refuse(l, "resizes what another name reads later");
+    if (!is_row_major(ptf_lower_value(l, self->value)) || numel < 0 ||
+        numel > have[0])
+        return ptf_lower_refuse(l,
+                                "expected at most %lld numbers, in the order "
+                                "of its axes",
+                                (long long)have[0]);
+    if (numel != have[0] || rank == 0 || count == 0 || old[0] != sizes[0])
+        status = ptf_lower_whole(l);
+    if (status == PTF_OK)
+        status = ptf_lower_node(l, "self", &node);
+    if (status == PTF_OK && numel < have[0]) {
+        status = ptf_lower_resize(l, node, have, 1, &node);
+        if (status == PTF_OK)
+            status = ptf_lower_add_slice(l, node, 1, 0, 1, numel, &node);
+    }
+    if (status == PTF_OK)
+        status = ptf_lower_resize(l, node, sizes, count, &node);
+    return status == PTF_OK ? ptf_lower_give(l, node) : status;
+}
+
 const ptf_aten_row ptf_aten_view[] = {
+    {.target = "aten.resize.default", .lower = lower_resize},
+    {.target = "aten.resize_as.default",
+     .lower = lower_resize,
+     .numbers = {"the_template"}},
     {"aten.flatten.using_ints", lower_flatten, .op = PTF_OP_FLATTEN},
     {.target = "aten.view.default", .lower = lower_reshape},
     {.target = "aten.reshape.default", .lower = lower_reshape},
