@@ -21,6 +21,9 @@
  * Batch norm as epilogue.  y_c = z_c s_c + (beta_c - mean_c s_c), of the sum
  * z, which is kept: the same with less done.
  *
+ * Regions.  Several nodes of A that are one product of what the first of them
+ * reads, as a batch norm before a convolution: form.c.
+ *
  * Linear as convolution.  Where x is a map [C, H, W] read in its order, linear
  * gives sum_k w_ok x_k + b_o over k = (c H + h) W + w.  A convolution of one
  * group without padding whose kernel is as large as the map has one window, the

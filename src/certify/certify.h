@@ -12,9 +12,12 @@
 
 /* What a node of B stands for in A. */
 typedef struct ptf_pair {
-    int layer; /* the node that does the same work, or -1 */
-    int value; /* the node whose value it has: after the batch norms that B
-                  has folded into it; -1 with 'layer' */
+    int layer;  /* the node that does the same work, or -1 */
+    int value;  /* the node whose value it has: after the batch norms that B
+                   has folded into it; -1 with 'layer' */
+    int source; /* of a product that stands for more than 'layer', a region: the
+                   node whose value it reads; else -1 */
+    bool formed; /* of those: they are not all batch norms after 'layer' */
 } ptf_pair;
 
 /* Why there can be no ideal; both NULL when there can be one. */
@@ -48,18 +51,37 @@ ptf_status ptf_pair_nets(const ptf_graphs *graphs, ptf_arena *arena,
                          ptf_pair *pairs, bool *folded,
                          ptf_pair_mismatch *mismatch, ptf_error *err);
 
+/*
+ * The nodes of A that make 'value' from 'source', but for constants, into list,
+ * from the last one to the first, with room for all nodes of A; how many.  0
+ * where these are no region: see region.c.
+ */
+int ptf_region_list(const ptf_net *a, const int *makers, int value, int source,
+                    int *list);
+
 /* The next node of A after 'node' that is folded into it, or -1. */
 int ptf_next_folded(const ptf_net *a, const bool *folded, int node);
 
 /*
  * The numbers of the ideal, per node of B, from those of A, per node of A:
  * A's weights as they are, with its batch norms after them as scale and
- * shift.
+ * shift.  A pair whose region is no product like B's, by its numbers too, is
+ * none any more, and the mismatch, where there is none yet.
  */
-ptf_status ptf_ideal_numbers(ptf_arena *arena, const ptf_net *a,
-                             const ptf_net *b, const ptf_pair *pairs,
-                             const bool *folded, const ptf_parameters *numbers,
-                             ptf_parameters *ideal, ptf_error *err);
+ptf_status ptf_ideal_numbers(ptf_arena *arena, const ptf_graphs *graphs,
+                             ptf_pair *pairs, const bool *folded,
+                             const ptf_parameters *numbers,
+                             ptf_parameters *ideal, ptf_pair_mismatch *mismatch,
+                             ptf_error *err);
+
+/*
+ * The weights and the bias that node 'node' of B is to have when its pair is
+ * formed; or why that cannot be, in *reason.
+ */
+ptf_status ptf_form_numbers(ptf_arena *arena, const ptf_graphs *graphs,
+                            const ptf_parameters *numbers, const ptf_pair *pair,
+                            int node, ptf_parameters *out, const char **reason,
+                            ptf_error *err);
 
 /*
  * Holds the parameters of node 'b' against the ideal.  'a' is its

@@ -16,36 +16,47 @@ static ptf_status make_side(ptf_check *c, int which, const ptf_net *net,
     side->net = net;
     side->taps = ptf_arena_array(&c->arena, nodes, sizeof(*side->taps));
     side->inside = ptf_arena_array(&c->arena, nodes, sizeof(*side->inside));
+    side->source = ptf_arena_array(&c->arena, nodes, sizeof(*side->source));
     side->makers = ptf_arena_array(&c->arena, nodes, sizeof(*side->makers));
     side->shapes = ptf_arena_array(&c->arena, nodes, sizeof(*side->shapes));
     side->held = ptf_arena_array(&c->arena, nodes, sizeof(*side->held));
     side->beyond = ptf_arena_array(&c->arena, nodes, sizeof(*side->beyond));
     side->radius = ptf_arena_array(&c->arena, nodes, sizeof(*side->radius));
     side->largest = ptf_arena_array(&c->arena, nodes, sizeof(*side->largest));
-    if (!side->taps || !side->inside || !side->makers || !side->shapes ||
-        !side->held || !side->beyond || !side->radius || !side->largest)
+    if (!side->taps || !side->inside || !side->source || !side->makers ||
+        !side->shapes || !side->held || !side->beyond || !side->radius ||
+        !side->largest)
         return ptf_fail_memory(err);
+    for (size_t i = 0; i < nodes; i++)
+        side->source[i] = -1;
     ptf_status status = ptf_find_makers(net, side->makers, err);
     return status == PTF_OK ? ptf_net_shapes(net, inputs, side->shapes, err)
                             : status;
 }
 
-/* Marks what lies between a layer of A and the last norm folded into it. */
-static void mark_inside(const ptf_net *a, const ptf_pair *pair, bool *inside)
+/* Marks what the values of a pair are made of. */
+static void mark_inside(ptf_check *c, const ptf_pair *pair)
 {
-    int node = pair->value;
-    while (node >= 0 && node != pair->layer) {
-        node = a->nodes[node].inputs[0];
-        inside[node] = true;
-    }
+    ptf_side *a = &c->sides[PTF_SIDE_A];
+    if (pair->source < 0)
+        return;
+    a->source[pair->value] = pair->source;
+    int count = ptf_unit_nodes(c, PTF_SIDE_A, pair->value);
+    for (int i = 1; i < count; i++)
+        a->inside[c->chain[i]] = true;
+}
+
+static ptf_graphs graphs_of(const ptf_check *c)
+{
+    const ptf_side *from = &c->sides[PTF_SIDE_A], *to = &c->sides[PTF_SIDE_B];
+    return (ptf_graphs){from->net,  to->net,      from->makers,
+                        to->makers, from->shapes, to->shapes};
 }
 
 static ptf_status pair_nets(ptf_check *c, bool *folded, ptf_error *err)
 {
-    const ptf_side *from = &c->sides[PTF_SIDE_A], *to = &c->sides[PTF_SIDE_B];
-    const ptf_net *a = from->net, *b = to->net;
-    ptf_graphs graphs = {a,         b, from->makers, to->makers, from->shapes,
-                         to->shapes};
+    const ptf_net *a = c->sides[PTF_SIDE_A].net, *b = c->sides[PTF_SIDE_B].net;
+    ptf_graphs graphs = graphs_of(c);
     ptf_status status =
         ptf_pair_nets(&graphs, &c->arena, c->pairs, folded, &c->mismatch, err);
     if (a->whole != b->whole && c->mismatch.reason == NULL)
@@ -53,7 +64,7 @@ static ptf_status pair_nets(ptf_check *c, bool *folded, ptf_error *err)
             (ptf_pair_mismatch){"has a batch axis in one of the networks only",
                                 b->nodes[b->outputs[0].node].name};
     for (int i = b->input_count; status == PTF_OK && i < b->node_count; i++)
-        mark_inside(a, &c->pairs[i], c->sides[PTF_SIDE_A].inside);
+        mark_inside(c, &c->pairs[i]);
     return status;
 }
 
@@ -124,12 +135,14 @@ static ptf_status make_numbers(ptf_check *c, const bool *folded,
     if (ideal == NULL)
         return ptf_fail_memory(err);
     numbers[PTF_SIDE_I] = ideal;
+    ptf_graphs graphs = graphs_of(c);
     ptf_status status = read_numbers(c, a, &numbers[PTF_SIDE_A], err);
     if (status == PTF_OK)
         status = read_numbers(c, b, &numbers[PTF_SIDE_B], err);
     if (status == PTF_OK)
-        status = ptf_ideal_numbers(&c->arena, a, b, c->pairs, folded,
-                                   numbers[PTF_SIDE_A], ideal, err);
+        status =
+            ptf_ideal_numbers(&c->arena, &graphs, c->pairs, folded,
+                              numbers[PTF_SIDE_A], ideal, &c->mismatch, err);
     if (status == PTF_OK)
         status = check_parameters(c, ideal, err);
     return status;
@@ -294,7 +307,6 @@ static ptf_status make_room(ptf_check *c, ptf_error *err)
     c->threads =
         c->options.threads > 0 ? c->options.threads : ptf_thread_count();
     c->operands = ptf_arena_array(&c->arena, operands, sizeof(*c->operands));
-    c->chain = ptf_arena_array(&c->arena, nodes_a, sizeof(*c->chain));
     c->a_taps = ptf_arena_array(&c->arena, nodes_a, sizeof(*c->a_taps));
     c->taps = ptf_arena_array(&c->arena, nodes_b, sizeof(*c->taps));
     c->at = ptf_arena_array(&c->arena, (size_t)a->input_count, sizeof(*c->at));
@@ -304,8 +316,8 @@ static ptf_status make_room(ptf_check *c, ptf_error *err)
     size_t outputs = (size_t)a->output_count;
     c->value = ptf_arena_array(&c->arena, outputs, sizeof(*c->value));
     c->radius = ptf_arena_array(&c->arena, outputs, sizeof(*c->radius));
-    if (!c->operands || !c->chain || !c->a_taps || !c->taps || !c->at ||
-        !c->sums || !c->silent || !c->value || !c->radius)
+    if (!c->operands || !c->a_taps || !c->taps || !c->at || !c->sums ||
+        !c->silent || !c->value || !c->radius)
         return ptf_fail_memory(err);
     for (int i = PTF_SIDE_A; i <= PTF_SIDE_B; i += PTF_SIDE_B - PTF_SIDE_A) {
         c->outputs[i] = ptf_balls_new(&c->arena, c->group * c->outputs_each);
@@ -352,11 +364,13 @@ static ptf_status make(void *context, ptf_error *err)
     const ptf_shape *inputs = how->inputs;
     const ptf_parameters *numbers[PTF_SIDE_COUNT] = {NULL};
     size_t nodes = (size_t)b->node_count;
-    bool *folded =
-        ptf_arena_array(&c->arena, (size_t)a->node_count, sizeof(*folded));
+    size_t of_a = (size_t)a->node_count + 1;
+    bool *folded = ptf_arena_array(&c->arena, of_a, sizeof(*folded));
+    c->chain = ptf_arena_array(&c->arena, of_a, sizeof(*c->chain));
+    c->made = ptf_arena_array(&c->arena, of_a, sizeof(*c->made));
     c->pairs = ptf_arena_array(&c->arena, nodes, sizeof(*c->pairs));
     c->layers = ptf_arena_array(&c->arena, nodes, sizeof(*c->layers));
-    if (folded == NULL || c->pairs == NULL || c->layers == NULL)
+    if (!folded || !c->chain || !c->made || !c->pairs || !c->layers)
         return ptf_fail_memory(err);
     ptf_status status = check_ports(a, b, err);
     if (status == PTF_OK)
@@ -417,7 +431,7 @@ void ptf_check_free(ptf_check *c)
         ptf_plan_free(c->sides[i].kept);
         ptf_exact_free(c->sides[i].exact);
     }
-    for (int i = 0; i < 2 * PTF_SIDE_COUNT; i++)
+    for (int i = 0; i < PTF_SIDE_COUNT; i++)
         ptf_free(c->scratch[i].bytes);
     ptf_arena_free(&c->arena);
     ptf_free(c->open);

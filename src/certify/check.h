@@ -23,7 +23,8 @@ typedef struct ptf_side {
     /* Per node: */
     const float **taps; /* what it gave in the last run; NULL where it is
                            fixed */
-    bool *inside;       /* a folded batch norm follows */
+    bool *inside;       /* the value of a pair is made of it */
+    int *source;        /* of the value of a pair: what it is made of, or -1 */
     int *makers;        /* see ptf_find_makers() */
     ptf_shape *shapes;
     bool *held;               /* the last run was held against its bounds */
@@ -64,9 +65,10 @@ struct ptf_check {
     int bits;         /* that the last input took in fixed point */
     int threads;
     int64_t group; /* the most inputs that run together */
-    ptf_scratch scratch[2 * PTF_SIDE_COUNT];
+    ptf_scratch scratch[PTF_SIDE_COUNT];
     ptf_operand *operands;        /* of a node */
-    int *chain;                   /* nodes of a unit */
+    int *chain;                   /* nodes of a unit, the last one first */
+    ptf_balls *made;              /* what they give */
     const float **a_taps, **taps; /* per node of A and B: other numbers */
     const float **at;             /* per input */
     int64_t *sums;                /* two for each thread */
@@ -92,8 +94,8 @@ struct ptf_check {
 bool ptf_check_is_rewrite(const ptf_check *check);
 
 /*
- * A value of a net alone: a layer and the batch norms that B has folded into
- * it, with the balls of each passed on to the next.
+ * A value of a net alone: a layer and what B has made one with it, with the
+ * balls of each passed on to the next.
  */
 typedef struct ptf_unit {
     int slot; /* the side whose enclosure and memory it takes, */
@@ -105,6 +107,9 @@ typedef struct ptf_unit {
     void (*visit)(ptf_check *check, const struct ptf_unit *unit, int node,
                   ptf_balls balls); /* or NULL */
 } ptf_unit;
+
+/* Its nodes into check->chain, the last one first; how many. */
+int ptf_unit_nodes(ptf_check *check, int net, int value);
 
 /* '*out' is there until the next unit in this slot. */
 ptf_status ptf_unit_run(ptf_check *check, const ptf_unit *unit, ptf_balls *out,

@@ -64,6 +64,10 @@ static bool make_readers(const ptf_net *net, const int *makers, readers *r)
 
 /* ----------------------------------------------------------------- finding */
 
+/* Nodes of A that are looked at for one of B, where it may have left some out:
+ * there can be more ways than nodes. */
+enum { MOST_INSIDE = 256 };
+
 typedef struct matching {
     ptf_pairing *p;
     const ptf_net *a, *b;
@@ -76,18 +80,39 @@ static bool is_new_constant(const matching *m, int b)
     return m->b->nodes[b].op == PTF_OP_CONSTANT && m->p->pairs[b].layer < 0;
 }
 
-/* Whether node 'at' of A may be what B has as its value of 'wanted': that, or
- * a batch norm after it that can have been folded. */
-static bool leads_to(const matching *m, int at, int wanted)
+/* What B can have made part of another node. */
+static bool is_inside(const matching *m, int a)
 {
-    while (at != wanted && !m->p->used[at]) {
-        const ptf_node *node = &m->a->nodes[at];
-        if (!ptf_op_is(node->op, PTF_FAMILY_AFFINE) ||
-            m->read.count[node->inputs[0]] > 1)
-            return false;
-        at = m->a_makers[node->inputs[0]];
+    return !m->p->used[a] && m->a->nodes[a].input_count > 0 &&
+           ptf_region_takes(m->a, m->a_makers, a);
+}
+
+/*
+ * Whether node 'at' of A may be what B has as its value of 'wanted': that, or
+ * what comes of it by batch norms and sums that can be inside of another node.
+ * Those of a product can be of a value that others read, too.  'left' is how
+ * many nodes may still be looked at.
+ */
+static bool comes_from(const matching *m, int at, int wanted, bool product,
+                       int *left)
+{
+    const ptf_node *node = &m->a->nodes[at];
+    if (at == wanted || !is_inside(m, at) || (*left)-- <= 0)
+        return at == wanted;
+    for (int k = 0; k < node->input_count; k++) {
+        int from = node->inputs[k];
+        if ((product || m->read.count[from] == 1) &&
+            comes_from(m, m->a_makers[from], wanted, product, left))
+            return true;
     }
-    return at == wanted;
+    return false;
+}
+
+static bool leads_to(const matching *m, int at, int wanted, int b)
+{
+    int left = MOST_INSIDE;
+    bool product = ptf_op_is(m->b->nodes[b].op, PTF_FAMILY_PRODUCT);
+    return comes_from(m, at, wanted, product, &left);
 }
 
 /* Operand k of node a may be operand j of node b.  Constants that are alike
@@ -99,7 +124,7 @@ static bool reads_alike(const matching *m, int a, int k, int b, int j)
     if (is_new_constant(m, to))
         return ptf_pair_alike(&m->a->nodes[from], &m->b->nodes[to]);
     int layer = m->p->pairs[to].layer;
-    return layer >= 0 && leads_to(m, from, m->a_makers[layer]);
+    return layer >= 0 && leads_to(m, from, m->a_makers[layer], b);
 }
 
 static bool is_swapped(const matching *m, int a, int b)
@@ -161,20 +186,17 @@ static void consider(const matching *m, int a, int b, choice *best)
         *best = (choice){a, rank};
 }
 
-/* Those that read a value of A, or one that batch norms make of it alone. */
-static void consider_readers(const matching *m, int value, int b, choice *best)
+/* Those that read a value of A, or what can be inside of another node with it.
+ */
+static void consider_readers(const matching *m, int value, int b, int *left,
+                             choice *best)
 {
-    while (value >= 0) {
-        int edge = m->read.head[value], last = -1;
-        for (; edge >= 0; edge = m->read.next[edge]) {
-            last = m->read.node[edge];
-            consider(m, last, b, best);
-            if (ptf_passes_on(&m->a->nodes[last]))
-                last = -1;
-        }
-        bool norm = last >= 0 && !m->p->used[last] &&
-                    ptf_op_is(m->a->nodes[last].op, PTF_FAMILY_AFFINE);
-        value = norm ? m->a_makers[last] : -1;
+    for (int edge = m->read.head[value]; edge >= 0; edge = m->read.next[edge]) {
+        int reader = m->read.node[edge];
+        consider(m, reader, b, best);
+        if (is_inside(m, reader) && m->a_makers[reader] == reader &&
+            (*left)-- > 0)
+            consider_readers(m, reader, b, left, best);
     }
 }
 
@@ -200,11 +222,11 @@ static int find_layer(const matching *m, int b)
 {
     const ptf_node *node = &m->b->nodes[b];
     choice best = {-1, 0};
-    int known = -1;
+    int known = -1, left = MOST_INSIDE;
     for (int k = 0; known < 0 && k < node->input_count; k++)
         known = m->p->pairs[m->b_makers[node->inputs[k]]].layer;
     if (known >= 0)
-        consider_readers(m, m->a_makers[known], b, &best);
+        consider_readers(m, m->a_makers[known], b, &left, &best);
     for (int i = m->a->input_count; known < 0 && i < m->a->node_count; i++)
         consider(m, i, b, &best);
     if (best.node >= 0 || ptf_passes_on(node))
@@ -309,8 +331,8 @@ static const char *find_wrong(const ptf_pairing *p, int b)
         return ptf_passes_on(&p->g->b->nodes[b])
                    ? NULL
                    : "has no counterpart in the original";
-    if (ptf_passes_on(&p->g->b->nodes[b]))
-        return NULL;
+    if (ptf_passes_on(&p->g->b->nodes[b]) || p->pairs[b].formed)
+        return NULL; /* the region reads what b reads; form.c sees to the rest */
     return is_wired(p, b) ? ptf_identity_broken(p, p->pairs[b].layer, b)
                           : "reads other values than in the original";
 }

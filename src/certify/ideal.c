@@ -152,18 +152,41 @@ static ptf_status ideal_norm(ptf_arena *arena, const ptf_node *a,
     return ptf_numbers_read(arena, &node, out, err);
 }
 
-ptf_status ptf_ideal_numbers(ptf_arena *arena, const ptf_net *a,
-                             const ptf_net *b, const ptf_pair *pairs,
-                             const bool *folded, const ptf_parameters *numbers,
-                             ptf_parameters *ideal, ptf_error *err)
+/* A region, where it is a product like B's. */
+static ptf_status ideal_region(ptf_arena *arena, const ptf_graphs *g,
+                               ptf_pair *pair, int node,
+                               const ptf_parameters *numbers,
+                               ptf_parameters *out, ptf_pair_mismatch *mismatch,
+                               ptf_error *err)
 {
+    const char *reason = NULL;
+    ptf_status status =
+        ptf_form_numbers(arena, g, numbers, pair, node, out, &reason, err);
+    if (status != PTF_OK || reason == NULL)
+        return status;
+    *pair = (ptf_pair){-1, -1, -1, false};
+    if (mismatch->reason == NULL)
+        *mismatch = (ptf_pair_mismatch){reason, g->b->nodes[node].name};
+    return PTF_OK;
+}
+
+ptf_status ptf_ideal_numbers(ptf_arena *arena, const ptf_graphs *g,
+                             ptf_pair *pairs, const bool *folded,
+                             const ptf_parameters *numbers,
+                             ptf_parameters *ideal, ptf_pair_mismatch *mismatch,
+                             ptf_error *err)
+{
+    const ptf_net *a = g->a, *b = g->b;
     ptf_status status = PTF_OK;
     for (int i = b->input_count; status == PTF_OK && i < b->node_count; i++) {
         int from = pairs[i].layer;
         ideal[i] = (ptf_parameters){0};
         if (from < 0)
             continue;
-        if (numbers[from].norms != NULL)
+        if (pairs[i].formed)
+            status = ideal_region(arena, g, &pairs[i], i, numbers, &ideal[i],
+                                  mismatch, err);
+        else if (numbers[from].norms != NULL)
             status = ideal_product(arena, a, folded, from, numbers,
                                    &b->nodes[i], &ideal[i], err);
         else if (numbers[from].scale.value != NULL)
@@ -391,6 +414,8 @@ static ptf_status want_product(ptf_arena *arena, const ptf_node *b,
         out->f32 = ideal->f32;
         out->f64 = ideal->f64;
         out->scale = ideal->weight_scale;
+        out->terms = ideal->weight_terms;
+        out->balls = ideal->weights;
         out->row = ptf_tensor_numel(b->tensors[role]) / channels;
         return PTF_OK;
     }

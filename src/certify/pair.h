@@ -15,6 +15,7 @@ typedef struct ptf_pairing {
     ptf_pair *pairs;  /* per node of B */
     bool *used;       /* per node of A: it has a counterpart */
     bool *folded;     /* per node of A: as in ptf_pair_nets() */
+    int *list;        /* room for nodes of A */
 } ptf_pairing;
 
 /* Its result has the numbers of its operand in their order. */
@@ -44,6 +45,9 @@ bool ptf_op_commutes(const ptf_node *node);
  * both read the same values; NULL when it is.
  */
 const char *ptf_identity_broken(const ptf_pairing *p, int a, int b);
+
+/* May be inside of a region. */
+bool ptf_region_takes(const ptf_net *net, const int *makers, int node);
 
 /* Finds a layer of A for each node of B. */
 ptf_status ptf_find_pairs(ptf_pairing *p, ptf_error *err);

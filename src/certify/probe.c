@@ -84,33 +84,45 @@ static const float *find_numbers(const ptf_check *c, probe *p,
     return draw(c, &p->arena, wanted->value, wanted->count);
 }
 
-/* What both read: each value of A its own numbers, so that a layer which reads
- * another value than its counterpart is seen here as well. */
-static ptf_status set_taps(ptf_check *c, probe *p, ptf_error *err)
+/* Numbers for what a node of A or B reads: operand 'from' of that side. */
+static ptf_status set_tap(ptf_check *c, probe *p, bool of_a, int from,
+                          drawn *list, drawn *next, ptf_error *err)
 {
     const ptf_side *a = &c->sides[PTF_SIDE_A], *b = &c->sides[PTF_SIDE_B];
-    const ptf_node *of_a = &a->net->nodes[p->layer];
-    const ptf_node *of_b = &b->net->nodes[p->node];
-    int inputs = of_a->input_count, all = inputs + of_b->input_count;
-    drawn *list = ptf_arena_array(&p->arena, (size_t)all, sizeof(*list));
-    if (list == NULL)
-        return ptf_fail_memory(err);
-    for (int i = 0; i < all; i++) {
-        bool first = i < inputs;
-        const ptf_side *side = first ? a : b;
-        int from = first ? of_a->inputs[i] : of_b->inputs[i - inputs];
-        int maker = side->makers[from];
-        const float **tap = &(first ? c->a_taps : c->taps)[from];
-        list[i].value = first ? maker : a->makers[c->pairs[maker].value];
-        list[i].count = p->images * ptf_shape_numel(&side->shapes[from]);
-        *tap = NULL;
-        if (ptf_side_fixed(side, from))
-            continue;
-        *tap = list[i].numbers = find_numbers(c, p, list, &list[i]);
-        if (*tap == NULL)
-            return ptf_fail_memory(err);
+    const ptf_side *side = of_a ? a : b;
+    const float **tap = &(of_a ? c->a_taps : c->taps)[from];
+    int maker = side->makers[from];
+    next->value = of_a ? maker : a->makers[c->pairs[maker].value];
+    next->count = p->images * ptf_shape_numel(&side->shapes[from]);
+    *tap = NULL;
+    if (ptf_side_fixed(side, from))
+        return PTF_OK;
+    *tap = next->numbers = find_numbers(c, p, list, next);
+    return *tap != NULL ? PTF_OK : ptf_fail_memory(err);
+}
+
+/* What both read: each value of A its own numbers, so that a layer which reads
+ * another value than its counterpart is seen here as well.  Operands that are
+ * inside of the unit get some too, which nobody reads. */
+static ptf_status set_taps(ptf_check *c, probe *p, ptf_error *err)
+{
+    const ptf_net *a = c->sides[PTF_SIDE_A].net, *b = c->sides[PTF_SIDE_B].net;
+    const ptf_node *of_b = &b->nodes[p->node];
+    int nodes = ptf_unit_nodes(c, PTF_SIDE_A, p->value), all = 0;
+    for (int i = 0; i < nodes; i++)
+        all += a->nodes[c->chain[i]].input_count;
+    drawn *list = ptf_arena_array(&p->arena, (size_t)(all + of_b->input_count),
+                                  sizeof(*list));
+    drawn *next = list;
+    ptf_status status = list != NULL ? PTF_OK : ptf_fail_memory(err);
+    for (int i = 0; i < nodes; i++) {
+        const ptf_node *node = &a->nodes[c->chain[i]];
+        for (int k = 0; status == PTF_OK && k < node->input_count; k++)
+            status = set_tap(c, p, true, node->inputs[k], list, next++, err);
     }
-    return PTF_OK;
+    for (int k = 0; status == PTF_OK && k < of_b->input_count; k++)
+        status = set_tap(c, p, false, of_b->inputs[k], list, next++, err);
+    return status;
 }
 
 /* No certificate, and the layer is to blame: the first one is named. */

@@ -1,33 +1,49 @@
 /*
- * Units: a layer with the batch norms that B has folded into it, alone, on
- * given inputs.
+ * Units: a layer with what B has made one with it, alone, on given inputs.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
 #include "certify/check.h"
 
-/* Its nodes into c->chain, the last one first; how many. */
-static int find_chain(ptf_check *c, const ptf_unit *u)
+int ptf_unit_nodes(ptf_check *c, int net, int value)
 {
-    const ptf_side *side = &c->sides[u->net];
-    int count = 0;
-    for (int node = u->value;; node = side->net->nodes[node].inputs[0]) {
-        c->chain[count++] = node;
-        if (side->net->nodes[node].input_count == 0 ||
-            !side->inside[side->net->nodes[node].inputs[0]])
-            return count;
-    }
+    const ptf_side *side = &c->sides[net];
+    c->chain[0] = value;
+    if (side->source[value] < 0)
+        return 1;
+    return ptf_region_list(side->net, side->makers, value, side->source[value],
+                           c->chain);
 }
 
-/* Memory for a node's balls; units of one slot take turns in two blocks. */
-static ptf_status take_room(ptf_check *c, const ptf_unit *u, int turn,
-                            int64_t balls, ptf_balls *out, ptf_error *err)
+/* Memory for the balls of all nodes of the chain. */
+static ptf_status take_room(ptf_check *c, const ptf_unit *u, int nodes,
+                            ptf_error *err)
 {
-    ptf_scratch *scratch = &c->scratch[2 * u->slot + turn % 2];
-    double *bytes =
-        ptf_scratch_take(scratch, (2 * (size_t)balls + 1) * sizeof(*bytes));
-    *out = (ptf_balls){bytes, bytes + balls};
-    return bytes != NULL ? PTF_OK : ptf_fail_memory(err);
+    const ptf_enclosure *enc = c->enclosures[u->slot];
+    size_t all = 0;
+    for (int i = 0; i < nodes; i++)
+        all += 2 * (size_t)(u->count * ptf_balls_each(enc, c->chain[i]));
+    double *at =
+        ptf_scratch_take(&c->scratch[u->slot], (all + 1) * sizeof(*at));
+    if (at == NULL)
+        return ptf_fail_memory(err);
+    for (int i = 0; i < nodes; i++) {
+        int64_t balls = u->count * ptf_balls_each(enc, c->chain[i]);
+        c->made[i] = (ptf_balls){at, at + balls};
+        at += 2 * balls;
+    }
+    return PTF_OK;
+}
+
+/* What is read: balls of a node of the chain, or numbers. */
+static ptf_operand operand_of(const ptf_check *c, const ptf_unit *u, int from,
+                              int first, int nodes)
+{
+    for (int i = first; i < nodes; i++) {
+        if (c->chain[i] == from)
+            return (ptf_operand){NULL, c->made[i]};
+    }
+    return (ptf_operand){u->taps[from], {NULL, NULL}};
 }
 
 ptf_status ptf_unit_run(ptf_check *c, const ptf_unit *u, ptf_balls *out,
@@ -35,22 +51,17 @@ ptf_status ptf_unit_run(ptf_check *c, const ptf_unit *u, ptf_balls *out,
 {
     ptf_enclosure *enc = c->enclosures[u->slot];
     const ptf_net *net = c->sides[u->net].net;
-    ptf_status status = PTF_OK;
-    int count = find_chain(c, u);
-    for (int i = 0; status == PTF_OK && i < count; i++) {
-        int at = c->chain[count - 1 - i];
-        const ptf_node *node = &net->nodes[at];
+    int nodes = ptf_unit_nodes(c, u->net, u->value);
+    ptf_status status = take_room(c, u, nodes, err);
+    for (int i = nodes - 1; status == PTF_OK && i >= 0; i--) {
+        const ptf_node *node = &net->nodes[c->chain[i]];
         for (int k = 0; k < node->input_count; k++)
-            c->operands[k] =
-                i > 0 ? (ptf_operand){NULL, *out}
-                      : (ptf_operand){u->taps[node->inputs[k]], {NULL, NULL}};
-        status =
-            take_room(c, u, i, u->count * ptf_balls_each(enc, at), out, err);
-        if (status == PTF_OK)
-            status = ptf_enclosure_run_node(enc, at, c->operands, u->count,
-                                            u->executed, *out, err);
+            c->operands[k] = operand_of(c, u, node->inputs[k], i + 1, nodes);
+        status = ptf_enclosure_run_node(enc, c->chain[i], c->operands, u->count,
+                                        u->executed, c->made[i], err);
         if (status == PTF_OK && u->visit != NULL)
-            u->visit(c, u, at, *out);
+            u->visit(c, u, c->chain[i], c->made[i]);
     }
+    *out = c->made[0];
     return status;
 }

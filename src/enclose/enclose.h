@@ -82,7 +82,11 @@ typedef struct ptf_parameters {
     const double *mean, *beta;
     double *bias_terms; /* the largest term of each bias that is a sum of some,
                            or NULL */
-    bool rounded;       /* the kernels round these numbers to f32 before use */
+    ptf_balls weights; /* of those that are sums: f64 by itself, as far as it is
+                          known, which weight_scale has as a part of a row's
+                          norm; or no value */
+    double *weight_terms; /* as bias_terms */
+    bool rounded; /* the kernels round these numbers to f32 before use */
 } ptf_parameters;
 
 /* Memory for 'count' balls; 'value' is NULL when there is none. */

@@ -18,6 +18,9 @@
  * Weights that are products with a ball (s, e) per row are off by (e + u |s|)
  * |w| each; as t >= g |x|, that adds ||w|| ||t|| (e + u |s|) / g.
  *
+ * Weights that are off otherwise, row by row by a vector of the norm e ||w||,
+ * add e ||w|| ||x|| at most, by Cauchy and Schwarz: the same with s = 1.
+ *
  * Taps that read nothing, in the padding or between the positions of the input
  * of a transposed convolution, are terms with x = m = r = 0 and change nothing
  * of this.

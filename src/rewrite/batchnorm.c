@@ -83,52 +83,83 @@ static int find_source(const ptf_net_edit *edit, int norm, bool between,
         at = edit->nodes[at].inputs[0];
         if (ptf_net_consumers(edit->net, at) > 1)
             *shared = at;
-    } while (at > 0 && ((between && ptf_op_is_identity(edit->nodes[at].op)) ||
+    } while (at > 0 && ((between && ptf_op_is_alias(edit->nodes[at].op)) ||
                         edit->dead[at]));
     return at;
 }
 
-/* Why a batch norm after 'before' stays, where numbers are not the reason. */
-static ptf_status remark_place(ptf_net_edit *edit, int norm, bool between,
-                               const bool *flat, ptf_error *err)
+enum { WHY = 256 };
+
+/* Why it is not folded into what is before it. */
+static void say_before(const ptf_net_edit *edit, int norm, bool between,
+                       const bool *flat, char text[WHY])
 {
     int shared;
     int source = find_source(edit, norm, between, &shared);
     const ptf_node *before = &edit->nodes[source];
-    if (source == 0)
-        return ptf_net_edit_remark(edit, norm, true, err,
-                                   "expected a convolution or linear layer "
-                                   "before it, got none");
-    if (ptf_op_is(before->op, PTF_FAMILY_PRODUCT) && shared >= 0)
-        return ptf_net_edit_remark(edit, norm, true, err,
-                                   "the output of %s (%s) is used %d times, "
-                                   "expected this batch norm alone to read it",
-                                   edit->nodes[shared].name,
-                                   edit->nodes[shared].class_name,
-                                   ptf_net_consumers(edit->net, shared));
-    if (ptf_op_is(before->op, PTF_FAMILY_PRODUCT) &&
-        !ptf_norm_fits(before, flat[source], &edit->nodes[norm]))
-        return ptf_net_edit_remark(edit, norm, true, err,
-                                   "%s (%s) before it works on the last axis, "
-                                   "and this batch norm on the first",
-                                   before->name, before->class_name);
-    if (ptf_op_is(before->op, PTF_FAMILY_PRODUCT))
-        return ptf_net_edit_remark(edit, norm, true, err,
-                                   "%s (%s) before it has a scale and a shift "
-                                   "already",
-                                   before->name, before->class_name);
-    return ptf_net_edit_remark(
-        edit, norm, true, err,
-        "follows %s (%s), expected a convolution or linear layer%s",
-        before->implied ? "an implied layer" : before->name, before->class_name,
-        ptf_op_is_identity(before->op) && before->op != PTF_OP_INPUT
-            ? " directly before it (drop_identity helps)"
-            : "");
+    const char *name = before->implied ? "an implied layer" : before->name;
+    const char *class_name = before->class_name;
+    if (source < edit->net->input_count)
+        snprintf(text, WHY,
+                 "expected a convolution or linear layer before it, got none");
+    else if (!ptf_op_is(before->op, PTF_FAMILY_PRODUCT))
+        snprintf(text, WHY,
+                 "follows %s (%s), expected a convolution or linear layer%s",
+                 name, class_name,
+                 ptf_op_is_identity(before->op)
+                     ? " directly before it (drop_identity helps)"
+                     : "");
+    else if (shared >= 0)
+        snprintf(text, WHY,
+                 "the output of %s (%s) is used %d times, expected this batch "
+                 "norm alone to read it",
+                 edit->nodes[shared].name, edit->nodes[shared].class_name,
+                 ptf_net_consumers(edit->net, shared));
+    else if (!ptf_norm_fits(before, flat[source], &edit->nodes[norm]))
+        snprintf(text, WHY,
+                 "%s (%s) before it works on the last axis, and this batch "
+                 "norm on the first",
+                 name, class_name);
+    else
+        snprintf(text, WHY, "%s (%s) before it has a scale and a shift already",
+                 name, class_name);
+}
+
+/* Why it is not folded into what reads it. */
+static void say_after(const ptf_net_edit *edit, const ptf_forward *f,
+                      char text[WHY])
+{
+    const ptf_node *who = &edit->nodes[f->who];
+    text[0] = '\0';
+    if (f->why == PTF_FORWARD_OUTPUT)
+        snprintf(text, WHY, "; it is an output");
+    else if (f->why == PTF_FORWARD_OTHER)
+        snprintf(text, WHY, "; read by %s (%s)", who->name, who->class_name);
+    else if (f->why == PTF_FORWARD_ROWS)
+        snprintf(text, WHY, "; read by %s (%s), which works on the last axis",
+                 who->name, who->class_name);
+    else if (f->why == PTF_FORWARD_PADS)
+        snprintf(text, WHY,
+                 "; read by %s (%s), which has zeros where the shift would be",
+                 who->name, who->class_name);
+}
+
+/* Why it stays, where numbers are not the reason. */
+static ptf_status remark_place(ptf_net_edit *edit, int norm, bool between,
+                               const bool *flat, const ptf_forward *forward,
+                               ptf_error *err)
+{
+    char before[WHY], after[WHY] = "";
+    say_before(edit, norm, between, flat, before);
+    if (forward != NULL)
+        say_after(edit, &forward[norm], after);
+    return ptf_net_edit_remark(edit, norm, true, err, "%s%s", before, after);
 }
 
 ptf_status ptf_remark_leftovers(ptf_net_edit *edit, bool between,
                                 const bool *flat,
-                                const ptf_too_large *too_large, ptf_error *err)
+                                const ptf_too_large *too_large,
+                                const ptf_forward *forward, ptf_error *err)
 {
     ptf_status status = PTF_OK;
     for (int i = 1; status == PTF_OK && i < edit->net->node_count; i++) {
@@ -146,7 +177,7 @@ ptf_status ptf_remark_leftovers(ptf_net_edit *edit, bool between,
                 "float",
                 too_large[i].what, (long long)too_large[i].channel);
         else
-            status = remark_place(edit, i, between, flat, err);
+            status = remark_place(edit, i, between, flat, forward, err);
     }
     return status;
 }

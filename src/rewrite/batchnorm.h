@@ -36,15 +36,42 @@ typedef struct ptf_too_large {
     int64_t channel;
 } ptf_too_large;
 
+/* Whether a value, times a scale and plus a shift, can go into its readers. */
+typedef enum ptf_forward_why {
+    PTF_FORWARD_FITS,
+    PTF_FORWARD_UNREAD,
+    PTF_FORWARD_OUTPUT, /* it is given out */
+    PTF_FORWARD_OTHER,  /* one is no convolution or linear layer */
+    PTF_FORWARD_ROWS,   /* one is linear on several rows */
+    PTF_FORWARD_PADS,   /* one pads, and the shift is not 0 */
+} ptf_forward_why;
+
+typedef struct ptf_forward {
+    bool goes; /* a batch norm that is folded into what reads it */
+    bool maps; /* convolutions read it */
+    int pads;  /* a reader that pads, or 0 */
+    ptf_forward_why why;
+    int who; /* what is in the way */
+} ptf_forward;
+
+/*
+ * Per node of 'edit', which batch norms can go forward.  'taken' are those that
+ * go into the layer before them.
+ */
+ptf_status ptf_find_forward(ptf_net_edit *edit, const bool *flat,
+                            const bool *taken, ptf_forward *forward,
+                            ptf_error *err);
+
 /*
  * Remarks on each batch norm that is alive why it stays.  'between' says
  * whether Dropout and Identity may stand between it and its layer; 'flat' is
  * ptf_net_find_flat()'s; 'too_large', per node, what moving it would have made
- * of its layer.
+ * of its layer.  'forward' is ptf_find_forward()'s, or NULL where none goes.
  */
 ptf_status ptf_remark_leftovers(ptf_net_edit *edit, bool between,
                                 const bool *flat,
-                                const ptf_too_large *too_large, ptf_error *err);
+                                const ptf_too_large *too_large,
+                                const ptf_forward *forward, ptf_error *err);
 
 /* A contiguous f32 tensor of new memory; NULL when there is none. */
 ptf_tensor *ptf_tensor_new(ptf_arena *arena, int rank, const int64_t *shape,

@@ -74,5 +74,5 @@ ptf_status ptf_pass_batchnorm_to_epilogue(ptf_net_edit *edit,
         edit->dead[next] = true;
         (*changed)++;
     }
-    return ptf_remark_leftovers(edit, false, flat, too_large, err);
+    return ptf_remark_leftovers(edit, false, flat, too_large, NULL, err);
 }

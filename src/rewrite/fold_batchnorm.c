@@ -4,8 +4,13 @@
  *
  *     s = gamma / sqrt(var + eps),  w' = w * s,  b' = (b - mean) * s + beta,
  *
+ * and those that have none before them into the layers that read them, where
+ * forward.c says that they can,
+ *
+ *     t = beta - mean * s,          w' = w * s,  b' = b + sum of w * t,
+ *
  * in double, each result rounded once to f32, also where several batch norms
- * follow each other.  Dropout and Identity may stand between.
+ * meet in one layer.  What only passes numbers on may stand between.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -17,10 +22,15 @@
 /* Below that, starting threads takes longer than scaling the weights. */
 enum { WORTH_THREADS = 1 << 18 };
 
-/* The batch norms after one layer, as one: w' = w * scale, b' = bias. */
+/*
+ * The batch norms at one layer, as one: w' = w * scale, per output channel,
+ * b' = bias; and those before it, x * lead + shift for each channel that it
+ * reads, or for each of its features.
+ */
 typedef struct fold {
     int64_t channels;
     double *scale, *bias;
+    double *lead, *shift;    /* NULL: none is before it */
     ptf_too_large too_large; /* what cannot be written */
 } fold;
 
@@ -56,6 +66,55 @@ static ptf_status fold_add(ptf_arena *arena, const ptf_node *norm_node, fold *f,
     return PTF_OK;
 }
 
+/* A batch norm before the layer, and before those that are in it already. */
+static ptf_status fold_lead(ptf_arena *arena, const ptf_node *norm_node,
+                            const ptf_node *layer, fold *f, ptf_error *err)
+{
+    ptf_norm norm;
+    size_t inputs = (size_t)layer->attrs.in_channels;
+    ptf_status status = ptf_norm_read(arena, norm_node, &norm, err);
+    if (status == PTF_OK && inputs % (size_t)norm.channels != 0)
+        status = ptf_node_fail(err, PTF_ARGUMENT, layer,
+                               "expected all numbers of %lld channels, got %zu "
+                               "features",
+                               (long long)norm.channels, inputs);
+    if (status != PTF_OK)
+        return status;
+    if (f->lead == NULL) {
+        f->lead = ptf_arena_array(arena, inputs, sizeof(double));
+        f->shift = ptf_arena_array(arena, inputs, sizeof(double));
+        if (f->lead == NULL || f->shift == NULL)
+            return ptf_fail_memory(err);
+        for (size_t i = 0; i < inputs; i++)
+            f->lead[i] = 1;
+    }
+    size_t each = inputs / (size_t)norm.channels;
+    for (size_t i = 0; i < inputs; i++) {
+        size_t c = i / each;
+        double t = norm.beta[c] - norm.mean[c] * norm.scale[c];
+        f->shift[i] += f->lead[i] * t;
+        f->lead[i] *= norm.scale[c];
+    }
+    return PTF_OK;
+}
+
+/*
+ * The sum of w_k t_k and b as if in twice the precision (Ogita, Rump, Oishi,
+ * Accurate sum and dot product, 2005): it may be small beside its terms.
+ */
+static double sum_exactly(const double *w, const double *t, int64_t count,
+                          int64_t taps, double b)
+{
+    double sum = b, rest = 0;
+    for (int64_t k = 0; k < count; k++) {
+        double x = w[k] * t[k / taps], off = fma(w[k], t[k / taps], -x);
+        double y = sum + x, part = y - sum;
+        rest += (sum - (y - part)) + (x - part) + off;
+        sum = y;
+    }
+    return sum + rest;
+}
+
 /* ----------------------------------------------------------------- weights */
 
 /* A product that is not finite: refuses the file where 'before' is to blame. */
@@ -86,13 +145,38 @@ static ptf_tensor row_of(const ptf_tensor *weight, int64_t channel)
     return row;
 }
 
+/* What the shifts before the layer add to its bias: a transposed convolution
+ * has none. */
+static ptf_status add_shifts(ptf_arena *arena, const ptf_node *layer, fold *f,
+                             ptf_error *err)
+{
+    const ptf_tensor *weight = layer->tensors[PTF_ROLE_WEIGHT];
+    ptf_tensor row = row_of(weight, 0);
+    int64_t count = ptf_tensor_numel(&row);
+    int64_t each = f->channels / layer->attrs.groups;
+    int64_t read = layer->attrs.in_channels / layer->attrs.groups;
+    double *w = ptf_arena_array(arena, (size_t)count, sizeof(double));
+    ptf_status status = w != NULL ? PTF_OK : ptf_fail_memory(err);
+    if (ptf_op_is_transposed(layer->op))
+        return status;
+    for (int64_t c = 0; status == PTF_OK && c < f->channels; c++) {
+        row = row_of(weight, c);
+        status = ptf_tensor_read_f64(&row, w, err);
+        f->bias[c] = sum_exactly(w, f->shift + c / each * read, count,
+                                 count / read, f->bias[c]);
+    }
+    return status;
+}
+
 /* The weights of one layer, on their way through threads. */
 typedef struct scaling {
     const ptf_tensor *weight;
     const float *plain; /* the same where they lie as f32 in C order, or NULL */
     double *numbers;    /* room for one channel per thread */
     const double *scale;
-    int64_t count; /* weights of a channel */
+    const double *lead; /* fold's */
+    int64_t each, read; /* channels that a group gives and reads */
+    int64_t count;      /* weights of a channel */
     float *out;
     bool *finite; /* per channel: whether all results are */
 } scaling;
@@ -109,12 +193,14 @@ static bool scale_plain(const float *row, int64_t count, double scale,
     return wrong == 0;
 }
 
+/* 'lead' is for as many weights at a time, or NULL. */
 static bool scale_row(const double *row, int64_t count, double scale,
-                      float *out)
+                      const double *lead, int64_t taps, float *out)
 {
     bool finite = true;
     for (int64_t k = 0; k < count; k++) {
-        out[k] = (float)(row[k] * scale);
+        double by = lead != NULL ? scale * lead[k / taps] : scale;
+        out[k] = (float)(row[k] * by);
         finite &= isfinite(out[k]) != 0;
     }
     return finite;
@@ -138,8 +224,12 @@ static void scale_channel(void *context, int64_t channel, int thread)
         return;
     }
     double *numbers = s->numbers + thread * s->count;
-    s->finite[channel] = read_channel(s, channel, numbers, NULL) == PTF_OK &&
-                         scale_row(numbers, s->count, scale, out);
+    const double *lead = s->lead;
+    if (lead != NULL)
+        lead += channel / s->each * s->read;
+    s->finite[channel] =
+        read_channel(s, channel, numbers, NULL) == PTF_OK &&
+        scale_row(numbers, s->count, scale, lead, s->count / s->read, out);
 }
 
 /* Which number of a row is at fault: one that was read, or a product. */
@@ -176,7 +266,7 @@ static ptf_status fold_transposed(ptf_arena *arena, const ptf_node *layer,
     const ptf_tensor *old = layer->tensors[PTF_ROLE_WEIGHT];
     int64_t count = ptf_tensor_numel(old), of_group = old->shape[1];
     int64_t taps = count / (old->shape[0] * of_group);
-    int64_t group = count / layer->attrs.groups;
+    int64_t group = count / layer->attrs.groups, row = of_group * taps;
     float *data = NULL;
     double *numbers = ptf_arena_array(arena, (size_t)count, sizeof(*numbers));
     *out = ptf_tensor_new(arena, old->rank, old->shape, &data);
@@ -185,7 +275,8 @@ static ptf_status fold_transposed(ptf_arena *arena, const ptf_node *layer,
     ptf_status status = ptf_tensor_read_f64(old, numbers, err);
     for (int64_t i = 0; i < count && status == PTF_OK; i++) {
         int64_t channel = i / group * of_group + i / taps % of_group;
-        data[i] = (float)(numbers[i] * f->scale[channel]);
+        double lead = f->lead != NULL ? f->lead[i / row] : 1;
+        data[i] = (float)(numbers[i] * (f->scale[channel] * lead));
         if (!isfinite(data[i]))
             return note_number(f, layer, "weight", numbers[i], channel, err);
     }
@@ -200,8 +291,11 @@ static ptf_status fold_weight(ptf_arena *arena, const ptf_node *layer, fold *f,
     const ptf_tensor *old = layer->tensors[PTF_ROLE_WEIGHT];
     ptf_tensor row = row_of(old, 0);
     scaling s = {.weight = old,
-                 .plain = ptf_tensor_f32(old),
+                 .plain = f->lead == NULL ? ptf_tensor_f32(old) : NULL,
                  .scale = f->scale,
+                 .lead = f->lead,
+                 .each = f->channels / layer->attrs.groups,
+                 .read = layer->attrs.in_channels / layer->attrs.groups,
                  .count = ptf_tensor_numel(&row)};
     bool few = f->channels * s.count < WORTH_THREADS;
     int threads = few ? 1 : ptf_thread_count();
@@ -277,70 +371,139 @@ static ptf_status remark_shared(ptf_net_edit *edit, int layer, ptf_error *err)
 /* The layers of a net, on their way. */
 typedef struct folding {
     ptf_net_edit *edit;
-    bool *flat; /* per node: ptf_net_find_flat() */
+    bool *flat;           /* per node: ptf_net_find_flat() */
+    bool *taken;          /* a batch norm that goes into the layer before it */
+    ptf_forward *forward; /* and into those after it */
     ptf_too_large *too_large;
-    int *changed;
+    ptf_node *made; /* of layers: their new tensors, and has_bias */
     ptf_error *err;
 } folding;
 
-/* The batch norm after 'at' that can be folded into the layer, or -1: it is
- * after Dropout and Identity, too. */
+static bool is_layer(const ptf_node *node)
+{
+    return ptf_op_is(node->op, PTF_FAMILY_PRODUCT) && !node->attrs.scale_shift;
+}
+
+/* The batch norm after 'at' that can be folded into the layer, or -1: also
+ * after what passes numbers on, with as many channels in front. */
 static int next_norm(const folding *w, int layer, int at)
 {
     const ptf_net_edit *edit = w->edit;
     do {
         at = ptf_net_only_consumer(edit->net, at);
-    } while (at >= 0 && ptf_op_is_identity(edit->nodes[at].op));
+    } while (at >= 0 && ptf_op_is_alias(edit->nodes[at].op));
     bool fits =
         at >= 0 && ptf_norm_moves(&edit->nodes[at]) &&
         ptf_norm_fits(&edit->nodes[layer], w->flat[layer], &edit->nodes[at]);
     return fits ? at : -1;
 }
 
-/* Sets the layer's weights and bias, or f->too_large. */
-static ptf_status fold_numbers(folding *w, int layer, fold *f)
+/* The batch norm before 'at' that goes forward, or -1. */
+static int lead_norm(const folding *w, int at)
+{
+    const ptf_net_edit *edit = w->edit;
+    do {
+        at = edit->nodes[at].inputs[0];
+    } while (at >= edit->net->input_count && !w->forward[at].goes &&
+             edit->nodes[at].input_count == 1 &&
+             ptf_op_is_alias(edit->nodes[at].op));
+    return w->forward[at].goes ? at : -1;
+}
+
+/* Batch norms after a layer go into it, where 'taken' says so. */
+static int next_taken(const folding *w, int layer, int at)
+{
+    at = next_norm(w, layer, at);
+    return at >= 0 && w->taken[at] ? at : -1;
+}
+
+/* The weights and the bias of a layer, or f->too_large. */
+static ptf_status fold_numbers(folding *w, int layer, fold *f, ptf_node *made)
 {
     ptf_arena *arena = &w->edit->net->arena;
-    ptf_node *node = &w->edit->nodes[layer];
+    const ptf_node *node = &w->edit->nodes[layer];
     ptf_tensor *weight = NULL, *bias = NULL;
     ptf_status status = fold_begin(arena, node, f, w->err);
-    for (int i = next_norm(w, layer, layer); status == PTF_OK && i >= 0;
-         i = next_norm(w, layer, i))
+    for (int i = lead_norm(w, layer); status == PTF_OK && i >= 0;
+         i = lead_norm(w, i))
+        status = fold_lead(arena, &w->edit->nodes[i], node, f, w->err);
+    if (status == PTF_OK && f->lead != NULL)
+        status = add_shifts(arena, node, f, w->err);
+    for (int i = next_taken(w, layer, layer); status == PTF_OK && i >= 0;
+         i = next_taken(w, layer, i))
         status = fold_add(arena, &w->edit->nodes[i], f, w->err);
     if (status == PTF_OK)
         status = fold_weight(arena, node, f, &weight, w->err);
     if (status == PTF_OK)
         status = fold_bias(arena, node, f, &bias, w->err);
-    if (status != PTF_OK || f->too_large.what != NULL)
-        return status;
-    node->tensors[PTF_ROLE_WEIGHT] = weight;
-    node->tensors[PTF_ROLE_BIAS] = bias;
-    return remark_shared(w->edit, layer, w->err);
+    made->tensors[PTF_ROLE_WEIGHT] = weight;
+    made->tensors[PTF_ROLE_BIAS] = bias;
+    return status;
 }
 
-/* Folds what is after a layer, or says in 'too_large' why that stays. */
-static ptf_status fold_layer(folding *w, int layer)
+/*
+ * What folding makes of a layer.  Where that cannot be written, the batch norms
+ * before it stay, or, if there are none, those after it, and *again: others
+ * had counted on them.
+ */
+static ptf_status fold_layer(folding *w, int layer, bool *again)
 {
     fold f = {0};
-    ptf_node *node = &w->edit->nodes[layer];
-    if (next_norm(w, layer, layer) < 0)
+    bool leads = lead_norm(w, layer) >= 0;
+    w->made[layer] = w->edit->nodes[layer];
+    if (!leads && next_taken(w, layer, layer) < 0)
         return PTF_OK;
-    if (w->edit->net->has_tensors) {
-        ptf_status status = fold_numbers(w, layer, &f);
-        if (status != PTF_OK)
-            return status;
-    }
-    for (int i = next_norm(w, layer, layer); i >= 0;
-         i = next_norm(w, layer, i)) {
+    w->made[layer].attrs.has_bias = true;
+    w->made[layer].text = NULL;
+    if (!w->edit->net->has_tensors)
+        return PTF_OK;
+    ptf_status status = fold_numbers(w, layer, &f, &w->made[layer]);
+    if (status != PTF_OK || f.too_large.what == NULL)
+        return status;
+    *again = true;
+    for (int i = lead_norm(w, layer), next; i >= 0; i = next) {
+        next = lead_norm(w, i);
+        w->forward[i].goes = false;
         w->too_large[i] = f.too_large;
-        w->edit->dead[i] = f.too_large.what == NULL;
-        *w->changed += w->edit->dead[i];
     }
-    if (f.too_large.what != NULL)
-        return PTF_OK;
-    node->attrs.has_bias = true;
-    node->text = NULL;
+    for (int i = next_taken(w, layer, layer), next; !leads && i >= 0;
+         i = next) {
+        next = next_taken(w, layer, i);
+        w->taken[i] = false;
+        w->too_large[i] = f.too_large;
+    }
     return PTF_OK;
+}
+
+static ptf_status fold_layers(folding *w)
+{
+    ptf_status status = PTF_OK;
+    bool again = true;
+    while (again) {
+        again = false;
+        for (int i = 1; status == PTF_OK && i < w->edit->net->node_count; i++) {
+            if (is_layer(&w->edit->nodes[i]))
+                status = fold_layer(w, i, &again);
+        }
+    }
+    return status;
+}
+
+static ptf_status finish(folding *w, int *changed)
+{
+    ptf_net_edit *edit = w->edit;
+    ptf_status status = PTF_OK;
+    for (int i = 1; i < edit->net->node_count; i++) {
+        bool folded = is_layer(&edit->nodes[i]) &&
+                      (lead_norm(w, i) >= 0 || next_taken(w, i, i) >= 0);
+        if (status == PTF_OK && folded && edit->net->has_tensors)
+            status = remark_shared(edit, i, w->err);
+        if (folded)
+            edit->nodes[i] = w->made[i];
+        edit->dead[i] = w->taken[i] || w->forward[i].goes;
+        *changed += edit->dead[i];
+    }
+    return status;
 }
 
 ptf_status ptf_pass_fold_batchnorm(ptf_net_edit *edit, const ptf_shape *input,
@@ -352,20 +515,26 @@ ptf_status ptf_pass_fold_batchnorm(ptf_net_edit *edit, const ptf_shape *input,
     folding w = {
         .edit = edit,
         .flat = ptf_arena_array(arena, count, sizeof(*w.flat)),
+        .taken = ptf_arena_array(arena, count, sizeof(*w.taken)),
+        .forward = ptf_arena_array(arena, count, sizeof(*w.forward)),
         .too_large = ptf_arena_array(arena, count, sizeof(*w.too_large)),
-        .changed = changed,
+        .made = ptf_arena_array(arena, count, sizeof(*w.made)),
         .err = err,
     };
-    if (w.flat == NULL || w.too_large == NULL)
+    if (!w.flat || !w.taken || !w.forward || !w.too_large || !w.made)
         return ptf_fail_memory(err);
     ptf_net_find_flat(edit->net, w.flat);
     for (int i = 1; i < edit->net->node_count; i++) {
-        const ptf_node *node = &edit->nodes[i];
-        if (!ptf_op_is(node->op, PTF_FAMILY_PRODUCT) || node->attrs.scale_shift)
-            continue;
-        ptf_status status = fold_layer(&w, i);
-        if (status != PTF_OK)
-            return status;
+        for (int k = i; is_layer(&edit->nodes[i]) && k >= 0;
+             k = next_norm(&w, i, k))
+            w.taken[k] = k != i;
     }
-    return ptf_remark_leftovers(edit, true, w.flat, w.too_large, err);
+    ptf_status status = ptf_find_forward(edit, w.flat, w.taken, w.forward, err);
+    if (status == PTF_OK)
+        status = fold_layers(&w);
+    if (status == PTF_OK)
+        status = finish(&w, changed);
+    return status == PTF_OK ? ptf_remark_leftovers(edit, true, w.flat,
+                                                   w.too_large, w.forward, err)
+                            : status;
 }

@@ -1,5 +1,5 @@
 /*
- * bnfuse: fold the batch norms of a checkpoint into the layers before them,
+ * bnfuse: fold the batch norms of a checkpoint into the layers around them,
  * verify, write.
  *
  * SPDX-License-Identifier: Apache-2.0
@@ -10,9 +10,10 @@ static const char help[] =
     "usage: bnfuse [options] CHECKPOINT OUTPUT\n"
     "\n"
     "Folds every batch norm of the network in CHECKPOINT into the layer before\n"
-    "it, runs the original and the folded network side by side, and writes\n"
-    "OUTPUT only if they agree.  A batch norm that cannot be folded (at the\n"
-    "input, after a ReLU or a pool, ...) stays, and is listed with the reason.\n"
+    "it, or else into the layers that read it, runs the original and the folded\n"
+    "network side by side, and writes OUTPUT only if they agree.  One that cannot\n"
+    "be folded (between a pool and a ReLU, before a convolution that pads, ...)\n"
+    "stays, and is listed with the reason.\n"
     "\n"
     "OUTPUT's ending decides the format: .pt or .pth for PyTorch, .bin or\n"
     ".safetensors for a safetensors file that carries its architecture, .pt2 for\n"
