@@ -122,7 +122,7 @@ bool ptf_form_empty(ptf_forming *f, ptf_form *x)
            ptf_sums_make(f, x->channels, &x->bias);
 }
 
-/* --------------------------------------------------------- scales and shifts */
+/* -------------------------------------------------------- scales and shifts */
 
 /* (x - mean) scale + beta: through the norm's shift, a sum near the mean would
  * be known to its own size only. */

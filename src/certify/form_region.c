@@ -349,7 +349,7 @@ static const char *empty_like(const ptf_node *b, const ptf_form *from,
                 transposed == ptf_op_is_transposed(b->op) &&
                 !b->attrs.scale_shift;
     if (!same)
-        return "is another kind of product than in the original";
+        return "is no product of the same kind as in the original";
     if (transposed && (b->op != from->product->op ||
                        ptf_attrs_other(from->product, b) != NULL))
         return "has other windows than in the original";

@@ -332,7 +332,7 @@ static const char *find_wrong(const ptf_pairing *p, int b)
                    ? NULL
                    : "has no counterpart in the original";
     if (ptf_passes_on(&p->g->b->nodes[b]) || p->pairs[b].formed)
-        return NULL; /* the region reads what b reads; form.c sees to the rest */
+        return NULL; /* form.c sees to the region, which reads what b does */
     return is_wired(p, b) ? ptf_identity_broken(p, p->pairs[b].layer, b)
                           : "reads other values than in the original";
 }

@@ -18,22 +18,31 @@ static bool is_constant(const ptf_net *net, const int *makers, int node)
     return net->nodes[makers[node]].op == PTF_OP_CONSTANT;
 }
 
+/* Which operands of an op may be no constant, at most. */
+typedef enum linear {
+    NOT_LINEAR,
+    IN_ALL,
+    IN_ONE,   /* of two, whichever */
+    IN_FIRST, /* of two */
+} linear;
+
 bool ptf_region_takes(const ptf_net *net, const int *makers, int node)
 {
-    static const bool averages[PTF_OP_COUNT] = {
-        [PTF_OP_AVGPOOL1D] = true,
-        [PTF_OP_AVGPOOL2D] = true,
-        [PTF_OP_AVGPOOL3D] = true,
+    static const linear ops[PTF_OP_COUNT] = {
+        [PTF_OP_AVGPOOL1D] = IN_ALL, [PTF_OP_AVGPOOL2D] = IN_ALL,
+        [PTF_OP_AVGPOOL3D] = IN_ALL, [PTF_OP_ADD] = IN_ALL,
+        [PTF_OP_SUB] = IN_ALL,       [PTF_OP_MUL] = IN_ONE,
+        [PTF_OP_DIV] = IN_FIRST,
     };
     const ptf_node *n = &net->nodes[node];
-    if (n->op == PTF_OP_MUL)
-        return is_constant(net, makers, n->inputs[0]) ||
-               is_constant(net, makers, n->inputs[1]);
-    return ptf_op_is(n->op, PTF_FAMILY_PRODUCT) ||
-           (ptf_op_is(n->op, PTF_FAMILY_AFFINE) &&
-            n->tensors[PTF_ROLE_RUNNING_MEAN] != NULL) ||
-           averages[n->op] || n->op == PTF_OP_ADD || n->op == PTF_OP_SUB ||
-           (n->op == PTF_OP_DIV && is_constant(net, makers, n->inputs[1])) ||
+    linear kind = ops[n->op];
+    if (ptf_op_is(n->op, PTF_FAMILY_AFFINE))
+        return n->tensors[PTF_ROLE_RUNNING_MEAN] != NULL;
+    if (kind == IN_ONE && is_constant(net, makers, n->inputs[0]))
+        return true;
+    if (kind == IN_ONE || kind == IN_FIRST)
+        return is_constant(net, makers, n->inputs[1]);
+    return kind == IN_ALL || ptf_op_is(n->op, PTF_FAMILY_PRODUCT) ||
            ptf_passes_on(n);
 }
 

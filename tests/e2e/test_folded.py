@@ -199,8 +199,9 @@ class Folded(ProgramTest):
         for lines in ((CONV.format("x"), "n = batch_norm2d(c, 3) negative",
                        "r = relu(n)"),
                       (NORM.format("x") + " negative", CONV.format("n"))):
-            self.refuse(DAMAGED, ["layer n (BatchNorm2d)", "running_var[0] is -1"],
-                        "bnfuse", self.make(["x 2x6x6", *lines]),
+            self.refuse(DAMAGED, ["layer n (BatchNorm2d)",
+                                  "running_var[0] is -1"], "bnfuse",
+                        self.make(["x 2x6x6", *lines]),
                         "folded.safetensors")
 
     def test_one_number_off_is_no_fold(self):
