@@ -782,6 +782,13 @@ PTF_API const ptf_tensor *ptf_net_tensor(const ptf_net *net, size_t index);
 PTF_API ptf_status ptf_net_check_numbers(const ptf_net *net, ptf_error *err);
 
 /*
+ * The same of what runs may hide, which is little beside the rest: not of the
+ * weights of convolutions and linear layers.  Those are finite when a run of a
+ * plan that inspects has ptf_plan_not_finite() say NULL.
+ */
+PTF_API ptf_status ptf_net_check_hidden(const ptf_net *net, ptf_error *err);
+
+/*
  * True for a chain of modules, of which the text of print(model) says all;
  * other nets have a text of their graph only.
  */

@@ -110,20 +110,60 @@ static ptf_status check_tensor(const ptf_net *net, const ptf_node *node,
                                 tensor == NULL ? "absent" : "of another shape");
 }
 
+static ptf_status check_numbers(const ptf_net *net, const ptf_tensor *tensor,
+                                ptf_error *err)
+{
+    int64_t at = ptf_tensor_find_not_finite(tensor);
+    if (at < 0)
+        return PTF_OK;
+    ptf_origin origin = {net->nodes[0].file, tensor->name};
+    return ptf_fail(err, PTF_FORMAT, &origin, PTF_NO_OFFSET,
+                    "element %lld is NaN or infinite, expected finite numbers",
+                    (long long)at);
+}
+
 ptf_status ptf_net_check_numbers(const ptf_net *net, ptf_error *err)
 {
-    for (size_t i = 0; i < net->tensor_count; i++) {
-        const ptf_tensor *tensor = net->tensors[i];
-        int64_t at = ptf_tensor_find_not_finite(tensor);
-        if (at < 0)
-            continue;
-        ptf_origin origin = {net->nodes[0].file, tensor->name};
-        return ptf_fail(err, PTF_FORMAT, &origin, PTF_NO_OFFSET,
-                        "element %lld is NaN or infinite, expected finite "
-                        "numbers",
-                        (long long)at);
+    ptf_status status = PTF_OK;
+    for (size_t i = 0; i < net->tensor_count && status == PTF_OK; i++)
+        status = check_numbers(net, net->tensors[i], err);
+    return status;
+}
+
+/* Those nodes that an output needs. */
+static void find_needed(const ptf_net *net, bool *needed)
+{
+    for (int i = 0; i < net->output_count; i++)
+        needed[net->outputs[i].node] = true;
+    for (int i = net->node_count - 1; i >= 0; i--) {
+        const ptf_node *node = &net->nodes[i];
+        for (int k = 0; k < node->input_count && needed[i]; k++)
+            needed[node->inputs[k]] = true;
     }
-    return PTF_OK;
+}
+
+/*
+ * Each weight of a product is a factor of some term of some sum, if only with
+ * the +0 of padding: infinity times 0 is NaN, which no later term takes away.
+ */
+ptf_status ptf_net_check_hidden(const ptf_net *net, ptf_error *err)
+{
+    bool *needed = ptf_alloc((size_t)net->node_count * sizeof(*needed));
+    if (needed == NULL)
+        return ptf_fail_memory(err);
+    find_needed(net, needed);
+    ptf_status status = PTF_OK;
+    for (int i = 0; i < net->node_count; i++) {
+        const ptf_node *node = &net->nodes[i];
+        bool shown = needed[i] && ptf_op_is(node->op, PTF_FAMILY_PRODUCT);
+        int first = shown ? PTF_ROLE_WEIGHT + 1 : 0;
+        for (int r = first; r < PTF_ROLE_COUNT && status == PTF_OK; r++) {
+            if (node->tensors[r] != NULL)
+                status = check_numbers(net, node->tensors[r], err);
+        }
+    }
+    ptf_free(needed);
+    return status;
 }
 
 /* ------------------------------------------------------------------- nodes */

@@ -252,7 +252,7 @@ static ptf_status inspect(gradient *d, const ptf_net *net, ptf_error *err)
     ptf_plan *plan = NULL;
     ptf_plan_options how = {.threads = (int)d->options->threads,
                             .inspect = true};
-    ptf_status status = tool_finite_weights(&d->finite, net, err);
+    ptf_status status = tool_finite_hidden(&d->finite, net, err);
     if (status == PTF_OK)
         status = ptf_plan_make(net, tool_inputs_shapes(&d->inputs), 1, &how,
                                &plan, err);
@@ -260,7 +260,7 @@ static ptf_status inspect(gradient *d, const ptf_net *net, ptf_error *err)
         status =
             ptf_plan_run_all(plan, (const float *const *)d->in, 1, d->out, err);
     if (status == PTF_OK)
-        tool_finite_layer(&d->finite, ptf_plan_not_finite(plan));
+        status = tool_finite_layer(&d->finite, ptf_plan_not_finite(plan), err);
     ptf_plan_free(plan);
     bool finite = true;
     for (size_t k = 0; k < d->input_count; k++)

@@ -330,6 +330,15 @@ class NotFinite(ProgramTest):
                              name in words)
             self.assertIsNone(report["npy"])
 
+    def test_a_weight_that_meets_padding_alone(self):
+        for number in (math.nan, math.inf, -math.inf):
+            net = self.plant("0.weight", number)
+            text = self.path("net.txt").read_text()
+            self.write("net.txt", text.replace("5x5", "1x1").encode())
+            self.write("x.npy", npy((1, 2, 1, 1), [0.0] * 2))
+            done = self.run_program("ptfold", "run", "-q", *net)
+            self.warned(done, 0, ("0.weight", "layer 0 gives"))
+
     def test_an_input_is_named_as_such(self):
         net = self.plant("0.bias", 0.5)
         self.write("x.npy", npy((1, 2, 5, 5), [math.nan] * 50))

@@ -5,11 +5,13 @@
  */
 #include "tool/common/tool.h"
 
-ptf_status tool_finite_weights(tool_finite *f, const ptf_net *net,
-                               ptf_error *err)
+typedef ptf_status check_function(const ptf_net *net, ptf_error *err);
+
+static ptf_status check(tool_finite *f, const ptf_net *net,
+                        check_function *function, ptf_error *err)
 {
     static ptf_error found;
-    ptf_status status = ptf_net_check_numbers(net, &found);
+    ptf_status status = function(net, &found);
     if (status != PTF_FORMAT) {
         if (status != PTF_OK && err != NULL)
             *err = found;
@@ -20,16 +22,33 @@ ptf_status tool_finite_weights(tool_finite *f, const ptf_net *net,
     return PTF_OK;
 }
 
-void tool_finite_layer(tool_finite *f, const char *layer)
+ptf_status tool_finite_weights(tool_finite *f, const ptf_net *net,
+                               ptf_error *err)
+{
+    return check(f, net, ptf_net_check_numbers, err);
+}
+
+ptf_status tool_finite_hidden(tool_finite *f, const ptf_net *net,
+                              ptf_error *err)
+{
+    f->net = net;
+    return check(f, net, ptf_net_check_hidden, err);
+}
+
+ptf_status tool_finite_layer(tool_finite *f, const char *layer, ptf_error *err)
 {
     if (layer == NULL || f->in_layer)
-        return;
+        return PTF_OK;
+    ptf_status status = PTF_OK;
+    if (f->weights[0] == '\0')
+        status = tool_finite_weights(f, f->net, err);
     f->in_layer = true;
     snprintf(f->layer, sizeof(f->layer), "%.255s", layer);
     if (layer[0] == '\0')
         tool_warn("an input has NaN or infinity");
     else
         tool_warn("layer %s gives NaN or infinity", f->layer);
+    return status;
 }
 
 void tool_finite_derivatives(tool_finite *f)

@@ -618,6 +618,7 @@ void tool_json_not_finite(tool_json *json, const char *layer);
  * once, on stderr.  Zero it before.
  */
 typedef struct tool_finite {
+    const ptf_net *net;  /* of tool_finite_hidden() */
     char weights[300];   /* what the first such parameter is; "" for none */
     char layer[256];     /* the first layer that gave one, */
     bool in_layer;       /* if one did; "" is the input */
@@ -627,8 +628,12 @@ typedef struct tool_finite {
 /* Reads all parameters and buffers. */
 ptf_status tool_finite_weights(tool_finite *finite, const ptf_net *net,
                                ptf_error *err);
+/* Reads those which a run may hide, the others when a layer is not finite. */
+ptf_status tool_finite_hidden(tool_finite *finite, const ptf_net *net,
+                              ptf_error *err);
 /* 'layer' is what ptf_plan_not_finite() gives. */
-void tool_finite_layer(tool_finite *finite, const char *layer);
+ptf_status tool_finite_layer(tool_finite *finite, const char *layer,
+                             ptf_error *err);
 void tool_finite_derivatives(tool_finite *finite);
 /* Nothing was warned of. */
 bool tool_finite_all(const tool_finite *finite);

@@ -440,7 +440,8 @@ static ptf_status run_batch(job *j, int64_t first, int64_t n, ptf_error *err)
     if (status == PTF_OK)
         status = ptf_plan_run(j->plan, j->in, n, j->out, err);
     if (status == PTF_OK)
-        tool_finite_layer(j->run->finite, ptf_plan_not_finite(j->plan));
+        status = tool_finite_layer(j->run->finite, ptf_plan_not_finite(j->plan),
+                                   err);
     if (status == PTF_OK && j->npy != NULL)
         status = ptf_sink_write(j->npy, j->out,
                                 (size_t)(n * j->out_size) * sizeof(float), err);

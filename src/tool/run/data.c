@@ -66,7 +66,8 @@ static ptf_status run_batches(data_job *j, ptf_error *err)
         status = ptf_plan_run_all(
             j->plan, j->from, left < j->batch ? left : j->batch, j->to, err);
         if (status == PTF_OK)
-            tool_finite_layer(j->finite, ptf_plan_not_finite(j->plan));
+            status =
+                tool_finite_layer(j->finite, ptf_plan_not_finite(j->plan), err);
         tool_progress_at(&progress, n + j->batch);
     }
     tool_progress_end(&progress);
@@ -213,7 +214,8 @@ ptf_status run_data(const run_options *o, const tool_net *net, int *code,
                   .finite = &finite,
                   .inputs = ptf_net_input_count(net->net),
                   .outputs = ptf_net_output_count(net->net)};
-    ptf_status status = tool_finite_weights(&finite, net->net, err);
+    ptf_status status = o->exact ? tool_finite_weights(&finite, net->net, err)
+                                 : tool_finite_hidden(&finite, net->net, err);
     if (status == PTF_OK && o->npy != NULL && j.outputs > 1)
         status = tool_error(err, PTF_ARGUMENT,
                             "%s: expected --npz for %zu outputs, got --npy",

@@ -288,7 +288,8 @@ static ptf_status run_stripe(map_job *j, int64_t row, int64_t stripe,
         status =
             ptf_plan_run_rows(j->plan, row, stripe, j->rows, j->scores, err);
     if (status == PTF_OK)
-        tool_finite_layer(j->run->finite, ptf_plan_not_finite(j->plan));
+        status = tool_finite_layer(j->run->finite, ptf_plan_not_finite(j->plan),
+                                   err);
     if (status == PTF_OK && j->npy != NULL)
         status = write_npy(j, row, stripe, err);
     for (int64_t y = 0; y < stripe && status == PTF_OK; y++)

@@ -260,7 +260,7 @@ static ptf_status open_and_run(run_options *o, const tool_net *net,
     names->images = r.images;
     if (!o->quiet)
         tool_report_left_out(r.images);
-    status = tool_finite_weights(&finite, net->net, err);
+    status = tool_finite_hidden(&finite, net->net, err);
     if (status == PTF_OK && o->expect != NULL)
         status = hold_against(&r, &expect, err);
     if (status == PTF_OK)
