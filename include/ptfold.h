@@ -1056,11 +1056,11 @@ PTF_API const float *ptf_plan_layer(const ptf_plan *plan, size_t index,
 
 /*
  * The name of the first layer that gave NaN or infinity in the last run, or
- * that of an input which had one ("" where it has none); NULL when all numbers were finite, and
- * without options->inspect.  A ReLU or a pool may hide such a number from the
- * outputs.  Other than options->keep this needs no room for all layers, and an
- * image may run in stripes; numbers that no later layer reads are then not
- * computed, and not looked at.
+ * that of an input which had one ("" where it has none); NULL when all numbers
+ * were finite, and without options->inspect.  A ReLU or a pool may hide such a
+ * number from the outputs.  Other than options->keep this needs no room for all
+ * layers, and an image may run in stripes; numbers that no later layer reads
+ * are then not computed, and not looked at.
  */
 PTF_API const char *ptf_plan_not_finite(const ptf_plan *plan);
 

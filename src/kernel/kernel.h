@@ -110,6 +110,7 @@ typedef struct ptf_epilogue {
     const float *bias;
     const float *scale, *shift; /* both or none */
     bool relu;
+    bool shows; /* relu gives NaN in place of infinity, to show it */
 } ptf_epilogue;
 
 /* The most floats of a vector. */
@@ -364,6 +365,7 @@ typedef struct ptf_kernels {
 
     /* For measuring: reads all of it, and returns something of it. */
     uint64_t (*read)(const uint64_t *words, int64_t n);
+    bool (*all_finite)(const float *x, int64_t n);
 
     /* The rest is zero in ref, whose products are the functions below. */
 

@@ -32,6 +32,8 @@ static float chain_finish(const chain *c, const ptf_epilogue *e,
         s = s + e->bias[channel];
     if (e->scale != NULL)
         s = PTF_FMAF(s, e->scale[channel], e->shift[channel]);
+    if (e->relu && e->shows && __builtin_isinf(s))
+        s = __builtin_nanf("");
     if (e->relu && !__builtin_isnan(s))
         s = s > 0 ? s : 0.0F;
     return one_nan(s);

@@ -86,14 +86,15 @@ static void find_copied(const ptf_net *net, bool alone, ptf_fused *nodes)
     }
 }
 
-void ptf_plan_fuse(const ptf_net *net, bool all, bool alone, ptf_fused *nodes)
+void ptf_plan_fuse(const ptf_net *net, bool all, bool inspect, ptf_fused *nodes)
 {
     find_readers(net, all, nodes);
     for (int i = 0; i < net->node_count; i++) {
+        ptf_op op = net->nodes[i].op;
         nodes[i].open =
-            !alone && (ptf_op_is(net->nodes[i].op, PTF_FAMILY_PRODUCT) ||
-                       ptf_op_is(net->nodes[i].op, PTF_FAMILY_AFFINE));
+            !all && (ptf_op_is(op, PTF_FAMILY_PRODUCT) ||
+                     (ptf_op_is(op, PTF_FAMILY_AFFINE) && !inspect));
         find_root(net, i, nodes);
     }
-    find_copied(net, alone, nodes);
+    find_copied(net, all || inspect, nodes);
 }

@@ -26,6 +26,8 @@ static ptf_status add_step(ptf_plan *plan, const ptf_node *node, int out,
     step->out = out;
     plan->values[out].maker = plan->step_count - 1;
     step->epilogue.relu = fused->relu;
+    step->epilogue.shows = plan->inspect;
+    step->norm = fused->norm;
     ptf_status status = fill_step(plan, step, err);
     if (status == PTF_OK && fused->norm != NULL)
         status = ptf_plan_batch_norm(plan, fused->norm, &step->epilogue, err);
@@ -99,7 +101,7 @@ static ptf_status make_steps(ptf_plan *plan, ptf_error *err)
         return ptf_fail_memory(err);
     for (int i = 0; i < net->node_count; i++)
         fused[i].flat = plan->values[i].shape.rank == 1;
-    ptf_plan_fuse(net, plan->keep, plan->keep || plan->inspect, fused);
+    ptf_plan_fuse(net, plan->keep, plan->inspect, fused);
     ptf_status status = PTF_OK;
     for (int i = 0; i < net->node_count && status == PTF_OK; i++) {
         plan->values[i].root = fused[i].root;

@@ -58,8 +58,10 @@ typedef struct ptf_plan_value {
 /* What a thread did of a step in the last run. */
 typedef struct ptf_thread_stats {
     double seconds;
-    bool not_finite; /* it saw NaN or infinity */
-    bool bad_index;  /* an index that names no position: this one */
+    bool not_finite;      /* it saw NaN or infinity, */
+    bool norm_not_finite; /* or behind the norm alone */
+    bool looked;          /* it has just found some */
+    bool bad_index;       /* an index that names no position: this one */
     float index;
 } ptf_thread_stats;
 
@@ -117,6 +119,7 @@ struct ptf_step {
                              0: there is one, which is there */
     ptf_epilogue epilogue; /* of a norm of its own scale and shift: weight and
                               bias, each NULL where there is none */
+    const ptf_node *norm;  /* whose scale and shift the epilogue has, or NULL */
 
     /* softmax */
     int64_t outer, count, inner;
@@ -142,7 +145,7 @@ struct ptf_plan {
     const ptf_kernels *kernels;
     int threads;
     bool keep;      /* every node has a step and a buffer of its own */
-    bool inspect;   /* so has every one that an output needs; it is looked at */
+    bool inspect;   /* what a step gives is looked at, before its ReLU */
     int runs;       /* that its maker expects; 0: not known */
     int64_t most;   /* images of a run */
     int64_t batch;  /* of these at a time, because memory is limited */
@@ -285,10 +288,11 @@ typedef struct ptf_fused {
 } ptf_fused;
 
 /*
- * Fills nodes[node_count], whose 'flat' is set; 'all': every node is needed;
- * 'alone': every node that is needed and computes is a step.
+ * Fills nodes[node_count], whose 'flat' is set; 'all': every node is needed,
+ * and each that computes is a step; 'inspect': what a step does can be seen.
  */
-void ptf_plan_fuse(const ptf_net *net, bool all, bool alone, ptf_fused *nodes);
+void ptf_plan_fuse(const ptf_net *net, bool all, bool inspect,
+                   ptf_fused *nodes);
 
 /* Weights, bias and so on as f32 in C order: in place where they are so. */
 ptf_status ptf_plan_f32(ptf_plan *plan, const ptf_tensor *tensor,

@@ -196,7 +196,8 @@ static ptf_gemm group_product(const ptf_product_run *r, int64_t i)
         .epilogue = {.bias = e->bias != NULL ? e->bias + first : NULL,
                      .scale = e->scale != NULL ? e->scale + first : NULL,
                      .shift = e->shift != NULL ? e->shift + first : NULL,
-                     .relu = e->relu},
+                     .relu = e->relu,
+                     .shows = e->shows},
     };
 }
 

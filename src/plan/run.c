@@ -79,6 +79,10 @@ const char *ptf_plan_not_finite(const ptf_plan *plan)
             if (plan->steps[i].shares[t].not_finite)
                 return plan->steps[i].node->name;
         }
+        for (int t = 0; t < plan->threads; t++) {
+            if (plan->steps[i].shares[t].norm_not_finite)
+                return plan->steps[i].norm->name;
+        }
     }
     return NULL;
 }

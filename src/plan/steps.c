@@ -5,6 +5,7 @@
  */
 #include "plan/plan.h"
 
+#include <math.h>
 #include <time.h>
 
 static double now(void)
@@ -23,12 +24,85 @@ typedef struct segment {
     int threads; /* that have pieces of their own */
 } segment;
 
+/* ------------------------------------------------------------ what is finite */
+
+enum { PART_FLOATS = 1 << 15 }; /* what a thread looks at at a time */
+
+/* Numbers that threads look at, each at parts of its own. */
+typedef struct looking {
+    const ptf_plan *plan;
+    const float *x;
+    int64_t floats;
+    ptf_thread_stats *shares;
+} looking;
+
+static void look_at_part(void *context, int64_t i, int thread)
+{
+    const looking *l = context;
+    int64_t at = i * PART_FLOATS;
+    if (!l->plan->kernels->all_finite(l->x + at,
+                                      ptf_min_i64(l->floats - at, PART_FLOATS)))
+        l->shares[thread].looked = true;
+}
+
+/* Finite operands give finite results: these are not looked at. */
+static bool keeps_finite(const ptf_node *node)
+{
+    static const ptf_op bounded[] = {PTF_OP_RELU, PTF_OP_RELU6, PTF_OP_SIGMOID,
+                                     PTF_OP_TANH, PTF_OP_HARDSIGMOID};
+    const double *p = node->attrs.p;
+    bool keeps = ptf_op_is(node->op, PTF_FAMILY_VIEW);
+    for (size_t i = 0; i < PTF_ARRAY_SIZE(bounded); i++)
+        keeps = keeps || node->op == bounded[i];
+    if (node->op == PTF_OP_HARDTANH || node->op == PTF_OP_CLAMP)
+        keeps = p[0] < HUGE_VAL && p[1] > -HUGE_VAL;
+    return keeps;
+}
+
+/* What the step gave in this piece. */
 static bool gave_finite(const ptf_plan *plan, const ptf_step *step,
                         const ptf_piece *piece)
 {
-    return ptf_all_finite(ptf_plan_at(plan, piece, step->out, piece->first),
-                          piece->count * plan->values[step->out].numel);
+    looking l = {plan, ptf_plan_at(plan, piece, step->out, piece->first),
+                 piece->count * plan->values[step->out].numel, step->shares};
+    int first = piece->thread == PTF_ALL_THREADS ? 0 : piece->thread;
+    int end = piece->thread == PTF_ALL_THREADS ? plan->threads : first + 1;
+    for (int t = first; t < end; t++)
+        step->shares[t].looked = false;
+    ptf_piece_each(plan, piece, ptf_ceil_div(l.floats, PART_FLOATS),
+                   look_at_part, &l);
+    bool finite = true;
+    for (int t = first; t < end; t++)
+        finite = finite && !step->shares[t].looked;
+    return finite;
 }
+
+/*
+ * Runs a step and says where NaN or infinity came in.  The epilogue shows what
+ * its ReLU would hide, which changes the result then and only then: so the step
+ * runs again, for the product without its norm, and for the result itself.
+ */
+static void run_inspected(const ptf_plan *plan, const ptf_step *step,
+                          const ptf_piece *piece, ptf_thread_stats *share)
+{
+    step->run(plan, step, piece);
+    if (keeps_finite(step->node) || gave_finite(plan, step, piece))
+        return;
+    ptf_step again = *step;
+    bool norm = step->norm != NULL;
+    if (norm) {
+        again.epilogue.scale = again.epilogue.shift = NULL;
+        again.run(plan, &again, piece);
+        norm = gave_finite(plan, step, piece);
+    }
+    *(norm ? &share->norm_not_finite : &share->not_finite) = true;
+    again.epilogue = step->epilogue;
+    again.epilogue.shows = false;
+    if (step->norm != NULL || step->epilogue.relu)
+        again.run(plan, &again, piece);
+}
+
+/* ------------------------------------------------------------------ segments */
 
 static void run_piece(void *context, int64_t i, int thread)
 {
@@ -39,10 +113,11 @@ static void run_piece(void *context, int64_t i, int thread)
     double before = now();
     for (int k = s->first; k < s->last; k++) {
         ptf_step *step = &s->plan->steps[k];
-        step->run(s->plan, step, &piece);
         ptf_thread_stats *share = &step->shares[thread];
-        if (s->plan->inspect && !gave_finite(s->plan, step, &piece))
-            share->not_finite = true;
+        if (s->plan->inspect)
+            run_inspected(s->plan, step, &piece, share);
+        else
+            step->run(s->plan, step, &piece);
         double after = now();
         share->seconds += (after - before) / s->threads;
         before = after;
