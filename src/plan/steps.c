@@ -24,7 +24,7 @@ typedef struct segment {
     int threads; /* that have pieces of their own */
 } segment;
 
-/* ------------------------------------------------------------ what is finite */
+/* ---------------------------------------------------------- what is finite */
 
 enum { PART_FLOATS = 1 << 15 }; /* what a thread looks at at a time */
 
@@ -45,18 +45,18 @@ static void look_at_part(void *context, int64_t i, int thread)
         l->shares[thread].looked = true;
 }
 
-/* Finite operands give finite results: these are not looked at. */
+/* Finite operands and parameters give finite results: these need no look. */
 static bool keeps_finite(const ptf_node *node)
 {
-    static const ptf_op bounded[] = {PTF_OP_RELU, PTF_OP_RELU6, PTF_OP_SIGMOID,
-                                     PTF_OP_TANH, PTF_OP_HARDSIGMOID};
+    static const bool bounded[PTF_OP_COUNT] = {
+        [PTF_OP_RELU] = true,        [PTF_OP_RELU6] = true,
+        [PTF_OP_SIGMOID] = true,     [PTF_OP_TANH] = true,
+        [PTF_OP_HARDSIGMOID] = true, [PTF_OP_HARDTANH] = true,
+        [PTF_OP_CLAMP] = true,
+    };
     const double *p = node->attrs.p;
-    bool keeps = ptf_op_is(node->op, PTF_FAMILY_VIEW);
-    for (size_t i = 0; i < PTF_ARRAY_SIZE(bounded); i++)
-        keeps = keeps || node->op == bounded[i];
-    if (node->op == PTF_OP_HARDTANH || node->op == PTF_OP_CLAMP)
-        keeps = p[0] < HUGE_VAL && p[1] > -HUGE_VAL;
-    return keeps;
+    return ptf_op_is(node->op, PTF_FAMILY_VIEW) ||
+           (bounded[node->op] && isfinite(p[0]) && isfinite(p[1]));
 }
 
 /* What the step gave in this piece. */
@@ -102,7 +102,7 @@ static void run_inspected(const ptf_plan *plan, const ptf_step *step,
         again.run(plan, &again, piece);
 }
 
-/* ------------------------------------------------------------------ segments */
+/* ---------------------------------------------------------------- segments */
 
 static void run_piece(void *context, int64_t i, int thread)
 {
