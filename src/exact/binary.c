@@ -1,5 +1,6 @@
 /*
- * Functions of two numbers.  Sums, products and extremes are done in digits;
+ * Functions of two numbers.  Sums, products, quotients and extremes are done in
+ * digits;
  * the others by enclose's balls, which are exact where they decide or count.
  *
  * SPDX-License-Identifier: Apache-2.0
@@ -69,6 +70,138 @@ static void choose(const void *context, ptf_exact_lanes *lanes)
                                 lanes->r[1][i] + p->align[1].lost) *
                            PTF_UP;
     }
+}
+
+/* ------------------------------------------------------------ quotients */
+
+/* What is lost on the way is found with each number: see divide(). */
+typedef struct quotient {
+    const ptf_exact *exact;
+    int b, inverse; /* exponents of the divisor and of what divides by it */
+    double scale[2], unit, y_scale, lost;
+    int64_t shift;
+} quotient;
+
+/*
+ * r = 1 / b to k = n + 1 digits by Newton's steps r += r (1 - b r) from a
+ * double, and d = |1 - b r|, off by 2^-(51 n): r is within d / (1 - d) of 1 / b,
+ * relative to it, whatever the steps did.
+ */
+static void invert(const quotient *q, const int64_t *b, int64_t *r,
+                   double d[PTF_LANES])
+{
+    enum { WIDE = (PTF_LIMBS_MOST + 1) * PTF_LANES };
+    const ptf_limbs *limbs = q->exact->limbs;
+    int n = q->exact->n, k = n + 1;
+    int64_t product[PTF_DIGITS_MOST * PTF_LANES], left[WIDE], one[WIDE] = {0};
+    double scale = ldexp(1.0, 2 - PTF_DIGIT_BITS);
+    for (int i = 0; i < PTF_LANES; i++) {
+        int64_t own[PTF_LIMBS_MOST + 1];
+        bool exactly = true;
+        double x = 1 / ptf_lane_double(b, n, i, q->scale[1]);
+        if (!(fabs(x) < ldexp(0.5, q->inverse)))
+            x = 0; /* of a divisor that is 0, or behind the last */
+        ptf_digits_of(x, q->inverse, k, own, &exactly);
+        for (int l = 0; l < k; l++)
+            r[l * PTF_LANES + i] = own[l];
+        one[(k - 1) * PTF_LANES + i] = INT64_C(1) << (PTF_DIGIT_BITS - 2);
+    }
+    for (int right = 24;; right *= 2) {
+        limbs->multiply(n, b, k, r, product);
+        limbs->cut(n + k, product,
+                   (int64_t)PTF_DIGIT_BITS * n + 2 - q->b - q->inverse, NULL, k,
+                   left);
+        for (int i = 0; i < k * PTF_LANES; i++)
+            left[i] = one[i] - left[i];
+        limbs->cut(k, left, 0, NULL, k, left);
+        if (right > PTF_DIGIT_BITS * k)
+            break;
+        limbs->multiply(k, left, k, r, product);
+        limbs->cut(2 * k, product, (int64_t)PTF_DIGIT_BITS * k - 2, NULL, k,
+                   product);
+        for (int i = 0; i < k * PTF_LANES; i++)
+            product[i] += r[i];
+        limbs->cut(k, product, 0, NULL, k, r);
+    }
+    for (int i = 0; i < PTF_LANES; i++)
+        d[i] = fabs(ptf_lane_double(left, k, i, scale)) * PTF_UP + 1 / q->unit;
+}
+
+/* (a + dp) / (b + dq) - a / b = (dp - a / b dq) / (b + dq) */
+static void divide(const void *context, ptf_exact_lanes *lanes)
+{
+    const quotient *q = context;
+    const ptf_limbs *limbs = q->exact->limbs;
+    int n = q->exact->n, k = n + 1;
+    int64_t r[(PTF_LIMBS_MOST + 1) * PTF_LANES];
+    int64_t product[PTF_DIGITS_MOST * PTF_LANES];
+    double d[PTF_LANES];
+    invert(q, lanes->in[1], r, d);
+    limbs->multiply(n, lanes->in[0], k, r, product);
+    limbs->cut(n + k, product, q->shift, NULL, n, lanes->out);
+    for (int i = 0; i < PTF_LANES; i++) {
+        double b = fabs(ptf_lane_double(lanes->in[1], n, i, q->scale[1]));
+        double y = fabs(ptf_lane_double(lanes->out, n, i, q->y_scale));
+        double least = b * (1 - 8 * PTF_U) - lanes->r[1][i] / q->unit * PTF_UP;
+        double own = (y * q->unit + q->lost) * d[i] / (1 - d[i]) + q->lost;
+        lanes->radius[i] =
+            least > 0 && d[i] * q->unit < 4
+                ? ((lanes->r[0][i] + (y + own / q->unit) * lanes->r[1][i]) /
+                       least +
+                   own) *
+                      PTF_UP_STEP
+                : HUGE_VAL;
+    }
+}
+
+/* The least divisor, less what it is off by; 0 where one may be 0. */
+static double least_divisor(const ptf_exact_step *s)
+{
+    const ptf_fixed *b = s->in[1];
+    double scale = ptf_fixed_scale(b), least = HUGE_VAL;
+    double unit = ldexp(1.0, PTF_DIGIT_BITS * s->exact->n);
+    for (int64_t i = 0; i < b->count; i++) {
+        double m = fabs(ptf_fixed_double(b, s->exact->n, i, scale));
+        double r = b->radius[i] / unit;
+        least = fmin(least, r < m ? m * (1 - 8 * PTF_U) - r * PTF_UP : 0);
+    }
+    return fmax(least, 0);
+}
+
+/* False where a divisor may be 0, or is so small beside the others that its
+ * inverse finds no grid. */
+static bool run_quotient(const ptf_exact_step *s, const ptf_strides *strides)
+{
+    const ptf_fixed *a = s->in[0], *b = s->in[1];
+    double least = least_divisor(s), count = (double)s->out->count;
+    int n = s->exact->n;
+    if (!(least > 0x1p-100) || !(a->most < 0x1p100))
+        return false;
+    quotient q = {.exact = s->exact,
+                  .b = b->exponent,
+                  .inverse = ptf_exponent_of(2 / least),
+                  .scale = {ptf_fixed_scale(a), ptf_fixed_scale(b)},
+                  .unit = ldexp(1.0, PTF_DIGIT_BITS * n)};
+    int e = ptf_exponent_of(a->most / least * PTF_UP);
+    int from = a->exponent + q.inverse;
+    s->out->exponent = e > from - PTF_DIGIT_BITS ? e : from - PTF_DIGIT_BITS;
+    q.y_scale = ptf_fixed_scale(s->out);
+    q.lost = ldexp(0.5, s->out->exponent);
+    q.shift = (int64_t)PTF_DIGIT_BITS * (n + 1) + s->out->exponent - from;
+    if (q.b + q.inverse > PTF_DIGIT_BITS - 11)
+        return false;
+    ptf_exact_each(s, 2, strides, divide, &q);
+    double copies[2], most = a->most / least + q.lost / q.unit, own = 0;
+    for (int k = 0; k < 2; k++)
+        copies[k] = sqrt(count / (double)s->in[k]->count);
+    for (int64_t i = 0; i < s->out->count; i++)
+        own = fmax(own, s->out->radius[i]);
+    if (own < HUGE_VAL) /* each lost 4.1 most units, and the cut */
+        s->out->norm =
+            ((a->norm * copies[0] + most * b->norm * copies[1]) / least +
+             sqrt(count) * (4.1 * most + 2 * q.lost)) *
+            PTF_UP_STEP;
+    return true;
 }
 
 /* ------------------------------------------------------------ norms */
@@ -201,6 +334,8 @@ ptf_status ptf_exact_family_binary(const ptf_exact_step *s, ptf_error *err)
     for (int k = 0; k < 2; k++)
         strides[k] =
             ptf_strides_broadcast(ptf_exact_in(s, k), ptf_exact_out(s));
+    if (ptf_exact_node(s)->op == PTF_OP_DIV && run_quotient(s, strides))
+        return PTF_OK;
     if (row->apply == NULL)
         return by_balls(s, strides, err);
     set_grid(s, row);

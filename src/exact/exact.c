@@ -4,7 +4,7 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
-#include "exact/exact.h"
+#include "exact/functions.h"
 
 static ptf_exact_family *const families[PTF_FAMILY_COUNT] = {
 #define FAMILY(id, name) [PTF_FAMILY_##id] = ptf_exact_family_##name,
@@ -139,6 +139,8 @@ ptf_status ptf_exact_set_bits(ptf_exact *exact, int bits, ptf_error *err)
                         "%d bits of fixed point; expected 1 to %d", bits,
                         PTF_EXACT_BITS_MOST);
     free_values(exact);
+    ptf_functions_free(exact->functions);
+    exact->functions = NULL;
     exact->n = (int)ptf_ceil_div(bits, PTF_DIGIT_BITS);
     return PTF_OK;
 }
@@ -148,6 +150,7 @@ void ptf_exact_free(ptf_exact *exact)
     if (exact == NULL)
         return;
     free_values(exact);
+    ptf_functions_free(exact->functions);
     ptf_arena_free(&exact->arena);
     ptf_free(exact);
 }
@@ -235,6 +238,13 @@ static ptf_status measure(const ptf_exact *exact, int node, ptf_error *err)
 }
 
 /* ------------------------------------------------------------ walk */
+
+const ptf_functions *ptf_exact_functions(ptf_exact *exact)
+{
+    if (exact->functions == NULL)
+        exact->functions = ptf_functions_make(exact->limbs, exact->n);
+    return exact->functions;
+}
 
 ptf_status ptf_exact_refuse(const ptf_exact_step *s, ptf_error *err)
 {

@@ -67,7 +67,8 @@ struct ptf_exact {
     int *reads;                 /* per root */
     ptf_fixed *values;          /* per node; those of roots, while needed */
     double *widest, *largest;   /* per root: radius and number, as doubles */
-    int bad;                    /* the first node that says nothing, or -1 */
+    struct ptf_functions *functions; /* of n digits, once they are needed */
+    int bad; /* the first node that says nothing, or -1 */
 };
 
 /* One node. */
@@ -111,6 +112,9 @@ ptf_status ptf_exact_lipschitz(const ptf_node *node,
                                const ptf_exact_numbers *numbers,
                                const double *scale, double *bound,
                                ptf_error *err);
+
+/* exp and the like with n digits; NULL when out of memory. */
+const struct ptf_functions *ptf_exact_functions(ptf_exact *exact);
 
 /* PTF_UNSUPPORTED, naming the node: what it does is not done in fixed point. */
 ptf_status ptf_exact_refuse(const ptf_exact_step *s, ptf_error *err);
@@ -256,6 +260,9 @@ typedef struct ptf_real {
 } ptf_real;
 
 ptf_real ptf_real_of(const ptf_limbs *limbs, int k, double x);
+/* The integer of 'count' digits, 0 .. 2^51 - 1 each, times 2^unit. */
+ptf_real ptf_real_of_digits(const ptf_limbs *limbs, int k, int count,
+                            const int64_t *digits, int unit);
 ptf_real ptf_real_multiply(const ptf_real *a, const ptf_real *b);
 /* a + sign b */
 ptf_real ptf_real_add(const ptf_real *a, const ptf_real *b, int sign);
@@ -263,6 +270,8 @@ ptf_real ptf_real_add(const ptf_real *a, const ptf_real *b, int sign);
 ptf_real ptf_real_move(const ptf_real *a, int exponent);
 /* 1 / sqrt(a) of a positive a; false when it is not verified. */
 bool ptf_real_rsqrt(const ptf_real *a, ptf_real *root);
+/* 1 / a, not 0; false when it is not verified. */
+bool ptf_real_reciprocal(const ptf_real *a, ptf_real *inverse);
 double ptf_real_double(const ptf_real *a);
 
 /* ---------------------------------------------------------------- products */

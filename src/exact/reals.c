@@ -98,3 +98,58 @@ bool ptf_real_rsqrt(const ptf_real *a, ptf_real *root)
     *root = y;
     return true;
 }
+
+/* The 51 bits from 'first' on, which may lie below the lowest. */
+static int64_t bits_from(const int64_t *digits, int64_t count, int64_t first)
+{
+    int64_t at = first / PTF_DIGIT_BITS, bit = first % PTF_DIGIT_BITS;
+    if (bit < 0) {
+        at--;
+        bit += PTF_DIGIT_BITS;
+    }
+    int64_t low = at >= 0 && at < count ? digits[at] : 0;
+    int64_t high = at + 1 >= 0 && at + 1 < count ? digits[at + 1] : 0;
+    return (low >> bit | high << (PTF_DIGIT_BITS - bit)) & PTF_DIGIT_MASK;
+}
+
+/* Its highest bit is the second one below that of the sign. */
+ptf_real ptf_real_of_digits(const ptf_limbs *limbs, int k, int count,
+                            const int64_t *digits, int unit)
+{
+    ptf_real r = {limbs, k, 0, {0}};
+    int64_t own[PTF_LIMBS_MOST + 1], more = 0;
+    int bits = PTF_DIGIT_BITS * count;
+    while (bits > 0 &&
+           (digits[(bits - 1) / PTF_DIGIT_BITS] >> (bits - 1) % PTF_DIGIT_BITS &
+            1) == 0)
+        bits--;
+    r.exponent = unit + bits + 2;
+    for (int l = 0; l < k; l++) {
+        int64_t d = more + bits_from(digits, count,
+                                     bits + 2 - PTF_DIGIT_BITS * (k - l));
+        more = l + 1 < k && d >= PTF_DIGIT_HALF;
+        own[l] = d - (more > 0 ? PTF_DIGIT_MASK + 1 : 0);
+    }
+    ptf_lanes_of(k, own, r.digits);
+    return r;
+}
+
+/* Newton's steps y += y (1 - a y), checked: with d = 1 - a y, y is (1 - d) / a.
+ */
+bool ptf_real_reciprocal(const ptf_real *a, ptf_real *inverse)
+{
+    ptf_real one = ptf_real_of(a->limbs, a->k, 1), d;
+    ptf_real y = ptf_real_of(a->limbs, a->k, 1 / ptf_real_double(a));
+    for (int step = 0;; step++) {
+        ptf_real ratio = ptf_real_multiply(a, &y);
+        d = ptf_real_add(&one, &ratio, -1);
+        if (fabs(ptf_real_double(&d)) < ldexp(1, 12 - PTF_DIGIT_BITS * a->k))
+            break;
+        if (step == 6 || !(fabs(ptf_real_double(a)) > 0))
+            return false;
+        ptf_real more = ptf_real_multiply(&y, &d);
+        y = ptf_real_add(&y, &more, 1);
+    }
+    *inverse = y;
+    return true;
+}

@@ -259,11 +259,12 @@ static const struct smooth_row {
     [PTF_OP_SIGMOID] = {ptf_lanes_sigmoid, false, 0.25},
     [PTF_OP_SILU] = {ptf_lanes_sigmoid, true, 1.1},
     [PTF_OP_TANH] = {ptf_lanes_tanh, false, 1.0},
+    [PTF_OP_GELU] = {ptf_lanes_normal, true, 1.13},
 };
 
 typedef struct smooth {
     const struct smooth_row *row;
-    ptf_functions *functions;
+    const ptf_functions *functions;
     double scale, lost;
     int64_t shift;
 } smooth;
@@ -274,7 +275,7 @@ static void smooth_lanes(const void *context, ptf_exact_lanes *lanes)
     const ptf_exact *exact = lanes->step->exact;
     int n = exact->n, k = n + 1;
     int64_t y[WIDE], product[PTF_DIGITS_MOST * PTF_LANES];
-    ptf_lane_numbers x = {lanes->in[0], lanes->step->in[0]->exponent, {0}};
+    ptf_lane_numbers x = {lanes->in[0], n, lanes->step->in[0]->exponent, {0}};
     for (int i = 0; i < PTF_LANES; i++)
         x.m[i] = ptf_lane_double(x.digits, n, i, s->scale);
     s->row->of(s->functions, &x, y);
@@ -294,7 +295,7 @@ static ptf_status run_smooth(const ptf_exact_step *step,
     ptf_fixed *out = step->out;
     int n = step->exact->n;
     smooth s = {.row = &smooth_rows[ptf_exact_node(step)->op],
-                .functions = ptf_functions_make(step->exact->limbs, n),
+                .functions = ptf_exact_functions(step->exact),
                 .scale = ptf_fixed_scale(in)};
     if (s.functions == NULL)
         return ptf_fail_memory(err);
@@ -311,7 +312,6 @@ static ptf_status run_smooth(const ptf_exact_step *step,
     out->norm = (in->norm * s.row->slope + sqrt((double)out->count) * s.lost) *
                 PTF_UP_STEP;
     ptf_exact_each(step, 1, strides, smooth_lanes, &s);
-    ptf_free(s.functions);
     return PTF_OK;
 }
 
@@ -377,7 +377,8 @@ ptf_status ptf_exact_family_unary(const ptf_exact_step *s, ptf_error *err)
     ptf_strides strides = ptf_strides_plain(ptf_exact_out(s));
     ptf_op op = ptf_exact_node(s)->op;
     run *of = runs[op];
-    if (smooth_rows[op].of != NULL && s->in[0]->exponent <= 60)
+    bool other = op == PTF_OP_GELU && ptf_exact_node(s)->attrs.p[0] > 0;
+    if (smooth_rows[op].of != NULL && !other && s->in[0]->exponent <= 60)
         return run_smooth(s, &strides, err);
     if (of == NULL)
         return by_balls(s, err);

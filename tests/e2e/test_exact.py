@@ -4,9 +4,11 @@ SPDX-License-Identifier: Apache-2.0
 """
 import ast
 import math
+import random
 import struct
 import unittest
 
+import checkpoint
 import pt2
 from programs import FIXTURES, UNSUPPORTED, USAGE, ProgramTest
 
@@ -31,10 +33,19 @@ def floats(data):
     return header, struct.unpack(f"<{len(body) // 4}f", body)
 
 
+def array(shape, numbers):
+    """A .npy of f32."""
+    header = ("{'descr': '<f4', 'fortran_order': False, "
+              f"'shape': {shape}, }}").ljust(117) + "\n"
+    return (b"\x93NUMPY\1\0" + struct.pack("<H", 118) + header.encode() +
+            struct.pack(f"<{len(numbers)}f", *numbers))
+
+
 class Exact(ProgramTest):
-    def run_exact(self, program, data, *options):
+    def run_exact(self, program, data, *options, env=()):
         said = self.succeed("ptfold", "run", "--exact", "--data", data,
-                            "--npy", "out.npy", "--force", *options, program)
+                            "--npy", "out.npy", "--force", *options, program,
+                            env=dict(env))
         return said, floats(self.path("out.npy").read_bytes())[1]
 
     def test_fixtures_are_as_recorded_up_to_rounding(self):
@@ -59,19 +70,63 @@ class Exact(ProgramTest):
 
     def test_layers_that_are_not_evaluated_are_refused(self):
         for name, say in (("order", "argsort is not"),
-                          ("tokens", "softmax is not"),
-                          ("norms", "instance_norm2d is not")):
+                          ("tokens", "log_softmax is not"),
+                          ("moments", "var is not")):
             with self.subTest(name):
                 self.refuse(UNSUPPORTED, [say, "in fixed point yet"], "ptfold",
                             "run", "--exact", "--data",
                             PROGRAMS / f"{name}.in.npy",
                             PROGRAMS / f"{name}.pt2")
 
+    def exact_fold(self):
+        """A network whose fold f32 holds: scales are 1 / 2, 1 and 2."""
+        draw = random.Random(3)
+
+        def numbers(count):
+            return [draw.randrange(-999, 999) / 512 for _ in range(count)]
+
+        self.write("net.txt", (
+            "# input: 2x5x5\nSequential(\n"
+            "  (0): Conv2d(2, 3, kernel_size=(3, 3), stride=(1, 1))\n"
+            "  (1): BatchNorm2d(3, eps=0.25, momentum=0.1, affine=True, "
+            "track_running_stats=True)\n"
+            "  (2): GELU(approximate='none')\n"
+            "  (3): Flatten(start_dim=1, end_dim=-1)\n"
+            "  (4): Linear(in_features=27, out_features=4, bias=True)\n"
+            "  (5): Softmax(dim=1)\n)\n").encode())
+        tensor = checkpoint.tensor
+        checkpoint.write_torch(self.path("net.pt"), {
+            "0.weight": tensor((3, 2, 3, 3), numbers(54)),
+            "0.bias": tensor((3,), numbers(3)),
+            "1.weight": tensor((3,), [1, 2, 1]),
+            "1.bias": tensor((3,), numbers(3)),
+            "1.running_mean": tensor((3,), numbers(3)),
+            "1.running_var": tensor((3,), [0.75, 0.75, 3.75]),
+            "4.weight": tensor((4, 27), numbers(108)),
+            "4.bias": tensor((4,), numbers(4))})
+        self.succeed("bnfuse", "--arch", "net.txt", "net.pt", "folded.bin")
+        images = numbers(150)
+        self.write("in.npy", array((3, 2, 5, 5), images))
+        self.write("one.npy", array((1, 2, 5, 5), images[50:100]))
+
+    def test_a_fold_gives_the_same_bits_everywhere(self):
+        self.exact_fold()
+        seen = set()
+        for net in (["--arch", "net.txt", "net.pt"], ["folded.bin"]):
+            for isa in ("ref", "avx2", "avx512"):
+                for threads in ("1", "3"):
+                    said, got = self.run_exact(
+                        net[-1], "in.npy", "--threads", threads, *net[:-1],
+                        env={"PTF_ISA": isa})
+                    self.assertIn("exact ones", said)
+                    seen.add(got)
+        self.assertEqual(len(seen), 1)
+        # one of them by itself, in more digits
+        one = self.run_exact("folded.bin", "one.npy", "--bits", "306")[1]
+        self.assertEqual(one, seen.pop()[4:8])
+
     def unary(self, name):
-        header = ("{'descr': '<f4', 'fortran_order': False, "
-                  f"'shape': {X}, }}").ljust(117) + "\n"
-        self.write("x.npy", b"\x93NUMPY\1\0" + struct.pack("<H", 118) +
-                   header.encode() + struct.pack("<6f", *NUMBERS))
+        self.write("x.npy", array(X, NUMBERS))
         p = pt2.Program()
         p.input("x", X)
         p.call(f"torch.ops.aten.{name}.default", {"y": X}, {"self": "x"})

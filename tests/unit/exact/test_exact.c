@@ -176,9 +176,9 @@ static const struct row {
     {"branches", false}, {"choices", false}, {"counted", true},
     {"dynamic", false},  {"lookup", false},  {"moments", false},
     {"moves", false},    {"padded", true},   {"ports", false},
-    {"residual", true},  {"rows", false},    {"slides", false},
+    {"residual", true},  {"rows", true},     {"slides", false},
     {"tokens", false},   {"twice", false},   {"windows", true},
-    {"norms", false},
+    {"norms", true},     {"causal", false},  {"masked", false},
 };
 
 static void more_digits_stay_within(void **unused)
