@@ -84,8 +84,8 @@ typedef struct quotient {
 
 /*
  * r = 1 / b to k = n + 1 digits by Newton's steps r += r (1 - b r) from a
- * double, and d = |1 - b r|, off by 2^-(51 n): r is within d / (1 - d) of 1 / b,
- * relative to it, whatever the steps did.
+ * double, and d = |1 - b r|, off by 2^-(51 n): r is within d / (1 - d) of 1 /
+ * b, relative to it, whatever the steps did.
  */
 static void invert(const quotient *q, const int64_t *b, int64_t *r,
                    double d[PTF_LANES])

@@ -8,9 +8,9 @@
  * 51 k) of itself (reals.c).
  *
  * How z moves with c: its derivative (1 - z z' / N) / sigma has the norm 1 /
- * sigma at most, as |z|^2 <= N; and sigma, the norm of (c / sqrt(N), sqrt(eps)),
- * moves by 1 / sqrt(N) of what c moves by.  So no z moves by more than |dc| /
- * least sigma, nor by more than (|dc_i| + |z_i| |dc| / sqrt(N)) / least sigma;
+ * sigma at most, as |z|^2 <= N; and sigma is the norm of (c / sqrt(N),
+ * sqrt(eps)), and moves by 1 / sqrt(N) of what c does.  So no z moves by |dc| /
+ * least sigma or more, nor by (|dc_i| + |z_i| |dc| / sqrt(N)) / least sigma;
  * centring makes no |dc| larger, and dc_i is dx_i and their mean.
  *
  * SPDX-License-Identifier: Apache-2.0

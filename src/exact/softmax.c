@@ -7,10 +7,10 @@
  * that: e / S by less than (N + 2) 2^-27 units, with what the quotient loses.
  *
  * Where all inputs of a row move by R at most, so does the logarithm of each
- * result y by 2 R: y by y (exp(2 R) - 1) <= y (2 R + 4 R^2) for R <= 1/2, and by
- * 1 at most.  The derivative is diag(y) - y y', of norm 2 max y (1 - y) at most,
- * for a row's sum of magnitudes is 2 y (1 - y) (Gershgorin): 1/2, and no more
- * than 2 max y exp(2 R) on the way.
+ * result y by 2 R: y by y (exp(2 R) - 1) <= y (2 R + 4 R^2) for R <= 1/2, and
+ * by 1 at most.  The derivative is diag(y) - y y', of norm 2 max y (1 - y) at
+ * most, for a row's sum of magnitudes is 2 y (1 - y) (Gershgorin): 1/2, and no
+ * more than 2 max y exp(2 R) on the way.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
