@@ -548,6 +548,8 @@ typedef struct ptf_net_options {
      * module once, as printed, with nothing between them.
      */
     bool in_order;
+    const ptf_shape *input; /* the shape of its one input, where neither the
+                               text nor the file says it; NULL: not known */
     /* The rest is for ptf_net_open() alone. */
     bool unverified;       /* leave the checksums of the tensor data alone */
     const char *text;      /* print(model), for a state dict; NULL: the text in
@@ -860,9 +862,11 @@ typedef struct ptf_metadata {
  * (ptf_net_assumption(), or nothing), "rewrites" and, when 'source' is not
  * NULL, "source_sha256".  'notes', which a row without key ends, go there too;
  * NULL: none.  ".pt2" gives the program that the net was made from, changed only
- * as its rewrites say, without notes: see ptf_program_save().  The file is read
- * again and must give this net; what it cannot say is PTF_UNSUPPORTED, as is a
- * net that was made from no program.  Anything else is PTF_ARGUMENT.
+ * as its rewrites say, without notes: see ptf_program_save(); of any other net,
+ * and where a rewrite changes more than calls of their own, a program of the
+ * net's ops, for inputs of the shapes that the net knows and for any batch.  The
+ * file is read again and must give this net; what it cannot say is
+ * PTF_UNSUPPORTED.  Anything else is PTF_ARGUMENT.
  *
  * The file is complete or absent: it is written beside the target under
  * another name, synced, and renamed.  'path' must not be a file that 'source'

@@ -23,7 +23,9 @@ typedef struct ptf_draft_tensor {
 
 typedef struct ptf_draft {
     ptf_arena arena;
-    const ptf_program *program; /* that it is of */
+    const ptf_program *program; /* whose example and extra files it has, or
+                                   NULL */
+    const char *assumes;        /* what the net rests on, or NULL */
     json_t *root;               /* as in models/NAME.json */
     ptf_text_table tensors;     /* ptf_draft_tensor, by name */
 } ptf_draft;
@@ -34,14 +36,15 @@ ptf_status ptf_draft_read(const ptf_program *program, ptf_draft *out,
 void ptf_draft_free(ptf_draft *draft);
 
 /*
- * Writes it, with the program's example and extra files.  Before the file
- * appears it is read again by 'check', unless that is NULL.
+ * Writes it, with the program's example and extra files; 'source' is the
+ * checkpoint that the tensors are from, or NULL.  Before the file appears it
+ * is read again by 'check', unless that is NULL.
  */
 typedef ptf_status ptf_draft_check(const void *context, const char *path,
                                    ptf_error *err);
 ptf_status ptf_draft_save(const ptf_draft *draft, const char *path,
-                          ptf_draft_check *check, const void *context,
-                          ptf_error *err);
+                          const ptf_checkpoint *source, ptf_draft_check *check,
+                          const void *context, ptf_error *err);
 
 json_t *ptf_draft_graph(const ptf_draft *draft);
 /* The modules that are called. */

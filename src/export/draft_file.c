@@ -224,7 +224,9 @@ static ptf_status put_all(writing *w, const ptf_save *save)
     };
     const ptf_program *p = w->draft->program;
     const ptf_entry none = {.data = (const uint8_t *)""};
-    const ptf_entry *samples = p->samples != NULL ? p->samples : &none;
+    const ptf_entry *samples =
+        p != NULL && p->samples != NULL ? p->samples : &none;
+    size_t extras = p != NULL ? p->extra_count : 0;
     ptf_status status = PTF_OK;
     for (int i = 0; i < GROUPS && status == PTF_OK; i++)
         status = put_group(w, save, &w->groups[i]);
@@ -233,8 +235,10 @@ static ptf_status put_all(writing *w, const ptf_save *save)
     if (status == PTF_OK)
         status =
             put(w, "data/sample_inputs/model.pt", samples->data, samples->size);
-    for (size_t i = 0; i < p->extra_count && status == PTF_OK; i++)
+    for (size_t i = 0; i < extras && status == PTF_OK; i++)
         status = put_extra(w, p->extras[i]);
+    if (status == PTF_OK && w->draft->assumes != NULL)
+        status = put_text(w, "extra/" PTF_PROGRAM_ASSUMES, w->draft->assumes);
     for (size_t i = 0; i < PTF_ARRAY_SIZE(last) && status == PTF_OK; i++)
         status = put_text(w, last[i].name, last[i].text);
     char id[48];
@@ -274,7 +278,7 @@ static ptf_status write_draft(const ptf_save *save, ptf_output *out,
     ptf_status status = put_all(&w, save);
     if (status == PTF_OK)
         status = ptf_zip_write_finish(&w.zip, err);
-    if (status == PTF_OK)
+    if (status == PTF_OK && c->draft->program != NULL)
         status = ptf_program_unchanged(c->draft->program, err);
     char room[PTF_OUTPUT_NAME];
     if (status == PTF_OK && c->check != NULL)
@@ -302,9 +306,11 @@ static ptf_status join_groups(ptf_arena *arena, const group groups[GROUPS],
 }
 
 ptf_status ptf_draft_save(const ptf_draft *draft, const char *path,
-                          ptf_draft_check *check, const void *context,
-                          ptf_error *err)
+                          const ptf_checkpoint *source, ptf_draft_check *check,
+                          const void *context, ptf_error *err)
 {
+    const ptf_file *input =
+        draft->program != NULL ? &draft->program->file : NULL;
     ptf_arena arena = {NULL};
     group groups[GROUPS];
     const content all = {draft, groups, &arena, check, context};
@@ -314,8 +320,7 @@ ptf_status ptf_draft_save(const ptf_draft *draft, const char *path,
     if (status == PTF_OK)
         status = join_groups(&arena, groups, &save, err);
     if (status == PTF_OK)
-        status =
-            ptf_save_file(&save, write_draft, &draft->program->file, NULL, err);
+        status = ptf_save_file(&save, write_draft, input, source, err);
     ptf_arena_free(&arena);
     return status;
 }
@@ -326,7 +331,7 @@ ptf_status ptf_program_save(const ptf_program *program, const char *path,
     ptf_draft draft;
     ptf_status status = ptf_draft_read(program, &draft, err);
     if (status == PTF_OK)
-        status = ptf_draft_save(&draft, path, NULL, NULL, err);
+        status = ptf_draft_save(&draft, path, NULL, NULL, NULL, err);
     ptf_draft_free(&draft);
     return status;
 }

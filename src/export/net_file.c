@@ -4,6 +4,7 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
+#include "export/compose.h"
 #include "export/export.h"
 #include "net/graph.h"
 #include "save/save.h"
@@ -179,21 +180,39 @@ static ptf_status check_written(const void *net, const char *path,
     return ptf_net_check_written(net, path, err);
 }
 
-static ptf_status save_program(const ptf_net *net, const char *path,
-                               ptf_error *err)
+/* As a change of the program that the net was made from. */
+static ptf_status save_rewritten(const ptf_net *net, const char *path,
+                                 ptf_error *err)
 {
     ptf_draft draft;
-    if (net->program == NULL)
-        return ptf_net_fail(err, PTF_UNSUPPORTED, net,
-                            "only a network that was read from a .pt2 can be "
-                            "written as one; write .safetensors");
     ptf_status status = ptf_draft_read(net->program, &draft, err);
     if (status == PTF_OK)
         status = ptf_draft_rewrite(&draft, net, err);
     if (status == PTF_OK)
-        status = ptf_draft_save(&draft, path, check_written, net, err);
+        status = ptf_draft_save(&draft, path, NULL, check_written, net, err);
     ptf_draft_free(&draft);
     return status;
+}
+
+static ptf_status save_composed(const ptf_net *net, const char *path,
+                                const ptf_checkpoint *source, ptf_error *err)
+{
+    ptf_draft draft;
+    ptf_status status = ptf_draft_compose(net, &draft, err);
+    if (status == PTF_OK)
+        status = ptf_draft_save(&draft, path, source, check_written, net, err);
+    ptf_draft_free(&draft);
+    return status;
+}
+
+/* Calls that cannot be changed alone are all written anew. */
+static ptf_status save_program(const ptf_net *net, const char *path,
+                               const ptf_checkpoint *source, ptf_error *err)
+{
+    ptf_status status =
+        net->program != NULL ? save_rewritten(net, path, err) : PTF_UNSUPPORTED;
+    return status == PTF_UNSUPPORTED ? save_composed(net, path, source, err)
+                                     : status;
 }
 
 ptf_status ptf_net_save(const ptf_net *net, const char *path,
@@ -204,7 +223,7 @@ ptf_status ptf_net_save(const ptf_net *net, const char *path,
         return ptf_net_fail(err, PTF_ARGUMENT, net, "%s has no numbers to save",
                             ptf_net_name(net));
     if (is_program(path))
-        return save_program(net, path, err);
+        return save_program(net, path, source, err);
     ptf_arena arena = {NULL};
     char *text = NULL;
     ptf_status status =

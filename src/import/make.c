@@ -462,6 +462,15 @@ ptf_net_options ptf_net_options_of(const ptf_net_options *options)
     return all;
 }
 
+/* The input's usual shape, of a net that does not say it. */
+static void take_input(ptf_net *net, const ptf_shape *shape)
+{
+    if (net->input_count != 1 || net->inputs[0].has_shape)
+        return;
+    net->inputs[0].has_shape = true;
+    net->inputs[0].shape = *shape;
+}
+
 ptf_status ptf_net_make(const char *text, const char *text_name,
                         const ptf_checkpoint *ckpt,
                         const ptf_net_options *options, ptf_net **out,
@@ -475,6 +484,8 @@ ptf_status ptf_net_make(const char *text, const char *text_name,
     ptf_status status = ckpt != NULL ? ptf_model_check(ckpt, err) : PTF_OK;
     if (status == PTF_OK)
         status = ptf_net_read(text, text_name, ckpt, all.in_order, out, err);
+    if (status == PTF_OK && all.input != NULL)
+        take_input(*out, all.input);
     if (status == PTF_OK && ckpt != NULL)
         (*out)->source = ptf_users_add(ptf_checkpoint_users(ckpt));
     if (status != PTF_OK || ckpt == NULL)

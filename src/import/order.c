@@ -311,12 +311,10 @@ static char *assumption(ptf_net *net)
                                       : "runs its modules");
 }
 
-/* What a saved net says it rests on, word for word. */
-static ptf_status take_recorded(ptf_net *net, const char *assumes,
-                                const char *text_name, ptf_error *err)
+ptf_status ptf_order_take(ptf_net *net, const char *assumes, size_t size,
+                          const char *text_name, ptf_error *err)
 {
     enum { LONGEST = 512 };
-    size_t size = strnlen(assumes, LONGEST + 1);
     ptf_origin origin = {text_name, PTF_ASSUMES};
     if (size > LONGEST || !ptf_is_printable(assumes, size))
         return ptf_fail(err, PTF_FORMAT, &origin, PTF_NO_OFFSET,
@@ -333,7 +331,8 @@ ptf_status ptf_order_settle(ptf_net *net, const ptf_reading *how,
                             const char *text_name, ptf_error *err)
 {
     if (how->assumes != NULL)
-        return take_recorded(net, how->assumes, text_name, err);
+        return ptf_order_take(net, how->assumes, strlen(how->assumes),
+                              text_name, err);
     int unknown = ptf_order_unknown(net);
     bool built_in = false;
     if (unknown < 0)

@@ -47,6 +47,13 @@ ptf_status ptf_order_fail(const ptf_net *net, int container,
                           ptf_error *err);
 
 /*
+ * Notes what a file says that its network rests on, word for word; of no bytes
+ * nothing.
+ */
+ptf_status ptf_order_take(ptf_net *net, const char *assumes, size_t size,
+                          const char *text_name, ptf_error *err);
+
+/*
  * The last step of reading a net: refuses a forward() that is not known, or
  * notes what is assumed of it.
  */

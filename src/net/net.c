@@ -5,6 +5,8 @@
  */
 #include "net/net.h"
 
+#include <math.h>
+
 bool ptf_node_read(ptf_arena *arena, ptf_node *node, int count,
                    const int *inputs)
 {
@@ -171,6 +173,37 @@ ptf_status ptf_net_collect(ptf_net *net, ptf_error *err)
     }
     ptf_text_table_free(&known);
     return status;
+}
+
+/* The number of a constant of no axes; NAN for what is none. */
+static double number_of(const ptf_node *node)
+{
+    const ptf_tensor *t =
+        node->op == PTF_OP_CONSTANT ? node->tensors[PTF_ROLE_WEIGHT] : NULL;
+    const float *number = t != NULL && t->rank == 0 ? ptf_tensor_f32(t) : NULL;
+    return number != NULL ? (double)*number : (double)NAN;
+}
+
+bool ptf_net_is_cut(const ptf_net *net, int node, double *limit)
+{
+    const ptf_node *n = &net->nodes[node], *nodes = net->nodes;
+    *limit = 0;
+    if (n->op == PTF_OP_WHERE) {
+        const ptf_node *below = &nodes[n->inputs[0]];
+        *limit = -number_of(&nodes[n->inputs[2]]);
+        if (below->op != PTF_OP_LT ||
+            nodes[below->inputs[0]].op != PTF_OP_ABS ||
+            memcmp(&(double){number_of(&nodes[below->inputs[1]])}, limit,
+                   sizeof(*limit)) != 0)
+            return false;
+        below = &nodes[below->inputs[0]];
+        n = &nodes[n->inputs[1]];
+        if (n->op != PTF_OP_ADD ||
+            nodes[n->inputs[0]].inputs[0] != below->inputs[0])
+            return false;
+    }
+    return n->op == PTF_OP_ADD && nodes[n->inputs[0]].op == PTF_OP_TRUNC &&
+           fabs(number_of(&nodes[n->inputs[1]])) <= 0;
 }
 
 const char *ptf_path_last(const char *path)

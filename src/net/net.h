@@ -151,6 +151,13 @@ bool ptf_node_is_parameter(const ptf_node *node);
  */
 ptf_tensor ptf_node_rows(const ptf_node *node);
 
+/*
+ * True for numbers cut to integers, as a conversion to such is made of ops:
+ * trunc(x) + 0, which is no -0; and where |x| is not below 'limit', that with a
+ * minus instead.  0 where nothing is done about those.
+ */
+bool ptf_net_is_cut(const ptf_net *net, int node, double *limit);
+
 /* Makes the node read these; false when out of memory. */
 bool ptf_node_read(ptf_arena *arena, ptf_node *node, int count,
                    const int *inputs);

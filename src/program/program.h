@@ -11,6 +11,10 @@
 #include "archive/archive.h"
 #include "program/schema.h"
 
+/* The extra file with what a network rests on that was written as a program:
+ * ptf_net_assumption(). */
+#define PTF_PROGRAM_ASSUMES "ptfold_assumes"
+
 /* In place of a value's number: there is none (None). */
 enum { PTF_ABSENT = -1 };
 

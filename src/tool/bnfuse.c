@@ -17,7 +17,7 @@ static const char help[] =
     "\n"
     "OUTPUT's ending decides the format: .pt or .pth for PyTorch, .bin or\n"
     ".safetensors for a safetensors file that carries its architecture, .pt2 for\n"
-    "torch.export.load() when CHECKPOINT is a .pt2 (not with --fold epilogue).\n"
+    "torch.export.load().\n"
     "\n"
     "  --fold weights    change weights and biases, in double, rounded once to\n"
     "                    f32; the verdict must be CERTIFIED (default)\n"

@@ -16,8 +16,7 @@ static const char help[] =
     "original size and, window by window, on a larger image.\n"
     "\n"
     "  -o, --output FILE default: CHECKPOINT's name ending in .net2.pt\n"
-    "                    (.pt or .pth for PyTorch, .bin or .safetensors; .pt2\n"
-    "                    when CHECKPOINT is a .pt2)\n"
+    "                    (.pt or .pth for PyTorch, .bin, .safetensors or .pt2)\n"
     "  --input CxHxW     shape of one input; default: what the text says\n"
     "  --arch FILE|NAME  the text of print(model), or a built-in network;\n"
     "                    default: the built-in whose keys and shapes fit\n" TOOL_IN_ORDER_HELP

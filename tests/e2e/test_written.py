@@ -50,6 +50,12 @@ def entries(path):
                 for name in archive.namelist()}
 
 
+def np_bytes(path):
+    """The arrays of a .npz, whatever they are called."""
+    with zipfile.ZipFile(path) as archive:
+        return [archive.read(name) for name in archive.namelist()]
+
+
 def graph_of(path):
     held = entries(path)
     with zipfile.ZipFile(path) as archive:
@@ -402,17 +408,19 @@ class Rewritten(ProgramTest):
         p.output("b")
         self.assertEqual(len(calls(self.fold(p.save(self.path("in.pt2"))))), 1)
 
-    def test_what_a_pt2_cannot_say_is_refused(self):
-        source = PROGRAMS / "residual.pt2"
-        self.refuse(UNSUPPORTED, ["has a scale and a shift",
-                                  "write .safetensors"],
-                    "bnfuse", "--fold", "epilogue", "--no-check", source,
-                    "out.pt2")
-        self.refuse(UNSUPPORTED, ["only a network that was read from a .pt2"],
-                    "bnfuse", "--no-check", "--arch", FIXTURES / "small_net.txt",
-                    FIXTURES / "small_net.pt", "out.pt2")
+    def test_a_scale_and_a_shift_are_a_batch_norm_of_the_same_bits(self):
+        for name in ("residual", "core"):
+            source = PROGRAMS / f"{name}.pt2"
+            self.succeed("bnfuse", "--force", "-q", "--fold", "epilogue",
+                         source, "out.pt2")
+            self.assertEqual(
+                entries(self.path("out.pt2"))["data/sample_inputs/model.pt"],
+                entries(source)["data/sample_inputs/model.pt"])
+            text = self.succeed("ptfold", "check", source, "out.pt2",
+                                "--require", "bitwise")
+            self.assertIn("verdict: BITWISE", text)
 
-    def test_a_layer_in_a_region_is_refused(self):
+    def test_a_layer_in_a_region_is_written_anew(self):
         p = pt2.Program()
         p.input("x", [1, 2, 4, 4])
         p.parameter("c.weight", [2, 2, 1, 1], [1., 2., 3., 4.])
@@ -433,9 +441,11 @@ class Rewritten(ProgramTest):
             {"name": "", "arg": pt2.argument("c.weight")}]
         self.norm(p, "n", "a", "b")
         p.output("b")
-        self.refuse(UNSUPPORTED, ["inside of a region", "write .safetensors"],
-                    "bnfuse", "--no-check", p.save(self.path("in.pt2")),
-                    "out.pt2")
+        source = p.save(self.path("in.pt2"))
+        out = self.fold(source)
+        self.assertEqual([c["target"] for c in calls(out)],
+                         ["torch.ops.aten.conv2d.default"])
+        self.succeed("ptfold", "check", source, out, "--require", "certified")
 
     def test_pytorch_takes_what_was_rewritten(self):
         pairs = []
@@ -446,6 +456,189 @@ class Rewritten(ProgramTest):
             pairs += [PROGRAMS / f"{name}.pt2",
                       self.convert(PROGRAMS / f"{name}.pt2", f"{name}.l.pt2")]
         load(self, "--rewritten", *pairs)
+
+
+class Composed(ProgramTest):
+    """Networks that were read from no program; the writer has read each again.
+    """
+
+    # What is of one sample, or of a batch that has to be 1, among the others.
+    KINDS = ("residual", "masked", "norms", "cosine", "causal", "lookup",
+             "contracted", "powers", "windows", "padded", "parts", "ports",
+             "mixed")
+
+    def write_net(self, *arguments, out="out.pt2"):
+        self.succeed("ptfold", "convert", "--force", *arguments, out)
+        return self.path(out)
+
+    def small_net(self):
+        return ("--arch", FIXTURES / "small_net.txt", FIXTURES / "small_net.pt")
+
+    def test_a_state_dict_and_its_text_become_a_program(self):
+        out = self.write_net(*self.small_net())
+        self.succeed("ptfold", "convert", FIXTURES / "small_net.pt",
+                     "all.safetensors")
+        with open(self.path("all.safetensors"), "rb") as f:
+            head = json.loads(f.read(int.from_bytes(f.read(8), "little")))
+        self.assertEqual(set(state(out)), set(head) - {"__metadata__"})
+        graph = graph_of(out)["graph_module"]["graph"]
+        size = graph["tensor_values"]["x"]["sizes"][0]
+        self.assertIn("s77", size["as_expr"]["expr_str"])
+        self.assertEqual(graph_of(out)["range_constraints"],
+                         {"s77": {"min_val": 0, "max_val": None}})
+        stack = calls(out)[0]["metadata"]["nn_module_stack"]
+        self.assertTrue(stack.endswith(",conv1.0,torch.nn.Conv2d"), stack)
+        text = self.succeed("ptfold", "check", *self.small_net(), out,
+                            "--require", "bitwise")
+        self.assertIn("verdict: BITWISE", text)
+
+    def test_equal_input_gives_equal_bytes(self):
+        first = self.write_net(*self.small_net()).read_bytes()
+        self.path("more").mkdir()
+        again = self.write_net(*self.small_net(), out="more/out.pt2")
+        self.assertEqual(again.read_bytes(), first)
+
+    def test_whole_models_and_rewritten_nets_become_programs(self):
+        self.write_net("--input", "1x8x8", FIXTURES / "whole.pt")
+        for fold, verdict in (("weights", "certified"),
+                              ("epilogue", "bitwise")):
+            self.succeed("bnfuse", "--force", "-q", "--fold", fold,
+                         *self.small_net(), "out.pt2")
+            self.succeed("ptfold", "check", *self.small_net(), "out.pt2",
+                         "--require", verdict)
+        self.succeed("lnin-convert", "--force", "-q", *self.small_net(), "-o",
+                     "out.pt2")
+        self.assertNotIn("torch.ops.aten.linear.default",
+                         {c["target"] for c in calls(self.path("out.pt2"))})
+
+    def test_the_text_of_a_graph_comes_back_with_the_same_bits(self):
+        for name in self.KINDS:
+            with self.subTest(name):
+                source = PROGRAMS / f"{name}.pt2"
+                self.succeed("ptfold", "convert", "--force", source, "net.bin")
+                out = self.write_net("net.bin")
+                data = next(PROGRAMS.glob(f"{name}.in.np*"))
+                for net, outputs in ((source, "a.npz"), (out, "b.npz")):
+                    self.succeed("ptfold", "run", "--force", net, "--data",
+                                 data, "--npz", outputs)
+                self.assertEqual(*(sorted(np_bytes(self.path(p)))
+                                   for p in ("a.npz", "b.npz")))
+
+    def test_what_is_assumed_is_said_again(self):
+        text = self.write("net.txt", b"""Block(
+  (a): Conv2d(3, 4, kernel_size=(1, 1), stride=(1, 1), bias=False)
+  (b): ReLU()
+)
+""")
+        p = pt2.Program()
+        p.input("x", [1, 3, 2, 2])
+        p.parameter("a.weight", [4, 3, 1, 1], [i / 12 for i in range(12)])
+        p.call("torch.ops.aten.conv2d.default", {"y": [1, 4, 2, 2]},
+               {"input": "x", "weight": "a.weight"})
+        p.output("y")
+        self.succeed("ptfold", "convert", p.save(self.path("in.pt2")),
+                     "net.pt")
+        out = self.write_net("--in-order", "--input", "3x2x2", "--arch", text,
+                             "net.pt")
+        self.assertIn(b"Block.forward()",
+                      entries(out)["extra/ptfold_assumes"])
+        text = self.succeed("ptfold", "check", out, out, "--require",
+                            "bitwise")
+        self.assertIn("Block.forward()", text)
+        again = self.write_net(out, out="again.pt2")
+        self.assertEqual(entries(again)["extra/ptfold_assumes"],
+                         entries(out)["extra/ptfold_assumes"])
+
+    def refuse_graph(self, words, line):
+        text = f"""ptfold graph 1
+input x f32 [N,4,6]
+const w f32 [6]
+z = add(x, w)
+{line}
+output y
+"""
+        p = pt2.Program()
+        p.input("x", [1, 6])
+        p.parameter("w", [6], [1., 2., 3., 4., 5., 6.])
+        p.call("torch.ops.aten.add.Tensor", {"y": [1, 6]},
+               {"self": "x", "other": "w"})
+        p.output("y")
+        self.succeed("ptfold", "convert", "--force",
+                     p.save(self.path("in.pt2")), "w.pt")
+        self.refuse(UNSUPPORTED, [*words, "write .safetensors"], "ptfold",
+                    "convert", "--arch", self.write("g.txt", text.encode()),
+                    "w.pt", "none.pt2")
+
+    def test_what_pytorch_has_no_call_for_is_refused(self):
+        self.refuse_graph(["Softsign", "PyTorch has no call"],
+                          "y = softsign(z)")
+        self.refuse_graph(["steps backward"],
+                          "y = slice(z) dim=1 start=2 step=-2")
+        self.refuse_graph(["depends on no input"], "y = relu(w)")
+        self.refuse_graph(["depends on no input"],
+                          "a = relu(w)\ny = add(a, z)")
+
+    def test_integers_and_positions_are_of_pytorchs_dtypes(self):
+        text = """ptfold graph 1
+input x f32 [N,4,6]
+input ids i64 [N,3]
+const w f32 [6]
+z = mul(x, w)
+table = reshape(z) size=[4,6]
+rows = argsort(z) dim=1
+most = argsort(z) dim=2 descending=True k=1
+some = argsort(z) dim=2 descending=True k=2
+picked = gather(z, some) dim=2
+up = gt(z, x)
+joined = logical_and(up, up)
+best = where(joined, z, x)
+output z
+output ids_out ids i64
+output rows rows i64
+output most most i64
+output picked picked
+output up up bool
+output best best
+"""
+        p = pt2.Program()
+        p.input("x", [1, 6])
+        p.parameter("w", [6], [1., -2., 3., -4., 5., 6.])
+        p.call("torch.ops.aten.mul.Tensor", {"y": [1, 6]},
+               {"self": "x", "other": "w"})
+        p.output("y")
+        self.succeed("ptfold", "convert", p.save(self.path("in.pt2")), "w.pt")
+        out = self.write_net("--arch", self.write("g.txt", text.encode()),
+                             "w.pt")
+        values = graph_of(out)["graph_module"]["graph"]["tensor_values"]
+        self.assertEqual([values[name]["dtype"] for name in (
+            "x", "ids", "rows", "most", "some", "up", "joined", "best")],
+            [pt2.FLOAT32, pt2.INT64, pt2.INT64, pt2.INT64, pt2.INT64,
+             pt2.BOOL, pt2.BOOL, pt2.FLOAT32])
+        self.assertEqual(
+            [c["target"].split(".")[3] for c in calls(out)],
+            ["mul", "argsort", "argmax", "topk", "gather", "gt",
+             "logical_and", "where"])
+
+    def test_options_that_mean_nothing_are_refused(self):
+        self.refuse(USAGE, ["give --input CxHxW"], "ptfold", "convert",
+                    FIXTURES / "whole.pt", "none.pt2")
+        for option in (("--input", "3x8x8"), ("--in-order",),
+                       ("--arch", "Net1")):
+            self.refuse(USAGE, [option[0], "becomes a .pt2"], "ptfold",
+                        "convert", *option, FIXTURES / "small_net.pt",
+                        "none.safetensors")
+
+    def test_pytorch_takes_what_was_composed(self):
+        pairs = []
+        for name in ("residual", "causal", "masked", "lookup"):
+            self.succeed("ptfold", "convert", "--force",
+                         PROGRAMS / f"{name}.pt2", "net.bin")
+            pairs += [PROGRAMS / f"{name}.pt2",
+                      self.write_net("net.bin", out=f"{name}.c.pt2")]
+        self.succeed("bnfuse", "-q", "--fold", "epilogue",
+                     PROGRAMS / "residual.pt2", "e.pt2")
+        load(self, "--rewritten", *pairs, PROGRAMS / "residual.pt2",
+             self.path("e.pt2"))
 
 
 class Hostile(ProgramTest):

@@ -200,6 +200,7 @@ static ptf_status move_memory(ptf_lowering *l, int memory)
             return ptf_fail_memory(l->err);
         *t = *v->tensor;
         t->data = data + ((const float *)v->tensor->data - old);
+        t->storage = NULL; /* no longer the file's */
         t->name = ptf_lower_value(l, i)->name;
         v->tensor = t;
         v->node = v->other = -1;

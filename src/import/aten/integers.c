@@ -42,6 +42,15 @@ static ptf_status cut(ptf_lowering *l, int node, ptf_dtype to, int *out)
                : status;
 }
 
+/* They are integers of that dtype already. */
+static bool is_cut(const ptf_lowering *l, int node, ptf_dtype to)
+{
+    double most = to == PTF_DTYPE_I32 ? 0x1p31 : 0x1p63, limit;
+    if (!ptf_net_is_cut(l->net, node, &limit))
+        return false;
+    return limit > 0 ? limit <= most : ptf_lower_bound(l, node) < most;
+}
+
 ptf_status ptf_lower_convert(ptf_lowering *l, int node, ptf_dtype from,
                              ptf_dtype to, int *out)
 {
@@ -55,7 +64,9 @@ ptf_status ptf_lower_convert(ptf_lowering *l, int node, ptf_dtype from,
                    : status;
     }
     if (to == PTF_DTYPE_I64 || to == PTF_DTYPE_I32)
-        return ptf_dtype_is_float(from) ? cut(l, node, to, out) : PTF_OK;
+        return ptf_dtype_is_float(from) && !is_cut(l, node, to)
+                   ? cut(l, node, to, out)
+                   : PTF_OK;
     if (to == from || to == PTF_DTYPE_F32 || from == PTF_DTYPE_BOOL)
         return PTF_OK;
     return ptf_lower_refuse(l, "converts to %s; ptfold computes in float32",

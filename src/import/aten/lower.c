@@ -5,6 +5,7 @@
  */
 #include "import/aten/literals.h"
 #include "import/aten/writes.h"
+#include "import/order.h"
 #include "import/text.h"
 
 /* --------------------------------------------------------------- operators */
@@ -547,6 +548,19 @@ static ptf_status drop_unread(ptf_lowering *l)
     return PTF_OK;
 }
 
+/* What a network rested on that was written as a program. */
+static ptf_status take_assumption(ptf_lowering *l)
+{
+    const ptf_program *p = l->program;
+    for (size_t i = 0; i < p->extra_count; i++) {
+        const ptf_entry *e = p->extras[i];
+        if (strcmp(strchr(e->name, '/') + 1, PTF_PROGRAM_ASSUMES) == 0)
+            return ptf_order_take(l->net, (const char *)e->data, e->size,
+                                  p->file.name, l->err);
+    }
+    return PTF_OK;
+}
+
 static ptf_status lower(ptf_lowering *l)
 {
     const ptf_program_graph *g = &l->program->graph;
@@ -565,6 +579,8 @@ static ptf_status lower(ptf_lowering *l)
     l->call_number = -1;
     int file; /* memory 0 is the file's, which nobody writes to */
     ptf_status status = ptf_lower_remember(l, NULL, 0, &file);
+    if (status == PTF_OK)
+        status = take_assumption(l);
     if (status == PTF_OK)
         status = check_mode(l);
     if (status == PTF_OK)

@@ -219,18 +219,6 @@ ptf_status ptf_lower_reshape(ptf_lowering *l, int input, const ptf_shape *shape,
     return ptf_lower_add_one(l, PTF_OP_RESHAPE, &a, input, out);
 }
 
-/* A node in sizes that have as many elements, in the call's form. */
-ptf_status ptf_lower_resize(ptf_lowering *l, int node, const int64_t *sizes,
-                            int rank, int *out)
-{
-    ptf_shape shape = {.rank = rank - l->batched};
-    if (shape.rank > PTF_SHAPE_MAX)
-        return ptf_lower_refuse_rank(l, rank, PTF_SHAPE_MAX);
-    for (int d = 0; d < shape.rank; d++) /* of one number there are none */
-        shape.dim[d] = sizes[d + l->batched];
-    return ptf_lower_reshape(l, node, &shape, out);
-}
-
 /* --------------------------------------------------------------- constants */
 
 /* A node of a tensor, with all its axes in the shape. */
@@ -298,6 +286,15 @@ static ptf_status node_of_tensor(ptf_lowering *l, const ptf_tensor *tensor,
     return add_constant(l, own, out);
 }
 
+static ptf_tensor first_row(const ptf_tensor *tensor)
+{
+    ptf_tensor t = *tensor;
+    t.rank--;
+    memmove(t.shape, t.shape + 1, (size_t)t.rank * sizeof(*t.shape));
+    memmove(t.stride, t.stride + 1, (size_t)t.rank * sizeof(*t.stride));
+    return t;
+}
+
 /*
  * The same for each sample: PyTorch aligns shapes at their ends, so a constant
  * of the rank of batched operands has a batch axis too, of size 1 or with
@@ -306,8 +303,8 @@ static ptf_status node_of_tensor(ptf_lowering *l, const ptf_tensor *tensor,
 static ptf_status drop_batch(ptf_lowering *l, int constant, int *out)
 {
     const ptf_node *node = &l->net->nodes[constant];
-    ptf_tensor t = *node->tensors[PTF_ROLE_WEIGHT];
-    int64_t samples = t.shape[0];
+    ptf_tensor t = first_row(node->tensors[PTF_ROLE_WEIGHT]);
+    int64_t samples = node->tensors[PTF_ROLE_WEIGHT]->shape[0];
     if (samples != 1 && l->sizes->is_free) {
         l->mixes = true;
         return ptf_lower_refuse(l, "a constant is for a batch of %lld",
@@ -319,9 +316,6 @@ static ptf_status drop_batch(ptf_lowering *l, int constant, int *out)
             (long long)l->batch, (long long)samples);
     const float *all = NULL;
     ptf_status status = PTF_OK;
-    t.rank--;
-    memmove(t.shape, t.shape + 1, (size_t)t.rank * sizeof(*t.shape));
-    memmove(t.stride, t.stride + 1, (size_t)t.rank * sizeof(*t.stride));
     if (samples > 1) {
         status = ptf_lower_floats(l, node->tensors[PTF_ROLE_WEIGHT], &all);
         size_t bytes = (size_t)ptf_tensor_numel(&t) * sizeof(float);
@@ -335,6 +329,18 @@ static ptf_status drop_batch(ptf_lowering *l, int constant, int *out)
         }
     }
     return status == PTF_OK ? add_constant(l, &t, out) : status;
+}
+
+/* What was expanded to a batch of any size, by the name that it has where that
+ * is all of it. */
+static ptf_status drop_repeats(ptf_lowering *l, int value, int *out)
+{
+    ptf_tensor t = first_row(l->values[value].tensor);
+    int of = l->storage != NULL ? l->storage[value].of : -1;
+    const ptf_tensor *whole = of >= 0 ? l->values[of].tensor : NULL;
+    if (whole != NULL && ptf_tensor_numel(whole) == ptf_tensor_numel(&t))
+        t.name = whole->name;
+    return node_of_tensor(l, &t, out);
 }
 
 /* ------------------------------------------------------------------- forms */
@@ -456,7 +462,9 @@ ptf_status ptf_lower_value_node(ptf_lowering *l, int value, int *out)
     bool constant = l->net->nodes[v->node].op == PTF_OP_CONSTANT;
     if (l->batched && constant && rank_of(l, v) == l->rank && l->rank > 0) {
         if (v->other < 0)
-            status = drop_batch(l, v->node, &v->other);
+            status = v->tensor != NULL && v->tensor->stride[0] == 0
+                         ? drop_repeats(l, value, &v->other)
+                         : drop_batch(l, v->node, &v->other);
         *out = v->other;
     }
     return status;

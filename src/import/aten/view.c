@@ -51,6 +51,18 @@ static bool stride_sizes(ptf_tensor *t, const int64_t *sizes, int rank)
 
 /* ------------------------------------------------------------------- shapes */
 
+/* A node in sizes that have as many elements, in the call's form. */
+ptf_status ptf_lower_resize(ptf_lowering *l, int node, const int64_t *sizes,
+                            int rank, int *out)
+{
+    ptf_shape shape = {.rank = rank - l->batched};
+    if (shape.rank > PTF_SHAPE_MAX)
+        return ptf_lower_refuse_rank(l, rank, PTF_SHAPE_MAX);
+    for (int d = 0; d < shape.rank; d++) /* of one number there are none */
+        shape.dim[d] = sizes[d + l->batched];
+    return ptf_lower_reshape(l, node, &shape, out);
+}
+
 /*
  * Gives the node in these sizes, all axes counted, in the form that the first
  * of them allows.

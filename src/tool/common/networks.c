@@ -195,9 +195,12 @@ ptf_status tool_net_fit_arrays(tool_net *net, const char *path, ptf_error *err)
 static ptf_status make_net(const tool_source *source, tool_net *out,
                            ptf_error *err)
 {
-    const ptf_net_options options = {.size = sizeof(options),
-                                     .in_order = source->in_order};
+    ptf_shape input;
+    ptf_net_options options = {.size = sizeof(options),
+                               .in_order = source->in_order};
     const char *text, *name;
+    if (source->input != NULL && ptf_shape_parse(source->input, &input))
+        options.input = &input;
     ptf_status status = find_text(source, out, &text, &name, err);
     if (status == PTF_OK)
         status = ptf_net_make(text, name, out->ckpt, &options, &out->net, err);

@@ -18,11 +18,20 @@ static const char help[] =
     "safetensors gets copies and a note.  Other values than tensors are left\n"
     "out.\n"
     "\n"
+    "With OUT.pt2 the network in IN becomes a program for torch.export.load(),\n"
+    "with the names of its state dict: for any batch, and for inputs of the size\n"
+    "that IN or --input states.  It is read back before it appears, and must be\n"
+    "the same network.\n"
+    "\n"
     "An exported program (.pt2) becomes one as PyTorch 2.13 writes it, whatever\n"
     "release wrote IN, when OUT ends in .pt2.  Graph, names, stack traces,\n"
     "signature, example and extra files stay as they are.  As safetensors it\n"
     "carries the text of its graph, and as .pt the network's parameters.\n"
     "\n"
+    "  --arch FILE|NAME  for OUT.pt2: the text of print(model) or of a graph, or\n"
+    "                    a built-in network; default: what IN says\n"
+    "  --in-order        forward() runs each module of the text once, as printed\n"
+    "  --input CxHxW     shape of one input, where no text says it\n"
     "  --key PATH        the state dict inside the file (model_state_dict);\n"
     "                    '' for all tensors under their full names\n"
     "  --model NAME      which of several programs in IN\n"
@@ -35,8 +44,8 @@ static const char help[] =
     "Example: ptfold convert net1.pt net1.safetensors\n";
 
 typedef struct options {
-    const char *in, *out, *key, *model;
-    bool strip, force, json, quiet;
+    const char *in, *out, *key, *model, *arch, *input;
+    bool in_order, strip, force, json, quiet;
 } options;
 
 typedef struct figures {
@@ -96,19 +105,38 @@ static void print_json(const options *o, const ptf_checkpoint *ckpt,
     json_close(&j, '}');
 }
 
+static bool makes_program(const options *o)
+{
+    const char *dot = strrchr(o->out, '.');
+    return dot != NULL && strcmp(dot, ".pt2") == 0;
+}
+
 /* As a program, or what is left of one as a net. */
 static ptf_status save_program(const options *o, const ptf_program *program,
                                ptf_error *err)
 {
-    const char *dot = strrchr(o->out, '.');
     ptf_net *net = NULL;
-    if (dot != NULL && strcmp(dot, ".pt2") == 0)
+    if (makes_program(o))
         return ptf_program_save(program, o->out, err);
     ptf_status status = ptf_net_from_program(program, &net, err);
     if (status == PTF_OK)
         status = ptf_net_save(net, o->out, NULL, NULL, err);
     ptf_net_free(net);
     return status;
+}
+
+static void print_written(const options *o)
+{
+    if (!o->json) {
+        tool_print_file(o->out);
+        puts("written");
+        return;
+    }
+    tool_json j = {.out = stdout};
+    json_open(&j, NULL, '{');
+    json_text(&j, "input", o->in);
+    json_text(&j, "output", o->out);
+    json_close(&j, '}');
 }
 
 static ptf_status convert_program(const options *o, ptf_error *err)
@@ -126,19 +154,28 @@ static ptf_status convert_program(const options *o, ptf_error *err)
     if (status == PTF_OK)
         status = save_program(o, program, err);
     ptf_program_close(program);
+    if (status == PTF_OK)
+        print_written(o);
+    return status;
+}
+
+/* The network of a checkpoint as a program. */
+static ptf_status convert_net(const options *o, ptf_error *err)
+{
+    const tool_source source = {.path = o->in,
+                                .arch = o->arch,
+                                .key = o->key,
+                                .input = o->input,
+                                .in_order = o->in_order};
+    tool_net net;
+    ptf_status status = tool_net_open(&source, &net, err);
     if (status != PTF_OK)
         return status;
-    if (!o->json) {
-        tool_print_file(o->out);
-        puts("written");
-        return PTF_OK;
-    }
-    tool_json j = {.out = stdout};
-    json_open(&j, NULL, '{');
-    json_text(&j, "input", o->in);
-    json_text(&j, "output", o->out);
-    json_close(&j, '}');
-    return PTF_OK;
+    status = ptf_net_save(net.net, o->out, net.ckpt, NULL, err);
+    tool_net_close(&net);
+    if (status == PTF_OK)
+        print_written(o);
+    return status;
 }
 
 static ptf_status convert_checkpoint(const options *o, ptf_error *err)
@@ -166,21 +203,50 @@ static ptf_status convert_checkpoint(const options *o, ptf_error *err)
     return status;
 }
 
+/* The options that say which network a checkpoint is of. */
+static ptf_status check_net_options(const options *o, bool is_net,
+                                    ptf_error *err)
+{
+    const struct {
+        const char *option;
+        bool given;
+    } useless[] = {
+        {"--arch", o->arch != NULL},
+        {"--in-order", o->in_order},
+        {"--input", o->input != NULL},
+    };
+    for (size_t i = 0; i < sizeof(useless) / sizeof(useless[0]) && !is_net;
+         i++) {
+        if (useless[i].given)
+            return tool_error(err, PTF_ARGUMENT,
+                              "%s: %s is for a checkpoint that becomes a .pt2",
+                              o->in, useless[i].option);
+    }
+    return PTF_OK;
+}
+
 static ptf_status convert(const options *o, ptf_error *err)
 {
-    const char *const read[] = {o->in}, *const written[] = {o->out};
+    const char *const read[] = {o->in, o->arch}, *const written[] = {o->out};
+    bool is_net =
+        makes_program(o) && !ptf_program_is(o->in) && o->model == NULL;
     ptf_status status = tool_check_targets(TOOL_PATHS(read),
                                            TOOL_PATHS(written), o->force, err);
+    if (status == PTF_OK)
+        status = check_net_options(o, is_net, err);
     if (status != PTF_OK)
         return status;
-    return convert_checkpoint(o, err);
+    return is_net ? convert_net(o, err) : convert_checkpoint(o, err);
 }
 
 int tool_convert(int argc, char **argv)
 {
     options o = {0};
     const tool_option table[] = {
+        {"arch", 0, OPTION_TEXT, &o.arch, 0, 0},
         {"force", 0, OPTION_FLAG, &o.force, 0, 0},
+        {"in-order", 0, OPTION_FLAG, &o.in_order, 0, 0},
+        {"input", 0, OPTION_TEXT, &o.input, 0, 0},
         {"json", 0, OPTION_FLAG, &o.json, 0, 0},
         {"key", 0, OPTION_TEXT, &o.key, 0, 0},
         {"model", 0, OPTION_TEXT, &o.model, 0, 0},
