@@ -340,10 +340,13 @@ static json_t *operands_of(ptf_composing *c, ptf_dtype dtype)
 /* Calls that take no sample without a batch. */
 static bool needs_batch(ptf_op op)
 {
-    return ptf_op_is(op, PTF_FAMILY_AFFINE) ||
-           ptf_op_is(op, PTF_FAMILY_RESIZE) || op == PTF_OP_GROUP_NORM ||
-           op == PTF_OP_INSTANCE_NORM1D || op == PTF_OP_INSTANCE_NORM2D ||
-           op == PTF_OP_INSTANCE_NORM3D;
+    static const bool some[PTF_OP_COUNT] = {
+        [PTF_OP_BATCHNORM1D] = true,     [PTF_OP_BATCHNORM2D] = true,
+        [PTF_OP_BATCHNORM3D] = true,     [PTF_OP_GROUP_NORM] = true,
+        [PTF_OP_INSTANCE_NORM1D] = true, [PTF_OP_INSTANCE_NORM2D] = true,
+        [PTF_OP_INSTANCE_NORM3D] = true, [PTF_OP_UPSAMPLE] = true,
+    };
+    return some[op];
 }
 
 static json_t *operand_of(ptf_composing *c, int index, ptf_dtype dtype)
@@ -438,7 +441,7 @@ static void put_row(ptf_composing *c, const call_row *row)
     give(c, target, arguments_of(c, target, dtype), given(row->kind, dtype));
 }
 
-/* --------------------------------------------------------------- other calls */
+/* -------------------------------------------------------------- other calls */
 
 /* Sizes of a view: what remains in front is the batch. */
 static json_t *view_sizes(const ptf_composing *c)

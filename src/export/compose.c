@@ -126,9 +126,9 @@ static json_t *leaf(void)
     return json_pack("{s:n, s:n, s:[]}", "type", "context", "children_spec");
 }
 
-static json_t *branch(const char *type, const char *context, json_t *children)
+static json_t *branch(const char *type, json_t *context, json_t *children)
 {
-    return json_pack("{s:s, s:s, s:o}", "type", type, "context", context,
+    return json_pack("{s:s, s:o, s:o}", "type", type, "context", context,
                      "children_spec", children);
 }
 
@@ -140,15 +140,29 @@ static json_t *leaves(int count)
     return list;
 }
 
-/* The JSON of a pytree is a text in the JSON of the program; takes the tree. */
+static int add_text(const char *text, size_t size, void *buffer)
+{
+    ptf_buffer_add(buffer, text, size);
+    return 0;
+}
+
+/* JSON as a text in JSON; takes it. */
+static json_t *text_of(json_t *json)
+{
+    ptf_buffer b = {0};
+    bool ok = json != NULL &&
+              json_dump_callback(json, add_text, &b, JSON_ENSURE_ASCII) == 0 &&
+              !b.failed;
+    json_t *text = ok ? json_stringn((const char *)b.data, b.size) : NULL;
+    ptf_buffer_free(&b);
+    json_decref(json);
+    return text;
+}
+
+/* A pytree, which is taken. */
 static json_t *pytree(json_t *tree)
 {
-    json_t *whole = json_pack("[i, o]", 1, tree);
-    char *text = whole != NULL ? json_dumps(whole, JSON_ENSURE_ASCII) : NULL;
-    json_t *out = text != NULL ? json_string(text) : NULL;
-    free(text);
-    json_decref(whole);
-    return out;
+    return text_of(json_pack("[i, o]", 1, tree));
 }
 
 /* A tensor, a tuple where outputs have places, or a dict of their names. */
@@ -164,23 +178,23 @@ static json_t *out_tree(const ptf_net *net)
     const char *only = net->outputs[0].name;
     bool one =
         net->output_count == 1 && (only == NULL || strcmp(only, "output") == 0);
-    char *keys = json_dumps(names, JSON_ENSURE_ASCII);
-    json_t *tree =
-        one      ? leaf()
-        : places ? branch("builtins.tuple", "null", leaves(net->output_count))
-                 : branch("builtins.dict", keys, leaves(net->output_count));
-    free(keys);
-    json_decref(names);
-    return tree;
+    json_t *keys = text_of(names);
+    if (one || places)
+        json_decref(keys);
+    if (one)
+        return leaf();
+    return places ? branch("builtins.tuple", json_string("null"),
+                           leaves(net->output_count))
+                  : branch("builtins.dict", keys, leaves(net->output_count));
 }
 
 static json_t *in_tree(const ptf_net *net)
 {
     json_t *arguments =
-        branch("builtins.tuple", "null", leaves(net->input_count));
-    return branch("builtins.tuple", "null",
-                  json_pack("[o, o]", arguments,
-                            branch("builtins.dict", "[]", json_array())));
+        branch("builtins.tuple", json_string("null"), leaves(net->input_count));
+    json_t *named = branch("builtins.dict", json_string("[]"), json_array());
+    return branch("builtins.tuple", json_string("null"),
+                  json_pack("[o, o]", arguments, named));
 }
 
 /* A constant that is given out is a copy of it. */

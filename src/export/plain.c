@@ -91,11 +91,13 @@ ptf_attrs ptf_plain_attrs(const ptf_node *node, const ptf_shape *in,
 bool ptf_plain_is_view(const ptf_net *net, const ptf_shape *shapes, int node)
 {
     const ptf_node *n = &net->nodes[node];
-    if (n->op == PTF_OP_INPUT || ptf_op_is_alias(n->op))
-        return n->op != PTF_OP_INPUT;
-    if (n->op != PTF_OP_EXPAND && n->op != PTF_OP_SLICE &&
-        n->op != PTF_OP_PERMUTE)
-        return false;
+    static const bool may_be[PTF_OP_COUNT] = {
+        [PTF_OP_EXPAND] = true,
+        [PTF_OP_SLICE] = true,
+        [PTF_OP_PERMUTE] = true,
+    };
+    if (n->input_count == 0 || ptf_op_is_alias(n->op) || !may_be[n->op])
+        return n->input_count > 0 && ptf_op_is_alias(n->op);
     const ptf_shape *in = &shapes[n->inputs[0]], *out = &shapes[node];
     const ptf_attrs a = ptf_plain_attrs(n, in, out);
     bool same = in->rank == out->rank && (n->op != PTF_OP_SLICE || a.step > 0);

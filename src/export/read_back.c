@@ -97,9 +97,10 @@ static bool same_shape(const ptf_shape *a, const ptf_shape *b, bool aligned)
 /* Ops that count axes from the last one. */
 static bool goes_alone(ptf_op op)
 {
-    return ptf_op_is(op, PTF_FAMILY_UNARY) ||
-           ptf_op_is(op, PTF_FAMILY_BINARY) || op == PTF_OP_WHERE ||
-           op == PTF_OP_MATMUL || op == PTF_OP_LINEAR;
+    static const bool counts[PTF_OP_COUNT] = {
+        [PTF_OP_WHERE] = true, [PTF_OP_MATMUL] = true, [PTF_OP_LINEAR] = true};
+    return counts[op] || ptf_op_is(op, PTF_FAMILY_UNARY) ||
+           ptf_op_is(op, PTF_FAMILY_BINARY);
 }
 
 /* The two nodes have the same numbers in the same order. */
@@ -157,7 +158,8 @@ static bool same_product(const comparison *c, const ptf_node *a,
 
 static bool same_node(comparison *c, const ptf_node *a, const ptf_node *b)
 {
-    if (a->op == PTF_OP_MATMUL && b->op == PTF_OP_LINEAR)
+    static const ptf_op other[PTF_OP_COUNT] = {[PTF_OP_MATMUL] = PTF_OP_LINEAR};
+    if (other[a->op] == b->op)
         return same_product(c, a, b);
     bool same = a->op == b->op && same_operands(c, a, b);
     for (int role = 0; role < PTF_ROLE_NUM_BATCHES && same; role++)

@@ -184,26 +184,43 @@ static double number_of(const ptf_node *node)
     return number != NULL ? (double)*number : (double)NAN;
 }
 
+/* Operand 'index' of the node, where both are there and it is of that op. */
+static const ptf_node *operand_of(const ptf_net *net, const ptf_node *node,
+                                  int index, ptf_op op)
+{
+    if (node == NULL || index >= node->input_count)
+        return NULL;
+    const ptf_node *operand = &net->nodes[node->inputs[index]];
+    return operand->op == op ? operand : NULL;
+}
+
+/* trunc(x) + 0: the trunc, or NULL. */
+static const ptf_node *cut_of(const ptf_net *net, const ptf_node *sum)
+{
+    const ptf_node *zero = operand_of(net, sum, 1, PTF_OP_CONSTANT);
+    return zero != NULL && fabs(number_of(zero)) <= 0
+               ? operand_of(net, sum, 0, PTF_OP_TRUNC)
+               : NULL;
+}
+
 bool ptf_net_is_cut(const ptf_net *net, int node, double *limit)
 {
-    const ptf_node *n = &net->nodes[node], *nodes = net->nodes;
+    const ptf_node *n = &net->nodes[node];
     *limit = 0;
-    if (n->op == PTF_OP_WHERE) {
-        const ptf_node *below = &nodes[n->inputs[0]];
-        *limit = -number_of(&nodes[n->inputs[2]]);
-        if (below->op != PTF_OP_LT ||
-            nodes[below->inputs[0]].op != PTF_OP_ABS ||
-            memcmp(&(double){number_of(&nodes[below->inputs[1]])}, limit,
-                   sizeof(*limit)) != 0)
-            return false;
-        below = &nodes[below->inputs[0]];
-        n = &nodes[n->inputs[1]];
-        if (n->op != PTF_OP_ADD ||
-            nodes[n->inputs[0]].inputs[0] != below->inputs[0])
-            return false;
-    }
-    return n->op == PTF_OP_ADD && nodes[n->inputs[0]].op == PTF_OP_TRUNC &&
-           fabs(number_of(&nodes[n->inputs[1]])) <= 0;
+    if (n->op == PTF_OP_ADD)
+        return cut_of(net, n) != NULL;
+    if (n->op != PTF_OP_WHERE)
+        return false;
+    const ptf_node *cut = cut_of(net, operand_of(net, n, 1, PTF_OP_ADD));
+    const ptf_node *below = operand_of(net, n, 0, PTF_OP_LT);
+    const ptf_node *size = operand_of(net, below, 0, PTF_OP_ABS);
+    const ptf_node *most = operand_of(net, below, 1, PTF_OP_CONSTANT);
+    const ptf_node *least = operand_of(net, n, 2, PTF_OP_CONSTANT);
+    if (cut == NULL || size == NULL || most == NULL || least == NULL ||
+        cut->inputs[0] != size->inputs[0])
+        return false;
+    *limit = number_of(most);
+    return fabs(*limit + number_of(least)) <= 0;
 }
 
 const char *ptf_path_last(const char *path)

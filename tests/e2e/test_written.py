@@ -334,12 +334,13 @@ class Rewritten(ProgramTest):
         self.assertFalse({"flat", "v2", "v3"} & set(values))
         self.succeed("ptfold", "check", source, out, "--require", "bitwise")
 
-    def test_what_reads_a_map_and_is_no_layer_is_refused(self):
+    def test_what_reads_a_map_and_is_no_layer_is_written_anew(self):
         source = self.linear(("alias.default", {}),
                              ("expand.default", {"size": [2, 5]}))
-        self.refuse(UNSUPPORTED, ["node 'v1'", "reads what became a map",
-                                  "write .safetensors"],
-                    "lnin-convert", "--no-check", source, "-o", "out.pt2")
+        out = self.convert(source)
+        self.assertEqual({c["target"].split(".")[3] for c in calls(out)},
+                         {"conv2d"})
+        self.succeed("ptfold", "check", source, out, "--require", "bitwise")
 
     def norm(self, p, name, source, result, channels=2):
         for role, numbers in (("weight", [2., 3.]), ("bias", [.5, .25]),
