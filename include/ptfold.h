@@ -863,8 +863,8 @@ typedef struct ptf_metadata {
  * NULL, "source_sha256".  'notes', which a row without key ends, go there too;
  * NULL: none.  ".pt2" gives the program that the net was made from, changed
  * only as its rewrites say, without notes: see ptf_program_save(); of any other
- * net, and where a rewrite changes more than calls of their own, a program of the
- * net's ops, for inputs of the shapes that the net knows and for any batch.
+ * net, and where a rewrite changes more than calls of their own, a program of
+ * the net's ops, for inputs of the shapes that the net knows and for any batch.
  * The file is read again and must give this net; what it cannot say is
  * PTF_UNSUPPORTED.  Anything else is PTF_ARGUMENT.
  *
