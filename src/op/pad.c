@@ -76,8 +76,10 @@ static const char *check_axis(const ptf_pad_axis *axis)
 {
     int64_t first, left = kept(axis, &first);
     int64_t most = ptf_max_i64(axis->before, axis->after);
-    if (axis->in + axis->before + axis->after < 1 || left < 0 ||
-        (left < 1 && axis->mode != PTF_PAD_CONSTANT))
+    bool cuts = axis->mode == PTF_PAD_CIRCULAR   ? left < 1
+                : axis->mode == PTF_PAD_CONSTANT ? left < 0
+                                                 : false;
+    if (axis->in + axis->before + axis->after < 1 || cuts)
         return "it crops more than its input has";
     if (axis->mode == PTF_PAD_REFLECT && most >= axis->in)
         return "it reflects more than its input has";

@@ -130,6 +130,12 @@ class Runs(ProgramTest):
                                   "integers that may be beyond 2^24"],
                     "ptfold", "ops", PROGRAMS / "overflow.pt2")
 
+    def test_a_region_of_autocast_is_refused_with_what_is_in_it(self):
+        self.refuse(UNSUPPORTED, ["is a region of autocast in bfloat16, from "
+                                  "node 'relu' (aten.relu.default) on; export "
+                                  "the model outside of autocast"],
+                    "ptfold", "ops", PROGRAMS / "autocast.pt2")
+
     def test_masks_of_infinity_are_no_fault_of_the_network(self):
         net = PROGRAMS / "causal.pt2"
         text = self.succeed("ptfold", "check", net, net)

@@ -265,6 +265,20 @@ CALLS = (
                             "values": "one_element"}, (2, 1, 4, 4), (
         ("values", "m", "the input decides how many positions 'some' has"),
         ("indices", at(None, "some"), "the input decides how many"))),
+    ("grid_sampler.default", {
+        "input": "x", "grid": "pairs", "interpolation_mode": 0,
+        "padding_mode": 0, "align_corners": False}, (2, 3, 4, 1), (
+        ("interpolation_mode", 3, "samples maps of 2 axes in the mode 3"),
+        ("padding_mode", -1, "with padding -1"),
+        ("input", "cube", "samples maps of 1 axes"),
+        ("grid", "x", "expected a grid of 2 coordinates for each sample"),
+        ("grid", "narrow", "expected a grid of 2 coordinates"))),
+    ("affine_grid_generator.default", {
+        "theta": "rows", "size": [2, 3, 5, 7], "align_corners": True},
+     (2, 5, 7, 2), (
+        ("theta", "x", "expected a matrix for each sample"),
+        ("size", [2, 3, 5], "expected a matrix for each sample"),
+        ("size", [2, 3, 1 << 40, 1 << 40], "its output is too large"))),
     ("nonzero.default", {"self": "four"}, {"y": pt2.meta((4, 1), pt2.INT64)},
      (("self", "some", "the input decides how many positions"),
       ("self", "three", "got a recorded shape"))),
@@ -496,6 +510,14 @@ class Refused(ProgramTest):
                {"self": "one", "other": 0.5})
         p.call("torch.ops.aten.flatten.using_ints", {"cube_rows": (2, 16)},
                {"self": "cube", "start_dim": 1})
+        p.call("torch.ops.aten.permute.default", {"turned": (2, 4, 1, 3)},
+               {"self": "narrow", "dims": [0, 2, 3, 1]})
+        p.call("torch.ops.aten.squeeze.dim", {"trio": (2, 4, 3)},
+               {"self": "turned", "dim": 2})
+        p.call("torch.ops.aten.slice.Tensor", {"pairs": (2, 4, 1, 2)},
+               {"self": "turned", "dim": 3, "start": 0, "end": 2})
+        p.call("torch.ops.aten.slice.Tensor", {"rows": (2, 2, 3)},
+               {"self": "trio", "dim": 1, "start": 0, "end": 2})
         results = sizes if "y" in sizes else {"y": sizes}
         if target.startswith("_native"):
             results.update(mean=(0,), rstd=(0,))
@@ -520,7 +542,7 @@ class Refused(ProgramTest):
                     path = self.program(target, *changed(arguments, sizes, key,
                                                          value))
                     place = (f"node 'y' (aten.{target}): " if not other
-                             else "graph_module.graph.nodes[9].inputs")
+                             else "graph_module.graph.nodes[13].inputs")
                     self.refuse(other[0] if other else UNSUPPORTED,
                                 [place, say], "ptfold", "ops", path)
 

@@ -472,6 +472,7 @@ typedef struct ptf_aten_row {
     TABLE(attention)             \
     TABLE(bag)                   \
     TABLE(index)                 \
+    TABLE(sample)                \
     TABLE(einsum)
 
 #define FAMILY(id, name) extern const ptf_aten_row ptf_aten_##name[];

@@ -1,5 +1,6 @@
 /*
- * torch.cond: both branches are computed, and one is taken.
+ * torch.cond: both branches are computed, and one is taken; and regions that are
+ * refused.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -162,7 +163,29 @@ static ptf_status lower_cond(ptf_lowering *l, const ptf_aten_row *row)
     return status;
 }
 
+/* A region that changes numbers: others are read as what stands in them. */
+static ptf_status lower_autocast(ptf_lowering *l, const ptf_aten_row *row)
+{
+    (void)row;
+    const char *dtype = "another dtype", *name = "", *target = "none";
+    for (int i = 0; i < l->call->argument_count; i++) {
+        const ptf_argument *a = &l->call->arguments[i];
+        if (a->kind == PTF_ARGUMENT_DTYPE)
+            dtype = ptf_dtype_name(a->dtype);
+        if (a->kind != PTF_ARGUMENT_GRAPH || a->graph->node_count == 0)
+            continue;
+        name = a->graph->nodes[0].name;
+        target = a->graph->nodes[0].target;
+    }
+    return ptf_lower_refuse(l,
+                            "is a region of autocast in %s, from node '%s' "
+                            "(%s) on; export the model outside of autocast, or "
+                            "with enabled=False",
+                            dtype, name, target);
+}
+
 const ptf_aten_row ptf_aten_branch[] = {
+    {.target = "higher_order.wrap_with_autocast", .lower = lower_autocast},
     {.target = "higher_order.cond", .lower = lower_cond},
     {0},
 };

@@ -55,13 +55,33 @@ static ptf_status read_mode(ptf_lowering *l, double *out)
                             text);
 }
 
+/* True where zeros or other constants leave no position of an axis. */
+static bool leaves_nothing(const ptf_attrs *a, int64_t *sizes, int rank)
+{
+    bool none = false;
+    for (int i = 0; i < a->pads.count / 2; i++) {
+        int64_t pads = a->pads.at[2 * i] + a->pads.at[2 * i + 1];
+        sizes[rank - 1 - i] += pads;
+        none = none || (sizes[rank - 1 - i] == 0 && pads < 0);
+    }
+    return none && (ptf_pad_mode)a->p[1] == PTF_PAD_CONSTANT;
+}
+
 static ptf_status give_pad(ptf_lowering *l, ptf_attrs *a)
 {
-    int input;
+    int64_t sizes[PTF_LOWER_LIST];
+    int rank, input;
     const char *wrong = ptf_op_settle(PTF_OP_PAD, a);
     if (wrong != NULL)
         return ptf_lower_refuse(l, "has %s", wrong);
-    ptf_status status = ptf_lower_node(l, "self", &input);
+    ptf_status status = ptf_lower_sizes(l, "self", sizes, &rank);
+    if (status == PTF_OK && leaves_nothing(a, sizes, rank)) {
+        status = ptf_lower_whole(l);
+        return status == PTF_OK ? ptf_lower_give_filled(l, sizes, rank, 0)
+                                : status;
+    }
+    if (status == PTF_OK)
+        status = ptf_lower_node(l, "self", &input);
     return status == PTF_OK ? ptf_lower_give_node(l, PTF_OP_PAD, a, input, NULL)
                             : status;
 }

@@ -60,6 +60,16 @@ static ptf_status lower_reduce(ptf_lowering *l, const ptf_aten_row *row)
                               : status;
 }
 
+/* Of no numbers all are true and none is: their sum is 0. */
+static ptf_status give_truth_of_nothing(ptf_lowering *l, bool all,
+                                        const ptf_attrs *a, int node)
+{
+    ptf_status status = ptf_lower_add_one(l, PTF_OP_SUM, a, node, &node);
+    if (status == PTF_OK && all)
+        status = ptf_lower_add_plain(l, PTF_OP_LOGICAL_NOT, node, &node);
+    return status == PTF_OK ? ptf_lower_give(l, node) : status;
+}
+
 /* The least truth of a number, or the greatest: NaN is true. */
 static ptf_status lower_truth(ptf_lowering *l, const ptf_aten_row *row)
 {
@@ -71,6 +81,8 @@ static ptf_status lower_truth(ptf_lowering *l, const ptf_aten_row *row)
         status = read_reduce(l, rank, &a);
     if (status == PTF_OK)
         status = ptf_lower_node(l, "self", &node);
+    if (status == PTF_OK && ptf_shape_numel(&l->shapes[node]) == 0)
+        return give_truth_of_nothing(l, row->op == PTF_OP_AMIN, &a, node);
     if (status == PTF_OK)
         status = ptf_lower_scalar(l, 0, &zero);
     if (status == PTF_OK)
@@ -102,8 +114,11 @@ static ptf_status lower_variance(ptf_lowering *l, const ptf_aten_row *row)
         status = ptf_lower_number(l, "correction", &a.p[0]);
     if (status == PTF_OK)
         status = ptf_lower_node(l, "self", &input);
-    if (status == PTF_OK)
-        status = ptf_lower_give_node(l, row->op, &a, input, NULL);
+    if (status != PTF_OK)
+        return status;
+    bool none = ptf_shape_numel(&l->shapes[input]) == 0; /* then both are NaN */
+    status =
+        ptf_lower_give_node(l, none ? PTF_OP_MEAN : row->op, &a, input, NULL);
     if (status != PTF_OK || !row->means)
         return status;
     mean.dims = a.dims;
