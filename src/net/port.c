@@ -109,7 +109,7 @@ ptf_status ptf_net_write_output(const ptf_net *net, size_t index,
     }
     for (int64_t i = 0; i < count; i++) {
         double x = (double)in[i];
-        if (!(fabs(x) < EXACT) || fabs(x - trunc(x)) > 0)
+        if (!(x >= -0x1p63 && x < 0x1p63) || fabs(x - trunc(x)) > 0)
             return ptf_net_fail(err, PTF_ARGUMENT, net,
                                 "output '%s': expected integers, got %g as "
                                 "number %lld",

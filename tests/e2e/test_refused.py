@@ -279,6 +279,9 @@ CALLS = (
         ("theta", "x", "expected a matrix for each sample"),
         ("size", [2, 3, 5], "expected a matrix for each sample"),
         ("size", [2, 3, 1 << 40, 1 << 40], "its output is too large"))),
+    ("eq.Scalar", {"self": "ranks", "other": 16777216},
+     {"y": pt2.meta((2, 3), pt2.BOOL)}, (
+        ("other", 16777217, "takes 16777217, which float32 does not hold"),)),
     ("nonzero.default", {"self": "four"}, {"y": pt2.meta((4, 1), pt2.INT64)},
      (("self", "some", "the input decides how many positions"),
       ("self", "three", "got a recorded shape"))),
@@ -514,6 +517,9 @@ class Refused(ProgramTest):
                {"self": "narrow", "dims": [0, 2, 3, 1]})
         p.call("torch.ops.aten.squeeze.dim", {"trio": (2, 4, 3)},
                {"self": "turned", "dim": 2})
+        p.call("torch.ops.aten.argmax.default",
+               {"ranks": pt2.meta((2, 3), pt2.INT64)},
+               {"self": "trio", "dim": 1})
         p.call("torch.ops.aten.slice.Tensor", {"pairs": (2, 4, 1, 2)},
                {"self": "turned", "dim": 3, "start": 0, "end": 2})
         p.call("torch.ops.aten.slice.Tensor", {"rows": (2, 2, 3)},
@@ -542,7 +548,7 @@ class Refused(ProgramTest):
                     path = self.program(target, *changed(arguments, sizes, key,
                                                          value))
                     place = (f"node 'y' (aten.{target}): " if not other
-                             else "graph_module.graph.nodes[13].inputs")
+                             else "graph_module.graph.nodes[14].inputs")
                     self.refuse(other[0] if other else UNSUPPORTED,
                                 [place, say], "ptfold", "ops", path)
 

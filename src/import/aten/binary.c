@@ -15,6 +15,14 @@ ptf_status ptf_lower_operand(ptf_lowering *l, const char *name, int *out)
     if (computed || ptf_lower_is_tensor(l, name))
         return ptf_lower_node(l, name, out);
     ptf_status status = ptf_lower_number(l, name, &number);
+    const ptf_argument *self = ptf_program_argument(l->call, "self");
+    bool exact = a != NULL && a->kind == PTF_ARGUMENT_INT && self != NULL &&
+                 self->kind == PTF_ARGUMENT_VALUE &&
+                 ptf_dtype_is_integer(ptf_lower_value(l, self->value)->dtype);
+    if (status == PTF_OK && exact && fabs(number) > 16777216 &&
+        fabs((double)(float)number - number) > 0)
+        return ptf_lower_refuse(l, "takes %.0f, which float32 does not hold",
+                                number);
     return status == PTF_OK ? ptf_lower_scalar(l, number, out) : status;
 }
 

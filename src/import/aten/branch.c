@@ -1,5 +1,5 @@
 /*
- * torch.cond: both branches are computed, and one is taken; and regions that are
+ * torch.cond: both branches are computed, and one is taken; regions that are
  * refused.
  *
  * SPDX-License-Identifier: Apache-2.0

@@ -224,7 +224,7 @@ static ptf_status add_up(ptf_lowering *l, const sampler *s, int axis,
     if (axis > 0)
         status = with(l, PTF_OP_MUL, &number, (double)s->size[axis]);
     for (int i = 0; i < s->neighbours && status == PTF_OK; i++) {
-        int at = s->at[axis][i], inside = s->inside[axis][i], part;
+        int at = s->at[axis][i], inside = s->inside[axis][i], part = -1;
         if (axis > 0)
             status = ptf_lower_add_two(l, PTF_OP_ADD, number, at, &at);
         if (status == PTF_OK && axis > 0)
@@ -305,7 +305,7 @@ static ptf_status lower_sampler(ptf_lowering *l, const ptf_aten_row *row)
     (void)row;
     int64_t sizes[PTF_LOWER_LIST];
     sampler s = {.map = -1};
-    int rank, grid, coordinate, node;
+    int rank, grid, coordinate, node = -1;
     ptf_status status = ptf_lower_sizes(l, "input", sizes, &rank);
     if (status == PTF_OK)
         status = read_modes(l, &s, rank);

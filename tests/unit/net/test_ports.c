@@ -304,9 +304,15 @@ static void integers_are_read_and_written_exactly(void **state)
     assert_int_equal(ptf_net_write_output(net, 1, x, 2, &dtype, truth, &err),
                      PTF_OK);
     assert_true(truth[0] && truth[1]);
-    x[1] = 0.5F;
+    x[1] = -0x1p63F; /* what NaN is converted to */
     assert_int_equal(ptf_net_write_output(net, 0, x, 2, &dtype, out, &err),
-                     PTF_ARGUMENT);
+                     PTF_OK);
+    assert_true(out[1] == INT64_MIN);
+    for (int i = 0; i < 2; i++) {
+        x[1] = i == 0 ? 0.5F : 0x1p63F;
+        assert_int_equal(ptf_net_write_output(net, 0, x, 2, &dtype, out, &err),
+                         PTF_ARGUMENT);
+    }
     t.dtype = PTF_DTYPE_F32;
     assert_int_equal(ptf_net_read_input(net, 0, &t, x, &err), PTF_ARGUMENT);
     ptf_net_free(net);
