@@ -3,6 +3,7 @@
 SPDX-License-Identifier: Apache-2.0
 """
 import ast
+import json
 import math
 import random
 import struct
@@ -124,6 +125,35 @@ class Exact(ProgramTest):
         # one of them by itself, in more digits
         one = self.run_exact("folded.bin", "one.npy", "--bits", "306")[1]
         self.assertEqual(one, seen.pop()[4:8])
+
+    def test_recorded_outputs_are_held_against_the_exact_ones(self):
+        self.exact_fold()
+        exact = list(self.run_exact("folded.bin", "in.npy")[1])
+        bits = struct.unpack("<I", struct.pack("<f", exact[5]))[0] + 2
+        exact[5] = struct.unpack("<f", struct.pack("<I", bits))[0]
+        self.write("y.npy", array((3, 4), exact))
+        asked = ("--data", "in.npy", "--expect", "y.npy", "--exact",
+                 "folded.bin")
+        report = json.loads(self.succeed("ptfold", "check", "--json",
+                                         *asked))["exact"]
+        self.assertEqual(report["not_decided"], 0)
+        self.assertEqual({k: v for k, v in report["recorded"]["ulps"].items()
+                          if v}, {"0": 11, "2": 1})
+        self.assertEqual(sum(report["run"]["ulps"].values()), 12)
+        said = self.succeed("ptfold", "check", *asked)
+        self.assertRegex(said, r"recorded +11 +0 +1 +0 +0\n")
+        self.assertRegex(said, r"a run here( +\d+){5}\n")
+        self.assertRegex(said, r"verdict: AGREES[^\n]+\n\Z")
+        self.refuse(USAGE, ["expected --expect"], "ptfold", "check", "--exact",
+                    "net.pt", "folded.bin")
+        self.refuse(USAGE, ["are for two"], "ptfold", "check", "--bits", "99",
+                    *[a for a in asked if a != "--exact"])
+
+    def test_exact_distances_are_of_one_output(self):
+        self.refuse(UNSUPPORTED, ["one output, got 6"], "ptfold", "check",
+                    "--data", PROGRAMS / "ports.in.npz", "--expect",
+                    PROGRAMS / "ports.out.npz", "--exact",
+                    PROGRAMS / "ports.pt2")
 
     def unary(self, name):
         self.write("x.npy", array(X, NUMBERS))

@@ -35,6 +35,7 @@ static const char help[] =
     "                    or a .npz by names (of outputs, output, y; of layers for\n"
     "                    theirs); 1 if outside of 16 times the network's own\n"
     "                    rounding\n"
+    "  --exact           with --expect: also ULPs from the exact outputs\n"
     "  --random N        compare on N random inputs (default: the sample inputs in\n"
     "                    a .pt2, or else 8); there are none of integers\n"
     "  --seed S          where the random inputs start (default 1)\n"
@@ -67,9 +68,8 @@ static const char help[] =
     "parameter of B is the f32 nearest to the ideal one, and each number of both\n"
     "runs is within the bound on f32 rounding.  tolerance: |A - B| <= atol +\n"
     "rtol * the largest |A| of the input.  argmax: that, and the largest output\n"
-    "is the same one for all inputs.  Runs and outputs are those of the inputs\n"
-    "that were run; NaN, infinity and no input at all are UNDECIDED, which\n"
-    "satisfies no requirement.\n"
+    "is the same one for all inputs.  NaN, infinity and no input at all are\n"
+    "UNDECIDED, which satisfies no requirement.\n"
     "\n"
     "Exit status: 0 the requirement holds, 1 it does not, 2 usage,\n"
     "3 unsupported, 4 damaged input, 5 I/O or memory.\n"
@@ -83,7 +83,7 @@ typedef struct options {
     check_require require;
     int64_t threads, bits, max_ulps; /* max_ulps: -1 if not given */
     double atol, rtol, bound;
-    bool json, bisect, invariance, force, quiet;
+    bool json, bisect, invariance, exact, force, quiet;
 } options;
 
 static const char *const require_names[REQUIRE_COUNT] = {
@@ -145,7 +145,9 @@ static int check_options(options *o)
     o->inputs.recorded = o->expect != NULL;
     if (isinf(o->atol) || isinf(o->rtol))
         return tool_usage_error("an infinite tolerance checks nothing");
-    if (alone && (o->bits > 0 || o->bound >= 0))
+    if (o->exact && o->expect == NULL)
+        return tool_usage_error("--exact: expected --expect, too");
+    if (alone && ((o->bits > 0 && !o->exact) || o->bound >= 0))
         return tool_usage_error("--bound and --bits are for two networks");
     return tool_check_bound(&o->bound);
 }
@@ -169,6 +171,7 @@ static int parse(int argc, char **argv, options *o)
         {"bound", 0, OPTION_REAL, &o->bound, 0, 1},
         {"data", 0, OPTION_TEXT, &o->inputs.data, 0, 0},
         {"enclosures", 0, OPTION_TEXT, &o->enclosures, 0, 0},
+        {"exact", 0, OPTION_FLAG, &o->exact, 0, 0},
         {"expect", 0, OPTION_TEXT, &o->expect, 0, 0},
         {"force", 0, OPTION_FLAG, &o->force, 0, 0},
         {"in-order", 0, OPTION_FLAG, &o->a.in_order, 0, 0},
@@ -368,7 +371,9 @@ static ptf_status expect(const options *o, const tool_net *net,
         .expect = o->expect,
         .junit = o->junit,
         .threads = (int)o->threads,
-        .json = o->json};
+        .bits = (int)o->bits,
+        .json = o->json,
+        .exact = o->exact};
     return check_expect(&how, net, inputs, met, err);
 }
 

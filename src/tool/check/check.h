@@ -6,7 +6,8 @@
 #ifndef PTF_TOOL_CHECK_H
 #define PTF_TOOL_CHECK_H
 
-#include "tool/common/tool.h"
+#include "tool/common/exact.h"
+#include "tool/common/expect.h"
 
 /* What --require may ask for. */
 typedef enum check_require {
@@ -89,9 +90,27 @@ ptf_status check_invariance(const tool_net *net, const tool_inputs *inputs,
  */
 typedef struct check_expect_options {
     const char *network, *data, *expect, *junit;
-    int threads;
-    bool json;
+    int threads, bits;
+    bool json, exact;
 } check_expect_options;
+
+/* "--exact": how many units in the last place the recorded output, and that of
+ * a run here, are from the exact one, rounded to f32. */
+typedef struct check_exact {
+    tool_exact known;
+    ptf_difference recorded, run;
+} check_exact;
+
+ptf_status check_exact_run(const check_expect_options *options,
+                           const tool_expect *expect, const tool_inputs *inputs,
+                           check_exact *out, ptf_error *err);
+void check_exact_print(const check_exact *exact, FILE *out);
+void check_exact_json(tool_json *json, const check_exact *exact);
+
+/* Of numbers in bins: a line with the bins' labels, and their counts. */
+void check_print_bin_labels(FILE *out, const char *what);
+void check_print_bins(FILE *out, const int64_t ulps[PTF_ULP_BINS]);
+void check_json_ulps(tool_json *json, const int64_t ulps[PTF_ULP_BINS]);
 
 ptf_status check_expect(const check_expect_options *options,
                         const tool_net *net, const tool_inputs *inputs,

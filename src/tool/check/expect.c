@@ -3,19 +3,20 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
-#include "tool/common/expect.h"
 #include "tool/check/check.h"
 
 static void print_text(const check_expect_options *o, const tool_net *net,
-                       const tool_expect *e)
+                       const tool_expect *e, const check_exact *exact)
 {
     tool_print_file(o->network);
     printf("%s\n", ptf_net_name(net->net));
+    if (o->exact)
+        check_exact_print(exact, stdout);
     tool_expect_print(e, stdout);
 }
 
 static void print_json(const check_expect_options *o, const tool_net *net,
-                       const tool_expect *e)
+                       const tool_expect *e, const check_exact *exact)
 {
     tool_json j = {.out = stdout};
     json_open(&j, NULL, '{');
@@ -28,6 +29,8 @@ static void print_json(const check_expect_options *o, const tool_net *net,
     json_text(&j, "isa", ptf_isa_name());
     json_bool(&j, "met", tool_expect_agrees(e));
     tool_expect_json(&j, "recorded", e);
+    if (o->exact)
+        check_exact_json(&j, exact);
     json_close(&j, '}');
 }
 
@@ -71,14 +74,17 @@ ptf_status check_expect(const check_expect_options *o, const tool_net *net,
                         const tool_inputs *inputs, bool *agrees, ptf_error *err)
 {
     tool_expect e = {0};
+    check_exact exact = {.known = {.bits = 0}};
     ptf_status status =
         tool_expect_run(o->expect, net->net, inputs, o->threads, &e, err);
+    if (status == PTF_OK && o->exact)
+        status = check_exact_run(o, &e, inputs, &exact, err);
     status = tool_net_unchanged(net, status, err);
     if (status == PTF_OK && o->junit != NULL)
         status = write_junit(&e, o->junit, err);
     if (status == PTF_OK) {
         *agrees = tool_expect_agrees(&e);
-        (o->json ? print_json : print_text)(o, net, &e);
+        (o->json ? print_json : print_text)(o, net, &e, &exact);
     }
     tool_expect_free(&e);
     return status;

@@ -7,7 +7,7 @@
 
 /* -------------------------------------------------------------------- JSON */
 
-static void json_ulps(tool_json *j, const int64_t ulps[PTF_ULP_BINS])
+void check_json_ulps(tool_json *j, const int64_t ulps[PTF_ULP_BINS])
 {
     json_open(j, "ulps", '{');
     for (int i = 0; i < PTF_ULP_BINS; i++)
@@ -31,7 +31,7 @@ static void json_layer(tool_json *j, const ptf_layer_check *l, bool bisect)
     json_number(j, "max_abs", d->max_abs);
     json_number(j, "max_ref", d->max_ref);
     json_number(j, "sum_squares", d->sum_squares);
-    json_ulps(j, d->ulps);
+    check_json_ulps(j, d->ulps);
     json_int(j, "worst", d->worst);
     json_hex(j, "worst_a", (double)d->worst_a);
     json_hex(j, "worst_b", (double)d->worst_b);
@@ -59,7 +59,7 @@ static void json_parameter(tool_json *j, const ptf_parameter_check *p)
     json_int(j, "open", p->open);
     json_int(j, "wrong", p->wrong);
     json_int(j, "beyond", p->beyond);
-    json_ulps(j, p->ulps);
+    check_json_ulps(j, p->ulps);
     json_int(j, "worst", p->worst);
     json_int(j, "worst_ulps", p->worst_ulps);
     json_text(j, "ulps_unit", tool_ulps_unit(p->ulps_of_terms));

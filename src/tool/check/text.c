@@ -84,7 +84,7 @@ static const struct {
     {"0", 0}, {"1", 1}, {"2", 2}, {"3-4", 3}, {"more", PTF_ULP_BINS - 1}};
 enum { COLUMNS = sizeof(columns) / sizeof(columns[0]) };
 
-static void print_bins(FILE *out, const int64_t ulps[PTF_ULP_BINS])
+void check_print_bins(FILE *out, const int64_t ulps[PTF_ULP_BINS])
 {
     char n[32];
     for (int i = 0, bin = 0; i < COLUMNS; i++) {
@@ -96,7 +96,7 @@ static void print_bins(FILE *out, const int64_t ulps[PTF_ULP_BINS])
     fputc('\n', out);
 }
 
-static void print_bin_labels(FILE *out, const char *what)
+void check_print_bin_labels(FILE *out, const char *what)
 {
     fprintf(out, "\n%-*s", NAME, what);
     for (int i = 0; i < COLUMNS; i++)
@@ -108,10 +108,10 @@ static void print_bin_labels(FILE *out, const char *what)
 static void print_distances(const ptf_check *check, FILE *out)
 {
     ptf_layer_check l;
-    print_bin_labels(out, "ULPs between A and B");
+    check_print_bin_labels(out, "ULPs between A and B");
     for (size_t i = 0; ptf_check_layer(check, i, &l); i++) {
         tool_print_name(out, named(l.name_b), NAME);
-        print_bins(out, l.difference.ulps);
+        check_print_bins(out, l.difference.ulps);
     }
     int64_t samples = ptf_check_verdict(check)->samples;
     fprintf(out, "\n%-*s %8s %10s %17s %17s\n", NAME, "furthest apart",
@@ -132,10 +132,10 @@ static void print_parameters(const ptf_check *check, FILE *out)
 {
     ptf_parameter_check p;
     bool of_terms = false;
-    print_bin_labels(out, "ULPs from the ideal");
+    check_print_bin_labels(out, "ULPs from the ideal");
     for (size_t i = 0; ptf_check_parameter(check, i, &p); i++) {
         tool_print_name(out, p.name, NAME);
-        print_bins(out, p.ulps);
+        check_print_bins(out, p.ulps);
         of_terms = of_terms || p.ulps_of_terms;
     }
     if (of_terms)

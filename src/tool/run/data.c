@@ -3,6 +3,7 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
+#include "tool/common/exact.h"
 #include "tool/run/run.h"
 
 enum { BATCH = 32 };
@@ -22,7 +23,7 @@ typedef struct data_job {
     ptf_tensor *arrays; /* the outputs under all their names */
     size_t array_count;
     tool_finite *finite;
-    run_exact exact; /* of --exact */
+    tool_exact exact; /* of --exact */
 } data_job;
 
 static ptf_status out_of_memory(ptf_error *err)
@@ -165,7 +166,7 @@ static ptf_status give_outputs(data_job *j, const tool_net *net, ptf_error *err)
     if (status == PTF_OK)
         (o->json ? print_json : print_arrays)(j);
     if (status == PTF_OK && !o->json && o->exact)
-        run_exact_print(&j->exact, stdout);
+        tool_exact_print(&j->exact, stdout);
     return status;
 }
 
@@ -227,9 +228,10 @@ ptf_status run_data(const run_options *o, const tool_net *net, int *code,
     if (status == PTF_OK)
         status = prepare(&j, err);
     if (status == PTF_OK)
-        status = o->exact ? run_exact_samples(o, net->net, &j.from_file, j.out,
-                                              &j.exact, err)
-                          : run_batches(&j, err);
+        status = o->exact
+                     ? tool_exact_run(net->net, &j.from_file, (int)o->bits,
+                                      (int)o->threads, j.out, &j.exact, err)
+                     : run_batches(&j, err);
     if (status == PTF_OK)
         status = give_outputs(&j, net, err);
     if (status == PTF_OK && !o->json)

@@ -80,21 +80,6 @@ ptf_status run_classify(const run *r, ptf_error *err);
 ptf_status run_data(const run_options *o, const tool_net *net, int *code,
                     ptf_error *err);
 
-/* What --exact says of all samples. */
-typedef struct run_exact {
-    int bits;
-    double radius;     /* how far outputs may be from the exact ones */
-    int64_t unknown;   /* outputs that are one of several f32 */
-    int64_t nothing;   /* of these: that could be any */
-    const char *layer; /* where a number was not finite, or NULL */
-} run_exact;
-
-/* Evaluates the samples into out[k], which have room for all. */
-ptf_status run_exact_samples(const run_options *o, const ptf_net *net,
-                             const tool_inputs *in, float *const *out,
-                             run_exact *report, ptf_error *err);
-void run_exact_print(const run_exact *report, FILE *out);
-
 /* One output for each class and window of a larger image. */
 ptf_status run_map(const run *r, ptf_error *err);
 

@@ -1,9 +1,12 @@
 /*
- * ptfold run --exact: outputs of the net as a real function, rounded to f32.
+ * Outputs of a net as a real function, rounded to f32: ptfold run --exact, and
+ * what is held against them.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
-#include "tool/run/run.h"
+#include "tool/common/exact.h"
+
+#include <math.h>
 
 /* Two digits first: what is enough for nets of ten convolutions. */
 enum { FIRST_BITS = 102 };
@@ -48,7 +51,7 @@ static void release(exact_job *j)
 
 /* The f32 of one sample's outputs, and how many are not known. */
 static int64_t round_all(const exact_job *j, int64_t sample, float *const *out,
-                         run_exact *report)
+                         tool_exact *report)
 {
     int64_t unknown = 0;
     for (size_t k = 0; k < j->outputs; k++) {
@@ -74,10 +77,10 @@ static int64_t round_all(const exact_job *j, int64_t sample, float *const *out,
  */
 static ptf_status run_sample(exact_job *j, const float *const *in,
                              int64_t sample, float *const *out,
-                             run_exact *report, ptf_error *err)
+                             tool_exact *report, ptf_error *err)
 {
     for (;;) {
-        run_exact before = *report;
+        tool_exact before = *report;
         ptf_status status =
             ptf_exact_run(j->exact, in, j->value, j->radius, err);
         j->bits = ptf_exact_bits(j->exact);
@@ -100,36 +103,36 @@ static ptf_status run_sample(exact_job *j, const float *const *in,
     }
 }
 
-ptf_status run_exact_samples(const run_options *o, const ptf_net *net,
-                             const tool_inputs *in, float *const *out,
-                             run_exact *report, ptf_error *err)
+ptf_status tool_exact_run(const ptf_net *net, const tool_inputs *in, int bits,
+                          int threads, float *const *out, tool_exact *report,
+                          ptf_error *err)
 {
-    exact_job j = {.net = net, .automatic = o->bits == 0};
+    exact_job j = {.net = net, .automatic = bits == 0};
     size_t inputs = ptf_net_input_count(net);
-    const float **from = calloc(inputs, sizeof(*from));
+    const ptf_shape *shapes = tool_inputs_shapes(in);
+    float **from = tool_room(shapes, inputs, 1);
     ptf_status status =
         from == NULL ? tool_error(err, PTF_MEMORY, "out of memory")
-                     : ptf_exact_make(net, in->shapes,
-                                      o->bits > 0 ? (int)o->bits : FIRST_BITS,
-                                      (int)o->threads, &j.exact, err);
+                     : ptf_exact_make(net, shapes, bits > 0 ? bits : FIRST_BITS,
+                                      threads, &j.exact, err);
     if (status == PTF_OK)
         status = prepare(&j, err);
     tool_progress progress;
     tool_progress_start(&progress, "running", "samples", in->count);
     for (int64_t n = 0; n < in->count && status == PTF_OK; n++) {
-        for (size_t k = 0; k < inputs; k++)
-            from[k] = tool_inputs_numbers(in, k) +
-                      n * ptf_shape_numel(&in->shapes[k]);
-        status = run_sample(&j, from, n, out, report, err);
+        status = tool_inputs_get(in, n, from, err);
+        if (status == PTF_OK)
+            status =
+                run_sample(&j, (const float *const *)from, n, out, report, err);
         tool_progress_at(&progress, n + 1);
     }
     tool_progress_end(&progress);
-    free(from);
+    tool_room_free(from, inputs);
     release(&j);
     return status;
 }
 
-void run_exact_print(const run_exact *report, FILE *out)
+void tool_exact_print(const tool_exact *report, FILE *out)
 {
     fprintf(out, "\nfixed point       %d bits, outputs within %.3g\n",
             report->bits, report->radius);
