@@ -72,11 +72,18 @@ static bool is_formed(const ptf_pairing *p, int layer, int count)
     return free && more;
 }
 
+/* With the constants that they read: who else does has them, too. */
 static void fold_list(const ptf_pairing *p, const ptf_pair *pair, int count)
 {
+    const ptf_net *a = p->g->a;
     for (int i = 0; i < count; i++) {
-        int node = p->list[i];
-        p->folded[node] = node != pair->layer;
+        const ptf_node *node = &a->nodes[p->list[i]];
+        p->folded[p->list[i]] = p->list[i] != pair->layer;
+        for (int k = 0; k < node->input_count; k++) {
+            int maker = p->g->a_makers[node->inputs[k]];
+            if (a->nodes[maker].op == PTF_OP_CONSTANT)
+                p->folded[maker] = true;
+        }
     }
 }
 

@@ -14,6 +14,8 @@ struct ptf_draft_value {
     json_t *spec;        /* of a tensor of the file, or NULL */
     const char *instead; /* the value that its readers read, or NULL */
     int uses;
+    bool own; /* memory that nothing else sees: what is written to it is its
+                 only reader's alone */
 };
 
 typedef ptf_draft_value value;
@@ -99,6 +101,66 @@ static void define_result(ptf_draft_edit *e, json_t *reference)
         v->maker = e->making;
 }
 
+/* The union of an argument that the call has, or NULL. */
+static json_t *argument(const json_t *call, const char *name)
+{
+    const json_t *inputs = json_object_get(call, "inputs"), *input;
+    size_t i;
+    json_array_foreach(inputs, i, input)
+    {
+        const char *own = json_string_value(json_object_get(input, "name"));
+        if (own != NULL && strcmp(own, name) == 0)
+            return json_object_get(input, "arg");
+    }
+    return NULL;
+}
+
+/* Operators whose result is no view, whatever they write to. */
+static bool gives_memory(const char *target)
+{
+    static const char *const names[] = {"conv", "batch_norm.", "add",
+                                        "sub",  "mul",         "div"};
+    static const char prefix[] = "torch.ops.aten.";
+    size_t size = strlen(prefix);
+    bool gives = false;
+    for (size_t i = 0; target != NULL && i < PTF_ARRAY_SIZE(names); i++)
+        gives =
+            gives || (strncmp(target, prefix, size) == 0 &&
+                      strncmp(target + size, names[i], strlen(names[i])) == 0);
+    return gives;
+}
+
+static const ptf_schema *schema_of(const json_t *call)
+{
+    const char *target = json_string_value(json_object_get(call, "target"));
+    return target != NULL && strncmp(target, "torch.ops.", 10) == 0
+               ? ptf_schema_find(target + 10)
+               : NULL;
+}
+
+/* What the call writes to is its own; true also when it writes to nothing. */
+static bool writes_own(const ptf_draft_edit *e, const json_t *call)
+{
+    const ptf_schema *schema = schema_of(call);
+    bool own = schema != NULL;
+    for (int i = 0; own && i < schema->argument_count; i++) {
+        const json_t *arg = argument(call, schema->arguments[i].name);
+        const value *v = look_up(e, name_of(json_object_get(arg, "as_tensor")));
+        own = !schema->arguments[i].is_written || (v != NULL && v->own);
+    }
+    return own;
+}
+
+static void find_own(ptf_draft_edit *e, json_t *reference)
+{
+    value *v = look_up(e, name_of(reference));
+    const char *target =
+        json_string_value(json_object_get(e->making, "target"));
+    if (v != NULL)
+        v->own =
+            v->uses == 1 && gives_memory(target) && writes_own(e, e->making);
+}
+
 ptf_status ptf_draft_edit_begin(ptf_draft *draft, ptf_draft_edit *e,
                                 ptf_error *err)
 {
@@ -132,6 +194,11 @@ ptf_status ptf_draft_edit_begin(ptf_draft *draft, ptf_draft_edit *e,
         each_reference(e, json_object_get(call, "inputs"), count_use);
     }
     each_reference(e, e->outputs, count_use);
+    json_array_foreach(e->nodes, i, call)
+    {
+        e->making = call;
+        each_reference(e, json_object_get(call, "outputs"), find_own);
+    }
     return e->failed ? ptf_fail_memory(err) : PTF_OK;
 }
 
@@ -164,14 +231,9 @@ static void find_live(ptf_draft_edit *e, json_t *reference)
 /* True where nobody reads what it gives, and it does nothing else. */
 static bool is_dead(ptf_draft_edit *e, const json_t *call)
 {
-    const char *target = json_string_value(json_object_get(call, "target"));
-    const ptf_schema *schema =
-        target != NULL && strncmp(target, "torch.ops.", 10) == 0
-            ? ptf_schema_find(target + 10)
-            : NULL;
-    e->live = schema == NULL || schema->result_count == 0;
-    for (int i = 0; schema != NULL && i < schema->argument_count; i++)
-        e->live = e->live || schema->arguments[i].is_written;
+    const ptf_schema *schema = schema_of(call);
+    e->live =
+        schema == NULL || schema->result_count == 0 || !writes_own(e, call);
     each_reference(e, json_object_get(call, "outputs"), find_live);
     return !e->live;
 }
@@ -215,20 +277,6 @@ json_t *ptf_draft_edit_call(const ptf_draft_edit *e, const char *result)
 {
     const value *v = look_up(e, result);
     return v != NULL ? v->maker : NULL;
-}
-
-/* The union of an argument that the call has, or NULL. */
-static json_t *argument(const json_t *call, const char *name)
-{
-    const json_t *inputs = json_object_get(call, "inputs"), *input;
-    size_t i;
-    json_array_foreach(inputs, i, input)
-    {
-        const char *own = json_string_value(json_object_get(input, "name"));
-        if (own != NULL && strcmp(own, name) == 0)
-            return json_object_get(input, "arg");
-    }
-    return NULL;
 }
 
 static int place_of(const ptf_schema *schema, const char *name)

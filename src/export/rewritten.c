@@ -14,6 +14,8 @@ typedef struct rewriting {
     const ptf_program *program;
     const ptf_net *net, *base; /* rewritten, and as the program gave it */
     int *now;                  /* by base's nodes: net's node, or -1 */
+    int *instead;              /* of one that is gone: what its readers read
+                                  now, of net's nodes, or -1: there are none */
     int *nodes;                /* by calls: how many nodes, but constants */
     ptf_shape *before, *after; /* of nodes */
     const ptf_shape **changed; /* by the program's values: the new shape */
@@ -55,11 +57,57 @@ static void follow(rewriting *r)
     }
 }
 
+/* What nodes that are left read in place of one that is gone. */
+static void stand_in(rewriting *r, int gone, int now)
+{
+    if (r->now[gone] < 0)
+        r->instead[gone] = now;
+}
+
+/* Whether what one that is gone gave comes of that node of the net, by way of
+ * others that are gone. */
+static bool leads_to(const rewriting *r, int node, int now)
+{
+    const ptf_node *base = &r->base->nodes[node];
+    bool leads = r->now[node] == now;
+    for (int k = 0; !leads && r->now[node] < 0 && k < base->input_count; k++)
+        leads = leads_to(r, base->inputs[k], now);
+    return leads;
+}
+
+/* The operand of one that is gone through which it is bypassed. */
+static int way(const rewriting *r, int gone)
+{
+    const ptf_node *node = &r->base->nodes[gone];
+    int k = 0;
+    while (k + 1 < node->input_count && r->instead[gone] >= 0 &&
+           !leads_to(r, node->inputs[k], r->instead[gone]))
+        k++;
+    return k;
+}
+
+static void find_instead(rewriting *r)
+{
+    for (int i = 0; i < r->base->node_count; i++)
+        r->instead[i] = -1;
+    for (int i = 0; i < r->base->output_count; i++)
+        stand_in(r, r->base->outputs[i].node, r->net->outputs[i].node);
+    for (int i = r->base->node_count - 1; i >= 0; i--) {
+        const ptf_node *node = &r->base->nodes[i];
+        const ptf_node *now = r->now[i] >= 0 ? &r->net->nodes[r->now[i]] : NULL;
+        for (int k = 0; now != NULL && k < node->input_count; k++)
+            stand_in(r, node->inputs[k], now->inputs[k]);
+        if (now == NULL && r->instead[i] >= 0 && node->input_count > 0)
+            stand_in(r, node->inputs[way(r, i)], r->instead[i]);
+    }
+}
+
 static ptf_status prepare(rewriting *r, ptf_arena *arena)
 {
     const ptf_program_graph *g = &r->program->graph;
     size_t base = (size_t)r->base->node_count, net = (size_t)r->net->node_count;
     r->now = ptf_arena_array(arena, base, sizeof(*r->now));
+    r->instead = ptf_arena_array(arena, base, sizeof(*r->instead));
     r->nodes = ptf_arena_array(arena, (size_t)g->node_count, sizeof(*r->nodes));
     r->before = ptf_arena_array(arena, base, sizeof(*r->before));
     r->after = ptf_arena_array(arena, net, sizeof(*r->after));
@@ -67,10 +115,12 @@ static ptf_status prepare(rewriting *r, ptf_arena *arena)
         ptf_arena_array(arena, (size_t)g->value_count, sizeof(*r->changed));
     ptf_shape *inputs =
         ptf_arena_array(arena, (size_t)r->base->input_count, sizeof(*inputs));
-    if (r->now == NULL || r->nodes == NULL || r->before == NULL ||
-        r->after == NULL || r->changed == NULL || inputs == NULL)
+    if (r->now == NULL || r->instead == NULL || r->nodes == NULL ||
+        r->before == NULL || r->after == NULL || r->changed == NULL ||
+        inputs == NULL)
         return ptf_fail_memory(r->err);
     follow(r);
+    find_instead(r);
     for (int i = 0; i < r->base->node_count; i++) {
         const ptf_node *node = &r->base->nodes[i];
         if (node->call >= 0 && node->op != PTF_OP_CONSTANT)
@@ -140,7 +190,7 @@ static ptf_status bypass(rewriting *r, int node)
     const char *input = NULL;
     ptf_status status = find_call(r, node, &json);
     if (status == PTF_OK)
-        input = first_argument(call_of(r, node));
+        input = way(r, node) == 0 ? first_argument(call_of(r, node)) : "other";
     if (status == PTF_OK &&
         (input == NULL || !ptf_draft_edit_bypass(&r->edit, json, input)))
         return refuse(r, node, "gives what is read elsewhere");
@@ -255,14 +305,6 @@ static bool same_shape(const ptf_shape *a, const ptf_shape *b)
            memcmp(a->dim, b->dim, (size_t)a->rank * sizeof(*a->dim)) == 0;
 }
 
-/* What stands for a node of the first net in the last one. */
-static int survivor(const rewriting *r, int node)
-{
-    while (r->now[node] < 0)
-        node = r->base->nodes[node].inputs[0];
-    return r->now[node];
-}
-
 static ptf_status set_shape(rewriting *r, int node, int value,
                             const ptf_shape *shape)
 {
@@ -328,8 +370,8 @@ static ptf_status set_shapes(rewriting *r)
     ptf_status status = PTF_OK;
     for (int i = 0; i < r->base->node_count && status == PTF_OK; i++) {
         const ptf_program_node *call = call_of(r, i);
-        int now = survivor(r, i);
-        if (same_shape(&r->before[i], &r->after[now]))
+        int now = r->now[i] >= 0 ? r->now[i] : r->instead[i];
+        if (now < 0 || same_shape(&r->before[i], &r->after[now]))
             continue;
         if (call == NULL || r->nodes[r->base->nodes[i].call] != 1)
             return refuse(r, i, "is several layers, of which one changed");

@@ -26,6 +26,10 @@ static const struct {
       "remove layers that do nothing in evaluation"},
      ptf_pass_drop_identity,
      "no Dropout and no Identity"},
+    {{"merge_branches", PTF_PROMISE_ROUNDS,
+      "make one convolution of several whose results are added"},
+     ptf_pass_merge_branches,
+     "no convolutions of one value that are added"},
 };
 
 const ptf_rewrite *ptf_rewrite_at(size_t index)

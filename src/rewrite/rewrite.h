@@ -20,5 +20,6 @@ ptf_pass ptf_pass_fold_batchnorm;
 ptf_pass ptf_pass_batchnorm_to_epilogue;
 ptf_pass ptf_pass_linear_to_conv;
 ptf_pass ptf_pass_drop_identity;
+ptf_pass ptf_pass_merge_branches;
 
 #endif

@@ -23,6 +23,10 @@ static const char help[] =
     "                    f32; the verdict must be CERTIFIED (default)\n"
     "  --fold epilogue   keep a scale and a shift per channel after the sum;\n"
     "                    outputs must be equal bit for bit (BITWISE)\n"
+    "  --merge-branches  first make one convolution of several that read the same\n"
+    "                    value and are added (RepVGG, MobileOne, ...), with the\n"
+    "                    value itself and averages of it; the verdict must be\n"
+    "                    CERTIFIED\n"
     "  --arch FILE|NAME  the text of print(model), or a built-in network;\n"
     "                    default: the built-in whose keys and shapes fit\n" TOOL_IN_ORDER_HELP
     "  --key PATH        the state dict inside the file (model_state_dict)\n" TOOL_MODEL_HELP
@@ -56,7 +60,7 @@ typedef struct options {
     const ptf_rewrite *rewrite;
     int64_t threads, bits;
     double bound;
-    bool no_check, force, quiet, json;
+    bool merge, no_check, force, quiet, json;
 } options;
 
 static const ptf_rewrite *find_fold(const char *text)
@@ -86,6 +90,7 @@ static int parse(int argc, char **argv, options *o)
         {"input", 0, OPTION_TEXT, &o->source.input, 0, 0},
         {"json", 0, OPTION_FLAG, &o->json, 0, 0},
         {"key", 0, OPTION_TEXT, &o->source.key, 0, 0},
+        {"merge-branches", 0, OPTION_FLAG, &o->merge, 0, 0},
         {"model", 0, OPTION_TEXT, &o->source.model, 0, 0},
         {"no-check", 0, OPTION_FLAG, &o->no_check, 0, 0},
         {"quiet", 'q', OPTION_FLAG, &o->quiet, 0, 0},
@@ -130,11 +135,40 @@ static ptf_status compare(const options *o, const tool_net *net,
     return status == PTF_OK ? tool_check(*check, inputs, err) : status;
 }
 
-/* What the rewrite owes. */
+/* Merging rounds, whatever folding does. */
+static bool is_exact(const options *o)
+{
+    return !o->merge && o->rewrite->promise == PTF_PROMISE_EXACT;
+}
+
+/* What the rewrites owe. */
 static ptf_level owed(const options *o)
 {
-    return o->rewrite->promise == PTF_PROMISE_EXACT ? PTF_LEVEL_BITWISE
-                                                    : PTF_LEVEL_CERTIFIED;
+    return is_exact(o) ? PTF_LEVEL_BITWISE : PTF_LEVEL_CERTIFIED;
+}
+
+/*
+ * Merges, where that is asked for, and folds; one of them may have nothing to
+ * do.
+ */
+static ptf_status rewrite(const options *o, const ptf_net *net, ptf_net **out,
+                          ptf_error *err)
+{
+    ptf_net *merged = NULL;
+    ptf_status status = PTF_OK;
+    if (o->merge)
+        status = ptf_net_rewrite(net, ptf_rewrite_find("merge_branches"), NULL,
+                                 &merged, err);
+    if (status != PTF_OK && status != PTF_UNSUPPORTED)
+        return status;
+    status = ptf_net_rewrite(merged != NULL ? merged : net, o->rewrite, NULL,
+                             out, err);
+    if (status == PTF_UNSUPPORTED && merged != NULL) {
+        *out = merged;
+        return PTF_OK;
+    }
+    ptf_net_free(merged);
+    return status;
 }
 
 /* ------------------------------------------------------------------ report */
@@ -166,8 +200,9 @@ static void print_check(const options *o, const report *r)
 {
     char n[32];
     const ptf_verdict *verdict = ptf_check_verdict(r->check);
-    printf("\n%s on %s %s\n", o->rewrite->name,
-           tool_count_text(verdict->samples, n), tool_inputs_kind(&r->inputs));
+    printf("\n%s%s on %s %s\n", o->merge ? "merge_branches, " : "",
+           o->rewrite->name, tool_count_text(verdict->samples, n),
+           tool_inputs_kind(&r->inputs));
     tool_print_outputs(r->before, ptf_check_outputs(r->check), stdout);
     tool_print_verdict(verdict, stdout);
     tool_print_certificate(r->check, stdout);
@@ -176,8 +211,7 @@ static void print_check(const options *o, const report *r)
     printf("%s(required: %s, since the rewrite %s)\n",
            ptf_net_assumption(r->before) != NULL ? "\n  " : " ",
            ptf_level_name(owed(o)),
-           o->rewrite->promise == PTF_PROMISE_EXACT ? "is exact"
-                                                    : "rounds weights");
+           is_exact(o) ? "is exact" : "rounds weights");
 }
 
 static void print_rounded(const ptf_net *net)
@@ -225,6 +259,7 @@ static void print_json(const options *o, const report *r)
     tool_json_assumption(&j, r->before, NULL);
     tool_json_rounded(&j, "rounded_to_float32", r->before);
     json_text(&j, "rewrite", o->rewrite->name);
+    json_bool(&j, "merge_branches", o->merge);
     json_text(&j, "output", r->reached ? o->output : NULL);
     json_bool(&j, "checked", r->check != NULL);
     json_bool(&j, "equivalent", r->check != NULL && r->reached);
@@ -311,7 +346,7 @@ int main(int argc, char **argv)
     if (status == PTF_OK)
         status = tool_net_open(&o.source, &net, &err);
     if (status == PTF_OK)
-        status = ptf_net_rewrite(net.net, o.rewrite, NULL, &folded, &err);
+        status = rewrite(&o, net.net, &folded, &err);
     if (status == PTF_OK)
         status = convert(&o, &net, folded, &reached, &err);
     if (status != PTF_OK || !reached)

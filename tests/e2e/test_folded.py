@@ -6,7 +6,7 @@ import unittest
 
 import checkpoint
 from graphs import Drawn
-from programs import DAMAGED, DIFFERENT, ProgramTest
+from programs import DAMAGED, DIFFERENT, UNSUPPORTED, ProgramTest
 
 CONV = "c = conv2d({}, 2, 3, 1x1)"
 PADDED = "c = conv2d({}, 2, 3, 3x3) padding=[1,1]"
@@ -127,6 +127,91 @@ STAYS = {
 }
 
 
+# Branches of one value that are added, and become the convolution "c".
+SAME = "c = conv2d(x, 4, 4, 3x3) padding=[1,1] nobias"
+MERGED = {
+    "3x3, 1x1 and the value, each with its norm": [
+        "x 4x6x6", SAME, "cn = batch_norm2d(c, 4)",
+        "d = conv2d(x, 4, 4, 1x1) nobias", "dn = batch_norm2d(d, 4)",
+        "i = batch_norm2d(x, 4)", "s = add(dn, cn)", "t = add(s, i)",
+        "r = relu(t)"],
+    "several of one shape, with stride": [
+        "x 4x6x6", "c = conv2d(x, 4, 6, 3x3) padding=[1,1] stride=[2,2]",
+        "d = conv2d(x, 4, 6, 3x3) padding=[1,1] stride=[2,2]",
+        "dn = batch_norm2d(d, 6)", "e = conv2d(x, 4, 6, 1x1) stride=[2,2]",
+        "s = add(c, dn)", "t = add(s, e)", "r = relu(t)"],
+    "rows and columns": [
+        "x 4x6x6", SAME, "d = conv2d(x, 4, 4, 1x3) padding=[0,1]",
+        "e = conv2d(x, 4, 4, 3x1) padding=[1,0]", "s = add(c, d)",
+        "t = add(s, e)", "n = batch_norm2d(t, 4)"],
+    "an average": [
+        "x 4x6x6", SAME,
+        "a = avg_pool2d(x) kernel_size=3 stride=1 padding=1 "
+        "count_include_pad=True", "an = batch_norm2d(a, 4)",
+        "s = add(c, an)", "r = relu(s)"],
+    "groups of groups": [
+        "x 4x6x6", "c = conv2d(x, 4, 4, 3x3) padding=[1,1] groups=2",
+        "d = conv2d(x, 4, 4, 1x1) groups=4", "s = add(c, d)",
+        "t = add(s, x)", "r = relu(t)"],
+    "holes": [
+        "x 4x6x6", "c = conv2d(x, 4, 4, 3x3) padding=[2,2] dilation=[2,2]",
+        "d = conv2d(x, 4, 4, 1x1)", "s = sub(d, c)", "r = relu(s)"],
+    "constants": [
+        "x 4x6x6", SAME, "n = batch_norm2d(c, 4)",
+        "const zero []", "o = add(n, zero)", "const gamma [4,1,1]",
+        "m = batch_norm2d(x, 4)", "b = sub(o, m)", "g = mul(gamma, b)",
+        "s = add(x, g)", "r = relu(s)"],
+    "in a block with another sum": [
+        "x 4x6x6", "f = relu(x)", SAME.replace("(x", "(f"),
+        "d = conv2d(f, 4, 4, 1x1)", "s = add(c, d)", "t = add(x, s)",
+        "r = relu(t)"],
+    "after another": [
+        "x 4x6x6", "z = conv2d(x, 4, 4, 1x1)", SAME.replace("(x", "(z"),
+        "n = batch_norm2d(z, 4)", "s = add(n, c)", "r = relu(s)"],
+    "along one axis": [
+        "x 4x9", "c = conv1d(x, 4, 4, 3) padding=[1]",
+        "d = conv1d(x, 4, 4, 1)", "s = add(c, d)"],
+}
+
+# What is no sum of branches of one value with like windows.
+APART = {
+    "another value": [
+        "x 4x6x6", "f = relu(x)", SAME, "d = conv2d(f, 4, 4, 1x1)",
+        "s = add(c, d)", "r = relu(s)"],
+    "a ReLU in between": [
+        "x 4x6x6", SAME, "f = relu(c)", "d = conv2d(x, 4, 4, 1x1)",
+        "s = add(f, d)", "r = relu(s)"],
+    "another reader": [
+        "x 4x6x6", SAME, "d = conv2d(x, 4, 4, 1x1)", "s = add(c, d)",
+        "r = maximum(s, d)"],
+    "a branch that is an output": [
+        "x 4x6x6", SAME, "d = conv2d(x, 4, 4, 1x1)", "s = add(c, d)",
+        "output a d", "output b s"],
+    "another stride": [
+        "x 4x6x6", "c = conv2d(x, 4, 4, 3x3) padding=[1,1] stride=[2,2]",
+        "d = conv2d(x, 4, 4, 4x4)", "s = add(c, d)", "r = relu(s)"],
+    "taps beside those of the larger": [
+        "x 4x6x6", "c = conv2d(x, 4, 4, 3x3) padding=[2,2] dilation=[2,2]",
+        "d = conv2d(x, 4, 4, 3x3) padding=[1,1]", "s = add(c, d)"],
+    "one map against one number": [
+        "x 4x1x1", "c = conv2d(x, 4, 4, 3x3) padding=[2,2]",
+        "d = conv2d(x, 4, 4, 1x1)", "s = add(c, d)"],
+    "an average of fewer taps at the border": [
+        "x 4x6x6", SAME,
+        "a = avg_pool2d(x) kernel_size=3 stride=1 padding=1 "
+        "count_include_pad=False", "s = add(c, a)"],
+    "the largest of a window": [
+        "x 4x6x6", SAME,
+        "a = max_pool2d(x) kernel_size=3 stride=1 padding=1 dilation=1 "
+        "ceil_mode=False", "s = add(c, a)"],
+    "a constant for each position": [
+        "x 4x6x6", SAME, "const map [4,6,6]", "g = mul(c, map)",
+        "d = conv2d(x, 4, 4, 1x1)", "s = add(g, d)"],
+    "a product": [
+        "x 4x6x6", SAME, "d = conv2d(x, 4, 4, 1x1)", "s = mul(c, d)"],
+}
+
+
 class Folded(ProgramTest):
     def make(self, lines, name="net.safetensors"):
         if not any(line.startswith("output") for line in lines):
@@ -134,8 +219,8 @@ class Folded(ProgramTest):
         Drawn("\n".join(lines)).save(self.path(name))
         return name
 
-    def fold(self, lines):
-        report = self.report("bnfuse", "--force", self.make(lines),
+    def fold(self, lines, *options):
+        report = self.report("bnfuse", *options, "--force", self.make(lines),
                              "folded.safetensors")
         self.assertTrue(report["equivalent"])
         self.assertEqual(report["verdict"]["level"], "CERTIFIED",
@@ -195,6 +280,35 @@ class Folded(ProgramTest):
             self.assertEqual(len(report["remarks"]),
                              str(lines).count("batch_norm") - 1)
 
+    def test_branches_become_one_convolution(self):
+        for what, lines in MERGED.items():
+            with self.subTest(what):
+                report = self.fold(lines, "--merge-branches")
+                after = [layer["layer"].split("(")[0]
+                         for layer in report["after"]]
+                self.assertNotIn("BatchNorm2d", after)
+                self.assertLessEqual(after.count("add"), "block" in what)
+                self.assertEqual(sum(l.startswith("Conv") for l in after),
+                                 1 + ("another" in what.split()[-1:]
+                                      and what.startswith("after")))
+
+    def test_what_is_no_sum_of_branches_is_not_merged(self):
+        for what, lines in APART.items():
+            with self.subTest(what):
+                self.refuse(UNSUPPORTED, ["has no"], "bnfuse",
+                            "--merge-branches", self.make(lines), "out.bin")
+
+    def test_a_batch_norm_beside_what_is_not_merged_is_folded(self):
+        lines = [*APART["another value"], "o = conv2d(r, 4, 2, 1x1)",
+                 "on = batch_norm2d(o, 2)"]
+        report = self.fold(lines, "--merge-branches")
+        self.assertNotIn("BatchNorm", str(report["after"]))
+        self.assertIn("'add'", str(report["after"]))
+
+    def test_one_number_of_a_merged_convolution_off_is_seen(self):
+        self.fold(MERGED["constants"], "--merge-branches")
+        self.see_each_number()
+
     def test_a_negative_variance_is_a_fault_of_the_file(self):
         for lines in ((CONV.format("x"), "n = batch_norm2d(c, 3) negative",
                        "r = relu(n)"),
@@ -205,12 +319,39 @@ class Folded(ProgramTest):
                         "folded.safetensors")
 
     def test_one_number_off_is_no_fold(self):
-        """Each parameter of the folded file, by a unit or by its shift."""
         self.fold(FOLDED["after a ReLU"])
+        self.see_each_number()
+
+    def test_a_merge_of_windows_that_are_not_alike_is_no_rewrite(self):
+        """As if the average had as many taps at the border as inside, and as
+        if the convolution read what is after the batch norm there."""
+        average = APART["an average of fewer taps at the border"]
+        shifted = ["x 4x6x6", "n = batch_norm2d(x, 4)", SAME.replace("(x", "(n"),
+                   "d = conv2d(n, 4, 4, 1x1)", "s = add(c, d)"]
+        for lines, each, reason in (
+                (average, 1 / 9, "is an average whose windows are not alike"),
+                (shifted, 0, "has zeros in its padding")):
+            self.make(lines)
+            merged = Drawn("x 4x6x6\n" + SAME + "\noutput s c")
+            shape, data = merged.tensors["c.weight"]
+            weights = checkpoint.floats((shape, data))
+            for o in range(4):
+                for tap in range(9):
+                    weights[o * 45 + tap] += each
+            merged.tensors["c.weight"] = checkpoint.tensor(shape, weights)
+            merged.save(self.path("merged.safetensors"))
+            done = self.run_program(
+                "ptfold", "check", "--require", "certified",
+                "net.safetensors", "merged.safetensors")
+            self.assertEqual(done.returncode, DIFFERENT)
+            self.assertIn(reason, " ".join(done.stdout.decode().split()))
+
+    def see_each_number(self):
+        """Each parameter of the folded file, off by its last bit."""
         metadata, tensors = checkpoint.read_safetensors(
             self.path("folded.safetensors"))
         for name, (shape, data) in tensors.items():
-            for k in range(0, len(data), 4):
+            for k in range(0, len(data), max(4, len(data) // 80 * 4)):
                 damaged = bytearray(data)
                 damaged[k] ^= 1
                 checkpoint.write_safetensors(
