@@ -6,6 +6,11 @@
  * that of |m| q + (|v| + q) r, which is norm(m) norm(q) + norm(r) (norm(v) +
  * norm(q)) of the row and the column at most (Cauchy and Schwarz).
  *
+ * Of all errors together, dA B' + A dB for B' = B + dB, the norm is at most R_A
+ * max norm(B') + max norm(A) R_B over the matrices, and sqrt(c) of an R whose
+ * matrix is c times an operand.  norm(A)^2 is at most the sum of all squares,
+ * and the largest sum of magnitudes of a row times that of a column.
+ *
  * SPDX-License-Identifier: Apache-2.0
  */
 #include "exact/exact.h"
@@ -17,6 +22,8 @@ typedef struct work {
     double *rows[2], *columns[2];
     int *exponent;
     int64_t *at;
+    double *sums;   /* of the columns of a matrix */
+    double most[2]; /* norms of A and B' */
 } work;
 
 static bool weights(const void *context, int64_t row, int plane, int64_t from,
@@ -69,6 +76,53 @@ static void set_norms(const work *w, int64_t second, double most[2])
     }
 }
 
+/* A bound of the 2-norm of |m| + r, or with 'plain' of |m|. */
+static double norm_of(const work *w, const ptf_fixed *v, int64_t at,
+                      int64_t rows, int64_t columns, bool plain)
+{
+    const ptf_exact *exact = w->step->exact;
+    double scale = ptf_fixed_scale(v), squares = 0, row = 0, column = 0;
+    double unit = ldexp(1.0, -PTF_DIGIT_BITS * exact->n);
+    memset(w->sums, 0, (size_t)columns * sizeof(*w->sums));
+    for (int64_t i = 0; i < rows; i++) {
+        double sum = 0, square = 0;
+        for (int64_t j = 0; j < columns; j++, at++) {
+            double x = fabs(ptf_fixed_double(v, exact->n, at, scale));
+            x += plain ? 0 : v->radius[at] * unit;
+            w->sums[j] += x;
+            sum += x;
+            square += x * x;
+        }
+        squares += square;
+        row = fmax(row, sum);
+    }
+    for (int64_t j = 0; j < columns; j++)
+        column = fmax(column, w->sums[j]);
+    return sqrt(fmin(squares, row * column)) * PTF_UP_STEP;
+}
+
+static void add_norms(work *w, int64_t second)
+{
+    const ptf_exact_step *s = w->step;
+    double a = norm_of(w, s->in[0], w->first, w->m.rows, w->m.terms, true);
+    double b = norm_of(w, s->in[1], second, w->m.terms, w->m.columns, false);
+    w->most[0] = fmax(w->most[0], a);
+    w->most[1] = fmax(w->most[1], b < HUGE_VAL ? b : HUGE_VAL);
+}
+
+static double norm_of_errors(const work *w, double lost)
+{
+    const ptf_exact_step *s = w->step;
+    double sizes[2] = {(double)(w->m.rows * w->m.terms),
+                       (double)(w->m.terms * w->m.columns)};
+    double norm = sqrt((double)s->out->count) * lost;
+    for (int k = 0; k < 2; k++) {
+        double copies = (double)w->m.count * sizes[k] / (double)s->in[k]->count;
+        norm += w->most[1 - k] * s->in[k]->norm * sqrt(fmax(copies, 1));
+    }
+    return norm * PTF_UP_STEP;
+}
+
 static bool allocate(ptf_arena *arena, work *w)
 {
     size_t rows = (size_t)w->m.rows, room = (size_t)ptf_sums_room(w->m.columns);
@@ -78,9 +132,11 @@ static bool allocate(ptf_arena *arena, work *w)
         if (w->rows[k] == NULL || w->columns[k] == NULL)
             return false;
     }
+    int64_t wide = ptf_max_i64(w->m.columns, w->m.terms);
+    w->sums = ptf_arena_array(arena, (size_t)wide + 1, sizeof(double));
     w->exponent = ptf_arena_array(arena, rows, sizeof(int));
     w->at = ptf_arena_array(arena, room, sizeof(int64_t));
-    return w->exponent != NULL && w->at != NULL;
+    return w->exponent != NULL && w->at != NULL && w->sums != NULL;
 }
 
 /* The grid is that of all products: first all norms, then it. */
@@ -128,8 +184,10 @@ static ptf_status run(work *w, ptf_error *err)
         sums.in_first = ptf_matrix_at(&w->m, 1, i) * w->m.terms * w->m.columns;
         sums.out_first = i * w->m.rows * w->m.columns;
         set_norms(w, sums.in_first, most);
+        add_norms(w, sums.in_first);
         status = ptf_sums_run(&sums, err);
     }
+    s->out->norm = norm_of_errors(w, sums.lost);
     return status;
 }
 
