@@ -175,6 +175,15 @@ ptf_status ptf_lower_known(ptf_lowering *l, const ptf_argument *a,
 ptf_status ptf_lower_element(ptf_lowering *l, const ptf_argument_int *n,
                              bool leads, int64_t *out);
 bool ptf_lower_is_true(const ptf_lowering *l, const char *name);
+/* True for an argument that is this value, or has it in its list. */
+static inline bool ptf_lower_reads(const ptf_argument *a, int value)
+{
+    bool some = a->kind == PTF_ARGUMENT_VALUE && a->value == value;
+    for (int k = 0; a->kind == PTF_ARGUMENT_VALUES && k < a->count; k++)
+        some = some || a->values[k] == value;
+    return some;
+}
+
 /* True for None, and for an empty list. */
 bool ptf_lower_is_none(const ptf_lowering *l, const char *name);
 /* True where the argument is a tensor, whatever it has become. */
@@ -501,6 +510,11 @@ const ptf_aten_row *ptf_aten_find(const char *name, const ptf_schema *schema);
 
 /* True for an operator that writes to its first tensor, in place. */
 bool ptf_schema_writes_first(const ptf_schema *schema);
+
+/* Where the largest numbers of a pool's windows are, its second result: by the
+ * attributes of the pool, which has given its first. */
+ptf_status ptf_lower_places(ptf_lowering *l, const ptf_attrs *pool, int axes,
+                            bool adaptive);
 
 /* A convolution whose weight or bias is computed: a product of its windows. */
 ptf_status ptf_lower_conv_of_values(ptf_lowering *l);

@@ -1,6 +1,5 @@
 /*
- * Pools.  Those that give places, too, give the numbers alone: a call that
- * reads the places is refused.
+ * Pools.  Where a largest number is, is computed only for what reads it.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -49,7 +48,9 @@ static ptf_status lower_pool(ptf_lowering *l, const ptf_aten_row *row)
         return ptf_lower_refuse(l, "expected a window of at least 1");
     a.ceil_mode = ptf_lower_is_true(l, "ceil_mode");
     a.count_include_pad = ptf_lower_is_true(l, "count_include_pad");
-    return ptf_lower_samples(l, row->op, &a, "self", axes + 1, NULL);
+    status = ptf_lower_samples(l, row->op, &a, "self", axes + 1, NULL);
+    return status == PTF_OK && !mean ? ptf_lower_places(l, &a, axes, false)
+                                     : status;
 }
 
 static ptf_status lower_adaptive(ptf_lowering *l, const ptf_aten_row *row)
@@ -62,8 +63,10 @@ static ptf_status lower_adaptive(ptf_lowering *l, const ptf_aten_row *row)
         if (size[i] < 1 || size[i] > INT32_MAX)
             status = ptf_lower_refuse(l, "expected an output of at least 1");
     }
-    return status == PTF_OK
-               ? ptf_lower_samples(l, row->op, &a, "self", axes + 1, NULL)
+    if (status == PTF_OK)
+        status = ptf_lower_samples(l, row->op, &a, "self", axes + 1, NULL);
+    return status == PTF_OK && !ptf_op_pool_kind(row->op).mean
+               ? ptf_lower_places(l, &a, axes, true)
                : status;
 }
 

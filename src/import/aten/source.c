@@ -68,15 +68,6 @@ static ptf_status lower_full(ptf_lowering *l, const ptf_aten_row *row)
                             : status;
 }
 
-/* The argument is this value, or has it in its list. */
-static bool reads(const ptf_argument *a, int value)
-{
-    bool some = a->kind == PTF_ARGUMENT_VALUE && a->value == value;
-    for (int k = 0; a->kind == PTF_ARGUMENT_VALUES && k < a->count; k++)
-        some = some || a->values[k] == value;
-    return some;
-}
-
 /* The call writes to all of it, and reads nothing of it. */
 static bool overwrites(const ptf_program_node *call, int value)
 {
@@ -84,7 +75,7 @@ static bool overwrites(const ptf_program_node *call, int value)
     bool fills =
         row != NULL && row->fills && ptf_schema_writes_first(call->schema);
     for (int i = 1; i < call->argument_count; i++)
-        fills = fills && !reads(&call->arguments[i], value);
+        fills = fills && !ptf_lower_reads(&call->arguments[i], value);
     return fills;
 }
 
@@ -105,7 +96,7 @@ static ptf_status lower_empty(ptf_lowering *l, const ptf_aten_row *row)
     for (int i = 0; i < g->node_count && value >= 0; i++) {
         const ptf_program_node *node = &g->nodes[i];
         for (int k = 0; k < node->argument_count && first == NULL; k++)
-            first = reads(&node->arguments[k], value) ? node : NULL;
+            first = ptf_lower_reads(&node->arguments[k], value) ? node : NULL;
     }
     if (value >= 0 && !has_elements(ptf_lower_value(l, value)))
         return lower_full(l, row);
