@@ -42,9 +42,9 @@ ptf_status ptf_program_load_json(ptf_program *program, ptf_entry *entry,
     ptf_origin origin = {program->file.name, entry->name};
     *out = NULL;
     ptf_status status = ptf_program_load(program, entry, err);
-    return status == PTF_OK ? ptf_json_parse(&origin, entry->data, entry->size,
-                                             MAX_VALUES, out, err)
-                            : status;
+    return status == PTF_OK
+               ? ptf_program_parse(&origin, entry, MAX_VALUES, out, err)
+               : status;
 }
 
 /* ------------------------------------------------------------------- models */

@@ -84,7 +84,7 @@ typedef struct ptf_program_node {
     const char *name;   /* in PyTorch's graph; in old files the first result */
     const char *module; /* path of the module that called: "layer1.0.conv1" */
     const char *class;  /* of that module: "torch.nn.modules.conv.Conv2d" */
-    const ptf_metadata *metadata; /* as in the file: stack_trace and others */
+    const ptf_metadata *metadata; /* as in the file, without stack traces */
     int metadata_count;
 } ptf_program_node;
 

@@ -145,7 +145,11 @@ ptf_status ptf_program_find_model(ptf_program *p,
 /* Reads an entry in full and compares its checksum. */
 ptf_status ptf_program_load(ptf_program *program, ptf_entry *entry,
                             ptf_error *err);
-/* Parses one that is a JSON object. */
+/* Parses one that is a JSON object of at most so many values, but for texts
+ * that nobody reads, which are empty. */
+ptf_status ptf_program_parse(const ptf_origin *origin, const ptf_entry *entry,
+                             size_t most, json_t **out, ptf_error *err);
+/* The same of one that is to be loaded. */
 ptf_status ptf_program_load_json(ptf_program *program, ptf_entry *entry,
                                  json_t **out, ptf_error *err);
 

@@ -525,6 +525,28 @@ class Composed(ProgramTest):
                 self.assertEqual(*(sorted(np_bytes(self.path(p)))
                                    for p in ("a.npz", "b.npz")))
 
+    def test_parameters_that_are_added_keep_their_names(self):
+        p = pt2.Program()
+        p.input("x", [1, 2, 3])
+        p.parameter("token", [1, 1, 3], [1., 2., 3.])
+        p.parameter("position", [1, 3, 3], [i / 9 for i in range(9)])
+        p.call("torch.ops.aten.expand.default", {"more": [1, 1, 3]},
+               {"self": "token", "size": [1, -1, -1]})
+        p.call("torch.ops.aten.cat.default", {"both": [1, 3, 3]},
+               {"tensors": ["more", "x"], "dim": 1})
+        p.call("torch.ops.aten.add.Tensor", {"y": [1, 3, 3]},
+               {"self": "both", "other": "position"})
+        p.output("y")
+        source = p.save(self.path("in.pt2"))
+        self.succeed("ptfold", "convert", source, "net.bin")
+        out = self.write_net("net.bin")
+        self.assertEqual(set(state(out)), {"token", "position"})
+        again = self.succeed("ptfold", "convert", "--force", out, "net.bin")
+        self.assertIn("written", again)
+        self.assertEqual(set(state(self.write_net("net.bin"))),
+                         {"token", "position"})
+        self.succeed("ptfold", "check", source, out, "--require", "bitwise")
+
     def test_what_is_assumed_is_said_again(self):
         text = self.write("net.txt", b"""Block(
   (a): Conv2d(3, 4, kernel_size=(1, 1), stride=(1, 1), bias=False)
@@ -689,6 +711,34 @@ class Hostile(ProgramTest):
             else:
                 self.refuse(status, [], "ptfold", "convert", "--force", path,
                             "out.pt2")
+
+    def test_stack_traces_that_are_no_json_are_refused(self):
+        """They are left out of what is read, so they are looked at apart."""
+        p = self.program()
+        p.calls[0]["metadata"] = {"stack_trace": "HERE"}
+        path = p.save(self.path("in.pt2"))
+        held = {"a/" + k: v for k, v in entries(path).items()}
+        whole = held["a/models/model.json"]
+        for text, wrong in ((rb"a \"quoted\" \\ \/ \b\f\n\r\t trace", False),
+                            (rb"\u00e9", False), ("\u00e9".encode(), False),
+                            (b"", False), (rb"\\", False),
+                            (b"\n", True), (b"\0", True), (rb"\x", True),
+                            (b"\xff", True), (rb"\ud800", True),
+                            (b'" "', True), (b"\\", True)):
+            with self.subTest(text):
+                held["a/models/model.json"] = whole.replace(b"HERE", text)
+                with zipfile.ZipFile(path, "w") as out:
+                    for name, data in held.items():
+                        out.writestr(name, data)
+                if not wrong:
+                    self.succeed("ptfold", "convert", "--force", path,
+                                 "out.pt2")
+                    got = calls(self.path("out.pt2"))[0]["metadata"]
+                    self.assertEqual(got["stack_trace"], json.loads(
+                        b'"' + text + b'"'))
+                    continue
+                self.refuse(DAMAGED, ["models/model.json", "JSON"], "ptfold",
+                            "info", path)
 
     def test_an_input_that_is_named_twice_is_refused(self):
         p = self.program()

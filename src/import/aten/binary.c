@@ -5,6 +5,12 @@
  */
 #include "import/aten/aten.h"
 
+ptf_status ptf_lower_add_two(ptf_lowering *l, ptf_op op, int a, int b, int *out)
+{
+    ptf_attrs attrs = ptf_lower_defaults(op);
+    return ptf_lower_add(l, op, &attrs, 2, (const int[]){a, b}, NULL, out);
+}
+
 /* An argument that is a tensor, or a number. */
 ptf_status ptf_lower_operand(ptf_lowering *l, const char *name, int *out)
 {

@@ -8,6 +8,12 @@
 #include <float.h>
 #include <math.h>
 
+ptf_status ptf_lower_add_plain(ptf_lowering *l, ptf_op op, int input, int *out)
+{
+    ptf_attrs attrs = ptf_lower_defaults(op);
+    return ptf_lower_add_one(l, op, &attrs, input, out);
+}
+
 /* What is divided by must be a number that f32 holds with all its bits. */
 static ptf_status check_divisors(ptf_lowering *l, ptf_op op, const ptf_attrs *a)
 {

@@ -194,18 +194,6 @@ ptf_status ptf_lower_add_one(ptf_lowering *l, ptf_op op, const ptf_attrs *attrs,
     return ptf_lower_add(l, op, attrs, 1, &input, NULL, out);
 }
 
-ptf_status ptf_lower_add_two(ptf_lowering *l, ptf_op op, int a, int b, int *out)
-{
-    ptf_attrs attrs = ptf_lower_defaults(op);
-    return ptf_lower_add(l, op, &attrs, 2, (const int[]){a, b}, NULL, out);
-}
-
-ptf_status ptf_lower_add_plain(ptf_lowering *l, ptf_op op, int input, int *out)
-{
-    ptf_attrs attrs = ptf_lower_defaults(op);
-    return ptf_lower_add_one(l, op, &attrs, input, out);
-}
-
 ptf_status ptf_lower_reshape(ptf_lowering *l, int input, const ptf_shape *shape,
                              int *out)
 {
@@ -286,6 +274,18 @@ static ptf_status node_of_tensor(ptf_lowering *l, const ptf_tensor *tensor,
     return add_constant(l, own, out);
 }
 
+/* The state dict's name goes to what is read in its place. */
+static ptf_status swap_names(ptf_lowering *l, int a, int b)
+{
+    ptf_node *nodes[2] = {&l->net->nodes[a], &l->net->nodes[b]};
+    const char *const names[2] = {nodes[1]->name, nodes[0]->name};
+    for (int i = 0; i < 2; i++) {
+        const ptf_tensor *t = nodes[i]->tensors[PTF_ROLE_WEIGHT];
+        ((ptf_tensor *)(uintptr_t)t)->name = nodes[i]->name = names[i];
+    }
+    return PTF_OK;
+}
+
 static ptf_tensor first_row(const ptf_tensor *tensor)
 {
     ptf_tensor t = *tensor;
@@ -328,7 +328,8 @@ static ptf_status drop_batch(ptf_lowering *l, int constant, int *out)
             }
         }
     }
-    return status == PTF_OK ? add_constant(l, &t, out) : status;
+    status = status == PTF_OK ? add_constant(l, &t, out) : status;
+    return status == PTF_OK ? swap_names(l, constant, *out) : status;
 }
 
 /* What was expanded to a batch of any size, by the name that it has where that
