@@ -8,7 +8,7 @@
 #ifndef PTF_BASE_H
 #define PTF_BASE_H
 
-#include "ptfold.h"
+#include "ptfold_tool.h"
 
 #include <signal.h>
 #include <stdarg.h>

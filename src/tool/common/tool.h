@@ -1,5 +1,6 @@
 /*
- * tool: what the programs share.  They see the library through ptfold.h only.
+ * tool: what the programs share.  They see the library
+ * through ptfold.h and ptfold_tool.h only.
  *
  * Results go to stdout, everything else to stderr; a program ends with the
  * status of tool_exit_code().
@@ -9,7 +10,7 @@
 #ifndef PTF_TOOL_H
 #define PTF_TOOL_H
 
-#include "ptfold.h"
+#include "ptfold_tool.h"
 
 #include <pthread.h>
 #include <stdlib.h>

@@ -8,7 +8,7 @@
 #ifndef PTF_TOOL_ORACLE_H
 #define PTF_TOOL_ORACLE_H
 
-#include "ptfold.h"
+#include "ptfold_tool.h"
 
 #include <ltc_load.h>
 

@@ -6,7 +6,7 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
-#include "ptfold.h"
+#include "ptfold_tool.h"
 
 #include <math.h>
 #include <setjmp.h>
