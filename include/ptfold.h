@@ -14,6 +14,10 @@
  * plan its net; so they may be freed in any order.  The library never prints
  * unless it is given a FILE, never exits, and never aborts on input.
  *
+ * Options may be NULL, which is all zero: the defaults.  'size' is sizeof the
+ * struct, so that later versions may add members; 0 stands for those that
+ * version 0.2 has.
+ *
  * SPDX-License-Identifier: Apache-2.0
  */
 #ifndef PTFOLD_H
@@ -164,8 +168,9 @@ typedef struct ptf_parameter {
     bool optional; /* num_batches_tracked */
 } ptf_parameter;
 
-/* Options of ptf_checkpoint_open; all zero means the defaults. */
+/* Options of ptf_checkpoint_open(). */
 typedef struct ptf_open_options {
+    size_t size; /* sizeof(ptf_open_options), or 0 */
     /*
      * Which state dict to read when the file holds several, as a dotted path
      * ("model_state_dict", "ema.state_dict").  NULL: the one that fits the
@@ -281,8 +286,8 @@ PTF_API ptf_status ptf_checkpoint_save(const ptf_checkpoint *ckpt,
 typedef struct ptf_program ptf_program;
 
 typedef struct ptf_program_options {
-    size_t struct_size; /* sizeof(ptf_program_options) */
-    const char *model;  /* of an archive with several; NULL: the only one */
+    size_t size;       /* sizeof(ptf_program_options), or 0 */
+    const char *model; /* of an archive with several; NULL: the only one */
 } ptf_program_options;
 
 /*
@@ -322,7 +327,7 @@ typedef struct ptf_net ptf_net;
  * defaults.
  */
 typedef struct ptf_net_options {
-    size_t size; /* sizeof(ptf_net_options) */
+    size_t size; /* sizeof(ptf_net_options), or 0 */
     /*
      * The caller's word that forward() of every class in the text runs each
      * module once, as printed, with nothing between them.
@@ -597,8 +602,9 @@ typedef struct ptf_count {
     ptf_operations parameter_gradient;
 } ptf_count;
 
-/* Options of ptf_net_count; all zero means the defaults. */
+/* Options of ptf_net_count(). */
 typedef struct ptf_count_options {
+    size_t size;                      /* sizeof(ptf_count_options), or 0 */
     int64_t batch;                    /* 0: 1 */
     const ptf_convention *convention; /* of 'conventional'; NULL: "macs" */
     /*
@@ -624,8 +630,9 @@ PTF_API ptf_status ptf_net_count(const ptf_net *net, const ptf_shape *inputs,
 
 typedef struct ptf_plan ptf_plan;
 
-/* Options of ptf_plan_make; all zero means the defaults. */
+/* Options of ptf_plan_make(). */
 typedef struct ptf_plan_options {
+    size_t size;         /* sizeof(ptf_plan_options), or 0 */
     int threads;         /* 0: the CPUs that this process may use */
     const char *isa;     /* "ref", "avx2", "avx512", "neon"; NULL: best */
     size_t memory_limit; /* bytes of what ptf_plan_memory() counts; 0: none */
@@ -735,8 +742,9 @@ typedef enum ptf_filter {
     PTF_FILTER_BICUBIC,
 } ptf_filter;
 
-/* What happens to an image, in this order; all zero means the defaults. */
+/* What happens to an image, in this order. */
 typedef struct ptf_image_options {
+    size_t size;        /* sizeof(ptf_image_options), or 0 */
     int rank;           /* dimensions of one input in an array; 0: 3 */
     bool channels_last; /* arrays are height x width x channels */
     const char *array;  /* which array of an .npz; NULL: the only one fit */
@@ -823,8 +831,9 @@ typedef struct ptf_gradient ptf_gradient;
 /* What to differentiate by; 0 stands for both. */
 enum { PTF_WRT_INPUT = 1, PTF_WRT_PARAMETERS = 2 };
 
-/* Options of ptf_gradient_make(); all zero means the defaults. */
+/* Options of ptf_gradient_make(). */
 typedef struct ptf_gradient_options {
+    size_t size; /* sizeof(ptf_gradient_options), or 0 */
     unsigned by;
     int threads; /* these three as in ptf_plan_options */
     const char *isa;
@@ -1097,6 +1106,7 @@ typedef struct ptf_difference {
 typedef struct ptf_check ptf_check;
 
 typedef struct ptf_check_options {
+    size_t size;       /* sizeof(ptf_check_options), or 0 */
     int threads;       /* 0: the CPUs that this process may use */
     double atol, rtol; /* for WITHIN TOLERANCE */
     int64_t max_ulps;  /* for CERTIFIED_WITHIN; 0: no parameter may be off */

@@ -27,7 +27,7 @@ int main(int argc, char **argv)
     if (status == PTF_OK) {
         ptf_net_input(net, 0, &port);
         int64_t side = port.shape.dim[1]; /* 224, of 256 after resizing */
-        ptf_image_options how = {3,
+        ptf_image_options how = {.rank = 3,
                                  .channels = 3,
                                  .resize = {side * 8 / 7},
                                  .crop = {side, side},

@@ -132,6 +132,13 @@ ptf_users *ptf_users_add(ptf_users *users);
 /* One less. */
 void ptf_users_drop(ptf_users *users);
 
+/*
+ * What the caller asks for in options, as this library knows them: 'out' gets
+ * as many of its 'size' bytes as the caller's own 'size', the first member,
+ * says; the others, and all of them for NULL, are zero.
+ */
+void ptf_options_read(const void *options, void *out, size_t size);
+
 /* Memory that is released all at once. */
 typedef struct ptf_arena {
     struct ptf_arena_block *blocks;
@@ -141,7 +148,6 @@ typedef struct ptf_arena {
 void *ptf_arena_alloc(ptf_arena *arena, size_t size);
 /* The same for 'count' elements; NULL on overflow too. */
 void *ptf_arena_array(ptf_arena *arena, size_t count, size_t size);
-/* A copy of 'size' bytes with a zero after. */
 /*
  * Makes room for one more element after 'count'.  The array moves when it is
  * full, to twice the capacity; the old one stays in the arena.  False when out
@@ -149,6 +155,7 @@ void *ptf_arena_array(ptf_arena *arena, size_t count, size_t size);
  */
 bool ptf_arena_grow(ptf_arena *arena, void **array, int count, int *capacity,
                     size_t size);
+/* A copy of 'size' bytes with a zero after. */
 char *ptf_arena_copy(ptf_arena *arena, const char *text, size_t size);
 char *ptf_arena_printf(ptf_arena *arena, const char *fmt, ...) PTF_PRINTF(2, 3);
 void ptf_arena_free(ptf_arena *arena);

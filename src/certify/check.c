@@ -408,8 +408,7 @@ ptf_status ptf_check_make(const ptf_net *a, const ptf_net *b,
     ptf_check *c = ptf_alloc(sizeof(*c));
     if (c == NULL)
         return ptf_fail_memory(err);
-    if (options != NULL)
-        c->options = *options;
+    ptf_options_read(options, &c->options, sizeof(c->options));
     c->certificate.goal = c->options.bound > 0 ? c->options.bound : PTF_BOUND;
     ptf_verdict_init(&c->verdict, c->options.atol, c->options.rtol);
     call how = {c, a, b, inputs};

@@ -233,12 +233,11 @@ static ptf_status read_file(ptf_checkpoint *ckpt,
                             const ptf_open_options *options,
                             ptf_checkpoint **out, ptf_error *err)
 {
-    static const ptf_open_options defaults = {0};
-    if (options == NULL)
-        options = &defaults;
+    ptf_open_options all;
+    ptf_options_read(options, &all, sizeof(all));
     ptf_status status = ptf_archive_open(&ckpt->file, &ckpt->archive, err);
     if (status == PTF_OK)
-        status = read_kind(ckpt, options, err);
+        status = read_kind(ckpt, &all, err);
     if (status == PTF_OK)
         status = index_names(ckpt, err);
     if (status != PTF_OK) {

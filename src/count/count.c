@@ -334,21 +334,21 @@ static ptf_status count_layers(const counting *c, ptf_count *layers,
 static ptf_status read_options(const ptf_count_options *options, counting *c,
                                ptf_error *err)
 {
-    static const ptf_count_options defaults = {0};
-    const ptf_count_options *o = options != NULL ? options : &defaults;
-    c->batch = o->batch != 0 ? o->batch : 1;
+    ptf_count_options o;
+    ptf_options_read(options, &o, sizeof(o));
+    c->batch = o.batch != 0 ? o.batch : 1;
     if (c->batch < 1)
         return ptf_fail(err, PTF_ARGUMENT, NULL, PTF_NO_OFFSET,
                         "a batch of %lld: it must be at least 1",
                         (long long)c->batch);
     const ptf_convention *convention =
-        o->convention != NULL ? o->convention : ptf_convention_at(0);
+        o.convention != NULL ? o.convention : ptf_convention_at(0);
     c->convention = ptf_convention_formulas(convention);
     if (c->convention == NULL)
         return ptf_fail(err, PTF_ARGUMENT, NULL, PTF_NO_OFFSET,
                         "there is no convention \"%s\"", convention->name);
     for (int i = 0; i < c->net->input_count; i++)
-        c->wanted[i] = o->input_gradient;
+        c->wanted[i] = o.input_gradient;
     return PTF_OK;
 }
 

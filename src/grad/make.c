@@ -210,22 +210,22 @@ ptf_status ptf_gradient_make(const ptf_net *net, const ptf_shape *inputs,
                              int64_t batch, const ptf_gradient_options *options,
                              ptf_gradient **out, ptf_error *err)
 {
-    static const ptf_gradient_options defaults;
-    const ptf_gradient_options *o = options != NULL ? options : &defaults;
+    ptf_gradient_options o;
+    ptf_options_read(options, &o, sizeof(o));
     *out = NULL;
     ptf_gradient *g = ptf_alloc(sizeof(*g));
     if (g == NULL)
         return ptf_fail_memory(err);
     ptf_isa isa = ptf_isa_default();
-    if (o->isa != NULL)
-        ptf_isa_parse(o->isa, &isa); /* the plan refuses what is none */
+    if (o.isa != NULL)
+        ptf_isa_parse(o.isa, &isa); /* the plan refuses what is none */
     g->net = net;
     ptf_users_add(net->users);
     g->batch = batch;
-    g->by = o->by != 0 ? o->by : PTF_WRT_INPUT | PTF_WRT_PARAMETERS;
-    g->threads = o->threads > 0 ? o->threads : ptf_thread_count();
+    g->by = o.by != 0 ? o.by : PTF_WRT_INPUT | PTF_WRT_PARAMETERS;
+    g->threads = o.threads > 0 ? o.threads : ptf_thread_count();
     ptf_plan_options plan = {
-        .threads = g->threads, .isa = o->isa, .runs = o->runs};
+        .threads = g->threads, .isa = o.isa, .runs = o.runs};
     g->kernels = ptf_kernels_get(isa);
     making m = {g, inputs, &plan};
     ptf_status status = ptf_call_ieee(make, &m, err);

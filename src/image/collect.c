@@ -269,8 +269,7 @@ static ptf_status set_options(ptf_images *images,
                               const ptf_image_options *options, ptf_error *err)
 {
     ptf_image_options *o = &images->options;
-    if (options != NULL)
-        *o = *options;
+    ptf_options_read(options, o, sizeof(*o));
     if (o->rank == 0)
         o->rank = 3;
     for (int d = 0; d < 2; d++) {

@@ -16,9 +16,6 @@ typedef struct ptf_reading {
     const char *model;   /* the file whose pickled model the text is of */
 } ptf_reading;
 
-/* All of them: a caller of another version knows more or less; NULL: none. */
-ptf_net_options ptf_net_options_of(const ptf_net_options *options);
-
 /* ptf_net_make() without a checkpoint. */
 ptf_status ptf_net_parse(const char *text, const char *text_name,
                          const ptf_reading *how, ptf_net **out, ptf_error *err);

@@ -453,15 +453,6 @@ ptf_status ptf_net_read(const char *text, const char *text_name,
     return ptf_net_parse(text, text_name, &how, out, err);
 }
 
-ptf_net_options ptf_net_options_of(const ptf_net_options *options)
-{
-    ptf_net_options all = {.size = sizeof(all)};
-    size_t size = options == NULL ? 0 : options->size;
-    if (size > 0)
-        memcpy(&all, options, size < sizeof(all) ? size : sizeof(all));
-    return all;
-}
-
 /* The input's usual shape, of a net that does not say it. */
 static void take_input(ptf_net *net, const ptf_shape *shape)
 {
@@ -476,7 +467,8 @@ ptf_status ptf_net_make(const char *text, const char *text_name,
                         const ptf_net_options *options, ptf_net **out,
                         ptf_error *err)
 {
-    const ptf_net_options all = ptf_net_options_of(options);
+    ptf_net_options all;
+    ptf_options_read(options, &all, sizeof(all));
     *out = NULL;
     if (text == NULL && ckpt == NULL)
         return ptf_fail(err, PTF_ARGUMENT, NULL, PTF_NO_OFFSET,

@@ -155,25 +155,21 @@ static ptf_status make_values(ptf_plan *plan, const ptf_shape *inputs,
 
 /* -------------------------------------------------------------------- plan */
 
-static ptf_status choose_kernels(ptf_plan *plan,
-                                 const ptf_plan_options *options,
+static ptf_status choose_kernels(ptf_plan *plan, const ptf_plan_options *o,
                                  ptf_error *err)
 {
     ptf_isa isa = ptf_isa_default();
-    if (options != NULL && options->isa != NULL &&
-        (!ptf_isa_parse(options->isa, &isa) || !ptf_isa_here(isa)))
+    if (o->isa != NULL && (!ptf_isa_parse(o->isa, &isa) || !ptf_isa_here(isa)))
         return ptf_fail(err, PTF_ARGUMENT, NULL, PTF_NO_OFFSET,
                         "instruction set \"%s\" is not one that this machine "
                         "has",
-                        options->isa);
+                        o->isa);
     plan->kernels = ptf_kernels_get(isa);
-    plan->threads = options != NULL && options->threads > 0
-                        ? options->threads
-                        : ptf_thread_count();
-    plan->keep = options != NULL && options->keep;
-    plan->inspect = options != NULL && options->inspect;
-    plan->runs = options != NULL ? options->runs : 0;
-    plan->memory_limit = options != NULL ? options->memory_limit : 0;
+    plan->threads = o->threads > 0 ? o->threads : ptf_thread_count();
+    plan->keep = o->keep;
+    plan->inspect = o->inspect;
+    plan->runs = o->runs;
+    plan->memory_limit = o->memory_limit;
     return PTF_OK;
 }
 
@@ -245,7 +241,9 @@ ptf_status ptf_plan_make(const ptf_net *net, const ptf_shape *inputs,
     ptf_plan *plan = ptf_alloc(sizeof(*plan));
     if (plan == NULL)
         return ptf_fail_memory(err);
-    ptf_status status = make(plan, net, inputs, batch, options, err);
+    ptf_plan_options all;
+    ptf_options_read(options, &all, sizeof(all));
+    ptf_status status = make(plan, net, inputs, batch, &all, err);
     if (status == PTF_OK)
         *out = plan;
     else

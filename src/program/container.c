@@ -115,11 +115,10 @@ static void list_names(const ptf_program *p, char *out, size_t size)
     }
 }
 
-static ptf_status choose_model(ptf_program *p,
-                               const ptf_program_options *options,
+/* The one that is wanted; NULL: the only one. */
+static ptf_status choose_model(ptf_program *p, const char *wanted,
                                ptf_error *err)
 {
-    const char *wanted = options != NULL ? options->model : NULL;
     char list[120];
     ptf_origin origin = {p->file.name, NULL};
     list_names(p, list, sizeof(list));
@@ -282,8 +281,7 @@ void ptf_payloads_close(ptf_program_reader *r)
 /* ---------------------------------------------------------------- all of it */
 
 /* Finds the model that is meant, its graph's entry and the extra files. */
-ptf_status ptf_program_find_model(ptf_program *p,
-                                  const ptf_program_options *options,
+ptf_status ptf_program_find_model(ptf_program *p, const char *wanted,
                                   ptf_error *err)
 {
     static const char *const only[] = {"model"};
@@ -300,7 +298,7 @@ ptf_status ptf_program_find_model(ptf_program *p,
     if (status == PTF_OK && p->model_count == 0)
         return refuse_without_model(p, err);
     if (status == PTF_OK)
-        status = choose_model(p, options, err);
+        status = choose_model(p, wanted, err);
     if (status == PTF_OK && !old)
         p->json = find_entry(p, models, json);
     if (status == PTF_OK && p->json == NULL)

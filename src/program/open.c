@@ -108,9 +108,11 @@ static ptf_status read_graph_entry(ptf_program *p, ptf_error *err)
 static ptf_status read_file(ptf_program *p, const ptf_program_options *options,
                             ptf_program **out, ptf_error *err)
 {
+    ptf_program_options all;
+    ptf_options_read(options, &all, sizeof(all));
     ptf_status status = ptf_archive_open(&p->file, &p->archive, err);
     if (status == PTF_OK)
-        status = ptf_program_find_model(p, options, err);
+        status = ptf_program_find_model(p, all.model, err);
     if (status == PTF_OK)
         status = read_graph_entry(p, err);
     if (status != PTF_OK) {

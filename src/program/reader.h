@@ -138,8 +138,7 @@ ptf_status ptf_payloads_open(ptf_program_reader *r);
 void ptf_payloads_close(ptf_program_reader *r);
 
 /* Finds the model that is meant, its graph's entry and the extra files. */
-ptf_status ptf_program_find_model(ptf_program *p,
-                                  const ptf_program_options *options,
+ptf_status ptf_program_find_model(ptf_program *p, const char *wanted,
                                   ptf_error *err);
 
 /* Reads an entry in full and compares its checksum. */

@@ -80,7 +80,8 @@ static ptf_net *read_text(const ptf_net_options *o)
 ptf_status ptf_net_open(const char *path, const ptf_net_options *options,
                         ptf_net **out, ptf_error *err)
 {
-    const ptf_net_options all = ptf_net_options_of(options);
+    ptf_net_options all;
+    ptf_options_read(options, &all, sizeof(all));
     ptf_open_options open = {.key = all.key};
     ptf_checkpoint *ckpt;
     *out = NULL;
