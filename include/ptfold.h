@@ -59,6 +59,13 @@ typedef struct ptf_error {
     char message[PTF_MESSAGE_SIZE];
 } ptf_error;
 
+/*
+ * Fills 'err' (NULL is fine) with a text of the caller's own, made such a
+ * line; returns 'status'.
+ */
+PTF_API ptf_status ptf_error_set(ptf_error *err, ptf_status status,
+                                 const char *message);
+
 /* "1.0.0"; the version of the library that is running. */
 PTF_API const char *ptf_version(void);
 

@@ -12,13 +12,6 @@
 /* ------------------------------------------------------------------ errors */
 
 /*
- * Fills 'err' (NULL is fine) with a text of the caller's own, made such a
- * line; returns 'status'.
- */
-PTF_API ptf_status ptf_error_set(ptf_error *err, ptf_status status,
-                                 const char *message);
-
-/*
  * Writes 'text' with \xNN escapes for the bytes of control characters, of what
  * is no UTF-8, and of characters that are not seen or change how others are
  * (zero width, direction of writing, line separators): texts out of files must
