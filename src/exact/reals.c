@@ -109,7 +109,8 @@ static int64_t bits_from(const int64_t *digits, int64_t count, int64_t first)
     }
     int64_t low = at >= 0 && at < count ? digits[at] : 0;
     int64_t high = at + 1 >= 0 && at + 1 < count ? digits[at + 1] : 0;
-    return (low >> bit | high << (PTF_DIGIT_BITS - bit)) & PTF_DIGIT_MASK;
+    uint64_t above = (uint64_t)high << (PTF_DIGIT_BITS - bit);
+    return (low >> bit | (int64_t)above) & PTF_DIGIT_MASK;
 }
 
 /* Its highest bit is the second one below that of the sign. */
