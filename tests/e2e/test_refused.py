@@ -90,6 +90,17 @@ CALLS = (
         "output_padding": [0, 0], "groups": 1}, (2, 5, 2, 2), (
         ("stride", [], "2 integers as stride"),
         ("transposed", None, "expected bool for 'transposed'", DAMAGED))),
+    ("add.Tensor", {"self": "x", "other": "x"}, X, (
+        (RESULT, pt2.meta(X, pt2.BOOL), "gives real numbers for its arguments, "
+         "got a recorded dtype of bool"),
+        (RESULT, {**pt2.meta(X), "layout": 5}, "expected a strided result"))),
+    ("mul_.Tensor", {"self": "x", "other": 2.0}, X, (
+        (RESULT, pt2.meta(X, pt2.BOOL), "expected float32, as its 'self' is"),)),
+    ("gt.Scalar", {"self": "x", "other": 0.5}, pt2.meta(X, pt2.BOOL), (
+        (RESULT, pt2.meta(X), "gives bools for its arguments"),)),
+    ("gelu.default", {"self": "x"}, X, (
+        (RESULT, pt2.meta(X, pt2.BOOL), "computes with 'x', which is float32"),
+        )),
     ("batch_norm.default", {**NORM, "training": False,
                             "cudnn_enabled": False}, X, (
         ("training", True, "call model.eval() before torch.export.export()"),
@@ -224,7 +235,8 @@ CALLS = (
         ("dtype", {"as_scalar_type": pt2.FLOAT64}, "sums in float64"))),
     ("pow.Scalar", {"self": 2.0, "exponent": "x"}, X, (
         ("exponent", "complex", "a constant is complex64"),
-        (RESULT, pt2.meta(X, pt2.INT64), "integers that may be beyond 2^24"))),
+        (RESULT, pt2.meta(X, pt2.INT64), "computes with 'x', which is float32, "
+         "got a recorded dtype of int64"))),
     ("linspace.default", {"start": 0, "end": 1, "steps": 4}, (4,), (
         ("steps", -1, "expected 0 to 2^24 numbers"), ("steps", HUGE, "numbers"),
         (RESULT, pt2.meta((4,), pt2.INT64), "a number that int64 or float32"))),
@@ -329,7 +341,8 @@ CALLS = (
     ("cumsum.default", {"self": "x", "dim": 1}, X, (
         ("dim", 4, "dimension of 4"), ("self", "three", "dimension of 1"),
         (RESULT, pt2.meta(X, pt2.FLOAT64), "computes in float64"),
-        (RESULT, pt2.meta(X, pt2.INT64), "integers that may be beyond 2^24"))),
+        (RESULT, pt2.meta(X, pt2.INT64), "computes with 'x', which is float32, "
+         "got a recorded dtype of int64"))),
     ("all.dim", {"self": "x", "dim": 1}, pt2.meta((2, 4, 4), pt2.BOOL), (
         ("dim", 4, "dimension of 4"), ("dim", 0, "got a recorded shape"))),
     ("lstm.input", {"input": "cube", "hx": ["state", "state"],

@@ -124,6 +124,9 @@ static inline ptf_dtype ptf_lower_result_dtype(const ptf_lowering *l)
     return result >= 0 ? ptf_lower_value(l, result)->dtype : PTF_DTYPE_F32;
 }
 
+/* Of a call whose result has the highest kind of its operands. */
+ptf_status ptf_lower_check_promoted(ptf_lowering *l);
+
 /* ------------------------------------------------------- arguments of calls */
 
 /* Refuses the call: "node 'add_3' (aten.add.Tensor in layer1): ...". */
@@ -515,6 +518,12 @@ bool ptf_schema_writes_first(const ptf_schema *schema);
  * attributes of the pool, which has given its first. */
 ptf_status ptf_lower_places(ptf_lowering *l, const ptf_attrs *pool, int axes,
                             bool adaptive);
+
+/*
+ * Refuses a call whose results cannot have the dtypes that are recorded, as far
+ * as that follows from its arguments.
+ */
+ptf_status ptf_lower_check_dtypes(ptf_lowering *l, const ptf_aten_row *row);
 
 /* A convolution whose weight or bias is computed: a product of its windows. */
 ptf_status ptf_lower_conv_of_values(ptf_lowering *l);

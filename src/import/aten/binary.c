@@ -105,7 +105,8 @@ static ptf_status lower_bits(ptf_lowering *l, const ptf_aten_row *row)
 {
     if (ptf_lower_result_dtype(l) != PTF_DTYPE_BOOL)
         return ptf_lower_refuse(l, "works on the bits of integers");
-    return lower_binary(l, row);
+    ptf_status status = ptf_lower_check_promoted(l);
+    return status == PTF_OK ? lower_binary(l, row) : status;
 }
 
 /* Bounds that are tensors; max counts more than min. */

@@ -180,6 +180,8 @@ ptf_status ptf_lower_row(ptf_lowering *l, const ptf_program_node *call)
     const ptf_aten_row *row = ptf_aten_find(call->target, call->schema);
     ptf_lower_begin(l, call);
     ptf_status status = check_wide(l, call);
+    if (status == PTF_OK && row != NULL)
+        status = ptf_lower_check_dtypes(l, row);
     if (status != PTF_OK)
         return status;
     return row != NULL ? row->lower(l, row)
@@ -401,7 +403,15 @@ static ptf_status take_inputs(ptf_lowering *l)
     ptf_status status = PTF_OK;
     for (int i = 0; i < p->input_count && status == PTF_OK; i++) {
         const ptf_program_input *input = &p->inputs[i];
-        if (input->tensor != NULL && input->value >= 0)
+        const ptf_program_value *v =
+            input->value >= 0 ? ptf_lower_value(l, input->value) : NULL;
+        if (v != NULL && v->kind == PTF_PROGRAM_TENSOR &&
+            v->layout != PTF_PROGRAM_STRIDED)
+            status = fail(l,
+                          "input '%s': expected a strided tensor, got a "
+                          "recorded layout of another kind",
+                          input->name);
+        else if (input->tensor != NULL && input->value >= 0)
             status = take_tensor(l, input);
         else if (is_users(input))
             status = take_input(l, input);

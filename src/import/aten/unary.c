@@ -94,7 +94,8 @@ static ptf_status lower_bitwise_not(ptf_lowering *l, const ptf_aten_row *row)
 {
     if (ptf_lower_result_dtype(l) != PTF_DTYPE_BOOL)
         return ptf_lower_refuse(l, "works on the bits of integers");
-    return lower_unary(l, row);
+    ptf_status status = ptf_lower_check_promoted(l);
+    return status == PTF_OK ? lower_unary(l, row) : status;
 }
 
 const ptf_aten_row ptf_aten_unary[] = {

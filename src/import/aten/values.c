@@ -576,6 +576,9 @@ static ptf_status check_recorded(ptf_lowering *l, const ptf_program_value *v,
 static ptf_status check_dtype(ptf_lowering *l, const ptf_program_value *v,
                               int node)
 {
+    if (v->layout != PTF_PROGRAM_STRIDED)
+        return ptf_lower_refuse(l, "expected a strided result, got a recorded "
+                                   "layout of another kind");
     if (ptf_dtype_is_integer(v->dtype))
         return ptf_lower_check_integer(l, node);
     return v->dtype == PTF_DTYPE_F32 || v->dtype == PTF_DTYPE_BOOL

@@ -4,10 +4,8 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
-#include "make_program.h"
-#include "program/program.h"
+#include "program_source.h"
 
-#include <jansson.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -18,58 +16,20 @@ static const char *folder;
 
 /* ------------------------------------------------------------- the fixtures */
 
-/* A program's archive, of which tests change the graph or the weights. */
-typedef struct source {
-    ptf_file file;
-    ptf_archive archive;
+static void open_source(const char *name, program_source *s)
+{
     char path[4096];
-    char names[64][128]; /* of the entries, with a root */
-    program_entry entries[64];
-    size_t count, graph, weights; /* numbers of entries */
-} source;
-
-static void open_source(const char *name, source *s)
-{
-    snprintf(s->path, sizeof(s->path), "%s/%s.pt2", folder, name);
-    assert_int_equal(ptf_file_open(s->path, &s->file, NULL), PTF_OK);
-    assert_int_equal(ptf_archive_open(&s->file, &s->archive, NULL), PTF_OK);
-    assert_in_range(s->archive.count, 1, 64);
-    s->count = s->archive.count;
-    for (size_t i = 0; i < s->count; i++) {
-        const ptf_entry *e = &s->archive.entries[i];
-        snprintf(s->names[i], sizeof(s->names[i]), "a/%s", e->name);
-        s->entries[i] = (program_entry){s->names[i], e->data, e->size};
-        if (strcmp(e->name, "models/model.json") == 0)
-            s->graph = i;
-        if (strcmp(e->name, "data/weights/model_weights_config.json") == 0)
-            s->weights = i;
-    }
-}
-
-static void close_source(source *s)
-{
-    ptf_archive_close(&s->archive);
-    ptf_file_close(&s->file);
-}
-
-static json_t *parse(const source *s, size_t entry)
-{
-    json_t *root =
-        json_loadb(s->entries[entry].data, s->entries[entry].size, 0, NULL);
-    assert_non_null(root);
-    return root;
+    snprintf(path, sizeof(path), "%s/%s.pt2", folder, name);
+    program_source_open(path, s);
 }
 
 /* Opens the archive with that text in place of an entry's. */
-static ptf_status open_changed(const source *s, size_t entry, const char *text,
-                               ptf_program **out, ptf_error *err)
+static ptf_status open_changed(const program_source *s, size_t entry,
+                               const char *text, ptf_program **out,
+                               ptf_error *err)
 {
-    program_entry entries[64];
     ptf_buffer zip;
-    memcpy(entries, s->entries, sizeof(entries));
-    entries[entry].data = text;
-    entries[entry].size = strlen(text);
-    make_zip(entries, s->count, &zip);
+    program_source_change(s, entry, text, &zip);
     ptf_status status =
         ptf_program_open_memory(zip.data, zip.size, "f", NULL, out, err);
     if (status == PTF_OK) { /* what it says must be readable */
@@ -84,8 +44,8 @@ static ptf_status open_changed(const source *s, size_t entry, const char *text,
     return status;
 }
 
-static ptf_status open_json(const source *s, size_t entry, const json_t *root,
-                            ptf_error *err)
+static ptf_status open_json(const program_source *s, size_t entry,
+                            const json_t *root, ptf_error *err)
 {
     ptf_program *program;
     char *text = json_dumps(root, JSON_COMPACT);
@@ -198,7 +158,7 @@ static void calls_know_their_module_and_text(void **state)
 /* --------------------------------------------------------------- any change */
 
 typedef struct tally {
-    source *s;
+    program_source *s;
     json_t *root;
     size_t entry;
     size_t opened, refused;
@@ -214,21 +174,6 @@ static void try_it(tally *t)
         fail_msg("%d: %s", (int)status, err.message);
 }
 
-/* What takes a value's place. */
-static json_t *substitute(int i)
-{
-    switch (i) {
-    case 0: return json_null();
-    case 1: return json_true();
-    case 2: return json_integer(-1);
-    case 3: return json_integer(INT64_MAX);
-    case 4: return json_string("x");
-    case 5: return json_array();
-    case 6: return json_object();
-    default: return NULL;
-    }
-}
-
 static void change(tally *t, json_t *value);
 
 static void change_member(tally *t, json_t *object, const char *key)
@@ -238,7 +183,7 @@ static void change_member(tally *t, json_t *object, const char *key)
     json_object_del(object, key);
     try_it(t);
     json_t *other;
-    for (int i = 0; (other = substitute(i)) != NULL; i++) {
+    for (int i = 0; (other = program_substitute(i)) != NULL; i++) {
         json_object_set_new(object, key, other);
         try_it(t);
     }
@@ -256,7 +201,7 @@ static void change_element(tally *t, json_t *array, size_t index)
     try_it(t);
     json_array_remove(array, index);
     json_t *other;
-    for (int i = 0; (other = substitute(i)) != NULL; i++) {
+    for (int i = 0; (other = program_substitute(i)) != NULL; i++) {
         json_array_set_new(array, index, other);
         try_it(t);
     }
@@ -288,10 +233,10 @@ static void change(tally *t, json_t *value)
 
 static void change_all(const char *name, bool weights)
 {
-    static source s;
+    static program_source s;
     open_source(name, &s);
     tally t = {.s = &s, .entry = weights ? s.weights : s.graph};
-    t.root = parse(&s, t.entry);
+    t.root = program_source_parse(&s, t.entry);
     change(&t, t.root);
     print_message("%s: %zu changes refused, %zu opened\n", name, t.refused,
                   t.opened);
@@ -299,7 +244,7 @@ static void change_all(const char *name, bool weights)
     ptf_error err;
     assert_int_equal(open_json(&s, t.entry, t.root, &err), PTF_OK);
     json_decref(t.root);
-    close_source(&s);
+    program_source_close(&s);
 }
 
 static void no_part_of_the_json_is_trusted(void **state)
@@ -436,10 +381,10 @@ static void faults_are_named_with_their_place(void **state)
 {
     (void)state;
     for (size_t i = 0; i < PTF_ARRAY_SIZE(changes); i++) {
-        static source s;
+        static program_source s;
         ptf_error err = {PTF_OK, ""};
         open_source(changes[i].fixture, &s);
-        json_t *root = parse(&s, s.graph);
+        json_t *root = program_source_parse(&s, s.graph);
         set(root, changes[i].path, changes[i].json);
         ptf_status status = open_json(&s, s.graph, root, &err);
         if (status != changes[i].status ||
@@ -448,7 +393,7 @@ static void faults_are_named_with_their_place(void **state)
                      (int)changes[i].status, changes[i].words, (int)status,
                      err.message);
         json_decref(root);
-        close_source(&s);
+        program_source_close(&s);
     }
 }
 
@@ -469,11 +414,11 @@ static void tensors_reach_nothing_outside_of_their_entry(void **state)
     };
     (void)state;
     for (size_t i = 0; i < PTF_ARRAY_SIZE(rows); i++) {
-        static source s;
+        static program_source s;
         char path[128];
         ptf_error err = {PTF_OK, ""};
         open_source("net", &s);
-        json_t *root = parse(&s, s.weights);
+        json_t *root = program_source_parse(&s, s.weights);
         json_t *own = json_object_get(
             json_object_get(json_object_get(root, "config"), "fc.bias"),
             "tensor_meta");
@@ -486,7 +431,7 @@ static void tensors_reach_nothing_outside_of_their_entry(void **state)
             fail_msg("%zu: expected '%s', got %d '%s'", i, rows[i].words,
                      (int)status, err.message);
         json_decref(root);
-        close_source(&s);
+        program_source_close(&s);
     }
 }
 
