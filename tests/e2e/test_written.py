@@ -410,6 +410,7 @@ class Rewritten(ProgramTest):
                         "--merge-branches")
         self.assertEqual([c["outputs"][0] for c in calls(out)],
                          [{"as_tensor": {"name": "a"}}])
+        self.assertIn("c.weight", state(out))  # changed, not written anew
 
     def test_a_long_chain_of_constants_goes(self):
         p = pt2.Program()
