@@ -115,6 +115,11 @@ static void say_before(const ptf_net_edit *edit, int norm, bool between,
                  "norm alone to read it",
                  edit->nodes[shared].name, edit->nodes[shared].class_name,
                  ptf_net_consumers(edit->net, shared));
+    else if (before->attrs.out_channels != edit->nodes[norm].attrs.in_channels)
+        snprintf(text, WHY,
+                 "%s (%s) before it has %lld channels, this batch norm %lld",
+                 name, class_name, (long long)before->attrs.out_channels,
+                 (long long)edit->nodes[norm].attrs.in_channels);
     else if (!ptf_norm_fits(before, flat[source], &edit->nodes[norm]))
         snprintf(text, WHY,
                  "%s (%s) before it works on the last axis, and this batch "

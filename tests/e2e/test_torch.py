@@ -135,8 +135,9 @@ class PyTorch(ProgramTest):
         torch.manual_seed(3)
         net = nn.Sequential(
             nn.BatchNorm2d(3), nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4),
-            nn.ReLU(), nn.BatchNorm2d(4), nn.Conv2d(4, 2, 3, bias=False),
-            nn.BatchNorm2d(2), nn.Flatten(), nn.BatchNorm1d(18)).eval()
+            nn.ReLU(), nn.BatchNorm2d(4),
+            nn.Conv2d(4, 2, 3, padding=1, bias=False), nn.BatchNorm2d(2),
+            nn.Flatten(), nn.BatchNorm1d(50)).eval()
         for norm in net:
             if isinstance(norm, (nn.BatchNorm1d, nn.BatchNorm2d)):
                 nn.init.uniform_(norm.weight, 0.5, 2)
@@ -147,10 +148,10 @@ class PyTorch(ProgramTest):
         for output in ("out.pt", "out.safetensors"):
             report = self.report("bnfuse", "--arch", "a.txt", "a.pt", output)
             self.assertEqual([r["layer"] for r in report["remarks"]],
-                             ["0", "4", "8"])
+                             ["4", "8"])
         # What PyTorch calls the layers that are left.
         folded = nn.Sequential(
-            net[0], nn.Conv2d(3, 4, 3), net[3], net[4], nn.Conv2d(4, 2, 3),
+            nn.Conv2d(3, 4, 3), net[3], net[4], nn.Conv2d(4, 2, 3, padding=1),
             net[7], net[8]).eval()
         folded.load_state_dict(torch.load(self.path("out.pt")), strict=True)
         self.succeed("ptfold", "convert", "out.safetensors", "again.pt")

@@ -82,13 +82,14 @@ static const float *numbers(const ptf_node *node, ptf_role role)
     return node->tensors[role] != NULL ? node->tensors[role]->data : NULL;
 }
 
-/* What became of node i of the original. */
+/* What became of node i of the original; NULL: it is in another one. */
 static const ptf_node *folded_from(const ptf_net *folded, int i)
 {
-    int k = 1;
-    while (folded->nodes[k].origin != i)
-        k++;
-    return &folded->nodes[k];
+    for (int k = 1; k < folded->node_count; k++) {
+        if (folded->nodes[k].origin == i)
+            return &folded->nodes[k];
+    }
+    return NULL;
 }
 
 /* Layer i of the original, and the batch norm (or NULL) that went into it. */
@@ -160,6 +161,20 @@ static bool has_norms_in_a_row(const ptf_net *net)
     return found;
 }
 
+/* Into the layer after it, for which the chain rule above is not. */
+static bool goes_forward(const ptf_net *net, const ptf_net *folded)
+{
+    bool found = false;
+    for (int i = 1; i < net->node_count; i++) {
+        int before = i - 1;
+        while (before > 0 && net->nodes[before].op == PTF_OP_DROPOUT)
+            before--;
+        found |= is_norm(&net->nodes[i]) && folded_from(folded, i) == NULL &&
+                 !ptf_op_is(net->nodes[before].op, PTF_FAMILY_PRODUCT);
+    }
+    return found;
+}
+
 static double largest_of(const ptf_gradient *g, const ptf_shape *input)
 {
     double most = 0;
@@ -201,7 +216,8 @@ static void folded_nets_have_the_gradients_of_their_originals(void **unused)
         if (strstr(net.text, "BatchNorm") != NULL &&
             !has_norms_in_a_row(net.f.net) &&
             ptf_net_rewrite(net.f.net, ptf_rewrite_find("fold_batchnorm"), NULL,
-                            &p.folded, NULL) == PTF_OK) {
+                            &p.folded, NULL) == PTF_OK &&
+            !goes_forward(net.f.net, p.folded)) {
             p.a = gradient_of(net.f.net, &net.input);
             p.b = gradient_of(p.folded, &net.input);
             p.most = largest_of(p.a, &net.input);

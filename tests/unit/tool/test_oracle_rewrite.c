@@ -82,7 +82,9 @@ static void each_rewrite_of_drawn_nets_is_the_same_function(void **state)
     }
     for (size_t k = 0; ptf_rewrite_at(k) != NULL; k++) {
         printf("%s: %d nets\n", ptf_rewrite_at(k)->name, done[k]);
-        if (judging.count >= 500)
+        /* Chains have no branches. */
+        bool branches = strcmp(ptf_rewrite_at(k)->name, "merge_branches") == 0;
+        if (judging.count >= 500 && !branches)
             assert_true(done[k] > 50);
     }
     printf("they moved outputs by at most %.2g of what is allowed\n", largest);
@@ -168,13 +170,12 @@ static void compare_fold(const drawn_net *net, const ptf_net *folded,
         torch.tensor_free(p[i]);
 }
 
-/* The nearest node in that direction that does something, or the input. */
+/* The nearest node in that direction that changes numbers, or the input. */
 static int neighbour(const ptf_net *net, int i, int step)
 {
     do
         i += step;
-    while (i > 0 && i < net->node_count &&
-           ptf_op_is_identity(net->nodes[i].op));
+    while (i > 0 && i < net->node_count && ptf_op_is_alias(net->nodes[i].op));
     return i < net->node_count ? i : 0;
 }
 
