@@ -207,7 +207,8 @@ static ptf_status read_places(ptf_lowering *l, const ptf_argument *list,
         axis++;
     }
     int last = p->count - 1;
-    p->together = p->axis[last] - p->axis[0] == last;
+    if (status == PTF_OK)
+        p->together = p->axis[last] - p->axis[0] == last;
     return status;
 }
 
