@@ -90,17 +90,17 @@ typedef enum ptf_schema_type {
     PTF_SCHEMA_GENERATOR,
 } ptf_schema_type;
 
-/* "Tensor(a!)? self", "SymInt[2] stride=[1, 1]". */
+/* "Tensor(a!)? self", "SymInt[2] stride=[1, 1]".  There are thousands: small. */
 typedef struct ptf_schema_argument {
     const char *name;
-    ptf_schema_type type;
-    bool is_list, is_optional;
-    bool has_optional_elements; /* Tensor?[] */
-    bool is_keyword;            /* stands after the '*' */
-    bool has_default;
-    bool is_written;        /* the '!': the call writes to it */
+    ptf_schema_type type : 8;
+    bool is_list : 1, is_optional : 1;
+    bool has_optional_elements : 1; /* Tensor?[] */
+    bool is_keyword : 1;            /* stands after the '*' */
+    bool has_default : 1;
+    bool is_written : 1;    /* the '!': the call writes to it */
     char alias;             /* the letter of its storage, or 0 */
-    int size;               /* of a list whose length is fixed: int[2]; or 0 */
+    uint8_t size;           /* of a list whose length is fixed: int[2]; or 0 */
     ptf_argument otherwise; /* meaningful with has_default */
 } ptf_schema_argument;
 
