@@ -100,7 +100,7 @@ static void invert(const quotient *q, const int64_t *b, int64_t *r,
         bool exactly = true;
         double x = 1 / ptf_lane_double(b, n, i, q->scale[1]);
         if (!(fabs(x) < ldexp(0.5, q->inverse)))
-            x = 0; /* of a divisor that is 0, or behind the last */
+            x = 0; /* of a divisor that is 0, or after the last */
         ptf_digits_of(x, q->inverse, k, own, &exactly);
         for (int l = 0; l < k; l++)
             r[l * PTF_LANES + i] = own[l];

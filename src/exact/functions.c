@@ -30,7 +30,7 @@
  *     256 (m + 1) (m + 2) a_(m+2) = -j (m + 1) a_(m+1) - m a_m,
  *
  * integers but for the a.  j is below 450, so that an error in one is no larger
- * in those behind it, and each has a new unit of one digit more at most.  A
+ * in those after it, and each has a new unit of one digit more at most.  A
  * node's a_0 and a_1 are y(1) and y'(1) of the one before it, where those of 0
  * are 1/2 and 1 / (16 sqrt(2 pi)): what that is off by, 2^20 v, stays below
  * 2^20 v, as Phi is linear in it and no steeper than there.  By Cramer's bound

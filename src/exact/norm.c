@@ -101,7 +101,7 @@ static void find_mean(group *g)
         g->average = 0;
 }
 
-/* c of a block, k digits of exponent E + 1; 0 behind the last. */
+/* c of a block, k digits of exponent E + 1; 0 after the last. */
 static void centre(const group *g, int64_t block, int64_t *c)
 {
     const ptf_exact *exact = g->w->step->exact;

@@ -48,7 +48,7 @@ static int64_t find_top(const work *w, int64_t base, double *reach)
     return top;
 }
 
-/* exp(x - the largest) of a block, 0 behind the last one. */
+/* exp(x - the largest) of a block, 0 after the last one. */
 static void take_block(const work *w, int64_t base, int64_t top, int64_t block,
                        int64_t *to)
 {

@@ -478,7 +478,7 @@ static ptf_status put_reshape(ptf_composing *c)
     return PTF_OK;
 }
 
-/* Axes that come in front come behind the batch. */
+/* Axes that are in front come after the batch. */
 static ptf_status put_expand(ptf_composing *c)
 {
     ptf_composed *v = ptf_compose_operand(c, 0);

@@ -59,7 +59,7 @@ typedef struct ptf_plan_value {
 typedef struct ptf_thread_stats {
     double seconds;
     bool not_finite;      /* it saw NaN or infinity, */
-    bool norm_not_finite; /* or behind the norm alone */
+    bool norm_not_finite; /* or after the norm alone */
     bool looked;          /* it has just found some */
     bool bad_index;       /* an index that names no position: this one */
     float index;

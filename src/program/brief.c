@@ -11,7 +11,7 @@
  */
 #include "program/reader.h"
 
-/* The end of the string that begins behind a quote, NULL where it has none;
+/* The end of the string that begins after a quote, NULL where it has none;
  * 'plain' where nothing can be wrong with it. */
 static const char *string_end(const char *at, const char *end, bool *plain)
 {
