@@ -642,7 +642,7 @@ typedef struct ptf_plan_options {
     size_t size;         /* sizeof(ptf_plan_options), or 0 */
     int threads;         /* 0: the CPUs that this process may use */
     const char *isa;     /* "ref", "avx2", "avx512", "neon"; NULL: best */
-    size_t memory_limit; /* bytes of what ptf_plan_memory() counts; 0: none */
+    size_t memory_limit; /* bytes of ptf_plan_memory(); 0: the machine's */
     bool keep;           /* every layer's output, for ptf_plan_layer() */
     int runs;            /* how many there will be at least; 0: not known */
     bool inspect;        /* every layer's output, for ptf_plan_not_finite() */

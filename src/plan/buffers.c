@@ -6,6 +6,8 @@
  */
 #include "plan/plan.h"
 
+#include <unistd.h>
+
 enum { ALIGNMENT = 64, LINE = ALIGNMENT / sizeof(float) };
 
 /* Of one buffer; more cannot be had anywhere. */
@@ -26,16 +28,42 @@ void *ptf_plan_alloc(ptf_plan *plan, size_t size)
     return block;
 }
 
+/* Of the machine: what no plan without a limit of its own may go beyond, since
+ * a few bytes of a program can ask for any size. */
+static size_t machine_memory(void)
+{
+    long pages = sysconf(_SC_PHYS_PAGES), size = sysconf(_SC_PAGESIZE);
+    size_t bytes;
+    return pages > 0 && size > 0 &&
+                   ptf_mul_size((size_t)pages, (size_t)size, &bytes)
+               ? bytes
+               : SIZE_MAX;
+}
+
+/* The node with the largest value. */
+static const char *largest(const ptf_plan *plan)
+{
+    int at = 0;
+    for (int i = 1; i < plan->net->node_count; i++) {
+        if (plan->values[i].numel > plan->values[at].numel)
+            at = i;
+    }
+    return plan->net->nodes[at].name;
+}
+
 ptf_status ptf_plan_reserve(const ptf_plan *plan, size_t more, ptf_error *err)
 {
+    size_t limit =
+        plan->memory_limit != 0 ? plan->memory_limit : machine_memory();
     size_t need;
     if (!ptf_add_size(plan->memory, more, &need))
         need = SIZE_MAX;
-    if (plan->memory_limit == 0 || need <= plan->memory_limit)
+    if (need <= limit)
         return PTF_OK;
     return ptf_fail(err, PTF_MEMORY, NULL, PTF_NO_OFFSET,
-                    "the plan needs %zu bytes, and its limit is %zu", need,
-                    plan->memory_limit);
+                    "the plan needs %zu bytes, and its limit is %zu; the "
+                    "largest value is that of '%.100s'",
+                    need, limit, largest(plan));
 }
 
 /* ---------------------------------------------------------------- liveness */

@@ -394,9 +394,25 @@ static void what_is_not_finite_is_named_with_little_memory(void **unused)
     finish(&b);
 }
 
+static void what_takes_too_much_memory_is_named(void **unused)
+{
+    (void)unused;
+    build b;
+    build_hidden(&b);
+    ptf_plan *plan;
+    ptf_error err = {PTF_OK, ""};
+    ptf_plan_options o = {.memory_limit = 1000, .keep = true};
+    assert_int_equal(ptf_plan_make(&b.net, &b.input, 1, &o, &plan, &err),
+                     PTF_MEMORY);
+    assert_non_null(
+        strstr(err.message, "the largest value is that of 'hidden'"));
+    finish(&b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_takes_too_much_memory_is_named),
         cmocka_unit_test(stripes_give_the_bits_of_the_image_at_once),
         cmocka_unit_test(a_softmax_over_the_rows_of_one_channel_is_not_cut),
         cmocka_unit_test(a_reshape_between_maps_is_not_cut),
