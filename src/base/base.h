@@ -90,6 +90,17 @@ static inline int64_t ptf_ceil_div(int64_t a, int64_t b)
     return (a + b - 1) / b;
 }
 
+/* The greatest common divisor, 0 or more. */
+static inline int64_t ptf_gcd(int64_t a, int64_t b)
+{
+    while (b != 0) {
+        int64_t rest = a % b;
+        a = b;
+        b = rest;
+    }
+    return a < 0 ? -a : a;
+}
+
 /* True when no number is NaN or infinity. */
 static inline bool ptf_all_finite(const float *x, int64_t count)
 {
@@ -406,6 +417,8 @@ bool ptf_isa_parse(const char *text, ptf_isa *out);
  * 2's cpu.max does.
  */
 int ptf_cgroup_limit(const char *path, int most);
+/* Bytes of the machine's memory, or SIZE_MAX where it cannot be asked. */
+size_t ptf_machine_memory(void);
 
 /* ------------------------------------------------------------- text tables */
 

@@ -1,5 +1,5 @@
 /*
- * What the machine can do: instruction sets and CPUs.
+ * What the machine has: instruction sets, CPUs, memory.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -97,4 +97,14 @@ int ptf_thread_count(void)
     else if (sysconf(_SC_NPROCESSORS_ONLN) > 0)
         cpus = (int)sysconf(_SC_NPROCESSORS_ONLN);
     return ptf_cgroup_limit("/sys/fs/cgroup/cpu.max", cpus);
+}
+
+size_t ptf_machine_memory(void)
+{
+    long pages = sysconf(_SC_PHYS_PAGES), size = sysconf(_SC_PAGESIZE);
+    size_t bytes;
+    return pages > 0 && size > 0 &&
+                   ptf_mul_size((size_t)pages, (size_t)size, &bytes)
+               ? bytes
+               : SIZE_MAX;
 }

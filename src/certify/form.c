@@ -238,16 +238,6 @@ bool ptf_form_widen(ptf_forming *f, const ptf_node *like,
 
 /* -------------------------------------------------------------------- sums */
 
-static int64_t gcd(int64_t a, int64_t b)
-{
-    while (b != 0) {
-        int64_t rest = a % b;
-        a = b;
-        b = rest;
-    }
-    return a < 0 ? -a : a;
-}
-
 static ptf_form_taps join_taps(const ptf_form_taps *a, const ptf_form_taps *b)
 {
     int64_t a_end = a->first + a->step * (a->count - 1);
@@ -255,8 +245,8 @@ static ptf_form_taps join_taps(const ptf_form_taps *a, const ptf_form_taps *b)
     int64_t first = ptf_min_i64(a->first, b->first);
     int64_t end = ptf_max_i64(a_end, b_end);
     int64_t step =
-        gcd(gcd(a->count > 1 ? a->step : 0, b->count > 1 ? b->step : 0),
-            a->first - b->first);
+        ptf_gcd(ptf_gcd(a->count > 1 ? a->step : 0, b->count > 1 ? b->step : 0),
+                a->first - b->first);
     step = step == 0 ? 1 : step;
     return (ptf_form_taps){first, step, (end - first) / step + 1, a->stride};
 }
@@ -344,7 +334,7 @@ bool ptf_form_add(ptf_forming *f, const ptf_shape *shape, ptf_form *a,
     ptf_form sum = {.product = like,
                     .channels = a->channels,
                     .in = a->in,
-                    .groups = gcd(a->groups, b->groups)};
+                    .groups = ptf_gcd(a->groups, b->groups)};
     bool same = a->channels == b->channels && a->in == b->in &&
                 !ptf_op_is_transposed(a->product->op) &&
                 !ptf_op_is_transposed(b->product->op);

@@ -38,16 +38,6 @@ static int64_t parameter_count(tally *t, const ptf_node *node, ptf_role role)
     return count;
 }
 
-static int64_t greatest_divisor(int64_t a, int64_t b)
-{
-    while (b != 0) {
-        int64_t rest = a % b;
-        a = b;
-        b = rest;
-    }
-    return a;
-}
-
 /*
  * Taps along one axis of an adaptive pooling from 'in' to 'out' numbers.  The
  * windows cover every number once; of the out - 1 borders between windows,
@@ -56,7 +46,7 @@ static int64_t greatest_divisor(int64_t a, int64_t b)
  */
 static int64_t adaptive_taps(int64_t in, int64_t out)
 {
-    return in + out - greatest_divisor(in, out);
+    return in + out - ptf_gcd(in, out);
 }
 
 static int64_t count_taps(tally *t, const ptf_node *node, const ptf_shape *in,

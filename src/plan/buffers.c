@@ -6,8 +6,6 @@
  */
 #include "plan/plan.h"
 
-#include <unistd.h>
-
 enum { ALIGNMENT = 64, LINE = ALIGNMENT / sizeof(float) };
 
 /* Of one buffer; more cannot be had anywhere. */
@@ -28,18 +26,6 @@ void *ptf_plan_alloc(ptf_plan *plan, size_t size)
     return block;
 }
 
-/* Of the machine: what no plan without a limit of its own may go beyond, since
- * a few bytes of a program can ask for any size. */
-static size_t machine_memory(void)
-{
-    long pages = sysconf(_SC_PHYS_PAGES), size = sysconf(_SC_PAGESIZE);
-    size_t bytes;
-    return pages > 0 && size > 0 &&
-                   ptf_mul_size((size_t)pages, (size_t)size, &bytes)
-               ? bytes
-               : SIZE_MAX;
-}
-
 /* The node with the largest value. */
 static const char *largest(const ptf_plan *plan)
 {
@@ -53,8 +39,9 @@ static const char *largest(const ptf_plan *plan)
 
 ptf_status ptf_plan_reserve(const ptf_plan *plan, size_t more, ptf_error *err)
 {
+    /* a few bytes of a program can ask for any size */
     size_t limit =
-        plan->memory_limit != 0 ? plan->memory_limit : machine_memory();
+        plan->memory_limit != 0 ? plan->memory_limit : ptf_machine_memory();
     size_t need;
     if (!ptf_add_size(plan->memory, more, &need))
         need = SIZE_MAX;

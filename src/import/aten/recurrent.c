@@ -337,7 +337,7 @@ static ptf_status read_states(ptf_lowering *l, recurrence *r)
 static ptf_status read_parameters(ptf_lowering *l, recurrence *r)
 {
     const ptf_argument *a = ptf_program_argument(l->call, "params");
-    int64_t sets, least = r->has_biases ? 4 : 2;
+    int64_t sets = 0, least = r->has_biases ? 4 : 2;
     bool fits = a != NULL && a->kind == PTF_ARGUMENT_VALUES &&
                 ptf_mul_i64(r->layers, r->directions, &sets) && sets > 0 &&
                 sets <= a->count &&
