@@ -302,7 +302,7 @@ static void add_error(recorded *r, const float *run, ptf_balls balls)
 }
 
 /*
- * How far what was recorded can be off the exact outputs; rounds up.  Behind
+ * How far what was recorded can be off the exact outputs; rounds up.  After
  * the first node that says nothing, 'bad' unless -1, no ball is a proof.
  */
 static void add_proof(const ptf_expect *e, recorded *r, ptf_balls balls,

@@ -217,9 +217,8 @@ static ptf_status read_kind(ptf_checkpoint *ckpt,
     if (kind == PTF_ARCHIVE_EXPORT)
         return ptf_fail(err, PTF_UNSUPPORTED, &origin, PTF_NO_OFFSET,
                         "expected a PyTorch checkpoint, got a torch.export "
-                        "archive (.pt2); that format is not read yet: save "
-                        "model.state_dict() with torch.save(), and give the "
-                        "text of print(model) with --arch");
+                        "archive (.pt2), which has its network with it and "
+                        "takes no --arch and no --key");
     if (kind != PTF_ARCHIVE_SAFETENSORS && kind != PTF_ARCHIVE_INDEX)
         return read_pickled(ckpt, options, err);
     ptf_status status = kind == PTF_ARCHIVE_INDEX

@@ -7,7 +7,7 @@
  *
  *   product    x: the transposed convolution of g; w: the convolution of x
  *              with g as the filter; each has one multiply-add for each of
- *              the forward pass.  b: the sum of g.  Behind a sum s with
+ *              the forward pass.  b: the sum of g.  After a sum s with
  *              y = s * scale + shift, g * scale goes on; scale: the sum of
  *              g * s; shift: the sum of g.
  *   batch norm y = x * scale + shift in evaluation.  x: g * scale; weight: the

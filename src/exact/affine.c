@@ -3,7 +3,7 @@
  *
  * s and t are known to n + 1 digits.  s is off by 2^-(51 n + 27) of itself,
  * which moves y by less than 2^-20 h; t is rounded to the grid, h / 2, and so
- * is the product.  Behind a product W both are one linear map: the norm of the
+ * is the product.  After a product W both are one linear map: the norm of the
  * errors grows by norm(D W), D the scales, and never more than by their
  * product.
  *

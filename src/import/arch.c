@@ -52,14 +52,20 @@ static ptf_status fail_unknown(const ptf_checkpoint *ckpt,
                                const ptf_arch *nearest,
                                const ptf_key_mismatch *m, ptf_error *err)
 {
-    static const char advice[] = "give the text of print(model) with --arch";
+    static const char advice[] =
+        "give the text of print(model) with --arch, or "
+        "the model as torch.export.save() writes it";
     const ptf_origin file = {ptf_checkpoint_file(ckpt)->name, NULL};
     const ptf_origin *origin = &file;
     if (is_torchscript(ckpt))
         return ptf_fail(err, PTF_UNSUPPORTED, origin, PTF_NO_OFFSET,
                         "TorchScript's graph is not read, only its tensors; "
-                        "give the text of print(model), of the model before "
-                        "torch.jit, with --arch");
+                        "export the model before torch.jit with "
+                        "torch.export.save(), or give its print(model) with "
+                        "--arch");
+    if (ptf_checkpoint_tensor_count(ckpt) == 0)
+        return ptf_fail(err, PTF_UNSUPPORTED, origin, PTF_NO_OFFSET,
+                        "expected the tensors of a network, got none");
     if (nearest == NULL)
         return ptf_fail(err, PTF_UNSUPPORTED, origin, PTF_NO_OFFSET,
                         "the tensors are not those of a built-in network; %s",

@@ -56,7 +56,7 @@ static bool weights_after_weights(const ptf_net *net, int index, int *other)
     return is_weighted(net, index) && is_weighted(net, *other);
 }
 
-/* Behind nothing that it could belong to, and before what it fits. */
+/* After nothing that it could belong to, and before what it fits. */
 static bool norm_before_weights(const ptf_net *net, int index, int *other)
 {
     *other = before(net, index);

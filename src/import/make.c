@@ -112,7 +112,8 @@ static ptf_status read_layer(maker *m, const ptf_item *item, ptf_node *out)
 {
     if (!find_op(item, &out->op))
         return ptf_text_fail(m->err, PTF_UNSUPPORTED, m->text.name, m->line,
-                             "%.*s is a layer that ptfold does not know",
+                             "%.*s is a layer that ptfold does not know; "
+                             "torch.export.save() writes what it is made of",
                              (int)item->class_size, item->class_name);
     char message[256];
     const char *implied = ptf_op_implied(item->class_name, item->class_size);
@@ -132,7 +133,7 @@ static ptf_status read_layer(maker *m, const ptf_item *item, ptf_node *out)
 }
 
 /*
- * Behind a map, PyTorch's code flattens in forward(); an nn.Sequential has no
+ * After a map, PyTorch's code flattens in forward(); an nn.Sequential has no
  * code of its own, and its Linear works on the last dimension.
  */
 static ptf_status flatten_for(maker *m, const ptf_node *linear)

@@ -243,15 +243,27 @@ static ptf_status is_built_in(const ptf_net *net, bool *out, ptf_error *err)
 
 /* ---------------------------------------------------------------- the words */
 
+/* Bytes of a class name that are shown: at most 64, of whole characters. */
+static int shown(const char *name)
+{
+    size_t size = strnlen(name, 65);
+    if (size <= 64)
+        return (int)size;
+    for (size = 64; ((unsigned char)name[size] & 0xc0) == 0x80; size--)
+        ;
+    return (int)size;
+}
+
 ptf_status ptf_order_fail(const ptf_net *net, int container,
                           const ptf_reading *how, const char *text_name,
                           ptf_error *err)
 {
     static const char advice[] =
-        "wrap the modules as nn.Sequential, or, if it runs each once as "
-        "printed, give --in-order and --expect";
+        "export the model with torch.export.save(), wrap its modules as "
+        "nn.Sequential, or, if it runs each once as printed, give --in-order "
+        "and --expect";
     const ptf_container *c = &net->containers[container];
-    int size = strlen(c->class_name) < 64 ? (int)strlen(c->class_name) : 64;
+    int size = shown(c->class_name);
     if (how->model != NULL) {
         ptf_origin origin = {how->model, NULL};
         return ptf_fail(err, PTF_UNSUPPORTED, &origin, PTF_NO_OFFSET,
@@ -274,17 +286,6 @@ static bool is_new_class(const ptf_net *net, int container)
             return false;
     }
     return !c[container].in_order;
-}
-
-/* Bytes of a class name that are shown: at most 64, of whole characters. */
-static int shown(const char *name)
-{
-    size_t size = strnlen(name, 65);
-    if (size <= 64)
-        return (int)size;
-    for (size = 64; ((unsigned char)name[size] & 0xc0) == 0x80; size--)
-        ;
-    return (int)size;
 }
 
 /* "A.forward(), B.forward(), C.forward() and 2 more run their modules ..." */

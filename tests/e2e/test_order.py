@@ -103,8 +103,8 @@ class Order(ProgramTest):
             message = self.refuse(
                 UNSUPPORTED,
                 ["net.txt: line 2: class FNet is not nn.Sequential", "forward()",
-                 "wrap the modules as nn.Sequential", "--in-order",
-                 "--expect"], *command)
+                 "torch.export.save()", "wrap its modules as nn.Sequential",
+                 "--in-order", "--expect"], *command)
             self.assertLess(len(message), 300)
 
     def test_every_text_carries_the_assumption(self):
@@ -184,8 +184,13 @@ class Order(ProgramTest):
     def test_the_graph_of_torchscript_is_not_read(self):
         self.fixture("scripted.pt")
         self.refuse(UNSUPPORTED, ["scripted.pt: TorchScript's graph is not "
-                                  "read", "--arch"],
+                                  "read", "torch.export.save()", "--arch"],
                     "bnfuse", "scripted.pt", "out.bin")
+
+    def test_a_file_without_tensors_is_no_network(self):
+        checkpoint.write_torch(self.path("none.pt"), {})
+        self.refuse(UNSUPPORTED, ["none.pt: expected the tensors of a network, "
+                                  "got none"], "bnfuse", "none.pt", "out.bin")
 
     def test_a_sequence_assumes_nothing(self):
         for more in ((), ("--in-order",)):

@@ -243,7 +243,7 @@ ptf_status oracle_bound_softplus(oracle_walk *walk, const oracle_value *in,
 /*
  * Arguments that are off by r, and by u |x - max| from the subtraction, move
  * each output by a factor within exp(2 r) and exp(2 u |x - max|); exp, the
- * sum and the division add gamma(n + 8) to the exponent.  Behind 800 the
+ * sum and the division add gamma(n + 8) to the exponent.  After 800 the
  * output is nothing but underflow.
  */
 ptf_status oracle_bound_softmax(oracle_walk *walk, const oracle_value *in,

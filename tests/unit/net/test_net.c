@@ -391,7 +391,8 @@ static const struct {
     {"Net(\n  (0-99999): 100000 x ReLU()\n)\n", PTF_UNSUPPORTED,
      "more than 10000 layers"},
     {"Net(\n  (0): GLU(dim=-1)\n)\n", PTF_UNSUPPORTED,
-     "net.txt: line 2: GLU is a layer that ptfold does not know"},
+     "net.txt: line 2: GLU is a layer that ptfold does not know; "
+     "torch.export.save() writes what it is made of"},
     {"Net(\n  (0): Mine()\n)\n", PTF_UNSUPPORTED, "line 2: Mine is a layer"},
     {"Net(\n  (0): InvertedResidual(\n    (conv): ReLU()\n  )\n)\n",
      PTF_UNSUPPORTED, "line 2: InvertedResidual adds its input to its output"},
