@@ -4,13 +4,14 @@ example inputs in their files, in every command that runs a network.
 SPDX-License-Identifier: Apache-2.0
 """
 import json
+import os
 import struct
 import unittest
 import zipfile
 
 import checkpoint
-from programs import (DAMAGED, DIFFERENT, FIXTURES, SANITIZED, UNSUPPORTED,
-                      USAGE, ProgramTest)
+from programs import (DAMAGED, DIFFERENT, FIXTURES, SANITIZED, SYSTEM,
+                      UNSUPPORTED, USAGE, ProgramTest)
 
 PROGRAMS = FIXTURES / "programs"
 PORTS, MIXED, TOKENS = (PROGRAMS / f"{n}.pt2" for n in ("ports", "mixed",
@@ -255,6 +256,25 @@ class Samples(ProgramTest):
                          "--force")
             self.assertEqual(self.path("a.npz").read_bytes(),
                              self.path("b.npz").read_bytes())
+
+    def test_only_an_earlier_result_is_replaced(self):
+        command = ("ptfold", "run", MIXED, "--sample", "--npz", "a.npz")
+        self.succeed(*command)
+        written = self.path("a.npz").read_bytes()
+        self.succeed("ptfold", "run", PORTS, "--sample", "--npz", "a.npz")
+        self.assertNotEqual(self.path("a.npz").read_bytes(), written)
+        self.succeed(*command)
+        self.assertEqual(self.path("a.npz").read_bytes(), written)
+        recorded = (PROGRAMS / "mixed.out.npz").read_bytes()
+        for other in (recorded, written[:33], b"PK\3\4" + bytes(30), b""):
+            self.write("a.npz", other)
+            self.refuse(USAGE, ["a.npz: the output exists; give --force"],
+                        *command)
+            self.assertEqual(self.path("a.npz").read_bytes(), other)
+        self.path("a.npz").unlink()
+        os.mkfifo(self.path("a.npz"))
+        self.refuse(SYSTEM, ["a.npz: the output exists and is not a regular "
+                             "file"], *command)
 
     def with_sample(self, change):
         """mixed.pt2 with what change() makes of its sample inputs."""

@@ -6,6 +6,8 @@
 #include "tool/common/exact.h"
 #include "tool/run/run.h"
 
+#include <sys/stat.h>
+
 enum { BATCH = 32 };
 
 /* Arrays of all samples. */
@@ -149,6 +151,30 @@ static void print_json(const data_job *j)
     }
     tool_json_finite(&json, j->finite);
     json_close(&json, '}');
+}
+
+/*
+ * Only ptf_arrays_save() pads an entry NAME.npy as torch.save() pads its own:
+ * with a field "FB" right after the name.
+ */
+bool run_data_wrote(const char *path)
+{
+    enum { NAME_SIZE = 26, NAME = 30, MOST = 256 };
+    static const char end[] = ".npyFB";
+    const size_t end_size = sizeof(end) - 1;
+    unsigned char header[NAME + MOST];
+    struct stat st; /* opening a pipe would wait */
+    bool regular = stat(path, &st) == 0 && S_ISREG(st.st_mode);
+    FILE *file = regular ? fopen(path, "rbe") : NULL;
+    size_t size = file != NULL ? fread(header, 1, sizeof(header), file) : 0;
+    if (file != NULL)
+        fclose(file);
+    if (size < NAME + end_size || memcmp(header, "PK\3\4", 4) != 0)
+        return false;
+    size_t name = header[NAME_SIZE] | (size_t)header[NAME_SIZE + 1] << 8;
+    size_t to = NAME + name + 2;
+    return to >= NAME + end_size && to <= size &&
+           memcmp(header + to - end_size, end, end_size) == 0;
 }
 
 static ptf_status give_outputs(data_job *j, const tool_net *net, ptf_error *err)

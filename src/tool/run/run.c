@@ -28,7 +28,8 @@ static const char help[] =
     "                    a .pt2 is made for their sizes\n"
     "  --sample          the inputs that a program was exported with, from its .pt2\n"
     "  --npy FILE        all outputs as an array\n"
-    "  --npz FILE        with --data or --sample: the outputs by their names\n"
+    "  --npz FILE        with --data or --sample: the outputs by their names;\n"
+    "                    what an earlier --npz wrote is replaced\n"
     "  --exact           with them: outputs of the network as a function of real\n"
     "                    numbers, each rounded once to f32\n"
     "  --bits N          of N bits, at most 510; default: as many as decide all\n"
@@ -205,8 +206,9 @@ static ptf_status check_targets(const run_options *o, const char *labels,
     memcpy(paths, options, sizeof(options));
     memcpy(paths + OPTIONS, o->inputs, o->input_count * sizeof(*paths));
     read.path = paths;
+    bool replaces = o->force || (o->npz != NULL && run_data_wrote(o->npz));
     ptf_status status =
-        tool_check_targets(read, TOOL_PATHS(written), o->force, err);
+        tool_check_targets(read, TOOL_PATHS(written), replaces, err);
     free(paths);
     return status == PTF_OK ? tool_check_picture(o->map, err) : status;
 }

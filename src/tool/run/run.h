@@ -80,6 +80,9 @@ ptf_status run_classify(const run *r, ptf_error *err);
 ptf_status run_data(const run_options *o, const tool_net *net, int *code,
                     ptf_error *err);
 
+/* True when an earlier --npz wrote the file, which may then be replaced. */
+bool run_data_wrote(const char *path);
+
 /* One output for each class and window of a larger image. */
 ptf_status run_map(const run *r, ptf_error *err);
 
