@@ -360,20 +360,37 @@ PTF_API void ptf_net_print_text(const ptf_net *net, FILE *out);
  * zero padding (a crop sees zeros where the image goes on), pooling whose
  * windows depend on the map's size, or a layer that takes one size only.
  *
- * When only padding and cut windows stand in the way, 'any_size' is true: the
- * net runs on larger images, but the features of a window differ from its
- * crop's within 'border' pixels (rows, columns) of the window's edges.
+ * 'any_size' is true where the net runs on larger images all the same.  When
+ * only padding and cut windows stand in the way of crops, the features of a
+ * window differ from its crop's within 'border' pixels (rows, columns) of the
+ * window's edges.  Where a number is made of all of the image and goes into
+ * every position, as a gate does, they 'differ' everywhere.
  */
 typedef struct ptf_slide {
     int64_t stride[2];
     const char *blocker;
     const char *reason;
-    bool any_size;
+    bool any_size, differs;
     int64_t border[2];
 } ptf_slide;
 
 PTF_API ptf_status ptf_net_slide(const ptf_net *net, ptf_slide *out,
                                  ptf_error *err);
+
+/*
+ * The same of each layer's map (as ptf_net_layer() counts): its positions are
+ * 'stride' pixels apart, and those within 'edge' rows and columns of a window's
+ * edges, or all where they 'differ', are not what the layer gives for the crop;
+ * every other one is.  A value that does not 'move' is no map, or is there once
+ * for the whole image.
+ */
+typedef struct ptf_slide_layer {
+    int64_t stride[2], edge[2];
+    bool differs, moves;
+} ptf_slide_layer;
+
+PTF_API ptf_status ptf_net_slide_layers(const ptf_net *net,
+                                        ptf_slide_layer *out, ptf_error *err);
 
 /* The graph: one line per node with inputs, attributes and parameters. */
 PTF_API void ptf_net_print(const ptf_net *net, FILE *out);

@@ -37,7 +37,11 @@
  * is that without high.
  *
  * Means of maps.  An adaptive average pool to size 1 is the mean over the
- * map's axes.
+ * map's axes, and so is an average over one window of the map's size.
+ *
+ * Averages of like windows.  Where the sizes of an adaptive average pool divide
+ * those of the map, output i is the mean of positions i k up to (i + 1) k, with
+ * k the quotient: an average pool of kernel and stride k without padding.
  *
  * Nodes that pass numbers on (views of all numbers in their order; dropout, in
  * evaluation) are passed by: value.c.  Operands of what commutes have no order.
@@ -275,28 +279,58 @@ static bool same_range(const ptf_node *a, const ptf_node *b)
            x.high <= y.high && x.high >= y.high;
 }
 
-/* Means of maps; x is the operand's shape. */
-static bool is_map_mean(const ptf_node *node, const ptf_shape *x)
+/* Averages over windows that are alike, of all axes of a map. */
+typedef struct averages {
+    bool are;
+    int64_t kernel[PTF_SHAPE_MAX], stride[PTF_SHAPE_MAX]; /* of one: 0 */
+} averages;
+
+/* A mean is one window of all that it goes over; x is the operand's shape. */
+static averages mean_of(const ptf_node *node, const ptf_shape *x)
 {
-    static const bool adaptive[PTF_OP_COUNT] = {
-        [PTF_OP_ADAPTIVE_AVGPOOL1D] = true,
-        [PTF_OP_ADAPTIVE_AVGPOOL2D] = true,
-        [PTF_OP_ADAPTIVE_AVGPOOL3D] = true,
-    };
+    averages a = {.are = node->attrs.dims.count == x->rank - 1};
+    bool reduced[PTF_SHAPE_MAX] = {false};
+    a.are = a.are && ptf_reduced_axes(&node->attrs, x->rank, reduced) &&
+            !reduced[0];
+    for (int d = 1; d < x->rank; d++)
+        a.kernel[d] = x->dim[d];
+    return a;
+}
+
+static averages averages_of(const ptf_node *node, const ptf_shape *x)
+{
+    const ptf_attrs *t = &node->attrs;
+    ptf_pool_kind kind = ptf_op_pool_kind(node->op);
     int axes = ptf_op_map_axes(node->op);
-    bool same = adaptive[node->op];
-    for (int d = 0; same && d < axes; d++)
-        same = node->attrs.output_size[PTF_MAP_AXES - axes + d] == 1;
-    if (node->op != PTF_OP_MEAN)
-        return same && x->rank == 1 + axes;
-    same = node->attrs.dims.count == x->rank - 1;
-    bool seen[PTF_SHAPE_MAX + 1] = {false};
-    for (int d = 0; same && d < node->attrs.dims.count; d++) {
-        int axis = ptf_axis_of(node->attrs.dims.at[d], x->rank + 1);
-        same = axis >= 2 && !seen[axis];
-        seen[same ? axis : 0] = true;
+    if (node->op == PTF_OP_MEAN)
+        return mean_of(node, x);
+    averages a = {.are = ptf_op_is(node->op, PTF_FAMILY_POOL) && kind.mean &&
+                         t->divisor == 0 && x->rank == 1 + axes};
+    for (int d = 1; a.are && d < x->rank; d++) {
+        int i = d + PTF_MAP_AXES - x->rank;
+        int64_t size = x->dim[d];
+        int64_t count = !kind.adaptive          ? ptf_window_count(t, i, size)
+                        : t->output_size[i] > 0 ? t->output_size[i]
+                                                : size;
+        a.kernel[d] = kind.adaptive ? size / count : t->kernel[i];
+        a.stride[d] = count == 1      ? 0
+                      : kind.adaptive ? a.kernel[d]
+                                      : t->stride[i];
+        a.are = kind.adaptive
+                    ? size % count == 0
+                    : t->padding[i] == 0 &&
+                          (count - 1) * t->stride[i] + t->kernel[i] <= size;
     }
-    return same;
+    return a;
+}
+
+static bool same_averages(const ptf_node *a, const ptf_shape *x,
+                          const ptf_node *b, const ptf_shape *y)
+{
+    averages v = averages_of(a, x), w = averages_of(b, y);
+    return v.are && w.are && x->rank == y->rank &&
+           memcmp(v.kernel, w.kernel, sizeof(v.kernel)) == 0 &&
+           memcmp(v.stride, w.stride, sizeof(v.stride)) == 0;
 }
 
 static bool same_softmax(const ptf_node *a, const ptf_shape *x,
@@ -344,7 +378,7 @@ static const char *other_op(const ptf_pairing *p, int a, int b)
     const ptf_shape *y = in_shape(p->g->b, p->g->b_shapes, b, 0);
     bool affine = both_are(from, to, PTF_FAMILY_AFFINE);
     if (same_range(from, to) || same_softmax(from, x, to, y) ||
-        (is_map_mean(from, x) && is_map_mean(to, y)))
+        same_averages(from, x, to, y))
         return NULL;
     if (from->op != to->op && !affine)
         return or_plain(

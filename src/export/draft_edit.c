@@ -319,8 +319,10 @@ void ptf_draft_edit_retarget(ptf_draft_edit *e, json_t *call,
     snprintf(text, sizeof(text), "torch.ops.%s", target);
     keep(e, json_object_set_new(call, "target", json_string(text)) == 0);
     if (argument(call, "weight") == NULL) {
+        const ptf_schema *schema = ptf_schema_find(target);
         keep(e, json_object_set_new(call, "inputs", json_array()) == 0);
-        ptf_draft_edit_set(e, call, "input", json_incref(read));
+        ptf_draft_edit_set(e, call, schema->arguments[0].name,
+                           json_incref(read));
         each_reference(e, read, count_use);
         each_reference(e, old, release);
         drop_dead(e);

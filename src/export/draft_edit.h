@@ -46,8 +46,9 @@ void ptf_draft_edit_set(ptf_draft_edit *edit, json_t *call, const char *name,
                         json_t *arg);
 
 /*
- * Makes it a call of another operator, of the value that its argument 'input'
- * is.  Arguments weight and bias stay, where it has a weight; else others go.
+ * Makes it a call of another operator of the table, whose first argument is the
+ * value that its argument 'input' is.  Arguments weight and bias stay, where it
+ * has a weight; else others go.
  */
 void ptf_draft_edit_retarget(ptf_draft_edit *edit, json_t *call,
                              const char *target, const char *input);

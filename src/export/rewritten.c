@@ -244,6 +244,9 @@ static const char *target_of(ptf_op op)
         [PTF_OP_CONV1D] = "aten.conv1d.default",
         [PTF_OP_CONV2D] = "aten.conv2d.default",
         [PTF_OP_CONV3D] = "aten.conv3d.default",
+        [PTF_OP_AVGPOOL1D] = "aten.avg_pool1d.default",
+        [PTF_OP_AVGPOOL2D] = "aten.avg_pool2d.default",
+        [PTF_OP_AVGPOOL3D] = "aten.avg_pool3d.default",
     };
     return targets[op];
 }
@@ -271,6 +274,34 @@ static ptf_status change_product(rewriting *r, int node)
     return set_tensors(r, node, json);
 }
 
+static json_t *list_of(const int64_t *numbers, int count)
+{
+    json_t *list = json_array();
+    for (int i = 0; i < count; i++)
+        json_array_append_new(list, json_integer(numbers[i]));
+    return json_pack("{s:o}", "as_ints", list);
+}
+
+/* A mean that became one of windows. */
+static ptf_status change_average(rewriting *r, int node)
+{
+    const ptf_node *now = &r->net->nodes[r->now[node]];
+    int axes = ptf_op_map_axes(now->op), first = PTF_MAP_AXES - axes;
+    json_t *json = NULL;
+    ptf_status status = find_call(r, node, &json);
+    if (status != PTF_OK)
+        return status;
+    const char *input = first_argument(call_of(r, node));
+    if (input == NULL)
+        return refuse(r, node, "became an average of windows");
+    ptf_draft_edit_retarget(&r->edit, json, target_of(now->op), input);
+    ptf_draft_edit_set(&r->edit, json, "kernel_size",
+                       list_of(now->attrs.kernel + first, axes));
+    ptf_draft_edit_set(&r->edit, json, "stride",
+                       list_of(now->attrs.stride + first, axes));
+    return PTF_OK;
+}
+
 static ptf_status change(rewriting *r, int node)
 {
     const ptf_node *was = &r->base->nodes[node];
@@ -281,6 +312,9 @@ static ptf_status change(rewriting *r, int node)
     if (ptf_op_is(was->op, PTF_FAMILY_PRODUCT) &&
         ptf_op_is(now->op, PTF_FAMILY_PRODUCT))
         return change_product(r, node);
+    if (was->op != now->op && ptf_op_is(now->op, PTF_FAMILY_POOL) &&
+        target_of(now->op) != NULL)
+        return change_average(r, node);
     bool same = true; /* of one, two or three axes: PyTorch calls it the same */
     for (int role = 0; role < PTF_ROLE_COUNT; role++)
         same = same && same_tensor(was->tensors[role], now->tensors[role]);

@@ -1,7 +1,9 @@
 /*
  * May a net be slid over a larger image?  A convolution or a pooling without
  * padding moves with its input, by its stride; nothing else that mixes pixels
- * does.
+ * does.  What padding changes of a window is counted, layer by layer; where one
+ * number is made of all of the image, as a gate is, no window is its crop from
+ * there on.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -10,9 +12,9 @@
 /* What is known of a value, and how it moves with the image. */
 typedef struct motion {
     ptf_partial_shape value;
-    int64_t stride[2]; /* pixels of the image between its rows, columns */
-    int64_t edge[2];   /* rows, columns of it that padding changes */
-    bool fixed;        /* a constant: it does not move */
+    ptf_slide_layer at;
+    bool fixed; /* a constant: it does not move */
+    bool one;   /* nor does what has one position, made of all of the image */
 } motion;
 
 /*
@@ -47,7 +49,7 @@ static const char *blocks_sliding(const ptf_reach *reach)
  * Counts at 'edge[d]' the rows or columns of the node's output, from either
  * edge of a window, that padding or features changed by it reach.
  */
-static bool advance(motion *m, const ptf_reach *reach, int d)
+static bool advance(ptf_slide_layer *m, const ptf_reach *reach, int d)
 {
     int64_t changed, *edge = &m->edge[d], border;
     int64_t pads = ptf_max_i64(reach->before, reach->after);
@@ -62,12 +64,14 @@ static bool advance(motion *m, const ptf_reach *reach, int d)
 }
 
 /* NULL, or why the node does not slide along rows or columns. */
-static const char *pass(motion *m, const ptf_node *node, int d, bool *any_size)
+static const char *pass(motion *m, const ptf_reach *reach, int d,
+                        bool *any_size)
 {
-    ptf_reach reach = reach_of(node, m->value, d);
-    *any_size = *any_size && reach.kind != PTF_REACH_ALL;
-    if (reach.kind != PTF_REACH_WINDOW || advance(m, &reach, d))
-        return blocks_sliding(&reach);
+    bool all = reach->kind == PTF_REACH_ALL;
+    *any_size = *any_size && !(all && !m->one);
+    m->at.differs = m->at.differs || all;
+    if (reach->kind != PTF_REACH_WINDOW || advance(&m->at, reach, d))
+        return blocks_sliding(reach);
     *any_size = false;
     return "makes the stride overflow";
 }
@@ -80,25 +84,36 @@ static bool has_positions(const ptf_node *constant)
                                          t->shape[t->rank - 2] != 1));
 }
 
+/* What reads a value that moves and this one. */
+static const char *join_one(const ptf_net *net, const motion *m, int node,
+                            motion *out)
+{
+    if (m->fixed)
+        return has_positions(&net->nodes[node])
+                   ? "reads a constant that has one size of map only"
+                   : NULL;
+    ptf_slide_layer *at = &out->at;
+    bool differs = at->differs || m->at.differs;
+    bool first = out->fixed || (out->one && !m->one);
+    bool same =
+        m->at.stride[0] == at->stride[0] && m->at.stride[1] == at->stride[1];
+    if (first)
+        *out = *m;
+    for (int d = 0; d < 2 && !first && !m->one; d++)
+        at->edge[d] = ptf_max_i64(at->edge[d], m->at.edge[d]);
+    at->differs = differs;
+    return first || m->one || same ? NULL : "joins maps of different strides";
+}
+
 /* The operands of a node as one; NULL, or why they do not move together. */
 static const char *join(const ptf_net *net, const motion *all,
                         const ptf_node *node, motion *out)
 {
+    const char *wrong = NULL;
     *out = (motion){.fixed = true};
-    for (int k = 0; k < node->input_count; k++) {
-        const motion *m = &all[node->inputs[k]];
-        if (m->fixed && has_positions(&net->nodes[node->inputs[k]]))
-            return "reads a constant that has one size of map only";
-        if (m->fixed)
-            continue;
-        if (out->fixed)
-            *out = *m;
-        if (m->stride[0] != out->stride[0] || m->stride[1] != out->stride[1])
-            return "joins maps of different strides";
-        for (int d = 0; d < 2; d++)
-            out->edge[d] = ptf_max_i64(out->edge[d], m->edge[d]);
-    }
-    return NULL;
+    for (int k = 0; wrong == NULL && k < node->input_count; k++)
+        wrong = join_one(net, &all[node->inputs[k]], node->inputs[k], out);
+    return wrong;
 }
 
 static const char *move(const ptf_net *net, motion *all, int i, bool *any_size)
@@ -106,10 +121,16 @@ static const char *move(const ptf_net *net, motion *all, int i, bool *any_size)
     const ptf_node *node = &net->nodes[i];
     motion *m = &all[i];
     const char *wrong = join(net, all, node, m);
+    const char *rows = NULL, *columns = NULL;
     if (wrong != NULL)
         *any_size = false;
-    const char *rows = pass(m, node, 0, any_size);
-    const char *columns = pass(m, node, 1, any_size);
+    if (!m->fixed && !m->one) {
+        ptf_reach y = reach_of(node, m->value, 0);
+        ptf_reach x = reach_of(node, m->value, 1);
+        m->one = y.one && x.one;
+        rows = pass(m, &y, 0, any_size);
+        columns = pass(m, &x, 1, any_size);
+    }
     ptf_op_partial_shape(node->op, &node->attrs, m->value, &m->value);
     return wrong != NULL ? wrong : rows != NULL ? rows : columns;
 }
@@ -118,7 +139,7 @@ static const char *move(const ptf_net *net, motion *all, int i, bool *any_size)
 static void slide_nodes(const ptf_net *net, motion *all, ptf_slide *out)
 {
     all[0] = (motion){.value = ptf_net_input_partial_shape(net, 0),
-                      .stride = {1, 1}};
+                      .at = {.stride = {1, 1}}};
     for (int i = 1; i < net->node_count; i++) {
         const ptf_node *node = &net->nodes[i];
         all[i] = (motion){.fixed = true};
@@ -132,15 +153,18 @@ static void slide_nodes(const ptf_net *net, motion *all, ptf_slide *out)
         out->blocker = node->implied ? "the implied flatten" : node->name;
         out->reason = reason;
     }
+    const motion *last = &all[net->outputs[0].node];
+    out->any_size = out->any_size && !last->one && !last->fixed;
+    out->differs = last->at.differs;
     for (int d = 0; d < 2; d++) {
-        const motion *m = &all[net->outputs[0].node];
-        out->stride[d] = m->stride[d];
-        if (!ptf_mul_i64(m->edge[d], m->stride[d], &out->border[d]))
+        out->stride[d] = last->at.stride[d];
+        if (!ptf_mul_i64(last->at.edge[d], out->stride[d], &out->border[d]))
             out->border[d] = 0; /* then the stride is what blocks */
     }
 }
 
-ptf_status ptf_net_slide(const ptf_net *net, ptf_slide *out, ptf_error *err)
+static ptf_status slide(const ptf_net *net, ptf_slide *out,
+                        ptf_slide_layer *layers, ptf_error *err)
 {
     *out = (ptf_slide){.stride = {1, 1}, .any_size = true};
     ptf_status status = ptf_net_check_single(net, "sliding needs", err);
@@ -154,6 +178,22 @@ ptf_status ptf_net_slide(const ptf_net *net, ptf_slide *out, ptf_error *err)
         out->blocker = net->nodes[0].name;
         out->reason = "has the size that the network was exported for";
     }
+    for (int i = net->input_count; layers != NULL && i < net->node_count; i++) {
+        layers[i - net->input_count] = all[i].at;
+        layers[i - net->input_count].moves = !all[i].fixed && !all[i].one;
+    }
     ptf_free(all);
     return PTF_OK;
+}
+
+ptf_status ptf_net_slide(const ptf_net *net, ptf_slide *out, ptf_error *err)
+{
+    return slide(net, out, NULL, err);
+}
+
+ptf_status ptf_net_slide_layers(const ptf_net *net, ptf_slide_layer *out,
+                                ptf_error *err)
+{
+    ptf_slide whole;
+    return slide(net, &whole, out, err);
 }

@@ -161,6 +161,7 @@ typedef struct ptf_reach {
     int64_t after;                  /* and that after the last position */
     bool cut;        /* the last window may end outside (ceil_mode) */
     const char *why; /* of ALL: "normalises over positions" */
+    bool one;        /* of ALL: there is one position, whatever the input's */
 } ptf_reach;
 
 /*

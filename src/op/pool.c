@@ -89,8 +89,12 @@ static ptf_reach reach(ptf_op op, const ptf_attrs *attrs, int rank, int axis)
         return (ptf_reach){.kind = PTF_REACH_EACH};
     if (!ptf_op_pool_kind(op).adaptive)
         return ptf_window_reach(attrs, rank, axis);
+    bool one = attrs->output_size[axis + PTF_MAP_AXES - rank] == 1;
     return (ptf_reach){.kind = PTF_REACH_ALL,
-                       .why = "has windows that depend on the size of the map"};
+                       .one = one,
+                       .why = one ? "takes all of the map"
+                                  : "has windows that depend on the size of "
+                                    "the map"};
 }
 
 const ptf_rules ptf_rules_pool = {

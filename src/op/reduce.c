@@ -86,7 +86,9 @@ static ptf_reach reach(ptf_op op, const ptf_attrs *attrs, int rank, int axis)
     bool is_known = attrs->keepdim && list_axes(attrs, rank, reduced) == NULL;
     if (axis == 0 || (is_known && !reduced[axis]))
         return (ptf_reach){.kind = PTF_REACH_EACH};
-    return (ptf_reach){.kind = PTF_REACH_ALL, .why = "reduces over positions"};
+    return (ptf_reach){.kind = PTF_REACH_ALL,
+                       .one = is_known,
+                       .why = "reduces over positions"};
 }
 
 const ptf_rules ptf_rules_reduce = {

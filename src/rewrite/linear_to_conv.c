@@ -5,14 +5,25 @@
  * flattens channels, rows, columns, which is the order of a convolution's
  * weights: the weights keep their bytes and only get another shape.
  *
+ * A mean of all of the map before them becomes an average over a window of that
+ * size, with stride 1, and an adaptive average over windows that are alike one
+ * over windows of their size: the same terms in the same order.
+ *
+ *     conv - mean - flatten - linear      conv - average 7x7 - conv 1x1
+ *
+ * What reads the linear layers must work on maps, too; where it does not, as in
+ * a gate that is multiplied with a map, all stays as it is.
+ *
  * SPDX-License-Identifier: Apache-2.0
  */
+#include "op/rules.h"
 #include "rewrite/rewrite.h"
 
 /* The state of the walk: which values are maps now that were flat before. */
 typedef struct walk {
     ptf_net_edit *edit;
     bool *leads;     /* node's value reaches a Linear, number by number */
+    int *blocks;     /* what cannot read a map in place of that value, or 0 */
     bool *is_map;    /* node's value was flat and is a map now */
     ptf_shape *maps; /* shapes of the old values, and of the maps */
     int *changed;
@@ -45,14 +56,59 @@ static bool flattens_all(const walk *w, const ptf_node *node)
     return end == -1 || end == map->rank;
 }
 
+/* A mean of all positions of a map, for each channel. */
+static bool is_map_mean(const walk *w, const ptf_node *node)
+{
+    const ptf_shape *map = &w->maps[node->inputs[0]];
+    bool reduced[PTF_SHAPE_MAX];
+    bool all = node->op == PTF_OP_MEAN && map->rank > 1 &&
+               map->rank <= 1 + PTF_MAP_AXES &&
+               ptf_reduced_axes(&node->attrs, map->rank, reduced);
+    for (int d = 0; all && d < map->rank; d++)
+        all = reduced[d] == (d > 0);
+    return all;
+}
+
+static bool is_adaptive_mean(ptf_op op)
+{
+    ptf_pool_kind kind = ptf_op_pool_kind(op);
+    return kind.adaptive && kind.mean;
+}
+
+static bool averages(const walk *w, const ptf_node *node)
+{
+    return is_adaptive_mean(node->op) || is_map_mean(w, node);
+}
+
+/* What can be done to a map of one position, or to all of it, as to a list. */
+static bool takes_map(const walk *w, const ptf_node *node)
+{
+    static const bool takes[PTF_OP_COUNT] = {
+        [PTF_OP_LINEAR] = true,
+        [PTF_OP_BATCHNORM1D] = true,
+        [PTF_OP_SOFTMAX] = true,
+    };
+    return node->input_count == 1 && (takes[node->op] || is_plain(node->op) ||
+                                      flattens(node) || averages(w, node));
+}
+
+/* From the end on: which values reach a linear layer, and what is in the way
+ * of their being maps. */
 static void find_leading(walk *w)
 {
     for (int i = w->edit->net->node_count - 1; i > 0; i--) {
         const ptf_node *node = &w->edit->nodes[i];
-        bool passes = is_plain(node->op) || flattens_all(w, node);
+        if (node->input_count == 0)
+            continue;
+        bool passes =
+            is_plain(node->op) || flattens_all(w, node) || averages(w, node);
         bool leads = node->op == PTF_OP_LINEAR || (passes && w->leads[i]);
-        for (int k = 0; k < node->input_count; k++)
+        int blocks = takes_map(w, node) ? w->blocks[i] : i;
+        for (int k = 0; k < node->input_count; k++) {
             w->leads[node->inputs[k]] |= leads;
+            if (blocks > 0)
+                w->blocks[node->inputs[k]] = blocks;
+        }
     }
 }
 
@@ -118,6 +174,57 @@ static ptf_status convert_linear(walk *w, ptf_node *node, ptf_shape *map)
     return PTF_OK;
 }
 
+/* ----------------------------------------------------------------- averages */
+
+static ptf_op average_of(const ptf_shape *map)
+{
+    return map->rank == 2   ? PTF_OP_AVGPOOL1D
+           : map->rank == 3 ? PTF_OP_AVGPOOL2D
+                            : PTF_OP_AVGPOOL3D;
+}
+
+/* Whether windows of 'kernel' positions are those of the mean along an axis. */
+static bool find_window(const ptf_node *node, const ptf_shape *map, int d,
+                        int64_t *kernel, int64_t *stride)
+{
+    int i = d + PTF_MAP_AXES - map->rank;
+    int64_t count = node->op == PTF_OP_MEAN ? 1 : node->attrs.output_size[i];
+    count = count > 0 ? count : map->dim[d];
+    *kernel = map->dim[d] / count;
+    *stride = count > 1 ? *kernel : 1;
+    return map->dim[d] % count == 0;
+}
+
+/*
+ * A mean over a map as an average of windows; it stays where there are none
+ * that are alike, or more terms than a mean adds up without a break.
+ */
+static bool convert_average(walk *w, int index)
+{
+    enum { TERMS = 256 };
+    ptf_node *node = &w->edit->nodes[index];
+    const ptf_shape *map = &w->maps[node->inputs[0]];
+    ptf_shape made = {map->rank, {map->dim[0]}};
+    ptf_attrs attrs;
+    int64_t terms = 1;
+    ptf_attrs_default(average_of(map), &attrs);
+    for (int d = 1; d < map->rank; d++) {
+        int i = d + PTF_MAP_AXES - map->rank;
+        if (!find_window(node, map, d, &attrs.kernel[i], &attrs.stride[i]))
+            return false;
+        terms *= attrs.kernel[i];
+        made.dim[d] = map->dim[d] / attrs.kernel[i];
+    }
+    if (node->op == PTF_OP_MEAN && terms > TERMS)
+        return false;
+    w->is_map[index] = node->op == PTF_OP_MEAN && !node->attrs.keepdim;
+    w->maps[index] = made;
+    node->op = average_of(map);
+    node->attrs = attrs;
+    node->text = NULL;
+    return true;
+}
+
 /* -------------------------------------------------------------------- nodes */
 
 static bool is_single(const ptf_shape *map)
@@ -161,23 +268,41 @@ static ptf_status convert_node(walk *w, int index)
     return refuse_node(w, node);
 }
 
+/* What reaches a linear layer from here, and cannot be a map. */
+static ptf_status remark_blocked(const walk *w, int index)
+{
+    const ptf_node *by = &w->edit->nodes[w->blocks[index]];
+    if (is_adaptive_mean(w->edit->nodes[index].op))
+        return PTF_OK; /* it is said of what flattens after it */
+    return ptf_net_edit_remark(w->edit, index, true, w->err,
+                               "leads to linear layers, but %s (%s) works on "
+                               "the flattened map, which linear_to_conv cannot "
+                               "express on the map itself",
+                               by->implied ? "an implied layer" : by->name,
+                               by->class_name);
+}
+
 static ptf_status visit(walk *w, int index)
 {
     const ptf_node *node = &w->edit->nodes[index];
     bool reads_map = false;
     for (int k = 0; k < node->input_count; k++)
         reads_map |= w->is_map[node->inputs[k]];
-    if (reads_map && node->input_count > 1)
-        return refuse_node(w, node);
     if (reads_map)
         return convert_node(w, index);
-    if (node->input_count != 1)
+    if (node->input_count != 1 || !w->leads[index])
         return PTF_OK;
     int from = node->inputs[0];
     int rank = w->maps[from].rank;
-    if (!flattens_all(w, node) || !w->leads[index] || rank < 2 ||
-        rank > 1 + PTF_MAP_AXES)
+    bool averages_map = averages(w, node), flat = flattens_all(w, node);
+    if ((!averages_map && !flat) || rank < 2 || rank > 1 + PTF_MAP_AXES)
         return PTF_OK;
+    if (w->blocks[index] > 0)
+        return remark_blocked(w, index);
+    if (averages_map) {
+        convert_average(w, index);
+        return PTF_OK;
+    }
     w->edit->dead[index] = true;
     w->is_map[index] = true;
     w->maps[index] = w->maps[from];
@@ -197,15 +322,18 @@ ptf_status ptf_pass_linear_to_conv(ptf_net_edit *edit, const ptf_shape *input,
     walk w = {
         .edit = edit,
         .leads = ptf_arena_array(arena, count, sizeof(*w.leads)),
+        .blocks = ptf_arena_array(arena, count, sizeof(*w.blocks)),
         .is_map = ptf_arena_array(arena, count, sizeof(*w.is_map)),
         .maps = ptf_arena_array(arena, count, sizeof(*w.maps)),
         .changed = changed,
         .err = err,
     };
-    if (w.leads == NULL || w.is_map == NULL || w.maps == NULL)
+    if (w.leads == NULL || w.blocks == NULL || w.is_map == NULL ||
+        w.maps == NULL)
         return ptf_fail_memory(err);
     ptf_status status = ptf_net_shapes(edit->net, input, w.maps, err);
-    find_leading(&w);
+    if (status == PTF_OK)
+        find_leading(&w);
     for (int i = 1; status == PTF_OK && i < edit->net->node_count; i++)
         status = visit(&w, i);
     return status;

@@ -30,6 +30,10 @@ static const struct {
       "make one convolution of several whose results are added"},
      ptf_pass_merge_branches,
      "no convolutions of one value that are added"},
+    {{"any_size", PTF_PROMISE_EXACT,
+      "let an exported network take images of any size"},
+     ptf_pass_any_size,
+     "no input of one size"},
 };
 
 const ptf_rewrite *ptf_rewrite_at(size_t index)

@@ -21,5 +21,6 @@ ptf_pass ptf_pass_batchnorm_to_epilogue;
 ptf_pass ptf_pass_linear_to_conv;
 ptf_pass ptf_pass_drop_identity;
 ptf_pass ptf_pass_merge_branches;
+ptf_pass ptf_pass_any_size;
 
 #endif

@@ -10,10 +10,13 @@ static const char help[] =
     "usage: lnin-convert [options] CHECKPOINT\n"
     "\n"
     "Turns the Linear layers after the feature maps into convolutions, so that\n"
-    "the network takes larger images and gives one output per window.  No\n"
+    "the network takes larger images and gives one output per window; a mean of\n"
+    "all of the map before them becomes an average over windows of its size.  No\n"
     "number moves: a weight keeps its bytes and gets another shape.  The result\n"
     "is written only if its outputs are equal bit for bit, on inputs of the\n"
-    "original size and, window by window, on a larger image.\n"
+    "original size and, window by window, on a larger image.  Where padding\n"
+    "inside the network makes windows differ from crops, it lists how much of\n"
+    "each layer's map is equal, and compares that.\n"
     "\n"
     "  -o, --output FILE default: CHECKPOINT's name ending in .net2.pt\n"
     "                    (.pt or .pth for PyTorch, .bin, .safetensors or .pt2)\n"
@@ -43,8 +46,9 @@ static const char help[] =
     "\n"
     "Example: lnin-convert net1.pt\n";
 
-/* The larger image shows this many windows more in each direction. */
-enum { MORE_ROWS = 4, MORE_COLUMNS = 6 };
+/* The larger image shows this many windows more in each direction; fewer
+ * where all layers of each crop are compared. */
+enum { MORE_ROWS = 4, MORE_COLUMNS = 6, FEW_ROWS = 1, FEW_COLUMNS = 2 };
 
 typedef struct options {
     tool_source source;
@@ -121,7 +125,10 @@ typedef struct report {
     ptf_verdict slid;       /* window by window on a larger image */
     const char *not_finite; /* of tool_find_not_finite() */
     tool_expect expect;     /* with --expect */
-    bool checked, windows_checked, reached;
+    /* Layer by layer, where windows are no crops: */
+    ptf_slide_layer *layers;
+    tool_inside *inside;
+    bool checked, windows_checked, inside_checked, reached;
 } report;
 
 /* Nothing is decided by runs in which a layer gave NaN or infinity. */
@@ -139,6 +146,14 @@ static ptf_level same_level(const report *r)
         weakest = level > weakest ? level : weakest;
     }
     return weakest;
+}
+
+static bool inside_is_equal(const report *r)
+{
+    int64_t unequal = 0;
+    for (size_t i = 0; i < ptf_net_layer_count(r->after); i++)
+        unequal += r->inside_checked ? r->inside[i].unequal : 0;
+    return unequal == 0;
 }
 
 static ptf_status compare(const options *o, report *r, ptf_error *err)
@@ -160,8 +175,13 @@ static ptf_status compare(const options *o, report *r, ptf_error *err)
     if (status == PTF_OK && r->windows_checked)
         status = tool_compare_crops(net->net, r->after, &r->slide, &net->input,
                                     &large, threads, &r->slid, err);
+    large.count = 1;
+    if (status == PTF_OK && r->inside_checked)
+        status =
+            tool_compare_inside(r->after, &r->slide, r->layers, &net->input,
+                                &large, threads, r->inside, err);
     r->reached =
-        same_level(r) == PTF_LEVEL_BITWISE &&
+        same_level(r) == PTF_LEVEL_BITWISE && inside_is_equal(r) &&
         (!r->windows_checked || level_of(r, &r->slid) == PTF_LEVEL_BITWISE);
     return status;
 }
@@ -184,6 +204,17 @@ static ptf_status judge(const options *o, report *r, ptf_error *err)
     return tool_inputs_explain(o->inputs.data, &r->inputs, net, status, err);
 }
 
+/* What is told of each layer where windows are not equal to crops. */
+static ptf_status plan_inside(report *r, ptf_error *err)
+{
+    size_t count = ptf_net_layer_count(r->after);
+    r->layers = calloc(count, sizeof(*r->layers));
+    r->inside = calloc(count, sizeof(*r->inside));
+    if (r->layers == NULL || r->inside == NULL)
+        return tool_error(err, PTF_MEMORY, "out of memory");
+    return ptf_net_slide_layers(r->after, r->layers, err);
+}
+
 /* Sliding is checked for images; its larger size follows from the stride. */
 static ptf_status plan_windows(report *r, ptf_error *err)
 {
@@ -191,12 +222,18 @@ static ptf_status plan_windows(report *r, ptf_error *err)
     if (ptf_net_input_count(r->after) > 1 || ptf_net_output_count(r->after) > 1)
         return PTF_OK;
     ptf_status status = ptf_net_slide(r->after, &r->slide, err);
-    r->windows_checked =
-        r->checked && r->slide.blocker == NULL && r->large.rank == 3;
+    bool compares = r->checked && r->large.rank == 3;
+    r->windows_checked = compares && r->slide.blocker == NULL;
+    r->inside_checked =
+        compares && r->slide.blocker != NULL && r->slide.any_size;
+    if (status == PTF_OK && r->inside_checked)
+        status = plan_inside(r, err);
     if (r->large.rank != 3)
         return status;
-    r->large.dim[1] += MORE_ROWS * r->slide.stride[0];
-    r->large.dim[2] += MORE_COLUMNS * r->slide.stride[1];
+    r->large.dim[1] +=
+        (r->inside_checked ? FEW_ROWS : MORE_ROWS) * r->slide.stride[0];
+    r->large.dim[2] +=
+        (r->inside_checked ? FEW_COLUMNS : MORE_COLUMNS) * r->slide.stride[1];
     return status;
 }
 
@@ -257,6 +294,56 @@ static void print_same(const char *data, const report *r)
     print_level(r, same_level(r));
 }
 
+/* Layers of one size and border are told as one, those of none as another. */
+static bool is_like(const tool_inside *a, const tool_inside *b)
+{
+    bool none = a->size[0] == 0 && b->size[0] == 0;
+    return none ||
+           (a->size[0] == b->size[0] && a->size[1] == b->size[1] &&
+            a->map.dim[1] == b->map.dim[1] && a->map.dim[2] == b->map.dim[2]);
+}
+
+/* "112 x 112" */
+static void print_size(int64_t rows, int64_t columns)
+{
+    char text[48];
+    snprintf(text, sizeof(text), "%lld x %lld", (long long)rows,
+             (long long)columns);
+    printf("  %-15s", text);
+}
+
+static void print_inside(const report *r)
+{
+    enum { NAME = 40 };
+    char shape[TOOL_SHAPE_TEXT], n[32];
+    const tool_inside *last = NULL;
+    int64_t numbers = 0, unequal = 0;
+    printf("\nwindows of a larger image %s: how much of a map, in its\n"
+           "middle, is that of the crop, from which layer on\n",
+           tool_shape_text(&r->large, shape));
+    for (size_t i = 0; i < ptf_net_layer_count(r->after); i++) {
+        const tool_inside *in = &r->inside[i];
+        ptf_layer layer;
+        ptf_net_layer(r->after, i, &layer);
+        numbers += in->numbers;
+        unequal += in->unequal;
+        if (in->map.rank != 3 || (last != NULL && is_like(in, last)))
+            continue;
+        last = in;
+        print_size(in->map.dim[1], in->map.dim[2]);
+        if (in->size[0] > 0)
+            print_size(in->size[0], in->size[1]);
+        else
+            printf("  %-15s", "nothing");
+        printf("  ");
+        tool_print_short(stdout, layer.name, NAME);
+        putchar('\n');
+    }
+    printf("  compared: %s numbers of all layers, ",
+           tool_count_text(numbers, n));
+    printf("%s unequal\n", tool_count_text(unequal, n));
+}
+
 static void print_windows(const report *r)
 {
     char n[32], shape[TOOL_SHAPE_TEXT];
@@ -273,6 +360,8 @@ static void print_windows(const report *r)
         tool_print_wrapped(&line, r->slide.blocker);
         tool_print_words(&line, r->slide.reason);
         putchar('\n');
+        if (r->inside_checked && r->not_finite == NULL)
+            print_inside(r);
     } else {
         printf("\nlarger inputs: not compared (not one image)\n");
     }
@@ -300,6 +389,28 @@ static void print_text(const options *o, const report *r)
     puts(r->reached ? "written" : "not written");
 }
 
+static void json_inside(tool_json *j, const report *r)
+{
+    json_open(j, "inside", '[');
+    for (size_t i = 0; i < ptf_net_layer_count(r->after); i++) {
+        const tool_inside *in = &r->inside[i];
+        ptf_layer layer;
+        ptf_net_layer(r->after, i, &layer);
+        if (in->map.rank != 3)
+            continue;
+        json_open(j, NULL, '{');
+        json_text(j, "layer", layer.name);
+        json_int(j, "rows", in->map.dim[1]);
+        json_int(j, "columns", in->map.dim[2]);
+        json_int(j, "equal_rows", in->size[0]);
+        json_int(j, "equal_columns", in->size[1]);
+        json_int(j, "numbers", in->numbers);
+        json_int(j, "unequal", in->unequal);
+        json_close(j, '}');
+    }
+    json_close(j, ']');
+}
+
 static void print_json(const options *o, const report *r)
 {
     char shape[TOOL_SHAPE_TEXT];
@@ -325,6 +436,8 @@ static void print_json(const options *o, const report *r)
     json_text(&j, "windows_blocked_by", r->slide.blocker);
     json_text(&j, "windows_blocked_because", r->slide.reason);
     tool_json_not_finite(&j, r->not_finite);
+    if (r->inside_checked)
+        json_inside(&j, r);
     if (o->expect != NULL)
         tool_expect_json(&j, "recorded", &r->expect);
     if (r->same[0].samples > 0) {
@@ -361,13 +474,33 @@ static ptf_status convert(const options *o, report *r, ptf_error *err)
         (o->json ? print_json : print_text)(o, r);
     tool_expect_free(&r->expect);
     tool_inputs_free(&r->inputs);
+    free(r->layers);
+    free(r->inside);
     free(r->same);
     return status;
 }
 
+/* Convolutions, and any size of image, where that is to be had. */
+static ptf_status rewrite(const tool_net *net, ptf_net **out, ptf_error *err)
+{
+    ptf_net *converted = NULL;
+    ptf_status status =
+        ptf_net_rewrite(net->net, ptf_rewrite_find("linear_to_conv"),
+                        net->inputs, &converted, err);
+    if (status != PTF_OK)
+        return status;
+    status = ptf_net_rewrite(converted, ptf_rewrite_find("any_size"), NULL, out,
+                             err);
+    if (status != PTF_UNSUPPORTED) {
+        ptf_net_free(converted);
+        return status;
+    }
+    *out = converted;
+    return PTF_OK;
+}
+
 static ptf_status run(const options *o, bool *reached, ptf_error *err)
 {
-    const ptf_rewrite *rewrite = ptf_rewrite_find("linear_to_conv");
     tool_net net = {0};
     ptf_net *converted = NULL;
     const char *const read[] = {o->source.path, o->source.arch, o->inputs.data,
@@ -380,7 +513,7 @@ static ptf_status run(const options *o, bool *reached, ptf_error *err)
     if (status == PTF_OK)
         status = tool_need_input(&net, &o->source, err);
     if (status == PTF_OK)
-        status = ptf_net_rewrite(net.net, rewrite, net.inputs, &converted, err);
+        status = rewrite(&net, &converted, err);
     report r = {.before = &net, .after = converted, .checked = !o->no_check};
     if (status == PTF_OK)
         status = convert(o, &r, err);

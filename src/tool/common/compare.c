@@ -188,9 +188,8 @@ ptf_status tool_check(ptf_check *check, const tool_inputs *inputs,
 
 /* ------------------------------------------------------------------- crops */
 
-/* Copies the window at (top, left) of a C x H x W image. */
-static void crop(const float *image, const ptf_shape *large, int64_t top,
-                 int64_t left, const ptf_shape *window, float *out)
+void tool_crop(const float *image, const ptf_shape *large, int64_t top,
+               int64_t left, const ptf_shape *window, float *out)
 {
     for (int64_t c = 0; c < window->dim[0]; c++) {
         for (int64_t y = 0; y < window->dim[1]; y++) {
@@ -221,8 +220,8 @@ static ptf_status compare_row(runner *net, const runner *slid,
     int64_t in_size = ptf_shape_numel(window);
     int64_t out_size = ptf_shape_numel(&net->outputs[0]);
     for (int64_t x = 0; x < columns; x++)
-        crop(slid->in[0], large, y * slide->stride[0], x * slide->stride[1],
-             window, net->in[0] + x * in_size);
+        tool_crop(slid->in[0], large, y * slide->stride[0],
+                  x * slide->stride[1], window, net->in[0] + x * in_size);
     ptf_status status = runner_run(net, net->in, columns, err);
     for (int64_t x = 0; status == PTF_OK && x < columns; x++) {
         gather(slid->out[0], positions, y * columns + x, out_size, row);

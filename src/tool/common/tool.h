@@ -470,6 +470,27 @@ ptf_status tool_compare_crops(const ptf_net *net, const ptf_net *slid,
                               const tool_inputs *large, int threads,
                               ptf_verdict *verdict, ptf_error *err);
 
+/* Copies the window at (top, left) of a C x H x W image. */
+void tool_crop(const float *image, const ptf_shape *large, int64_t top,
+               int64_t left, const ptf_shape *window, float *out);
+
+/* What of a layer's map of a window is that of its crop. */
+typedef struct tool_inside {
+    ptf_shape map;            /* of a crop; rank 0: it is none */
+    int64_t size[2];          /* rows, columns in its middle */
+    int64_t numbers, unequal; /* that were compared */
+} tool_inside;
+
+/*
+ * The same layer by layer, of the slid net alone, into inside[layers], which
+ * are zero: the numbers that ptf_net_slide_layers() says are equal.
+ */
+ptf_status tool_compare_inside(const ptf_net *net, const ptf_slide *slide,
+                               const ptf_slide_layer *layers,
+                               const ptf_shape *window,
+                               const tool_inputs *large, int threads,
+                               tool_inside *inside, ptf_error *err);
+
 /* ------------------------------------------------------------------- output */
 
 /* 12345678 as "12,345,678". */

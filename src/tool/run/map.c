@@ -36,6 +36,13 @@ static ptf_status check_slide(const map_job *j, ptf_error *err)
                           "%s: cannot run on a larger image: layer %s %s; "
                           "give --resize or --crop",
                           o->source.path, s->blocker, s->reason);
+    if (s->differs && !o->allow_border)
+        return tool_error(
+            err, PTF_UNSUPPORTED,
+            "%s: windows would differ from crops, because a number that is "
+            "made of all of the image goes into them (%s %s first); give "
+            "--allow-border to accept that",
+            o->source.path, s->blocker, s->reason);
     if (s->blocker != NULL && !o->allow_border)
         return tool_error(
             err, PTF_UNSUPPORTED,
@@ -58,13 +65,15 @@ static ptf_status find_net(map_job *j, const ptf_net **net, ptf_error *err)
                           "window; give --input CxHxW",
                           j->run->options->source.path);
     ptf_status status = PTF_OK;
-    if (has_linear(given->net)) {
+    if (has_linear(given->net))
         status = ptf_net_rewrite(given->net, ptf_rewrite_find("linear_to_conv"),
                                  &given->input, &j->slid, err);
-        *net = j->slid;
-    }
     if (status != PTF_OK)
         return status;
+    *net = j->slid != NULL ? j->slid : given->net;
+    if (ptf_net_rewrite(*net, ptf_rewrite_find("any_size"), NULL, &j->freed,
+                        NULL) == PTF_OK)
+        *net = j->freed;
     status = ptf_net_slide(*net, &j->slide, err);
     return status == PTF_OK ? check_slide(j, err) : status;
 }
@@ -135,7 +144,8 @@ static ptf_status prepare(map_job *j, ptf_error *err)
     if (status != PTF_OK)
         return status;
     j->output = ptf_plan_output(j->plan, 0);
-    if (j->output.rank != 3 || ptf_plan_stripe(j->plan) < 1)
+    j->by_rows = ptf_plan_stripe(j->plan) > 0;
+    if (j->output.rank != 3)
         return tool_error(
             err, PTF_UNSUPPORTED,
             "%s: expected a network that gives a map on a larger "
@@ -276,17 +286,27 @@ static ptf_status take_row(map_job *j, int64_t row, int64_t y, int64_t stripe,
     return status == PTF_OK ? keep_values(j, err) : status;
 }
 
+/* The scores of these rows, or of all. */
+static ptf_status score_rows(map_job *j, int64_t row, int64_t stripe,
+                             ptf_error *err)
+{
+    int64_t first = 0, count = j->image.dim[1];
+    ptf_status status = PTF_OK;
+    if (j->by_rows)
+        status = ptf_plan_rows(j->plan, row, stripe, &first, &count, err);
+    if (status == PTF_OK)
+        status = hold_rows(j, first, count, err);
+    if (status != PTF_OK)
+        return status;
+    return j->by_rows ? ptf_plan_run_rows(j->plan, row, stripe, j->rows,
+                                          j->scores, err)
+                      : ptf_plan_run(j->plan, j->rows, 1, j->scores, err);
+}
+
 static ptf_status run_stripe(map_job *j, int64_t row, int64_t stripe,
                              ptf_error *err)
 {
-    int64_t first, count;
-    ptf_status status =
-        ptf_plan_rows(j->plan, row, stripe, &first, &count, err);
-    if (status == PTF_OK)
-        status = hold_rows(j, first, count, err);
-    if (status == PTF_OK)
-        status =
-            ptf_plan_run_rows(j->plan, row, stripe, j->rows, j->scores, err);
+    ptf_status status = score_rows(j, row, stripe, err);
     if (status == PTF_OK)
         status = tool_finite_layer(j->run->finite, ptf_plan_not_finite(j->plan),
                                    err);
@@ -301,6 +321,8 @@ static ptf_status run_stripe(map_job *j, int64_t row, int64_t stripe,
 static int64_t stripe_rows(const map_job *j)
 {
     enum { STRIPES = 50 };
+    if (!j->by_rows)
+        return j->output.dim[1];
     int64_t most = ptf_plan_stripe(j->plan);
     int64_t want = j->output.dim[1] / STRIPES;
     want = want < j->slide.stride[0] ? j->slide.stride[0] : want;
@@ -386,6 +408,7 @@ ptf_status run_map(const run *r, ptf_error *err)
         status = finish(&j, err);
     ptf_sink_abort(j.npy);
     ptf_plan_free(j.plan);
+    ptf_net_free(j.freed);
     ptf_net_free(j.slid);
     if (j.values != NULL)
         fclose(j.values);

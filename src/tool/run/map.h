@@ -18,11 +18,13 @@ typedef struct map_peak {
 
 typedef struct map_job {
     const run *run;
-    ptf_net *slid; /* with linear layers as convolutions, or NULL */
+    ptf_net *slid;  /* with linear layers as convolutions, or NULL, */
+    ptf_net *freed; /* and of any size */
     ptf_plan *plan;
     ptf_sink *npy;
     FILE *values; /* of the picture, row by row */
     ptf_slide slide;
+    bool by_rows; /* or all at once: a layer needs the whole image */
     ptf_shape image, output;
     int64_t class; /* of the picture; -1: the best of each window */
 

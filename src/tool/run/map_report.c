@@ -37,7 +37,7 @@ static void print_border(const ptf_slide *slide)
              "(features differ within %lld rows and %lld columns of a window's "
              "edges)",
              (long long)slide->border[0], (long long)slide->border[1]);
-    tool_print_words(&line, text);
+    tool_print_words(&line, slide->differs ? "(they differ everywhere)" : text);
     putchar('\n');
 }
 

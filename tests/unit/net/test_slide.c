@@ -5,6 +5,7 @@
  * SPDX-License-Identifier: Apache-2.0
  */
 #include "fixture.h"
+#include "graphs.h"
 
 static const char free_to_slide[] =
     "Sequential(\n"
@@ -91,12 +92,44 @@ static void strides_that_overflow_block(void **state)
     ptf_net_free(net);
 }
 
+/* A value that is there once differs from those of crops, and so does what it
+ * goes into; only a map is cut into windows. */
+static void what_is_made_of_all_of_the_image_moves_no_more(void **state)
+{
+    (void)state;
+    static graph g;
+    ptf_slide slide;
+    ptf_slide_layer layers[7];
+    graph_start(&g, &(ptf_shape){3, {3, 8, 8}});
+    int conv = graph_conv(&g, "conv", 0, 3, 3, (graph_window){3, 2, 1}, false);
+    int pool = graph_one(&g, "pool", PTF_OP_ADAPTIVE_AVGPOOL2D, conv);
+    g.nodes[pool].attrs.output_size[1] = g.nodes[pool].attrs.output_size[2] = 1;
+    int gate = graph_one(&g, "gate", PTF_OP_SIGMOID, pool);
+    int mul = graph_two(&g, "mul", PTF_OP_MUL, gate, conv);
+    int flat = graph_one(&g, "flat", PTF_OP_FLATTEN, gate);
+    graph_finish(&g, mul);
+    assert_int_equal(ptf_net_slide(&g.net, &slide, NULL), PTF_OK);
+    assert_string_equal(slide.blocker, "conv");
+    assert_true(slide.any_size && slide.differs);
+    assert_int_equal(slide.stride[0], 2);
+    assert_int_equal(ptf_net_slide_layers(&g.net, layers, NULL), PTF_OK);
+    assert_true(layers[conv - 1].moves && !layers[conv - 1].differs);
+    assert_int_equal(layers[conv - 1].edge[1], 1);
+    assert_false(layers[gate - 1].moves || layers[flat - 1].moves);
+    assert_true(layers[mul - 1].moves && layers[mul - 1].differs);
+    g.net.outputs[0].node = gate;
+    assert_int_equal(ptf_net_slide(&g.net, &slide, NULL), PTF_OK);
+    assert_false(slide.any_size);
+    graph_free(&g);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(strides_multiply_along_the_net),
         cmocka_unit_test(a_layer_that_blocks_sliding_is_named_with_the_reason),
         cmocka_unit_test(strides_that_overflow_block),
+        cmocka_unit_test(what_is_made_of_all_of_the_image_moves_no_more),
     };
     return cmocka_run_group_tests_name("slide", tests, NULL, NULL);
 }
