@@ -1,11 +1,14 @@
 #!/usr/bin/env python3
-"""graphs.py PTFOLD FILE.pt2...: ptfold and PyTorch on exported programs.
+"""graphs.py PTFOLD STEM...: ptfold and its peers on exported programs.
 
-Each program runs on its sample inputs, or on random ones of their shape, one
-at a time: in PyTorch as torch.export.load() gives it, in ptfold by "ptfold
-bench".  The two run in turn, on as many threads, some rounds each; the table
-has the median of the rounds' least times, and PyTorch's over ptfold's.  With
---base OLD another ptfold is in turn with them.
+For each STEM, batch and number of threads a line of a table: milliseconds of
+ptfold ("ptfold bench STEM-1.pt2"), PyTorch (STEM-BATCH.pt2, as
+torch.export.load() gives it), ONNX Runtime and OpenVINO (STEM-BATCH.onnx) and
+ncnn (STEM-1.pt), as graph_nets.py writes these files; then ptfold's ratio to
+the fastest of the last three.  Engines are processes of their own that run in
+turn, some rounds each, on as many processors; the table has the median of the
+rounds' least times, and of their ratios.  With --base OLD another ptfold is in
+turn with them.
 
 SPDX-License-Identifier: Apache-2.0
 """
@@ -19,89 +22,133 @@ import sys
 import time
 from pathlib import Path
 
-BATCH = 1
+HERE = Path(__file__).parent
+PEERS = ["torch", "ort", "openvino", "ncnn"]
 
 
-def time_torch(path, threads, repeat):
-    """Seconds of the fastest of some runs; called in a process of its own."""
-    import torch
-    torch.set_num_threads(threads)
-    program = torch.export.load(path)
-    module = program.module()
-    if program.example_inputs:
-        args, kwargs = program.example_inputs
-    else:
-        values = {n.name: n.meta["val"] for n in program.graph.nodes
-                  if n.op == "placeholder"}
-        args = [torch.rand(values[n].shape)
-                for n in program.graph_signature.user_inputs]
-        kwargs = {}
-    least = float("inf")
-    with torch.inference_mode():
-        for _ in range(repeat + 1):  # the first warms up
-            before = time.perf_counter()
-            module(*args, **kwargs)
-            least = min(least, time.perf_counter() - before)
-    return least
+def clean_environment(threads):
+    environment = dict(os.environ, OMP_NUM_THREADS=str(threads))
+    for name in ("OPENBLAS_CORETYPE", "ONEDNN_MAX_CPU_ISA",
+                 "DNNL_MAX_CPU_ISA", "ATEN_CPU_CAPABILITY", "PTF_ISA"):
+        environment.pop(name, None)
+    return environment
 
 
-def run_torch(path, threads, repeat):
-    environment = {k: v for k, v in os.environ.items()
-                   if k != "OPENBLAS_CORETYPE"}
-    out = subprocess.run(
-        [sys.executable, __file__, "--torch", path, "--threads", str(threads),
-         "--repeat", str(repeat)], env=environment, check=True,
-        capture_output=True, text=True)
-    return float(out.stdout)
+def on_cpus(threads):
+    cpus = sorted(os.sched_getaffinity(0))[:threads]
+    return ["taskset", "-c", ",".join(map(str, cpus))]
 
 
-def run_ptfold(program, path, threads, repeat):
-    out = subprocess.run(
-        [program, "bench", path, "--batch", str(BATCH), "--threads",
-         str(threads), "--repeat", str(repeat), "--format", "csv"],
-        check=True, capture_output=True, text=True)
-    row = next(csv.DictReader(io.StringIO(out.stdout)))
-    return float(row["least_seconds"])
+class Peer:
+    """A process of graph_worker.py."""
+
+    def __init__(self, python, engine, stem, threads):
+        self.process = subprocess.Popen(
+            on_cpus(threads) + [python, HERE / "graph_worker.py", engine, stem,
+                                str(threads)],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+            stderr=subprocess.DEVNULL, env=clean_environment(threads))
+        self.works = self.process.stdout.readline().strip() == "ready"
+
+    def run(self, repeat):
+        self.process.stdin.write(f"{repeat}\n")
+        self.process.stdin.flush()
+        return float(self.process.stdout.readline())
+
+    def close(self):
+        self.process.stdin.close()
+        self.process.wait()
 
 
-def compare(o, path, threads):
-    """Medians of all rounds, by engine."""
-    engines = {"PyTorch": lambda: run_torch(path, threads, o.repeat),
-               "ptfold": lambda: run_ptfold(o.ptfold, path, threads, o.repeat)}
+class Ptfold:
+    works = True
+
+    def __init__(self, program, stem, batch, threads):
+        self.command = on_cpus(threads) + [
+            program, "bench", f"{stem}-1.pt2", "--batch", str(batch),
+            "--threads", str(threads), "--format", "csv", "--repeat"]
+        self.environment = clean_environment(threads)
+
+    def run(self, repeat):
+        out = subprocess.run(self.command + [str(repeat)], check=True,
+                             capture_output=True, text=True,
+                             env=self.environment)
+        row = next(csv.DictReader(io.StringIO(out.stdout)))
+        return float(row["least_seconds"])
+
+    def close(self):
+        pass
+
+
+def engines_of(o, stem, batch, threads):
+    """Those that have the files they need, and can run them."""
+    engines = {"ptfold": Ptfold(o.ptfold, stem, batch, threads)}
     if o.base:
-        engines["base"] = lambda: run_ptfold(o.base, path, threads, o.repeat)
+        engines["base"] = Ptfold(o.base, stem, batch, threads)
+    for name in o.peers.split(","):
+        suffix = {"torch": ".pt2", "ncnn": ".pt"}.get(name, ".onnx")
+        if not os.path.exists(f"{stem}-{batch}{suffix}"):
+            continue
+        python = o.torch if name == "torch" else sys.executable
+        engines[name] = Peer(python, name, f"{stem}-{batch}", threads)
+    return {name: e for name, e in engines.items() if e.works}
+
+
+def measure(o, stem, batch, threads):
+    """Seconds of each round, by engine."""
+    engines = engines_of(o, stem, batch, threads)
     times = {name: [] for name in engines}
     for _ in range(o.rounds):
-        for name, run in engines.items():
-            times[name].append(run())
-    return {name: statistics.median(t) for name, t in times.items()}
+        for name, engine in engines.items():
+            times[name].append(engine.run(o.repeat))
+            time.sleep(o.pause)  # until its threads sleep
+    for engine in engines.values():
+        engine.close()
+    return times
+
+
+def line_of(names, times):
+    cells = [f"{1000 * statistics.median(times[n]):.2f}" if n in times else ""
+             for n in names]
+    others = [n for n in ("ort", "openvino", "ncnn") if n in times]
+    best = min(others, key=lambda n: statistics.median(times[n]), default=None)
+    for other in [best, "base" if "base" in names else None]:
+        if other is not None:
+            ratio = statistics.median(
+                a / b for a, b in zip(times[other], times["ptfold"]))
+            cells.append(f"{ratio:.2f}")
+    return " | ".join(cells)
+
+
+def numbers(text):
+    return [int(n) for n in text.split(",")]
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("ptfold")
-    parser.add_argument("files", nargs="*")
+    parser.add_argument("stems", nargs="+")
     parser.add_argument("--base")
+    parser.add_argument("--peers", default=",".join(PEERS))
+    parser.add_argument("--torch", default=sys.executable,
+                        help="a Python with torch; this one has the others")
     parser.add_argument("--threads", default="1,2")
+    parser.add_argument("--batch", default="1,8")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--repeat", type=int, default=5)
-    parser.add_argument("--torch", action="store_true", help="of the script's "
-                        "own processes: time PTFOLD, a file, in PyTorch")
-    o = parser.parse_intermixed_args()
-    if o.torch:
-        print(time_torch(o.ptfold, int(o.threads), o.repeat))
-        return
-    base = " base | base / ptfold |" if o.base else ""
-    print(f"| program | threads | PyTorch | ptfold | x PyTorch |{base}")
-    print("|---|---|---|---|---|" + ("---|---|" if o.base else ""))
-    for path in o.files:
-        for threads in map(int, o.threads.split(",")):
-            ms = {k: 1000 * s for k, s in compare(o, path, threads).items()}
-            old = (f" {ms['base']:.1f} | {ms['base'] / ms['ptfold']:.2f} |"
-                   if o.base else "")
-            print(f"| {Path(path).stem} | {threads} | {ms['PyTorch']:.1f} "
-                  f"| {ms['ptfold']:.1f} "
-                  f"| {ms['PyTorch'] / ms['ptfold']:.2f} |{old}", flush=True)
+    parser.add_argument("--pause", type=float, default=0.3)
+    o = parser.parse_args()
+    names = ["ptfold"] + ["base"] * bool(o.base) + o.peers.split(",")
+    heads = (["network", "batch", "threads"] + names + ["ratio to the best"]
+             + ["to base"] * bool(o.base))
+    print("| " + " | ".join(heads) + " |")
+    print("|---" * len(heads) + "|")
+    for stem in o.stems:
+        for batch in numbers(o.batch):
+            for threads in numbers(o.threads):
+                cells = line_of(names, measure(o, stem, batch, threads))
+                print(f"| {Path(stem).name} | {batch} | {threads} | {cells} |",
+                      flush=True)
 
 
 if __name__ == "__main__":

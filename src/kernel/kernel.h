@@ -105,6 +105,14 @@ typedef struct ptf_pool {
     int64_t divisor; /* of a mean; 0: its taps */
 } ptf_pool;
 
+/* One number of each map; of these several are faster than one after the
+ * other. */
+static inline bool ptf_pool_is_mean_of_map(const ptf_pool *p)
+{
+    return p->mean && p->adaptive && p->in.rows == p->in.height &&
+           ptf_map_pixels(&p->out) == 1;
+}
+
 /* What follows a sum.  Arrays have one number per output channel, or NULL. */
 typedef struct ptf_epilogue {
     const float *bias;
@@ -112,6 +120,23 @@ typedef struct ptf_epilogue {
     bool relu;
     bool shows; /* relu gives NaN in place of infinity, to show it */
 } ptf_epilogue;
+
+/*
+ * One slice of a channel with zeros around it.  Rows that row_runs leaves the
+ * same rest of, and columns alike, lie together, so that windows which are so
+ * far apart lie side by side: padded row r and column c is
+ *
+ *     y[((r % row_runs) * column_runs + c % column_runs) * run +
+ *       (r / row_runs) * pitch + c / column_runs]
+ *
+ * with pitch = columns / column_runs and run = rows / row_runs * pitch.
+ */
+typedef struct ptf_padding {
+    int64_t height, width; /* of the slice, */
+    int64_t top, left;     /* which begins here */
+    int64_t rows, columns; /* multiples of the runs */
+    int64_t row_runs, column_runs;
+} ptf_padding;
 
 /* The most floats of a vector. */
 enum { PTF_BEYOND = 16 };
@@ -396,6 +421,7 @@ typedef struct ptf_kernels {
      */
     void (*gemv)(const ptf_gemm *product, int64_t c0, int64_t c1, int64_t p0,
                  int64_t p1, void *scratch);
+    void (*pad)(const ptf_padding *padding, const float *x, float *y);
     /* For measuring: 'rounds' times spin_flops operations in registers. */
     void (*spin)(int64_t rounds, float *out);
     double spin_flops;

@@ -107,6 +107,15 @@ static inline __m256 v_high2(__m256 a, __m256 b)
         _mm256_unpackhi_pd(_mm256_castps_pd(a), _mm256_castps_pd(b)));
 }
 
+/* Of the lanes of a and b, those with even and those with odd indices. */
+static inline void v_unzip(v_float a, v_float b, v_float *even, v_float *odd)
+{
+    __m256d low = _mm256_castps_pd(_mm256_shuffle_ps(a, b, 0x88));
+    __m256d high = _mm256_castps_pd(_mm256_shuffle_ps(a, b, 0xdd));
+    *even = _mm256_castpd_ps(_mm256_permute4x64_pd(low, 0xd8));
+    *odd = _mm256_castpd_ps(_mm256_permute4x64_pd(high, 0xd8));
+}
+
 /* Rows to columns, in place: first in 128-bit lanes, then the lanes. */
 static inline __attribute__((always_inline)) void v_transpose(v_float r[8])
 {

@@ -106,6 +106,16 @@ static inline __m512 v_high2(__m512 a, __m512 b)
         _mm512_unpackhi_pd(_mm512_castps_pd(a), _mm512_castps_pd(b)));
 }
 
+/* Of the lanes of a and b, those with even and those with odd indices. */
+static inline void v_unzip(v_float a, v_float b, v_float *even, v_float *odd)
+{
+    const __m512i all = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20,
+                                          22, 24, 26, 28, 30);
+    *even = _mm512_permutex2var_ps(a, all, b);
+    *odd = _mm512_permutex2var_ps(
+        a, _mm512_add_epi32(all, _mm512_set1_epi32(1)), b);
+}
+
 /* Rows to columns, in place: first in 128-bit lanes, then the lanes. */
 static inline __attribute__((always_inline)) void v_transpose(v_float r[16])
 {

@@ -95,6 +95,13 @@ static inline __attribute__((always_inline)) void v_prefetch_near(
     __builtin_prefetch(p, 0, 3);
 }
 
+/* Of the lanes of a and b, those with even and those with odd indices. */
+static inline void v_unzip(v_float a, v_float b, v_float *even, v_float *odd)
+{
+    *even = vuzp1q_f32(a, b);
+    *odd = vuzp2q_f32(a, b);
+}
+
 /* Rows to columns, in place. */
 static inline __attribute__((always_inline)) void v_transpose(v_float r[4])
 {

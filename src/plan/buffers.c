@@ -172,9 +172,11 @@ static void grow_padded(ptf_plan *plan, const ptf_step *s)
     int64_t plane =
         (int64_t)floats_of(s->padded[0], s->padded[1], s->padded[2]);
     int64_t channels = s->conv.in.channels;
-    if (s->by_groups)
+    size_t group = floats_of(plane, channels / s->conv.groups, 1);
+    if (s->by_groups > 0)
         grow_each(plan, &plan->padded,
-                  floats_of(plane, channels / s->conv.groups, 1) + PTF_BEYOND);
+                  (group > PTF_PADDED_AT_ONCE ? group : PTF_PADDED_AT_ONCE) +
+                      PTF_BEYOND);
     else
         grow_own(plan, &plan->padded, s,
                  floats_of(plane, channels, s->group) + PTF_BEYOND);

@@ -19,6 +19,9 @@
 /* Runs in which a copy of weights that are read once each pays. */
 enum { PTF_PACK_FROM = 8 };
 
+/* Floats that a thread pads before it reads them, where it may be so many. */
+enum { PTF_PADDED_AT_ONCE = 8192 };
+
 /*
  * Buffers by number, those that the caller brings as inputs and outputs, and a
  * constant's numbers, which are the same for every image.
@@ -111,8 +114,9 @@ struct ptf_step {
     int64_t taps_plane; /* floats between channels that taps are made for */
     /* The padded input, and what of it is in front; all 0: not padded. */
     int64_t padded[PTF_MAP_AXES], before[PTF_MAP_AXES];
-    int64_t runs; /* each row of it as so many runs of columns; see product.c */
-    bool by_groups;    /* a thread pads one group at a time */
+    int64_t runs[PTF_MAP_AXES]; /* of it, as in ptf_padding */
+    int64_t by_groups; /* a thread pads so many groups at a time, or fewer;
+                          0: all are padded first */
     ptf_phase *phases; /* of a transposed convolution; NULL: ref runs it */
     int phase_count;
     int64_t phase_floats;  /* of the largest, before they go where they belong;

@@ -54,48 +54,10 @@ static bool is_padded(const ptf_step *step)
     return step->padded[2] > 0;
 }
 
-/*
- * A row into its place in a padded one, whose first columns are those that
- * 'runs' divides, after them those that leave 1, and so on: column c is number
- * c / runs of run c % runs.
- */
-static inline void pad_row(int64_t runs, const float *x, int64_t width,
-                           float *y, int64_t columns, int64_t left)
+/* Floats of one slice. */
+static int64_t padded_slice(const ptf_step *s)
 {
-    for (int64_t i = 0; i < runs; i++) {
-        int64_t first = (i + runs - left % runs) % runs;
-        float *to = y + i * (columns / runs) + (left + first) / runs;
-        for (int64_t k = first; k < width; k += runs)
-            *to++ = x[k];
-    }
-}
-
-static void pad_columns(const ptf_step *s, const float *x, float *y)
-{
-    int64_t columns = s->padded[2], left = s->before[2];
-    int64_t width = ptf_min_i64(s->conv.in.width, columns - left);
-    if (width <= 0)
-        return;
-    if (s->runs == 1)
-        memcpy(y + left, x, (size_t)width * sizeof(float));
-    else if (s->runs == 2) /* known, so that it makes a better loop */
-        pad_row(2, x, width, y, columns, left);
-    else
-        pad_row(s->runs, x, width, y, columns, left);
-}
-
-/* One slice of a padded channel, from the operand's, or with NULL zeros. */
-static void pad_slice(const ptf_step *s, const float *x, float *y)
-{
-    const ptf_map *in = &s->conv.in;
-    int64_t rows = s->padded[1], columns = s->padded[2];
-    int64_t top =
-        in->first + s->before[1] - s->conv.out.first * s->conv.window.stride[1];
-    for (int64_t row = 0; row < rows; row++, y += columns) {
-        memset(y, 0, (size_t)columns * sizeof(float));
-        if (x != NULL && row >= top && row - top < in->rows)
-            pad_columns(s, x + (row - top) * in->width, y);
-    }
+    return s->padded[1] * s->padded[2];
 }
 
 /*
@@ -107,19 +69,30 @@ static void pad_channel(const ptf_product_run *r, int64_t n, int64_t c,
 {
     const ptf_step *s = r->step;
     const ptf_map *in = &s->conv.in;
-    int64_t slice = s->padded[1] * s->padded[2];
+    const ptf_padding p = {.height = in->rows,
+                           .width = in->width,
+                           .top = in->first + s->before[1] -
+                                  s->conv.out.first * s->conv.window.stride[1],
+                           .left = s->before[2],
+                           .rows = s->padded[1],
+                           .columns = s->padded[2],
+                           .row_runs = s->runs[1],
+                           .column_runs = s->runs[2]};
+    int64_t slice = padded_slice(s);
     const float *x =
         ptf_plan_read(r->plan, r->piece, s->in[0], n) + c * ptf_map_pixels(in);
     for (int64_t z = 0; z < s->padded[0]; z++, y += slice) {
         int64_t from = z - s->before[0];
-        bool inside = from >= 0 && from < in->depth;
-        pad_slice(s, inside ? x + from * in->rows * in->width : NULL, y);
+        if (from >= 0 && from < in->depth)
+            r->plan->kernels->pad(&p, x + from * in->rows * in->width, y);
+        else
+            memset(y, 0, (size_t)slice * sizeof(float));
     }
 }
 
 static int64_t padded_plane(const ptf_step *s)
 {
-    return s->padded[0] * s->padded[1] * s->padded[2];
+    return s->padded[0] * padded_slice(s);
 }
 
 static void pad_plane(void *context, int64_t i, int thread)
@@ -162,7 +135,8 @@ static const float *read_input(const ptf_product_run *r,
 /* The product of one group of channels and one slice of the output. */
 static ptf_gemm group_product(const ptf_product_run *r, int64_t i)
 {
-    const ptf_conv *v = &r->step->conv;
+    const ptf_step *s = r->step;
+    const ptf_conv *v = &s->conv;
     int64_t lanes = r->plan->kernels->lanes;
     int64_t group = i / r->out[0], z = i % r->out[0];
     int64_t channels = v->out.channels / v->groups;
@@ -171,7 +145,7 @@ static ptf_gemm group_product(const ptf_product_run *r, int64_t i)
     int64_t size[PTF_MAP_AXES];
     const float *x = read_input(r, size);
     int64_t in_map = size[0] * size[1] * size[2];
-    const ptf_epilogue *e = &r->step->epilogue;
+    const ptf_epilogue *e = &s->epilogue;
     return (ptf_gemm){
         .x = x + group * (v->in.channels / v->groups) * in_map +
              z * r->stride[0] * size[1] * size[2],
@@ -187,9 +161,9 @@ static ptf_gemm group_product(const ptf_product_run *r, int64_t i)
         .out_height = r->out[1],
         .out_width = r->out[2],
         .x_image = v->in.channels * in_map,
-        .x_row = r->stride[1] * size[2],
-        .x_column = r->stride[2],
-        .beyond = is_padded(r->step),
+        .x_row = r->stride[1] / s->runs[1] * (size[2] / s->runs[2]),
+        .x_column = r->stride[2] / s->runs[2],
+        .beyond = is_padded(s),
         .y = r->y + first * map + z * plane,
         .y_image = v->out.channels * map,
         .y_channel = map,
@@ -241,26 +215,54 @@ static void gemv_part(void *context, int64_t i, int thread)
         kernels->gemv(&q, c0, c1, 0, pixels_of(r), scratch_of(r, thread));
 }
 
-/* A group of an image, from padding to its outputs in one thread's caches. */
-static void group_part(void *context, int64_t i, int thread)
+static int64_t group_floats(const ptf_step *s)
+{
+    return s->conv.in.channels / s->conv.groups * padded_plane(s);
+}
+
+/* Groups that a thread pads at a time. */
+static int64_t groups_at_once(const ptf_step *s)
+{
+    int64_t fit = PTF_PADDED_AT_ONCE / ptf_max_i64(group_floats(s), 1);
+    return ptf_max_i64(1, ptf_min_i64(fit, s->by_groups));
+}
+
+/* Group g of an image whose padded input is x. */
+static void run_group(const ptf_product_run *r, int64_t image, int64_t g,
+                      const float *x, char *scratch)
+{
+    const ptf_step *s = r->step;
+    for (int64_t z = 0; z < r->out[0]; z++) {
+        ptf_gemm q = group_product(r, g * r->out[0] + z);
+        q.x = x + z * r->stride[0] * padded_slice(s);
+        q.y += image * q.y_image;
+        r->plan->kernels->gemm(&q, 0, q.channels, 0, r->out[1] * r->out[2],
+                               scratch);
+    }
+}
+
+/*
+ * Some groups of an image, from padding to their outputs in one thread's
+ * caches.  All are padded first: what has just been written in parts is slow to
+ * read in vectors.
+ */
+static void groups_part(void *context, int64_t i, int thread)
 {
     const ptf_product_run *r = context;
     const ptf_step *s = r->step;
-    int64_t image = i / s->conv.groups, group = i % s->conv.groups;
+    int64_t some = groups_at_once(s);
+    int64_t parts = ptf_ceil_div(s->conv.groups, some);
+    int64_t image = i / parts, first = i % parts * some;
+    int64_t end = ptf_min_i64(first + some, s->conv.groups);
     int64_t channels = s->conv.in.channels / s->conv.groups;
-    int64_t plane = padded_plane(s);
     float *x =
         r->plan->padded.data + (size_t)thread * r->plan->padded.thread_stride;
-    for (int64_t c = 0; c < channels; c++)
-        pad_channel(r, r->piece->first + image, group * channels + c,
-                    x + c * plane);
-    for (int64_t z = 0; z < r->out[0]; z++) {
-        ptf_gemm q = group_product(r, group * r->out[0] + z);
-        q.x = x + z * r->stride[0] * s->padded[1] * s->padded[2];
-        q.y += image * q.y_image;
-        r->plan->kernels->gemm(&q, 0, q.channels, 0, r->out[1] * r->out[2],
-                               scratch_of(r, thread));
-    }
+    for (int64_t c = first * channels; c < end * channels; c++)
+        pad_channel(r, r->piece->first + image, c,
+                    x + (c - first * channels) * padded_plane(s));
+    for (int64_t g = first; g < end; g++)
+        run_group(r, image, g, x + (g - first) * group_floats(s),
+                  scratch_of(r, thread));
 }
 
 void ptf_product_groups(ptf_product_run *run)
@@ -291,9 +293,9 @@ static void run_product(const ptf_plan *plan, const ptf_step *step,
         .out = {v->out.depth, v->out.rows, v->out.width},
         .y = ptf_plan_at(plan, piece, step->out, piece->first)};
     memcpy(run.stride, v->window.stride, sizeof(run.stride));
-    run.stride[2] /= step->runs;
     if (step->by_groups) {
-        ptf_piece_each(plan, piece, piece->count * v->groups, group_part, &run);
+        int64_t parts = ptf_ceil_div(v->groups, groups_at_once(step));
+        ptf_piece_each(plan, piece, piece->count * parts, groups_part, &run);
         return;
     }
     ptf_product_pad(&run);
@@ -325,6 +327,13 @@ static int64_t reach(const ptf_window *w, int axis, int64_t outputs)
            (w->kernel[axis] - 1) * w->dilation[axis] + 1;
 }
 
+static void set_padded(ptf_step *step, int axis, int64_t outputs)
+{
+    int64_t runs = step->runs[axis];
+    step->padded[axis] =
+        ptf_ceil_div(reach(&step->conv.window, axis, outputs), runs) * runs;
+}
+
 /*
  * Floats between the channels of what the taps go over; INT64_MAX where
  * padding makes more of them than can be counted.
@@ -346,7 +355,7 @@ void ptf_step_fit(const ptf_plan *plan, ptf_step *step)
     step->conv.in = ptf_map_of(&plan->values[step->in[0]]);
     step->conv.out = ptf_map_of(&plan->values[step->out]);
     if (is_padded(step) && !step->conv.transposed)
-        step->padded[1] = reach(&step->conv.window, 1, step->conv.out.rows);
+        set_padded(step, 1, step->conv.out.rows);
 }
 
 ptf_status ptf_step_check(const ptf_step *step, ptf_error *err)
@@ -372,26 +381,29 @@ void ptf_step_taps(ptf_step *step)
         width = step->padded[2];
     }
     int32_t *taps = step->taps;
+    int64_t pitch = width / step->runs[2];
     for (int64_t c = 0; c < step->conv.in.channels / step->conv.groups; c++) {
         for (int64_t i = 0; i < w->kernel[0] * area; i++) {
             int64_t z = i / area * w->dilation[0];
             int64_t row = i % area / w->kernel[2] * w->dilation[1];
             int64_t column = i % w->kernel[2] * w->dilation[2];
-            column = column % step->runs * (width / step->runs) +
-                     column / step->runs;
-            *taps++ = (int32_t)(c * plane + (z * rows + row) * width + column);
+            int64_t run =
+                row % step->runs[1] * step->runs[2] + column % step->runs[2];
+            row = row / step->runs[1] + run * (rows / step->runs[1]);
+            column = column / step->runs[2] + row * pitch;
+            *taps++ = (int32_t)(c * plane + z * rows * width + column);
         }
     }
     step->taps_plane = plane;
 }
 
 /*
- * Of few channels whose windows are a stride apart vectors may run across
- * pixels where these are side by side.
+ * Of few channels vectors run across pixels, where these are side by side; see
+ * kernel/slide.inc.
  */
-static bool has_runs(const ptf_plan *plan, const ptf_conv *v)
+static bool has_few(const ptf_plan *plan, const ptf_conv *v)
 {
-    return v->window.stride[2] > 1 && v->out.width > 1 &&
+    return v->out.width > 1 && ptf_window_taps(&v->window) > 1 &&
            v->out.channels / v->groups <= plan->kernels->lanes;
 }
 
@@ -402,15 +414,15 @@ static void set_padding(const ptf_plan *plan, ptf_step *step)
     const ptf_window *w = &v->window;
     const int64_t in[] = {v->in.depth, v->in.height, v->in.width};
     const int64_t out[] = {v->out.depth, v->out.height, v->out.width};
-    bool pads = has_runs(plan, v);
-    step->runs = pads ? w->stride[2] : 1;
+    bool pads = has_few(plan, v);
+    for (int i = 1; i < PTF_MAP_AXES && pads; i++)
+        step->runs[i] = w->stride[i];
     for (int i = 0; i < PTF_MAP_AXES; i++)
         pads |= w->padding[i] > 0 || reach(w, i, out[i]) > in[i];
     for (int i = 0; i < PTF_MAP_AXES && pads; i++) {
-        step->padded[i] = reach(w, i, out[i]);
+        set_padded(step, i, out[i]);
         step->before[i] = w->padding[i];
     }
-    step->padded[2] = ptf_ceil_div(step->padded[2], step->runs) * step->runs;
 }
 
 /* The geometry of the node as a convolution. */
@@ -431,7 +443,8 @@ static void set_geometry(const ptf_plan *plan, ptf_step *step)
         v->groups = a->groups;
         v->transposed = ptf_op_is_transposed(step->node->op);
     }
-    step->runs = 1;
+    for (int i = 0; i < PTF_MAP_AXES; i++)
+        step->runs[i] = 1;
     if (v->transposed)
         return;
     set_padding(plan, step);
@@ -486,12 +499,14 @@ ptf_status ptf_plan_product(ptf_plan *plan, ptf_step *step, ptf_error *err)
     if (step->conv.transposed)
         return status == PTF_OK ? ptf_plan_transposed(plan, step, err) : status;
     step->run = run_product;
-    step->by_groups = is_padded(step) &&
-                      step->conv.groups >= GROUPS_OF_THREAD * plan->threads;
+    if (is_padded(step))
+        step->by_groups =
+            step->conv.groups / (GROUPS_OF_THREAD * plan->threads);
     bool gemv =
         step->contiguous && plan->most <= plan->kernels->gemv_pixels / rows;
     step->kernel = gemv ? "gemv" : "gemm";
-    step->packs = !gemv || plan->runs >= PTF_PACK_FROM;
+    bool alone = step->conv.out.channels == step->conv.groups;
+    step->packs = !alone && (!gemv || plan->runs >= PTF_PACK_FROM);
     if (status == PTF_OK && !step->contiguous)
         status = allocate_taps(plan, step, err);
     return status;
