@@ -154,7 +154,11 @@ static void slide_nodes(const ptf_net *net, motion *all, ptf_slide *out)
         out->reason = reason;
     }
     const motion *last = &all[net->outputs[0].node];
-    out->any_size = out->any_size && !last->one && !last->fixed;
+    if (out->any_size && (last->one || last->fixed)) {
+        out->any_size = false;
+        out->blocker = net->nodes[net->outputs[0].node].name;
+        out->reason = "is no map: it is there once for the whole image";
+    }
     out->differs = last->at.differs;
     for (int d = 0; d < 2; d++) {
         out->stride[d] = last->at.stride[d];

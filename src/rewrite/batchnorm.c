@@ -68,6 +68,138 @@ ptf_status ptf_norm_read(ptf_arena *arena, const ptf_node *node, ptf_norm *out,
     return settle_scale(node, n.gamma, n.var, err);
 }
 
+/* --------------------------------------------------------------- constants */
+
+static bool is_constant(const ptf_net_edit *edit, int node)
+{
+    return edit->nodes[node].op == PTF_OP_CONSTANT;
+}
+
+/* Which operand is not the constant, or -1: there is no such thing. */
+static int moving_of(const ptf_net_edit *edit, const ptf_node *node)
+{
+    typedef enum place { NONE, FIRST, ANY } place;
+    static const place takes[PTF_OP_COUNT] = {
+        [PTF_OP_ADD] = ANY,
+        [PTF_OP_SUB] = ANY,
+        [PTF_OP_MUL] = ANY,
+        [PTF_OP_DIV] = FIRST,
+    };
+    if (takes[node->op] == NONE || is_constant(edit, node->inputs[0]) ==
+                                       is_constant(edit, node->inputs[1]))
+        return -1;
+    int moving = is_constant(edit, node->inputs[0]) ? 1 : 0;
+    return takes[node->op] == FIRST && moving == 1 ? -1 : moving;
+}
+
+/* The constant's numbers, of a value of that shape, or 0. */
+static int64_t count_scales(const ptf_shape *constant, const ptf_shape *value)
+{
+    int64_t count = ptf_shape_numel(constant);
+    if (count == 1)
+        return 1;
+    bool channels = constant->rank == value->rank && value->rank > 0 &&
+                    constant->dim[0] == count && value->dim[0] == count;
+    return channels ? count : 0;
+}
+
+void ptf_find_scales(const ptf_net_edit *edit, const ptf_shape *shapes,
+                     int64_t *channels)
+{
+    for (int i = edit->net->input_count; i < edit->net->node_count; i++) {
+        const ptf_node *node = &edit->nodes[i];
+        int moving = moving_of(edit, node);
+        channels[i] = 0;
+        if (moving < 0)
+            continue;
+        const ptf_shape *value = &shapes[node->inputs[moving]];
+        bool same = value->rank == shapes[i].rank &&
+                    memcmp(value->dim, shapes[i].dim,
+                           (size_t)value->rank * sizeof(*value->dim)) == 0;
+        if (same)
+            channels[i] =
+                count_scales(&shapes[node->inputs[1 - moving]], value);
+    }
+}
+
+/* y = (x - mean) * scale + beta */
+static void set_scale(const ptf_node *node, bool first, double c, ptf_norm *out,
+                      int64_t i)
+{
+    bool less = node->op == PTF_OP_SUB;
+    out->mean[i] = less && !first ? c : 0;
+    out->scale[i] = less && first ? -1 : 1;
+    out->beta[i] = (less && first) || node->op == PTF_OP_ADD ? c : 0;
+    if (node->op == PTF_OP_MUL)
+        out->scale[i] = c;
+    if (node->op == PTF_OP_DIV)
+        out->scale[i] = 1 / c;
+}
+
+ptf_status ptf_scale_read(ptf_net_edit *edit, int index, int64_t count,
+                          ptf_norm *out, ptf_error *err)
+{
+    ptf_arena *arena = &edit->net->arena;
+    const ptf_node *node = &edit->nodes[index];
+    int moving = moving_of(edit, node);
+    const ptf_tensor *constant =
+        edit->nodes[node->inputs[1 - moving]].tensors[PTF_ROLE_WEIGHT];
+    size_t own = (size_t)ptf_tensor_numel(constant), n = (size_t)count;
+    double *numbers = ptf_arena_array(arena, own, sizeof(double));
+    *out = (ptf_norm){count, ptf_arena_array(arena, n, sizeof(double)),
+                      ptf_arena_array(arena, n, sizeof(double)),
+                      ptf_arena_array(arena, n, sizeof(double))};
+    if (numbers == NULL || out->mean == NULL || out->scale == NULL ||
+        out->beta == NULL)
+        return ptf_fail_memory(err);
+    ptf_status status = ptf_tensor_read_f64(constant, numbers, err);
+    for (int64_t i = 0; status == PTF_OK && i < count; i++) {
+        set_scale(node, moving == 1, numbers[own == 1 ? 0 : i], out, i);
+        if (!isfinite(out->scale[i]) || !isfinite(out->mean[i] + out->beta[i]))
+            return ptf_node_fail(err, PTF_UNSUPPORTED, node,
+                                 "has a constant that is no finite scale or "
+                                 "shift");
+    }
+    return status;
+}
+
+int ptf_scale_source(const ptf_net_edit *edit, int index)
+{
+    const ptf_node *node = &edit->nodes[index];
+    return node->inputs[moving_of(edit, node) == 1 ? 1 : 0];
+}
+
+void ptf_drop_constants(const ptf_net_edit *edit)
+{
+    for (int i = 0; i < edit->net->node_count; i++) {
+        bool read = false, left = ptf_net_is_output(edit->net, i);
+        for (int k = i + 1; is_constant(edit, i) && k < edit->net->node_count;
+             k++)
+            for (int j = 0; j < edit->nodes[k].input_count; j++) {
+                bool reads = edit->nodes[k].inputs[j] == i;
+                read = read || reads;
+                left = left || (reads && !edit->dead[k]);
+            }
+        edit->dead[i] = edit->dead[i] || (read && !left);
+    }
+}
+
+int64_t ptf_mover_channels(const ptf_movers *m, int node)
+{
+    const ptf_node *n = &m->edit->nodes[node];
+    if (ptf_norm_moves(n))
+        return m->norms ? n->attrs.in_channels : 0;
+    return m->scales != NULL ? m->scales[node] : 0;
+}
+
+ptf_status ptf_mover_read(const ptf_movers *m, int node, int64_t count,
+                          ptf_norm *out, ptf_error *err)
+{
+    const ptf_node *n = &m->edit->nodes[node];
+    return ptf_norm_moves(n) ? ptf_norm_read(&m->edit->net->arena, n, out, err)
+                             : ptf_scale_read(m->edit, node, count, out, err);
+}
+
 /* -------------------------------------------------------------- neighbours */
 
 /*
@@ -159,6 +291,29 @@ static ptf_status remark_place(ptf_net_edit *edit, int norm, bool between,
     if (forward != NULL)
         say_after(edit, &forward[norm], after);
     return ptf_net_edit_remark(edit, norm, true, err, "%s%s", before, after);
+}
+
+ptf_status ptf_remark_scales(const ptf_movers *m,
+                             const ptf_too_large *too_large,
+                             const ptf_forward *forward, ptf_error *err)
+{
+    ptf_status status = PTF_OK;
+    for (int i = 1; status == PTF_OK && i < m->edit->net->node_count; i++) {
+        char why[WHY];
+        if (m->edit->dead[i] || ptf_mover_channels(m, i) == 0)
+            continue;
+        say_after(m->edit, &forward[i], why);
+        if (too_large[i].what != NULL)
+            snprintf(why, sizeof(why),
+                     "; it would make the %s of output channel %lld too large "
+                     "for a float",
+                     too_large[i].what, (long long)too_large[i].channel);
+        status = ptf_net_edit_remark(m->edit, i, true, err,
+                                     "is not after a layer that it alone "
+                                     "reads%s",
+                                     why);
+    }
+    return status;
 }
 
 ptf_status ptf_remark_leftovers(ptf_net_edit *edit, bool between,

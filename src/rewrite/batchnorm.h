@@ -28,6 +28,26 @@ ptf_status ptf_norm_read(ptf_arena *arena, const ptf_node *node, ptf_norm *out,
 bool ptf_norm_moves(const ptf_node *node);
 
 /*
+ * Sums, differences, products and quotients with a constant of one number, or
+ * of one for each channel, are the same with other numbers: into channels[i],
+ * for each node, how many numbers, or 0 where it is none.  Shapes are those of
+ * the nodes.
+ */
+void ptf_find_scales(const ptf_net_edit *edit, const ptf_shape *shapes,
+                     int64_t *channels);
+
+/* Its number as of 'count' channels. */
+ptf_status ptf_scale_read(ptf_net_edit *edit, int node, int64_t count,
+                          ptf_norm *out, ptf_error *err);
+
+/* What it is done to: the operand that is not the constant; of others the
+ * first one. */
+int ptf_scale_source(const ptf_net_edit *edit, int node);
+
+/* Constants that only what is gone has read go, too. */
+void ptf_drop_constants(const ptf_net_edit *edit);
+
+/*
  * Why a number cannot be written: NULL, or what it is of.  'channel' is that of
  * the output.
  */
@@ -55,12 +75,31 @@ typedef struct ptf_forward {
 } ptf_forward;
 
 /*
- * Per node of 'edit', which batch norms can go forward.  'taken' are those that
- * go into the layer before them.
+ * What is folded, per node of 'edit': a batch norm, or ptf_find_scales()'s
+ * 'scales', which may be NULL: how many channels it has (1: any), or 0.
  */
-ptf_status ptf_find_forward(ptf_net_edit *edit, const bool *flat,
+typedef struct ptf_movers {
+    ptf_net_edit *edit;
+    bool norms; /* or scales alone */
+    const int64_t *scales;
+} ptf_movers;
+
+int64_t ptf_mover_channels(const ptf_movers *movers, int node);
+ptf_status ptf_mover_read(const ptf_movers *movers, int node, int64_t count,
+                          ptf_norm *out, ptf_error *err);
+
+/*
+ * Per node, which of them can go forward: of batch norms and scales the batch
+ * norms.  'taken' are those that go into the layer before them.
+ */
+ptf_status ptf_find_forward(const ptf_movers *movers, const bool *flat,
                             const bool *taken, ptf_forward *forward,
                             ptf_error *err);
+
+/* Remarks on each scale that is alive why it stays. */
+ptf_status ptf_remark_scales(const ptf_movers *movers,
+                             const ptf_too_large *too_large,
+                             const ptf_forward *forward, ptf_error *err);
 
 /*
  * Remarks on each batch norm that is alive why it stays.  'between' says

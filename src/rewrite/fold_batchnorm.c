@@ -10,7 +10,9 @@
  *     t = beta - mean * s,          w' = w * s,  b' = b + sum of w * t,
  *
  * in double, each result rounded once to f32, also where several batch norms
- * meet in one layer.  What only passes numbers on may stand between.
+ * meet in one layer.  What only passes numbers on may stand between, and sums
+ * and products with constants, up to the last batch norm.  fold_scale folds
+ * such sums and products alone, as of the input before the first layer.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -52,11 +54,11 @@ static ptf_status fold_begin(ptf_arena *arena, const ptf_node *layer, fold *out,
     return ptf_tensor_read_f64(layer->tensors[PTF_ROLE_BIAS], out->bias, err);
 }
 
-static ptf_status fold_add(ptf_arena *arena, const ptf_node *norm_node, fold *f,
+static ptf_status fold_add(const ptf_movers *m, int index, fold *f,
                            ptf_error *err)
 {
     ptf_norm norm;
-    ptf_status status = ptf_norm_read(arena, norm_node, &norm, err);
+    ptf_status status = ptf_mover_read(m, index, f->channels, &norm, err);
     if (status != PTF_OK)
         return status;
     for (int64_t c = 0; c < f->channels; c++) {
@@ -67,12 +69,14 @@ static ptf_status fold_add(ptf_arena *arena, const ptf_node *norm_node, fold *f,
 }
 
 /* A batch norm before the layer, and before those that are in it already. */
-static ptf_status fold_lead(ptf_arena *arena, const ptf_node *norm_node,
+static ptf_status fold_lead(const ptf_movers *m, int index,
                             const ptf_node *layer, fold *f, ptf_error *err)
 {
     ptf_norm norm;
+    ptf_arena *arena = &m->edit->net->arena;
     size_t inputs = (size_t)layer->attrs.in_channels;
-    ptf_status status = ptf_norm_read(arena, norm_node, &norm, err);
+    ptf_status status =
+        ptf_mover_read(m, index, ptf_mover_channels(m, index), &norm, err);
     if (status == PTF_OK && inputs % (size_t)norm.channels != 0)
         status = ptf_node_fail(err, PTF_ARGUMENT, layer,
                                "expected all numbers of %lld channels, got %zu "
@@ -371,6 +375,7 @@ static ptf_status remark_shared(ptf_net_edit *edit, int layer, ptf_error *err)
 /* The layers of a net, on their way. */
 typedef struct folding {
     ptf_net_edit *edit;
+    ptf_movers movers;
     bool *flat;           /* per node: ptf_net_find_flat() */
     bool *taken;          /* a batch norm that goes into the layer before it */
     ptf_forward *forward; /* and into those after it */
@@ -392,10 +397,12 @@ static int next_norm(const folding *w, int layer, int at)
     do {
         at = ptf_net_only_consumer(edit->net, at);
     } while (at >= 0 && ptf_op_is_alias(edit->nodes[at].op));
-    bool fits =
-        at >= 0 && ptf_norm_moves(&edit->nodes[at]) &&
-        ptf_norm_fits(&edit->nodes[layer], w->flat[layer], &edit->nodes[at]);
-    return fits ? at : -1;
+    const ptf_node *product = &edit->nodes[layer];
+    int64_t channels = at >= 0 ? ptf_mover_channels(&w->movers, at) : 0;
+    bool scalar = channels == 1 && !ptf_norm_moves(&edit->nodes[at]);
+    bool fits = (product->op != PTF_OP_LINEAR || w->flat[layer]) &&
+                channels == product->attrs.out_channels;
+    return scalar || fits ? at : -1;
 }
 
 /* The batch norm before 'at' that goes forward, or -1. */
@@ -403,7 +410,7 @@ static int lead_norm(const folding *w, int at)
 {
     const ptf_net_edit *edit = w->edit;
     do {
-        at = edit->nodes[at].inputs[0];
+        at = ptf_scale_source(edit, at);
     } while (at >= edit->net->input_count && !w->forward[at].goes &&
              edit->nodes[at].input_count == 1 &&
              ptf_op_is_alias(edit->nodes[at].op));
@@ -426,12 +433,12 @@ static ptf_status fold_numbers(folding *w, int layer, fold *f, ptf_node *made)
     ptf_status status = fold_begin(arena, node, f, w->err);
     for (int i = lead_norm(w, layer); status == PTF_OK && i >= 0;
          i = lead_norm(w, i))
-        status = fold_lead(arena, &w->edit->nodes[i], node, f, w->err);
+        status = fold_lead(&w->movers, i, node, f, w->err);
     if (status == PTF_OK && f->lead != NULL)
         status = add_shifts(arena, node, f, w->err);
     for (int i = next_taken(w, layer, layer); status == PTF_OK && i >= 0;
          i = next_taken(w, layer, i))
-        status = fold_add(arena, &w->edit->nodes[i], f, w->err);
+        status = fold_add(&w->movers, i, f, w->err);
     if (status == PTF_OK)
         status = fold_weight(arena, node, f, &weight, w->err);
     if (status == PTF_OK)
@@ -502,18 +509,55 @@ static ptf_status finish(folding *w, int *changed)
             edit->nodes[i] = w->made[i];
         edit->dead[i] = w->taken[i] || w->forward[i].goes;
         *changed += edit->dead[i];
+        if (edit->dead[i])
+            edit->nodes[i].inputs[0] = ptf_scale_source(edit, i);
     }
+    ptf_drop_constants(edit);
     return status;
 }
 
-ptf_status ptf_pass_fold_batchnorm(ptf_net_edit *edit, const ptf_shape *input,
-                                   int *changed, ptf_error *err)
+/* Those after a layer up to the last batch norm, or to the last scale where
+ * these alone are folded. */
+static void take_after(folding *w, int layer)
 {
-    (void)input;
+    int last = -1;
+    for (int k = next_norm(w, layer, layer); k >= 0;
+         k = next_norm(w, layer, k)) {
+        if (!w->movers.norms || ptf_norm_moves(&w->edit->nodes[k]))
+            last = k;
+    }
+    for (int k = next_norm(w, layer, layer); k >= 0 && k <= last;
+         k = next_norm(w, layer, k))
+        w->taken[k] = true;
+}
+
+/* Shapes say which constants have one number for each channel. */
+static ptf_status find_scales(folding *w, const ptf_shape *inputs)
+{
+    const ptf_net *net = w->edit->net;
+    ptf_arena *arena = &w->edit->net->arena;
+    size_t count = (size_t)net->node_count;
+    ptf_shape *shapes = ptf_arena_array(arena, count, sizeof(*shapes));
+    int64_t *scales = ptf_arena_array(arena, count, sizeof(*scales));
+    if (shapes == NULL || scales == NULL)
+        return ptf_fail_memory(w->err);
+    if (inputs == NULL || !net->has_tensors)
+        return PTF_OK;
+    ptf_status status = ptf_net_shapes(net, inputs, shapes, w->err);
+    if (status == PTF_OK)
+        ptf_find_scales(w->edit, shapes, scales);
+    w->movers.scales = scales;
+    return status;
+}
+
+static ptf_status fold_all(ptf_net_edit *edit, const ptf_shape *input,
+                           bool norms, int *changed, ptf_error *err)
+{
     ptf_arena *arena = &edit->net->arena;
     size_t count = (size_t)edit->net->node_count;
     folding w = {
         .edit = edit,
+        .movers = {edit, norms, NULL},
         .flat = ptf_arena_array(arena, count, sizeof(*w.flat)),
         .taken = ptf_arena_array(arena, count, sizeof(*w.taken)),
         .forward = ptf_arena_array(arena, count, sizeof(*w.forward)),
@@ -524,17 +568,32 @@ ptf_status ptf_pass_fold_batchnorm(ptf_net_edit *edit, const ptf_shape *input,
     if (!w.flat || !w.taken || !w.forward || !w.too_large || !w.made)
         return ptf_fail_memory(err);
     ptf_net_find_flat(edit->net, w.flat);
-    for (int i = 1; i < edit->net->node_count; i++) {
-        for (int k = i; is_layer(&edit->nodes[i]) && k >= 0;
-             k = next_norm(&w, i, k))
-            w.taken[k] = k != i;
+    ptf_status status = find_scales(&w, input);
+    for (int i = 1; status == PTF_OK && i < edit->net->node_count; i++) {
+        if (is_layer(&edit->nodes[i]))
+            take_after(&w, i);
     }
-    ptf_status status = ptf_find_forward(edit, w.flat, w.taken, w.forward, err);
+    if (status == PTF_OK)
+        status = ptf_find_forward(&w.movers, w.flat, w.taken, w.forward, err);
     if (status == PTF_OK)
         status = fold_layers(&w);
     if (status == PTF_OK)
         status = finish(&w, changed);
-    return status == PTF_OK ? ptf_remark_leftovers(edit, true, w.flat,
-                                                   w.too_large, w.forward, err)
-                            : status;
+    if (status != PTF_OK)
+        return status;
+    return norms ? ptf_remark_leftovers(edit, true, w.flat, w.too_large,
+                                        w.forward, err)
+                 : ptf_remark_scales(&w.movers, w.too_large, w.forward, err);
+}
+
+ptf_status ptf_pass_fold_batchnorm(ptf_net_edit *edit, const ptf_shape *input,
+                                   int *changed, ptf_error *err)
+{
+    return fold_all(edit, input, true, changed, err);
+}
+
+ptf_status ptf_pass_fold_scale(ptf_net_edit *edit, const ptf_shape *input,
+                               int *changed, ptf_error *err)
+{
+    return fold_all(edit, input, false, changed, err);
 }

@@ -93,7 +93,7 @@ static bool has_no_shift(const ptf_norm *norm)
     return none;
 }
 
-static ptf_status see_norm(ptf_net_edit *edit, int at, ptf_forward *f,
+static ptf_status see_norm(const ptf_movers *m, int at, ptf_forward *f,
                            ptf_error *err)
 {
     ptf_norm norm;
@@ -101,8 +101,9 @@ static ptf_status see_norm(ptf_net_edit *edit, int at, ptf_forward *f,
     ptf_status status = PTF_OK;
     if (f->why != PTF_FORWARD_FITS)
         return PTF_OK;
-    if (f->pads > 0 && edit->net->has_tensors) {
-        status = ptf_norm_read(&edit->net->arena, &edit->nodes[at], &norm, err);
+    if (f->pads > 0 && m->edit->net->has_tensors) {
+        int64_t channels = ptf_mover_channels(m, at);
+        status = ptf_mover_read(m, at, channels, &norm, err);
         shifts = status != PTF_OK || !has_no_shift(&norm);
     }
     if (f->pads > 0 && shifts)
@@ -111,18 +112,19 @@ static ptf_status see_norm(ptf_net_edit *edit, int at, ptf_forward *f,
     return status;
 }
 
-ptf_status ptf_find_forward(ptf_net_edit *edit, const bool *flat,
+ptf_status ptf_find_forward(const ptf_movers *m, const bool *flat,
                             const bool *taken, ptf_forward *f, ptf_error *err)
 {
+    const ptf_net_edit *edit = m->edit;
     ptf_status status = PTF_OK;
     for (int i = edit->net->node_count - 1; status == PTF_OK && i > 0; i--) {
-        const ptf_node *node = &edit->nodes[i];
-        bool norm = ptf_norm_moves(node) && !taken[i];
-        if (!norm && !is_between(edit, f, i))
+        bool moves = !taken[i] && ptf_mover_channels(m, i) > 0 &&
+                     (!m->norms || ptf_norm_moves(&edit->nodes[i]));
+        if (!moves && !is_between(edit, f, i))
             continue;
         f[i] = see_readers(edit, f, flat, i);
-        if (norm)
-            status = see_norm(edit, i, &f[i], err);
+        if (moves)
+            status = see_norm(m, i, &f[i], err);
         else
             see_view(edit, i, &f[i]);
     }

@@ -490,22 +490,6 @@ static ptf_status try_top(merging *m, int top, int *changed)
     return status;
 }
 
-/* Constants that only what is gone has read. */
-static void drop_constants(const merging *m)
-{
-    ptf_net_edit *edit = m->edit;
-    for (int i = 0; i < edit->net->node_count; i++) {
-        bool read = false, left = ptf_net_is_output(edit->net, i);
-        for (int k = i + 1; is_constant(m, i) && k < edit->net->node_count; k++)
-            for (int j = 0; j < edit->nodes[k].input_count; j++) {
-                bool reads = edit->nodes[k].inputs[j] == i;
-                read = read || reads;
-                left = left || (reads && !edit->dead[k]);
-            }
-        edit->dead[i] = edit->dead[i] || (read && !left);
-    }
-}
-
 ptf_status ptf_pass_merge_branches(ptf_net_edit *edit, const ptf_shape *input,
                                    int *changed, ptf_error *err)
 {
@@ -532,6 +516,6 @@ ptf_status ptf_pass_merge_branches(ptf_net_edit *edit, const ptf_shape *input,
         ptf_arena_free(&m.arena);
         m.arena = (ptf_arena){NULL};
     }
-    drop_constants(&m);
+    ptf_drop_constants(edit);
     return status;
 }

@@ -22,5 +22,7 @@ ptf_pass ptf_pass_linear_to_conv;
 ptf_pass ptf_pass_drop_identity;
 ptf_pass ptf_pass_merge_branches;
 ptf_pass ptf_pass_any_size;
+ptf_pass ptf_pass_fold_scale;
+ptf_pass ptf_pass_dead_code;
 
 #endif

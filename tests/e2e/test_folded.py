@@ -56,6 +56,10 @@ FOLDED = {
     "after a view that keeps channels": [
         "x 2x6x6", CONV.format("x"), "f = flatten(c) start_dim=2 end_dim=3",
         "n = batch_norm1d(f, 3)", "r = relu(n)"],
+    "through constants": [
+        "x 2x6x6", CONV.format("x"), "const one []", "a = mul(c, one)",
+        "const each [3,1,1]", "b = sub(each, a)", "n = batch_norm2d(b, 3)",
+        "r = relu(n)"],
     "beside another reader of its operand": [
         "x 2x6x6", "r = relu(x)", NORM.format("r"),
         "c = conv2d(n, 2, 2, 1x1)", "s = add(c, r)"],

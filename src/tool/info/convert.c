@@ -5,6 +5,7 @@
  * SPDX-License-Identifier: Apache-2.0
  */
 #include "tool/info/describe.h"
+#include "tool/info/rewrites.h"
 
 static const char help[] =
     "usage: ptfold convert [options] IN OUT\n"
@@ -28,6 +29,13 @@ static const char help[] =
     "signature, example and extra files stay as they are.  As safetensors it\n"
     "carries the text of its graph, and as .pt the network's parameters.\n"
     "\n"
+    "With --rewrites the network is rewritten on the way, and OUT is written only\n"
+    "if the verdict that they require is reached; ptfold info --rewrites IN\n"
+    "lists them.\n"
+    "\n"
+    "  --rewrites A,B,C  apply these, one after the other\n"
+    "  --any-size        the same as any_size at their end: images of any size,\n"
+    "                    where no layer depends on it (not for OUT.pt2)\n"
     "  --arch FILE|NAME  for OUT.pt2: the text of print(model) or of a graph, or\n"
     "                    a built-in network; default: what IN says\n"
     "  --in-order        forward() runs each module of the text once, as printed\n"
@@ -44,8 +52,8 @@ static const char help[] =
     "Example: ptfold convert net1.pt net1.safetensors\n";
 
 typedef struct options {
-    const char *in, *out, *key, *model, *arch, *input;
-    bool in_order, strip, force, json, quiet;
+    const char *in, *out, *key, *model, *arch, *input, *rewrites;
+    bool in_order, strip, force, json, quiet, any_size;
 } options;
 
 typedef struct figures {
@@ -225,13 +233,43 @@ static ptf_status check_net_options(const options *o, bool is_net,
     return PTF_OK;
 }
 
-static ptf_status convert(const options *o, ptf_error *err)
+/* The network, rewritten. */
+static ptf_status convert_rewritten(const options *o, bool *reached,
+                                    ptf_error *err)
+{
+    const tool_source source = {.path = o->in,
+                                .arch = o->arch,
+                                .key = o->key,
+                                .model = o->model,
+                                .input = o->input,
+                                .in_order = o->in_order};
+    char names[512];
+    int size = snprintf(names, sizeof(names), "%s%s%s",
+                        o->rewrites != NULL ? o->rewrites : "",
+                        o->rewrites != NULL && o->any_size ? "," : "",
+                        o->any_size ? "any_size" : "");
+    if (size >= (int)sizeof(names))
+        return tool_error(err, PTF_ARGUMENT,
+                          "--rewrites: expected fewer names");
+    if (strstr(names, "any_size") != NULL && makes_program(o))
+        return tool_error(err, PTF_ARGUMENT,
+                          "%s: a .pt2 states one size of its inputs; write "
+                          ".safetensors",
+                          o->out);
+    const tool_rewriting how = {&source, names, o->out, o->json};
+    return tool_rewrite(&how, reached, err);
+}
+
+static ptf_status convert(const options *o, bool *reached, ptf_error *err)
 {
     const char *const read[] = {o->in, o->arch}, *const written[] = {o->out};
     bool is_net =
         makes_program(o) && !ptf_program_is(o->in) && o->model == NULL;
     ptf_status status = tool_check_targets(TOOL_PATHS(read),
                                            TOOL_PATHS(written), o->force, err);
+    *reached = true;
+    if (status == PTF_OK && (o->rewrites != NULL || o->any_size))
+        return convert_rewritten(o, reached, err);
     if (status == PTF_OK)
         status = check_net_options(o, is_net, err);
     if (status != PTF_OK)
@@ -243,6 +281,7 @@ int tool_convert(int argc, char **argv)
 {
     options o = {0};
     const tool_option table[] = {
+        {"any-size", 0, OPTION_FLAG, &o.any_size, 0, 0},
         {"arch", 0, OPTION_TEXT, &o.arch, 0, 0},
         {"force", 0, OPTION_FLAG, &o.force, 0, 0},
         {"in-order", 0, OPTION_FLAG, &o.in_order, 0, 0},
@@ -251,6 +290,7 @@ int tool_convert(int argc, char **argv)
         {"key", 0, OPTION_TEXT, &o.key, 0, 0},
         {"model", 0, OPTION_TEXT, &o.model, 0, 0},
         {"quiet", 'q', OPTION_FLAG, &o.quiet, 0, 0},
+        {"rewrites", 0, OPTION_TEXT, &o.rewrites, 0, 0},
         {"strip-prefix", 0, OPTION_FLAG, &o.strip, 0, 0},
         {0},
     };
@@ -263,6 +303,9 @@ int tool_convert(int argc, char **argv)
     o.in = operands[0];
     o.out = operands[1];
     static ptf_error err;
-    ptf_status status = convert(&o, &err);
-    return status == PTF_OK ? tool_finish(EXIT_EQUIVALENT) : tool_fail(&err);
+    bool reached = false;
+    ptf_status status = convert(&o, &reached, &err);
+    if (status != PTF_OK)
+        return tool_fail(&err);
+    return tool_finish(reached ? EXIT_EQUIVALENT : EXIT_NOT_EQUIVALENT);
 }

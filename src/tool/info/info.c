@@ -4,6 +4,7 @@
  * SPDX-License-Identifier: Apache-2.0
  */
 #include "tool/info/describe.h"
+#include "tool/info/rewrites.h"
 
 static const char help[] =
     "usage: ptfold info [options] CHECKPOINT\n"
@@ -36,6 +37,8 @@ static const char help[] =
     "                    ptfold reads back; of a .pt2 its program\n"
     "  --dot, --mermaid  the network for Graphviz, for Mermaid\n"
     "  --model NAME      of a .pt2 with several programs: which one\n"
+    "  --rewrites        what each rewrite would do to the network, what stays,\n"
+    "                    and which verdict it requires\n"
     "  --supported       'aten': the operators that ptfold runs, an overload a\n"
     "                    line; 'ops': its ops, and what they are read from\n"
     "  -v, --verbose     list all tensors that do not fit, not only the first;\n"
@@ -48,7 +51,7 @@ typedef struct options {
     tool_source source;
     const char *stage; /* NULL: a description */
     int64_t batch;
-    bool verify, json, keep_prefix, graph, dot, mermaid, supported;
+    bool verify, json, keep_prefix, graph, dot, mermaid, supported, rewrites;
     tool_description what;
 } options;
 
@@ -261,6 +264,16 @@ static ptf_status print_supported(const char *vocabulary, ptf_error *err)
     return PTF_OK;
 }
 
+static ptf_status print_rewrites(const options *o, ptf_error *err)
+{
+    tool_net net = {0};
+    ptf_status status = tool_net_open(&o->source, &net, err);
+    if (status == PTF_OK)
+        status = tool_print_rewrites(&net, o->json, err);
+    tool_net_close(&net);
+    return status;
+}
+
 int tool_info(int argc, char **argv)
 {
     options o = {.batch = 1};
@@ -276,6 +289,7 @@ int tool_info(int argc, char **argv)
         {"key", 0, OPTION_TEXT, &o.source.key, 0, 0},
         {"mermaid", 0, OPTION_FLAG, &o.mermaid, 0, 0},
         {"model", 0, OPTION_TEXT, &o.source.model, 0, 0},
+        {"rewrites", 0, OPTION_FLAG, &o.rewrites, 0, 0},
         {"sha256", 0, OPTION_FLAG, &o.what.sha256, 0, 0},
         {"stage", 0, OPTION_TEXT, &o.stage, 0, 0},
         {"supported", 0, OPTION_FLAG, &o.supported, 0, 0},
@@ -290,7 +304,8 @@ int tool_info(int argc, char **argv)
     o.source.path = operands[0];
     o.what.tensors = o.what.tensors || o.what.sha256;
     static ptf_error err;
-    ptf_status status = o.supported ? print_supported(o.source.path, &err)
-                                    : print_stage(&o, &err);
+    ptf_status status = o.supported  ? print_supported(o.source.path, &err)
+                        : o.rewrites ? print_rewrites(&o, &err)
+                                     : print_stage(&o, &err);
     return status == PTF_OK ? tool_finish(EXIT_EQUIVALENT) : tool_fail(&err);
 }
