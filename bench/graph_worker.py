@@ -7,6 +7,7 @@ pnnx).  Answers each line, a number of runs, with the seconds of the fastest.
 
 SPDX-License-Identifier: Apache-2.0
 """
+import importlib.util
 import os
 import subprocess
 import sys
@@ -63,6 +64,7 @@ def prepare_ncnn(stem, threads):
     """One input of one image; f32 storage, no Winograd."""
     import ncnn
     import onnx
+    pnnx = importlib.util.find_spec("pnnx")
     shape = [d.dim_value for d in onnx.load(stem + ".onnx", load_external_data=
              False).graph.input[0].type.tensor_type.shape.dim]
     net = ncnn.Net()
@@ -73,7 +75,7 @@ def prepare_ncnn(stem, threads):
         setattr(net.opt, "use_" + kind, False)
     with tempfile.TemporaryDirectory() as folder:
         subprocess.run(
-            [os.path.join(os.path.dirname(sys.executable), "pnnx"),
+            [os.path.join(os.path.dirname(pnnx.origin), "pnnx"),
              os.path.abspath(stem + ".pt"), "fp16=0",
              "inputshape=" + str(shape).replace(" ", ""),
              f"ncnnparam={folder}/net.param", f"ncnnbin={folder}/net.bin"],

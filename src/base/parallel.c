@@ -69,6 +69,25 @@ static void each_part(int64_t count, ptf_task *task, void *context,
  * A thread takes the next part when it is done with one, so that one which
  * the system holds up does not hold up the others.
  */
+/*
+ * Parts in a row.  Each thread begins with its own queue, so that what follows
+ * finds much of what it reads in the caches of its core; then it helps others.
+ */
+typedef struct queue {
+    _Alignas(64) int64_t next;
+    int64_t end;
+} queue;
+
+enum { QUEUES = 64 };
+
+static int64_t take(queue *q)
+{
+    int64_t part;
+#pragma omp atomic capture
+    part = q->next++;
+    return part;
+}
+
 void ptf_each(int threads, int64_t count, ptf_task *task, void *context)
 {
     if (count < threads)
@@ -79,7 +98,17 @@ void ptf_each(int threads, int64_t count, ptf_task *task, void *context)
     }
     int64_t most = (int64_t)threads * PARTS_OF_THREAD;
     int64_t parts = count < most ? count : most;
-#pragma omp parallel for num_threads(threads) schedule(dynamic)
-    for (int64_t part = 0; part < parts; part++)
-        each_part(count, task, context, part, parts, omp_get_thread_num());
+    queue queues[QUEUES];
+    int n = threads < QUEUES ? threads : QUEUES;
+    for (int i = 0; i < n; i++)
+        queues[i] = (queue){parts * i / n, parts * (i + 1) / n};
+#pragma omp parallel num_threads(threads)
+    {
+        int thread = omp_get_thread_num();
+        for (int i = 0; i < n; i++) {
+            queue *q = &queues[(thread + i) % n];
+            for (int64_t part = take(q); part < q->end; part = take(q))
+                each_part(count, task, context, part, parts, thread);
+        }
+    }
 }

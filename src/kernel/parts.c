@@ -54,8 +54,9 @@ static void run_part(void *context, int64_t i, int thread)
 
 /*
  * What one thread does, in eighths of a tile of one panel, when the product of
- * each group is cut into so many parts.  A panel that is packed on the way,
- * once for each part that has it, costs about as much as a tile; copying the
+ * each group is cut into so many parts.  Reading the pixels of a tile, which
+ * may lie in another core's caches, costs about one; reading a panel, and
+ * packing it on the way, once for each part that has it, a tile; copying the
  * terms of a product without taps, once for as many channels of a part as sums
  * are kept for, about an eighth of each tile.
  */
@@ -72,7 +73,7 @@ static int64_t cost_of(const parts *p, const ptf_gemm *q, int threads,
     if (q->taps == NULL)
         copies = ptf_ceil_div(of_part, k->sums / pixels / k->panel_channels);
     return ptf_ceil_div(p->products->groups * c * n, threads) *
-           (8 * of_part * (tiles + packs) + copies * tiles);
+           (8 * of_part * (tiles + 1 + packs) + (1 + copies) * tiles);
 }
 
 /*

@@ -10,97 +10,10 @@
  */
 #include "kernel/backward.h"
 
+#include "support/wild.h"
+
 #include <inttypes.h>
 #include <math.h>
-#include <stdlib.h>
-#include <sys/mman.h>
-#include <unistd.h>
-
-/* ----------------------------------------------------------------- numbers */
-
-static uint64_t state;
-
-static uint64_t next(void)
-{
-    uint64_t z = state += 0x9e3779b97f4a7c15u;
-    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
-    z = (z ^ z >> 27) * 0x94d049bb133111ebu;
-    return z ^ z >> 31;
-}
-
-static int64_t between(int64_t low, int64_t high)
-{
-    return low + (int64_t)(next() % (uint64_t)(high - low + 1));
-}
-
-static float word(uint32_t bits)
-{
-    float f;
-    memcpy(&f, &bits, sizeof(f));
-    return f;
-}
-
-static float special(void)
-{
-    static const uint32_t words[] = {
-        0x00000000, 0x80000000, 0x00000001, 0x80000001, 0x007fffff, 0x00800000,
-        0x3f800000, 0xbf800000, 0x7f7fffff, 0xff7fffff, 0x7f800000, 0xff800000,
-        0x7fc00000, 0xffc00001, 0x7fa12345, 0x33800000, 0x42b17218, 0xc2d00000};
-    return word(words[next() % PTF_ARRAY_SIZE(words)]);
-}
-
-/* How wild an array is: one number in 'odds' is special; 0: none. */
-static float number(uint64_t odds)
-{
-    if (odds > 0 && next() % odds == 0)
-        return special();
-    return (float)(int64_t)(next() >> 40) * 0x1p-23F - 1.0F;
-}
-
-/* ------------------------------------------------------------------ arrays */
-
-enum { ARRAYS = 16 };
-
-typedef struct array {
-    float *data;
-    void *map;
-    size_t mapped;
-} array;
-
-static array arrays[ARRAYS];
-static int array_count;
-
-/* 'n' floats whose end is the end of the readable memory. */
-static float *guarded(int64_t n)
-{
-    size_t page = (size_t)sysconf(_SC_PAGESIZE);
-    size_t bytes = (size_t)n * sizeof(float);
-    size_t mapped = (bytes + page - 1) / page * page + page;
-    char *map = mmap(NULL, mapped, PROT_READ | PROT_WRITE,
-                     MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (map == MAP_FAILED || array_count == ARRAYS ||
-        mprotect(map + mapped - page, page, PROT_NONE) != 0)
-        exit(2);
-    float *data = (void *)(map + mapped - page - bytes);
-    arrays[array_count++] = (array){data, map, mapped};
-    return data;
-}
-
-static float *filled(int64_t n, uint64_t odds)
-{
-    float *data = guarded(n);
-    for (int64_t i = 0; i < n; i++)
-        data[i] = number(odds);
-    return data;
-}
-
-static void release(void)
-{
-    while (array_count > 0) {
-        array_count--;
-        munmap(arrays[array_count].map, arrays[array_count].mapped);
-    }
-}
 
 /* ------------------------------------------------------------------ checks */
 
@@ -335,6 +248,82 @@ static void check_conv(void)
     memset(q.y, 0xee, (size_t)(images * outputs) * sizeof(float));
     run_product(&q, images * plane);
     check("product (conv, packed)", want, q.y, images * outputs);
+    release();
+}
+
+/* How a plan would have the input of a convolution, with some padding. */
+static ptf_padding random_padding(ptf_conv *v)
+{
+    const ptf_window *w = &v->window;
+    bool runs = next() % 2;
+    ptf_padding p = {.rows = v->in.height, .columns = v->in.width};
+    p.top = v->window.padding[1] = between(0, 2);
+    p.left = v->window.padding[2] = between(0, 3);
+    p.height = v->in.height = v->in.rows =
+        ptf_max_i64(1, p.rows - between(0, 2) - p.top);
+    p.width = v->in.width = ptf_max_i64(1, p.columns - between(0, 2) - p.left);
+    p.row_runs = runs ? w->stride[1] : 1;
+    p.column_runs = runs ? w->stride[2] : 1;
+    p.rows = ptf_ceil_div(p.rows, p.row_runs) * p.row_runs;
+    p.columns = ptf_ceil_div(p.columns, p.column_runs) * p.column_runs;
+    return p;
+}
+
+static int32_t *padded_taps(const ptf_conv *v, const ptf_padding *p)
+{
+    const ptf_window *w = &v->window;
+    int64_t taps = ptf_window_taps(w), pitch = p->columns / p->column_runs;
+    int64_t run = p->rows / p->row_runs * pitch;
+    int32_t *out = (void *)guarded(v->in.channels * taps);
+    for (int64_t i = 0; i < v->in.channels * taps; i++) {
+        int64_t row = i % taps / w->kernel[2] * w->dilation[1];
+        int64_t column = i % w->kernel[2] * w->dilation[2];
+        int64_t at =
+            (row % p->row_runs * p->column_runs + column % p->column_runs) *
+                run +
+            row / p->row_runs * pitch + column / p->column_runs;
+        out[i] = (int32_t)(i / taps * p->rows * p->columns + at);
+    }
+    return out;
+}
+
+/* Few channels, of which vectors go over the ends of padded rows. */
+static void check_padded(void)
+{
+    ptf_conv v = random_conv(next() % 2 ? 1 : between(1, 17));
+    v.in.channels = next() % 2 ? 1 : between(1, 9);
+    ptf_padding p = random_padding(&v);
+    int64_t plane = v.out.height * v.out.width, map = p.rows * p.columns;
+    int64_t terms = v.in.channels * ptf_window_taps(&v.window);
+    int64_t outputs = v.out.channels * plane, in = p.height * p.width;
+    uint64_t wild = odds();
+    snprintf(shape, sizeof(shape),
+             "%" PRId64 " terms, %" PRId64 " channels, %" PRId64 "x%" PRId64
+             " pixels, runs %" PRId64 "x%" PRId64,
+             terms, v.out.channels, v.out.height, v.out.width, p.row_runs,
+             p.column_runs);
+    const float *x = filled(v.in.channels * in, wild);
+    float *padded = filled(v.in.channels * map + PTF_BEYOND, 0);
+    for (int64_t c = 0; c < v.in.channels; c++)
+        fast->pad(&p, x + c * in, padded + c * map);
+    ptf_gemm q = {.x = padded,
+                  .taps = padded_taps(&v, &p),
+                  .terms = terms,
+                  .weights = filled(v.out.channels * terms, wild),
+                  .channels = v.out.channels,
+                  .out_height = v.out.height,
+                  .out_width = v.out.width,
+                  .x_row = v.window.stride[1] / p.row_runs *
+                           (p.columns / p.column_runs),
+                  .x_column = v.window.stride[2] / p.column_runs,
+                  .beyond = true,
+                  .y_channel = plane,
+                  .epilogue = epilogue(v.out.channels, wild)};
+    float *want = guarded(outputs);
+    ptf_ref_conv(&v, x, q.weights, &q.epilogue, want);
+    q.y = guarded(outputs);
+    run_product(&q, plane);
+    check("product (padded)", want, q.y, outputs);
     release();
 }
 
@@ -775,6 +764,7 @@ int main(int argc, char **argv)
             state = round_seed = seed + (uint64_t)i;
             check_linear();
             check_conv();
+            check_padded();
             check_pointwise();
             check_binary();
             check_pools();
