@@ -411,8 +411,12 @@ ptf_status ptf_check_make(const ptf_net *a, const ptf_net *b,
     ptf_options_read(options, &c->options, sizeof(c->options));
     c->certificate.goal = c->options.bound > 0 ? c->options.bound : PTF_BOUND;
     ptf_verdict_init(&c->verdict, c->options.atol, c->options.rtol);
-    call how = {c, a, b, inputs};
-    ptf_status status = ptf_call_ieee(make, &how, err);
+    ptf_status status = PTF_OK;
+    if (ptf_net_count_splits(a) > 0 && ptf_net_count_splits(b) == 0)
+        status = ptf_net_split_norms(a, &c->split, err);
+    call how = {c, c->split != NULL ? c->split : a, b, inputs};
+    if (status == PTF_OK)
+        status = ptf_call_ieee(make, &how, err);
     if (status == PTF_OK)
         *out = c;
     else
@@ -432,6 +436,7 @@ void ptf_check_free(ptf_check *c)
     }
     for (int i = 0; i < PTF_SIDE_COUNT; i++)
         ptf_free(c->scratch[i].bytes);
+    ptf_net_free(c->split);
     ptf_arena_free(&c->arena);
     ptf_free(c->open);
     ptf_free(c);

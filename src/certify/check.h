@@ -54,6 +54,7 @@ typedef struct ptf_open {
 
 struct ptf_check {
     ptf_arena arena;
+    ptf_net *split; /* A with norms split, where B has those folded, or NULL */
     ptf_check_options options;
     ptf_side sides[PTF_SIDE_COUNT]; /* PTF_SIDE_I has none */
     ptf_enclosure *enclosures[PTF_SIDE_COUNT];

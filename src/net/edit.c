@@ -87,7 +87,7 @@ ptf_status ptf_net_edit_remark(ptf_net_edit *edit, int node, bool left,
         return ptf_fail_memory(err);
     if (full && count > 0)
         memcpy(remarks, net->remarks, count * sizeof(*remarks));
-    const ptf_node *old = &net->parent->nodes[node];
+    const ptf_node *old = &net->parent->nodes[net->nodes[node].origin];
     remarks[count] = (ptf_remark){old->name, old->class_name, copy, left};
     net->remarks = remarks;
     net->remark_count++;

@@ -261,6 +261,16 @@ ptf_status ptf_net_edit_finish(ptf_net_edit *edit, const char *rewrite,
 void ptf_net_edit_abort(ptf_net_edit *edit);
 
 /*
+ * Batch norms after a concatenation of convolutions become one after each of
+ * these, with the same bits: see split.c.  As many as it would be; in place, a
+ * new node's origin is that batch norm; and as a net of its own.
+ */
+int ptf_net_count_splits(const ptf_net *net);
+ptf_status ptf_net_edit_split_norms(ptf_net_edit *edit, ptf_error *err);
+ptf_status ptf_net_split_norms(const ptf_net *net, ptf_net **out,
+                               ptf_error *err);
+
+/*
  * The invariants: operands before nodes, inputs in front, outputs, ranks,
  * every parameter of the right shape.  PTF_ARGUMENT names the first node that
  * breaks one, PTF_FORMAT a name that two modules have, and PTF_UNSUPPORTED a

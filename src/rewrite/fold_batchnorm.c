@@ -12,7 +12,8 @@
  * in double, each result rounded once to f32, also where several batch norms
  * meet in one layer.  What only passes numbers on may stand between, and sums
  * and products with constants, up to the last batch norm.  fold_scale folds
- * such sums and products alone, as of the input before the first layer.
+ * such sums and products alone, as of the input before the first layer.  A batch
+ * norm after a concatenation is split for its branches first (net/split.c).
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -356,11 +357,13 @@ static bool overlaps(const ptf_tensor *a, const ptf_tensor *b)
  */
 static ptf_status remark_shared(ptf_net_edit *edit, int layer, ptf_error *err)
 {
-    const ptf_node *node = &edit->net->parent->nodes[layer];
-    for (int i = 1; i < edit->net->node_count; i++) {
-        const ptf_node *other = &edit->net->parent->nodes[i];
-        if (i != layer && overlaps(node->tensors[PTF_ROLE_WEIGHT],
-                                   other->tensors[PTF_ROLE_WEIGHT]))
+    const ptf_net *was = edit->net->parent;
+    int origin = edit->nodes[layer].origin;
+    const ptf_node *node = &was->nodes[origin];
+    for (int i = 1; i < was->node_count; i++) {
+        const ptf_node *other = &was->nodes[i];
+        if (i != origin && overlaps(node->tensors[PTF_ROLE_WEIGHT],
+                                    other->tensors[PTF_ROLE_WEIGHT]))
             return ptf_net_edit_remark(
                 edit, layer, false, err,
                 "had its weights in common with %s and has its own now: load "
@@ -507,9 +510,10 @@ static ptf_status finish(folding *w, int *changed)
             status = remark_shared(edit, i, w->err);
         if (folded)
             edit->nodes[i] = w->made[i];
-        edit->dead[i] = w->taken[i] || w->forward[i].goes;
-        *changed += edit->dead[i];
-        if (edit->dead[i])
+        bool goes = w->taken[i] || w->forward[i].goes;
+        edit->dead[i] = edit->dead[i] || goes;
+        *changed += goes;
+        if (goes)
             edit->nodes[i].inputs[0] = ptf_scale_source(edit, i);
     }
     ptf_drop_constants(edit);
@@ -553,6 +557,9 @@ static ptf_status find_scales(folding *w, const ptf_shape *inputs)
 static ptf_status fold_all(ptf_net_edit *edit, const ptf_shape *input,
                            bool norms, int *changed, ptf_error *err)
 {
+    ptf_status split = norms ? ptf_net_edit_split_norms(edit, err) : PTF_OK;
+    if (split != PTF_OK)
+        return split;
     ptf_arena *arena = &edit->net->arena;
     size_t count = (size_t)edit->net->node_count;
     folding w = {

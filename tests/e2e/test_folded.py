@@ -56,6 +56,12 @@ FOLDED = {
     "after a view that keeps channels": [
         "x 2x6x6", CONV.format("x"), "f = flatten(c) start_dim=2 end_dim=3",
         "n = batch_norm1d(f, 3)", "r = relu(n)"],
+    "through a concatenation": [
+        "x 4x6x6", "c = conv2d(x, 4, 3, 3x3) padding=[1,1]",
+        "d = conv2d(x, 4, 2, 1x1) nobias",
+        "e = conv2d(x, 4, 4, 3x3) padding=[1,1] groups=4",
+        "j = concat(c, d, e) dim=1", "n = batch_norm2d(j, 9)",
+        "r = relu(n)", "f = conv2d(r, 9, 2, 1x1)", "m = batch_norm2d(f, 2)"],
     "through constants": [
         "x 2x6x6", CONV.format("x"), "const one []", "a = mul(c, one)",
         "const each [3,1,1]", "b = sub(each, a)", "n = batch_norm2d(b, 3)",
@@ -101,6 +107,17 @@ STAYS = {
         ["x 2x6x6", "c = conv2d(x, 2, 2, 1x1)", "d = conv2d(x, 2, 2, 1x1)",
          "s = mul(c, d)", NORM.format("s"), "r = relu(n)"],
         "follows s (mul)"),
+    "of a concatenation with another reader": (
+        ["x 2x6x6", "c = conv2d(x, 2, 3, 1x1)", "d = conv2d(x, 2, 1, 1x1)",
+         "j = concat(c, d) dim=1", "n = batch_norm2d(j, 4)",
+         "s = maximum(n, j)"], "follows j (concat)"),
+    "of a concatenation of what is no layer": (
+        ["x 2x6x6", "c = conv2d(x, 2, 3, 1x1)", "j = concat(c, x) dim=1",
+         "n = batch_norm2d(j, 5)", "r = relu(n)"], "follows j (concat)"),
+    "of a concatenation along rows": (
+        ["x 2x6x6", "c = conv2d(x, 2, 3, 1x1)", "d = conv2d(x, 2, 3, 1x1)",
+         "j = concat(c, d) dim=2", "n = batch_norm2d(j, 3)", "r = relu(n)"],
+        "follows j (concat)"),
     "into a sum": (
         ["x 2x6x6", NORM.format("x"), "c = conv2d(n, 2, 2, 1x1)",
          "s = add(c, n)"],
@@ -323,8 +340,9 @@ class Folded(ProgramTest):
                         "folded.safetensors")
 
     def test_one_number_off_is_no_fold(self):
-        self.fold(FOLDED["after a ReLU"])
-        self.see_each_number()
+        for what in ("after a ReLU", "through a concatenation"):
+            self.fold(FOLDED[what])
+            self.see_each_number()
 
     def test_a_merge_of_windows_that_are_not_alike_is_no_rewrite(self):
         """As if the average had as many taps at the border as inside, and as

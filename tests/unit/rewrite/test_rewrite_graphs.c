@@ -165,6 +165,34 @@ static void epilogues_keep_every_bit(void **unused)
     graph_free(&a);
 }
 
+/* Nodes and bits of the split net; what others read is left. */
+static void norms_of_concatenations_are_split(void **unused)
+{
+    (void)unused;
+    static graph g;
+    ptf_net *net;
+    ptf_error err;
+    graph_start(&g, &(ptf_shape){3, {3, 8, 8}});
+    graph_window window = {3, 1, 1};
+    int one = graph_conv(&g, "one", 0, 3, 2, window, false);
+    int two = graph_conv(&g, "two", 0, 3, 3, window, true);
+    int join = graph_join(&g, "join", 1, 2, (int[]){one, two});
+    int norm = graph_norm(&g, "norm", join, 5);
+    graph_finish(&g, graph_one(&g, "last", PTF_OP_RELU, norm));
+    assert_int_equal(ptf_net_count_splits(&g.net), 2);
+    assert_int_equal(ptf_net_split_norms(&g.net, &net, &err), PTF_OK);
+    assert_int_equal(net->node_count, g.net.node_count + 1);
+    assert_int_equal(find(net, "norm"), -1);
+    const ptf_node *part = &net->nodes[find(net, "norm[2]")];
+    assert_int_equal(part->inputs[0], find(net, "two"));
+    assert_int_equal(part->attrs.out_channels, 3);
+    fixture_same_bits(&g.net, net, INPUT);
+    ptf_net_free(net);
+    g.net.outputs[0].node = join;
+    assert_int_equal(ptf_net_count_splits(&g.net), 0);
+    graph_free(&g);
+}
+
 /* --------------------------------------------------------- identity layers */
 
 /* Read twice, by one node twice, one after the other, given out, of a
@@ -262,6 +290,7 @@ int main(void)
         cmocka_unit_test(batch_norms_of_branches_are_folded),
         cmocka_unit_test(a_norm_whose_convolution_others_read_stays),
         cmocka_unit_test(a_norm_behind_the_output_stays),
+        cmocka_unit_test(norms_of_concatenations_are_split),
         cmocka_unit_test(epilogues_keep_every_bit),
         cmocka_unit_test(layers_that_do_nothing_are_dropped),
         cmocka_unit_test(a_net_is_not_left_without_layers),
