@@ -21,8 +21,8 @@
  * Batch norm as epilogue.  y_c = z_c s_c + (beta_c - mean_c s_c), of the sum
  * z, which is kept: the same with less done.
  *
- * Batch norm after a concatenation.  It does to channel c what its numbers for c
- * say, and a concatenation moves channels: so it is a batch norm after each
+ * Batch norm after a concatenation.  It does to channel c what its numbers for
+ * c say, and a concatenation moves channels: so it is a batch norm after each
  * branch, with that one's channels, before the concatenation (net/split.c).
  *
  * Regions.  Several nodes of A that are one product of what the first of them

@@ -5,9 +5,9 @@
  *             +- concat - norm                                      +- concat
  *     conv b -+                     conv b - norm's other channels -+
  *
- * A batch norm does to a channel what its numbers for that channel say, whatever
- * the others are, and a concatenation along the channels moves them: the result
- * has the same bits.  Then each can be folded into its branch.
+ * A batch norm does to a channel what its numbers for that channel say,
+ * whatever the others are, and a concatenation along the channels moves them:
+ * the result has the same bits.  Then each can be folded into its branch.
  *
  * SPDX-License-Identifier: Apache-2.0
  */

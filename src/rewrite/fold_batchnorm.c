@@ -12,8 +12,9 @@
  * in double, each result rounded once to f32, also where several batch norms
  * meet in one layer.  What only passes numbers on may stand between, and sums
  * and products with constants, up to the last batch norm.  fold_scale folds
- * such sums and products alone, as of the input before the first layer.  A batch
- * norm after a concatenation is split for its branches first (net/split.c).
+ * such sums and products alone, as of the input before the first layer.  A
+ * batch norm after a concatenation is split for its branches first
+ * (net/split.c).
  *
  * SPDX-License-Identifier: Apache-2.0
  */
