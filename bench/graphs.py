@@ -4,11 +4,11 @@
 For each STEM, batch and number of threads a line of a table: milliseconds of
 ptfold ("ptfold bench STEM-1.pt2"), PyTorch (STEM-BATCH.pt2, as
 torch.export.load() gives it), ONNX Runtime and OpenVINO (STEM-BATCH.onnx) and
-ncnn (STEM-1.pt), as graph_nets.py writes these files; then ptfold's ratio to
-the fastest of the last three.  Engines are processes of their own that run in
-turn, some rounds each, on as many processors; the table has the median of the
-rounds' least times, and of their ratios.  With --base OLD another ptfold is in
-turn with them.
+ncnn (STEM-1.pt), as graph_nets.py writes these files; then the time of the
+fastest of the last three over ptfold's.  Engines are processes of their own
+that run in turn, some rounds each, on as many processors; times are the least
+of all rounds, because what else the machine does comes and goes within seconds.
+With --base OLD another ptfold is in turn with them.
 
 SPDX-License-Identifier: Apache-2.0
 """
@@ -16,7 +16,6 @@ import argparse
 import csv
 import io
 import os
-import statistics
 import subprocess
 import sys
 import time
@@ -87,6 +86,8 @@ def engines_of(o, stem, batch, threads):
         engines["base"] = Ptfold(o.base, stem, batch, threads)
     for name in o.peers.split(","):
         suffix = {"torch": ".pt2", "ncnn": ".pt"}.get(name, ".onnx")
+        if name == "ncnn" and batch > 1:
+            continue  # it takes one image
         if not os.path.exists(f"{stem}-{batch}{suffix}"):
             continue
         python = o.torch if name == "torch" else sys.executable
@@ -95,28 +96,25 @@ def engines_of(o, stem, batch, threads):
 
 
 def measure(o, stem, batch, threads):
-    """Seconds of each round, by engine."""
+    """The least seconds, by engine."""
     engines = engines_of(o, stem, batch, threads)
-    times = {name: [] for name in engines}
+    least = {name: float("inf") for name in engines}
     for _ in range(o.rounds):
         for name, engine in engines.items():
-            times[name].append(engine.run(o.repeat))
+            least[name] = min(least[name], engine.run(o.repeat))
             time.sleep(o.pause)  # until its threads sleep
     for engine in engines.values():
         engine.close()
-    return times
+    return least
 
 
-def line_of(names, times):
-    cells = [f"{1000 * statistics.median(times[n]):.2f}" if n in times else ""
-             for n in names]
-    others = [n for n in ("ort", "openvino", "ncnn") if n in times]
-    best = min(others, key=lambda n: statistics.median(times[n]), default=None)
-    for other in [best, "base" if "base" in names else None]:
-        if other is not None:
-            ratio = statistics.median(
-                a / b for a, b in zip(times[other], times["ptfold"]))
-            cells.append(f"{ratio:.2f}")
+def line_of(names, least):
+    cells = [f"{1000 * least[n]:.2f}" if n in least else "" for n in names]
+    others = [least[n] for n in ("ort", "openvino", "ncnn") if n in least]
+    if others:
+        cells.append(f"{min(others) / least['ptfold']:.2f}")
+    if "base" in least:
+        cells.append(f"{least['base'] / least['ptfold']:.2f}")
     return " | ".join(cells)
 
 
@@ -134,7 +132,7 @@ def main():
                         help="a Python with torch; this one has the others")
     parser.add_argument("--threads", default="1,2")
     parser.add_argument("--batch", default="1,8")
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--repeat", type=int, default=5)
     parser.add_argument("--pause", type=float, default=0.3)
     o = parser.parse_args()
