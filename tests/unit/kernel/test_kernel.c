@@ -10,6 +10,9 @@
  */
 #include "kernel/backward.h"
 
+#define PTF_FMAF __builtin_fmaf
+#define PTF_FMA  __builtin_fma
+#include "kernel/math.inc"
 #include "support/wild.h"
 
 #include <inttypes.h>
@@ -378,6 +381,22 @@ static const char *const binary_names[] = {
 #include "kernel/operators.inc"
 #undef BINARY
 };
+
+/* What ref shares with all: quotients without a division, to the last bit. */
+static void check_sixth(void)
+{
+    for (int i = 0; i < 40; i++) {
+        double x = i < 20
+                       ? ldexp((double)(next() >> 11), (int)between(-900, 900))
+                       : (double)special();
+        double want = x / 6.0, got = over_six(x);
+        checks++;
+        if (memcmp(&want, &got, sizeof(want)) != 0 && !isnan(x) &&
+            failures++ < 20)
+            printf("over_six(%a), seed %" PRIu64 ": %a, not %a\n", x,
+                   round_seed, got, want);
+    }
+}
 
 /* Rows with gaps, repeated numbers and rows, and outputs over inputs. */
 static void check_binary(void)
@@ -766,6 +785,7 @@ int main(int argc, char **argv)
             check_conv();
             check_padded();
             check_pointwise();
+            check_sixth();
             check_binary();
             check_pools();
             check_pointwise_back();
