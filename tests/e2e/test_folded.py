@@ -170,6 +170,17 @@ MERGED = {
         "a = avg_pool2d(x) kernel_size=3 stride=1 padding=1 "
         "count_include_pad=True", "an = batch_norm2d(a, 4)",
         "s = add(c, an)", "r = relu(s)"],
+    "a diverse branch": [
+        "x 4x6x6", SAME, "cn = batch_norm2d(c, 4)",
+        "d = conv2d(x, 4, 4, 1x1) nobias", "dn = batch_norm2d(d, 4)",
+        "e = conv2d(x, 4, 4, 1x3) padding=[0,1] nobias",
+        "en = batch_norm2d(e, 4)",
+        "g = conv2d(x, 4, 4, 3x1) padding=[1,0] nobias",
+        "gn = batch_norm2d(g, 4)",
+        "a = avg_pool2d(x) kernel_size=3 stride=1 padding=1 "
+        "count_include_pad=True", "an = batch_norm2d(a, 4)",
+        "i = batch_norm2d(x, 4)", "s = add(cn, dn)", "t = add(s, en)",
+        "u = add(t, gn)", "v = add(u, an)", "w = add(i, v)", "r = relu(w)"],
     "groups of groups": [
         "x 4x6x6", "c = conv2d(x, 4, 4, 3x3) padding=[1,1] groups=2",
         "d = conv2d(x, 4, 4, 1x1) groups=4", "s = add(c, d)",
@@ -228,6 +239,9 @@ APART = {
     "a constant for each position": [
         "x 4x6x6", SAME, "const map [4,6,6]", "g = mul(c, map)",
         "d = conv2d(x, 4, 4, 1x1)", "s = add(g, d)"],
+    "groups that do not divide each other": [
+        "x 12x6x6", "c = conv2d(x, 12, 12, 3x3) padding=[1,1] groups=4",
+        "d = conv2d(x, 12, 12, 1x1) groups=3", "s = add(c, d)"],
     "a product": [
         "x 4x6x6", SAME, "d = conv2d(x, 4, 4, 1x1)", "s = mul(c, d)"],
 }
