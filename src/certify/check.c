@@ -396,6 +396,45 @@ static ptf_status make(void *context, ptf_error *err)
     return status;
 }
 
+/* Whether tensor 'part' is the numbers of 'whole' from 'first' on. */
+static bool is_part(const ptf_tensor *part, const ptf_tensor *whole,
+                    int64_t first)
+{
+    if (part == NULL || whole == NULL || whole->rank != 1)
+        return part == whole || (part != NULL && whole != NULL);
+    int64_t off =
+        first * whole->stride[0] * (int64_t)ptf_dtype_size(whole->dtype);
+    return part->dtype == whole->dtype && part->stride[0] == whole->stride[0] &&
+           part->data == (const char *)whole->data + off &&
+           first + part->shape[0] <= whole->shape[0];
+}
+
+/*
+ * The net is split by what rewrites split with, which would prove nothing: each
+ * part before a concatenation is held against A's batch norm here, channel by
+ * channel in the concatenation's order.
+ */
+static bool is_split_of(const ptf_net *a, const ptf_net *split)
+{
+    bool right = true;
+    for (int i = split->input_count; right && i < split->node_count; i++) {
+        const ptf_node *join = &split->nodes[i];
+        int64_t first = 0;
+        for (int k = 0; join->op == PTF_OP_CONCAT && k < join->input_count;
+             k++) {
+            const ptf_node *part = &split->nodes[join->inputs[k]];
+            const ptf_node *norm = &a->nodes[part->origin];
+            bool own = ptf_op_is(part->op, PTF_FAMILY_AFFINE) &&
+                       norm->inputs[0] == join->origin;
+            for (int role = 0; own && role < PTF_ROLE_COUNT; role++)
+                right = right && is_part(part->tensors[role],
+                                         norm->tensors[role], first);
+            first += own ? part->attrs.out_channels : 0;
+        }
+    }
+    return right;
+}
+
 ptf_status ptf_check_make(const ptf_net *a, const ptf_net *b,
                           const ptf_shape *inputs,
                           const ptf_check_options *options, ptf_check **out,
@@ -414,6 +453,10 @@ ptf_status ptf_check_make(const ptf_net *a, const ptf_net *b,
     ptf_status status = PTF_OK;
     if (ptf_net_count_splits(a) > 0 && ptf_net_count_splits(b) == 0)
         status = ptf_net_split_norms(a, &c->split, err);
+    if (c->split != NULL && !is_split_of(a, c->split)) {
+        ptf_net_free(c->split);
+        c->split = NULL; /* then B's layers have no counterparts */
+    }
     call how = {c, c->split != NULL ? c->split : a, b, inputs};
     if (status == PTF_OK)
         status = ptf_call_ieee(make, &how, err);
