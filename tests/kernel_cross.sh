@@ -24,6 +24,7 @@ aarch64() {
     trap 'rm -rf "$dir"' EXIT
     aarch64-linux-gnu-gcc -std=gnu11 -O3 -ffp-contract=off -D_GNU_SOURCE \
         -DPTF_VERSION='"cross"' -static -I"$root/include" -I"$root/src" \
+        -I"$root/tests" \
         "$root/tests/unit/kernel/test_kernel.c" "$root/src/kernel/ref.c" \
         "$root/src/kernel/neon.c" "$root/src/kernel/strides.c" \
         "$root/src/kernel/table.c" "$root/src/kernel/taps.c" \

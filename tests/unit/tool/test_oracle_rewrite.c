@@ -63,6 +63,18 @@ static int check_rewrite(const drawn_net *net, const ptf_rewrite *rewrite,
     return 1;
 }
 
+/* The others have nothing to do in a chain without constants. */
+static bool is_of_chains(const char *rewrite)
+{
+    static const char *const names[] = {"fold_batchnorm",
+                                        "batchnorm_to_epilogue",
+                                        "linear_to_conv", "drop_identity"};
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+        if (strcmp(rewrite, names[i]) == 0)
+            return true;
+    return false;
+}
+
 static void each_rewrite_of_drawn_nets_is_the_same_function(void **state)
 {
     (void)state;
@@ -82,9 +94,7 @@ static void each_rewrite_of_drawn_nets_is_the_same_function(void **state)
     }
     for (size_t k = 0; ptf_rewrite_at(k) != NULL; k++) {
         printf("%s: %d nets\n", ptf_rewrite_at(k)->name, done[k]);
-        /* Chains have no branches. */
-        bool branches = strcmp(ptf_rewrite_at(k)->name, "merge_branches") == 0;
-        if (judging.count >= 500 && !branches)
+        if (judging.count >= 500 && is_of_chains(ptf_rewrite_at(k)->name))
             assert_true(done[k] > 50);
     }
     printf("they moved outputs by at most %.2g of what is allowed\n", largest);
